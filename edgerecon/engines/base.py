@@ -1,0 +1,67 @@
+"""The one small interface behind which every runtime stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from edgerecon.frame import Image
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What an ONNX file says of itself in its metadata.
+
+    Attributes:
+        name: shipped name or file stem, e.g. "compact-despeckle".
+        task: "despeckle", "compound", ...
+        scale: output height = input height × scale.
+        size_multiple: H and W that the graph accepts are multiples of it; engines pad and crop.
+        recipe_hash: SHA-256 of the recipe the model was made from.
+        precision: "fp32", "fp16", "int8", as written in the file.
+        quality: figures measured when the model was exported, e.g. {"psnr_db": 29.1}.
+        receptive_field: side, in input pixels, of the square that one output pixel depends on.
+    """
+
+    name: str
+    task: str
+    scale: int
+    size_multiple: int
+    recipe_hash: str
+    precision: str = "fp32"
+    quality: dict[str, float] = field(default_factory=dict)
+    receptive_field: int = 0
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """A model opened on one backend."""
+
+    model: ModelSpec
+    backend: str
+    precision: str
+    threads: int
+
+
+class Engine(Protocol):
+    """Runs one frame at a time; not thread-safe; one instance a stream."""
+
+    spec: EngineSpec
+
+    def run(self, frame: Image, out: Image | None = None) -> Image:
+        """Reconstruct one frame: float32 (H, W) in [0, 1] → float32 (H·scale, W·scale), clipped to [0, 1].
+
+        Allocates nothing after the first call of a size when ``out`` is given.
+
+        Raises:
+            EngineError: the runtime failed, or the frame has an unusable shape or type.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget temporal state (nothing to do for a single-frame model)."""
+        ...
+
+    def close(self) -> None:
+        """Release the runtime's memory; the engine cannot be used afterwards."""
+        ...

@@ -1,0 +1,54 @@
+"""The exceptions a user can meet. Each message is one line and says what to do next.
+
+The command line prints the message alone on stderr and leaves with ``exit_code``: 1 when the work failed or a gate
+refused, 2 when the call itself was wrong.
+"""
+
+from __future__ import annotations
+
+
+class EdgereconError(Exception):
+    """Base of every error that edgerecon raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(EdgereconError):
+    """An argument makes no sense (unknown name, impossible combination)."""
+
+    exit_code = 2
+
+
+class SourceError(EdgereconError):
+    """A source of frames is missing, unreadable, empty or not an ultrasound image."""
+
+
+class SinkError(EdgereconError):
+    """A sink could not be opened or written (unwritable folder, port in use, disk full)."""
+
+
+class ModelError(EdgereconError):
+    """An ONNX file is missing, corrupt, not made by edgerecon, or reaches outside its folder."""
+
+
+class EngineError(EdgereconError):
+    """An engine could not be built or failed on a frame."""
+
+
+class DataError(EdgereconError):
+    """A training or evaluation data file is missing, corrupt or of another layout."""
+
+
+class RecipeError(EdgereconError):
+    """A recipe (export/*.toml) is invalid; the message names the key."""
+
+
+class GateError(EdgereconError):
+    """A parity, quality or latency gate refused; the message says by how much."""
+
+
+class DependencyError(EdgereconError):
+    """An optional package is absent; the message names the extra that brings it."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed: run  pip install 'edgerecon[{extra}]'")

@@ -1,0 +1,83 @@
+"""Frame: one B-mode image with its sequence number, capture time, geometry and status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.float32]
+"""float32, shape (H, W), values in [0, 1]."""
+
+RawImage = NDArray[np.generic]
+"""What a source captures: uint8, uint16 or float, shape (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA."""
+
+MAX_PIXELS = 64_000_000
+"""Larger frames are refused before they are decoded: no ultrasound scanner makes them and they exhaust memory."""
+
+
+class Status(str, Enum):
+    """What a shown frame is: reconstructed, or the raw capture because it could not be processed."""
+
+    OK = "ok"
+    RAW = "raw"
+
+
+@dataclass(slots=True)
+class Frame:
+    """One B-mode image on its way through a stream.
+
+    Attributes:
+        pixels: float32 (H, W) in [0, 1].
+        sequence: counts captures from 0; a gap means that frames were lost before us.
+        captured_ns: ``time.perf_counter_ns()`` when the source delivered it.
+        spacing_mm: (row, column) distance between pixel centres, or None when the source does not know.
+        status: whether ``pixels`` is a reconstruction or the raw capture.
+    """
+
+    pixels: Image
+    sequence: int
+    captured_ns: int
+    spacing_mm: tuple[float, float] | None = None
+    status: Status = Status.OK
+
+
+def to_unit(raw: RawImage, out: Image | None = None) -> Image:
+    """Convert a captured image to float32 (H, W) in [0, 1].
+
+    Integers are divided by their type's full scale; floats are clipped to [0, 1]; colour becomes luma (ITU-R BT.601).
+
+    Args:
+        raw: see ``RawImage``.
+        out: written in place when given; float32 (H, W), C-contiguous.
+
+    Raises:
+        ValueError: unusable shape or type, an empty image, or non-finite values (the frame cannot be shown as it is).
+    """
+    image = np.asarray(raw)
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    if image.ndim == 3 and image.shape[2] in (3, 4):
+        code = cv2.COLOR_RGB2GRAY if image.shape[2] == 3 else cv2.COLOR_RGBA2GRAY
+        image = cv2.cvtColor(np.ascontiguousarray(image), code)
+    if image.ndim != 2 or image.size == 0:
+        raise ValueError(f"a frame must be a non-empty H×W image, not of shape {np.shape(raw)}")
+    if out is None:
+        out = np.empty(image.shape, np.float32)
+    if image.dtype.kind == "f":
+        if not np.isfinite(image).all():
+            raise ValueError("the frame holds NaN or infinite values")
+        np.clip(image, 0.0, 1.0, out=out, casting="same_kind")
+    elif image.dtype.kind == "u":
+        np.multiply(image, np.float32(1.0 / np.iinfo(image.dtype).max), out=out, dtype=np.float32)
+    else:
+        raise ValueError(f"a frame must hold unsigned integers or floats, not {image.dtype}")
+    return out
+
+
+def to_uint8(pixels: Image, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """Convert float32 [0, 1] to uint8 with rounding and saturation (0.5 rounds to even, as OpenCV does)."""
+    return cv2.convertScaleAbs(pixels, dst=out, alpha=255.0)

@@ -1,0 +1,56 @@
+"""What every sink of frames accepts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from edgerecon.frame import Frame, Image
+from edgerecon.stream.counters import Counters
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """What a sink may tell its viewer about the stream it is in.
+
+    Attributes:
+        source, model: names. backend, precision: of the engine.
+        period_s: nominal frame period. deadline_ms: capture-to-present limit.
+        spacing_mm: (row, column) pixel spacing of the output, or None.
+        counters: the stream's live counters (read only).
+    """
+
+    source: str
+    model: str
+    backend: str
+    precision: str
+    period_s: float
+    deadline_ms: float
+    spacing_mm: tuple[float, float] | None
+    counters: Counters
+
+
+class Sink(Protocol):
+    """Presents frames. Called from one thread only, in the order open, present…, close.
+
+    Opening one raises ``SinkError`` when nothing could be written. ``present`` may be handed buffers that are reused
+    for the next frame: a sink that keeps pixels copies them.
+    """
+
+    name: str
+
+    def open(self, info: StreamInfo) -> None: ...
+
+    def present(self, before: Image, after: Frame, late: bool) -> None:
+        """Show one frame.
+
+        Args:
+            before: the captured image, float32 (H, W) in [0, 1].
+            after: the frame to show; ``after.status`` is RAW when it could not be processed.
+            late: whether the deadline had passed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Finish and make files valid under their final name; safe to call after a failure."""
+        ...

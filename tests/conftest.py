@@ -1,0 +1,32 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real recordings beside the checkout; a user's clone does not have it."""
+    root = Path(os.environ.get("EDGERECON_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+    folder = root / "ultrasound"
+    if not folder.is_dir():
+        pytest.skip("the real recordings are not beside this checkout (../shared/ultrasound)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def echo_cine() -> Path:
+    """The real 30-frame echocardiography cine (240×320) that ships inside pydicom."""
+    from pydicom.examples import get_path
+
+    return Path(get_path("ybr_color"))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
