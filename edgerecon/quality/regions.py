@@ -91,10 +91,11 @@ def find_regions(image: Image, window: int = 32, count: int = 8) -> Regions:
 
     A patch is a window×window square whose mean lies in [0.08, 0.85], with under 5 % black and under 1 % saturated
     pixels, and with speckle in it (a flat overlay is none). The ``count`` patches with the smallest standard deviation
-    of a strongly smoothed image (Gaussian, σ = window/6) relative to their mean are taken, without overlap. Images
-    smaller than three windows use a smaller window.
+    of a strongly smoothed image (Gaussian, σ = window/6) relative to their mean are taken, without overlap and half a
+    window away from the borders. Images smaller than three windows use a smaller window.
 
-    Contrast pairs (up to 3) are the patches that differ most in mean and lie within two windows of the same depth.
+    Contrast pairs (up to 3) are a brighter (background) and a darker (target) homogeneous patch within two windows of
+    the same depth whose CNR is nearest to 1: gCNR is near 0.5 there, so that it can rise as well as fall.
 
     Args:
         image: float32 (H, W) in [0, 1].
@@ -105,7 +106,7 @@ def find_regions(image: Image, window: int = 32, count: int = 8) -> Regions:
     window = max(8, min(window, min(image.shape) // 3))
     candidates = _candidates(image, window)
     homogeneous = _without_overlap(candidates, count)
-    # Contrast needs dark and bright patches, which a short list of the very flattest may lack.
+    # Contrast needs darker and brighter patches, which a short list of the very flattest may lack.
     pool = _without_overlap(candidates[: max(count, len(candidates) // 3)], 6 * count)
     return Regions(tuple(homogeneous), tuple(_pairs(image, pool, window)))
 
@@ -115,8 +116,8 @@ def _candidates(image: Image, window: int) -> list[Box]:
     smooth = np.asarray(cv2.GaussianBlur(image, (0, 0), window / 6), np.float32)
     step = window // 2
     found: list[tuple[float, Box]] = []
-    for y in range(0, image.shape[0] - window + 1, step):
-        for x in range(0, image.shape[1] - window + 1, step):
+    for y in range(step, image.shape[0] - window - step + 1, step):
+        for x in range(step, image.shape[1] - window - step + 1, step):
             box = (y, x, y + window, x + window)
             patch = crop(image, box)
             mean = float(patch.mean())
@@ -139,20 +140,18 @@ def _without_overlap(boxes: list[Box], count: int) -> list[Box]:
 
 
 def _pairs(image: Image, boxes: list[Box], window: int, count: int = 3) -> list[tuple[Box, Box]]:
-    """(background, target) pairs: the darker patch is the target, as in a cyst phantom."""
-    means = {box: float(crop(image, box).mean()) for box in boxes}
-    near = [
-        (means[bright] - means[dark], bright, dark)
+    """(background, target) pairs, disjoint; the darker patch is the target, as in a cyst phantom."""
+    level = {box: (float(crop(image, box).mean()), float(crop(image, box).var())) for box in boxes}
+    near = sorted(
+        (abs((level[bright][0] - level[dark][0]) / (level[bright][1] + level[dark][1]) ** 0.5 - 1.0), bright, dark)
         for bright in boxes
         for dark in boxes
-        if means[bright] - means[dark] > 0.03 and abs(bright[0] - dark[0]) <= 2 * window
-    ]
+        if level[bright][0] > level[dark][0] and abs(bright[0] - dark[0]) <= 2 * window
+    )
     pairs: list[tuple[Box, Box]] = []
-    for _, bright, dark in sorted(near, reverse=True):
-        if all(bright not in pair and dark not in pair for pair in pairs):
+    for _, bright, dark in near:
+        if len(pairs) < count and all(bright not in pair and dark not in pair for pair in pairs):
             pairs.append((bright, dark))
-        if len(pairs) == count:
-            break
     return pairs
 
 
