@@ -1,0 +1,136 @@
+"""Simulated image pairs in memory (HDF5, layout "edgerecon-pairs/1")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgerecon.data.augment import Augment
+from edgerecon.errors import DataError, DependencyError
+
+FORMAT = "edgerecon-pairs/1"
+Pixels = NDArray[np.uint8]
+Batch = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Images of several fields that show the same scenes.
+
+    Attributes:
+        fields: name → uint8 (N, H, W), 255 being 1.0; image i of every field shows the same.
+        scenes: int64 (N,), the scene that each image shows; the frames of a sequence share one.
+    """
+
+    fields: dict[str, Pixels]
+    scenes: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def subset(self, chosen: NDArray[np.bool_]) -> Pairs:
+        return Pairs({name: images[chosen] for name, images in self.fields.items()}, self.scenes[chosen])
+
+
+def load_pairs(path: str | Path, fields: Sequence[str]) -> Pairs:
+    """Read whole fields into memory, as uint8.
+
+    Raises:
+        DataError: missing or corrupt file, another layout, an absent field, or images that differ in size.
+        DependencyError: h5py is not installed.
+    """
+    try:
+        import h5py
+    except ImportError:
+        raise DependencyError("h5py", "train") from None
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path} does not exist: make it with  edgerecon simulate {path}")
+    images: dict[str, list[Pixels]] = {name: [] for name in fields}
+    scenes: list[int] = []
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("format") != FORMAT:
+                raise DataError(f"{path} is HDF5 but not of layout {FORMAT}: make it with  edgerecon simulate")
+            for scene, sample in enumerate(sorted(key for key in file if key.startswith("sample_"))):
+                frames = {name: _read(file[sample], name, path) for name in fields}
+                if len({array.shape for array in frames.values()}) != 1:
+                    raise DataError(f"{path}: the fields of {sample} differ in shape")
+                for name, array in frames.items():
+                    images[name].extend(array)
+                scenes.extend([scene] * len(next(iter(frames.values()))))
+    except (OSError, RuntimeError, KeyError) as error:
+        raise DataError(f"{path} is corrupt or not HDF5 ({_first_line(error)}): make it anew") from None
+    if not scenes:
+        raise DataError(f"{path} holds no samples")
+    if len({image.shape for image in images[fields[0]]}) != 1:
+        raise DataError(f"{path}: its samples differ in size")
+    return Pairs({name: np.stack(stack) for name, stack in images.items()}, np.array(scenes))
+
+
+def _read(sample: object, name: str, path: Path) -> Pixels:
+    """One field of one sample, as uint8 (T, H, W)."""
+    if name not in sample:  # type: ignore[operator]
+        known = ", ".join(sorted(sample))  # type: ignore[call-overload]
+        raise DataError(f"{path} has no field '{name}': it has {known}")
+    array = np.asarray(sample[name])  # type: ignore[index]
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.size == 0:
+        raise DataError(f"{path}: field '{name}' must be uint8 H×W or T×H×W, not {array.dtype} {array.shape}")
+    return array if array.ndim == 3 else array[None]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def split_by_scene(pairs: Pairs, validation: float) -> tuple[Pairs, Pairs]:
+    """Training and validation pairs that share no scene.
+
+    Every k-th scene is held out, k = round(1 / validation): scenes are independent draws, and a file that is extended
+    keeps its split.
+
+    Raises:
+        DataError: too few scenes for both parts.
+    """
+    every = max(2, round(1 / validation))
+    held_out = pairs.scenes % every == every - 1
+    if not held_out.any() or held_out.all():
+        raise DataError(f"{len(np.unique(pairs.scenes))} scenes are too few to hold out 1 in {every}: simulate more")
+    return pairs.subset(~held_out), pairs.subset(held_out)
+
+
+class CropSampler:
+    """Endless batches of random crops; the same generator state gives the same batches.
+
+    Args:
+        pairs: what to draw from. inputs: input fields, drawn with equal probability. target: target field.
+        augment: how a crop is made. batch: crops a batch. rng: the only source of chance.
+
+    Raises:
+        DataError: the images are smaller than a crop.
+    """
+
+    def __init__(self, pairs: Pairs, inputs: Sequence[str], target: str, augment: Augment, batch: int,
+                 rng: np.random.Generator) -> None:  # fmt: skip
+        height, width = pairs.fields[target].shape[1:]
+        if min(height, width) < augment.crop:
+            raise DataError(f"images of {height}×{width} are smaller than the crop of {augment.crop}: lower train.crop")
+        self.pairs, self.inputs, self.target = pairs, tuple(inputs), target
+        self.augment, self.batch, self.rng = augment, batch, rng
+
+    def draw(self) -> tuple[Batch, Batch]:
+        """Inputs and targets, float32 (batch, 1, crop, crop) in [0, 1]."""
+        side = self.augment.crop
+        source = np.empty((self.batch, 1, side, side), np.float32)
+        target = np.empty_like(source)
+        images = self.rng.integers(len(self.pairs), size=self.batch)
+        fields = self.rng.integers(len(self.inputs), size=self.batch)
+        for slot, (image, field) in enumerate(zip(images, fields, strict=True)):
+            before = self.pairs.fields[self.inputs[field]][image]
+            after = self.pairs.fields[self.target][image]
+            source[slot, 0], target[slot, 0] = self.augment(before, after, self.rng)
+        return source, target

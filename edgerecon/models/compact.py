@@ -1,0 +1,81 @@
+"""compact: a residual network that works at half resolution.
+
+    y = x + S(f_D(… ρ(f_2(ρ(f_1(U(x)))))))
+
+U is pixel-unshuffle ×2 (1 → 4 channels at half size), each f a conv3×3 with bias, ρ the ReLU, and S pixel-shuffle
+(Shi et al., CVPR 2016, the sub-pixel convolution; U is its inverse, as in FFDNet, Zhang et al., IEEE TIP 2018). The
+residual form follows DnCNN (Zhang et al., IEEE TIP 2017). Working at half resolution doubles the receptive field for a
+quarter of the cost a layer. There is no batch normalisation, hence nothing to fold.
+
+Width 16 and depth 6 give 10 452 parameters, 2 592 multiply-accumulates a pixel and a receptive field of 26×26 pixels.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+FACTOR = 2
+CHANNELS = FACTOR * FACTOR
+
+
+class Compact(nn.Module):
+    """N×1×H×W in [0, 1] → N×1×H×W, not clipped. Any H, W ≥ 1: odd sizes are padded by edge replication and cropped.
+
+    The last convolution starts at zero, so that an untrained network is the identity.
+
+    Args:
+        width: channels of the hidden layers. depth: number of convolutions, at least 2.
+    """
+
+    scale = 1
+    size_multiple = FACTOR
+
+    def __init__(self, width: int = 16, depth: int = 6) -> None:
+        super().__init__()
+        if width < 1 or depth < 2:
+            raise TypeError(f"width must be at least 1 and depth at least 2, not {width} and {depth}")
+        channels = [CHANNELS, *[width] * (depth - 1), CHANNELS]
+        self.layers = nn.ModuleList(map(_conv3x3, channels[:-1], channels[1:]))
+        nn.init.zeros_(self.layers[-1].weight)  # type: ignore[arg-type]
+
+    @property
+    def receptive_field(self) -> int:
+        """Side in input pixels of the square that an output pixel depends on: (2·depth + 1) cells of 2 pixels."""
+        return FACTOR * (2 * len(self.layers) + 1)
+
+    def macs_per_pixel(self) -> float:
+        """Multiply-accumulates of the convolutions for one input pixel, away from the border."""
+        weights = (p.numel() for name, p in self.layers.named_parameters() if name.endswith("weight"))
+        return sum(weights) / CHANNELS
+
+    def core(self, x: Tensor) -> Tensor:
+        """The exported graph: H and W must be even."""
+        z = F.pixel_unshuffle(x, FACTOR)
+        if not torch.compiler.is_exporting() and x.device.type == "cpu":
+            # 1.2 to 3.5 times as fast as the default layout in oneDNN on AVX2, forward and backward together.
+            z = z.contiguous(memory_format=torch.channels_last)
+        for layer in self.layers[:-1]:
+            z = F.relu(layer(z))
+        return x + F.pixel_shuffle(self.layers[-1](z), FACTOR)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        pad = (-width % FACTOR, -height % FACTOR)
+        if not any(pad):
+            return self.core(x)
+        padded = F.pad(x, (0, pad[0], 0, pad[1]), mode="replicate")
+        return self.core(padded)[..., :height, :width]
+
+
+def _conv3x3(before: int, after: int) -> nn.Conv2d:
+    layer = nn.Conv2d(before, after, 3, padding=1)
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+def build(width: int = 16, depth: int = 6) -> Compact:
+    """See ``Compact``."""
+    return Compact(width, depth)

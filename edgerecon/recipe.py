@@ -1,0 +1,180 @@
+"""Recipe: the TOML file that says how a model is made and what it must pass before it ships."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgerecon.errors import RecipeError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelTable(_Table):
+    """[model]: the network and what it is for.
+
+    Attributes:
+        name: lower-case file stem of what ships, e.g. "compact-despeckle".
+        family: a name in ``edgerecon.models``. width: channels of the hidden layers. depth: convolutions.
+        title: one line for the model card.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    task: Literal["despeckle", "compound"]
+    family: str = "compact"
+    width: int = Field(default=16, ge=1, le=256)
+    depth: int = Field(default=6, ge=2, le=64)
+    title: str = ""
+    licence: str = "Apache-2.0"
+
+
+class DataTable(_Table):
+    """[data]: where training pairs come from.
+
+    Attributes:
+        simulate: the command, seed included, that makes ``file``.
+        file: the HDF5 pairs, relative to the working directory.
+        inputs: fields that serve as input, drawn with equal probability. target: the field to reach.
+        validation: fraction of the scenes held out; a scene is never split.
+    """
+
+    simulate: str
+    file: Path
+    inputs: tuple[str, ...] = Field(min_length=1)
+    target: str
+    validation: float = Field(default=0.08, gt=0, lt=1)
+
+
+class AugmentTable(_Table):
+    """[augment]: random changes of a training pair, drawn anew for every crop.
+
+    Attributes:
+        zoom: range of the isotropic resampling factor, log-uniform; 2 doubles the size of a speckle grain.
+        stretch: greatest ratio of lateral to axial zoom, either way; 1 is none.
+        flip_lateral, flip_axial: whether to mirror left–right and top–bottom with probability 1/2.
+        gain: half range of the factor on grey levels around 1. offset: half range of what is added (full scale 1).
+        gamma: greatest exponent, log-uniform between 1/gamma and gamma.
+        blur: greatest σ in pixels of a Gaussian on the input alone, applied with probability ``blur_chance``.
+        jpeg: range of JPEG quality on the input alone, applied with probability ``jpeg_chance``.
+
+    Gain, offset and gamma act alike on input and target, since they stand for the scanner's display settings.
+    """
+
+    zoom: tuple[float, float] = (1.0, 1.0)
+    stretch: float = Field(default=1.0, ge=1, le=4)
+    flip_lateral: bool = True
+    flip_axial: bool = False
+    gain: float = Field(default=0.0, ge=0, lt=1)
+    offset: float = Field(default=0.0, ge=0, lt=1)
+    gamma: float = Field(default=1.0, ge=1, le=4)
+    blur: float = Field(default=0.0, ge=0, le=5)
+    blur_chance: float = Field(default=0.0, ge=0, le=1)
+    jpeg: tuple[int, int] = (60, 95)
+    jpeg_chance: float = Field(default=0.0, ge=0, le=1)
+
+
+class LossTable(_Table):
+    """[train.loss]: weights of the mean absolute error and of 1 − SSIM."""
+
+    l1: float = Field(default=1.0, ge=0)
+    ssim: float = Field(default=0.2, ge=0)
+
+
+class TrainTable(_Table):
+    """[train]: AdamW under a cosine schedule with linear warm-up.
+
+    Attributes:
+        steps: optimiser steps. batch: crops a step. crop: side of a square crop in pixels.
+        learning_rate: after warm-up; falls to ``final_fraction`` of itself along a half cosine.
+        warmup: steps of linear rise. ema: decay of the averaged weights that are validated and kept; 0 is off.
+        clip: greatest gradient norm. validate_every: steps between validations.
+        precision: as lightning-fabric spells it. seed: fixes weights, crops and augmentation.
+    """
+
+    steps: int = Field(ge=1)
+    batch: int = Field(default=16, ge=1)
+    crop: int = Field(default=128, ge=16)
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    warmup: int = Field(default=200, ge=0)
+    final_fraction: float = Field(default=0.01, ge=0, le=1)
+    ema: float = Field(default=0.998, ge=0, lt=1)
+    clip: float = Field(default=1.0, gt=0)
+    validate_every: int = Field(default=500, ge=1)
+    precision: Precision = "32-true"
+    seed: int = 1
+    loss: LossTable = LossTable()
+
+
+class GateTable(_Table):
+    """[gates]: what stops an export. max_abs_error: ONNX Runtime against torch, grey levels in [0, 1]."""
+
+    max_abs_error: float = Field(default=1e-5, gt=0)
+
+
+class Recipe(_Table):
+    """A whole recipe; see the tables for its keys."""
+
+    model: ModelTable
+    data: DataTable
+    augment: AugmentTable = AugmentTable()
+    train: TrainTable
+    gates: GateTable = GateTable()
+
+    def sha256(self) -> str:
+        """Hash of the meaning of the recipe: comments, order and spelled-out defaults do not change it."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        RecipeError: missing file, broken TOML, or a key that is unknown, absent or out of range (it is named).
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        recipe = Recipe.model_validate(tomllib.loads(text))
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RecipeError(f"cannot read the recipe {path}: {reason}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path} is not valid TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        keys = [str(part) for part in first["loc"]]
+        line = _line_of(text, keys)
+        where = f"{path}:{line}" if line else str(path)
+        raise RecipeError(f"{where}: {'.'.join(keys)}: {first['msg'].lower()}") from None
+    low, high = recipe.augment.zoom
+    if not 0.25 <= low <= high <= 4:
+        raise RecipeError(f"{path}: augment.zoom: give two factors in order, between 0.25 and 4")
+    return recipe
+
+
+def _line_of(text: str, keys: list[str]) -> int | None:
+    """Line on which a dotted key stands, when its table is written as a [header]."""
+    for depth in range(len(keys), 0, -1):
+        table, key = ".".join(keys[: depth - 1]), keys[depth - 1]
+        current = ""
+        for number, line in enumerate(text.splitlines(), start=1):
+            if header := re.match(r"\s*\[([\w.\-]+)\]", line):
+                current = header[1]
+            elif current == table and re.match(rf"\s*{re.escape(key)}\s*=", line):
+                return number
+    return None

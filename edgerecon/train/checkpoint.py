@@ -1,0 +1,64 @@
+"""Checkpoints: written whole or not at all, read without running any code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from edgerecon.errors import DataError
+from edgerecon.models import build_model
+from edgerecon.recipe import Recipe
+
+BEST, LAST = "best.pt", "last.pt"
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain values under a temporary name, then rename."""
+    partial = path.with_name(path.name + ".partial")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint on the CPU.
+
+    Raises:
+        DataError: missing, corrupt, or holding anything but tensors and plain values.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = getattr(error, "strerror", None) or "corrupt or not a checkpoint"
+        raise DataError(f"cannot read the checkpoint {path}: {reason}; make it with  edgerecon train") from None
+    if not isinstance(state, dict) or "model" not in state:
+        raise DataError(f"{path} is not a checkpoint of edgerecon; make it with  edgerecon train")
+    return state
+
+
+def load_model(recipe: Recipe, path: Path) -> nn.Module:
+    """The recipe's network with a checkpoint's weights, ready to run.
+
+    Raises:
+        DataError: see ``load_checkpoint``; or the weights belong to another network.
+    """
+    model = new_model(recipe)
+    restore(model, load_checkpoint(path)["model"], path)
+    return model.eval()
+
+
+def new_model(recipe: Recipe) -> nn.Module:
+    """The recipe's network, untrained."""
+    return build_model(recipe.model.family, width=recipe.model.width, depth=recipe.model.depth)
+
+
+def restore(model: nn.Module, weights: dict[str, Any], path: Path) -> None:
+    """Load weights, or say that they belong to another network."""
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError):
+        raise DataError(f"{path} holds another network than the recipe asks for: check its width and depth") from None

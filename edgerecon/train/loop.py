@@ -1,0 +1,260 @@
+"""Training: AdamW, cosine schedule, averaged weights; seeded, resumable, best checkpoint by validation."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgerecon.data.augment import Augment
+from edgerecon.data.datasets import CropSampler, load_pairs, split_by_scene
+from edgerecon.errors import DataError, DependencyError, EdgereconError, RecipeError
+from edgerecon.recipe import Recipe, TrainTable
+from edgerecon.train.checkpoint import BEST, LAST, load_checkpoint, new_model, restore, save_checkpoint
+from edgerecon.train.curves import Curve, Row
+from edgerecon.train.losses import ReconstructionLoss
+from edgerecon.train.validate import validate
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a progress bar may show after each step.
+
+    Attributes:
+        step: done so far, of ``steps``. loss: of this step. psnr_db, ssim: of the latest validation, NaN before it.
+        images_per_second: crops, over this call.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    psnr_db: float
+    ssim: float
+    images_per_second: float
+
+
+def train(
+    recipe: Recipe,
+    *,
+    run_dir: Path,
+    data: Path | None = None,
+    resume: bool = False,
+    steps: int | None = None,
+    on_step: Callable[[Progress], None] | None = None,
+    accelerator: str = "auto",
+) -> Path:
+    """Train the recipe's network.
+
+    Args:
+        run_dir: gets best.pt, last.pt, curve.csv and curve.png. data: HDF5 pairs; default: the recipe's file.
+        resume: go on from last.pt, exactly as if it had not been interrupted, where there is one.
+        steps: instead of the recipe's. accelerator: "auto", "cpu" or "cuda", as lightning-fabric spells it.
+
+    Returns:
+        The best checkpoint, by validation PSNR of the averaged weights.
+
+    Raises:
+        DataError, RecipeError: see ``load_pairs``; an unusable precision; a checkpoint of another network.
+        EdgereconError: the loss became NaN or infinite (the last good checkpoints stay); ``run_dir`` cannot be written.
+        KeyboardInterrupt: after last.pt was written.
+    """
+    table = recipe.train if steps is None else recipe.train.model_copy(update={"steps": steps})
+    fields = (*dict.fromkeys(recipe.data.inputs), recipe.data.target)
+    pairs, held_out = split_by_scene(load_pairs(data or recipe.data.file, fields), recipe.data.validation)
+    rng = np.random.default_rng(table.seed)
+    augment = Augment(recipe.augment, table.crop)
+    sampler = CropSampler(pairs, recipe.data.inputs, recipe.data.target, augment, table.batch, rng)
+    run = _Run(recipe, table, accelerator, rng)
+    _log.info("%d training and %d validation images on %s", len(pairs), len(held_out), run.device)
+
+    def check() -> tuple[float, float]:
+        return run.validate(lambda model: validate(model, held_out, recipe.data.inputs, recipe.data.target, run.device))
+
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        if resume and (run_dir / LAST).exists():
+            run.load(run_dir / LAST)
+        curve = Curve(run_dir / "curve.csv", run.step if run.step else None)
+        try:
+            _loop(run, sampler, check, curve, run_dir, on_step)
+        finally:
+            curve.draw(run_dir / "curve.png")
+    except OSError as error:
+        raise EdgereconError(f"cannot write to {run_dir}: {error.strerror or error}") from None
+    return run_dir / BEST
+
+
+def _loop(
+    run: _Run,
+    sampler: CropSampler,
+    check: Callable[[], tuple[float, float]],
+    curve: Curve,
+    run_dir: Path,
+    on_step: Callable[[Progress], None] | None,
+) -> None:
+    table, first, losses = run.table, run.step, []
+    psnr, ssim = math.nan, math.nan
+    start = time.perf_counter()
+    with _interrupt_between_steps() as interrupted:
+        while run.step < table.steps:
+            losses.append(run.train_step(*sampler.draw(), run_dir))
+            done = run.step == table.steps
+            seconds = time.perf_counter() - start
+            if done or run.step % table.validate_every == 0:
+                psnr, ssim = check()
+                if not math.isfinite(psnr):
+                    raise _diverged(run.step, run_dir)
+                rate = run.optimizer.param_groups[0]["lr"]
+                curve.add(Row(run.step, float(np.mean(losses)), rate, psnr, ssim, run.seconds + seconds))
+                losses.clear()
+                if psnr > run.best:
+                    run.best = psnr
+                    save_checkpoint(run_dir / BEST, run.best_state(psnr, ssim))
+                run.save(run_dir / LAST, seconds)
+            if on_step:
+                images = (run.step - first) * table.batch
+                on_step(Progress(run.step, table.steps, losses[-1] if losses else curve.rows[-1].loss, psnr, ssim,
+                                 images / seconds))  # fmt: skip
+            if interrupted():
+                run.save(run_dir / LAST, seconds)
+                raise KeyboardInterrupt
+
+
+class _Run:
+    """Everything that changes during training, and how to save and restore it."""
+
+    def __init__(self, recipe: Recipe, table: TrainTable, accelerator: str, rng: np.random.Generator) -> None:
+        try:
+            from lightning_fabric import Fabric
+        except ImportError:
+            raise DependencyError("lightning-fabric", "train") from None
+        if "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(len(os.sched_getaffinity(0)))
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+        try:
+            self.fabric: Any = Fabric(accelerator=accelerator, devices=1, precision=table.precision)
+        except (RuntimeError, ValueError, ImportError) as error:
+            raise EdgereconError(f"cannot train on '{accelerator}': {str(error).splitlines()[0]}") from None
+        self.device: torch.device = self.fabric.device
+        if table.precision == "16-mixed" and self.device.type == "cpu":
+            raise RecipeError("train.precision: 16-mixed needs a GPU; use 32-true or bf16-mixed on a CPU")
+        torch.manual_seed(table.seed)
+        self.recipe, self.table, self.rng = recipe, table, rng
+        model = new_model(recipe)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=table.learning_rate, weight_decay=table.weight_decay)
+        self.model, self.optimizer = self.fabric.setup(model, optimizer)
+        self.average = new_model(recipe).to(self.device).requires_grad_(False)
+        self.average.load_state_dict(self.model.module.state_dict())
+        self.loss = ReconstructionLoss(table.loss.l1, table.loss.ssim).to(self.device)
+        self.step = 0
+        self.best = -math.inf
+        self.seconds = 0.0
+
+    def train_step(self, source: np.ndarray, target: np.ndarray, run_dir: Path) -> float:
+        """One optimiser step on a batch; returns its loss."""
+        table = self.table
+        for group in self.optimizer.param_groups:
+            group["lr"] = table.learning_rate * schedule(self.step, table)
+        before, after = (torch.from_numpy(batch).to(self.device) for batch in (source, target))
+        loss: Tensor = self.loss(self.model(before), after)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise _diverged(self.step, run_dir)
+        self.fabric.backward(loss)
+        # A gradient that overflows in 16 bits is skipped by the scaler; elsewhere it shows in the next loss.
+        self.fabric.clip_gradients(self.model, self.optimizer, max_norm=table.clip, error_if_nonfinite=False)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        # The first averages weigh all steps alike, else the starting weights would linger.
+        decay = min(table.ema, self.step / (self.step + 10)) if table.ema else 0.0
+        torch._foreach_lerp_(list(self.average.parameters()), [p.data for p in self.model.parameters()], 1 - decay)
+        return value
+
+    def validate(self, check: Callable[[torch.nn.Module], tuple[float, float]]) -> tuple[float, float]:
+        return check(self.average.eval())
+
+    def best_state(self, psnr: float, ssim: float) -> dict[str, Any]:
+        """What an export needs: the averaged weights and what they reached."""
+        return {"model": _on_cpu(self.average), "step": self.step, "psnr_db": psnr, "ssim": ssim,
+                "recipe_hash": self.recipe.sha256()}  # fmt: skip
+
+    def save(self, path: Path, seconds: float) -> None:
+        """Everything that ``load`` needs to go on as if nothing had happened."""
+        precision = self.fabric._precision
+        save_checkpoint(path, {
+            "model": _on_cpu(self.model.module),
+            "average": _on_cpu(self.average),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": precision.state_dict(),
+            "torch_rng": torch.get_rng_state(),
+            "numpy_rng": json.dumps(self.rng.bit_generator.state),
+            "step": self.step,
+            "best": self.best,
+            "seconds": self.seconds + seconds,
+        })  # fmt: skip
+
+    def load(self, path: Path) -> None:
+        state = load_checkpoint(path)
+        try:
+            restore(self.model.module, state["model"], path)
+            restore(self.average, state["average"], path)
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.fabric._precision.load_state_dict(state["scaler"])
+            torch.set_rng_state(state["torch_rng"])
+            self.rng.bit_generator.state = json.loads(state["numpy_rng"])
+            self.step, self.best, self.seconds = state["step"], state["best"], state["seconds"]
+        except KeyError as error:
+            raise DataError(f"{path} cannot be resumed: it lacks {error}; start without --resume") from None
+
+
+def schedule(step: int, table: TrainTable) -> float:
+    """Factor on the learning rate at a step: linear warm-up, then half a cosine (Loshchilov & Hutter, ICLR 2017)."""
+    if step < table.warmup:
+        return (step + 1) / table.warmup
+    done = (step - table.warmup) / max(1, table.steps - table.warmup)
+    return table.final_fraction + (1 - table.final_fraction) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def _on_cpu(module: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
+
+
+def _diverged(step: int, run_dir: Path) -> EdgereconError:
+    kept = f"the last good checkpoint is {run_dir / LAST}" if (run_dir / LAST).exists() else "no checkpoint was written"
+    return EdgereconError(f"training diverged at step {step} (non-finite loss): lower train.learning_rate; {kept}")
+
+
+@contextmanager
+def _interrupt_between_steps() -> Iterator[Callable[[], bool]]:
+    """Hold the first Ctrl-C back until a step is whole; a second one goes through at once."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+
+    def hold(signum: int, frame: Any) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    previous = signal.signal(signal.SIGINT, hold)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)
