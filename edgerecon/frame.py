@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 Image = NDArray[np.float32]
 """float32, shape (H, W), values in [0, 1]."""
 
-RawImage = NDArray[np.generic]
+RawImage = NDArray[Any]
 """What a source captures: uint8, uint16 or float, shape (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA."""
 
 MAX_PIXELS = 64_000_000
@@ -45,39 +46,71 @@ class Frame:
     status: Status = Status.OK
 
 
-def to_unit(raw: RawImage, out: Image | None = None) -> Image:
-    """Convert a captured image to float32 (H, W) in [0, 1].
-
-    Integers are divided by their type's full scale; floats are clipped to [0, 1]; colour becomes luma (ITU-R BT.601).
+def to_gray(raw: RawImage, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    """Drop the colour of a captured image: luma (ITU-R BT.601), same type and full scale.
 
     Args:
         raw: see ``RawImage``.
-        out: written in place when given; float32 (H, W), C-contiguous.
+        out: written in place when given; (H, W), C-contiguous, of the same type.
+
+    Returns:
+        ``out``, or without it an (H, W) array that may share memory with ``raw``.
 
     Raises:
-        ValueError: unusable shape or type, an empty image, or non-finite values (the frame cannot be shown as it is).
+        ValueError: unusable shape or type, or an empty image.
     """
     image = np.asarray(raw)
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
-    if image.ndim == 3 and image.shape[2] in (3, 4):
-        code = cv2.COLOR_RGB2GRAY if image.shape[2] == 3 else cv2.COLOR_RGBA2GRAY
-        image = cv2.cvtColor(np.ascontiguousarray(image), code)
-    if image.ndim != 2 or image.size == 0:
+    if image.size == 0 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))):
         raise ValueError(f"a frame must be a non-empty H×W image, not of shape {np.shape(raw)}")
+    if image.dtype.kind not in "uf":
+        raise ValueError(f"a frame must hold unsigned integers or floats, not {image.dtype}")
+    if image.ndim == 3:
+        image = _luma(image, out)
+    if out is None:
+        return image
+    if image is not out:
+        np.copyto(out, image, casting="same_kind")
+    return out
+
+
+def _luma(image: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
+    if image.dtype.kind == "f":
+        image = image.astype(np.float32, copy=False)
+    elif image.dtype.itemsize > 2:
+        raise ValueError(f"a colour frame must hold 8 or 16 bits or floats, not {image.dtype}")
+    image = np.ascontiguousarray(image, image.dtype.newbyteorder("="))
+    code = cv2.COLOR_RGB2GRAY if image.shape[2] == 3 else cv2.COLOR_RGBA2GRAY
+    in_place = out is not None and out.dtype == image.dtype
+    return cv2.cvtColor(image, code, dst=out) if in_place else cv2.cvtColor(image, code)
+
+
+def to_unit(raw: RawImage, out: Image | None = None) -> Image:
+    """Convert a captured image to float32 (H, W) in [0, 1].
+
+    Integers are divided by their type's full scale; floats are clipped to [0, 1]; colour becomes luma (``to_gray``).
+
+    Args:
+        raw: see ``RawImage``.
+        out: written in place when given; float32 (H, W), C-contiguous. Nothing is then allocated for a grey image.
+
+    Raises:
+        ValueError: unusable shape or type, an empty image, or non-finite values (the frame cannot be shown as it is).
+    """
+    image = to_gray(raw)
     if out is None:
         out = np.empty(image.shape, np.float32)
-    if image.dtype.kind == "f":
-        if not np.isfinite(image).all():
-            raise ValueError("the frame holds NaN or infinite values")
-        np.clip(image, 0.0, 1.0, out=out, casting="same_kind")
-    elif image.dtype.kind == "u":
-        np.multiply(image, np.float32(1.0 / np.iinfo(image.dtype).max), out=out, dtype=np.float32)
-    else:
-        raise ValueError(f"a frame must hold unsigned integers or floats, not {image.dtype}")
+    if image.dtype.kind == "u":
+        np.multiply(image, np.float32(1.0 / np.iinfo(image.dtype).max), out=out, dtype=np.float32, casting="same_kind")
+        return out
+    low, high = image.min(), image.max()  # NaN and infinity reach them: no mask of the frame's size is needed
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError("the frame holds NaN or infinite values")
+    np.clip(image, 0.0, 1.0, out=out, casting="same_kind")
     return out
 
 
 def to_uint8(pixels: Image, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
     """Convert float32 [0, 1] to uint8 with rounding and saturation (0.5 rounds to even, as OpenCV does)."""
-    return cv2.convertScaleAbs(pixels, dst=out, alpha=255.0)
+    return np.asarray(cv2.convertScaleAbs(pixels, dst=out, alpha=255.0), np.uint8)

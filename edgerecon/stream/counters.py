@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
+REASONS_AT_MOST = 64
+"""Further distinct reasons are counted together as "other", so that a hostile recording cannot fill the memory."""
+
 
 class Counters:
     """Thread-safe counters of one stream.
@@ -46,12 +49,12 @@ class Counters:
     def drop(self, by: str, why: str) -> None:
         """Count one frame that was overtaken or abandoned, e.g. ``drop("capture", "overtaken by a newer frame")``."""
         with self._lock:
-            self.drops[f"{by}: {why}"] += 1
+            _count(self.drops, f"{by}: {why}")
 
     def fail(self, why: str) -> None:
         """Count one frame for which nothing could be shown, e.g. an unreadable capture."""
         with self._lock:
-            self.failures[why] += 1
+            _count(self.failures, why)
 
     def snapshot(self) -> dict[str, object]:
         """A consistent copy, ready for JSON."""
@@ -67,3 +70,7 @@ class Counters:
                 "failures": dict(self.failures),
                 "last_latency_ms": self.last_latency_ms,
             }
+
+
+def _count(reasons: Counter[str], reason: str) -> None:
+    reasons[reason if reason in reasons or len(reasons) < REASONS_AT_MOST else "other"] += 1

@@ -1,0 +1,110 @@
+"""Sources of frames: one file per kind of recording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edgerecon.errors import SourceError
+from edgerecon.stream.sources.base import KINDS, Capture, Source
+
+__all__ = ["Capture", "Source", "open_source"]
+
+_BEGINNINGS = {
+    b"\x93NUMPY": "array", b"PK\x03\x04": "array",
+    b"NRRD000": "nrrd",
+    b"\x89PNG": "image", b"\xff\xd8\xff": "image", b"BM": "image", b"II*\0": "image", b"MM\0*": "image",
+}  # fmt: skip
+_ENDINGS = {
+    ".dcm": "dicom", ".dicom": "dicom", ".npy": "array", ".npz": "array", ".mha": "metaimage", ".mhd": "metaimage",
+    ".nrrd": "nrrd", ".png": "image", ".jpg": "image", ".jpeg": "image", ".tif": "image", ".tiff": "image",
+    ".bmp": "image",
+}  # fmt: skip
+
+
+def open_source(uri: str) -> Source:
+    """Open a recording by what it holds, or by its extension where the content does not tell.
+
+    Args:
+        uri: a path, a file:// address, or "sample" for the echocardiography cine that ships inside pydicom.
+
+    Raises:
+        SourceError: missing, empty, of an unknown kind, larger than ``edgerecon.frame.MAX_PIXELS``, or without one
+            readable frame. The message is one line.
+        DependencyError: PyAV is needed and absent.
+    """
+    if uri == "sample":
+        return _open_sample()
+    path = Path(uri.removeprefix("file://")).expanduser()
+    try:
+        source = _opener(path)(path)
+    except OSError as error:
+        raise SourceError(f"cannot open {path}: {error.strerror or error}") from error
+    _refuse_unreadable(source)
+    return source
+
+
+def _opener(path: Path) -> Callable[[Path], Source]:
+    # Each kind is imported when it is met: DICOM and video libraries take longer to load than a frame to show.
+    kind = _kind(path)
+    if kind == "dicom":
+        from edgerecon.stream.sources.dicom import DicomSource
+
+        return DicomSource
+    if kind == "image":
+        from edgerecon.stream.sources.images import ImageSource
+
+        return ImageSource
+    if kind == "array":
+        from edgerecon.stream.sources.arrays import open_array
+
+        return open_array
+    if kind == "metaimage":
+        from edgerecon.stream.sources.metaimage import open_metaimage
+
+        return open_metaimage
+    if kind == "nrrd":
+        from edgerecon.stream.sources.nrrd import open_nrrd
+
+        return open_nrrd
+    from edgerecon.stream.sources.video import VideoSource
+
+    return VideoSource
+
+
+def _kind(path: Path) -> str:
+    if path.is_dir():
+        return "image"
+    if not path.exists():
+        raise SourceError(f"{path} does not exist: give a file ({KINDS})")
+    if not path.is_file():
+        raise SourceError(f"{path} is neither a file nor a folder")
+    with path.open("rb") as file:
+        beginning = file.read(132)
+    if not beginning:
+        raise SourceError(f"{path} is empty (0 bytes)")
+    if beginning[128:] == b"DICM":
+        return "dicom"
+    for magic, kind in _BEGINNINGS.items():
+        if beginning.startswith(magic):
+            return kind
+    return _ENDINGS.get(path.suffix.lower(), "video")
+
+
+def _refuse_unreadable(source: Source) -> None:
+    fault = None
+    frames = source.frames()
+    for capture in frames:
+        if capture.image is not None:
+            return
+        fault = fault or capture.fault
+    source.close()
+    raise SourceError(f"{source.name} holds no readable frame" + (f": {fault}" if fault else ""))
+
+
+def _open_sample() -> Source:
+    from pydicom.examples import get_path
+
+    from edgerecon.stream.sources.dicom import DicomSource
+
+    return DicomSource(Path(get_path("ybr_color")), name="sample")

@@ -8,6 +8,9 @@ from typing import Protocol
 
 from edgerecon.frame import RawImage
 
+KINDS = "DICOM, video or raw H.264, a folder of PNG/JPEG/TIFF/BMP, .npz/.npy, .mha/.mhd, .nrrd, or 'sample'"
+"""What ``open_source`` reads, for messages."""
+
 
 @dataclass(slots=True)
 class Capture:

@@ -1,0 +1,46 @@
+"""A file under a temporary name until it is whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgerecon.errors import SinkError
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Turn what the system says about a file into one line.
+
+    Raises:
+        SinkError: the body raised OSError or ValueError (FFmpeg's errors are of these kinds).
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise SinkError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+class Part:
+    """Keeps ``temporary`` beside ``path``: ``finish`` gives it its final name, ``discard`` removes it.
+
+    Raises:
+        SinkError: the folder is missing or cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        if path.is_dir():
+            raise SinkError(f"cannot write {path}: it is a folder")
+        with written(path):
+            self.temporary.touch()
+
+    def finish(self) -> None:
+        with written(self.path):
+            os.replace(self.temporary, self.path)
+
+    def discard(self) -> None:
+        self.temporary.unlink(missing_ok=True)

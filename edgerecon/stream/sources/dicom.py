@@ -1,0 +1,144 @@
+"""Ultrasound DICOM, cine or still, decoded frame by frame."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from pydicom import Dataset, dcmread
+from pydicom.pixels import apply_color_lut, iter_pixels
+
+from edgerecon.errors import SourceError
+from edgerecon.frame import MAX_PIXELS, RawImage
+from edgerecon.stream.sources.base import Capture
+from edgerecon.stream.sources.flat import MAX_FRAMES
+from edgerecon.stream.sources.scaling import stretch_bits
+
+MODALITIES = ("US", "IVUS")
+# Of text encodings, colour markers and the like: what a frame suffers from is its own fault message.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\.")
+
+_CENTIMETRES = 3  # Physical Units, PS3.3 C.8.5.5.1.15
+
+
+class DicomSource:
+    """A DICOM ultrasound file. Nothing of the patient is read into ``name``, which is the file's.
+
+    The period is the Frame Time, Cine Rate or Recommended Display Frame Rate; the spacing is that of the largest
+    ultrasound region in centimetres that fits the image (PS3.3 C.8.5.5).
+
+    Raises:
+        SourceError: not DICOM, not ultrasound, without pixel data, or of a size that no scanner makes.
+    """
+
+    def __init__(self, path: Path, name: str | None = None) -> None:
+        self._path = path
+        self.name = name or path.name
+        header = self._header = _read_header(path, self.name)
+        _refuse_other(header, self.name)
+        self.length: int | None = int(header.get("NumberOfFrames") or 1)
+        _refuse_huge(header, self.length, path.stat().st_size, self.name)
+        self.period_s = _period_s(header)
+        self.spacing_mm = _spacing_mm(header)
+
+    def frames(self) -> Iterator[Capture]:
+        index, length = 0, self.length or 1
+        while index < length:
+            # A decoding error ends pydicom's iteration: begin anew behind the frame that failed.
+            try:
+                for image in iter_pixels(self._path, indices=range(index, length)):
+                    yield Capture(self._to_full_scale(image))
+                    index += 1
+                fault = "the file ends before this frame (truncated)"
+            except Exception as error:  # noqa: BLE001 - pydicom and its decoders raise many kinds on damaged data
+                fault = _one_line(error)
+            if index < length:
+                yield Capture(None, fault)
+                index += 1
+
+    def _to_full_scale(self, image: RawImage) -> RawImage:
+        header = self._header
+        if header.PhotometricInterpretation == "PALETTE COLOR":
+            colours = apply_color_lut(image, header)
+            return stretch_bits(colours, 8 if int(colours.max(initial=0)) < 256 else 16)
+        bits = int(header.BitsStored)
+        if image.dtype.kind == "i":
+            unsigned = np.dtype(f"u{image.dtype.itemsize}")
+            image = (image.astype(np.int64) + (1 << (bits - 1))).clip(0).astype(unsigned)
+        image = stretch_bits(image, bits)
+        if header.PhotometricInterpretation == "MONOCHROME1":  # low values are bright
+            return np.iinfo(image.dtype).max - image
+        return image
+
+    def close(self) -> None: ...
+
+
+def _read_header(path: Path, name: str) -> Dataset:
+    try:
+        header = dcmread(path, defer_size=4096, force=True)
+        for keyword in ("Modality", "Rows", "Columns", "NumberOfFrames", "SequenceOfUltrasoundRegions"):
+            header.get(keyword)  # parsed when first asked for
+    except OSError:
+        raise
+    except Exception as error:
+        raise SourceError(f"{name} cannot be read as DICOM: {_one_line(error)}") from error
+    if not header:
+        raise SourceError(f"{name} is not a DICOM file, or it is truncated")
+    return header
+
+
+def _refuse_other(header: Dataset, name: str) -> None:
+    modality = header.get("Modality")
+    if modality not in MODALITIES:
+        raise SourceError(f"{name} is not ultrasound: its DICOM modality is {modality or 'missing'}, not US or IVUS")
+    missing = [key for key in ("Rows", "Columns", "BitsStored", "PhotometricInterpretation") if key not in header]
+    if missing or not any(key in header for key in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        raise SourceError(f"{name} holds no pixel data (a report or a truncated file): give an image or a cine")
+
+
+def _refuse_huge(header: Dataset, frames: int, file_size: int, name: str) -> None:
+    rows, columns = int(header.Rows), int(header.Columns)
+    if not 0 < rows * columns <= MAX_PIXELS:
+        raise SourceError(f"{name} declares {columns}×{rows} pixels: 1 to {MAX_PIXELS:,} are read")
+    if not 0 < frames <= min(MAX_FRAMES, file_size):
+        raise SourceError(f"{name} declares {frames} frames, which its {file_size} bytes cannot hold")
+
+
+def _period_s(header: Dataset) -> float | None:
+    frame_time_ms = _number(header, "FrameTime")
+    if frame_time_ms:
+        return frame_time_ms / 1e3
+    rate = _number(header, "CineRate") or _number(header, "RecommendedDisplayFrameRate")
+    return 1 / rate if rate else None
+
+
+def _spacing_mm(header: Dataset) -> tuple[float, float] | None:
+    best: tuple[float, tuple[float, float]] | None = None
+    for region in header.get("SequenceOfUltrasoundRegions") or ():
+        units = (region.get("PhysicalUnitsXDirection"), region.get("PhysicalUnitsYDirection"))
+        steps = _number(region, "PhysicalDeltaY"), _number(region, "PhysicalDeltaX")
+        right, bottom = _number(region, "RegionLocationMaxX1"), _number(region, "RegionLocationMaxY1")
+        if units != (_CENTIMETRES, _CENTIMETRES) or not (steps[0] and steps[1] and right and bottom):
+            continue
+        if right > header.Columns or bottom > header.Rows:
+            continue  # the image was resized after the region was written: its spacing is no longer true
+        area = (right - (region.get("RegionLocationMinX0") or 0)) * (bottom - (region.get("RegionLocationMinY0") or 0))
+        if best is None or area > best[0]:
+            best = (area, (10 * steps[0], 10 * steps[1]))
+    return best[1] if best else None
+
+
+def _number(dataset: Dataset, keyword: str) -> float | None:
+    """A finite magnitude above 0, or None: deltas may be negative (the axis points the other way)."""
+    try:
+        value = abs(float(dataset.get(keyword) or 0))
+    except (TypeError, ValueError):
+        return None
+    return value if value > 0 and math.isfinite(value) else None
+
+
+def _one_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
