@@ -18,6 +18,7 @@ class NoReference:
     """Measures of one filtered frame; nan where the frame has no region to measure.
 
     Attributes:
+        speckle_snr: mean over standard deviation of display values, mean over the homogeneous regions.
         snr_ratio: speckle SNR of the filtered frame over the input's, mean over the homogeneous regions.
         edge: edge preservation in [−1, 1] over the image area (see ``speckle.edge_preservation``).
         cnr, gcnr: mean over the contrast pairs.
@@ -25,6 +26,7 @@ class NoReference:
         fwhm_px: mean of lateral widths of the wires in display values above their surroundings, in pixels.
     """
 
+    speckle_snr: float
     snr_ratio: float
     edge: float
     cnr: float
@@ -51,6 +53,7 @@ def measure(original: Image, filtered: Image, regions: Regions) -> NoReference:
     ]
     widths = [wire_width(crop(matched, box)) for box in regions.wires]
     return NoReference(
+        speckle_snr=_mean([speckle_snr(crop(matched, box)) for box in regions.homogeneous]),
         snr_ratio=_mean(ratios),
         edge=edge_preservation(matched, original, area),
         cnr=_mean([c for c, _, _ in contrast]),
