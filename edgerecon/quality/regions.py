@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -95,7 +96,8 @@ def find_regions(image: Image, window: int = 32, count: int = 8) -> Regions:
     window away from the borders. Images smaller than three windows use a smaller window.
 
     Contrast pairs (up to 3) are a brighter (background) and a darker (target) homogeneous patch within two windows of
-    the same depth whose CNR is nearest to 1: gCNR is near 0.5 there, so that it can rise as well as fall.
+    the same depth whose CNR lies in [0.5, 2], those nearest to 1 first: gCNR is near 0.5 there and can rise as well as
+    fall.
 
     Args:
         image: float32 (H, W) in [0, 1].
@@ -141,15 +143,14 @@ def _without_overlap(boxes: list[Box], count: int) -> list[Box]:
 
 def _pairs(image: Image, boxes: list[Box], window: int, count: int = 3) -> list[tuple[Box, Box]]:
     """(background, target) pairs, disjoint; the darker patch is the target, as in a cyst phantom."""
-    level = {box: (float(crop(image, box).mean()), float(crop(image, box).var())) for box in boxes}
-    near = sorted(
-        (abs((level[bright][0] - level[dark][0]) / (level[bright][1] + level[dark][1]) ** 0.5 - 1.0), bright, dark)
-        for bright in boxes
-        for dark in boxes
-        if level[bright][0] > level[dark][0] and abs(bright[0] - dark[0]) <= 2 * window
-    )
+    found = []
+    for bright, dark in product(boxes, boxes):
+        a, b = crop(image, bright), crop(image, dark)
+        contrast = (a.mean() - b.mean()) / np.sqrt(a.var() + b.var())
+        if 0.5 <= contrast <= 2 and abs(bright[0] - dark[0]) <= 2 * window:
+            found.append((abs(float(contrast) - 1), bright, dark))
     pairs: list[tuple[Box, Box]] = []
-    for _, bright, dark in near:
+    for _, bright, dark in sorted(found):
         if len(pairs) < count and all(bright not in pair and dark not in pair for pair in pairs):
             pairs.append((bright, dark))
     return pairs

@@ -12,7 +12,7 @@ from edgerecon.quality.full_reference import match_gain_offset, psnr
 COARSE_PAIRS = 4
 """How many pairs the whole grid is tried on; only the best is refined on all."""
 
-REFINED = ("sigma_range", "h", "weight")
+REFINED = ("sigma_range", "h", "weight", "iterations")
 """Continuous strengths, refined around the best grid point."""
 
 
