@@ -21,20 +21,21 @@ Picture = tuple[str, NDArray[np.uint8], NDArray[np.uint8]]
 """(caption, before, after): uint8 (H, W)."""
 
 STAGES = {
-    "capture": "Read and decode one frame. Before the clock of its latency starts.",
-    "preprocess": "Convert to one channel of float32 in [0, 1].",
-    "infer": "Run the model, input and output copies included.",
-    "postprocess": "Clip and prepare for showing.",
-    "present": "Hand the frame to every sink.",
+    "capture": "The source delivers the frame (before its latency's clock starts), and it waits for the engine.",
+    "preprocess": "Conversion to one channel of float32 in [0, 1].",
+    "infer": "The model, with its input and output copies.",
+    "postprocess": "From the model's output to a frame that can be shown.",
+    "present": "The frame waits for the sinks, and every sink takes it.",
 }
 
 INCLUDED = (
-    "Latency is wall-clock time from the moment the source delivered a frame to the moment every sink had "
-    "accepted it: conversion, all waiting between threads, the model, and presenting."
+    "Latency is wall-clock time from the moment the source had the frame to the moment the last sink had taken it: "
+    "conversion, all waiting between threads, the model, and every sink, the encoding of a video among them. It is "
+    "over presented frames; a frame that was dropped or failed counts as having missed the deadline."
 )
 EXCLUDED = (
-    "Not included: the scanner's own acquisition and beamforming, reading and decoding of the recording, the "
-    "video encoder's and the browser's own work after they accepted the frame, and the display."
+    "Not included: the scanner's own acquisition and beamforming, reading and decoding of the recording, what a "
+    "browser does with the frame, and the display."
 )
 
 
@@ -111,7 +112,12 @@ def _verdict(report: Mapping[str, Any]) -> str:
     never = report.get("dropped", 0) + report.get("failed", 0)
     lost = f"; {never} more were never shown" if never else ""
     sentence = f"{late} of {presented} presented frames were later than {_number(report['deadline_ms'])} ms{lost}."
-    return f'<p class="verdict{" missed" if late or never else ""}">{escape(sentence)}</p>'
+    if report.get("error"):
+        sentence += f" The stream did not end well: {report['error']}."
+    elif report.get("interrupted"):
+        sentence += " The stream was interrupted."
+    missed = " missed" if late or never or report.get("error") else ""
+    return f'<p class="verdict{missed}">{escape(sentence)}</p>'
 
 
 def _pictures(pictures: Sequence[Picture]) -> str:
