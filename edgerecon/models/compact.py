@@ -16,11 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgerecon.models.network import Network
+
 FACTOR = 2
 CHANNELS = FACTOR * FACTOR
 
 
-class Compact(nn.Module):
+class Compact(Network):
     """N×1×H×W in [0, 1] → N×1×H×W, not clipped. Any H, W ≥ 1: odd sizes are padded by edge replication and cropped.
 
     The last convolution starts at zero, so that an untrained network is the identity.
@@ -35,18 +37,18 @@ class Compact(nn.Module):
     def __init__(self, width: int = 16, depth: int = 6) -> None:
         super().__init__()
         if width < 1 or depth < 2:
-            raise TypeError(f"width must be at least 1 and depth at least 2, not {width} and {depth}")
+            raise ValueError(f"width must be at least 1 and depth at least 2, not {width} and {depth}")
         channels = [CHANNELS, *[width] * (depth - 1), CHANNELS]
         self.layers = nn.ModuleList(map(_conv3x3, channels[:-1], channels[1:]))
         nn.init.zeros_(self.layers[-1].weight)  # type: ignore[arg-type]
 
     @property
     def receptive_field(self) -> int:
-        """Side in input pixels of the square that an output pixel depends on: (2·depth + 1) cells of 2 pixels."""
+        """2·depth + 1 cells of 2 pixels."""
         return FACTOR * (2 * len(self.layers) + 1)
 
     def macs_per_pixel(self) -> float:
-        """Multiply-accumulates of the convolutions for one input pixel, away from the border."""
+        """Each weight is used once for every cell of 2×2 pixels."""
         weights = (p.numel() for name, p in self.layers.named_parameters() if name.endswith("weight"))
         return sum(weights) / CHANNELS
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from edgerecon.errors import DataError
 from edgerecon.models import build_model
+from edgerecon.models.network import Network
 from edgerecon.recipe import Recipe
 
 BEST, LAST = "best.pt", "last.pt"
@@ -40,7 +41,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def load_model(recipe: Recipe, path: Path) -> nn.Module:
+def load_model(recipe: Recipe, path: Path) -> Network:
     """The recipe's network with a checkpoint's weights, ready to run.
 
     Raises:
@@ -48,10 +49,11 @@ def load_model(recipe: Recipe, path: Path) -> nn.Module:
     """
     model = new_model(recipe)
     restore(model, load_checkpoint(path)["model"], path)
-    return model.eval()
+    model.eval()
+    return model
 
 
-def new_model(recipe: Recipe) -> nn.Module:
+def new_model(recipe: Recipe) -> Network:
     """The recipe's network, untrained."""
     return build_model(recipe.model.family, width=recipe.model.width, depth=recipe.model.depth)
 

@@ -1,0 +1,81 @@
+"""The model card: data, training, figures, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgerecon.recipe import Recipe
+
+_TASKS = {
+    "despeckle": "one B-mode frame → the same frame with its speckle reduced",
+    "compound": "one plane-wave B-mode frame → an estimate of the frame compounded from 31 plane waves",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number. key: its name in the file's quality record. command: what measures it again."""
+
+    key: str
+    label: str
+    value: float
+    command: str
+
+
+def model_card(recipe: Recipe, recipe_name: str, figures: Sequence[Figure], facts: dict[str, float]) -> str:
+    """The card as Markdown.
+
+    Args:
+        recipe_name: how commands call the recipe. facts: parameters, macs_per_pixel, receptive_field, size_kb,
+            max_abs_error, opset, trained_steps.
+    """
+    model, train = recipe.model, recipe.train
+    rows = "\n".join(f"| {figure.label} | {figure.value:g} | `{figure.command}` |" for figure in figures)
+    inputs = " or ".join(f"`{name}`" for name in recipe.data.inputs)
+    return f"""# {model.name}
+
+{model.title or _TASKS[model.task]}
+
+**For research and engineering. Not a medical device; not for clinical use.**
+
+| | |
+|---|---|
+| Task | {_TASKS[model.task]} |
+| Network | `{model.family}`, width {model.width}, depth {model.depth}: {facts["parameters"]:,.0f} parameters, \
+{facts["macs_per_pixel"]:,.0f} multiply-accumulates a pixel, receptive field {facts["receptive_field"]:.0f} pixels |
+| File | `{model.name}.onnx`, {facts["size_kb"]:.1f} kB, float32, ONNX opset {facts["opset"]:.0f}, any frame size |
+| Input, output | `frame`, `reconstruction`: float32 N×1×H×W in [0, 1], log-compressed B-mode |
+| Recipe | `{recipe_name}`, hash `{recipe.sha256()[:16]}` |
+| Licence | {model.licence} |
+
+## Data
+
+Simulated only; no recording of a person was trained on. `{recipe.data.simulate}`
+
+Input {inputs}, target `{recipe.data.target}`. One scene in {max(2, round(1 / recipe.data.validation))} is held out for
+validation and chooses the checkpoint.
+
+## Training
+
+`edgerecon train {recipe_name}`, then `edgerecon export {recipe_name}`
+
+AdamW, learning rate {train.learning_rate:g} under a half cosine, {train.steps:,} steps (best at \
+{facts["trained_steps"]:,.0f}), {train.batch} crops of {train.crop}×{train.crop} a step, seed {train.seed},
+loss {train.loss.l1:g}·L1 + {train.loss.ssim:g}·(1 − SSIM).
+
+## Figures
+
+| what | value | command |
+|---|---|---|
+{rows}
+| largest difference ONNX Runtime − torch | {facts["max_abs_error"]:.1e} | `edgerecon export {recipe_name}` |
+
+## Limits
+
+- It learnt from simulated linear-array plane-wave images. Other probes, harmonic imaging, colour Doppler, burnt-in text
+  and strong post-processing of the scanner are outside what it has seen.
+- It changes texture. Where speckle itself carries the information, use the original frame.
+- It works on grey levels after log compression; dynamic range and gain far from usual display settings degrade it.
+- It can smooth away or invent detail near its resolution limit, and no reader study has examined it.
+"""

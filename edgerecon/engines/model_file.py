@@ -1,0 +1,162 @@
+"""Reads what an ONNX file says of itself, and refuses it before any runtime sees it.
+
+ONNX is protocol buffers; the few fields of interest are read straight off the wire, since the device install has no
+onnx package. Field numbers: onnx.proto3 of ONNX 1.16 (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgerecon.engines.base import ModelSpec
+from edgerecon.errors import ModelError
+
+MAX_BYTES = 256 * 1024 * 1024
+PREFIX = "edgerecon."
+FORMAT_VERSION = 1
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_MODEL_METADATA = 14
+_EXTERNAL_DATA = 13
+# Message → {field number: message found there}; every way from a model to a tensor.
+_CHILDREN = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+_MAX_DEPTH = 64
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model that may be handed to a runtime: ``content`` is the whole file, as it was checked."""
+
+    path: Path
+    spec: ModelSpec
+    content: bytes
+
+
+def read_model(path: str | Path) -> ModelFile:
+    """Read and check an ONNX file.
+
+    Raises:
+        ModelError: missing, empty, corrupt or too large; not made by edgerecon; or its weights are in another file. A
+            model of ours is one file, so any reference to another is refused, inside its folder or outside.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ModelError(f"{path} is too large for a model ({size >> 20} MB, limit {MAX_BYTES >> 20} MB)")
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read the model {path}: {getattr(error, 'strerror', None) or error}") from None
+    if not content:
+        raise ModelError(f"{path} is empty: copy or export it again")
+    try:
+        metadata = _metadata(content)
+        reference = _external_reference(memoryview(content), "model", 0)
+    except (_Corrupt, UnicodeDecodeError):
+        raise ModelError(f"{path} is not an ONNX file, or it is corrupt: copy or export it again") from None
+    if PREFIX + "format" not in metadata:
+        raise ModelError(f"{path} was not made by edgerecon (no metadata): make it with  edgerecon export RECIPE")
+    if reference is not None:
+        raise ModelError(f"{path} keeps weights in another file ('{reference}'): export it as one file")
+    try:
+        return ModelFile(path, _spec(metadata), content)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path} has broken metadata ({error}): export it again") from None
+
+
+def _spec(metadata: dict[str, str]) -> ModelSpec:
+    """Typed metadata; ValueError, KeyError or TypeError when it makes no sense."""
+    facts = {key.removeprefix(PREFIX): value for key, value in metadata.items() if key.startswith(PREFIX)}
+    if int(facts["format"]) > FORMAT_VERSION:
+        raise ValueError(f"format {facts['format']} is newer than this edgerecon")
+    if json.loads(facts.get("state", "[]")):
+        raise ValueError("it carries temporal state, which this edgerecon does not run")
+    scale, multiple = int(facts["scale"]), int(facts["size_multiple"])
+    if not (1 <= scale <= 16 and 1 <= multiple <= 1024):
+        raise ValueError(f"scale {scale}, size multiple {multiple}")
+    return ModelSpec(
+        name=facts["name"],
+        task=facts["task"],
+        scale=scale,
+        size_multiple=multiple,
+        recipe_hash=facts["recipe_hash"],
+        precision=facts["precision"],
+        quality={str(key): float(value) for key, value in json.loads(facts.get("quality", "{}")).items()},
+        receptive_field=int(facts.get("receptive_field", 0)),
+    )
+
+
+class _Corrupt(Exception):
+    """The bytes are not protocol buffers."""
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    entries = (value for field, value in _fields(memoryview(content)) if field == _MODEL_METADATA)
+    return dict(_entry(entry) for entry in entries)
+
+
+def _entry(message: memoryview) -> tuple[str, str]:
+    """A StringStringEntryProto: key = 1, value = 2."""
+    pair = {field: bytes(value).decode() for field, value in _fields(message)}
+    return pair.get(1, ""), pair.get(2, "")
+
+
+def _external_reference(message: memoryview, kind: str, depth: int) -> str | None:
+    """The first file that a tensor asks for, anywhere in the model."""
+    if depth > _MAX_DEPTH:
+        raise _Corrupt
+    for field, value in _fields(message):
+        if kind == "tensor" and field == _EXTERNAL_DATA:
+            return _entry(value)[1] or "?"
+        child = _CHILDREN[kind].get(field)
+        found = _external_reference(value, child, depth + 1) if child else None
+        if found is not None:
+            return found
+    return None
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Length-delimited fields of a message, in order; numbers are stepped over."""
+    at = 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        kind = tag & 7
+        if kind == _BYTES:
+            length, at = _varint(message, at)
+            if at + length > len(message):
+                raise _Corrupt
+            yield tag >> 3, message[at : at + length]
+            at += length
+        elif kind == _VARINT:
+            _, at = _varint(message, at)
+        elif kind in (_FIXED64, _FIXED32):
+            at += 8 if kind == _FIXED64 else 4
+        else:
+            raise _Corrupt
+    if at > len(message):
+        raise _Corrupt
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(message):
+            raise _Corrupt
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise _Corrupt

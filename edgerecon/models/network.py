@@ -1,0 +1,33 @@
+"""What training, export and compression ask of every network."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class Network(nn.Module):
+    """N×1×H×W float32 in [0, 1] → N×1×(H·scale)×(W·scale), not clipped; any H, W ≥ 1.
+
+    Attributes:
+        scale: output size over input size. size_multiple: H and W that ``core`` accepts are multiples of it.
+    """
+
+    scale: int = 1
+    size_multiple: int = 1
+
+    @property
+    def receptive_field(self) -> int:
+        """Side in input pixels of the square that one output pixel depends on."""
+        raise NotImplementedError
+
+    def macs_per_pixel(self) -> float:
+        """Multiply-accumulates for one input pixel, away from the border."""
+        raise NotImplementedError
+
+    def core(self, x: Tensor) -> Tensor:
+        """The part that is exported: no padding, H and W in multiples of ``size_multiple``."""
+        raise NotImplementedError
+
+    def count_parameters(self) -> int:
+        """Number of trained values."""
+        return sum(parameter.numel() for parameter in self.parameters())
