@@ -30,12 +30,12 @@ STAGES = {
 
 INCLUDED = (
     "Latency is wall-clock time from the moment the source had the frame to the moment the last sink had taken it: "
-    "conversion, all waiting between threads, the model, and every sink, the encoding of a video among them. It is "
-    "over presented frames; a frame that was dropped or failed counts as having missed the deadline."
+    "conversion, all waiting between threads, the model, and every sink. It is over presented frames; a frame that "
+    "was dropped or failed counts as having missed the deadline."
 )
 EXCLUDED = (
     "Not included: the scanner's own acquisition and beamforming, reading and decoding of the recording, what a "
-    "browser does with the frame, and the display."
+    "browser or a deferred video encoder does with its copy of the frame, and the display."
 )
 
 

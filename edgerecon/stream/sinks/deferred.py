@@ -1,0 +1,75 @@
+"""A sink that works behind the stream: slow encoders never hold up what is shown."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from dataclasses import replace
+from queue import Queue
+
+from edgerecon.frame import Frame, Image
+from edgerecon.stream.sinks.base import Sink, StreamInfo
+
+_Item = tuple[Image, Frame, bool]
+
+
+class DeferredSink:
+    """Hands copies of the frames to another sink on a thread of its own, at low priority where threads have one.
+
+    When ``depth`` frames wait, further ones are left out of the other sink, and counted. What the other sink raises
+    is raised by the next ``present``, or by ``close``.
+
+    Args:
+        sink: opened in the stream's thread, then used from the other thread only.
+        depth: frames that may wait; each holds two float32 images.
+
+    Attributes:
+        skipped: frames left out because the other sink was too slow.
+    """
+
+    def __init__(self, sink: Sink, depth: int = 16) -> None:
+        self.name = sink.name
+        self.skipped = 0
+        self._sink = sink
+        self._queue: Queue[_Item | None] = Queue(depth)
+        self._error: Exception | None = None
+        self._thread: threading.Thread | None = None
+
+    def open(self, info: StreamInfo) -> None:
+        self._sink.open(info)
+        self._thread = threading.Thread(target=self._work, name=f"deferred {self.name}", daemon=True)
+        self._thread.start()
+
+    def present(self, before: Image, after: Frame, late: bool) -> None:
+        self._raise()
+        if self._queue.full():  # checked first, to spare the copies
+            self.skipped += 1
+            return
+        self._queue.put_nowait((before.copy(), replace(after, pixels=after.pixels.copy()), late))
+
+    def close(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._queue.put(None)
+        thread.join()
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        if sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        while (item := self._queue.get()) is not None:
+            if self._error is None:
+                try:
+                    self._sink.present(*item)
+                except Exception as error:  # noqa: BLE001 - raised again in the stream's thread
+                    self._error = error
+        try:
+            self._sink.close()
+        except Exception as error:  # noqa: BLE001 - raised again by close()
+            self._error = self._error or error
