@@ -15,6 +15,9 @@ from edgerecon.quality.classical import Pair
 
 FORMAT = "edgerecon-pairs/1"
 
+_DAMAGE = (OSError, RuntimeError, LookupError, TypeError, ValueError)
+"""What h5py raises, by experiment with random bytes, when a file is damaged somewhere."""
+
 
 def sample_names(path: Path, limit: int | None = None) -> list[str]:
     """Names of the first ``limit`` samples, sorted.
@@ -24,7 +27,10 @@ def sample_names(path: Path, limit: int | None = None) -> list[str]:
         DependencyError: h5py is absent.
     """
     with _opened(path) as file:
-        names = sorted(name for name in file if name.startswith("sample_"))[:limit]
+        try:
+            names = sorted(name for name in file if name.startswith("sample_"))[:limit]
+        except _DAMAGE as error:
+            raise DataError(f"{path} is damaged ({_first_line(error)}): make it anew") from error
     if not names:
         raise DataError(f"{path} holds no samples: make it anew with  edgerecon simulate")
     return names
@@ -60,10 +66,11 @@ def _opened(path: Path) -> Iterator[Any]:
         raise DataError(f"{path} does not exist: make it with  edgerecon simulate {path}")
     try:
         file = h5py.File(path, "r")
-    except OSError as error:
+        layout = file.attrs.get("format")
+    except _DAMAGE as error:
         raise DataError(f"{path} is corrupt or no HDF5 file ({_first_line(error)}): make it anew") from error
     with file:
-        if file.attrs.get("format") != FORMAT:
+        if not isinstance(layout, str) or layout != FORMAT:
             raise DataError(f"{path} is not of layout {FORMAT}: make such a file with  edgerecon simulate")
         yield file
 
@@ -73,7 +80,7 @@ def _image(file: Any, name: str, field: str, path: Path) -> Image:
         if field not in file[name]:
             raise DataError(f"{path}: {name} has no '{field}', only {', '.join(sorted(file[name]))}")
         data = np.asarray(file[name][field])
-    except (OSError, RuntimeError, KeyError, TypeError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{path}: {name} is damaged ({_first_line(error)}): make the file anew") from error
     if data.dtype != np.uint8 or data.ndim not in (2, 3) or data.size == 0:
         raise DataError(f"{path}: '{field}' of {name} must be uint8 H×W or T×H×W, not {data.dtype} {data.shape}")
