@@ -78,7 +78,7 @@ class DicomSource:
 
 def _read_header(path: Path, name: str) -> Dataset:
     try:
-        header = dcmread(path, defer_size=4096, force=True)
+        header = dcmread(path, stop_before_pixels=True, force=True)
         for keyword in ("Modality", "Rows", "Columns", "NumberOfFrames", "SequenceOfUltrasoundRegions"):
             header.get(keyword)  # parsed when first asked for
     except OSError:
@@ -94,8 +94,7 @@ def _refuse_other(header: Dataset, name: str) -> None:
     modality = header.get("Modality")
     if modality not in MODALITIES:
         raise SourceError(f"{name} is not ultrasound: its DICOM modality is {modality or 'missing'}, not US or IVUS")
-    missing = [key for key in ("Rows", "Columns", "BitsStored", "PhotometricInterpretation") if key not in header]
-    if missing or not any(key in header for key in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+    if not all(key in header for key in ("Rows", "Columns", "BitsStored", "PhotometricInterpretation")):
         raise SourceError(f"{name} holds no pixel data (a report or a truncated file): give an image or a cine")
 
 
@@ -141,4 +140,4 @@ def _number(dataset: Dataset, keyword: str) -> float | None:
 
 
 def _one_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return " ".join(str(error).split()) or type(error).__name__

@@ -35,7 +35,7 @@ class Range:
 
 def needs_range(dtype: np.dtype) -> bool:
     """Whether values of this type have no full scale of their own: all but uint8 and uint16."""
-    return dtype not in (np.dtype(np.uint8), np.dtype(np.uint16))
+    return dtype.kind != "u" or dtype.itemsize > 2
 
 
 def find_range(images: Iterable[RawImage], dtype: np.dtype) -> Range | None:
