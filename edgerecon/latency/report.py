@@ -159,7 +159,7 @@ def _latency(report: Mapping[str, Any]) -> str:
     total = [tuple(_number(latency.get(key), 2) for key in labels)]
     chart = histogram_svg(report.get("latency_histogram"), latency, report.get("deadline_ms"))
     return (
-        f"<h2>Latency</h2>{chart}"
+        f'<h2>Latency</h2><div class="scroll">{chart}</div>'
         f"{_table(tuple(f'{label}, ms' for label in labels.values()), total, 'nnnnn')}"
         f"<h2>Latency by stage</h2>{_table(('Stage', 'p50, ms', 'p99, ms', 'What it does'), stages, '.nn.')}"
         f'<p class="note">{escape(INCLUDED)} {escape(EXCLUDED)}</p>'
