@@ -86,7 +86,9 @@ class KeepSink:
         self.threads.add(threading.get_ident())
         self._act(len(self.frames))
         self.befores.append(before.copy())
-        self.frames.append(Frame(after.pixels.copy(), after.sequence, after.captured_ns, after.spacing_mm, after.status))
+        self.frames.append(
+            Frame(after.pixels.copy(), after.sequence, after.captured_ns, after.spacing_mm, after.status)
+        )
         self.late.append(late)
 
     def close(self) -> None:

@@ -33,7 +33,9 @@ def balanced(report: StreamReport) -> bool:
     )
 
 
-kinds = st.sampled_from(["good", "good", "resized", "fault", "nan", "colour", "empty", "doubtful", "object", "nopixels"])
+kinds = st.sampled_from(
+    ["good", "good", "resized", "fault", "nan", "colour", "empty", "doubtful", "object", "nopixels"]
+)
 
 
 def capture_of(kind: str, index: int) -> Capture:
@@ -88,7 +90,9 @@ def test_every_frame_is_accounted_for(kinds, policy, pace, engine_faults, limit,
 
 def test_every_is_lossless_and_in_order_through_a_slow_engine() -> None:
     sink = KeepSink()
-    report = stream(ListSource(ramp(30)), FakeEngine(lambda call: time.sleep(0.002)), [sink], policy="every", pace=False)
+    report = stream(
+        ListSource(ramp(30)), FakeEngine(lambda call: time.sleep(0.002)), [sink], policy="every", pace=False
+    )
     assert report.presented == report.frames_in == 30 and balanced(report)
     assert [round(float(before[0, 0]) * 255) for before in sink.befores] == list(range(30))
 
@@ -259,7 +263,12 @@ def test_no_frame_is_captured_before_it_is_due(policy) -> None:
 def test_late_frames_are_told_to_the_sinks_and_counted() -> None:
     sink = KeepSink()
     report = stream(
-        ListSource(ramp(3)), FakeEngine(lambda call: time.sleep(0.003)), [sink], policy="every", pace=False, deadline_ms=1
+        ListSource(ramp(3)),
+        FakeEngine(lambda call: time.sleep(0.003)),
+        [sink],
+        policy="every",
+        pace=False,
+        deadline_ms=1,
     )
     assert report.late == 3 and sink.late == [True] * 3 and report.deadline_miss_rate == 1.0
 
@@ -269,7 +278,11 @@ def test_constant_and_nan_frames_are_shown() -> None:
     nan[0, 0], nan[0, 1] = np.nan, np.inf
     sink = KeepSink()
     report = stream(
-        ListSource([Capture(np.zeros((4, 4), np.uint8)), Capture(nan)]), FakeEngine(), [sink], policy="every", pace=False
+        ListSource([Capture(np.zeros((4, 4), np.uint8)), Capture(nan)]),
+        FakeEngine(),
+        [sink],
+        policy="every",
+        pace=False,
     )
     assert report.raw_shown == 1 and sink.frames[1].status is Status.RAW
     assert sink.frames[1].pixels[0].tolist() == [0.0, 1.0, 0.5, 0.5]

@@ -119,7 +119,9 @@ def test_fit_against_opencv() -> None:
     image = np.random.default_rng(0).random((10, 40), np.float32)
     panel = np.ones((20, 20), np.float32)
     fit(image, panel)
-    np.testing.assert_array_equal(panel[7:12] if panel[7].any() else panel[8:13], cv2.resize(image, (20, 5), interpolation=3))
+    np.testing.assert_array_equal(
+        panel[7:12] if panel[7].any() else panel[8:13], cv2.resize(image, (20, 5), interpolation=3)
+    )
     assert np.count_nonzero(panel.any(axis=1)) == 5
 
 
