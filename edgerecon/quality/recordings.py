@@ -20,7 +20,7 @@ def load_recordings(data: Path, frames_per_file: int) -> tuple[dict[str, list[Im
         data: a file, or a folder whose readable files (recursively, by name) are taken one by one.
 
     Returns:
-        File name → frames, float32 (H, W) in [0, 1]; and one line for each file or frame that was left out.
+        File name → frames, float32 (H, W) in [0, 1]; and notes on the files and frames that were left out.
 
     Raises:
         SourceError: a single file is missing or unreadable.
@@ -33,18 +33,21 @@ def load_recordings(data: Path, frames_per_file: int) -> tuple[dict[str, list[Im
         return {data.name: frames}, skipped
     found: dict[str, list[Image]] = {}
     notes: list[str] = []
+    unreadable: list[str] = []
     for path in sorted(p for p in data.rglob("*") if p.is_file() and not p.name.startswith(".")):
         try:
             frames, skipped = _frames(path, frames_per_file)
         except SourceError as error:
-            _log.warning("left out: %s", error)
-            notes.append(f"left out: {error}")
+            _log.info("left out: %s", error)
+            unreadable.append(path.name)
             continue
         notes += skipped
         if frames:
             found[path.relative_to(data).as_posix()] = frames
     if not found:
         raise DataError(f"{data} holds no recording that can be read")
+    if unreadable:
+        notes.append(f"left out, not readable as recordings: {', '.join(unreadable)}")
     return found, notes
 
 

@@ -98,6 +98,6 @@ def mean(rows: Rows, key: str, files: Iterable[str] | None = None) -> float:
 
 
 def point(rows: Rows, files: Iterable[str] | None = None) -> Point:
-    """Place on the trade-off: (edge preservation, speckle-SNR ratio), means over files."""
-    files = list(files) if files is not None else None
-    return mean(rows, "edge", files), mean(rows, "snr_ratio", files)
+    """Place on the trade-off: (edge preservation, speckle-SNR ratio), means over the files that have both."""
+    both = [name for name in (rows if files is None else files) if file_means(rows, "snr_ratio", [name])]
+    return mean(rows, "edge", both), mean(rows, "snr_ratio", both)

@@ -41,7 +41,9 @@ def tune(
 
     best = max(GRIDS[name], key=lambda parameters: mean_score(parameters, pairs[:COARSE_PAIRS]))
     strengths = [key for key in best if key in REFINED]
-    finer = [{**best, key: best[key] * factor} for key in strengths for factor in (0.7, 0.84, 1.19, 1.4)]
+    finer = [
+        {**best, key: float(f"{best[key] * factor:.3g}")} for key in strengths for factor in (0.7, 0.84, 1.19, 1.4)
+    ]
     scores = [(mean_score(parameters, pairs), parameters) for parameters in (best, *finer)]
     value, parameters = max(scores, key=lambda scored: scored[0])
     return parameters, value

@@ -1,7 +1,7 @@
 """Evaluate a model on image pairs: MSE, PSNR, SSIM and VIF beside the input and tuned classical filters.
 
-Cost, 64 samples of 256×256 on one core: tuning about a minute (non-local means and SRAD foremost), the evaluation
-itself about 40 s, half of it the same two filters.
+Cost, 64 samples of 256×256 on one core: tuning about a minute, the evaluation itself as long, most of both
+in non-local means and SRAD.
 """
 
 from __future__ import annotations

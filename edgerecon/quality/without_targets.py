@@ -119,7 +119,7 @@ def _advantage(rows: sweep.Rows, settings: list[sweep.Setting], files: list[str]
     draws = np.random.default_rng(0).integers(len(places), size=(500, len(places)))
     low, high = np.percentile([of(places[draw].mean(axis=0)) for draw in draws], (2.5, 97.5))
     bounds = (float(low), float(high)) if len(places) > 1 else (float("nan"), float("nan"))
-    return {"mean": of(places.mean(axis=0)), "low": bounds[0], "high": bounds[1]}
+    return {"mean": float(of(places.mean(axis=0))), "low": bounds[0], "high": bounds[1]}
 
 
 def _notes(regions: dict[str, list[Regions]], methods: list[str]) -> list[str]:
