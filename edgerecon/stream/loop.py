@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import logging
+import math
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +30,6 @@ DEFAULT_PERIOD_S = 1 / 30
 
 _PROGRESS_EVERY_S = 0.25
 _SWITCH_INTERVAL_S = 5e-4
-_log = logging.getLogger(__name__)
 
 
 def stream(
@@ -110,8 +109,8 @@ def _refuse_nonsense(policy: str, deadline_ms: float | None, frames: int | None,
     if policy not in ("latest", "every"):
         raise UsageError(f"unknown policy '{policy}': choose latest or every")
     for name, value in (("deadline", deadline_ms), ("number of frames", frames), ("duration", seconds)):
-        if value is not None and not value > 0:
-            raise UsageError(f"the {name} must be more than 0, not {value}")
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError(f"the {name} must be a number above 0, not {value}")
 
 
 def _first(source: Source, loop: bool) -> tuple[Iterator[tuple[Capture, bool]], Capture]:

@@ -128,7 +128,7 @@ def test_latest_drops_the_old_and_shows_the_newest() -> None:
 
 def test_slow_sink_drops_are_counted_where_they_happen() -> None:
     done = threading.Event()
-    engine = FakeEngine(lambda call: done.set() if call == 9 else None)
+    engine = FakeEngine(lambda call: done.set() if call == 4 else None)
     sink = KeepSink(lambda call: done.wait(10) if call == 0 else None)
 
     class Slow(ListSource):
@@ -320,7 +320,15 @@ def test_failing_progress_stops_the_stream_and_is_raised() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"policy": "newest"}, {"deadline_ms": 0}, {"frames": 0}, {"seconds": -1}, {"seconds": float("nan")}]
+    "wrong",
+    [
+        {"policy": "newest"},
+        {"deadline_ms": 0},
+        {"frames": 0},
+        {"seconds": -1},
+        {"seconds": float("nan")},
+        {"deadline_ms": float("inf")},
+    ],
 )
 def test_nonsense_is_a_usage_error(wrong: dict) -> None:
     with pytest.raises(UsageError):

@@ -547,6 +547,11 @@ def test_missing_empty_and_special(tmp_path: Path) -> None:
     assert "neither" in refusal("/dev/zero")
 
 
+def test_file_address(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a b.png"), FRAMES[0])
+    assert open_source((tmp_path / "a b.png").as_uri()).name == "a b.png"
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.binary(min_size=1, max_size=300),

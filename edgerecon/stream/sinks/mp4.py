@@ -42,7 +42,7 @@ class Mp4Sink:
         self._stream: VideoStream | None = None
 
     def open(self, info: StreamInfo) -> None:
-        self._rate = Fraction(1 / info.period_s).limit_denominator(1001)
+        self._rate = max(Fraction(1 / info.period_s).limit_denominator(1001), Fraction(1, 1001))
         self._part = Part(self._path)
 
     def present(self, before: Image, after: Frame, late: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from edgerecon.errors import SourceError
 from edgerecon.stream.sources.base import KINDS, Capture, Source
@@ -35,7 +36,7 @@ def open_source(uri: str) -> Source:
     """
     if uri == "sample":
         return _open_sample()
-    path = Path(uri.removeprefix("file://")).expanduser()
+    path = Path(unquote(urlsplit(uri).path) if uri.startswith("file://") else uri).expanduser()
     try:
         source = _opener(path)(path)
     except OSError as error:
