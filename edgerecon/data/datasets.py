@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,12 +73,12 @@ def load_pairs(path: str | Path, fields: Sequence[str]) -> Pairs:
     return Pairs({name: np.stack(stack) for name, stack in images.items()}, np.array(scenes))
 
 
-def _read(sample: object, name: str, path: Path) -> Pixels:
+def _read(sample: Any, name: str, path: Path) -> Pixels:
     """One field of one sample, as uint8 (T, H, W)."""
-    if name not in sample:  # type: ignore[operator]
-        known = ", ".join(sorted(sample))  # type: ignore[call-overload]
-        raise DataError(f"{path} has no field '{name}': it has {known}")
-    array = np.asarray(sample[name])  # type: ignore[index]
+    known = list(sample) if hasattr(sample, "keys") else []
+    if name not in known:
+        raise DataError(f"{path} has no field '{name}': it has {', '.join(known) or 'none'}")
+    array = np.asarray(sample[name])
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.size == 0:
         raise DataError(f"{path}: field '{name}' must be uint8 H×W or T×H×W, not {array.dtype} {array.shape}")
     return array if array.ndim == 3 else array[None]

@@ -62,7 +62,7 @@ class OnnxRuntimeEngine:
         height, width = frame.shape
         scale = self.spec.model.scale
         shape = (height * scale, width * scale)
-        if out is not None and (out.dtype != np.float32 or out.shape != shape):
+        if out is not None and not (isinstance(out, np.ndarray) and out.dtype == np.float32 and out.shape == shape):
             raise EngineError(f"out must be float32 {shape[0]}×{shape[1]}, not {_described(out)}")
         try:
             if frame.shape != self._shape:

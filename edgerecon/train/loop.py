@@ -143,6 +143,8 @@ class _Run:
             from lightning_fabric import Fabric
         except ImportError:
             raise DependencyError("lightning-fabric", "train") from None
+        if table.precision == "16-mixed" and (accelerator == "cpu" or not torch.cuda.is_available()):
+            raise RecipeError("train.precision: 16-mixed needs a GPU; use 32-true or bf16-mixed on a CPU")
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(len(os.sched_getaffinity(0)))
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
@@ -151,8 +153,6 @@ class _Run:
         except (RuntimeError, ValueError, ImportError) as error:
             raise EdgereconError(f"cannot train on '{accelerator}': {str(error).splitlines()[0]}") from None
         self.device: torch.device = self.fabric.device
-        if table.precision == "16-mixed" and self.device.type == "cpu":
-            raise RecipeError("train.precision: 16-mixed needs a GPU; use 32-true or bf16-mixed on a CPU")
         torch.manual_seed(table.seed)
         self.recipe, self.table, self.rng = recipe, table, rng
         model = new_model(recipe)
