@@ -145,19 +145,29 @@ def _run(
     on_progress: Callable[[Counters], None] | None,
 ) -> bool:
     """Run the stages, each on its thread, until the last of them ends. Returns whether Ctrl-C ended it."""
-    threads = [threading.Thread(target=stage, name=stage.__qualname__, daemon=True) for stage in stages]
+    # Not Thread.join: when Ctrl-C interrupts it, Python up to 3.12 takes a running thread for an ended one.
+    ended = threading.Event()
+
+    def last() -> None:
+        try:
+            stages[-1]()
+        finally:
+            ended.set()
+
+    threads = [threading.Thread(target=stage, daemon=True) for stage in (*stages[:-1], last)]
     interrupted = False
     try:
         for thread in threads:
             thread.start()
-        while threads[-1].is_alive():
-            threads[-1].join(_PROGRESS_EVERY_S if on_progress else None)
+        while not ended.wait(_PROGRESS_EVERY_S if on_progress else None):
             if on_progress:
                 on_progress(counters)
+        if on_progress:
+            on_progress(counters)
     except KeyboardInterrupt:
         interrupted = True
     finally:
-        if threads[-1].is_alive():
+        if not ended.is_set():
             stop.set()
         for thread in threads:
             if thread.ident is not None:

@@ -215,22 +215,32 @@ SCRIPT = """
 import sys
 from edgerecon.stream.loop import stream
 from edgerecon.stream.sinks import open_sink
+from edgerecon.stream.sinks.null import NullSink
 from edgerecon.stream.sources import open_source
-told = []
-def progress(counters):
-    if counters.presented > 3 and not told:
-        told.append(print("streaming", flush=True))
-report = stream(open_source("sample"), None, [open_sink(uri) for uri in sys.argv[1:]], loop=True, on_progress=progress)
+
+class Tell(NullSink):
+    def present(self, before, after, late):
+        if after.sequence == 3:
+            print("streaming", flush=True)
+
+progress, *files = sys.argv[1:]
+sinks = [*map(open_sink, files), Tell()]
+told = (lambda counters: None) if progress == "progress" else None
+report = stream(open_source("sample"), None, sinks, loop=True, on_progress=told)
 assert report.interrupted and report.error is None
 assert report.frames_in == report.presented + report.dropped + report.failed
 print(report.presented)
 """
 
 
-def test_ctrl_c_leaves_valid_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("progress", ["progress", "silent"])
+def test_ctrl_c_leaves_valid_files(tmp_path: Path, progress: str) -> None:
     files = [tmp_path / "out.mp4", tmp_path / "out.npz"]
     child = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, *map(str, files)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SCRIPT, progress, *map(str, files)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "streaming\n", child.stderr and child.stderr.read()
