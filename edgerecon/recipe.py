@@ -49,7 +49,8 @@ class DataTable(_Table):
         simulate: the command, seed included, that makes ``file``.
         file: the HDF5 pairs, relative to the working directory.
         inputs: fields that serve as input, drawn with equal probability. target: the field to reach.
-        validation: fraction of the scenes held out; a scene is never split.
+        validation: fraction of the scenes held out to choose the checkpoint; a scene is never split.
+        held_out: the command that makes the scenes on which the figures are measured.
     """
 
     simulate: str
@@ -57,6 +58,7 @@ class DataTable(_Table):
     inputs: tuple[str, ...] = Field(min_length=1)
     target: str
     validation: float = Field(default=0.08, gt=0, lt=1)
+    held_out: str = ""
 
 
 class AugmentTable(_Table):

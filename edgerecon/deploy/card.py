@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from edgerecon.errors import DataError
 from edgerecon.recipe import Recipe
 
 _TASKS = {
@@ -23,6 +27,54 @@ class Figure:
     command: str
 
 
+_MEASURES = {
+    "psnr_db": "PSNR after gain and offset (dB)",
+    "ssim": "SSIM",
+    "vif": "VIF",
+    "snr_ratio": "speckle SNR over the input's",
+    "edge": "edge preservation",
+    "gcnr": "gCNR",
+}
+
+
+def figures_of(path: Path) -> list[Figure]:
+    """What the JSON report of ``edgerecon evaluate`` says of the model.
+
+    Raises:
+        DataError: missing file, or not such a report.
+    """
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        data = Path(report["data"])
+        place = data.name if data.is_absolute() else str(data)  # a card tells no paths of the machine that made it
+        command = f"edgerecon evaluate {report['model']} --data {place}"
+        return [Figure(key, f"{label}, {data.name}", round(value, 4), command) for key, label, value in _found(report)]
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
+        raise DataError(f"{path} is not a report of  edgerecon evaluate --json") from None
+
+
+def _found(report: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
+    """Key, label and value of each figure; those that could not be computed are null in the report and left out."""
+    lines = {line["method"]: line["measures"] for line in report["table"]}
+    before = lines.get("input", {})
+    for key, label in _MEASURES.items():
+        measure = lines["model"].get(key)
+        if measure and measure["mean"] is not None:
+            given = before.get(key)
+            known = given and given["mean"] is not None
+            yield key, f"{label} (input {given['mean']:.3f})" if known else label, measure["mean"]
+    for key, gain in report["advantage"].items():
+        if gain["mean"] is not None:
+            label = f"{_MEASURES.get(key, key)} above {gain['over']}, the best classical filter"
+            yield f"{key}_advantage", label, gain["mean"]
+    gain = (report["tradeoff"] or {}).get("advantage_percent")
+    if gain and gain["mean"] is not None:
+        label = "speckle SNR above the best classical filter at equal edge preservation (%)"
+        yield "advantage_percent", label, gain["mean"]
+
+
 def model_card(recipe: Recipe, recipe_name: str, figures: Sequence[Figure], facts: dict[str, float]) -> str:
     """The card as Markdown.
 
@@ -33,6 +85,7 @@ def model_card(recipe: Recipe, recipe_name: str, figures: Sequence[Figure], fact
     model, train = recipe.model, recipe.train
     rows = "\n".join(f"| {figure.label} | {figure.value:g} | `{figure.command}` |" for figure in figures)
     inputs = " or ".join(f"`{name}`" for name in recipe.data.inputs)
+    held_out = f" Held-out scenes: `{recipe.data.held_out}`." if recipe.data.held_out else ""
     return f"""# {model.name}
 
 {model.title or _TASKS[model.task]}
@@ -53,8 +106,8 @@ def model_card(recipe: Recipe, recipe_name: str, figures: Sequence[Figure], fact
 
 Simulated only; no recording of a person was trained on. `{recipe.data.simulate}`
 
-Input {inputs}, target `{recipe.data.target}`. One scene in {max(2, round(1 / recipe.data.validation))} is held out for
-validation and chooses the checkpoint.
+Input {inputs}, target `{recipe.data.target}`.{held_out} Validation on one scene in
+{max(2, round(1 / recipe.data.validation))} of the training file chooses the checkpoint.
 
 ## Training
 

@@ -1,0 +1,152 @@
+"""What the command line shows people: rich tables and progress bars. The only place that knows how things look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from edgerecon.doctor import Check
+    from edgerecon.quality.bootstrap import Interval
+    from edgerecon.quality.evaluation import Evaluation
+    from edgerecon.stream.counters import Counters
+    from edgerecon.stream.report import StreamReport
+
+ENGINE = ("backend", "precision", "threads")
+HEADINGS = {
+    "mse": "MSE", "psnr": "PSNR dB", "psnr_db": "PSNR dB", "ssim": "SSIM", "vif": "VIF",
+    "speckle_snr": "speckle SNR", "snr_ratio": "over input", "edge": "edges", "cnr": "CNR", "gcnr": "gCNR",
+    "gcnr_change": "gCNR change", "fwhm_px": "FWHM px",
+}  # fmt: skip
+
+
+def stream_table(report: StreamReport) -> Table:
+    """Latency by stage, and every frame's fate."""
+    engine = report.engine
+    table = Table(
+        title=f"{report.source} → {report.model} ({', '.join(str(engine[key]) for key in ENGINE)} threads)",
+        caption=(
+            f"{report.frames_in} frames in = {report.presented} presented + {report.dropped} dropped + "
+            f"{report.failed} failed; {report.late} late, {report.raw_shown} shown raw; {report.fps:.1f} fps\n"
+            f"deadline {report.deadline_ms:.1f} ms missed by {100 * report.deadline_miss_rate:.2f} % of the frames"
+        ),
+    )
+    table.add_column("milliseconds")
+    names = ("p50", "p90", "p99", "p999", "max")
+    for name in names:
+        table.add_column("p99.9" if name == "p999" else name, justify="right")
+    for stage, values in [*report.stages_ms.items(), ("capture to present", report.latency_ms)]:
+        cells = [values.get(name) for name in names]
+        table.add_row(stage, *("" if cell is None else f"{cell:.2f}" for cell in cells))
+    return table
+
+
+def doctor_table(checks: list[Check]) -> Table:
+    """One line a check, with the command that adds what is missing."""
+    table = Table()
+    for heading in ("", "what", "found", "to add it"):
+        table.add_column(heading, overflow="fold")
+    for check in checks:
+        mark = "[green]ok[/]" if check.ok else "[red]missing[/]" if check.required else "[yellow]no[/]"
+        table.add_row(mark, check.name, _plain(check.detail), _plain(check.remedy))
+    return table
+
+
+def print_evaluation(console: Console, result: Evaluation) -> None:
+    """The table of methods, the model's advantage and what a reader has to know."""
+    names = list(dict.fromkeys(name for line in result.table for name in line.measures))
+    table = Table(title=f"{result.model} on {result.data} ({result.backend}, {result.precision})")
+    table.add_column("method")
+    for name in names:
+        table.add_column(HEADINGS.get(name, name), justify="right")
+    for line in result.table:
+        label = " ".join([line.method, *(f"{key}={value:g}" for key, value in line.parameters.items())])
+        table.add_row(label, *(_interval(line.measures.get(name)) for name in names))
+    console.print(table)
+    for measure, gain in result.advantage.items():
+        text = f"{gain['mean']:+.3f} (95 % interval {gain['low']:+.3f} to {gain['high']:+.3f})"
+        console.print(f"{HEADINGS.get(measure, measure)} over {gain['over']}: {text}")
+    place = result.tradeoff or {}
+    if "advantage_percent" in place:
+        at, gain = place["model"], place["advantage_percent"]
+        console.print(
+            f"Speckle SNR ×{at['snr_ratio']:.2f} at edge preservation {at['edge']:.3f}, where the best classical "
+            f"filter reaches ×{place['classical_at_edge']:.2f}: {gain['mean']:+.1f} % "
+            f"(95 % interval {gain['low']:+.1f} to {gain['high']:+.1f})"
+        )
+    for note in result.notes:
+        console.print(f"Note: {note}", style="dim")
+    console.print(f"{result.seconds:.0f} s", style="dim")
+
+
+def _interval(value: Interval | None) -> str:
+    if value is None or value["mean"] != value["mean"]:
+        return "–"
+    half = (value["high"] - value["low"]) / 2
+    return f"{value['mean']:.3f}" + (f" ± {half:.3f}" if half == half else "")
+
+
+def _plain(text: str) -> str:
+    """Text whose square brackets rich must not read as style."""
+    return text.replace("[", r"\[")
+
+
+def _bar(console: Console, *extra: Any) -> Progress:
+    return Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), *extra,
+        console=console, transient=True, disable=not console.is_terminal,
+    )  # fmt: skip
+
+
+@contextmanager
+def count_bar(console: Console, what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for (done, total)."""
+    with _bar(console, MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn()) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def work_bar(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for (what, done, total)."""
+    with _bar(console, MofNCompleteColumn(), TimeRemainingColumn()) as bar:
+        task = bar.add_task("Reading", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+
+
+@contextmanager
+def frame_bar(console: Console) -> Iterator[Callable[[Counters], None]]:
+    """A live line of a stream's counters."""
+    with _bar(console, TextColumn("{task.fields[counts]}")) as bar:
+        task = bar.add_task("Streaming", total=None, counts="")
+
+        def show(counters: Counters) -> None:
+            counts = (
+                f"{counters.presented} frames, {counters.late} late, {counters.dropped} dropped, "
+                f"{counters.failed} failed, {counters.last_latency_ms:.1f} ms"
+            )
+            bar.update(task, counts=counts)
+
+        yield show
+
+
+@contextmanager
+def training_bar(console: Console, what: str) -> Iterator[Callable[[Any], None]]:
+    """A bar with loss and validation figures for ``edgerecon.train.loop.Progress``."""
+    columns = MofNCompleteColumn(), TextColumn("{task.fields[figures]}"), TimeRemainingColumn()
+    with _bar(console, *columns) as bar:
+        task = bar.add_task(f"Training {what}", total=None, figures="")
+
+        def show(progress: Any) -> None:
+            figures = f"loss {progress.loss:.4f}"
+            if progress.psnr_db == progress.psnr_db:
+                figures += f", validation {progress.psnr_db:.2f} dB, SSIM {progress.ssim:.3f}"
+            figures += f", {progress.images_per_second:.0f} crops/s"
+            bar.update(task, completed=progress.step, total=progress.steps, figures=figures)
+
+        yield show
