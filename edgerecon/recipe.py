@@ -65,10 +65,11 @@ class AugmentTable(_Table):
     """[augment]: random changes of a training pair, drawn anew for every crop.
 
     Attributes:
+        share: part of each batch that is changed; the rest is only flipped, and so stays as it was simulated.
         zoom: range of the isotropic resampling factor, log-uniform; 2 doubles the size of a speckle grain.
         stretch: greatest ratio of lateral to axial zoom, either way; 1 is none.
         flip_lateral, flip_axial: whether to mirror left–right and top–bottom with probability 1/2.
-        gain: half range of the factor on grey levels around 1. offset: half range of what is added (full scale 1).
+        gain: range of the factor on grey levels, log-uniform. offset: half range of what is added (full scale 1).
         gamma: greatest exponent, log-uniform between 1/gamma and gamma.
         blur: greatest σ in pixels of a Gaussian on the input alone, applied with probability ``blur_chance``.
         jpeg: range of JPEG quality on the input alone, applied with probability ``jpeg_chance``.
@@ -76,11 +77,12 @@ class AugmentTable(_Table):
     Gain, offset and gamma act alike on input and target, since they stand for the scanner's display settings.
     """
 
+    share: float = Field(default=1.0, ge=0, le=1)
     zoom: tuple[float, float] = (1.0, 1.0)
     stretch: float = Field(default=1.0, ge=1, le=4)
     flip_lateral: bool = True
     flip_axial: bool = False
-    gain: float = Field(default=0.0, ge=0, lt=1)
+    gain: tuple[float, float] = (1.0, 1.0)
     offset: float = Field(default=0.0, ge=0, lt=1)
     gamma: float = Field(default=1.0, ge=1, le=4)
     blur: float = Field(default=0.0, ge=0, le=5)
@@ -90,10 +92,15 @@ class AugmentTable(_Table):
 
 
 class LossTable(_Table):
-    """[train.loss]: weights of the mean absolute error and of 1 − SSIM."""
+    """[train.loss]: weights of the mean absolute error, of 1 − SSIM and of 1 − edge preservation.
+
+    The last is against the input, over the crops that [augment] changed: they stand for a scanner's display, where
+    grain is as coarse as structure. On crops as simulated the target alone decides.
+    """
 
     l1: float = Field(default=1.0, ge=0)
     ssim: float = Field(default=0.2, ge=0)
+    edge: float = Field(default=0.0, ge=0)
 
 
 class TrainTable(_Table):
@@ -163,9 +170,12 @@ def load_recipe(path: str | Path) -> Recipe:
         line = _line_of(text, keys)
         where = f"{path}:{line}" if line else str(path)
         raise RecipeError(f"{where}: {'.'.join(keys)}: {first['msg'].lower()}") from None
-    low, high = recipe.augment.zoom
-    if not 0.25 <= low <= high <= 4:
-        raise RecipeError(f"{path}: augment.zoom: give two factors in order, between 0.25 and 4")
+    for key in ("zoom", "gain"):
+        low, high = getattr(recipe.augment, key)
+        if not 0.1 <= low <= high <= 10:
+            raise RecipeError(f"{path}: augment.{key}: give two factors in order, between 0.1 and 10")
+    if recipe.train.loss.edge and recipe.train.crop < 24:
+        raise RecipeError(f"{path}: train.crop: at least 24 with train.loss.edge, whose window is that wide")
     return recipe
 
 

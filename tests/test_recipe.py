@@ -44,6 +44,8 @@ def test_the_hash_is_of_the_meaning(tmp_path: Path) -> None:
         (TEXT.replace('"tiny"', '"../tiny"'), r"model\.name"),
         (TEXT.replace('["pw31"]', "[]"), r"data\.inputs"),
         (TEXT + "[augment]\nzoom = [2.0, 1.0]\n", r"augment\.zoom"),
+        (TEXT + "[augment]\ngain = [0.0, 1.0]\n", r"augment\.gain"),
+        (TEXT + "crop = 20\n[train.loss]\nedge = 1.0\n", r"train\.crop"),
         (TEXT + "[train.loss]\nssim = -1\n", r"r\.toml:13: train\.loss\.ssim"),
         ("[model\n", "not valid TOML"),
     ],

@@ -28,6 +28,11 @@ class Augment:
         self.table = table
         self.crop = crop
 
+    def without_changes(self) -> Augment:
+        """The same crops and flips, and nothing else."""
+        table = AugmentTable(flip_lateral=self.table.flip_lateral, flip_axial=self.table.flip_axial)
+        return Augment(table, self.crop)
+
     def __call__(self, source: Pixels, target: Pixels, rng: np.random.Generator) -> tuple[Crop, Crop]:
         """Draw one crop.
 
@@ -75,7 +80,7 @@ class Augment:
 def _grey_levels(table: AugmentTable, rng: np.random.Generator) -> Crop:
     """Gain, offset and gamma as one table from 8-bit levels to [0, 1]."""
     gamma = math.exp(rng.uniform(-1, 1) * math.log(table.gamma))
-    gain = 1 + rng.uniform(-1, 1) * table.gain
+    gain = math.exp(rng.uniform(*np.log(table.gain)))
     offset = rng.uniform(-1, 1) * table.offset
     return np.clip(gain * _LEVELS**gamma + offset, 0, 1).astype(np.float32)
 

@@ -111,6 +111,9 @@ class CropSampler:
         pairs: what to draw from. inputs: input fields, drawn with equal probability. target: target field.
         augment: how a crop is made. batch: crops a batch. rng: the only source of chance.
 
+    Attributes:
+        plain: how many crops, the first of each batch, stay as they were simulated (``AugmentTable.share``).
+
     Raises:
         DataError: the images are smaller than a crop.
     """
@@ -122,6 +125,8 @@ class CropSampler:
             raise DataError(f"images of {height}×{width} are smaller than the crop of {augment.crop}: lower train.crop")
         self.pairs, self.inputs, self.target = pairs, tuple(inputs), target
         self.augment, self.batch, self.rng = augment, batch, rng
+        self.plain = batch - round(augment.table.share * batch)
+        self._crop_and_flip = augment.without_changes()
 
     def draw(self) -> tuple[Batch, Batch]:
         """Inputs and targets, float32 (batch, 1, crop, crop) in [0, 1]."""
@@ -133,5 +138,6 @@ class CropSampler:
         for slot, (image, field) in enumerate(zip(images, fields, strict=True)):
             before = self.pairs.fields[self.inputs[field]][image]
             after = self.pairs.fields[self.target][image]
-            source[slot, 0], target[slot, 0] = self.augment(before, after, self.rng)
+            augment = self._crop_and_flip if slot < self.plain else self.augment
+            source[slot, 0], target[slot, 0] = augment(before, after, self.rng)
         return source, target

@@ -79,7 +79,7 @@ def train(
     rng = np.random.default_rng(table.seed)
     augment = Augment(recipe.augment, table.crop)
     sampler = CropSampler(pairs, recipe.data.inputs, recipe.data.target, augment, table.batch, rng)
-    run = _Run(recipe, table, accelerator, rng)
+    run = _Run(recipe, table, accelerator, rng, sampler.plain)
     _log.info("%d training and %d validation images on %s", len(pairs), len(held_out), run.device)
 
     def check() -> tuple[float, float]:
@@ -138,7 +138,9 @@ def _loop(
 class _Run:
     """Everything that changes during training, and how to save and restore it."""
 
-    def __init__(self, recipe: Recipe, table: TrainTable, accelerator: str, rng: np.random.Generator) -> None:
+    def __init__(
+        self, recipe: Recipe, table: TrainTable, accelerator: str, rng: np.random.Generator, plain: int
+    ) -> None:
         try:
             from lightning_fabric import Fabric
         except ImportError:
@@ -160,7 +162,7 @@ class _Run:
         self.model, self.optimizer = self.fabric.setup(model, optimizer)
         self.average = new_model(recipe).to(self.device).requires_grad_(False)
         self.average.load_state_dict(self.model.module.state_dict())
-        self.loss = ReconstructionLoss(table.loss.l1, table.loss.ssim).to(self.device)
+        self.loss = ReconstructionLoss(table.loss, plain).to(self.device)
         self.step = 0
         self.best = -math.inf
         self.seconds = 0.0
@@ -171,7 +173,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = table.learning_rate * schedule(self.step, table)
         before, after = (torch.from_numpy(batch).to(self.device) for batch in (source, target))
-        loss: Tensor = self.loss(self.model(before), after)
+        loss: Tensor = self.loss(self.model(before), after, before)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise _diverged(self.step, run_dir)

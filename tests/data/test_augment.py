@@ -11,7 +11,7 @@ from edgerecon.recipe import AugmentTable
 
 PLAIN = AugmentTable(flip_lateral=False)
 EVERYTHING = AugmentTable(
-    zoom=(0.5, 2.5), stretch=2, flip_axial=True, gain=0.3, offset=0.2, gamma=1.5,
+    zoom=(0.5, 2.5), stretch=2, flip_axial=True, gain=(0.7, 1.3), offset=0.2, gamma=1.5,
     blur=1.5, blur_chance=0.5, jpeg=(30, 90), jpeg_chance=0.5,
 )  # fmt: skip
 
@@ -29,7 +29,7 @@ def test_without_changes_a_crop_is_a_window(image: np.ndarray, rng: np.random.Ge
 
 
 def test_display_settings_act_alike_on_both(image: np.ndarray, rng: np.random.Generator) -> None:
-    table = AugmentTable(zoom=(0.6, 2.0), stretch=1.5, gain=0.3, offset=0.2, gamma=1.5, flip_axial=True)
+    table = AugmentTable(zoom=(0.6, 2.0), stretch=1.5, gain=(0.7, 1.3), offset=0.2, gamma=1.5, flip_axial=True)
     for _ in range(20):
         a, b = Augment(table, 32)(image, image, rng)
         np.testing.assert_array_equal(a, b)

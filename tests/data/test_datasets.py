@@ -65,6 +65,15 @@ def test_crops_pair_the_same_image_and_repeat() -> None:
         np.testing.assert_array_equal(one[0], other[0])
 
 
+def test_part_of_a_batch_stays_as_simulated() -> None:
+    image = np.full((4, 32, 32), 200, np.uint8)
+    table = AugmentTable(share=0.75, gain=(0.2, 0.6))
+    sampler = CropSampler(Pairs({"clean": image}, np.arange(4)), ["clean"], "clean", Augment(table, 16), 8,
+                          np.random.default_rng(1))  # fmt: skip
+    levels = np.rint(255 * sampler.draw()[0][:, 0, 0, 0])
+    assert sampler.plain == 2 and (levels[:2] == 200).all() and (levels[2:] <= 120).all()
+
+
 def test_crop_larger_than_the_images(rng: np.random.Generator) -> None:
     pairs = Pairs({"clean": np.zeros((3, 24, 24), np.uint8)}, np.arange(3))
     with pytest.raises(DataError, match="train.crop"):

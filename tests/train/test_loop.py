@@ -44,7 +44,7 @@ def recipe(pairs: Path) -> Callable[..., Recipe]:
         return Recipe.model_validate({
             "model": {"name": "tiny", "task": "despeckle", "width": 8, "depth": 3},
             "data": {"simulate": "-", "file": pairs, "inputs": ["pw31"], "target": "clean", "validation": 0.25},
-            "augment": {"zoom": (0.7, 1.5), "gain": 0.1, "blur": 1.0, "blur_chance": 0.3},
+            "augment": {"zoom": (0.7, 1.5), "gain": (0.9, 1.1), "blur": 1.0, "blur_chance": 0.3},
             "train": table,
         })  # fmt: skip
 

@@ -1,0 +1,63 @@
+# make demo   stream a real heart through a shipped model (no torch needed)
+# make test   the tests
+# make help   the rest
+
+PYTHON ?= python3
+CONSTRAINTS ?= constraints.txt
+BIN := .venv/bin
+DEVICE := .venv/.device
+DEV := .venv/.dev
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint models bench clean
+
+help:
+	@echo 'make demo     stream a real heart through a shipped model, into edgerecon-demo/ (VIEW=1: watch it live)'
+	@echo 'make test     run the tests'
+	@echo 'make lint     style, types and the import contract'
+	@echo 'make models   simulate, train and export both shipped models anew (about two hours on 2 cores)'
+	@echo 'make figures  measure again what the README states'
+	@echo 'make bench    measure the streaming loop and start-up times'
+	@echo 'make clean    remove the environment and everything that was made'
+
+demo: $(DEVICE)
+	$(BIN)/edgerecon demo $(if $(VIEW),--view)
+
+test: $(DEV)
+	$(BIN)/pytest
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo 'edgerecon needs Python 3.10 or later: name one with  make PYTHON=python3.x ...' >&2; exit 1; }
+	@$(PYTHON) -m venv .venv \
+		|| { rm -rf .venv; echo 'the venv module is missing: on Debian and Ubuntu  apt install python3-venv' >&2; exit 1; }
+
+$(DEVICE): pyproject.toml $(CONSTRAINTS) | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[stream]'
+	@touch $@
+
+$(DEV): pyproject.toml $(CONSTRAINTS) | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
+	@touch $@ $(DEVICE)
+
+models: $(DEV)
+	$(BIN)/edgerecon simulate edgerecon-runs/train.h5 --samples 1000 --seed 1
+	$(MAKE) -j2 train-compact-despeckle train-compact-compound
+	$(BIN)/edgerecon export export/compact-despeckle.toml
+	$(BIN)/edgerecon export export/compact-compound.toml
+
+train-%: $(DEV)
+	OMP_NUM_THREADS=1 $(BIN)/edgerecon train export/$*.toml --resume
+
+bench: $(DEV)
+	$(BIN)/python bench/stream_loop.py --json bench/results/stream-loop.json
+	$(BIN)/python bench/startup.py --json bench/results/startup.json
+
+clean:
+	rm -rf .venv edgerecon-demo

@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgerecon import __version__, cli
+from edgerecon.data.simulate.dataset import FORMAT
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def edgerecon(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Run the command line in this process → (exit status, stdout, stderr)."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["edgerecon", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "160")
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def assert_one_line(result: tuple[int, str, str], status: int, says: str) -> None:
+    assert result[0] == status
+    assert says in result[2]
+    assert result[2].startswith("edgerecon: ") and result[2].count("\n") == 1, result[2]
+
+
+@pytest.fixture
+def cine(tmp_path: Path, rng: np.random.Generator) -> Path:
+    path = tmp_path / "cine.npy"
+    np.save(path, rng.integers(0, 256, (6, 40, 48), np.uint8))
+    return path
+
+
+@pytest.fixture
+def pairs(tmp_path: Path, rng: np.random.Generator) -> Path:
+    """A pairs file of noisy steps, so that no simulation is needed."""
+    import h5py
+
+    path = tmp_path / "pairs.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = FORMAT
+        for index in range(4):
+            clean = np.where(np.arange(64)[None] < 20 + 5 * index, 60.0, 160.0) + np.zeros((64, 1))
+            group = file.create_group(f"sample_{index:05d}")
+            group["clean"] = clean.astype(np.uint8)
+            for name in ("pw1", "pw3", "pw7", "pw31"):
+                group[name] = np.clip(clean + rng.normal(0, 20, clean.shape), 0, 255).astype(np.uint8)
+            group.attrs["complete"] = True
+    return path
+
+
+def test_help_and_version(edgerecon: Cli) -> None:
+    status, out, _ = edgerecon("--help")
+    assert status == 0
+    for verb in ("demo", "doctor", "stream", "simulate", "train", "export", "evaluate"):
+        assert verb in out
+        assert edgerecon(verb, "--help")[0] == 0
+    assert edgerecon("--version") == (0, f"edgerecon {__version__}\n", "")
+
+
+def test_device_verbs_never_import_torch() -> None:
+    code = (
+        "import sys, edgerecon.cli, edgerecon.demo, edgerecon.doctor, edgerecon.engines.onnxruntime, "
+        "edgerecon.stream.loop, edgerecon.quality.evaluate, edgerecon.latency.report, edgerecon.stream.sinks.viewer; "
+        "print([name for name in ('torch', 'lightning_fabric', 'edgerecon.models') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_import_brings_no_runtime() -> None:
+    code = "import sys, edgerecon; print([n for n in ('numpy', 'cv2', 'onnxruntime', 'typer') if n in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_stream_counts_every_frame(edgerecon: Cli, cine: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    status, out, _ = edgerecon(
+        "stream", cine, "compact-despeckle", "--sink", tmp_path / "out.npz", "--policy", "every", "--no-pace",
+        "--json", report,
+    )  # fmt: skip
+    assert status == 0
+    assert "6 frames in = 6 presented + 0 dropped + 0 failed" in out
+    figures = json.loads(report.read_text())
+    wanted = {
+        "frames_in", "presented", "dropped", "late", "failed", "raw_shown", "fps", "deadline_ms",
+        "deadline_miss_rate", "latency_ms", "stages_ms", "engine", "model", "source", "host",
+    }  # fmt: skip
+    assert wanted <= set(figures)
+    assert set(figures["stages_ms"]) == {"capture", "preprocess", "infer", "postprocess", "present"}
+    assert np.load(tmp_path / "out.npz")["frames"].shape == (6, 40, 48)
+
+
+def test_stream_without_a_model_shows_frames_as_they_are(edgerecon: Cli, cine: Path, tmp_path: Path) -> None:
+    assert edgerecon("stream", cine, "--sink", tmp_path / "out.npz", "--policy", "every", "--no-pace")[0] == 0
+    assert np.array_equal(np.load(tmp_path / "out.npz")["frames"], np.load(cine))
+
+
+def test_unusable_frames_are_counted_and_the_stream_goes_on(edgerecon: Cli, tmp_path: Path) -> None:
+    frames = np.full((5, 32, 32), 0.5, np.float32)
+    frames[1, 3, 3] = np.nan
+    np.save(tmp_path / "nan.npy", frames)
+    status, out, _ = edgerecon("stream", tmp_path / "nan.npy", "compact-despeckle", "--policy", "every", "--no-pace")
+    assert status == 0
+    assert "5 presented" in out and "1 shown raw" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["stream", "sample", "no-such-model"], "no model 'no-such-model'"),
+        (["stream", "sample", "--policy", "sometimes"], "--policy"),
+        (["stream", "sample", "--sink", "film.xyz"], "unknown sink"),
+        (["stream", "sample", "compact-despeckle", "--backend", "abacus"], "unknown backend"),
+        (["evaluate", "compact-despeckle", "--data", "{}", "--method", "magic"], "magic"),
+    ],
+)
+def test_wrong_usage_is_one_line(edgerecon: Cli, pairs: Path, arguments: list[str], says: str) -> None:
+    assert_one_line(edgerecon(*(word.format(pairs) for word in arguments)), 2, says)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["sing"], ["stream"], ["stream", "sample", "--frames", "0"], ["demo", "--port", "x"]]
+)
+def test_wrong_words_are_refused(edgerecon: Cli, arguments: list[str]) -> None:
+    status, _, err = edgerecon(*arguments)
+    assert status == 2 and "Traceback" not in err
+
+
+def _huge(path: Path) -> None:
+    path.write_bytes(
+        b"ObjectType = Image\nNDims = 2\nDimSize = 10000 10001\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+    )
+
+
+SOURCES: dict[str, Callable[[Path], object]] = {
+    "missing.dcm": lambda path: None,
+    "empty.mp4": lambda path: path.write_bytes(b""),
+    "notes.txt": lambda path: path.write_text("not an image"),
+    "wrong.dcm": lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500)),
+    "wrong.npz": lambda path: path.write_bytes(b"PK\x03\x04broken"),
+    "huge.mha": _huge,
+    "cut.png": lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_unusable_sources_are_one_line(edgerecon: Cli, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    SOURCES[name](path)
+    assert_one_line(edgerecon("stream", path, "compact-despeckle"), 1, name)
+
+
+@pytest.mark.parametrize("content", [b"", b"not protobuf at all", bytes(1000), None])
+def test_unusable_models_are_one_line(edgerecon: Cli, tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "model.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    assert_one_line(edgerecon("stream", "sample", path), 1, "model.onnx")
+
+
+def test_model_of_somebody_else(edgerecon: Cli, tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, 4, 4]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", value[:1], value[1:])
+    onnx.save(helper.make_model(graph), tmp_path / "foreign.onnx")
+    assert_one_line(edgerecon("stream", "sample", tmp_path / "foreign.onnx"), 1, "foreign.onnx")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["stream", "sample", "--frames", "2", "--sink", "{}/out.mp4"],
+        ["stream", "sample", "--frames", "2", "--json", "{}/out.json"],
+        ["demo", "--seconds", "0.5", "--out", "{}/demo"],
+        ["doctor", "--json", "{}/out.json"],
+        ["simulate", "{}/out.h5", "--samples", "1"],
+    ],
+)
+def test_unwritable_output_is_one_line(edgerecon: Cli, tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "file").write_text("a file, where a folder would have to be")
+    assert_one_line(edgerecon(*(word.format(tmp_path / "file") for word in arguments)), 1, "file")
+
+
+def test_port_in_use_is_one_line(edgerecon: Cli) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert_one_line(edgerecon("stream", "sample", "--sink", f"viewer:{port}"), 1, str(port))
+
+
+def test_evaluate_pairs(edgerecon: Cli, pairs: Path, tmp_path: Path) -> None:
+    status, out, _ = edgerecon(
+        "evaluate", "compact-despeckle", "--data", pairs, "--method", "median", "--json", tmp_path / "e.json",
+        "--pictures", tmp_path / "pictures",
+    )  # fmt: skip
+    assert status == 0
+    assert "median" in out and "PSNR dB" in out
+    figures = json.loads((tmp_path / "e.json").read_text())
+    assert {line["method"] for line in figures["table"]} == {"input", "model", "median"}
+    assert (tmp_path / "pictures" / "contact-sheet.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["evaluate", "compact-despeckle", "--data", "{}/absent.h5"], "absent.h5"),
+        (["train", "{}/absent.toml"], "absent.toml"),
+        (["export", "{}/absent.toml"], "absent.toml"),
+        (["train", "{}/recipe.toml", "--run-dir", "{}/run"], "absent.h5"),
+        (["export", "{}/recipe.toml", "--checkpoint", "{}/absent.pt"], "absent.pt"),
+    ],
+)
+def test_absent_files_are_one_line(edgerecon: Cli, tmp_path: Path, arguments: list[str], says: str) -> None:
+    (tmp_path / "recipe.toml").write_text(
+        '[model]\nname = "m"\ntask = "despeckle"\n[train]\nsteps = 1\n[data]\nsimulate = ""\n'
+        f'file = "{tmp_path}/absent.h5"\ninputs = ["pw31"]\ntarget = "clean"\n'
+    )
+    assert_one_line(edgerecon(*(word.format(tmp_path) for word in arguments)), 1, says)
+
+
+def test_recipe_to_running_model(edgerecon: Cli, pairs: Path, cine: Path, tmp_path: Path) -> None:
+    """train, export with the figures of evaluate, stream: the whole way with the smallest network."""
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(
+        '[model]\nname = "tiny"\ntask = "despeckle"\nwidth = 2\ndepth = 2\n'
+        "[train]\nsteps = 3\nbatch = 2\ncrop = 32\nvalidate_every = 3\n"
+        f'[data]\nsimulate = "none"\nfile = "{pairs}"\ninputs = ["pw31"]\ntarget = "clean"\nvalidation = 0.5\n'
+    )
+    run, model, figures = tmp_path / "run", tmp_path / "tiny.onnx", tmp_path / "e.json"
+    assert edgerecon("train", recipe, "--run-dir", run)[0] == 0
+    assert {"best.pt", "curve.csv", "curve.png"} <= {path.name for path in run.iterdir()}
+    assert edgerecon("export", recipe, "--checkpoint", run / "best.pt", "-o", model)[0] == 0
+    assert edgerecon("evaluate", model, "--data", pairs, "--method", "median", "--json", figures)[0] == 0
+    assert edgerecon("export", recipe, "--checkpoint", run / "best.pt", "-o", model, "--figures", figures)[0] == 0
+    assert "PSNR" in model.with_suffix(".md").read_text()
+    assert edgerecon("stream", cine, model, "--policy", "every", "--no-pace")[0] == 0
+
+
+def test_simulate_says_what_it_made(edgerecon: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import edgerecon.data.simulate as room
+
+    monkeypatch.setattr(room, "simulate", lambda out, samples, seed, sequence, on_sample: samples - 1)
+    status, out, _ = edgerecon("simulate", tmp_path / "out.h5", "--samples", "3")
+    assert status == 0 and "3 samples, 2 of them new" in out
+
+
+def test_doctor(edgerecon: Cli, tmp_path: Path) -> None:
+    status, out, _ = edgerecon("doctor", "--json", tmp_path / "d.json")
+    assert status == 0 and "ONNX Runtime" in out
+    assert {"checks", "host"} <= set(json.loads((tmp_path / "d.json").read_text()))
+
+
+def test_ctrl_c_leaves_a_valid_video_and_status_130(tmp_path: Path) -> None:
+    video, report = tmp_path / "out.mp4", tmp_path / "out.json"
+    command = [
+        sys.executable, "-m", "edgerecon", "stream", "sample", "compact-despeckle", "--loop", "--sink", str(video),
+        "--json", str(report),
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    part = tmp_path / ".out.mp4.part"
+    for _ in range(600):
+        if video.exists() or any(path.stat().st_size > 0 for path in tmp_path.iterdir()) or process.poll() is not None:
+            break
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and err == "edgerecon: interrupted\n"
+    assert not part.exists()
+    import av
+
+    with av.open(str(video)) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 0
+    figures = json.loads(report.read_text())
+    assert figures["frames_in"] == figures["presented"] + figures["dropped"] + figures["failed"] > 0
