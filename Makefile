@@ -9,14 +9,14 @@ DEVICE := .venv/.device
 DEV := .venv/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint models bench clean
+.PHONY: help demo test lint models figures bench clean
 
 help:
 	@echo 'make demo     stream a real heart through a shipped model, into edgerecon-demo/ (VIEW=1: watch it live)'
 	@echo 'make test     run the tests'
 	@echo 'make lint     style, types and the import contract'
 	@echo 'make models   simulate, train and export both shipped models anew (about two hours on 2 cores)'
-	@echo 'make figures  measure again what the README states'
+	@echo 'make figures  measure image quality again (RECORDINGS=folder: also on your own recordings)'
 	@echo 'make bench    measure the streaming loop and start-up times'
 	@echo 'make clean    remove the environment and everything that was made'
 
@@ -54,6 +54,14 @@ models: $(DEV)
 
 train-%: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/edgerecon train export/$*.toml --resume
+
+figures: $(DEV)
+	$(BIN)/edgerecon simulate edgerecon-runs/heldout.h5 --samples 64 --seed 1001
+	$(BIN)/edgerecon evaluate compact-despeckle --data edgerecon-runs/heldout.h5 --json bench/results/despeckle-simulated.json
+	$(BIN)/edgerecon evaluate compact-compound --data edgerecon-runs/heldout.h5 --json bench/results/compound-simulated.json
+ifdef RECORDINGS
+	$(BIN)/edgerecon evaluate compact-despeckle --data $(RECORDINGS) --json bench/results/despeckle-real.json
+endif
 
 bench: $(DEV)
 	$(BIN)/python bench/stream_loop.py --json bench/results/stream-loop.json

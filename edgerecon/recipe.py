@@ -73,6 +73,7 @@ class AugmentTable(_Table):
         gamma: greatest exponent, log-uniform between 1/gamma and gamma.
         blur: greatest σ in pixels of a Gaussian on the input alone, applied with probability ``blur_chance``.
         jpeg: range of JPEG quality on the input alone, applied with probability ``jpeg_chance``.
+        graphics: probability of a scanner's text, lines or sector border over input and target alike.
 
     Gain, offset and gamma act alike on input and target, since they stand for the scanner's display settings.
     """
@@ -89,6 +90,7 @@ class AugmentTable(_Table):
     blur_chance: float = Field(default=0.0, ge=0, le=1)
     jpeg: tuple[int, int] = (60, 95)
     jpeg_chance: float = Field(default=0.0, ge=0, le=1)
+    graphics: float = Field(default=0.0, ge=0, le=1)
 
 
 class LossTable(_Table):

@@ -49,8 +49,12 @@ class Augment:
         left = int(rng.integers(source.shape[1] - width + 1))
         window = (slice(top, top + height), slice(left, left + width))
         levels = _grey_levels(table, rng)
-        a = self._degrade(_resize(_mapped(source[window], levels), crop), rng)
+        a = _resize(_mapped(source[window], levels), crop)
         b = _resize(_mapped(target[window], levels), crop)
+        if table.graphics and rng.random() < table.graphics:
+            shape, level = _graphics(crop, rng)
+            a, b = a + shape * (level - a), b + shape * (level - b)
+        a = self._degrade(a, rng)
         if table.flip_lateral and rng.random() < 0.5:
             a, b = a[:, ::-1], b[:, ::-1]
         if table.flip_axial and rng.random() < 0.5:
@@ -83,6 +87,30 @@ def _grey_levels(table: AugmentTable, rng: np.random.Generator) -> Crop:
     gain = math.exp(rng.uniform(*np.log(table.gain)))
     offset = rng.uniform(-1, 1) * table.offset
     return np.clip(gain * _LEVELS**gamma + offset, 0, 1).astype(np.float32)
+
+
+def _graphics(side: int, rng: np.random.Generator) -> tuple[Crop, float]:
+    """What scanners burn into their frames, as opacity (side, side) and grey level: text, lines, or a black outside."""
+    opacity = np.zeros((side, side), np.uint8)
+    kind = rng.integers(3)
+    if kind == 0:
+        for _ in range(int(rng.integers(1, 4))):
+            text = "".join(rng.choice(list("0123456789.:cmMHzTIFRdB"), int(rng.integers(2, 9))))
+            corner = rng.integers((0, 8), (side - 8, side)).tolist()
+            cv2.putText(opacity, text, corner, cv2.FONT_HERSHEY_SIMPLEX, rng.uniform(0.25, 0.7), 255, 1, cv2.LINE_AA)
+    elif kind == 1:
+        for _ in range(int(rng.integers(1, 7))):
+            ends = rng.integers(0, side, (2, 2))
+            if rng.random() < 0.5:
+                ends[1] = ends[0] + (ends[1] - ends[0]) // 4  # as short as a fibre
+            cv2.line(opacity, ends[0].tolist(), ends[1].tolist(), 255, int(rng.integers(1, 4)), cv2.LINE_AA)
+    else:
+        angle, middle = rng.uniform(0, 2 * math.pi), rng.uniform(0.1, 0.9, 2) * side
+        along, away = (np.array([math.cos(t), math.sin(t)]) * 3 * side for t in (angle, angle + math.pi / 2))
+        half_plane = np.rint([middle - along, middle + along, middle + along + away, middle - along + away])
+        cv2.fillPoly(opacity, [half_plane.astype(np.int32)], 255, cv2.LINE_AA)
+        return opacity.astype(np.float32) / 255, 0.0
+    return opacity.astype(np.float32) / 255, float(rng.uniform(0.2, 1.0))
 
 
 def _mapped(image: Pixels, levels: Crop) -> Crop:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgerecon.errors import DataError
-from edgerecon.recipe import Recipe
+from edgerecon.recipe import LossTable, Recipe
 
 _TASKS = {
     "despeckle": "one B-mode frame → the same frame with its speckle reduced",
@@ -75,6 +75,11 @@ def _found(report: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
         yield "advantage_percent", label, gain["mean"]
 
 
+def _loss(weights: LossTable) -> str:
+    parts = f"{weights.l1:g}·L1 (relative to the input's) + {weights.ssim:g}·(1 − SSIM)"
+    return parts + (f" + {weights.edge:g}·(1 − edge preservation)" if weights.edge else "")
+
+
 def model_card(recipe: Recipe, recipe_name: str, figures: Sequence[Figure], facts: dict[str, float]) -> str:
     """The card as Markdown.
 
@@ -88,7 +93,7 @@ def model_card(recipe: Recipe, recipe_name: str, figures: Sequence[Figure], fact
     held_out = f" Held-out scenes: `{recipe.data.held_out}`." if recipe.data.held_out else ""
     return f"""# {model.name}
 
-{model.title or _TASKS[model.task]}
+{model.title or f"{_TASKS[model.task][0].upper()}{_TASKS[model.task][1:]}."}
 
 **For research and engineering. Not a medical device; not for clinical use.**
 
@@ -115,7 +120,7 @@ Input {inputs}, target `{recipe.data.target}`.{held_out} Validation on one scene
 
 AdamW, learning rate {train.learning_rate:g} under a half cosine, {train.steps:,} steps (best at \
 {facts["trained_steps"]:,.0f}), {train.batch} crops of {train.crop}×{train.crop} a step, seed {train.seed},
-loss {train.loss.l1:g}·L1 + {train.loss.ssim:g}·(1 − SSIM).
+loss {_loss(train.loss)}.
 
 ## Figures
 

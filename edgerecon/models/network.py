@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from torch import Tensor, nn
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """N×1×H×W float32 in [0, 1] → N×1×(H·scale)×(W·scale), not clipped; any H, W ≥ 1.
 
     Attributes:
@@ -16,17 +18,17 @@ class Network(nn.Module):
     size_multiple: int = 1
 
     @property
+    @abstractmethod
     def receptive_field(self) -> int:
         """Side in input pixels of the square that one output pixel depends on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def macs_per_pixel(self) -> float:
         """Multiply-accumulates for one input pixel, away from the border."""
-        raise NotImplementedError
 
+    @abstractmethod
     def core(self, x: Tensor) -> Tensor:
         """The part that is exported: no padding, H and W in multiples of ``size_multiple``."""
-        raise NotImplementedError
 
     def count_parameters(self) -> int:
         """Number of trained values."""

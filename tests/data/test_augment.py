@@ -12,7 +12,7 @@ from edgerecon.recipe import AugmentTable
 PLAIN = AugmentTable(flip_lateral=False)
 EVERYTHING = AugmentTable(
     zoom=(0.5, 2.5), stretch=2, flip_axial=True, gain=(0.7, 1.3), offset=0.2, gamma=1.5,
-    blur=1.5, blur_chance=0.5, jpeg=(30, 90), jpeg_chance=0.5,
+    blur=1.5, blur_chance=0.5, jpeg=(30, 90), jpeg_chance=0.5, graphics=0.5,
 )  # fmt: skip
 
 
@@ -33,6 +33,19 @@ def test_display_settings_act_alike_on_both(image: np.ndarray, rng: np.random.Ge
     for _ in range(20):
         a, b = Augment(table, 32)(image, image, rng)
         np.testing.assert_array_equal(a, b)
+
+
+def test_graphics_lie_over_both_alike(image: np.ndarray) -> None:
+    covered = []
+    for seed in range(30):
+        plain = Augment(PLAIN, 64)(image, 255 - image, np.random.default_rng(seed))
+        table = AugmentTable(flip_lateral=False, graphics=1)
+        drawn = Augment(table, 64)(image, 255 - image, np.random.default_rng(seed))
+        changed = [part != before for part, before in zip(drawn, plain, strict=True)]
+        opaque = changed[0] & changed[1] & (np.abs(drawn[0] - drawn[1]) < 1e-6)
+        covered.append(float(opaque.mean()))
+        assert (changed[0] | changed[1]).any()
+    assert np.median(covered) > 0 and max(covered) > 0.2  # thin text and lines, and whole half planes
 
 
 def test_blur_and_jpeg_touch_the_input_alone(image: np.ndarray) -> None:

@@ -100,4 +100,6 @@ def test_fault_while_closing_is_raised() -> None:
 
 
 def test_never_opened_sink_closes_quietly() -> None:
-    DeferredSink(Recorder()).close()
+    recorder = Recorder()
+    DeferredSink(recorder).close()
+    assert recorder.closed == 0

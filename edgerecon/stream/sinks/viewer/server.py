@@ -37,7 +37,7 @@ from starlette.websockets import WebSocket, WebSocketClose, WebSocketDisconnect
 
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.viewer.latest import Latest
-from edgerecon.stream.sinks.viewer.sink import LOOPBACK
+from edgerecon.stream.sinks.viewer.loopback import LOOPBACK
 
 MAX_SIDE = 2048
 """Larger pictures are scaled down for display: no browser window shows more."""

@@ -11,11 +11,10 @@ from edgerecon.errors import DependencyError, SinkError, UsageError
 from edgerecon.frame import Frame, Image, Status
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.viewer.latest import Latest
+from edgerecon.stream.sinks.viewer.loopback import LOOPBACK
 
 if TYPE_CHECKING:
     from edgerecon.stream.sinks.viewer.server import Server
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class ViewerSink:
