@@ -15,7 +15,7 @@ help:
 	@echo 'make demo     stream a real heart through a shipped model, into edgerecon-demo/ (VIEW=1: watch it live)'
 	@echo 'make test     run the tests'
 	@echo 'make lint     style, types and the import contract'
-	@echo 'make models   simulate, train and export both shipped models anew (about two hours on 2 cores)'
+	@echo 'make models   simulate, train and export both shipped models anew (about an hour on 2 cores)'
 	@echo 'make figures  measure image quality again (RECORDINGS=folder: also on your own recordings)'
 	@echo 'make bench    measure the streaming loop and start-up times'
 	@echo 'make clean    remove the environment and everything that was made'

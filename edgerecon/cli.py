@@ -31,6 +31,9 @@ app = typer.Typer(
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the result as JSON.")]
 
 
+INTERRUPTED = 130
+
+
 def main() -> None:
     """Run the command line; every error that a user can cause becomes one line on stderr."""
     try:
@@ -41,9 +44,10 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone, as `| head` does
         sys.exit(0)
-    except KeyboardInterrupt:
-        sys.stderr.write("edgerecon: interrupted\n")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer turns Ctrl-C into this, without a word
+            sys.stderr.write("edgerecon: interrupted\n")
+        raise
 
 
 @app.callback(invoke_without_command=True)
@@ -76,12 +80,12 @@ def demo(
 ) -> None:
     """Stream a real echocardiography cine through a shipped model, and report what was measured."""
     from edgerecon.demo import PAGE, VIDEO, run_demo
-    from edgerecon.tables import frame_bar, stream_table
+    from edgerecon.tables import frame_bar, print_stream
 
     console = _console()
     with frame_bar(console) as on_progress:
         report = run_demo(out, seconds, view, port=port, say=console.print, on_progress=on_progress)
-    console.print(stream_table(report))
+    print_stream(console, report)
     console.print(f"Before | after: {out / VIDEO}\nEverything measured: {out / PAGE}")
     _interrupted(report.interrupted)
 
@@ -112,7 +116,7 @@ def stream(
     from edgerecon.stream.loop import stream as run
     from edgerecon.stream.sinks import open_sink
     from edgerecon.stream.sources import open_source
-    from edgerecon.tables import frame_bar, stream_table
+    from edgerecon.tables import frame_bar, print_stream
 
     if policy not in ("latest", "every"):
         raise UsageError(f"--policy is latest or every, not '{policy}'")
@@ -129,7 +133,7 @@ def stream(
             recording, engine, sinks, policy=policy, pace=pace, deadline_ms=deadline, loop=loop,  # type: ignore[arg-type]
             frames=frames, seconds=seconds, on_progress=on_progress,
         )  # fmt: skip
-    console.print(stream_table(report))
+    print_stream(console, report)
     if json:
         report.write(json)
     if report.error:
@@ -270,4 +274,4 @@ def _write_json(path: Path | None, content: Any) -> None:
 
 def _interrupted(flag: bool) -> None:
     if flag:
-        raise KeyboardInterrupt
+        raise typer.Exit(INTERRUPTED)

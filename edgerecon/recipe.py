@@ -147,8 +147,8 @@ class Recipe(_Table):
     gates: GateTable = GateTable()
 
     def sha256(self) -> str:
-        """Hash of the meaning of the recipe: comments, order and spelled-out defaults do not change it."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """Hash of the meaning: comments, order, spelled-out defaults and keys that came later do not change it."""
+        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()
 
 
 def load_recipe(path: str | Path) -> Recipe:

@@ -25,17 +25,10 @@ HEADINGS = {
 }  # fmt: skip
 
 
-def stream_table(report: StreamReport) -> Table:
+def print_stream(console: Console, report: StreamReport) -> None:
     """Latency by stage, and every frame's fate."""
     engine = report.engine
-    table = Table(
-        title=f"{report.source} → {report.model} ({', '.join(str(engine[key]) for key in ENGINE)} threads)",
-        caption=(
-            f"{report.frames_in} frames in = {report.presented} presented + {report.dropped} dropped + "
-            f"{report.failed} failed; {report.late} late, {report.raw_shown} shown raw; {report.fps:.1f} fps\n"
-            f"deadline {report.deadline_ms:.1f} ms missed by {100 * report.deadline_miss_rate:.2f} % of the frames"
-        ),
-    )
+    table = Table(title=f"{report.source} → {report.model} ({', '.join(str(engine[key]) for key in ENGINE)} threads)")
     table.add_column("milliseconds")
     names = ("p50", "p90", "p99", "p999", "max")
     for name in names:
@@ -43,7 +36,12 @@ def stream_table(report: StreamReport) -> Table:
     for stage, values in [*report.stages_ms.items(), ("capture to present", report.latency_ms)]:
         cells = [values.get(name) for name in names]
         table.add_row(stage, *("" if cell is None else f"{cell:.2f}" for cell in cells))
-    return table
+    console.print(table)
+    console.print(
+        f"{report.frames_in} frames in = {report.presented} presented + {report.dropped} dropped + "
+        f"{report.failed} failed; {report.late} late, {report.raw_shown} shown raw; {report.fps:.1f} fps\n"
+        f"deadline {report.deadline_ms:.1f} ms missed by {100 * report.deadline_miss_rate:.2f} % of the frames"
+    )
 
 
 def doctor_table(checks: list[Check]) -> Table:
