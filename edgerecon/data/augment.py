@@ -109,8 +109,8 @@ def _graphics(side: int, rng: np.random.Generator) -> tuple[Crop, float]:
         along, away = (np.array([math.cos(t), math.sin(t)]) * 3 * side for t in (angle, angle + math.pi / 2))
         half_plane = np.rint([middle - along, middle + along, middle + along + away, middle - along + away])
         cv2.fillPoly(opacity, [half_plane.astype(np.int32)], 255, cv2.LINE_AA)
-        return opacity.astype(np.float32) / 255, 0.0
-    return opacity.astype(np.float32) / 255, float(rng.uniform(0.2, 1.0))
+        return to_unit(opacity), 0.0
+    return to_unit(opacity), float(rng.uniform(0.2, 1.0))
 
 
 def _mapped(image: Pixels, levels: Crop) -> Crop:
