@@ -58,6 +58,8 @@ def _options(
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
     )
+    if not verbose:
+        logging.getLogger("pydicom").setLevel(logging.ERROR)  # it warns of every oddity that a scanner's file has
     if version:
         typer.echo(f"edgerecon {__version__}")
         raise typer.Exit
@@ -66,7 +68,7 @@ def _options(
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 140)  # a file does not fold tables
 
 
 @app.command()

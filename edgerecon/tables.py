@@ -61,7 +61,7 @@ def print_evaluation(console: Console, result: Evaluation) -> None:
     table = Table(title=f"{result.model} on {result.data} ({result.backend}, {result.precision})")
     table.add_column("method")
     for name in names:
-        table.add_column(HEADINGS.get(name, name), justify="right")
+        table.add_column(HEADINGS.get(name, name), justify="right", no_wrap=True)
     for line in result.table:
         label = " ".join([line.method, *(f"{key}={value:g}" for key, value in line.parameters.items())])
         table.add_row(label, *(_interval(line.measures.get(name)) for name in names))
