@@ -24,10 +24,10 @@ from edgerecon.stream.counters import Counters
 
 count = Counters.shown
 
-def shown(*values):
+def shown(*values, **named):
     if not reached:
         reached.append(time.time())
-    count(*values)
+    count(*values, **named)
 
 reached, Counters.shown = [], shown
 started = float(sys.argv.pop(1))
