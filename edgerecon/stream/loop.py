@@ -6,6 +6,7 @@ import gc
 import math
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -30,6 +31,7 @@ DEFAULT_PERIOD_S = 1 / 30
 
 _PROGRESS_EVERY_S = 0.25
 _SWITCH_INTERVAL_S = 5e-4
+_SAME_CTRL_C_S = 1.0
 
 
 def stream(
@@ -169,10 +171,23 @@ def _run(
     finally:
         if not ended.is_set():
             stop.set()
+        if threads[-1].ident is not None:
+            _drain(ended)
         for thread in threads:
             if thread.ident is not None:
                 thread.join()
     return interrupted
+
+
+def _drain(ended: threading.Event) -> None:
+    """Wait for the last stage. One Ctrl-C may arrive as two signals: only a later one gives the files up."""
+    begun = time.monotonic()
+    while not ended.is_set():
+        try:
+            ended.wait()
+        except KeyboardInterrupt:
+            if time.monotonic() - begun > _SAME_CTRL_C_S:
+                raise
 
 
 @contextmanager
