@@ -97,7 +97,7 @@ function describe() {
 }
 
 function showFrame(header) {
-  if (!ended) setState("live", "Live");
+  if (!ended && socket.readyState === WebSocket.OPEN) setState("live", "Live");
   document.body.toggleAttribute("data-raw", header.raw);
   $("raw-badge").hidden = !header.raw;
   $("after-label").textContent = header.raw ? "Raw" : "After";
