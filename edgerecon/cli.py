@@ -120,6 +120,7 @@ def stream(
     from edgerecon.stream.sources import open_source
     from edgerecon.tables import frame_bar, print_stream
 
+    _check_json(json)
     if policy not in ("latest", "every"):
         raise UsageError(f"--policy is latest or every, not '{policy}'")
     console = _console()
@@ -196,6 +197,7 @@ def export(
     from edgerecon.deploy.export import export as run
     from edgerecon.recipe import load_recipe
 
+    _check_json(json)
     made = load_recipe(recipe)
     best = checkpoint or Path("edgerecon-runs") / made.model.name / "best.pt"
     measured = [figure for path in figures or [] for figure in figures_of(path)]
@@ -228,6 +230,7 @@ def evaluate(
     from edgerecon.quality.evaluate import evaluate as run
     from edgerecon.tables import print_evaluation, work_bar
 
+    _check_json(json)
     console = _console()
     with closing(open_engine(model, backend)) as engine, work_bar(console) as on_progress:
         result = run(
@@ -258,6 +261,15 @@ def doctor(json: Json = None) -> None:
     _write_json(json, {"checks": [asdict(check) for check in checks], "host": host_profile()})
     if any(check.required and not check.ok for check in checks):
         raise EdgereconError("something required is missing: see the commands above")
+
+
+def _check_json(path: Path | None) -> None:
+    """Refuse a place that cannot be written before the work, not after it."""
+    import os
+
+    writable = path is None or (path.parent.is_dir() and os.access(path.parent, os.W_OK) and not path.is_dir())
+    if not writable:
+        raise EdgereconError(f"cannot write {path}: give a file in a folder that exists and can be written")
 
 
 def _write_json(path: Path | None, content: Any) -> None:

@@ -190,7 +190,8 @@ def test_model_of_somebody_else(edgerecon: Cli, tmp_path: Path) -> None:
     "arguments",
     [
         ["stream", "sample", "--frames", "2", "--sink", "{}/out.mp4"],
-        ["stream", "sample", "--frames", "2", "--json", "{}/out.json"],
+        ["stream", "sample", "--seconds", "60", "--loop", "--json", "{}/out.json"],  # refused before the stream
+        ["evaluate", "compact-despeckle", "--data", "absent", "--json", "{}/out.json"],
         ["demo", "--seconds", "0.5", "--out", "{}/demo"],
         ["doctor", "--json", "{}/out.json"],
         ["simulate", "{}/out.h5", "--samples", "1"],
@@ -217,6 +218,7 @@ def test_evaluate_pairs(edgerecon: Cli, pairs: Path, tmp_path: Path) -> None:
     assert status == 0
     assert "median" in out and "PSNR dB" in out
     figures = json.loads((tmp_path / "e.json").read_text())
+    assert {"cpu", "packages", "commit"} <= set(figures["host"])
     assert {line["method"] for line in figures["table"]} == {"input", "model", "median"}
     assert (tmp_path / "pictures" / "contact-sheet.png").stat().st_size > 1000
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from edgerecon.device import host_profile
 from edgerecon.frame import Image
 from edgerecon.quality.bootstrap import Interval
 
@@ -39,6 +40,7 @@ class Evaluation:
         advantage: pairs: measure → {"over": best classical method by it, mean, low, high} of the paired difference.
         tradeoff: recordings: the model's place, its curve, the classical points and front (see ``without_targets``).
         regions: "file", "automatic" or None. notes: what a reader of the figures has to know. seconds: run time.
+        host: where it was measured (see ``edgerecon.device.host_profile``).
         panels: name → images to show side by side, by caption; not in the JSON.
     """
 
@@ -54,6 +56,7 @@ class Evaluation:
     regions: str | None = None
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    host: dict[str, object] = field(default_factory=host_profile)
     panels: dict[str, dict[str, Image]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class FlatSource:
         self._range: Range | None = None
         if needs_range(layout.dtype):
             images = (capture.image for capture in self._read() if capture.image is not None)
-            self._range = find_range(images, layout.dtype)
+            self._range = find_range(name, images, layout.dtype)
 
     def frames(self) -> Iterator[Capture]:
         for capture in self._read():

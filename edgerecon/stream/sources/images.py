@@ -78,10 +78,10 @@ def _decode(file: Path, page: int) -> RawImage:
     with _open(file) as image:
         if page:
             image.seek(page)
-        return _pixels(image)
+        return _pixels(image, file.name)
 
 
-def _pixels(image: Pillow.Image) -> RawImage:
+def _pixels(image: Pillow.Image, name: str) -> RawImage:
     if image.mode in ("1", "LA", "La"):
         return np.asarray(image.convert("L"))
     if image.mode in ("L", "RGB", "RGBA"):
@@ -93,5 +93,5 @@ def _pixels(image: Pillow.Image) -> RawImage:
         return pixels.astype(np.uint16)  # how older Pillow gives 16-bit PNG
     if pixels.dtype.kind == "u":
         return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    found: Range | None = find_range([pixels], pixels.dtype)
+    found: Range | None = find_range(name, [pixels], pixels.dtype)
     return found.to_unit(pixels) if found else pixels

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgerecon.errors import SourceError
 from edgerecon.frame import RawImage
 
 
@@ -38,13 +40,20 @@ def needs_range(dtype: np.dtype) -> bool:
     return dtype.kind != "u" or dtype.itemsize > 2
 
 
-def find_range(images: Iterable[RawImage], dtype: np.dtype) -> Range | None:
-    """Range over a recording; None when it may stay as it is, being floats that lie within [0, 1] already."""
-    low, high = np.inf, -np.inf
+def find_range(name: str, images: Iterable[RawImage], dtype: np.dtype) -> Range | None:
+    """Range over a recording; None when it may stay as it is, being floats that lie within [0, 1] already.
+
+    Raises:
+        SourceError: values of both signs that average to nothing, as RF and IQ signals do and images do not.
+    """
+    low, high, count, total, power = np.inf, -np.inf, 0, 0.0, 0.0
     for image in images:
-        finite = image[np.isfinite(image)]
+        finite = image[np.isfinite(image)].astype(np.float64)
         if finite.size:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+            count, total, power = count + finite.size, total + finite.sum(), power + np.square(finite).sum()
+    if low < 0 < high and abs(total / count) < 0.1 * math.sqrt(power / count):
+        raise SourceError(f"{name} holds signed echo signals (RF or IQ), not images: beamform and detect it first")
     if low > high or (dtype.kind == "f" and low >= 0.0 and high <= 1.0):
         return None
     return Range(low, high)
