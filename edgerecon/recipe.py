@@ -6,9 +6,9 @@ import hashlib
 import re
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from edgerecon.errors import RecipeError
 
@@ -30,6 +30,7 @@ class ModelTable(_Table):
     Attributes:
         name: lower-case file stem of what ships, e.g. "compact-despeckle".
         family: a name in ``edgerecon.models``. width: channels of the hidden layers. depth: convolutions.
+        dilations: of each convolution; empty: 1 for all.
         title: one line for the model card.
     """
 
@@ -38,8 +39,17 @@ class ModelTable(_Table):
     family: str = "compact"
     width: int = Field(default=16, ge=1, le=256)
     depth: int = Field(default=6, ge=2, le=64)
+    dilations: tuple[Annotated[int, Field(ge=1, le=16)], ...] = ()
     title: str = ""
     licence: str = "Apache-2.0"
+
+    @field_validator("dilations")
+    @classmethod
+    def _one_each(cls, dilations: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        depth = info.data.get("depth", len(dilations))
+        if dilations and len(dilations) != depth:
+            raise ValueError(f"give {depth} numbers, one for each convolution")
+        return dilations
 
 
 class DataTable(_Table):

@@ -43,6 +43,7 @@ def test_the_hash_is_of_the_meaning(tmp_path: Path) -> None:
         (TEXT.replace('target = "clean"', ""), r"data\.target: field required"),
         (TEXT.replace('"tiny"', '"../tiny"'), r"model\.name"),
         (TEXT.replace('["pw31"]', "[]"), r"data\.inputs"),
+        (TEXT.replace("[data]", "dilations = [1, 2]\n[data]"), r"model\.dilations: .*give 6 numbers"),
         (TEXT + "[augment]\nzoom = [2.0, 1.0]\n", r"augment\.zoom"),
         (TEXT + "[augment]\ngain = [0.0, 1.0]\n", r"augment\.gain"),
         (TEXT + "crop = 20\n[train.loss]\nedge = 1.0\n", r"train\.crop"),

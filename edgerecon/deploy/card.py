@@ -89,7 +89,15 @@ def model_card(recipe: Recipe, recipe_name: str, figures: Sequence[Figure], fact
     """
     model, train = recipe.model, recipe.train
     rows = "\n".join(f"| {figure.label} | {figure.value:g} | `{figure.command}` |" for figure in figures)
+    shape = f"`{model.family}`, width {model.width}, depth {model.depth}"
+    if model.dilations:
+        shape += f", dilations {' '.join(map(str, model.dilations))}"
     inputs = " or ".join(f"`{name}`" for name in recipe.data.inputs)
+    graphics = (
+        "; text and lines burnt into the frame it has only seen drawn"
+        if recipe.augment.graphics
+        else ", and so is burnt-in text"
+    )
     held_out = f" Held-out scenes: `{recipe.data.held_out}`." if recipe.data.held_out else ""
     return f"""# {model.name}
 
@@ -100,8 +108,8 @@ def model_card(recipe: Recipe, recipe_name: str, figures: Sequence[Figure], fact
 | | |
 |---|---|
 | Task | {_TASKS[model.task]} |
-| Network | `{model.family}`, width {model.width}, depth {model.depth}: {facts["parameters"]:,.0f} parameters, \
-{facts["macs_per_pixel"]:,.0f} multiply-accumulates a pixel, receptive field {facts["receptive_field"]:.0f} pixels |
+| Network | {shape}: {facts["parameters"]:,.0f} parameters, {facts["macs_per_pixel"]:,.0f} multiply-accumulates a \
+pixel, receptive field {facts["receptive_field"]:.0f} pixels |
 | File | `{model.name}.onnx`, {facts["size_kb"]:.1f} kB, float32, ONNX opset {facts["opset"]:.0f}, any frame size |
 | Input, output | `frame`, `reconstruction`: float32 N×1×H×W in [0, 1], log-compressed B-mode |
 | Recipe | `{recipe_name}`, hash `{recipe.sha256()[:16]}` |
@@ -131,8 +139,8 @@ loss {_loss(train.loss)}.
 
 ## Limits
 
-- It learnt from simulated linear-array plane-wave images. Other probes, harmonic imaging, colour Doppler, burnt-in text
-  and strong post-processing of the scanner are outside what it has seen.
+- It learnt from simulated linear-array plane-wave images. Other probes, harmonic imaging, colour Doppler and strong
+  post-processing of the scanner are outside what it has seen{graphics}.
 - It changes texture. Where speckle itself carries the information, use the original frame.
 - It works on grey levels after log compression; dynamic range and gain far from usual display settings degrade it.
 - It can smooth away or invent detail near its resolution limit, and no reader study has examined it.

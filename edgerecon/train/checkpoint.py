@@ -55,7 +55,8 @@ def load_model(recipe: Recipe, path: Path) -> Network:
 
 def new_model(recipe: Recipe) -> Network:
     """The recipe's network, untrained."""
-    return build_model(recipe.model.family, width=recipe.model.width, depth=recipe.model.depth)
+    table = recipe.model
+    return build_model(table.family, width=table.width, depth=table.depth, dilations=table.dilations)
 
 
 def restore(model: nn.Module, weights: dict[str, Any], path: Path) -> None:

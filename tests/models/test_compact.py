@@ -10,10 +10,10 @@ from edgerecon.errors import UsageError
 from edgerecon.models import build_model
 
 
-def _trained(width: int = 16, depth: int = 6) -> torch.nn.Module:
+def _trained(width: int = 16, depth: int = 6, dilations: tuple[int, ...] = ()) -> torch.nn.Module:
     """Weights that are neither zero nor symmetric."""
     torch.manual_seed(3)
-    model = build_model("compact", width=width, depth=depth)
+    model = build_model("compact", width=width, depth=depth, dilations=dilations)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     return model.eval()
@@ -26,10 +26,15 @@ def _plain(model: torch.nn.Module, frame: np.ndarray) -> np.ndarray:
     layers = list(model.layers)
     for index, layer in enumerate(layers):
         weight, bias = layer.weight.detach().double().numpy(), layer.bias.detach().double().numpy()
-        padded = np.pad(z, ((0, 0), (1, 1), (1, 1)))
+        d = layer.dilation[0]
+        padded = np.pad(z, ((0, 0), (d, d), (d, d)))
         z = (
             sum(
-                np.einsum("oc,chw->ohw", weight[:, :, i, j], padded[:, i : i + height // 2, j : j + width // 2])
+                np.einsum(
+                    "oc,chw->ohw",
+                    weight[:, :, i, j],
+                    padded[:, d * i : d * i + height // 2, d * j : d * j + width // 2],
+                )
                 for i in range(3)
                 for j in range(3)
             )
@@ -43,8 +48,9 @@ def _plain(model: torch.nn.Module, frame: np.ndarray) -> np.ndarray:
     return out
 
 
-def test_it_is_the_formula(rng: np.random.Generator) -> None:
-    model = _trained(5, 3)
+@pytest.mark.parametrize("dilations", [(), (1, 3, 2)])
+def test_it_is_the_formula(rng: np.random.Generator, dilations: tuple[int, ...]) -> None:
+    model = _trained(5, 3, dilations)
     frame = rng.random((12, 18), dtype=np.float32)
     found = model(torch.from_numpy(frame)[None, None]).detach()[0, 0].numpy()
     np.testing.assert_allclose(found, _plain(model, frame), atol=1e-6)
@@ -72,25 +78,35 @@ def test_odd_sizes_are_padded_by_their_edge_and_cropped(height: int, width: int)
     np.testing.assert_allclose(found, _plain(model, padded)[:height, :width], atol=1e-6)
 
 
-def test_the_receptive_field_is_exact() -> None:
-    model = _trained(4, 3)
+@pytest.mark.parametrize(("dilations", "field"), [((), 2 * (2 * 3 + 1)), ((1, 3, 2), 2 * (2 * 6 + 1))])
+def test_the_receptive_field_is_exact(dilations: tuple[int, ...], field: int) -> None:
+    model = _trained(4, 3, dilations)
+    assert model.receptive_field == field
     x = torch.rand(1, 1, 64, 64, dtype=torch.float32, requires_grad=True)
     model(x)[0, 0, 30:32, 30:32].sum().backward()
     assert x.grad is not None
     rows = torch.nonzero(x.grad[0, 0].abs().sum(1)).flatten()
-    assert int(rows.max() - rows.min()) + 1 <= model.receptive_field
+    assert int(rows.max() - rows.min()) + 1 <= field
     model = torch.nn.Sequential(model)  # no ReLU may hide a path: make every weight positive
     for parameter in model.parameters():
         torch.nn.init.constant_(parameter, 0.01)
     x.grad = None
     model(x)[0, 0, 30, 30].backward()
     rows = torch.nonzero(x.grad[0, 0].abs().sum(1)).flatten()
-    assert int(rows.max() - rows.min()) + 1 == 14  # 2·(2·3 + 1)
+    assert int(rows.max() - rows.min()) + 1 == field
 
 
 @pytest.mark.parametrize(
     ("name", "params"),
-    [("nonesuch", {}), ("network", {}), ("compact", {"depth": 1}), ("compact", {"width": 0}), ("compact", {"hue": 3})],
+    [
+        ("nonesuch", {}),
+        ("network", {}),
+        ("compact", {"depth": 1}),
+        ("compact", {"width": 0}),
+        ("compact", {"hue": 3}),
+        ("compact", {"dilations": (1, 2)}),
+        ("compact", {"depth": 2, "dilations": (0, 1)}),
+    ],  # fmt: skip
 )
 def test_unknown_networks_are_refused(name: str, params: dict[str, int]) -> None:
     with pytest.raises(UsageError):
