@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from edgerecon.engines.base import EngineSpec
 from edgerecon.engines.model_file import ModelFile
-from edgerecon.errors import EngineError, ModelError, UsageError
+from edgerecon.engines.padded import INPUT, OUTPUT, PaddedEngine, first_line
+from edgerecon.errors import ModelError, UsageError
 from edgerecon.frame import Image
-
-INPUT, OUTPUT = "frame", "reconstruction"
 
 
 def available() -> bool:
@@ -27,12 +25,13 @@ def open_model(file: ModelFile, device: str | None, threads: int) -> OnnxRuntime
     return OnnxRuntimeEngine(file, threads)
 
 
-class OnnxRuntimeEngine:
-    """One session with its input and output buffers, which live as long as the frame size stays."""
+class OnnxRuntimeEngine(PaddedEngine):
+    """One session with its input and output bound to the host buffers."""
 
     def __init__(self, file: ModelFile, threads: int) -> None:
         import onnxruntime as ort
 
+        super().__init__(file, "onnxruntime", file.spec.precision, threads)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -43,64 +42,26 @@ class OnnxRuntimeEngine:
         try:
             session = ort.InferenceSession(file.content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001 - the runtime's exceptions share no base
-            raise ModelError(f"{file.path} is corrupt: onnxruntime refuses it ({_first_line(error)})") from None
+            raise ModelError(f"{file.path} is corrupt: onnxruntime refuses it ({first_line(error)})") from None
         signature = [(value.name, value.type, len(value.shape)) for value in
                      (*session.get_inputs(), *session.get_outputs())]  # fmt: skip
         if signature != [(INPUT, "tensor(float)", 4), (OUTPUT, "tensor(float)", 4)]:
             raise ModelError(f"{file.path} has inputs and outputs other than '{INPUT}' and '{OUTPUT}': export it again")
-        self.spec = EngineSpec(file.spec, "onnxruntime", file.spec.precision, threads)
         self._ort = ort
         self._session: Any = session
-        self._shape: tuple[int, ...] = ()
+        self._binding: Any = None
 
-    def run(self, frame: Image, out: Image | None = None) -> Image:
-        """See ``Engine.run``. ``out`` may be ``frame`` itself when the scale is 1."""
-        if self._session is None:
-            raise EngineError("the engine is closed: open it again")
-        if not isinstance(frame, np.ndarray) or frame.dtype != np.float32 or frame.ndim != 2 or frame.size == 0:
-            raise EngineError(f"a frame must be a non-empty float32 H×W array, not {_described(frame)}")
-        height, width = frame.shape
+    def _bind(self, padded: tuple[int, int]) -> tuple[Image, Image]:
         scale = self.spec.model.scale
-        shape = (height * scale, width * scale)
-        if out is not None and not (isinstance(out, np.ndarray) and out.dtype == np.float32 and out.shape == shape):
-            raise EngineError(f"out must be float32 {shape[0]}×{shape[1]}, not {_described(out)}")
-        try:
-            if frame.shape != self._shape:
-                self._prepare(height, width)
-            self._input[:height, :width] = frame
-            self._input[height:, :width] = frame[-1]
-            self._input[:, width:] = self._input[:, width - 1 : width]
-            self._session.run_with_iobinding(self._binding)
-        except Exception as error:  # noqa: BLE001 - the runtime's exceptions share no base
-            self._shape = ()
-            raise EngineError(f"onnxruntime failed on a {height}×{width} frame: {_first_line(error)}") from None
-        return np.clip(self._output[: shape[0], : shape[1]], 0.0, 1.0, out=out)
-
-    def _prepare(self, height: int, width: int) -> None:
-        """Buffers of the padded size, bound to the session."""
-        multiple, scale = self.spec.model.size_multiple, self.spec.model.scale
-        padded = (height + -height % multiple, width + -width % multiple)
         source = np.zeros((1, 1, *padded), np.float32)
         result = np.zeros((1, 1, padded[0] * scale, padded[1] * scale), np.float32)
         self._binding = self._session.io_binding()
         self._binding.bind_ortvalue_input(INPUT, self._ort.OrtValue.ortvalue_from_numpy(source))
         self._binding.bind_ortvalue_output(OUTPUT, self._ort.OrtValue.ortvalue_from_numpy(result))
-        self._input, self._output = source[0, 0], result[0, 0]
-        self._shape = (height, width)
+        return source, result
 
-    def reset(self) -> None:
-        """Nothing to forget: single-frame models only."""
+    def _execute(self) -> None:
+        self._session.run_with_iobinding(self._binding)
 
-    def close(self) -> None:
-        self._session = self._binding = self._input = self._output = None
-        self._shape = ()
-
-
-def _described(value: object) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} of shape {value.shape}"
-    return type(value).__name__
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    def _release(self) -> None:
+        self._session = self._binding = None
