@@ -62,7 +62,7 @@ class PaddedEngine(ABC):
             raise EngineError(f"{self.spec.backend} failed on a {height}×{width} frame: {first_line(error)}") from None
         return np.clip(self._output[: shape[0], : shape[1]], 0.0, 1.0, out=out)
 
-    def reset(self) -> None:
+    def reset(self) -> None:  # noqa: B027 - temporal engines override it
         """Nothing to forget: single-frame models only."""
 
     def close(self) -> None:
