@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from edgerecon.errors import RecipeError
 
@@ -18,6 +18,8 @@ else:
     import tomli as tomllib
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Side = Annotated[int, Field(ge=1, le=16384)]
+Shape = tuple[Side, Side]
 
 
 class _Table(BaseModel):
@@ -141,10 +143,94 @@ class TrainTable(_Table):
     loss: LossTable = LossTable()
 
 
+class PruneTable(_Table):
+    """[prune]: structured pruning with fine-tuning and distillation, before the first export.
+
+    Attributes:
+        ratio: part of the multiply-accumulates to remove; 0 leaves the step out.
+        importance: how channels are ranked. iterations: removals, each followed by an equal part of the fine-tuning.
+        steps: optimiser steps of fine-tuning in all. distill: weight of the unpruned network's output in the loss.
+    """
+
+    ratio: float = Field(default=0.0, ge=0, le=0.9)
+    importance: Literal["taylor", "magnitude"] = "taylor"
+    iterations: int = Field(default=4, ge=1, le=32)
+    steps: int = Field(default=4000, ge=1)
+    distill: float = Field(default=0.5, ge=0, le=1)
+
+
+class CalibrationTable(_Table):
+    """[calibration]: the frames over which the ranges of int8 are found.
+
+    Attributes:
+        file: HDF5 pairs; default: the training file. frames: how many, drawn with the recipe's augmentation.
+        method: range of a tensor from what was seen. percentile: of the magnitudes, for that method.
+    """
+
+    file: Path | None = None
+    frames: int = Field(default=500, ge=1, le=100_000)
+    method: Literal["minmax", "entropy", "percentile"] = "percentile"
+    percentile: float = Field(default=99.99, gt=50, le=100)
+
+
+class ShapesTable(_Table):
+    """[shapes]: (height, width) of the frames that engines are built and timed for.
+
+    Attributes:
+        fixed: the only size, or None. min, opt, max: the profile of an engine with dynamic shapes.
+    """
+
+    fixed: Shape | None = None
+    min: Shape = (64, 64)
+    opt: Shape = (512, 512)
+    max: Shape = (1088, 1920)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> ShapesTable:
+        for low, middle, high in zip(self.min, self.opt, self.max, strict=True):
+            if not low <= middle <= high:
+                raise ValueError("give min, opt and max in ascending order, height and width each")
+        return self
+
+    @property
+    def timed(self) -> Shape:
+        """The size at which latency is measured."""
+        return self.fixed or self.opt
+
+
+class TargetTable(_Table):
+    """[targets]: what is made besides the fp32 file.
+
+    Attributes:
+        precisions: files to derive. devices: names under devices/ whose engines are built, "host" among them.
+        backends: CPU runtimes to measure here; empty: all that are installed.
+        qat_steps: fine-tuning when quantisation after training misses a gate; 0: give up instead.
+    """
+
+    precisions: tuple[Literal["fp16", "int8"], ...] = ()
+    devices: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
+    qat_steps: int = Field(default=0, ge=0)
+
+
 class GateTable(_Table):
-    """[gates]: what stops an export. max_abs_error: ONNX Runtime against torch, grey levels in [0, 1]."""
+    """[gates]: what stops an export. A gate that is not given does not gate, but for the first.
+
+    Attributes:
+        max_abs_error: fp32 file on ONNX Runtime against torch, grey levels in [0, 1].
+        max_drop_psnr_db, max_drop_ssim: of another precision below the fp32 file, on validation scenes.
+        max_drop_gcnr, max_mean_shift: of another precision against the fp32 file, on real frames: contrast lost, and
+            change of the mean grey level either way. max_difference: its largest difference on real frames.
+        max_latency_ms: p99 of the fastest engine that passes, on this host at the size of [shapes].
+    """
 
     max_abs_error: float = Field(default=1e-5, gt=0)
+    max_drop_psnr_db: float | None = Field(default=None, ge=0)
+    max_drop_ssim: float | None = Field(default=None, ge=0)
+    max_drop_gcnr: float | None = Field(default=None, ge=0)
+    max_mean_shift: float | None = Field(default=None, ge=0)
+    max_difference: float | None = Field(default=None, gt=0)
+    max_latency_ms: float | None = Field(default=None, gt=0)
 
 
 class Recipe(_Table):
@@ -154,6 +240,10 @@ class Recipe(_Table):
     data: DataTable
     augment: AugmentTable = AugmentTable()
     train: TrainTable
+    prune: PruneTable = PruneTable()
+    calibration: CalibrationTable = CalibrationTable()
+    shapes: ShapesTable = ShapesTable()
+    targets: TargetTable = TargetTable()
     gates: GateTable = GateTable()
 
     def sha256(self) -> str:
