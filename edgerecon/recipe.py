@@ -282,13 +282,15 @@ def load_recipe(path: str | Path) -> Recipe:
 
 
 def _line_of(text: str, keys: list[str]) -> int | None:
-    """Line on which a dotted key stands, when its table is written as a [header]."""
+    """Line on which a dotted key stands, else its table's [header]."""
     for depth in range(len(keys), 0, -1):
         table, key = ".".join(keys[: depth - 1]), keys[depth - 1]
         current = ""
         for number, line in enumerate(text.splitlines(), start=1):
             if header := re.match(r"\s*\[([\w.\-]+)\]", line):
                 current = header[1]
+                if current == f"{table}.{key}".lstrip("."):
+                    return number
             elif current == table and re.match(rf"\s*{re.escape(key)}\s*=", line):
                 return number
     return None

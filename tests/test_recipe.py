@@ -48,6 +48,12 @@ def test_the_hash_is_of_the_meaning(tmp_path: Path) -> None:
         (TEXT + "[augment]\ngain = [0.0, 1.0]\n", r"augment\.gain"),
         (TEXT + "crop = 20\n[train.loss]\nedge = 1.0\n", r"train\.crop"),
         (TEXT + "[train.loss]\nssim = -1\n", r"r\.toml:13: train\.loss\.ssim"),
+        (TEXT + "[shapes]\nmin = [600, 64]\n", r"r\.toml:\d+: shapes: .*ascending order"),
+        (TEXT + "[shapes]\nfixed = [0, 64]\n", r"shapes\.fixed"),
+        (TEXT + "[prune]\nratio = 1.0\n", r"prune\.ratio"),
+        (TEXT + '[calibration]\nmethod = "median"\n', r"calibration\.method"),
+        (TEXT + '[targets]\nprecisions = ["int4"]\n', r"targets\.precisions"),
+        (TEXT + "[gates]\nmax_drop_psnr = 1\n", r"r\.toml:\d+: gates\.max_drop_psnr:"),
         ("[model\n", "not valid TOML"),
     ],
 )

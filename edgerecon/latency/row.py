@@ -1,0 +1,54 @@
+"""One line of every table that compares models, precisions and runtimes: speed and image quality side by side."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+OK = "ok"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one engine did.
+
+    Attributes:
+        model: file stem. backend, precision, threads: of the engine. shape: (height, width) that was timed.
+        latency_ms: see ``timing.Timing.summary``. speed: times as fast as the reference row, within the same rounds.
+        psnr_db, ssim: on scenes with targets. gcnr: on real frames. max_abs_error: against the fp32 file on real
+            frames, grey levels in [0, 1]. mean_shift: change of the mean grey level. size_kb: of the file.
+        status: "ok", or why the row failed or was refused. note: what else a reader has to know.
+    """
+
+    model: str
+    backend: str
+    precision: str
+    threads: int
+    shape: tuple[int, int]
+    latency_ms: dict[str, float] = field(default_factory=dict)
+    speed: float = math.nan
+    psnr_db: float = math.nan
+    ssim: float = math.nan
+    gcnr: float = math.nan
+    max_abs_error: float = math.nan
+    mean_shift: float = math.nan
+    size_kb: float = math.nan
+    status: str = OK
+    note: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ran and passed its gates."""
+        return self.status == OK
+
+    @property
+    def name(self) -> str:
+        """As a sentence calls it, e.g. "int8 on openvino"."""
+        return f"{self.precision} on {self.backend}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; what was not measured is None; fps is that of one frame after another."""
+        plain = asdict(self)
+        plain["fps"] = 1e3 / self.latency_ms["p50"] if self.latency_ms else None
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in plain.items()}
