@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
-import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgerecon.errors import SinkError
 from edgerecon.latency.histogram_svg import histogram_svg
+from edgerecon.latency.page import number, page, percent, table, write_page
 
 Picture = tuple[str, NDArray[np.uint8], NDArray[np.uint8]]
 """(caption, before, after): uint8 (H, W)."""
@@ -52,18 +51,14 @@ def write_report(path: Path, report: Mapping[str, Any], pictures: Sequence[Pictu
     Raises:
         SinkError: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(render(report, pictures), encoding="utf-8")
-        os.replace(temporary, path)
+        write_page(path, render(report, pictures))
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise SinkError(f"cannot write the report {path} ({error.strerror}): choose another folder") from error
 
 
 def render(report: Mapping[str, Any], pictures: Sequence[Picture] = ()) -> str:
     """The page as text."""
-    style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
     parts = (
         _head(report),
         _pictures(pictures),
@@ -72,13 +67,7 @@ def render(report: Mapping[str, Any], pictures: Sequence[Picture] = ()) -> str:
         _frames(report),
         _host(report),
     )
-    return (
-        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(_title(report))}</title>\n<style>\n{style}</style>\n<main>\n{''.join(parts)}"
-        "<footer>Made by edgerecon. For research and engineering. Not a medical device.</footer>\n"
-        "</main>\n</html>\n"
-    )
+    return page(_title(report), "".join(parts))
 
 
 def _title(report: Mapping[str, Any]) -> str:
@@ -92,10 +81,10 @@ def _head(report: Mapping[str, Any]) -> str:
     what = f"{engine.get('backend', '–')} {engine.get('precision', '')} on {host.get('cpu', 'an unknown CPU')}"
     threads = f", threads: {engine['threads']}" if engine.get("threads") else ""
     tiles = [
-        (f"{_number(latency.get('p50'))} ms", "median latency"),
-        (f"{_number(latency.get('p99'))} ms", "99th percentile"),
-        (_percent(report.get("deadline_miss_rate")), f"missed {_number(report.get('deadline_ms'))} ms"),
-        (_number(report.get("fps")), "frames a second"),
+        (f"{number(latency.get('p50'))} ms", "median latency"),
+        (f"{number(latency.get('p99'))} ms", "99th percentile"),
+        (percent(report.get("deadline_miss_rate")), f"missed {number(report.get('deadline_ms'))} ms"),
+        (number(report.get("fps")), "frames a second"),
     ]
     shown = "".join(f"<div><b>{escape(figure)}</b><span>{escape(name)}</span></div>" for figure, name in tiles)
     return (
@@ -111,7 +100,7 @@ def _verdict(report: Mapping[str, Any]) -> str:
     late, presented = report.get("late", 0), report["presented"]
     never = report.get("dropped", 0) + report.get("failed", 0)
     lost = f"; {never} more were never shown" if never else ""
-    sentence = f"{late} of {presented} presented frames were later than {_number(report['deadline_ms'])} ms{lost}."
+    sentence = f"{late} of {presented} presented frames were later than {number(report['deadline_ms'])} ms{lost}."
     if report.get("error"):
         sentence += f" The stream did not end well: {report['error']}."
     elif report.get("interrupted"):
@@ -139,12 +128,12 @@ def _image(image: NDArray[np.uint8], alt: str) -> str:
 
 def _quality(report: Mapping[str, Any]) -> str:
     rows = [
-        (q["measure"], _number(q.get("before"), 2), _number(q.get("after"), 2), q.get("note", ""))
+        (q["measure"], number(q.get("before"), 2), number(q.get("after"), 2), q.get("note", ""))
         for q in report.get("quality") or ()
     ]
     if not rows:
         return ""
-    return f"<h2>Image quality</h2>{_table(('Measure', 'Before', 'After', 'What it says'), rows, '.nn.')}"
+    return f"<h2>Image quality</h2>{table(('Measure', 'Before', 'After', 'What it says'), rows, '.nn.')}"
 
 
 def _latency(report: Mapping[str, Any]) -> str:
@@ -152,16 +141,16 @@ def _latency(report: Mapping[str, Any]) -> str:
     if not latency:
         return ""
     stages = [
-        (name, _number(values.get("p50"), 2), _number(values.get("p99"), 2), STAGES.get(name, ""))
+        (name, number(values.get("p50"), 2), number(values.get("p99"), 2), STAGES.get(name, ""))
         for name, values in (report.get("stages_ms") or {}).items()
     ]
     labels = {"p50": "p50", "p90": "p90", "p99": "p99", "p999": "p99.9", "max": "worst"}
-    total = [tuple(_number(latency.get(key), 2) for key in labels)]
+    total = [tuple(number(latency.get(key), 2) for key in labels)]
     chart = histogram_svg(report.get("latency_histogram"), latency, report.get("deadline_ms"))
     return (
         f'<h2>Latency</h2><div class="scroll">{chart}</div>'
-        f"{_table(tuple(f'{label}, ms' for label in labels.values()), total, 'nnnnn')}"
-        f"<h2>Latency by stage</h2>{_table(('Stage', 'p50, ms', 'p99, ms', 'What it does'), stages, '.nn.')}"
+        f"{table(tuple(f'{label}, ms' for label in labels.values()), total, 'nnnnn')}"
+        f"<h2>Latency by stage</h2>{table(('Stage', 'p50, ms', 'p99, ms', 'What it does'), stages, '.nn.')}"
         f'<p class="note">{escape(INCLUDED)} {escape(EXCLUDED)}</p>'
     )
 
@@ -178,8 +167,8 @@ def _frames(report: Mapping[str, Any]) -> str:
     fates = [(label, str(report[key])) for key, label in names.items() if key in report]
     reasons = {**(report.get("drops") or {}), **(report.get("failures") or {})}
     lost = [(reason, str(count)) for reason, count in reasons.items()]
-    why = _table(("Why frames were lost", "Frames"), lost, ".n") if lost else ""
-    counted = _table(("Fate", "Frames"), fates, ".n")
+    why = table(("Why frames were lost", "Frames"), lost, ".n") if lost else ""
+    counted = table(("Fate", "Frames"), fates, ".n")
     return f'<h2>Every frame counted</h2><div class="columns"><div>{counted}</div><div>{why}</div></div>'
 
 
@@ -190,29 +179,10 @@ def _host(report: Mapping[str, Any]) -> str:
     packages = [(name, str(number)) for name, number in (host.pop("packages", None) or {}).items()]
     facts = [(key.replace("_", " "), _plain(value)) for key, value in host.items() if value not in (None, [], "")]
     return (
-        f'<h2>Host and versions</h2><div class="columns"><div>{_table(("Host", ""), facts, "..")}</div>'
-        f"<div>{_table(('Package', 'Version'), packages, '..')}</div></div>"
+        f'<h2>Host and versions</h2><div class="columns"><div>{table(("Host", ""), facts, "..")}</div>'
+        f"<div>{table(('Package', 'Version'), packages, '..')}</div></div>"
     )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], kinds: str) -> str:
-    """An HTML table; ``kinds`` holds "n" for each column of numbers."""
-    marks = [' class="n"' if kind == "n" else "" for kind in kinds]
-    top = "".join(f"<th{mark}>{escape(text)}</th>" for mark, text in zip(marks, head, strict=True))
-    body = "".join(
-        f"<tr>{''.join(f'<td{mark}>{escape(text)}</td>' for mark, text in zip(marks, row, strict=True))}</tr>"
-        for row in rows
-    )
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _plain(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
-
-def _number(value: object, digits: int = 1) -> str:
-    return f"{value:.{digits}f}" if isinstance(value, (int, float)) and math.isfinite(value) else "–"
-
-
-def _percent(value: object) -> str:
-    return f"{100 * value:.2f} %" if isinstance(value, (int, float)) and math.isfinite(value) else "–"

@@ -28,7 +28,7 @@ def verdict(rows: Sequence[Row]) -> str:
     if chosen is None:
         failed = "; ".join(f"{row.name}: {row.status}" for row in rows)
         return f"Nothing to ship: {failed or 'no engine ran'}."
-    others = {}
+    others: dict[str, Row] = {}
     for row in rows:  # the best of each other precision
         rival = others.get(row.precision)
         if row.precision != chosen.precision and (rival is None or _worse(rival, row)):
