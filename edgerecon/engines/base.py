@@ -21,6 +21,8 @@ class ModelSpec:
         precision: "fp32", "fp16", "int8", as written in the file.
         quality: figures measured when the model was exported, e.g. {"psnr_db": 29.1}.
         receptive_field: side, in input pixels, of the square that one output pixel depends on.
+        macs_per_pixel: multiply-accumulates for one input pixel.
+        form: of int8 activations, "unsigned" (for CPU runtimes) or "signed" (for TensorRT); else "".
     """
 
     name: str
@@ -31,6 +33,8 @@ class ModelSpec:
     precision: str = "fp32"
     quality: dict[str, float] = field(default_factory=dict)
     receptive_field: int = 0
+    macs_per_pixel: float = 0.0
+    form: str = ""
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,8 @@ def _spec(metadata: dict[str, str]) -> ModelSpec:
         precision=facts["precision"],
         quality={str(key): float(value) for key, value in json.loads(facts.get("quality", "{}")).items()},
         receptive_field=int(facts.get("receptive_field", 0)),
+        macs_per_pixel=float(facts.get("macs_per_pixel", 0)),
+        form=facts.get("form", ""),
     )
 
 
