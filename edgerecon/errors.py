@@ -43,6 +43,10 @@ class RecipeError(EdgereconError):
     """A recipe (export/*.toml) is invalid; the message names the key."""
 
 
+class DeviceError(EdgereconError):
+    """A device profile (devices/*.toml) is missing or invalid; the message names file and key."""
+
+
 class GateError(EdgereconError):
     """A parity, quality or latency gate refused; the message says by how much."""
 

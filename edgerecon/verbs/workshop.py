@@ -1,0 +1,83 @@
+"""Verbs that make and measure networks: simulate, train, evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgerecon.verbs.output import Json, check_json, console, write_json
+
+
+def simulate(
+    out: Annotated[Path, typer.Argument(help="HDF5 file to write.")],
+    samples: Annotated[int, typer.Option(help="How many scenes.", min=1)],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same file.", min=0)] = 0,
+    sequence: Annotated[int, typer.Option(help="Frames of each scene, 30 a second.", min=1)] = 1,
+) -> None:
+    """Simulate plane-wave acoustics of random tissue into training pairs."""
+    from edgerecon.data.simulate import simulate as run
+    from edgerecon.tables import count_bar
+
+    with count_bar(console(), f"Simulating {out.name}", "samples") as on_sample:
+        made = run(out, samples, seed, sequence, on_sample=on_sample)
+    typer.echo(f"{out}: {samples} samples, {made} of them new")
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, e.g. export/compact-despeckle.toml.")],
+    data: Annotated[Path | None, typer.Option(help="HDF5 pairs; default: the recipe's file.")] = None,
+    run_dir: Annotated[Path | None, typer.Option(help="Default: edgerecon-runs/<model>.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    steps: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=1)] = None,
+) -> None:
+    """Train the recipe's network; keeps the best checkpoint, curve.csv and curve.png."""
+    from edgerecon.recipe import load_recipe
+    from edgerecon.tables import training_bar
+    from edgerecon.train.loop import train as run
+
+    made = load_recipe(recipe)
+    folder = run_dir or Path("edgerecon-runs") / made.model.name
+    with training_bar(console(), made.model.name) as on_step:
+        best = run(made, run_dir=folder, data=data, resume=resume, steps=steps, on_step=on_step)
+    typer.echo(f"Best checkpoint: {best}\nCurves: {folder / 'curve.png'}")
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Shipped name or ONNX file.")],
+    data: Annotated[Path, typer.Option(help="HDF5 pairs, a recording, or a folder of recordings.")],
+    tune: Annotated[
+        Path | None, typer.Option(help="Pairs to tune the classical filters on; default: the data.")
+    ] = None,
+    regions: Annotated[
+        Path | None, typer.Option(help="JSON boxes for a recording; default: found automatically.")
+    ] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Classical filter to compare with; repeatable.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Samples, or frames of each recording (default 2).", min=1)] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Folder for a contact sheet and the trade-off plot.")] = None,
+    backend: Annotated[str, typer.Option(help="Engine, or auto.")] = "auto",
+    json: Json = None,
+) -> None:
+    """Measure image quality beside the input and tuned classical filters."""
+    from contextlib import closing
+
+    from edgerecon.engines import open_engine
+    from edgerecon.quality.evaluate import evaluate as run
+    from edgerecon.tables import print_evaluation, work_bar
+
+    check_json(json)
+    screen = console()
+    with closing(open_engine(model, backend)) as engine, work_bar(screen) as on_progress:
+        result = run(
+            engine, data, regions=regions, methods=method, limit=limit, tune=tune, on_progress=on_progress
+        )  # fmt: skip
+    print_evaluation(screen, result)
+    write_json(json, result.to_json())
+    if pictures:
+        from edgerecon.quality.pictures import contact_sheet, tradeoff_plot
+
+        pictures.mkdir(parents=True, exist_ok=True)
+        contact_sheet(result, pictures / "contact-sheet.png")
+        if result.tradeoff:
+            tradeoff_plot(result, pictures / "trade-off.png")
