@@ -1,143 +1,218 @@
-"""This host's own profile: what a measurement must state beside its figures."""
+"""Device profiles: what a device can do, with the document behind every number (devices/*.toml)."""
 
 from __future__ import annotations
 
-import copy
-import os
-import platform
-import re
-import shutil
-import subprocess
-from datetime import datetime, timezone
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
 
-from edgerecon import __version__
+from edgerecon.errors import EdgereconError, UsageError
+from edgerecon.host import host_profile
+from edgerecon.resources import resource_dir
 
-FEATURES = (
-    "sse4_2", "f16c", "fma", "avx", "avx2", "avx_vnni",
-    "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16",
-    "asimd", "asimdhp", "asimddp", "bf16", "i8mm", "sve", "sve2",
-)  # fmt: skip
-"""CPU features, in the kernel's spelling, that decide which precision is fast. On Arm, Neon is ``asimd``."""
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
-_PACKAGES = ("numpy", "opencv-python-headless", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino",
-             "tensorrt", "tensorrt-rtx", "torch", "av")  # fmt: skip
-_CHECKOUT = Path(__file__).resolve().parents[1]
+__all__ = [
+    "HOST", "DeviceProfile", "Fpga", "PowerMode", "Precision", "device_names", "device_table", "host_profile",
+    "load_device",
+]  # fmt: skip
+
+HOST = "host"
+"""Name of the device this process runs on."""
+
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+_STRICT = {"extra": "forbid"}
 
 
-def host_profile() -> dict[str, object]:
-    """Facts about this host, ready for JSON. Never fails: what cannot be learnt is None or empty.
+@dataclass(frozen=True)
+class PowerMode:
+    """A mode of nvpmodel, a class of power limit, or the only one there is.
 
-    Returns:
-        hostname, board (of a Jetson or another device-tree machine), cpu (model name), cores_physical and
-        cores_logical (those this process may use), memory_gb (10⁹ bytes), cpu_features, gpus (names), os,
-        python, packages (name → version, without importing them), commit (of the checkout edgerecon runs
-        from), date (UTC, ISO 8601, of this call).
+    Attributes:
+        name: as the device's own tool spells it. watts: its budget; None: no limit, or none stated.
     """
-    profile = copy.deepcopy(_facts())
-    profile["date"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return profile
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _STRICT
+    name: str
+    watts: float | None = None
+
+
+@dataclass(frozen=True)
+class Fpga:
+    """Programmable logic: look-up tables, flip-flops, 36-kbit block RAMs, 288-kbit UltraRAMs, DSP slices; clock in MHz.
+
+    The clock is one at which a published design runs on the board, not a limit of the part.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _STRICT
+    lut: int | None = None
+    ff: int | None = None
+    bram36: float | None = None
+    uram: int | None = None
+    dsp: int | None = None
+    clock_mhz: float | None = None
+
+
+@dataclass(frozen=True)
+class DeviceProfile:
+    """One device. What no document was found for is None or absent, never guessed.
+
+    Attributes:
+        name: file stem, or "host". title: as people call it. kind: what runs the network.
+        architecture: of the GPU, CPU or FPGA. compute_capability: of an NVIDIA GPU, e.g. "8.7".
+        memory_gb: of the device, shared with its CPU on a Jetson. bandwidth_gbs: of that memory, 10⁹ bytes a second.
+        cores: CUDA or CPU cores. clock_mhz: the highest of those cores.
+        peak: precision → 10⁹ operations a second, dense (structured sparsity is not counted), a multiply-accumulate
+            being two. On NVIDIA GPUs fp32 is that of the CUDA cores (no TF32), the others that of the tensor cores
+            (fp16 with fp16 accumulation where that is faster).
+        per_cycle: precision → operations per core and clock cycle, for a class of CPUs that has no one peak.
+        power_modes: as shipped. versions: of the last system software that supports it ("jetpack", "tensorrt", …).
+        backends: runtimes in order of preference, as ``edgerecon.engines`` names them.
+        sources: field ("bandwidth_gbs", "peak", "peak.int8", …) → document and place, or how it was worked out.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _STRICT
+    name: str
+    title: str
+    kind: Literal["gpu", "cpu", "fpga"]
+    architecture: str
+    compute_capability: str | None = None
+    memory_gb: float | None = None
+    bandwidth_gbs: float | None = None
+    cores: int | None = None
+    clock_mhz: float | None = None
+    peak: dict[Precision, float] = field(default_factory=dict)
+    per_cycle: dict[Precision, float] = field(default_factory=dict)
+    power_modes: tuple[PowerMode, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    backends: tuple[str, ...] = ()
+    fpga: Fpga | None = None
+    note: str = ""
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        facts = dict(self.facts())
+        for key, value in facts.items():
+            if isinstance(value, (int, float)) and not 0 < value < math.inf:
+                raise ValueError(f"{key}: give a positive number, not {value}")
+            if not self.source(key):
+                raise ValueError(f"{key}: name the document behind it in [sources]")
+        for key in self.sources:
+            if not any(fact == key or fact.startswith(key + ".") for fact in facts):
+                raise ValueError(f"sources.{key}: there is no such number in the file")
+
+    def facts(self) -> Iterator[tuple[str, float | str]]:
+        """Every (dotted key, value) that needs a source: all numbers, the compute capability and the versions."""
+        for key in ("compute_capability", "memory_gb", "bandwidth_gbs", "cores", "clock_mhz"):
+            if (value := getattr(self, key)) is not None:
+                yield key, value
+        for mode in self.power_modes:
+            if mode.watts is not None:
+                yield f"power_modes.{mode.name}", mode.watts
+        tables: dict[str, dict[Any, Any]] = {"peak": self.peak, "per_cycle": self.per_cycle, "versions": self.versions}
+        tables["fpga"] = asdict(self.fpga) if self.fpga else {}
+        for table, values in tables.items():
+            yield from ((f"{table}.{key}", value) for key, value in values.items() if value is not None)
+
+    def source(self, key: str) -> str:
+        """Document behind a dotted key, its own or that of its table; "" without one."""
+        return self.sources.get(key) or self.sources.get(key.partition(".")[0], "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; absent ones are None or empty."""
+        return asdict(self)
+
+
+def device_names() -> list[str]:
+    """Names that ``load_device`` knows, "host" first."""
+    return [HOST, *sorted(path.stem for path in resource_dir("devices").glob("*.toml"))]
+
+
+def load_device(name: str) -> DeviceProfile:
+    """Profile of a device by name; "host" is this machine, its peak rates and bandwidth measured (about two seconds).
+
+    Raises:
+        UsageError: no such device. EdgereconError: its file cannot be read or breaks a rule (file and key are named).
+    """
+    if name == HOST:
+        return _host()
+    if name not in device_names():
+        raise UsageError(f"no device '{name}': choose one of {', '.join(device_names())}")
+    return _read(name)
+
+
+def device_table(name: str | None = None) -> list[dict[str, Any]]:
+    """Rows for the command line, ready for JSON.
+
+    Args:
+        name: None: one row a device of devices/, {name, title, kind, architecture, compute_capability, memory_gb,
+            bandwidth_gbs, peak, power_w (the greatest budget), backends}. A name: one row a fact of that device,
+            {key, value, source}.
+
+    Raises:
+        See ``load_device``.
+    """
+    if name is not None:
+        device = load_device(name)
+        return [{"key": key, "value": value, "source": device.source(key)} for key, value in device.facts()]
+    return [_summary(_read(known)) for known in device_names() if known != HOST]
+
+
+def _summary(device: DeviceProfile) -> dict[str, Any]:
+    keys = ("name", "title", "kind", "architecture", "compute_capability", "memory_gb", "bandwidth_gbs")
+    row: dict[str, Any] = {key: getattr(device, key) for key in keys}
+    watts = [mode.watts for mode in device.power_modes if mode.watts is not None]
+    return row | {"peak": dict(device.peak), "power_w": max(watts, default=None), "backends": list(device.backends)}
+
+
+@lru_cache(maxsize=64)
+def _read(name: str) -> DeviceProfile:
+    from pydantic import TypeAdapter, ValidationError
+
+    path = resource_dir("devices") / f"{name}.toml"
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        device = TypeAdapter(DeviceProfile).validate_python(values)
+    except (OSError, UnicodeError) as error:
+        raise EdgereconError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise EdgereconError(f"{path} is not valid TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise EdgereconError(f"{path}: {where + ': ' if where else ''}{reason}") from None
+    if device.name != name:
+        raise EdgereconError(f"{path}: name: it is '{device.name}', make it that of the file, '{name}'")
+    return device
 
 
 @lru_cache(maxsize=1)
-def _facts() -> dict[str, object]:
-    cpuinfo = _read("/proc/cpuinfo")
-    physical, logical = _cores()
-    return {
-        "hostname": platform.node(),
-        "board": _read("/proc/device-tree/model").strip("\0\n ") or None,
-        "cpu": _cpu_model(cpuinfo),
-        "cores_physical": physical,
-        "cores_logical": logical,
-        "memory_gb": _memory_gb(),
-        "cpu_features": _cpu_features(cpuinfo),
-        "gpus": _gpus(),
-        "os": _os_name(),
-        "python": platform.python_version(),
-        "packages": _versions(),
-        "commit": _commit(_CHECKOUT),
-    }
+def _host() -> DeviceProfile:
+    """This machine. Its network runs on the GPU when there is one, but what is measured here is the CPU."""
+    from edgerecon.latency.host_peak import measure_host
 
-
-def _read(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
-def _output_of(*command: str) -> str:
-    """Standard output of a short command, or "" when it is absent, fails or hangs."""
-    if shutil.which(command[0]) is None:
-        return ""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.SubprocessError, UnicodeError):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
-
-
-def _cpu_model(cpuinfo: str) -> str:
-    named = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-    return named.group(1).strip() if named else platform.processor() or platform.machine()
-
-
-def _cpu_features(cpuinfo: str) -> list[str]:
-    listed = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
-    have = set(listed.group(1).split()) if listed else set()
-    return [name for name in FEATURES if name in have]
-
-
-def _cores() -> tuple[int, int]:
-    """(physical, logical) cores in this process's affinity mask."""
-    if not hasattr(os, "sched_getaffinity"):
-        count = os.cpu_count() or 1
-        return count, count
-    usable = os.sched_getaffinity(0)
-    cores = set()
-    for cpu in usable:
-        topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology")
-        core = _read(topology / "core_id").strip()
-        cores.add((_read(topology / "physical_package_id").strip(), core) if core else ("", f"cpu{cpu}"))
-    return len(cores), len(usable)
-
-
-def _memory_gb() -> float | None:
-    try:
-        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
-def _gpus() -> list[str]:
-    """NVIDIA GPU names; the driver's own files first, because nvidia-smi can take a second to start."""
-    try:
-        infos = [_read(path) for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))]
-    except OSError:
-        infos = []
-    names = [m.group(1).strip() for text in infos if (m := re.search(r"^Model:\s*(.+)$", text, re.MULTILINE))]
-    return names or _output_of("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").split("\n")[:-1]
-
-
-def _os_name() -> str:
-    pretty = re.search(r'^PRETTY_NAME="?([^"\n]+)', _read("/etc/os-release"), re.MULTILINE)
-    return f"{pretty.group(1)}, Linux {platform.release()}" if pretty else platform.platform()
-
-
-def _versions() -> dict[str, str]:
-    found = {"edgerecon": __version__}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _commit(checkout: Path) -> str | None:
-    """Commit the package runs from; None in an installed wheel, even inside somebody else's repository."""
-    if not (checkout / ".git").exists():
-        return None
-    return _output_of("git", "-C", str(checkout), "rev-parse", "HEAD").strip() or None
+    facts = host_profile()
+    features = cast("list[str]", facts["cpu_features"])
+    measured = measure_host()
+    how = "measured here, see edgerecon/latency/host_peak.py"
+    numbers = {"memory_gb": facts["memory_gb"], "cores": facts["cores_physical"]}
+    sources = {key: "read from the operating system" for key, value in numbers.items() if value is not None}
+    return DeviceProfile(
+        name=HOST,
+        title=f"this host: {facts['cpu']}",
+        kind="cpu",
+        architecture=" ".join(features) or "unknown instruction set",
+        memory_gb=cast("float | None", facts["memory_gb"]),
+        bandwidth_gbs=measured.bandwidth_gbs,
+        cores=cast("int", facts["cores_physical"]),
+        peak=dict(measured.peak),
+        backends=("openvino", "onnxruntime"),
+        sources=sources | {"bandwidth_gbs": how, "peak": how},
+    )

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from edgerecon import device
+from edgerecon import device, host
 
 
 @pytest.fixture(autouse=True)
 def fresh_facts():
-    device._facts.cache_clear()
+    host._facts.cache_clear()
     yield
-    device._facts.cache_clear()
+    host._facts.cache_clear()
 
 
 def test_profile_is_json_and_agrees_with_independent_sources() -> None:
@@ -31,13 +31,13 @@ def test_profile_is_json_and_agrees_with_independent_sources() -> None:
 
 def test_commit_is_that_of_the_checkout(tmp_path: Path) -> None:
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
-    assert device._commit(tmp_path) is None
+    assert host._commit(tmp_path) is None
     subprocess.run([*git[:3], "init", "-q"], check=True)
-    assert device._commit(tmp_path) is None, "a checkout without a commit has none to state"
+    assert host._commit(tmp_path) is None, "a checkout without a commit has none to state"
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "one"], check=True)
-    assert len(device._commit(tmp_path) or "") == 40
+    assert len(host._commit(tmp_path) or "") == 40
     (tmp_path / "site-packages").mkdir()
-    assert device._commit(tmp_path / "site-packages") is None, "somebody else's repository is not ours"
+    assert host._commit(tmp_path / "site-packages") is None, "somebody else's repository is not ours"
 
 
 def test_caller_cannot_spoil_the_cache() -> None:
@@ -47,8 +47,8 @@ def test_caller_cannot_spoil_the_cache() -> None:
 
 def test_bare_platform_never_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """No /proc, no affinity, no sysconf, no tools on the PATH: as on other systems."""
-    monkeypatch.setattr(device, "_read", lambda path: "")
-    monkeypatch.setattr(device.shutil, "which", lambda name: None)
+    monkeypatch.setattr(host, "_read", lambda path: "")
+    monkeypatch.setattr(host.shutil, "which", lambda name: None)
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.delattr(os, "sysconf", raising=False)
     profile = device.host_profile()
@@ -69,15 +69,15 @@ def test_bare_platform_never_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_cpuinfo_of_intel_and_arm(cpuinfo: str, model: str | None, features: list[str]) -> None:
-    assert device._cpu_features(cpuinfo) == features
-    assert model is None or device._cpu_model(cpuinfo) == model
+    assert host._cpu_features(cpuinfo) == features
+    assert model is None or host._cpu_model(cpuinfo) == model
 
 
 def test_command_that_fails_or_hangs_gives_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert device._output_of("false") == "" == device._output_of("no-such-command-here")
+    assert host._output_of("false") == "" == host._output_of("no-such-command-here")
 
     def hang(*args, **kwargs):
         raise subprocess.TimeoutExpired("x", 5)
 
-    monkeypatch.setattr(device.subprocess, "run", hang)
-    assert device._output_of("true") == ""
+    monkeypatch.setattr(host.subprocess, "run", hang)
+    assert host._output_of("true") == ""
