@@ -186,7 +186,8 @@ def _read(name: str) -> DeviceProfile:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ")
+        unknown = first["type"] == "unexpected_keyword_argument"
+        reason = "there is no such key: remove it" if unknown else first["msg"].removeprefix("Value error, ")
         raise EdgereconError(f"{path}: {where + ': ' if where else ''}{reason}") from None
     if device.name != name:
         raise EdgereconError(f"{path}: name: it is '{device.name}', make it that of the file, '{name}'")

@@ -4,8 +4,8 @@
 
 the roofline of Williams, Waterman & Patterson (Commun. ACM 52(4), 2009). It is a bound, not a measurement: kernels that
 fill the arithmetic units badly (16 channels on tensor cores do), launches, copies to the GPU and back, and clocks that
-sink under load all come on top. It holds for the arithmetic that the graph spells out: an algorithm that multiplies less
-(Winograd, Lavin & Gray, CVPR 2016) or another precision (TF32 for fp32) may go below. For "host", whose rates are
+sink under load all come on top. It holds for the arithmetic that the graph spells out: an algorithm that multiplies
+less (Winograd, Lavin & Gray, CVPR 2016) or another precision (TF32 for fp32) may go below. For "host", whose rates are
 measured on large matrix products instead of taken from a data sheet, it is only as firm as they are.
 """
 
