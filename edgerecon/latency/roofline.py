@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgerecon.device import DeviceProfile, Precision
+from edgerecon.device import HOST, DeviceProfile, Precision
 from edgerecon.engines import model_path
 from edgerecon.engines.model_file import read_model
 from edgerecon.errors import DependencyError, ModelError, UsageError
@@ -95,7 +95,8 @@ class Roofline:
     def __str__(self) -> str:
         parts = {"compute": self.compute_ms, "memory": self.memory_ms}
         told = ", ".join(f"{key} {'unknown' if ms is None else f'{ms:.3g} ms'}" for key, ms in parts.items())
-        return f"{self.device}, {self.precision}: at least {self.ms:.3g} ms ({told}); a bound, not a measurement"
+        kind = "an estimate from measured rates" if self.device == HOST else "a bound, not a measurement"
+        return f"{self.device}, {self.precision}: at least {self.ms:.3g} ms ({told}); {kind}"
 
 
 def count(model: str | Path, height: int, width: int) -> Counts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -208,6 +209,7 @@ def test_bound_is_the_slower_of_compute_and_memory() -> None:
     int8 = bound(Counts(1, 1, 1_000_000, 0, 100_000, 1, 1), DEVICE, "int8")
     assert (int8.ms, int8.binds) == (pytest.approx(0.2), "memory")
     assert "a bound, not a measurement" in str(fp32)
+    assert "an estimate from measured rates" in str(bound(counts, replace(DEVICE, name="host"), "fp32"))
 
 
 def test_bound_from_the_half_that_is_known() -> None:
