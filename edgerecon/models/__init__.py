@@ -8,7 +8,7 @@ from typing import Any
 from edgerecon.errors import UsageError
 from edgerecon.models.network import Network
 
-FAMILIES = ("compact",)
+FAMILIES = ("compact", "unet")
 """Files of this folder that hold a family; each has ``build(**params)``."""
 
 

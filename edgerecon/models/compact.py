@@ -34,21 +34,32 @@ class Compact(Network):
     Args:
         width: channels of the hidden layers. depth: number of convolutions, at least 2.
         dilations: of each convolution, in cells of 2×2 pixels; empty: 1 for all.
+        channels: what each convolution but the last puts out; empty: width for all.
     """
 
     scale = 1
     size_multiple = FACTOR
 
-    def __init__(self, width: int = 16, depth: int = 6, dilations: Sequence[int] = ()) -> None:
+    def __init__(
+        self, width: int = 16, depth: int = 6, dilations: Sequence[int] = (), channels: Sequence[int] = ()
+    ) -> None:
         super().__init__()
         if width < 1 or depth < 2:
             raise ValueError(f"width must be at least 1 and depth at least 2, not {width} and {depth}")
         self.dilations = tuple(dilations) or (1,) * depth
         if len(self.dilations) != depth or min(self.dilations) < 1:
             raise ValueError(f"dilations must be {depth} numbers from 1 on, not {list(dilations)}")
-        channels = [CHANNELS, *[width] * (depth - 1), CHANNELS]
-        self.layers = nn.ModuleList(map(_conv3x3, channels[:-1], channels[1:], self.dilations))
+        hidden = list(channels) or [width] * (depth - 1)
+        if len(hidden) != depth - 1 or min(hidden) < 1:
+            raise ValueError(f"channels must be {depth - 1} numbers from 1 on, not {hidden}")
+        ends = [CHANNELS, *hidden, CHANNELS]
+        self.layers = nn.ModuleList(map(_conv3x3, ends[:-1], ends[1:], self.dilations))
         nn.init.zeros_(self.layers[-1].weight)  # type: ignore[arg-type]
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """What each convolution but the last puts out: pruned layers differ."""
+        return tuple(len(layer.weight) for layer in self.layers[:-1])  # type: ignore[arg-type]
 
     @property
     def receptive_field(self) -> int:
@@ -86,6 +97,6 @@ def _conv3x3(before: int, after: int, dilation: int) -> nn.Conv2d:
     return layer
 
 
-def build(width: int = 16, depth: int = 6, dilations: Sequence[int] = ()) -> Compact:
+def build(width: int = 16, depth: int = 6, dilations: Sequence[int] = (), channels: Sequence[int] = ()) -> Compact:
     """See ``Compact``."""
-    return Compact(width, depth, dilations)
+    return Compact(width, depth, dilations, channels)
