@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, cast
 
-from edgerecon.errors import EdgereconError, UsageError
+from edgerecon.errors import DeviceError, UsageError
 from edgerecon.host import host_profile
 from edgerecon.resources import resource_dir
 
@@ -138,7 +138,7 @@ def load_device(name: str) -> DeviceProfile:
     """Profile of a device by name; "host" is this machine, its peak rates and bandwidth measured (about two seconds).
 
     Raises:
-        UsageError: no such device. EdgereconError: its file cannot be read or breaks a rule (file and key are named).
+        UsageError: no such device. DeviceError: its file cannot be read or breaks a rule (file and key are named).
     """
     if name == HOST:
         return _host()
@@ -180,17 +180,17 @@ def _read(name: str) -> DeviceProfile:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
         device = TypeAdapter(DeviceProfile).validate_python(values)
     except (OSError, UnicodeError) as error:
-        raise EdgereconError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+        raise DeviceError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
     except tomllib.TOMLDecodeError as error:
-        raise EdgereconError(f"{path} is not valid TOML: {error}") from None
+        raise DeviceError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         unknown = first["type"] == "unexpected_keyword_argument"
         reason = "there is no such key: remove it" if unknown else first["msg"].removeprefix("Value error, ")
-        raise EdgereconError(f"{path}: {where + ': ' if where else ''}{reason}") from None
+        raise DeviceError(f"{path}: {where + ': ' if where else ''}{reason}") from None
     if device.name != name:
-        raise EdgereconError(f"{path}: name: it is '{device.name}', make it that of the file, '{name}'")
+        raise DeviceError(f"{path}: name: it is '{device.name}', make it that of the file, '{name}'")
     return device
 
 

@@ -11,6 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from edgerecon.deploy.fit import Fit
+    from edgerecon.deploy.fit_bound import BoundFit
     from edgerecon.doctor import Check
     from edgerecon.quality.bootstrap import Interval
     from edgerecon.quality.evaluation import Evaluation
@@ -148,3 +150,57 @@ def training_bar(console: Console, what: str) -> Iterator[Callable[[Any], None]]
             bar.update(task, completed=progress.step, total=progress.steps, figures=figures)
 
         yield show
+
+
+def print_devices(console: Console, name: str | None, rows: list[dict[str, Any]]) -> None:
+    """One line a device, or one line a fact of the device ``name``."""
+    if name is not None:
+        table = Table(title=name)
+        for heading in ("what", "value", "source"):
+            table.add_column(heading, overflow="fold")
+        for row in rows:
+            table.add_row(row["key"], _plain(str(row["value"])), _plain(row["source"]))
+    else:
+        table = Table(caption="GFLOPS and GOPS: dense peak. The source of every number: edgerecon devices NAME")
+        for heading in ("device", "architecture", "capability", "GB", "GB/s", "peak", "W", "backends"):
+            table.add_column(heading, overflow="fold")
+        for row in rows:
+            peak = ", ".join(f"{precision} {rate:,.0f}" for precision, rate in row["peak"].items())
+            numbers = ("" if row[key] is None else f"{row[key]:g}" for key in ("memory_gb", "bandwidth_gbs"))
+            watts = "" if row["power_w"] is None else f"{row['power_w']:g}"
+            table.add_row(row["name"], _plain(row["architecture"]), row["compute_capability"] or "", *numbers, peak,
+                          watts, ", ".join(row["backends"]))  # fmt: skip
+    console.print(table)
+
+
+def print_fit(console: Console, found: Fit) -> None:
+    """The front, the choice, and how many candidates there were."""
+    from edgerecon.deploy.fit_page import sentence
+
+    size = f"{found.shape[0]}×{found.shape[1]}"
+    table = Table(
+        title="Pareto front: nothing is both faster and better",
+        caption=f"{len(found.tried)} candidates, {size}; p50 back to back",
+    )
+    for heading in ("candidate", "SSIM", "PSNR dB", "gCNR", "p50 ms", "streamed p99 ms"):
+        table.add_column(heading, justify="left" if heading == "candidate" else "right")
+    shown = [one for one in found.tried if one in found.front or one.streamed_p99_ms is not None]
+    for one in shown:
+        figures = (one.candidate.ssim, one.candidate.psnr_db, one.candidate.gcnr)
+        streamed = "" if one.streamed_p99_ms is None else f"{one.streamed_p99_ms:.2f}"
+        table.add_row(one.candidate.name, *(f"{value:.3f}" for value in figures), f"{one.ms:.2f}", streamed)
+    console.print(table)
+    console.print(sentence(found))
+
+
+def print_bounds(console: Console, found: BoundFit) -> None:
+    """Every model with its bound."""
+    table = Table(title=f"{found.device}: roofline bounds, not measurements")
+    for heading in ("model", "precision", "SSIM", "at least, ms", "binds", "within the deadline"):
+        table.add_column(heading)
+    for one in found.bounds:
+        ssim = "" if one.ssim != one.ssim else f"{one.ssim:.3f}"
+        table.add_row(one.model, one.precision, ssim, f"{one.roofline.ms:.3g}", one.roofline.binds,
+                      "not ruled out" if one in found.possible else "no")  # fmt: skip
+    console.print(table)
+    console.print(found.sentence)

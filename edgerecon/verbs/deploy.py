@@ -1,4 +1,4 @@
-"""Verbs that take a network to a device: export."""
+"""Verbs that take a network to a device: export, devices, build, fit, bundle, install."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edgerecon.verbs.output import Json, check_json, write_json
+from edgerecon.errors import GateError, UsageError
+from edgerecon.verbs.output import Json, check_json, console, write_json
 
 
 def export(
@@ -34,3 +35,127 @@ def export(
     result = run(made, best, target, recipe_name=str(recipe), figures=measured)
     typer.echo(f"{result.model}: {result.size_kb:.1f} kB, parity {result.max_abs_error:.1e}; card: {result.card}")
     write_json(json, {key: str(value) if isinstance(value, Path) else value for key, value in asdict(result).items()})
+
+
+def devices(
+    name: Annotated[
+        str | None, typer.Argument(help="A device; none: all of them; host: this machine, measured.")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Show device profiles: what each can do, with the source of every number."""
+    from edgerecon.device import device_table
+    from edgerecon.tables import print_devices
+
+    check_json(json)
+    rows = device_table(name)
+    print_devices(console(), name, rows)
+    write_json(json, rows)
+
+
+def fit(
+    deadline: Annotated[str, typer.Option(help="p99 from capture to presentation, e.g. 5ms.")],
+    device: Annotated[str, typer.Option(help="host is measured; another device of `devices` gets a bound.")] = "host",
+    min_ssim: Annotated[float | None, typer.Option(help="On validation scenes.", min=0, max=1)] = None,
+    min_gcnr: Annotated[float | None, typer.Option(help="On the built-in cine.", min=0, max=1)] = None,
+    task: Annotated[str, typer.Option(help="despeckle or compound.")] = "despeckle",
+    models: Annotated[Path | None, typer.Option(help="Folder of ONNX files; default: those that ship.")] = None,
+    shape: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the frames.")] = "512x512",
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="HTML page with the plot and the table.")] = None,
+    json: Json = None,
+) -> None:
+    """Find the best quality that holds a deadline: models × precisions × runtimes × threads."""
+    from edgerecon.deploy.fit import Requirement
+    from edgerecon.deploy.fit import fit as run
+    from edgerecon.tables import print_bounds, print_fit, work_bar
+
+    check_json(json)
+    check_json(out)
+    wanted = Requirement(_milliseconds(deadline), min_ssim, min_gcnr)
+    size = _shape(shape)
+    screen = console()
+    if device != "host":
+        from edgerecon.deploy.fit_bound import fit_bound
+
+        bounds = fit_bound(device, wanted, task=task, models=models, shape=size)
+        print_bounds(screen, bounds)
+        write_json(json, bounds.to_json())
+        return
+    with work_bar(screen) as on_progress:
+        found = run(wanted, task=task, models=models, shape=size, on_progress=on_progress)
+    print_fit(screen, found)
+    write_json(json, found.to_json())
+    if out:
+        from edgerecon.deploy.fit_page import fit_page
+        from edgerecon.deploy.steps import write
+
+        write(out, fit_page(found).encode())
+    if found.chosen is None:
+        raise GateError("nothing holds the deadline on this host: see the table")
+
+
+def bundle(
+    recipe: Annotated[Path, typer.Argument(help="A recipe whose models are beside it.")],
+    device: Annotated[str, typer.Option(help="A name of `devices`.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="A .tar.gz file.")],
+    precision: Annotated[str, typer.Option(help="fp32, bf16, fp16 or int8.")] = "fp32",
+    backend: Annotated[str | None, typer.Option(help="Default: the device's first.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Default: all cores.", min=1)] = None,
+    deadline: Annotated[str | None, typer.Option(help="e.g. 33ms; default: the source's frame period.")] = None,
+    engine: Annotated[Path | None, typer.Option(help="Made by `build` for this device.")] = None,
+    json: Json = None,
+) -> None:
+    """Pack a model for a device: config, checksums, licences, SBOM, service unit and installer."""
+    from dataclasses import asdict
+
+    from edgerecon.deploy.bundle import bundle as run
+    from edgerecon.device import load_device
+    from edgerecon.recipe import load_recipe
+
+    check_json(json)
+    made = run(
+        load_recipe(recipe), recipe.parent, load_device(device), out, precision=precision, backend=backend,
+        threads=threads, deadline_ms=_milliseconds(deadline) if deadline else None, engine=engine,
+    )  # fmt: skip
+    typer.echo(f"{made.path}: {made.model} for {device}, {made.size_kb:.0f} kB, sha256 {made.sha256}")
+    write_json(json, {key: str(value) if isinstance(value, Path) else value for key, value in asdict(made).items()})
+
+
+def install(
+    archive: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Made by `bundle`.")],
+    prefix: Annotated[Path | None, typer.Option(help="Default: /opt/edgerecon for root, else the user's data.")] = None,
+    json: Json = None,
+) -> None:
+    """Verify a bundle, install it beside the last one, test it, and only then switch to it."""
+    from dataclasses import asdict
+
+    from edgerecon.deploy.install import install as run
+
+    check_json(json)
+    done = run(archive, prefix)
+    typer.echo(f"{done.path} is current; self-test {done.max_error:.1e}, allowed {done.tolerance:.1e}")
+    write_json(json, {key: str(value) if isinstance(value, Path) else value for key, value in asdict(done).items()})
+
+
+def _milliseconds(text: str) -> float:
+    """ "5ms", "0.5 s" or "5" (ms)."""
+    number = text.strip().lower()
+    factor = 1.0
+    for unit, worth in (("ms", 1.0), ("us", 1e-3), ("µs", 1e-3), ("s", 1e3)):
+        if number.endswith(unit):
+            number, factor = number.removesuffix(unit), worth
+            break
+    try:
+        return float(number) * factor
+    except ValueError:
+        raise UsageError(f"'{text}' is not a time: give for example 5ms") from None
+
+
+def _shape(text: str) -> tuple[int, int]:
+    try:
+        height, width = (int(part) for part in text.lower().replace("×", "x").split("x"))
+    except ValueError:
+        raise UsageError(f"'{text}' is not a size: give for example 512x512") from None
+    if not (1 <= height <= 16384 and 1 <= width <= 16384):
+        raise UsageError(f"'{text}' is not a size that a frame can have")
+    return height, width
