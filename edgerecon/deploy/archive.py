@@ -223,7 +223,9 @@ class _Stream:
     def end(self) -> None:
         """After the first zero block come zeros up to a whole record, and nothing else."""
         rest = self._read(2 * tarfile.RECORDSIZE)
-        if len(rest) < _BLOCK or len(rest) == 2 * tarfile.RECORDSIZE or any(rest):
+        if len(rest) < _BLOCK:
+            raise BundleError("the bundle is truncated: copy it again")
+        if len(rest) == 2 * tarfile.RECORDSIZE or any(rest):
             raise BundleError("the bundle has data after its end: copy or make it again")
 
     def _read(self, size: int) -> bytes:
@@ -242,7 +244,7 @@ class _Stream:
 
 def _plain_file(header: bytes) -> tarfile.TarInfo:
     try:
-        info = tarfile.TarInfo.frombuf(header, "ascii", "strict")
+        info = tarfile.TarInfo.frombuf(header, "ascii", "surrogateescape")
     except (tarfile.HeaderError, ValueError):
         raise BundleError("the bundle is not a tar archive, or it is damaged: copy it again") from None
     if info.type != tarfile.REGTYPE:

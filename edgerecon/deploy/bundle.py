@@ -14,7 +14,7 @@ import numpy as np
 
 from edgerecon import __version__
 from edgerecon.deploy.archive import CONFIG, BundleError, write_archive
-from edgerecon.deploy.bundle_config import BundleConfig
+from edgerecon.deploy.bundle_config import BundleConfig, make_config
 from edgerecon.deploy.jetson import container_tag, is_jetson, jetson_notes
 from edgerecon.deploy.packages import OURS, licence_texts, our_licence, runtime_packages
 from edgerecon.deploy.sbom import sbom
@@ -97,12 +97,12 @@ def bundle(
         raise GateError(
             f"{model.path.name} differs from {reference.path.name} by {max_error:.2g}, allowed is {tolerance:.2g}"
         )
-    config = BundleConfig(
+    config = make_config(
         name=model.path.stem,
         version=__version__,
         device=device.name,
         backend=backend,
-        precision=precision,  # type: ignore[arg-type]  # pydantic checks it
+        precision=precision,
         threads=threads,
         deadline_ms=deadline_ms,
         model=model.path.name,

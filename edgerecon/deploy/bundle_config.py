@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgerecon.deploy.archive import CONFIG, BundleError
+from edgerecon.errors import UsageError
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -41,6 +42,18 @@ class BundleConfig(BaseModel):
     recipe_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
+def make_config(**facts: object) -> BundleConfig:
+    """A configuration from what a user asked for.
+
+    Raises:
+        UsageError: a fact is out of range (it is named).
+    """
+    try:
+        return BundleConfig.model_validate(facts)
+    except ValidationError as error:
+        raise UsageError(f"this cannot be bundled: {_first(error)}") from None
+
+
 def parse_config(content: bytes) -> BundleConfig:
     """Read config.json.
 
@@ -50,8 +63,10 @@ def parse_config(content: bytes) -> BundleConfig:
     try:
         return BundleConfig.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or CONFIG
-        raise BundleError(
-            f"the bundle's {CONFIG} is not one that this edgerecon reads: {where}: {first['msg']}"
-        ) from None
+        raise BundleError(f"the bundle's {CONFIG} is not one that this edgerecon reads: {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where + ': ' if where else ''}{first['msg'].lower()}"
