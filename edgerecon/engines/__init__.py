@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from pathlib import Path
+from types import ModuleType
 from typing import cast
 
 from edgerecon.engines.base import Engine, EngineSpec, ModelSpec
-from edgerecon.engines.model_file import read_model
-from edgerecon.errors import EngineError, UsageError
+from edgerecon.engines.model_file import ModelFile, read_model
+from edgerecon.errors import DependencyError, EdgereconError, EngineError, UsageError
 from edgerecon.resources import resource_dir
 
-__all__ = ["BACKENDS", "Engine", "EngineSpec", "ModelSpec", "model_path", "open_engine", "shipped_models"]
+__all__ = [
+    "BACKENDS", "PRECISIONS", "Engine", "EngineSpec", "ModelSpec", "available_backends", "model_path", "open_engine",
+    "shipped_models",
+]  # fmt: skip
 
-BACKENDS = ("onnxruntime",)
-"""Files of this folder, in the order in which "auto" tries them. Each has ``available()`` and ``open_model(…)``."""
+BACKENDS = ("openvino", "onnxruntime", "tensorrt", "pytorch")
+"""Files of this folder. Each has ``available()`` and ``open_model(file, device, threads, precision)``."""
+
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+"""All but bf16 live in the file; bf16 is how a runtime computes an fp32 file."""
+
+# OpenVINO is an extra, ONNX Runtime always there. On x86 OpenVINO is the faster one, in fp32 and, by far, in int8 and
+# bf16. TensorRT takes minutes to build an engine and PyTorch is the reference, not a way to ship: ask for them by name.
+_AUTO = ("openvino", "onnxruntime")
+_BF16 = ("openvino",)
+_EXTRAS = {"openvino": "openvino", "tensorrt": "nvidia", "pytorch": "train"}
+
+
+def available_backends() -> tuple[str, ...]:
+    """Names in ``BACKENDS`` whose runtime is installed, found out without importing it."""
+    return tuple(name for name in BACKENDS if _backend(name).available())
 
 
 def shipped_models() -> list[str]:
@@ -29,7 +48,7 @@ def model_path(model: str | Path) -> Path:
     Raises:
         UsageError: a name that does not ship.
     """
-    if isinstance(model, Path) or model.endswith(".onnx") or os.sep in model or Path(model).exists():
+    if _is_path(model):
         return Path(model)
     if model not in shipped_models():
         known = ", ".join(shipped_models()) or "none"
@@ -48,25 +67,72 @@ def open_engine(
 
     Args:
         model: a shipped name, e.g. "compact-despeckle", or a path to an ONNX file of ours.
-        backend: a name in ``BACKENDS``, or "auto" for the first that is installed.
-        precision: refuse the model unless it has this precision, which lives in its file.
+        backend: a name in ``BACKENDS``, or "auto" for the fastest on a CPU that is installed.
+        precision: of ``PRECISIONS``; default: that of the file. A shipped name opens the file of its family that has
+            it, e.g. compact-despeckle-int8; a path is refused unless the file has it. "bf16" runs an fp32 file.
         device: where to run, as the backend spells it; default: its own choice.
         threads: default: the cores that this process may use.
 
     Raises:
-        UsageError: unknown model, backend or device; a precision that the file does not have; threads below 1.
-        ModelError: see ``read_model``. EngineError: the runtime is absent or refuses the model.
+        UsageError: unknown model, backend, precision or device; a precision that neither file nor backend has;
+            threads below 1. ModelError: see ``read_model``; also when the runtime refuses the model. DependencyError:
+            the runtime is not installed. EngineError: it does not work here, e.g. bf16 on a CPU without it.
     """
     if backend not in ("auto", *BACKENDS):
         raise UsageError(f"unknown backend '{backend}': choose auto or one of {', '.join(BACKENDS)}")
+    if precision not in (None, *PRECISIONS):
+        raise UsageError(f"unknown precision '{precision}': choose one of {', '.join(PRECISIONS)}")
     if threads is not None and threads < 1:
         raise UsageError("threads must be at least 1")
+    file = _open_file(model, backend, precision)
+    names: tuple[str, ...] = _AUTO if backend == "auto" else (backend,)
+    if precision == "bf16":
+        names = tuple(name for name in names if name in _BF16)
+        if not names:
+            raise UsageError(f"backend {backend} does not compute in bf16: choose {' or '.join(_BF16)}")
+    for name in names:
+        runtime = _backend(name)
+        if runtime.available():
+            cores = threads or len(os.sched_getaffinity(0))
+            return cast(Engine, runtime.open_model(file, device, cores, precision or file.spec.precision))
+    raise _not_installed(names[-1])
+
+
+def _is_path(model: str | Path) -> bool:
+    return isinstance(model, Path) or model.endswith(".onnx") or os.sep in model or Path(model).exists()
+
+
+def _open_file(model: str | Path, backend: str, precision: str | None) -> ModelFile:
+    """The file of the model that has the precision; a path stands for itself alone."""
     file = read_model(model_path(model))
-    if precision not in (None, file.spec.precision):
-        raise UsageError(f"{file.path.name} is {file.spec.precision}, not {precision}: choose another model file")
-    for name in BACKENDS if backend == "auto" else (backend,):
-        module = importlib.import_module(f"{__name__}.{name}")
-        if module.available():
-            return cast(Engine, module.open_model(file, device, threads or len(os.sched_getaffinity(0))))
-    wanted = "any runtime" if backend == "auto" else backend
-    raise EngineError(f"{wanted} is not installed: run  pip install {backend if backend != 'auto' else BACKENDS[-1]}")
+    wanted = "fp32" if precision == "bf16" else precision
+    if wanted in (None, file.spec.precision):
+        return file
+    sibling = _sibling(file.path, cast(str, wanted), backend)
+    if not sibling.is_file():
+        advice = f"there is no {sibling.name} beside it, make it with  edgerecon export RECIPE"
+    elif _is_path(model):
+        advice = f"give {sibling}"
+    else:
+        file = read_model(sibling)
+        advice = "make both again with  edgerecon export RECIPE"
+    if file.spec.precision != wanted:
+        raise UsageError(f"{file.path.name} is {file.spec.precision}, not {wanted}: {advice}")
+    return file
+
+
+def _sibling(path: Path, precision: str, backend: str) -> Path:
+    """Name that the file of another precision has by convention; int8 has one for TensorRT and one for all others."""
+    stem = re.sub(r"-(fp16|int8|int8-trt)$", "", path.stem)
+    endings = {"fp32": "", "fp16": "-fp16", "int8": "-int8-trt" if backend == "tensorrt" else "-int8"}
+    return path.with_name(f"{stem}{endings[precision]}.onnx")
+
+
+def _backend(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def _not_installed(backend: str) -> EdgereconError:
+    if backend in _EXTRAS:
+        return DependencyError("torch or onnx" if backend == "pytorch" else backend, _EXTRAS[backend])
+    return EngineError(f"{backend} is not installed: run  pip install {backend}")

@@ -18,20 +18,20 @@ def available() -> bool:
     return importlib.util.find_spec("onnxruntime") is not None
 
 
-def open_model(file: ModelFile, device: str | None, threads: int) -> OnnxRuntimeEngine:
+def open_model(file: ModelFile, device: str | None, threads: int, precision: str) -> OnnxRuntimeEngine:
     """See ``edgerecon.engines.open_engine``."""
     if device not in (None, "cpu"):
         raise UsageError(f"backend onnxruntime runs on device 'cpu', not '{device}'")
-    return OnnxRuntimeEngine(file, threads)
+    return OnnxRuntimeEngine(file, threads, precision)
 
 
 class OnnxRuntimeEngine(PaddedEngine):
     """One session with its input and output bound to the host buffers."""
 
-    def __init__(self, file: ModelFile, threads: int) -> None:
+    def __init__(self, file: ModelFile, threads: int, precision: str) -> None:
         import onnxruntime as ort
 
-        super().__init__(file, "onnxruntime", file.spec.precision, threads)
+        super().__init__(file, "onnxruntime", precision, threads)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

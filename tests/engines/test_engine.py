@@ -56,7 +56,7 @@ def blocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_it_says_of_itself(double: Path) -> None:
-    engine = open_engine(double, threads=1)
+    engine = open_engine(double, "onnxruntime", threads=1)
     assert (engine.spec.backend, engine.spec.precision, engine.spec.threads) == ("onnxruntime", "fp32", 1)
     assert engine.spec.model.name == "hand" and engine.spec.model.quality == {"psnr_db": 29.5}
 
@@ -156,7 +156,7 @@ def test_a_runtime_failure_is_one_line_and_the_engine_goes_on(tmp_path: Path) ->
         helper.make_node("Relu", ["t"], ["reconstruction"]),
     ]
     path = _save(tmp_path / "only8.onnx", nodes, {"row": np.zeros((1, 1, 0, 8), np.float32)})
-    engine = open_engine(path)
+    engine = open_engine(path, "onnxruntime")
     for _ in range(2):
         with pytest.raises(EngineError, match="onnxruntime failed on a 6×6 frame") as caught:
             engine.run(np.zeros((6, 6), np.float32))
@@ -199,7 +199,8 @@ def test_names(tmp_path: Path, double: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_no_runtime(double: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgerecon.engines.onnxruntime.available", lambda: False)
+    for runtime in ("onnxruntime", "openvino"):
+        monkeypatch.setattr(f"edgerecon.engines.{runtime}.available", lambda: False)
     for backend in ("auto", "onnxruntime"):
         with pytest.raises(EngineError, match="pip install onnxruntime"):
             open_engine(double, backend)
@@ -217,5 +218,5 @@ def test_other_inputs_and_outputs(tmp_path: Path) -> None:
 def test_a_graph_that_the_runtime_refuses(tmp_path: Path) -> None:
     path = _save(tmp_path / "a.onnx", [helper.make_node("NoSuchOperator", ["frame"], ["reconstruction"])])
     with pytest.raises(ModelError, match="onnxruntime refuses it") as caught:
-        open_engine(path)
+        open_engine(path, "onnxruntime")
     assert "\n" not in str(caught.value)
