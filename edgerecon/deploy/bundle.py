@@ -138,6 +138,8 @@ def _check_match(model: ModelFile, reference: ModelFile, precision: str) -> None
     stored = "fp32" if precision == "bf16" else precision
     if model.spec.precision != stored:
         raise UsageError(f"{model.path.name} holds {model.spec.precision}, not {stored}: export it again")
+    if reference.spec.precision != "fp32":
+        raise UsageError(f"{reference.path.name} holds {reference.spec.precision}, not fp32: export it again")
     if model.spec.recipe_hash != reference.spec.recipe_hash:
         raise UsageError(f"{model.path.name} and {reference.path.name} are of different recipes: export both again")
 
@@ -201,7 +203,7 @@ def _files(
     licence: str,
 ) -> dict[str, bytes]:
     """Name → content of everything but SHA256SUMS."""
-    packages = runtime_packages(config.backend)
+    packages = runtime_packages(config.backend, is_jetson(device))
     if not any(package.name == OURS for package in packages):
         raise BundleError("edgerecon is not installed as a package, so its requirements are unknown: pip install it")
     try:

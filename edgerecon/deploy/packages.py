@@ -30,10 +30,15 @@ class Package:
     requires: tuple[str, ...]
 
 
-def runtime_packages(backend: str) -> list[Package]:
-    """edgerecon, the runtime of a backend, and everything they require, as installed here; sorted by name."""
+def runtime_packages(backend: str, on_jetson: bool = False) -> list[Package]:
+    """edgerecon, the runtime of a backend, and everything they require, as installed here; sorted by name.
+
+    Args:
+        on_jetson: leave TensorRT out, since JetPack brings its own.
+    """
     found: dict[str, Package] = {}
-    waiting = [OURS, *_RUNTIMES.get(backend, ())]
+    runtimes = _RUNTIMES.get(backend, ())
+    waiting = [OURS, *(name for name in runtimes if not (on_jetson and name.startswith("tensorrt")))]
     while waiting:
         name = _normal(waiting.pop())
         installed = None if name in found else _installed(name)

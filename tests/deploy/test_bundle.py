@@ -166,6 +166,7 @@ def test_a_jetson_gets_a_container_and_its_power_modes(
     assert "nvpmodel" in readme and all(f"| {mode.name} |" in readme for mode in ORIN.power_modes)
     bill = json.loads((folder / "sbom.json").read_text())
     assert {("jetpack", "6.2"), ("tensorrt", "10.3")} <= {(p["name"], p.get("version")) for p in bill["components"]}
+    assert not any(part["name"].startswith("tensorrt-") for part in bill["components"])  # JetPack brings its own
     unit = (folder / "edgerecon-stream.service").read_text()
     assert "SupplementaryGroups=video" in unit and "PrivateDevices" not in unit and "ProtectClock=no" in unit
 

@@ -90,6 +90,13 @@ def test_the_packages_that_run_a_bundle() -> None:
     assert not packages["opencv-python-headless"].is_spdx and "Apache" in packages["opencv-python-headless"].licence
 
 
+def test_tensorrt_is_a_package_but_on_a_jetson() -> None:
+    pytest.importorskip("tensorrt_rtx")
+    beside, without = runtime_packages("tensorrt"), runtime_packages("tensorrt", on_jetson=True)
+    assert "tensorrt-rtx-cu13" in {package.name for package in beside}
+    assert {package.name for package in beside} > {package.name for package in without} >= {"edgerecon", "numpy"}
+
+
 def test_an_unknown_backend_adds_nothing() -> None:
     assert runtime_packages("hls") == runtime_packages("onnxruntime")
 
