@@ -1,0 +1,269 @@
+"""ONNX operators in torch, one function each, as the ONNX specification (opset 13 to 23) words them.
+
+Every function takes the node's attributes and its inputs in order, None for one that is left out, and gives its one
+output. Images are N×C×H×W. Gradients pass where the mathematics has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from onnx import TensorProto
+from torch import Tensor
+
+Attributes = Mapping[str, Any]
+Operator = Callable[..., Tensor]
+
+ALLOWED: dict[tuple[str, str], tuple[Any, ...]] = {
+    **{(name, "auto_pad"): ("NOTSET", "VALID") for name in ("Conv", "ConvTranspose", "MaxPool", "AveragePool")},
+    **{(name, "block_size"): (0,) for name in ("QuantizeLinear", "DequantizeLinear")},
+    ("AveragePool", "dilations"): ([1, 1],),
+    ("ConvTranspose", "output_shape"): (),
+    ("MaxPool", "storage_order"): (0,),
+    ("Resize", "antialias"): (0,),
+    ("Resize", "axes"): (),
+    ("Resize", "coordinate_transformation_mode"):
+        ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"),
+    ("Resize", "keep_aspect_ratio_policy"): ("stretch",),
+    ("Resize", "mode"): ("nearest", "linear"),
+}  # fmt: skip
+"""(operator, attribute) → the values that are implemented, where not all of them are."""
+
+_TYPES = {
+    TensorProto.FLOAT: torch.float32, TensorProto.FLOAT16: torch.float16, TensorProto.BFLOAT16: torch.bfloat16,
+    TensorProto.DOUBLE: torch.float64, TensorProto.UINT8: torch.uint8, TensorProto.INT8: torch.int8,
+    TensorProto.UINT16: torch.uint16, TensorProto.INT16: torch.int16, TensorProto.INT32: torch.int32,
+    TensorProto.INT64: torch.int64, TensorProto.BOOL: torch.bool,
+}  # fmt: skip
+
+
+def conv(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    top, left, bottom, right = a.get("pads", (0, 0, 0, 0))
+    strides, dilations = a.get("strides", (1, 1)), a.get("dilations", (1, 1))
+    if (top, left) == (bottom, right):
+        return F.conv2d(x, weight, bias, strides, (top, left), dilations, a.get("group", 1))
+    return F.conv2d(F.pad(x, (left, right, top, bottom)), weight, bias, strides, 0, dilations, a.get("group", 1))
+
+
+def conv_transpose(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    top, left, bottom, right = a.get("pads", (0, 0, 0, 0))
+    more, dilations = a.get("output_padding", (0, 0)), a.get("dilations", (1, 1))
+    full = F.conv_transpose2d(x, weight, bias, a.get("strides", (1, 1)), 0, more, a.get("group", 1), dilations)
+    return full[..., top : full.shape[-2] - bottom, left : full.shape[-1] - right]
+
+
+def max_pool(a: Attributes, x: Tensor) -> Tensor:
+    pads, ceil = _symmetric(a), bool(a.get("ceil_mode", 0))
+    return F.max_pool2d(x, a["kernel_shape"], a.get("strides", (1, 1)), pads, a.get("dilations", (1, 1)), ceil)
+
+
+def average_pool(a: Attributes, x: Tensor) -> Tensor:
+    pads, ceil = _symmetric(a), bool(a.get("ceil_mode", 0))
+    with_pads = bool(a.get("count_include_pad", 0))
+    return F.avg_pool2d(x, a["kernel_shape"], a.get("strides", (1, 1)), pads, ceil, with_pads)
+
+
+def _symmetric(a: Attributes) -> tuple[int, int]:
+    top, left, bottom, right = a.get("pads", (0, 0, 0, 0))
+    if (top, left) != (bottom, right):
+        raise ValueError("pooling with asymmetric pads is not implemented")
+    return top, left
+
+
+def prelu(_: Attributes, x: Tensor, slope: Tensor) -> Tensor:
+    return torch.where(x < 0, slope * x, x)
+
+
+def clip(_: Attributes, x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+    x = x if low is None else torch.maximum(x, low)
+    return x if high is None else torch.minimum(x, high)
+
+
+def div(_: Attributes, x: Tensor, y: Tensor) -> Tensor:
+    return x / y if x.is_floating_point() else torch.div(x, y, rounding_mode="trunc")
+
+
+def space_to_depth(a: Attributes, x: Tensor) -> Tensor:
+    n, c, h, w = x.shape
+    b = a["blocksize"]
+    cells = x.reshape(n, c, h // b, b, w // b, b).permute(0, 3, 5, 1, 2, 4)
+    return cells.reshape(n, c * b * b, h // b, w // b)
+
+
+def depth_to_space(a: Attributes, x: Tensor) -> Tensor:
+    n, c, h, w = x.shape
+    b = a["blocksize"]
+    if a.get("mode", "DCR") == "CRD":
+        return F.pixel_shuffle(x, b)
+    cells = x.reshape(n, b, b, c // (b * b), h, w).permute(0, 3, 4, 1, 5, 2)
+    return cells.reshape(n, c // (b * b), h * b, w * b)
+
+
+def resize(
+    a: Attributes, x: Tensor, roi: Tensor | None = None, scales: Tensor | None = None, sizes: Tensor | None = None
+) -> Tensor:
+    if sizes is not None:
+        ends = [int(size) for size in sizes]
+        factors = [end / side for end, side in zip(ends, x.shape, strict=True)]
+    elif scales is not None:
+        factors = [float(scale) for scale in scales]
+        ends = [int(np.floor(side * factor)) for side, factor in zip(x.shape, factors, strict=True)]
+    else:
+        raise ValueError("Resize needs scales or sizes")
+    for axis, (end, factor) in enumerate(zip(ends, factors, strict=True)):
+        if end != x.shape[axis] or factor != 1:
+            x = _resize_axis(a, x, axis, end, factor)
+    return x
+
+
+def _resize_axis(a: Attributes, x: Tensor, axis: int, end: int, factor: float) -> Tensor:
+    last = x.shape[axis] - 1
+    at = _coordinates(a.get("coordinate_transformation_mode", "half_pixel"), last, end, factor)
+    if a.get("mode", "nearest") == "nearest":
+        index = _nearest(a.get("nearest_mode", "round_prefer_floor"), at).clip(0, last)
+        return x.index_select(axis, _indices(index, x))
+    at = at.clip(0, last)
+    low = np.floor(at)
+    weight = torch.from_numpy(at - low).to(x.device, x.dtype).reshape([-1] + [1] * (x.ndim - 1 - axis))
+    before = x.index_select(axis, _indices(low, x))
+    after = x.index_select(axis, _indices(np.minimum(low + 1, last), x))
+    return before * (1 - weight) + after * weight
+
+
+def _coordinates(mode: str, last: int, end: int, factor: float) -> np.ndarray:
+    """Where along the input each place of the output lies."""
+    places = np.arange(end, dtype=np.float64)
+    if mode == "asymmetric":
+        return places / factor
+    if mode == "align_corners":
+        return places * (last / max(end - 1, 1))
+    if mode == "pytorch_half_pixel" and end == 1:
+        return places
+    return (places + 0.5) / factor - 0.5
+
+
+def _nearest(mode: str, at: np.ndarray) -> np.ndarray:
+    rounded = {
+        "round_prefer_floor": np.ceil(at - 0.5),
+        "round_prefer_ceil": np.floor(at + 0.5),
+        "floor": np.floor(at),
+        "ceil": np.ceil(at),
+    }
+    return rounded[mode]
+
+
+def _indices(values: np.ndarray | Sequence[int], like: Tensor) -> Tensor:
+    return torch.as_tensor(np.asarray(values, np.int64), device=like.device)
+
+
+def cast(a: Attributes, x: Tensor) -> Tensor:
+    return x.to(_TYPES[a["to"]])
+
+
+def quantize_linear(a: Attributes, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
+    """Halves round to even, values beyond the type saturate."""
+    kind = zero.dtype if zero is not None else _TYPES[a.get("output_dtype") or TensorProto.UINT8]
+    limits = torch.iinfo(kind)
+    levels = torch.round(x.float() / _along(scale, x, a).float())
+    if zero is not None:
+        levels = levels + _along(zero, x, a).float()
+    return levels.clamp(limits.min, limits.max).to(kind)
+
+
+def dequantize_linear(a: Attributes, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
+    levels = x.to(torch.int32)
+    if zero is not None:
+        levels = levels - _along(zero, x, a).to(torch.int32)
+    return levels.to(scale.dtype) * _along(scale, x, a)
+
+
+def _along(parameter: Tensor, x: Tensor, a: Attributes) -> Tensor:
+    """A scale or zero point, of the tensor or of each channel, in a shape that broadcasts over ``x``."""
+    if parameter.numel() == 1:
+        return parameter.reshape(())
+    shape = [1] * x.ndim
+    shape[a.get("axis", 1)] = -1
+    return parameter.reshape(shape)
+
+
+def reshape(a: Attributes, x: Tensor, shape: Tensor) -> Tensor:
+    sides = [int(side) for side in shape]
+    if not a.get("allowzero", 0):
+        sides = [x.shape[axis] if side == 0 else side for axis, side in enumerate(sides)]
+    return x.reshape(sides)
+
+
+def transpose(a: Attributes, x: Tensor) -> Tensor:
+    return x.permute(a.get("perm", tuple(reversed(range(x.ndim)))))
+
+
+def slice_(
+    _: Attributes, x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None
+) -> Tensor:
+    count = len(starts)
+    along = range(count) if axes is None else axes.tolist()
+    by = [1] * count if steps is None else steps.tolist()
+    for axis, start, end, step in zip(along, starts.tolist(), ends.tolist(), by, strict=True):
+        places = range(*slice(start, end, step).indices(x.shape[axis]))
+        x = x.index_select(axis, _indices(places, x))
+    return x
+
+
+def gather(a: Attributes, x: Tensor, indices: Tensor) -> Tensor:
+    axis = a.get("axis", 0) % x.ndim
+    places = torch.where(indices < 0, indices + x.shape[axis], indices)
+    picked = x.index_select(axis, places.flatten().long())
+    return picked.reshape([*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]])
+
+
+def shape(a: Attributes, x: Tensor) -> Tensor:
+    return _indices(x.shape[a.get("start", 0) : a.get("end")], x)
+
+
+def unsqueeze(_: Attributes, x: Tensor, axes: Tensor) -> Tensor:
+    rank = x.ndim + len(axes)
+    for axis in sorted(int(axis) % rank for axis in axes):
+        x = x.unsqueeze(axis)
+    return x
+
+
+def squeeze(_: Attributes, x: Tensor, axes: Tensor | None = None) -> Tensor:
+    return x.squeeze() if axes is None else x.squeeze(tuple(axes.tolist()))
+
+
+OPERATORS: dict[str, Operator] = {
+    "Add": lambda a, x, y: x + y,
+    "AveragePool": average_pool,
+    "Cast": cast,
+    "Clip": clip,
+    "Concat": lambda a, *parts: torch.cat(parts, a["axis"]),
+    "Conv": conv,
+    "ConvTranspose": conv_transpose,
+    "DepthToSpace": depth_to_space,
+    "DequantizeLinear": dequantize_linear,
+    "Div": div,
+    "Gather": gather,
+    "Identity": lambda a, x: x,
+    "LeakyRelu": lambda a, x: F.leaky_relu(x, a.get("alpha", 0.01)),
+    "MaxPool": max_pool,
+    "Mul": lambda a, x, y: x * y,
+    "PRelu": prelu,
+    "QuantizeLinear": quantize_linear,
+    "Relu": lambda a, x: torch.relu(x),
+    "Reshape": reshape,
+    "Resize": resize,
+    "Shape": shape,
+    "Sigmoid": lambda a, x: torch.sigmoid(x),
+    "Slice": slice_,
+    "SpaceToDepth": space_to_depth,
+    "Squeeze": squeeze,
+    "Sub": lambda a, x, y: x - y,
+    "Tanh": lambda a, x: torch.tanh(x),
+    "Transpose": transpose,
+    "Unsqueeze": unsqueeze,
+}
+"""All of them but Constant, whose value stands in the graph."""
