@@ -76,7 +76,7 @@ def bundle(
         precision: "fp32", "fp16", "bf16" (the fp32 file, run in bfloat16) or "int8".
         backend: default: the first of the device's that this edgerecon has.
         threads: of the engine; default: all cores. deadline_ms: of the stream; default: the source's frame period.
-        engine: made by ``edgerecon build`` for this device, so that the device need not build it.
+        engine: made by ``edgerecon build`` for this device; packed beside the model under its own name.
 
     Raises:
         UsageError: unknown backend or precision, or one that does not exist there. ModelError: a file is missing or

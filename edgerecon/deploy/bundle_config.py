@@ -20,7 +20,7 @@ class BundleConfig(BaseModel):
         name: of the model, lower case. version: of the edgerecon that made the bundle. device: a profile's name.
         backend, precision, threads: how the engine is opened; threads None: all cores of the device.
         deadline_ms: of the stream; None: the source's frame period.
-        model, engine, frames: files of the bundle; engine None: the runtime makes its own from the model.
+        model, engine, frames: files of the bundle; engine lies beside the model, or is None.
         tolerance: largest difference between the engine and ONNX Runtime on the fp32 file, grey levels in [0, 1].
         recipe_hash: SHA-256 of the recipe that the model was made from.
     """
