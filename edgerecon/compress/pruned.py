@@ -51,6 +51,7 @@ def prune_recipe(
     """
     table = recipe.prune
     teacher = load_model(recipe, checkpoint)
+    _make_folder(out)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     teacher.to(device).requires_grad_(False)
     fields = (*dict.fromkeys(recipe.data.inputs), recipe.data.target)
@@ -102,11 +103,18 @@ def load_pruned(recipe: Recipe, path: Path) -> Network:
     return model.eval()
 
 
+def _make_folder(out: Path) -> None:
+    """Before the work, which takes hours."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EdgereconError(f"cannot write {out}: {error.strerror or error}") from None
+
+
 def _save(
     out: Path, recipe: Recipe, whole: dict[str, Any], model: Network, report: PruneReport, psnr: float, ssim: float
 ) -> None:
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
         save_checkpoint(out, {
             "model": {name: value.detach().cpu().clone() for name, value in model.state_dict().items()},
             "channels": list(channels_of(model)),
