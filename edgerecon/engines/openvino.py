@@ -14,7 +14,9 @@ from edgerecon.errors import EngineError, ModelError, UsageError
 from edgerecon.frame import Image
 from edgerecon.host import host_profile
 
-_BF16_FEATURES = ("avx512_bf16", "amx_bf16", "bf16")
+_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
+_VNNI = {"avx_vnni", "avx512_vnni", "amx_int8"}
+_X86 = "sse4_2"
 
 
 def available() -> bool:
@@ -27,7 +29,7 @@ def open_model(file: ModelFile, device: str | None, threads: int, precision: str
 
     Raises:
         UsageError: a device other than "cpu". ModelError: OpenVINO refuses the file; operators that it does not have
-        are named. EngineError: bf16 on a CPU without it.
+        are named. EngineError: the CPU lacks what the precision needs.
     """
     if device not in (None, "cpu"):
         raise UsageError(f"backend openvino runs on device 'cpu', not '{device}'")
@@ -48,8 +50,7 @@ class OpenVinoEngine(PaddedEngine):
         super().__init__(file, "openvino", precision, threads)
         self._openvino = openvino
         self._core: Any = openvino.Core()
-        if precision == "bf16":
-            self._require_bf16()
+        self._require_arithmetic()
         self._settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
@@ -69,12 +70,20 @@ class OpenVinoEngine(PaddedEngine):
         self._model: Any = model
         self._request: Any = None
 
-    def _require_bf16(self) -> None:
-        """OpenVINO itself falls back to float32 without a word, or emulates bf16 on AVX-512."""
-        features = host_profile()["cpu_features"]
-        native = isinstance(features, list) and any(name in features for name in _BF16_FEATURES)
-        if not native or "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    def _require_arithmetic(self) -> None:
+        """Refuse what OpenVINO would compute wrongly, or otherwise than asked, without a word.
+
+        Without bf16 it falls back to float32, or emulates it on AVX-512. Without VNNI it adds products of signed int8
+        in pairs of 16 bits, which overflow when weights use all eight bits (by 0.6 of full scale in a trial on AVX2).
+        """
+        have = set(_cpu_features())
+        native = have & _BF16 and "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if self.spec.precision == "bf16" and not native:
             raise EngineError("this CPU has no bf16 arithmetic (avx512_bf16 or amx_bf16): use fp32 or int8")
+        if self.spec.model.form == "signed" and _X86 in have and not have & _VNNI:
+            raise EngineError(
+                "openvino overflows on signed int8 activations where the CPU has no VNNI: use the unsigned file"
+            )
 
     def _bind(self, padded: tuple[int, int]) -> tuple[Image, Image]:
         # A fixed shape is about 1.2 times as fast as a dynamic one (512×512, AVX2), and compiles in 50 ms.
@@ -97,6 +106,11 @@ class OpenVinoEngine(PaddedEngine):
 
     def _release(self) -> None:
         self._request = self._model = self._core = None
+
+
+def _cpu_features() -> list[str]:
+    features = host_profile()["cpu_features"]
+    return features if isinstance(features, list) else []
 
 
 def _refusal(file: ModelFile, report: str) -> str:
