@@ -59,7 +59,8 @@ def _float_tensors(model: ModelProto) -> set[str]:
 
 def _reads(graph: GraphProto, single: set[str], floats: set[str]) -> tuple[set[str], set[str]]:
     """Names of the float tensors that are read in 16 bits, and of those that are read in 32."""
-    half_read, single_read = set(), {value.name for value in graph.output}
+    half_read: set[str] = set()
+    single_read = {value.name for value in graph.output}
     for node in graph.node:
         for at, name in enumerate(node.input):
             if name in floats:

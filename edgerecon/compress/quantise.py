@@ -34,6 +34,7 @@ from edgerecon.errors import ModelError, UsageError
 
 Form = Literal["unsigned", "signed"]
 
+Constants = Mapping[str, NDArray[Any]]
 WEIGHT_LIMIT: dict[Form, int] = {"unsigned": 64, "signed": 127}
 ACTIVATIONS = ("Relu", "Clip", "LeakyRelu")
 """Operators that runtimes fuse into the convolution before them."""
@@ -157,6 +158,24 @@ def weight_scales(
     return np.maximum(peaks, _LEAST_SCALE).astype(np.float32)
 
 
+def integer_weights(
+    node: NodeProto, values: Constants, grid: Grid, form: Form, moments: NDArray[np.float64] | None
+) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.float32]]:
+    """Weights of a Conv as integers, their steps (C,) and the bias (C,) that goes with them.
+
+    Args:
+        values: constants of the graph. grid: of the Conv's input. moments: see ``quantise``.
+    """
+    weight = values[node.input[1]]
+    bias = values[node.input[2]] if len(node.input) > 2 else np.zeros(len(weight), np.float32)
+    scales = weight_scales(weight, bias, grid.scale, form)
+    limit = WEIGHT_LIMIT[form]
+    if moments is not None:
+        whole, bias = round_weights(weight, bias, scales, limit, moments)
+        return whole, scales, bias
+    return np.clip(np.rint(weight / scales[:, None, None, None]), -limit, limit).astype(np.int8), scales, bias
+
+
 def _activated(graph: GraphProto, node: NodeProto) -> str:
     """A convolution's output, after the activation that is its only reader."""
     after = g.readers(graph, node.output[0])
@@ -218,17 +237,10 @@ def _rounding(graph: GraphProto, name: str, grid: Grid, form: Form) -> list[Node
 
 
 def _integer_weights(
-    graph: GraphProto, node: NodeProto, values: Mapping[str, NDArray[Any]], grid: Grid, form: Form, moments: Any
+    graph: GraphProto, node: NodeProto, values: Constants, grid: Grid, form: Form, moments: Any
 ) -> list[NodeProto]:
     """Rewire a Conv to int8 weights and, in the unsigned form, to an int32 bias."""
-    weight = values[node.input[1]]
-    bias = values[node.input[2]] if len(node.input) > 2 else np.zeros(len(weight), np.float32)
-    scales = weight_scales(weight, bias, grid.scale, form)
-    limit = WEIGHT_LIMIT[form]
-    if moments is None:
-        whole = np.clip(np.rint(weight / scales[:, None, None, None]), -limit, limit).astype(np.int8)
-    else:
-        whole, bias = round_weights(weight, bias, scales, limit, moments)
+    whole, scales, bias = integer_weights(node, values, grid, form, moments)
     new = [_constant(graph, f"{node.name}_weight", whole, scales)]
     if form == "unsigned":
         steps = scales * grid.scale

@@ -59,9 +59,12 @@ def round_weights(
     damped = moments[np.ix_(order, order)] + _DAMPING * np.trace(moments) / (size + 1) * np.eye(size + 1)
     factor = np.linalg.cholesky(np.linalg.inv(damped)).T
     steps = scales.astype(np.float64)
+    # The weight that set its channel's step keeps to the outermost level, so that the step can be told from the result.
+    peaks = np.where(np.abs(free[:, :size]) > (limit - 1e-3) * steps[:, None], np.sign(free[:, :size]) * limit, 0)
     whole = np.empty((len(free), size))
     for k in range(size):
-        whole[:, k] = np.clip(np.rint(free[:, k] / steps), -limit, limit)
+        nearest = np.clip(np.rint(free[:, k] / steps), -limit, limit)
+        whole[:, k] = np.where(peaks[:, k], peaks[:, k], nearest)
         error = (free[:, k] - whole[:, k] * steps) / factor[k, k]
         free[:, k + 1 :] -= error[:, None] * factor[k, k + 1 :]
     placed = np.empty_like(whole)

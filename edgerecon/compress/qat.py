@@ -1,0 +1,268 @@
+"""Quantisation-aware fine-tuning: what to do when quantisation after training misses a gate.
+
+The fp32 file's own graph runs in torch with every rounding of ``quantise`` in its place and gradients that pass
+straight through it (Bengio et al., arXiv:1308.3432; Jacob et al., CVPR 2018), cut off where a value leaves its range.
+The steps of the activations are trained along, as logarithms (Jain et al., MLSys 2020). Because the graph, the plan and
+the grids are those of the file, pruned networks need nothing of their own, and ``quantise`` on the result, without
+moments, gives the network that was trained.
+
+The target is the fp32 network's output, not the clean image (distillation: Mishra & Marr, ICLR 2018): the gates compare
+with the fp32 file too, and what it learnt from long training with augmentation is not put at risk by a short one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from edgerecon.compress import graph as g
+from edgerecon.compress.calibration import Calibration, Range, Ranges
+from edgerecon.compress.graph import ModelProto, NodeProto, onnx
+from edgerecon.compress.quantise import WEIGHT_LIMIT, Form, Grid, activation_grid, integer_weights, plan, weight_scales
+from edgerecon.data.augment import Augment
+from edgerecon.data.datasets import CropSampler, load_pairs, split_by_scene
+from edgerecon.errors import EdgereconError, UsageError
+from edgerecon.recipe import LossTable, Recipe
+from edgerecon.train.loop import schedule
+from edgerecon.train.losses import ReconstructionLoss
+
+RATE = 0.1
+"""Learning rate over that of the recipe's training."""
+
+
+def fine_tune(
+    model: bytes | ModelProto,
+    calibration: Calibration,
+    ranges: Mapping[str, Range],
+    recipe: Recipe,
+    *,
+    form: Form,
+    keep: Collection[str] = (),
+    steps: int | None = None,
+    data: Path | None = None,
+    on_step: Callable[[int, float], None] | None = None,
+) -> tuple[ModelProto, Ranges]:
+    """Adapt the weights of an fp32 file to int8.
+
+    Args:
+        model, ranges, form, keep: as ``quantise`` takes them. calibration: of the model.
+        steps: default: the recipe's ``targets.qat_steps``. data: HDF5 pairs; default: the recipe's file.
+        on_step: called with (steps done, loss).
+
+    Returns:
+        The fp32 file with other weights, and ranges, both for ``quantise`` with the same form and keep but no moments.
+
+    Raises:
+        UsageError: an operator that this file cannot run; see also ``quantise``. DataError: see ``load_pairs``.
+        EdgereconError: the loss became NaN or infinite.
+    """
+    table = recipe.train.model_copy(update={"steps": steps or recipe.targets.qat_steps, "warmup": 0})
+    fields = tuple(dict.fromkeys((*recipe.data.inputs, recipe.data.target)))
+    pairs, _ = split_by_scene(load_pairs(data or recipe.data.file, fields), recipe.data.validation)
+    augment = Augment(recipe.augment, table.crop)
+    rng = np.random.default_rng(table.seed)
+    sampler = CropSampler(pairs, recipe.data.inputs, recipe.data.target, augment, table.batch, rng)
+    teacher = GraphModule(g.load(model)).requires_grad_(False)
+    student = RoundedModule(g.load(model), ranges, form, keep)
+    student.start_from(calibration.moments)
+    loss_of = ReconstructionLoss(LossTable(edge=0))
+    optimizer = torch.optim.Adam(student.parameters(), lr=table.learning_rate)
+    for step in range(table.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * table.learning_rate * schedule(step, table)
+        source = torch.from_numpy(sampler.draw()[0])
+        loss = loss_of(student(source), teacher(source), source)
+        if not math.isfinite(value := loss.item()):
+            raise EdgereconError(f"fine-tuning diverged at step {step} (non-finite loss): lower train.learning_rate")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(student.parameters(), table.clip)
+        optimizer.step()
+        if on_step:
+            on_step(step + 1, value)
+    return student.to_onnx(), student.ranges()
+
+
+class GraphModule(nn.Module):
+    """An ONNX graph of one input and one output, in torch; its float constants are the parameters.
+
+    Raises:
+        UsageError: an operator that is not in ``OPERATORS``.
+    """
+
+    def __init__(self, model: ModelProto) -> None:
+        super().__init__()
+        self.model = model
+        if unknown := sorted({node.op_type for node in model.graph.node} - set(OPERATORS)):
+            raise UsageError(f"quantisation-aware fine-tuning cannot run the operator {unknown[0]}: set qat_steps to 0")
+        self._places: dict[str, int] = {}
+        self.values = nn.ParameterList()
+        for name, value in g.constants(model.graph).items():
+            self._places[name] = len(self.values)
+            self.values.append(nn.Parameter(torch.from_numpy(value.copy()), requires_grad=value.dtype.kind == "f"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 1, H, W) → what the file gives for it; H and W in multiples of its ``size_multiple``."""
+        graph = self.model.graph
+        made: dict[str, Tensor] = {graph.input[0].name: x}
+        for node in graph.node:
+            inputs = [self.value(name) if name in self._places else made[name] for name in node.input]
+            made[node.output[0]] = OPERATORS[node.op_type](node, *self.inputs(node, inputs))
+        return made[graph.output[0].name]
+
+    def value(self, name: str) -> Tensor:
+        """A constant of the graph, by its name there."""
+        return self.values[self._places[name]]
+
+    def inputs(self, node: NodeProto, inputs: list[Tensor]) -> list[Tensor]:
+        """What a node really computes with."""
+        return inputs
+
+    def to_onnx(self) -> ModelProto:
+        """The model with the values that the parameters have now."""
+        result = g.load(self.model)
+        for tensor in result.graph.initializer:
+            value = self.value(tensor.name).detach().cpu().numpy()
+            tensor.CopyFrom(onnx.numpy_helper.from_array(value, tensor.name))
+        return result
+
+
+class RoundedModule(GraphModule):
+    """The same with all roundings of ``quantise``, whose arguments it takes.
+
+    Differs from ONNX Runtime on the int8 file by the order of float sums alone. That flips a rounding now and then, by
+    one level of an activation.
+    """
+
+    def __init__(self, model: ModelProto, ranges: Mapping[str, Range], form: Form, keep: Collection[str] = ()) -> None:
+        super().__init__(model)
+        self.form = form
+        self.plan = plan(model, form, keep)
+        self.grids = {name: activation_grid(name, ranges, form) for name in self.plan.tensors}
+        own = g.of_input(model.graph)  # whose range is the contract of the file
+        self.log_scales = nn.ParameterList(
+            nn.Parameter(torch.tensor(math.log2(grid.scale)), requires_grad=name not in own)
+            for name, grid in self.grids.items()
+        )
+
+    def grid(self, name: str) -> tuple[Grid, Tensor]:
+        """The levels of a tensor as they are now, and their step with its gradient."""
+        step = torch.exp2(self.log_scales[self.plan.tensors.index(name)])
+        return replace(self.grids[name], scale=np.float32(step.item())), step
+
+    def ranges(self) -> Ranges:
+        """Of the rounded tensors, as ``quantise`` takes them."""
+        grids = {name: self.grid(name)[0] for name in self.grids}
+        return {
+            name: (float(grid.scale) * (grid.low - grid.zero), float(grid.scale) * (grid.high - grid.zero))
+            for name, grid in grids.items()
+        }
+
+    def inputs(self, node: NodeProto, inputs: list[Tensor]) -> list[Tensor]:
+        if node.name in self.plan.floating:
+            return inputs
+        rounded = [
+            fake_quantise(value, *self.grid(name)) if name in self.grids else value
+            for name, value in zip(node.input, inputs, strict=True)
+        ]
+        if node.name in self.plan.convolutions:
+            rounded[1:] = self._weights(self.grid(node.input[0])[0], *inputs[1:])
+        return rounded
+
+    @torch.no_grad()
+    def start_from(self, moments: Mapping[str, NDArray[np.float64]]) -> None:
+        """Put the weights and biases where quantisation after training would."""
+        values = {name: _array(self.value(name)) for name in self._places}
+        for node in self.model.graph.node:
+            if node.name in self.plan.convolutions:
+                grid = self.grids[node.input[0]]
+                whole, scales, bias = integer_weights(node, values, grid, self.form, moments.get(node.name))
+                self.value(node.input[1]).copy_(torch.from_numpy(whole * scales[:, None, None, None]))
+                if len(node.input) > 2:
+                    self.value(node.input[2]).copy_(torch.from_numpy(bias))
+
+    def _weights(self, grid: Grid, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, ...]:
+        bias = torch.zeros(len(weight), device=weight.device) if bias is None else bias
+        scales = weight_scales(_array(weight), _array(bias), grid.scale, self.form)
+        steps = torch.from_numpy(scales).to(weight)[:, None, None, None]
+        limit = WEIGHT_LIMIT[self.form]
+        weight = _round(weight / steps).clamp(-limit, limit) * steps
+        if self.form == "unsigned":
+            products = torch.from_numpy(scales * grid.scale).to(bias)
+            bias = _round(bias / products) * products
+        return weight, bias
+
+
+def fake_quantise(x: Tensor, grid: Grid, step: Tensor) -> Tensor:
+    """The nearest level of the grid; the gradient on x is 1 inside the range and 0 beyond.
+
+    The gradient on the step weighs what rounding costs inside the range against what clipping costs beyond.
+    """
+    return (_round(x / step) + grid.zero).clamp(grid.low, grid.high).sub(grid.zero) * step
+
+
+def _round(x: Tensor) -> Tensor:
+    """Halves to even, as in ONNX; the gradient passes as if nothing happened."""
+    return x + (x.round() - x).detach()
+
+
+def _array(x: Tensor) -> Any:
+    return x.detach().cpu().numpy()
+
+
+def _conv(node: NodeProto, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    pads = g.attribute(node, "pads", [0, 0, 0, 0])
+    if x.device.type == "cpu":
+        x = x.contiguous(memory_format=torch.channels_last)  # faster in oneDNN, see models.compact
+    return F.conv2d(
+        F.pad(x, (pads[1], pads[3], pads[0], pads[2])), weight, bias, g.attribute(node, "strides", [1, 1]),
+        dilation=g.attribute(node, "dilations", [1, 1]), groups=g.attribute(node, "group", 1),
+    )  # fmt: skip
+
+
+def _space_to_depth(node: NodeProto, x: Tensor) -> Tensor:
+    size = g.attribute(node, "blocksize", 1)
+    n, c, h, w = x.shape
+    return (
+        x.reshape(n, c, h // size, size, w // size, size).permute(0, 3, 5, 1, 2, 4).reshape(n, -1, h // size, w // size)
+    )
+
+
+def _depth_to_space(node: NodeProto, x: Tensor) -> Tensor:
+    size = g.attribute(node, "blocksize", 1)
+    if g.attribute(node, "mode", b"DCR") == b"CRD":
+        return F.pixel_shuffle(x, size)
+    n, c, h, w = x.shape
+    return x.reshape(n, size, size, -1, h, w).permute(0, 3, 4, 1, 5, 2).reshape(n, -1, h * size, w * size)
+
+
+def _max_pool(node: NodeProto, x: Tensor) -> Tensor:
+    pads = g.attribute(node, "pads", [0, 0, 0, 0])
+    padded = F.pad(x, (pads[1], pads[3], pads[0], pads[2]), value=-math.inf)
+    return F.max_pool2d(padded, g.attribute(node, "kernel_shape", [1, 1]), g.attribute(node, "strides", [1, 1]))
+
+
+OPERATORS: dict[str, Callable[..., Tensor]] = {
+    "Add": lambda node, a, b: a + b,
+    "Concat": lambda node, *parts: torch.cat(parts, g.attribute(node, "axis", 1)),
+    "Conv": _conv,
+    "DepthToSpace": _depth_to_space,
+    "Identity": lambda node, x: x,
+    "LeakyRelu": lambda node, x: F.leaky_relu(x, g.attribute(node, "alpha", 0.01)),
+    "MaxPool": _max_pool,
+    "Mul": lambda node, a, b: a * b,
+    "Relu": lambda node, x: F.relu(x),
+    "Sigmoid": lambda node, x: torch.sigmoid(x),
+    "SpaceToDepth": _space_to_depth,
+    "Sub": lambda node, a, b: a - b,
+}
+"""ONNX operator → the same in torch."""
