@@ -38,6 +38,7 @@ def stream(
     ] = None,
     sink: Annotated[list[str] | None, typer.Option(help="OUT.mp4, OUT.npz, viewer[:PORT] or null; repeatable.")] = None,
     backend: Annotated[str, typer.Option(help="Engine, or auto.")] = "auto",
+    precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16 or int8; default: that of the file.")] = None,
     threads: Annotated[
         int | None, typer.Option(help="Threads of the engine; default: this host's cores.", min=1)
     ] = None,
@@ -63,7 +64,9 @@ def stream(
         raise UsageError(f"--policy is latest or every, not '{policy}'")
     screen = console()
     with ExitStack() as stack:
-        engine = stack.enter_context(closing(open_engine(model, backend, threads=threads))) if model else None
+        engine = (
+            stack.enter_context(closing(open_engine(model, backend, precision, threads=threads))) if model else None
+        )
         recording = stack.enter_context(closing(open_source(source)))
         sinks = [open_sink(uri) for uri in sink or ["null"]]
         for address in (getattr(one, "url", None) for one in sinks):

@@ -57,6 +57,7 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(help="Samples, or frames of each recording (default 2).", min=1)] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder for a contact sheet and the trade-off plot.")] = None,
     backend: Annotated[str, typer.Option(help="Engine, or auto.")] = "auto",
+    precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16 or int8; default: that of the file.")] = None,
     json: Json = None,
 ) -> None:
     """Measure image quality beside the input and tuned classical filters."""
@@ -68,7 +69,7 @@ def evaluate(
 
     check_json(json)
     screen = console()
-    with closing(open_engine(model, backend)) as engine, work_bar(screen) as on_progress:
+    with closing(open_engine(model, backend, precision)) as engine, work_bar(screen) as on_progress:
         result = run(
             engine, data, regions=regions, methods=method, limit=limit, tune=tune, on_progress=on_progress
         )  # fmt: skip

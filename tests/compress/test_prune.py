@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from edgerecon.compress.importance import Arithmetic, taylor
 from edgerecon.compress.prune import PruneStep, _graph, _groups, channels_of, prune, rebuild
@@ -66,6 +69,42 @@ def test_networks_survive(name: str, importance: Any) -> None:
     assert torch.equal(again(x), model(x))
     model(x).sum().backward()  # it can be trained further
     assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    width=st.integers(2, 20), dilations=st.lists(st.integers(1, 3), min_size=2, max_size=6),
+    ratio=st.floats(0, 0.95), round_to=st.integers(1, 5), iterations=st.integers(1, 3),
+)  # fmt: skip
+def test_any_ratio_is_reached_or_refused(
+    width: int, dilations: list[int], ratio: float, round_to: int, iterations: int
+) -> None:
+    model = _random(build_model("compact", width=width, depth=len(dilations), dilations=dilations))
+    before = model.macs_per_pixel()
+    try:
+        prune(model, EXAMPLE, ratio=ratio, importance="magnitude", iterations=iterations, round_to=round_to)
+    except UsageError:
+        assert model.macs_per_pixel() > (1 - ratio) * before
+        assert max(model.channels) < 2 * max(round_to, 2)  # nothing more could go
+    else:
+        assert model.macs_per_pixel() <= (1 - ratio) * before * (1 + 1e-9)
+    assert all(count == width or count % round_to == 0 for count in model.channels) and min(model.channels) >= 2
+    assert model(EXAMPLE).shape == EXAMPLE.shape
+
+
+@pytest.mark.parametrize("name", [*SHAPES, "temporal"])
+def test_the_arithmetic_agrees_with_torch(name: str) -> None:
+    model = Temporal(ConvLstm) if name == "temporal" else _network(name)
+    x = torch.rand(1, 3, 8, 12) if name == "temporal" else EXAMPLE
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(x)
+    assert counter.get_total_flops() == 2 * Arithmetic(model, x).total() > 0
+
+
+def test_the_arithmetic_of_a_recurrent_layer() -> None:
+    model = Recurrent(nn.GRU, num_layers=2)
+    steps, gates = 2 * 6, 3 * 8 * (8 + 8)
+    assert Arithmetic(model, torch.rand(2, 6, 5)).total() == steps * (5 * 8 + 2 * gates + 8 * 2)
 
 
 def _kill_odd_channels(model: nn.Module, first: nn.Module, last: nn.Module) -> None:
