@@ -6,6 +6,7 @@ Which channels go is decided here, against a budget of multiply-accumulates, in 
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -80,17 +81,17 @@ def prune(
 
     Raises:
         UsageError: impossible arguments, or a ratio that cannot be reached. EdgereconError: the model cannot be
-        pruned; it is of no use then. DependencyError: torch-pruning is not installed.
+        pruned. DependencyError: torch-pruning is not installed. All of them before the model is changed.
     """
     _check(ratio, importance, iterations, batches, round_to)
     training = model.training
-    count = Arithmetic(model.eval(), example)
-    steps = [_state(model, 0, count, count.total())]
-    before, shape = count.total(), _shapes(model, example)
+    _try(model.eval(), example, ratio, round_to)
+    count = Arithmetic(model, example)
+    before = count.total()
+    steps = [_state(model, 0, count, before)]
     for iteration in range(1, iterations + 1):
         budget = before * (1 - ratio * iteration / iterations)
         _reduce(model.eval(), example, count, budget, before, importance, batches, round_to)
-        _same(shape, model, example)
         if fine_tune:
             fine_tune(model, iteration)
         steps.append(_state(model, iteration, count, before))
@@ -230,20 +231,23 @@ def _is_fixed(group: Group) -> bool:
     return False
 
 
-def _shapes(model: nn.Module, example: Tensor) -> list[torch.Size]:
-    from torch.utils._pytree import tree_leaves
-
-    with torch.no_grad():
-        return [leaf.shape for leaf in tree_leaves(model(example)) if isinstance(leaf, Tensor)]
-
-
-def _same(shape: list[torch.Size], model: nn.Module, example: Tensor) -> None:
-    """The first output keeps its shape; states may have lost channels."""
+def _try(model: nn.Module, example: Tensor, ratio: float, round_to: int) -> None:
+    """Prune a copy in one go: hours of fine-tuning must not end in a ratio that was out of reach from the start."""
+    trial = copy.deepcopy(model)
+    count = Arithmetic(trial, example)
+    shape = _shape(trial, example)
+    _reduce(trial, example, count, count.total() * (1 - ratio), count.total(), "magnitude", (), round_to)
+    name = type(model).__name__
     try:
-        found = _shapes(model, example)
+        found = _shape(trial, example)
     except RuntimeError as error:
-        raise EdgereconError(f"{type(model).__name__} cannot be pruned: {str(error).splitlines()[0]}") from None
-    if found[0] != shape[0]:
-        raise EdgereconError(
-            f"{type(model).__name__} cannot be pruned: its output turned from {shape[0]} to {found[0]}"
-        )
+        raise EdgereconError(f"{name} cannot be pruned: {str(error).splitlines()[0]}") from None
+    if found != shape:
+        raise EdgereconError(f"{name} cannot be pruned: its output of {shape} would become {found}")
+
+
+@torch.no_grad()
+def _shape(model: nn.Module, example: Tensor) -> tuple[int, ...]:
+    """Of the first output; states, which may follow it, lose channels."""
+    output = model(example)
+    return tuple((output[0] if isinstance(output, tuple) else output).shape)
