@@ -61,10 +61,10 @@ class OpenVinoEngine(PaddedEngine):
         }
         try:
             model = self._core.read_model(file.content)
-        except RuntimeError as error:
+            ports = [(port.any_name, port.element_type.to_dtype(), len(port.partial_shape)) for port in
+                     (*model.inputs, *model.outputs)]  # fmt: skip
+        except (RuntimeError, UnicodeDecodeError) as error:  # damaged names are no text
             raise ModelError(_refusal(file, str(error))) from None
-        ports = [(port.any_name, port.element_type.to_dtype(), len(port.partial_shape)) for port in
-                 (*model.inputs, *model.outputs)]  # fmt: skip
         if ports != [(INPUT, np.float32, 4), (OUTPUT, np.float32, 4)]:
             raise ModelError(f"{file.path} has inputs and outputs other than '{INPUT}' and '{OUTPUT}': export it again")
         self._model: Any = model

@@ -66,11 +66,14 @@ class PyTorchEngine(PaddedEngine):
         self._source = self._result = torch.empty(0)
         if device != "cpu" and int(device.partition(":")[2] or 0) >= torch.cuda.device_count():
             raise EngineError(f"torch finds no device '{device}' here: use cpu")
-        graph = _checked_graph(file)
         self._torch = torch
         self._device = device
-        self._steps: list[_Step] = list(_steps(graph))
-        self._constants = {name: torch.from_numpy(value).to(device) for name, value in _constants(graph)}
+        try:
+            graph = _checked_graph(file)
+            self._steps: list[_Step] = list(_steps(graph))
+            self._constants = {name: torch.from_numpy(value).to(device) for name, value in _constants(graph)}
+        except (ValueError, TypeError, KeyError) as error:  # damage that the checker overlooks
+            raise ModelError(f"{file.path} is corrupt: pytorch refuses it ({first_line(error)})") from None
 
     def _bind(self, padded: tuple[int, int]) -> tuple[Image, Image]:
         scale = self.spec.model.scale
@@ -117,7 +120,7 @@ def _checked_graph(file: ModelFile) -> Any:
         model = onnx.load_model_from_string(file.content)
     except DecodeError:
         raise ModelError(f"{file.path} is corrupt: pytorch cannot read it") from None
-    if unknown := sorted(set(_unknown(model.graph.node))):
+    if unknown := sorted(set(map(str, _unknown(model.graph.node)))):
         raise ModelError(f"pytorch has no operator {', '.join(unknown)}, which {file.path} needs: use another backend")
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     if opset < OLDEST_OPSET:
