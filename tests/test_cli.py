@@ -70,7 +70,8 @@ def pairs(tmp_path: Path, rng: np.random.Generator) -> Path:
 def test_help_and_version(edgerecon: Cli) -> None:
     status, out, _ = edgerecon("--help")
     assert status == 0
-    for verb in ("demo", "doctor", "stream", "simulate", "train", "export", "evaluate"):
+    for verb in ("demo", "doctor", "stream", "simulate", "train", "export", "evaluate", "devices", "fit", "bundle",
+                 "install"):  # fmt: skip
         assert verb in out
         assert edgerecon(verb, "--help")[0] == 0
     assert edgerecon("--version") == (0, f"edgerecon {__version__}\n", "")
@@ -249,12 +250,15 @@ def test_recipe_to_running_model(edgerecon: Cli, pairs: Path, cine: Path, tmp_pa
         "[train]\nsteps = 3\nbatch = 2\ncrop = 32\nvalidate_every = 3\n"
         f'[data]\nsimulate = "none"\nfile = "{pairs}"\ninputs = ["pw31"]\ntarget = "clean"\nvalidation = 0.5\n'
     )
-    run, model, figures = tmp_path / "run", tmp_path / "tiny.onnx", tmp_path / "e.json"
+    run, model, figures = tmp_path / "run", tmp_path / "ship" / "tiny.onnx", tmp_path / "e.json"
+    export = ("export", recipe, "--checkpoint", run / "best.pt", "-o", model.parent, "--work", tmp_path / "work")
     assert edgerecon("train", recipe, "--run-dir", run)[0] == 0
     assert {"best.pt", "curve.csv", "curve.png"} <= {path.name for path in run.iterdir()}
-    assert edgerecon("export", recipe, "--checkpoint", run / "best.pt", "-o", model)[0] == 0
+    status, out, _ = edgerecon(*export)
+    assert status == 0 and "Ship fp32 on" in out and "report.html" in out
     assert edgerecon("evaluate", model, "--data", pairs, "--method", "median", "--json", figures)[0] == 0
-    assert edgerecon("export", recipe, "--checkpoint", run / "best.pt", "-o", model, "--figures", figures)[0] == 0
+    assert edgerecon(*export, "--figures", figures, "--json", tmp_path / "x.json")[0] == 0
+    assert json.loads((tmp_path / "x.json").read_text())["rows"][0]["status"] == "ok"
     assert "PSNR" in model.with_suffix(".md").read_text()
     assert edgerecon("stream", cine, model, "--policy", "every", "--no-pace")[0] == 0
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgerecon.errors import DataError
+from edgerecon.latency.row import Row
 from edgerecon.recipe import LossTable, Recipe
 
 _TASKS = {
@@ -145,3 +147,26 @@ loss {_loss(train.loss)}.
 - It works on grey levels after log compression; dynamic range and gain far from usual display settings degrade it.
 - It can smooth away or invent detail near its resolution limit, and no reader study has examined it.
 """
+
+
+def precision_table(rows: Sequence[Row], recipe_name: str) -> str:
+    """The card's section on the files of all precisions, as Markdown; the figures are those of ONNX Runtime."""
+    lines = "\n".join(
+        f"| `{row.model}.onnx` | {row.precision} | {row.size_kb:.1f} | {_number(row.psnr_db, 2)} "
+        f"| {_number(row.ssim, 4)} | {_number(row.gcnr, 3)} | {_number(row.max_abs_error, 4)} |"
+        for row in rows
+        if row.backend == "onnxruntime"
+    )
+    return f"""## Precisions
+
+Measured by `edgerecon export {recipe_name}`: PSNR after gain and offset and SSIM on validation scenes, gCNR and the
+largest difference from the fp32 file on the built-in cine. A file named `-int8-trt` is for TensorRT.
+
+| file | precision | kB | PSNR, dB | SSIM | gCNR | largest difference |
+|---|---|---|---|---|---|---|
+{lines}
+"""
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else "–"

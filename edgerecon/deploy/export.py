@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from torch import Tensor, nn
 from edgerecon import __version__
 from edgerecon.deploy.card import Figure, model_card
 from edgerecon.deploy.parity import max_abs_error
+from edgerecon.deploy.steps import digest, write
 from edgerecon.engines.model_file import FORMAT_VERSION, PREFIX
 from edgerecon.errors import DependencyError, EdgereconError, GateError
 from edgerecon.models.network import Network
@@ -87,12 +86,12 @@ def export(
     card_path = out_path.with_suffix(".md")
     try:
         out_path.parent.mkdir(parents=True, exist_ok=True)
-        _write(out_path, content)
-        _write(card_path, card.encode())
-        _write_sums(out_path.parent)
     except OSError as fault:
         raise EdgereconError(f"cannot write {out_path}: {fault.strerror or fault}") from None
-    return ExportResult(out_path, card_path, len(content) / 1000, _sha256(content), error)
+    write(out_path, content)
+    write(card_path, card.encode())
+    write_sums(out_path.parent)
+    return ExportResult(out_path, card_path, len(content) / 1000, digest(content), error)
 
 
 def to_onnx(model: Network, recipe: Recipe, quality: dict[str, float]) -> Any:
@@ -197,20 +196,10 @@ def _figures_of_training(state: dict[str, Any], recipe_name: str) -> tuple[Figur
     )
 
 
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
-
-
-def _write_sums(folder: Path) -> None:
-    """Every model of the folder, in the format that ``sha256sum --check`` reads."""
-    lines = (f"{_sha256(path.read_bytes())}  {path.name}\n" for path in sorted(folder.glob("*.onnx")))
-    _write(folder / SUMS, "".join(lines).encode())
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def write_sums(folder: Path) -> None:
+    """Every model and checkpoint of the folder, in the format that ``sha256sum --check`` reads."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".onnx", ".pt"))
+    write(folder / SUMS, "".join(f"{digest(path.read_bytes())}  {path.name}\n" for path in files).encode())
 
 
 @contextmanager

@@ -25,7 +25,8 @@ class ExportReport:
 
     Attributes:
         steps: name → "runs" or "unchanged". rows: one an engine (file × backend × precision), the fp32 file on ONNX
-            Runtime first. pruning: facts of the step, empty without it. engines: device → file or why there is none.
+            Runtime first. pruning: facts of the step, empty without it. int8: form → what it took to pass the gates.
+        engines: device → file or why there is none.
         refusals: gates that were not passed; any of them keeps everything from shipping. shipped: file names.
         included: what the latency is the time of.
     """
@@ -36,6 +37,7 @@ class ExportReport:
     steps: dict[str, str] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     pruning: dict[str, Any] = field(default_factory=dict)
+    int8: dict[str, Any] = field(default_factory=dict)
     engines: dict[str, str] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
     shipped: list[str] = field(default_factory=list)
@@ -74,7 +76,7 @@ class ExportReport:
             f"{escape(self.verdict)}</p><p>{outcome}</p><h2>Every engine, quality beside speed</h2>{self._rows()}"
             f'<p class="note">{escape(self.included)} PSNR and SSIM: validation scenes, after gain and offset. gCNR, '
             "mean shift and largest difference: real frames, the last two against the fp32 file. Speed: times as fast "
-            f"as the first row, median over rounds.</p>{self._pruning()}{self._engines()}"
+            f"as the first row, median over rounds.</p>{self._pruning()}{self._int8()}{self._engines()}"
             f"<h2>Steps</h2>{table(('Step', ''), list(self.steps.items()), '..')}"
         )
         return page(f"{self.model}: export", body)
@@ -97,6 +99,12 @@ class ExportReport:
         rows = [(key.replace("_", " "), f"{value:g}" if isinstance(value, float) else str(value))
                 for key, value in self.pruning.items()]  # fmt: skip
         return f"<h2>Pruning</h2>{table(('', ''), rows, '..')}"
+
+    def _int8(self) -> str:
+        if not self.int8:
+            return ""
+        rows = [(key.replace("_", " "), str(value)) for key, value in self.int8.items()]
+        return f"<h2>How int8 was reached</h2>{table(('', ''), rows, '..')}"
 
     def _engines(self) -> str:
         if not self.engines:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +48,23 @@ def load_model(recipe: Recipe, path: Path) -> Network:
     Raises:
         DataError: see ``load_checkpoint``; or the weights belong to another network.
     """
-    model = new_model(recipe)
-    restore(model, load_checkpoint(path)["model"], path)
+    state = load_checkpoint(path)
+    model = new_model(recipe, state.get("channels", ()))
+    restore(model, state["model"], path)
     model.eval()
     return model
 
 
-def new_model(recipe: Recipe) -> Network:
-    """The recipe's network, untrained."""
+def new_model(recipe: Recipe, channels: Sequence[int] = ()) -> Network:
+    """The recipe's network, untrained; ``channels`` of each layer, where pruning left fewer than the recipe says.
+
+    Raises:
+        UsageError: they do not fit the recipe's family and depth.
+    """
     table = recipe.model
-    return build_model(table.family, width=table.width, depth=table.depth, dilations=table.dilations)
+    return build_model(
+        table.family, width=table.width, depth=table.depth, dilations=table.dilations, channels=tuple(channels)
+    )
 
 
 def restore(model: nn.Module, weights: dict[str, Any], path: Path) -> None:

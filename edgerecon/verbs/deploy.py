@@ -13,28 +13,47 @@ from edgerecon.verbs.output import Json, check_json, console, write_json
 
 def export(
     recipe: Annotated[Path, typer.Argument(help="A recipe, e.g. export/compact-despeckle.toml.")],
-    checkpoint: Annotated[Path | None, typer.Option(help="Default: edgerecon-runs/<model>/best.pt.")] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Default: <model>.onnx beside the recipe.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Default: edgerecon-runs/<model>/best.pt, else <model>.pt beside the recipe.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder to ship to; default: the recipe's.")] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the report and what is on the way; default: edgerecon-runs/<model>/export."),
+    ] = None,
     figures: Annotated[
         list[Path] | None, typer.Option(help="JSON of `evaluate`, for the model card; repeatable.")
     ] = None,
     json: Json = None,
 ) -> None:
-    """Turn a checkpoint into one ONNX file with its model card, behind the parity gate."""
-    from dataclasses import asdict
-
+    """Take a checkpoint through pruning, ONNX, fp16 and int8 to measured, gated files with their card."""
     from edgerecon.deploy.card import figures_of
-    from edgerecon.deploy.export import export as run
+    from edgerecon.deploy.chain import Chain
+    from edgerecon.deploy.report import REPORT
     from edgerecon.recipe import load_recipe
+    from edgerecon.tables import print_export, work_bar
 
     check_json(json)
     made = load_recipe(recipe)
-    best = checkpoint or Path("edgerecon-runs") / made.model.name / "best.pt"
+    runs = Path("edgerecon-runs") / made.model.name
+    weights = checkpoint or next(
+        (path for path in (runs / "best.pt", recipe.with_name(f"{made.model.name}.pt")) if path.exists()),
+        runs / "best.pt",
+    )
     measured = [figure for path in figures or [] for figure in figures_of(path)]
-    target = out or recipe.with_name(f"{made.model.name}.onnx")
-    result = run(made, best, target, recipe_name=str(recipe), figures=measured)
-    typer.echo(f"{result.model}: {result.size_kb:.1f} kB, parity {result.max_abs_error:.1e}; card: {result.card}")
-    write_json(json, {key: str(value) if isinstance(value, Path) else value for key, value in asdict(result).items()})
+    folder = work or runs / "export"
+    screen = console()
+    with work_bar(screen) as on_progress:
+        chain = Chain(
+            made, weights, out or recipe.parent, folder, str(recipe), measured,
+            on_step=lambda name, state: screen.print(f"{name}: {state}"), on_progress=on_progress,
+        )  # fmt: skip
+        try:
+            chain.run()
+        finally:
+            write_json(json, chain.report.to_json())
+    print_export(screen, chain.report)
+    screen.print(f"Shipped to {out or recipe.parent}: {', '.join(chain.report.shipped)}\nReport: {folder / REPORT}")
 
 
 def devices(
