@@ -40,7 +40,8 @@ class OnnxRuntimeEngine(PaddedEngine):
         # Threads that spin while they wait for the next frame take the cores from capture and presentation.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            session = ort.InferenceSession(file.content, options, providers=["CPUExecutionProvider"])
+            # Its fallback would try the same provider once more, and print.
+            session = ort.InferenceSession(file.content, options, ["CPUExecutionProvider"], enable_fallback=0)
         except Exception as error:  # noqa: BLE001 - the runtime's exceptions share no base
             raise ModelError(f"{file.path} is corrupt: onnxruntime refuses it ({first_line(error)})") from None
         signature = [(value.name, value.type, len(value.shape)) for value in

@@ -146,7 +146,9 @@ def test_closed(models: Models, backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", CPU)
-def test_corrupt_bytes_never_crash(models: Models, backend: str, tmp_path: Path) -> None:
+def test_corrupt_bytes_never_crash(
+    models: Models, backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     content, rng = models["fp32"].read_bytes(), np.random.default_rng(1)
     path, refused = tmp_path / "damaged.onnx", 0
     for _ in range(25):
@@ -162,6 +164,7 @@ def test_corrupt_bytes_never_crash(models: Models, backend: str, tmp_path: Path)
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(ModelError):
         open_engine(path, backend, threads=1)
+    assert tuple(capsys.readouterr()) == ("", "")
     assert refused  # damage in a weight alone cannot be told from another weight
 
 
