@@ -30,7 +30,7 @@ Range = tuple[float, float]
 Ranges = dict[str, Range]
 """Tensor name → least and greatest value to represent."""
 
-BINS = 4096
+BINS = 2048
 LEVELS = 128
 SAMPLES = 512
 """Places of each frame whose surroundings count in the moments."""

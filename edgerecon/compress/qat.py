@@ -35,8 +35,12 @@ from edgerecon.recipe import LossTable, Recipe
 from edgerecon.train.loop import schedule
 from edgerecon.train.losses import ReconstructionLoss
 
-RATE = 0.1
-"""Learning rate over that of the recipe's training."""
+RATE = 0.03
+"""Learning rate over that of the recipe's training: the weights start where quantisation after training left them."""
+STEP_RATE = 1.0
+"""The same for the logarithms of the activations' steps."""
+VALIDATIONS = 10
+VALIDATION_FRAMES = 16
 
 
 def fine_tune(
@@ -51,7 +55,9 @@ def fine_tune(
     data: Path | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> tuple[ModelProto, Ranges]:
-    """Adapt the weights of an fp32 file to int8.
+    """Adapt the weights of an fp32 file to int8; keeps the state that is nearest to the fp32 network on unseen scenes.
+
+    The state before the first step counts too, so the result is no worse there than quantisation after training.
 
     Args:
         model, ranges, form, keep: as ``quantise`` takes them. calibration: of the model.
@@ -67,7 +73,7 @@ def fine_tune(
     """
     table = recipe.train.model_copy(update={"steps": steps or recipe.targets.qat_steps, "warmup": 0})
     fields = tuple(dict.fromkeys((*recipe.data.inputs, recipe.data.target)))
-    pairs, _ = split_by_scene(load_pairs(data or recipe.data.file, fields), recipe.data.validation)
+    pairs, held_out = split_by_scene(load_pairs(data or recipe.data.file, fields), recipe.data.validation)
     augment = Augment(recipe.augment, table.crop)
     rng = np.random.default_rng(table.seed)
     sampler = CropSampler(pairs, recipe.data.inputs, recipe.data.target, augment, table.batch, rng)
@@ -75,10 +81,18 @@ def fine_tune(
     student = RoundedModule(g.load(model), ranges, form, keep)
     student.start_from(calibration.moments)
     loss_of = ReconstructionLoss(LossTable(edge=0))
-    optimizer = torch.optim.Adam(student.parameters(), lr=table.learning_rate)
+    groups = [{"params": list(student.values), "rate": RATE}, {"params": list(student.log_scales), "rate": STEP_RATE}]
+    optimizer = torch.optim.Adam(groups)
+    unseen = torch.from_numpy(held_out.fields[recipe.data.inputs[0]][:VALIDATION_FRAMES])[:, None].float() / 255
+
+    def distance() -> float:
+        with torch.no_grad():
+            return float(loss_of(student(unseen), teacher(unseen), unseen))
+
+    least, best = distance(), (student.to_onnx(), student.ranges())
     for step in range(table.steps):
         for group in optimizer.param_groups:
-            group["lr"] = RATE * table.learning_rate * schedule(step, table)
+            group["lr"] = group["rate"] * table.learning_rate * schedule(step, table)
         source = torch.from_numpy(sampler.draw()[0])
         loss = loss_of(student(source), teacher(source), source)
         if not math.isfinite(value := loss.item()):
@@ -87,9 +101,13 @@ def fine_tune(
         loss.backward()
         nn.utils.clip_grad_norm_(student.parameters(), table.clip)
         optimizer.step()
+        student.hold_steps()
+        last = step + 1 == table.steps
+        if (last or (step + 1) % max(1, table.steps // VALIDATIONS) == 0) and (now := distance()) < least:
+            least, best = now, (student.to_onnx(), student.ranges())
         if on_step:
             on_step(step + 1, value)
-    return student.to_onnx(), student.ranges()
+    return best
 
 
 class GraphModule(nn.Module):
@@ -148,6 +166,7 @@ class RoundedModule(GraphModule):
         self.form = form
         self.plan = plan(model, form, keep)
         self.grids = {name: activation_grid(name, ranges, form) for name in self.plan.tensors}
+        self._outermost: dict[str, tuple[Tensor, Tensor]] = {}
         own = g.of_input(model.graph)  # whose range is the contract of the file
         self.log_scales = nn.ParameterList(
             nn.Parameter(torch.tensor(math.log2(grid.scale)), requires_grad=name not in own)
@@ -189,6 +208,19 @@ class RoundedModule(GraphModule):
                 self.value(node.input[1]).copy_(torch.from_numpy(whole * scales[:, None, None, None]))
                 if len(node.input) > 2:
                     self.value(node.input[2]).copy_(torch.from_numpy(bias))
+                outermost = np.abs(whole) == WEIGHT_LIMIT[self.form]
+                bound = (scales * WEIGHT_LIMIT[self.form])[:, None, None, None]
+                self._outermost[node.input[1]] = (torch.from_numpy(outermost), torch.from_numpy(bound))
+
+    @torch.no_grad()
+    def hold_steps(self) -> None:
+        """Keep the step of every channel of weights, which its greatest weight sets.
+
+        Where that one may move, all others are rounded anew with it: training then never settles.
+        """
+        for name, (outermost, bound) in self._outermost.items():
+            weight = self.value(name)
+            weight.copy_(torch.where(outermost, weight.sign() * bound, weight.clamp(-bound, bound)))
 
     def _weights(self, grid: Grid, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, ...]:
         bias = torch.zeros(len(weight), device=weight.device) if bias is None else bias
@@ -229,6 +261,18 @@ def _conv(node: NodeProto, x: Tensor, weight: Tensor, bias: Tensor | None = None
     )  # fmt: skip
 
 
+def _conv_transpose(node: NodeProto, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    pads = g.attribute(node, "pads", [0, 0, 0, 0])
+    if pads[:2] != pads[2:]:
+        raise UsageError(
+            f"quantisation-aware fine-tuning cannot run '{node.name}', whose pads differ: set qat_steps to 0"
+        )
+    return F.conv_transpose2d(
+        x, weight, bias, g.attribute(node, "strides", [1, 1]), pads[:2], g.attribute(node, "output_padding", [0, 0]),
+        g.attribute(node, "group", 1), g.attribute(node, "dilations", [1, 1]),
+    )  # fmt: skip
+
+
 def _space_to_depth(node: NodeProto, x: Tensor) -> Tensor:
     size = g.attribute(node, "blocksize", 1)
     n, c, h, w = x.shape
@@ -255,6 +299,7 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
     "Add": lambda node, a, b: a + b,
     "Concat": lambda node, *parts: torch.cat(parts, g.attribute(node, "axis", 1)),
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "DepthToSpace": _depth_to_space,
     "Identity": lambda node, x: x,
     "LeakyRelu": lambda node, x: F.leaky_relu(x, g.attribute(node, "alpha", 0.01)),
