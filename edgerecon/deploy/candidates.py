@@ -65,7 +65,7 @@ def _ways(path: Path, task: str) -> Iterator[Candidate]:
     except ModelError as error:
         _log.warning("left out: %s", error)
         return
-    if spec.task != task:
+    if spec.task != task or spec.form == "signed":  # that form is for TensorRT, which fits on its own device
         return
     psnr, ssim, gcnr = (spec.quality.get(key, float("nan")) for key in QUALITY)
     cores = len(os.sched_getaffinity(0))

@@ -6,6 +6,7 @@ what was there before stays untouched by a chain that fails.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -28,6 +29,12 @@ from edgerecon.latency.verdict import best
 from edgerecon.recipe import Recipe
 
 Progress = Callable[[str, int, int], None]
+LABELS = {
+    "validation_psnr_db": "PSNR after gain and offset, validation scenes (dB)",
+    "validation_ssim": "SSIM, validation scenes",
+    "sample_gcnr": "gCNR, built-in cine",
+}
+"""Figures that every file of a recipe has, measured alike."""
 
 
 @dataclass
@@ -125,15 +132,16 @@ class Chain:
             target = self._path("")
             made = export(self.recipe, self.weights, target, recipe_name=self.recipe_name, figures=self.figures)
             with closing(open_engine(target, "onnxruntime")) as engine:
-                contrast = quality(engine.run, Material([], [], frames.real))["sample_gcnr"]
-            figure = Figure(
-                "sample_gcnr", "gCNR, built-in cine", round(contrast, 4), f"edgerecon export {self.recipe_name}"
-            )
-            export(self.recipe, self.weights, target, recipe_name=self.recipe_name, figures=(*self.figures, figure))
+                measured = quality(engine.run, frames)
+            command = f"edgerecon export {self.recipe_name}"
+            own = [Figure(key, LABELS[key], round(value, 4), command) for key, value in measured.items()
+                   if math.isfinite(value)]  # fmt: skip
+            export(self.recipe, self.weights, target, recipe_name=self.recipe_name, figures=(*self.figures, *own))
             return {"max_abs_error": made.max_abs_error}
 
         inputs = {"weights": file_hash(self.weights), "recipe": self.recipe.sha256(), "name": self.recipe_name,
-                  "figures": [asdict(figure) for figure in self.figures]}  # fmt: skip
+                  "figures": [asdict(figure) for figure in self.figures],
+                  "data": file_hash(self.recipe.data.file)}  # fmt: skip
         self.steps.run("fp32", inputs, [f"{self.name}.onnx", f"{self.name}.md"], work)
 
     def _derived(self, frames: Material) -> Iterator[Path]:

@@ -66,7 +66,8 @@ def export(
     state = load_checkpoint(checkpoint)
     recipe_name = recipe_name or f"export/{recipe.model.name}.toml"
     trained = _figures_of_training(state, recipe_name)
-    figures = (*trained, *figures)
+    measured = {figure.key for figure in figures}  # what was measured on the file stands for what training said
+    figures = (*(figure for figure in trained if figure.key not in measured), *figures)
     graph = to_onnx(model, recipe, {figure.key: figure.value for figure in figures})
     content = graph.SerializeToString(deterministic=True)
     _check(graph)

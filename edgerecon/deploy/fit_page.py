@@ -34,9 +34,11 @@ def sentence(fit: Fit) -> str:
     """The choice in a sentence."""
     if fit.chosen is None:
         fastest = fit.tried[0]
+        streamed = [one.streamed_p99_ms for one in fit.tried if one.streamed_p99_ms is not None]
+        proven = f", and the best streamed p99 is {min(streamed):.1f} ms" if streamed else ""
         return (
             f"Nothing holds {fit.requirement.deadline_ms:g} ms at p99 here: the fastest, {fastest.candidate.name}, "
-            f"takes {fastest.ms:.1f} ms back to back."
+            f"takes {fastest.ms:.1f} ms back to back{proven}."
         )
     one = fit.chosen
     return f"{one.candidate.name}: predicted p99 {one.streamed_p99_ms:.1f} ms, SSIM {one.candidate.ssim:.3f}."

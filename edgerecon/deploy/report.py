@@ -87,11 +87,14 @@ class ExportReport:
                 row.model, row.name, number(row.size_kb), number(row.psnr_db, 2), number(row.ssim, 4),
                 number(row.gcnr, 3), number(row.mean_shift, 4), number(row.max_abs_error, 4),
                 number(row.latency_ms.get("p50"), 2), number(row.latency_ms.get("p99"), 2), number(row.speed, 2),
-                row.status if not row.note else f"{row.status}; {row.note}",
+                "ok" if row.ok else "refused" if row.latency_ms else "not run",
             )
             for row in self.rows
         ]  # fmt: skip
-        return table(_HEAD, rows, "..nnnnnnnnn.")
+        reasons = "".join(
+            f"<li>{escape(f'{row.model}, {row.name}: {row.status}')}</li>" for row in self.rows if not row.ok
+        )
+        return table(_HEAD, rows, "..nnnnnnnnn.") + (f"<ul>{reasons}</ul>" if reasons else "")
 
     def _pruning(self) -> str:
         if not self.pruning:
