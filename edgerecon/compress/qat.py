@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -30,6 +29,7 @@ from edgerecon.compress.graph import ModelProto, NodeProto, onnx
 from edgerecon.compress.quantise import WEIGHT_LIMIT, Form, Grid, activation_grid, integer_weights, plan, weight_scales
 from edgerecon.data.augment import Augment
 from edgerecon.data.datasets import CropSampler, load_pairs, split_by_scene
+from edgerecon.engines.torch_operators import OPERATORS
 from edgerecon.errors import EdgereconError, UsageError
 from edgerecon.recipe import LossTable, Recipe
 from edgerecon.train.loop import schedule
@@ -114,7 +114,7 @@ class GraphModule(nn.Module):
     """An ONNX graph of one input and one output, in torch; its float constants are the parameters.
 
     Raises:
-        UsageError: an operator that is not in ``OPERATORS``.
+        UsageError: an operator that is not in ``engines.torch_operators``.
     """
 
     def __init__(self, model: ModelProto) -> None:
@@ -126,23 +126,27 @@ class GraphModule(nn.Module):
         self.values = nn.ParameterList()
         for name, value in g.constants(model.graph).items():
             self._places[name] = len(self.values)
-            self.values.append(nn.Parameter(torch.from_numpy(value.copy()), requires_grad=value.dtype.kind == "f"))
+            constant = torch.from_numpy(value.copy())
+            if constant.ndim == 4:  # the weights' layout decides that of the images; faster, see models.compact
+                constant = constant.contiguous(memory_format=torch.channels_last)
+            self.values.append(nn.Parameter(constant, requires_grad=constant.is_floating_point()))
+        self._steps = [(node, OPERATORS[node.op_type], _attributes(node)) for node in model.graph.node]
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 1, H, W) → what the file gives for it; H and W in multiples of its ``size_multiple``."""
         graph = self.model.graph
-        made: dict[str, Tensor] = {graph.input[0].name: x}
-        for node in graph.node:
-            inputs = [self.value(name) if name in self._places else made[name] for name in node.input]
-            made[node.output[0]] = OPERATORS[node.op_type](node, *self.inputs(node, inputs))
+        made = {graph.input[0].name: x}
+        for node, operator, attributes in self._steps:
+            inputs = [self.value(name) if name in self._places else made.get(name) for name in node.input]
+            made[node.output[0]] = operator(attributes, *self.inputs(node, inputs))
         return made[graph.output[0].name]
 
     def value(self, name: str) -> Tensor:
         """A constant of the graph, by its name there."""
         return self.values[self._places[name]]
 
-    def inputs(self, node: NodeProto, inputs: list[Tensor]) -> list[Tensor]:
-        """What a node really computes with."""
+    def inputs(self, node: NodeProto, inputs: list[Any]) -> list[Any]:
+        """What a node really computes with; None for an input that is left out."""
         return inputs
 
     def to_onnx(self) -> ModelProto:
@@ -186,7 +190,7 @@ class RoundedModule(GraphModule):
             for name, grid in grids.items()
         }
 
-    def inputs(self, node: NodeProto, inputs: list[Tensor]) -> list[Tensor]:
+    def inputs(self, node: NodeProto, inputs: list[Any]) -> list[Any]:
         if node.name in self.plan.floating:
             return inputs
         rounded = [
@@ -247,67 +251,10 @@ def _round(x: Tensor) -> Tensor:
     return x + (x.round() - x).detach()
 
 
+def _attributes(node: NodeProto) -> dict[str, Any]:
+    values = ((a.name, onnx.helper.get_attribute_value(a)) for a in node.attribute)
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in values}
+
+
 def _array(x: Tensor) -> Any:
     return x.detach().cpu().numpy()
-
-
-def _conv(node: NodeProto, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    pads = g.attribute(node, "pads", [0, 0, 0, 0])
-    if x.device.type == "cpu":
-        x = x.contiguous(memory_format=torch.channels_last)  # faster in oneDNN, see models.compact
-    return F.conv2d(
-        F.pad(x, (pads[1], pads[3], pads[0], pads[2])), weight, bias, g.attribute(node, "strides", [1, 1]),
-        dilation=g.attribute(node, "dilations", [1, 1]), groups=g.attribute(node, "group", 1),
-    )  # fmt: skip
-
-
-def _conv_transpose(node: NodeProto, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    pads = g.attribute(node, "pads", [0, 0, 0, 0])
-    if pads[:2] != pads[2:]:
-        raise UsageError(
-            f"quantisation-aware fine-tuning cannot run '{node.name}', whose pads differ: set qat_steps to 0"
-        )
-    return F.conv_transpose2d(
-        x, weight, bias, g.attribute(node, "strides", [1, 1]), pads[:2], g.attribute(node, "output_padding", [0, 0]),
-        g.attribute(node, "group", 1), g.attribute(node, "dilations", [1, 1]),
-    )  # fmt: skip
-
-
-def _space_to_depth(node: NodeProto, x: Tensor) -> Tensor:
-    size = g.attribute(node, "blocksize", 1)
-    n, c, h, w = x.shape
-    return (
-        x.reshape(n, c, h // size, size, w // size, size).permute(0, 3, 5, 1, 2, 4).reshape(n, -1, h // size, w // size)
-    )
-
-
-def _depth_to_space(node: NodeProto, x: Tensor) -> Tensor:
-    size = g.attribute(node, "blocksize", 1)
-    if g.attribute(node, "mode", b"DCR") == b"CRD":
-        return F.pixel_shuffle(x, size)
-    n, c, h, w = x.shape
-    return x.reshape(n, size, size, -1, h, w).permute(0, 3, 4, 1, 5, 2).reshape(n, -1, h * size, w * size)
-
-
-def _max_pool(node: NodeProto, x: Tensor) -> Tensor:
-    pads = g.attribute(node, "pads", [0, 0, 0, 0])
-    padded = F.pad(x, (pads[1], pads[3], pads[0], pads[2]), value=-math.inf)
-    return F.max_pool2d(padded, g.attribute(node, "kernel_shape", [1, 1]), g.attribute(node, "strides", [1, 1]))
-
-
-OPERATORS: dict[str, Callable[..., Tensor]] = {
-    "Add": lambda node, a, b: a + b,
-    "Concat": lambda node, *parts: torch.cat(parts, g.attribute(node, "axis", 1)),
-    "Conv": _conv,
-    "ConvTranspose": _conv_transpose,
-    "DepthToSpace": _depth_to_space,
-    "Identity": lambda node, x: x,
-    "LeakyRelu": lambda node, x: F.leaky_relu(x, g.attribute(node, "alpha", 0.01)),
-    "MaxPool": _max_pool,
-    "Mul": lambda node, a, b: a * b,
-    "Relu": lambda node, x: F.relu(x),
-    "Sigmoid": lambda node, x: torch.sigmoid(x),
-    "SpaceToDepth": _space_to_depth,
-    "Sub": lambda node, a, b: a - b,
-}
-"""ONNX operator → the same in torch."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,7 +13,7 @@ from onnx import helper
 
 from edgerecon.compress import qat
 from edgerecon.compress.calibration import Calibration, calibrate
-from edgerecon.compress.qat import OPERATORS, GraphModule, RoundedModule, fine_tune
+from edgerecon.compress.qat import GraphModule, RoundedModule, fine_tune
 from edgerecon.compress.quantise import Form, Grid, first_and_last, quantise
 from edgerecon.errors import DataError, EdgereconError, UsageError
 from edgerecon.recipe import Recipe
@@ -124,48 +125,36 @@ def test_gradients_pass_straight_through() -> None:
     assert step.grad is not None and step.grad.item() == pytest.approx(inside + 10 - 10, abs=1e-4)
 
 
-def _one(op: str, *constants: str, **attributes: object) -> onnx.NodeProto:
-    return helper.make_node(op, ["frame", *constants], ["reconstruction"], op, **attributes)
-
-
-_RNG = np.random.default_rng(0)
-_WEIGHT = _RNG.standard_normal((4, 2, 3, 3)).astype(np.float32)
-_TRANSPOSED = _RNG.standard_normal((4, 2, 2, 2)).astype(np.float32)
-_CASES: dict[str, tuple[onnx.NodeProto, dict[str, np.ndarray]]] = {
-    "Add": (_one("Add", "k"), {"k": _WEIGHT[0, 0, :1, :1]}),
-    "Sub": (_one("Sub", "k"), {"k": _WEIGHT[0, 0, :1, :1]}),
-    "Mul": (_one("Mul", "k"), {"k": _WEIGHT[0, 0, :1, :1]}),
-    "Concat": (helper.make_node("Concat", ["frame", "frame"], ["reconstruction"], axis=1), {}),
-    "Conv": (_one("Conv", "k", kernel_shape=[3, 3], pads=[2, 0, 1, 1], strides=[2, 1], dilations=[1, 2], group=2),
-             {"k": _WEIGHT}),
-    "ConvTranspose": (_one("ConvTranspose", "k", kernel_shape=[2, 2], strides=[2, 2], group=2), {"k": _TRANSPOSED}),
-    "DepthToSpace": (_one("DepthToSpace", blocksize=2), {}),
-    "DepthToSpace CRD": (_one("DepthToSpace", blocksize=2, mode="CRD"), {}),
-    "Identity": (_one("Identity"), {}),
-    "LeakyRelu": (_one("LeakyRelu", alpha=0.2), {}),
-    "MaxPool": (_one("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]), {}),
-    "Relu": (_one("Relu"), {}),
-    "Sigmoid": (_one("Sigmoid"), {}),
-    "SpaceToDepth": (_one("SpaceToDepth", blocksize=2), {}),
-}  # fmt: skip
-
-
-def test_every_operator_is_tried() -> None:
-    assert {name.split()[0] for name in _CASES} == set(OPERATORS)
-
-
-@pytest.mark.parametrize("name", _CASES)
-def test_operators_against_onnxruntime(name: str) -> None:
-    import onnxruntime as ort
-
-    node, constants = _CASES[name]
-    model = graph_of([node], constants, channels=4)
-    x = _RNG.standard_normal((2, 4, 8, 6)).astype(np.float32)
-    expected = ort.InferenceSession(model.SerializeToString()).run(None, {"frame": x})[0]
-    with torch.no_grad():
-        found = GraphModule(model)(torch.from_numpy(x)).numpy()
-    assert found.shape == expected.shape
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+def test_a_u_net_in_torch(recipe: Recipe) -> None:
+    """Concatenation, strides, transposed and depthwise convolutions."""
+    rng = np.random.default_rng(0)
+    shapes = {"a": (4, 1, 3, 3), "b": (6, 4, 2, 2), "c": (6, 1, 3, 3), "d": (6, 3, 2, 2), "e": (1, 7, 3, 3)}
+    constants = {f"{k}_w": (0.3 * rng.standard_normal(s)).astype(np.float32) for k, s in shapes.items()}
+    halves: dict[str, Any] = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    nodes = [
+        conv("a", "frame", "a_out", bias=False), helper.make_node("Relu", ["a_out"], ["top"]),
+        helper.make_node("Conv", ["top", "b_w"], ["b_out"], "b", **halves),
+        helper.make_node("Conv", ["b_out", "c_w"], ["c_out"], "c", kernel_shape=[3, 3], pads=[1] * 4, group=6),
+        helper.make_node("Relu", ["c_out"], ["bottom"]),
+        helper.make_node("ConvTranspose", ["bottom", "d_w"], ["up"], "d", **halves),
+        helper.make_node("Concat", ["top", "up"], ["both"], axis=1),
+        conv("e", "both", "e_out", bias=False), helper.make_node("Add", ["frame", "e_out"], ["reconstruction"]),
+    ]  # fmt: skip
+    model = graph_of(nodes, constants)
+    calibration = calibrate(model, frames(10))
+    ranges = calibration.ranges("minmax")
+    pictures = frames(2, seed=3)
+    expected = np.stack(run(model, pictures))
+    np.testing.assert_allclose(_in_torch(GraphModule(model), pictures), expected, atol=1e-5)
+    for form in FORMS:
+        rounded = np.stack(run(quantise(model, ranges, form=form), pictures, plain=True))
+        error = np.abs(_in_torch(RoundedModule(model, ranges, form), pictures) - rounded)
+        assert error.mean() < 0.02 * np.abs(rounded - expected).mean()
+    losses: list[float] = []
+    fine_tune(
+        model, calibration, ranges, recipe, form="signed", steps=2, on_step=lambda done, loss: losses.append(loss)
+    )
+    assert len(losses) == 2
 
 
 def test_bad_input(
@@ -173,7 +162,7 @@ def test_bad_input(
 ) -> None:
     ranges = calibration.ranges("minmax")
     strange = graph_of([conv("a", "frame", "x", bias=False), helper.make_node("Elu", ["x"], ["reconstruction"])],
-                       {"a_w": _WEIGHT[:1, :1]})  # fmt: skip
+                       {"a_w": np.ones((1, 1, 3, 3), np.float32)})  # fmt: skip
     with pytest.raises(UsageError, match="operator Elu: set qat_steps to 0"):
         GraphModule(strange)
     with pytest.raises(UsageError, match="no range"):
