@@ -23,7 +23,7 @@ import numpy as np
 import onnxruntime as ort
 import torch
 
-from edgerecon.compress.pruned import load_pruned, prune_recipe
+from edgerecon.compress.pruned import prune_recipe
 from edgerecon.data.augment import Augment
 from edgerecon.data.datasets import CropSampler, load_pairs, split_by_scene
 from edgerecon.deploy.export import to_onnx
@@ -115,6 +115,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=100)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    host = host_profile()  # before the work: the commit may change while it runs
     recipe = recipe_of(arguments)
     held_out = load_pairs(arguments.held_out, ["pw31", "clean"])
     seconds, start = {}, time.perf_counter()
@@ -126,7 +127,7 @@ def main() -> None:
         start = time.perf_counter()
         report = prune_recipe(recipe, best, Path(folder) / "pruned.pt")
         seconds["prune"] = time.perf_counter() - start
-        pruned = load_pruned(recipe, Path(folder) / "pruned.pt")
+        pruned = load_model(recipe, Path(folder) / "pruned.pt")
     start = time.perf_counter()
     longer = trained_on(whole, recipe, arguments.fine_tune)
     seconds["control"] = time.perf_counter() - start
@@ -147,7 +148,7 @@ def main() -> None:
         "steps": report.to_json()["steps"],
         "recipe": recipe.model_dump(mode="json", exclude_defaults=True),
         "seconds": seconds,
-        "host": host_profile(),
+        "host": host,
     }
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")

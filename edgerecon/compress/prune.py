@@ -19,9 +19,6 @@ from edgerecon.compress import importance as scoring
 from edgerecon.compress.importance import Arithmetic, Batch, Group, Importance, cuts_inputs, is_depthwise
 from edgerecon.compress.recurrent import opaque, pruners
 from edgerecon.errors import DependencyError, EdgereconError, UsageError
-from edgerecon.models import build_model
-from edgerecon.models.network import Network
-from edgerecon.recipe import Recipe
 
 _log = logging.getLogger(__name__)
 
@@ -106,21 +103,9 @@ def channels_of(model: nn.Module) -> tuple[int, ...]:
     """Channels of each layer, which a checkpoint must state beside the weights of a pruned network.
 
     Returns:
-        What ``build_model(family, ..., channels=...)`` takes; empty for a module without them.
+        What ``new_model`` and ``build_model`` take as ``channels``; empty for a module without them.
     """
     return tuple(getattr(model, "channels", ()))
-
-
-def rebuild(recipe: Recipe, channels: Sequence[int]) -> Network:
-    """The recipe's network, untrained, with the channels that pruning left; none: as the recipe says.
-
-    Raises:
-        UsageError: they do not fit the recipe's family and depth.
-    """
-    table = recipe.model
-    return build_model(
-        table.family, width=table.width, depth=table.depth, dilations=table.dilations, channels=tuple(channels)
-    )
 
 
 def _check(ratio: float, importance: str, iterations: int, batches: Sequence[Batch], round_to: int) -> None:

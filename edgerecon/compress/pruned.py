@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgerecon.compress.prune import PruneReport, PruneStep, channels_of, prune, rebuild
+from edgerecon.compress.prune import PruneReport, PruneStep, channels_of, prune
 from edgerecon.data.augment import Augment
 from edgerecon.data.datasets import CropSampler, load_pairs, split_by_scene
 from edgerecon.errors import EdgereconError
 from edgerecon.models.network import Network
 from edgerecon.recipe import Recipe
-from edgerecon.train.checkpoint import load_checkpoint, load_model, restore, save_checkpoint
+from edgerecon.train.checkpoint import load_checkpoint, load_model, save_checkpoint
 from edgerecon.train.distill import fine_tune
 from edgerecon.train.loop import Progress
 from edgerecon.train.validate import validate
@@ -89,18 +89,6 @@ def prune_recipe(
     psnr, ssim = validate(model, held_out, recipe.data.inputs, recipe.data.target, device)
     _save(out, recipe, load_checkpoint(checkpoint), model, report, psnr, ssim)
     return report
-
-
-def load_pruned(recipe: Recipe, path: Path) -> Network:
-    """The network of a checkpoint, pruned or not, ready to run.
-
-    Raises:
-        DataError: missing, corrupt, or of another network.
-    """
-    state = load_checkpoint(path)
-    model = rebuild(recipe, state.get("channels", ()))
-    restore(model, state["model"], path)
-    return model.eval()
 
 
 def _make_folder(out: Path) -> None:

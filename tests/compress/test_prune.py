@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from edgerecon.compress.importance import Arithmetic, taylor
-from edgerecon.compress.prune import PruneStep, _graph, _groups, channels_of, prune, rebuild
+from edgerecon.compress.prune import PruneStep, _graph, _groups, channels_of, prune
 from edgerecon.errors import DependencyError, EdgereconError, UsageError
 from edgerecon.models import build_model
 from edgerecon.recipe import Recipe
-from edgerecon.train.checkpoint import load_checkpoint, restore, save_checkpoint
+from edgerecon.train.checkpoint import load_checkpoint, load_model, new_model, save_checkpoint
 
 EXAMPLE = torch.rand(1, 1, 16, 24, generator=torch.Generator().manual_seed(1))
 SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -341,18 +341,17 @@ def test_a_checkpoint_rebuilds_the_network(tmp_path: Path) -> None:
         "data": {"simulate": "-", "file": "t.h5", "inputs": ["pw31"], "target": "clean"},
         "train": {"steps": 1},
     })  # fmt: skip
-    model = _random(rebuild(recipe, ()))
+    model = _random(new_model(recipe, ()))
     prune(model, EXAMPLE, ratio=0.5, importance="magnitude")
-    assert model.channels != rebuild(recipe, ()).channels
+    assert model.channels != new_model(recipe, ()).channels
     path = tmp_path / "pruned.pt"
     save_checkpoint(path, {"model": model.state_dict(), "channels": list(channels_of(model))})
     state = load_checkpoint(path)
-    again = rebuild(recipe, state["channels"])
-    restore(again, state["model"], path)
+    again: Any = load_model(recipe, path)
     assert torch.equal(again(EXAMPLE), model(EXAMPLE))
     assert (again.macs_per_pixel(), again.channels) == (model.macs_per_pixel(), model.channels)
     with pytest.raises(UsageError, match="channels must be 14 numbers"):
-        rebuild(recipe, state["channels"][1:])
+        new_model(recipe, state["channels"][1:])
 
 
 def test_more_than_there_is_cannot_be_removed() -> None:

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from edgerecon.compress import pruned as pruned_module
-from edgerecon.compress.prune import PruneStep, channels_of, rebuild
-from edgerecon.compress.pruned import load_pruned, prune_recipe
+from edgerecon.compress.prune import PruneStep, channels_of
+from edgerecon.compress.pruned import prune_recipe
 from edgerecon.data.augment import Augment
 from edgerecon.data.datasets import CropSampler, load_pairs
 from edgerecon.errors import DataError, EdgereconError, UsageError
 from edgerecon.recipe import AugmentTable, LossTable, Recipe
-from edgerecon.train.checkpoint import load_checkpoint, new_model, save_checkpoint
+from edgerecon.train.checkpoint import load_checkpoint, load_model, new_model, save_checkpoint
 from edgerecon.train.distill import DistillationLoss, fine_tune
 from edgerecon.train.loop import Progress
 from edgerecon.train.losses import ReconstructionLoss
@@ -154,21 +154,21 @@ def checkpoint(pairs_file: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("importance", ["taylor", "magnitude"])
 def test_a_recipe_is_pruned(pairs_file: Path, checkpoint: Path, importance: str) -> None:
     recipe = _recipe(pairs_file, "unet", importance=importance)
-    whole = load_pruned(recipe, checkpoint)
+    whole = load_model(recipe, checkpoint)
     steps: list[PruneStep] = []
     ticks: list[Progress] = []
     out = checkpoint.parent / "new" / "pruned.pt"
     report = prune_recipe(recipe, checkpoint, out, on_prune=steps.append, on_step=ticks.append)
     assert tuple(steps) == report.steps[1:] and len(steps) == 2
     assert [(tick.step, tick.steps) for tick in ticks] == [(n, 6) for n in range(1, 7)]
-    model, state = load_pruned(recipe, out), load_checkpoint(out)
+    model, state = load_model(recipe, out), load_checkpoint(out)
     assert model.macs_per_pixel() <= 0.5 * whole.macs_per_pixel()
     assert state["channels"] == list(channels_of(model)) != list(channels_of(whole))
     assert state["step"] == 7 and state["pruning"]["steps"][-1]["macs_left"] == steps[-1].macs_left
     assert state["psnr_db"] > 10 and 0 < state["ssim"] < 1 and state["psnr_db"] != 20.0
     again = checkpoint.parent / "again.pt"
     prune_recipe(recipe, checkpoint, again)
-    assert torch.equal(_weights(load_pruned(recipe, again)), _weights(model))
+    assert torch.equal(_weights(load_model(recipe, again)), _weights(model))
 
 
 def test_nothing_is_written_when_pruning_fails(pairs_file: Path, checkpoint: Path,
@@ -194,5 +194,5 @@ def test_foreign_and_unwritable_files(pairs_file: Path, checkpoint: Path) -> Non
     state = load_checkpoint(checkpoint)
     save_checkpoint(checkpoint, state | {"channels": [4] * 14})
     with pytest.raises(DataError, match="another network"):
-        load_pruned(recipe, checkpoint)
-    assert channels_of(rebuild(recipe, [4] * 14)) == (4,) * 14
+        load_model(recipe, checkpoint)
+    assert channels_of(new_model(recipe, [4] * 14)) == (4,) * 14
