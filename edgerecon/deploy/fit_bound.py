@@ -85,7 +85,8 @@ def fit_bound(
     paths = sorted((models or resource_dir("export")).glob("*.onnx"))
     specs = [(path, read_model(path).spec) for path in paths]
     for path, spec in specs:
-        if spec.task != task or spec.precision not in profile.peak:
+        other_form = spec.form == ("unsigned" if "tensorrt" in profile.backends else "signed")
+        if spec.task != task or spec.precision not in profile.peak or other_form:
             continue
         roofline = bound(count(path, *shape), profile, spec.precision)
         ssim, gcnr = (spec.quality.get(key, math.nan) for key in ("validation_ssim", "sample_gcnr"))
