@@ -29,7 +29,7 @@ app = typer.Typer(
 for verb in (
     *(run.demo, run.doctor, run.stream),
     *(workshop.simulate, workshop.train, workshop.evaluate),
-    *(deploy.export, deploy.devices, deploy.fit, deploy.bundle, deploy.install),
+    *(deploy.export, deploy.devices, deploy.build, deploy.fit, deploy.bundle, deploy.install),
 ):
     app.command()(verb)
 

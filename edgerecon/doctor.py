@@ -40,7 +40,7 @@ def diagnose() -> list[Check]:
         check_cpu(),
         check_gpu(),
         check_onnxruntime(),
-        _optional("OpenVINO", ("openvino",), "fastest runtime on Intel CPUs", "pip install openvino"),
+        _optional("OpenVINO", ("openvino",), "fastest runtime on Intel CPUs", "pip install 'edgerecon[openvino]'"),
         check_tensorrt(),
         _optional("video files", ("av",), "reads video, writes MP4", "pip install 'edgerecon[stream]'"),
         _optional(

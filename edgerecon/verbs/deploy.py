@@ -72,6 +72,28 @@ def devices(
     write_json(json, rows)
 
 
+def build(
+    model: Annotated[str, typer.Argument(help="Shipped name or ONNX file; int8 for TensorRT is MODEL-int8-trt.")],
+    device: Annotated[str, typer.Option(help="A name of `devices`, or host for the GPU that is here.")] = "host",
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Engine file; default: its place in the cache.")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Compile a model into an engine for an NVIDIA device, from the cache when it was built before."""
+    from edgerecon.engines.build import build as run
+
+    check_json(json)
+    made = run(model, device, out)
+    how = "from the cache" if made.cached else f"built in {made.seconds:.1f} s"
+    facts = made.facts
+    typer.echo(
+        f"{made.path}: {made.model}, {facts.precision}, for compute capability {facts.compute_capability} by "
+        f"{facts.runtime} {facts.version}, {made.size_kb:.0f} kB, {how}"
+    )
+    write_json(json, made.to_json())
+
+
 def fit(
     deadline: Annotated[str, typer.Option(help="p99 from capture to presentation, e.g. 5ms.")],
     device: Annotated[str, typer.Option(help="host is measured; another device of `devices` gets a bound.")] = "host",
