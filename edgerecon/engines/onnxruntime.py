@@ -39,6 +39,9 @@ class OnnxRuntimeEngine(PaddedEngine):
         options.log_severity_level = 4  # faults come as exceptions
         # Threads that spin while they wait for the next frame take the cores from capture and presentation.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if file.spec.form == "signed":
+            # Full-range weights overflow the 16-bit sums of CPUs without VNNI; the Q/DQ as written are exact.
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
             # Its fallback would try the same provider once more, and print.
             session = ort.InferenceSession(file.content, options, ["CPUExecutionProvider"], enable_fallback=0)
