@@ -51,16 +51,17 @@ models: $(DEV)
 	$(MAKE) -j2 train-compact-despeckle train-compact-compound
 	$(BIN)/edgerecon export export/compact-despeckle.toml
 	$(BIN)/edgerecon export export/compact-compound.toml
+	$(BIN)/edgerecon export export/compact-despeckle-small.toml --checkpoint export/compact-despeckle.pt
 
 train-%: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/edgerecon train export/$*.toml --resume
 
 figures: $(DEV)
 	$(BIN)/edgerecon simulate edgerecon-runs/heldout.h5 --samples 64 --seed 1001
-	$(BIN)/edgerecon evaluate compact-despeckle --data edgerecon-runs/heldout.h5 --json bench/results/despeckle-simulated.json
-	$(BIN)/edgerecon evaluate compact-compound --data edgerecon-runs/heldout.h5 --json bench/results/compound-simulated.json
+	$(BIN)/edgerecon evaluate compact-despeckle --data edgerecon-runs/heldout.h5 --backend onnxruntime --json bench/results/despeckle-simulated.json
+	$(BIN)/edgerecon evaluate compact-compound --data edgerecon-runs/heldout.h5 --backend onnxruntime --json bench/results/compound-simulated.json
 ifdef RECORDINGS
-	$(BIN)/edgerecon evaluate compact-despeckle --data $(RECORDINGS) --json bench/results/despeckle-real.json
+	$(BIN)/edgerecon evaluate compact-despeckle --data $(RECORDINGS) --backend onnxruntime --json bench/results/despeckle-real.json
 endif
 
 bench: $(DEV)

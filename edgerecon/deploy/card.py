@@ -49,7 +49,7 @@ def figures_of(path: Path) -> list[Figure]:
         report = json.loads(path.read_text(encoding="utf-8"))
         data = Path(report["data"])
         place = data.name if data.is_absolute() else str(data)  # a card tells no paths of the machine that made it
-        command = f"edgerecon evaluate {report['model']} --data {place}"
+        command = f"edgerecon evaluate {report['model']} --data {place} --backend {report['backend']}"
         return [Figure(key, f"{label}, {data.name}", round(value, 4), command) for key, label, value in _found(report)]
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from None

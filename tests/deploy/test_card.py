@@ -32,7 +32,7 @@ def test_figures_on_pairs(tmp_path: Path) -> None:
     }  # fmt: skip
     assert "input 20.000" in figures["psnr_db"].label and "nlm" in figures["psnr_db_advantage"].label
     assert "input" not in figures["ssim"].label
-    assert figures["ssim"].command == "edgerecon evaluate m --data h.h5"
+    assert figures["ssim"].command == "edgerecon evaluate m --data h.h5 --backend onnxruntime"
 
 
 def test_figures_on_recordings(tmp_path: Path) -> None:
