@@ -6,11 +6,13 @@ opened: it is linked to the driver's library.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -76,7 +78,7 @@ class Buffer:
 
 
 def open_gpu(device: str | None = None) -> Gpu:
-    """The GPU "cuda" (the first, as None) or "cuda:N".
+    """The GPU "cuda" (the first, as None) or "cuda:N"; one object for all who ask, until the process ends.
 
     Raises:
         UsageError: another spelling, or no such GPU. DependencyError: PyCUDA is not installed.
@@ -85,7 +87,11 @@ def open_gpu(device: str | None = None) -> Gpu:
     spelt = re.fullmatch(r"cuda(?::(\d+))?", device or "cuda")
     if not spelt:
         raise UsageError(f"backend tensorrt runs on device 'cuda' or 'cuda:N', not '{device}'")
-    index = int(spelt[1] or 0)
+    return _open(int(spelt[1] or 0))
+
+
+@lru_cache(maxsize=16)
+def _open(index: int) -> Gpu:
     driver = _driver()
     try:
         driver.init()
@@ -96,9 +102,11 @@ def open_gpu(device: str | None = None) -> Gpu:
             raise EngineError(NO_DRIVER)
         gpu = driver.Device(index)
         major, minor = gpu.compute_capability()
-        return Gpu(gpu.name(), f"{major}.{minor}", driver, gpu.retain_primary_context())
+        context = gpu.retain_primary_context()
     except driver.Error as error:
         raise EngineError(f"{NO_DRIVER} ({error})") from None
+    atexit.register(context.detach)  # when it just drops a context, PyCUDA calls cuCtxDetach, even on a primary one
+    return Gpu(gpu.name(), f"{major}.{minor}", driver, context)
 
 
 def _driver() -> Any:

@@ -71,7 +71,7 @@ class TensorRtEngine(PaddedEngine):
         super().__init__(file, "tensorrt", precision, threads=1)  # one thread feeds the GPU
         self.facts = facts
         self._gpu = gpu
-        self._buffers: tuple[Buffer, Buffer] | None = None
+        self._buffers: tuple[Buffer, ...] = ()
         self._graph: Graph | None = None
         self._kernels: KernelCache | None = None
         trt = load_runtime(facts.runtime)
@@ -101,12 +101,13 @@ class TensorRtEngine(PaddedEngine):
         with self._gpu.current():
             self._unbind()
             self._require_size(padded)
-            source = self._gpu.buffer((1, 1, *padded))
-            result = self._gpu.buffer((1, 1, padded[0] * scale, padded[1] * scale))
+            # Held from the start: they have to be dropped while the GPU is current, whatever fails below.
+            for side in (1, scale):
+                self._buffers += (self._gpu.buffer((1, 1, padded[0] * side, padded[1] * side)),)
+            source, result = self._buffers
             self._require(self._context.set_input_shape(INPUT, source.host.shape), "set_input_shape")
             for name, buffer in ((INPUT, source), (OUTPUT, result)):
                 self._require(self._context.set_tensor_address(name, buffer.address), "set_tensor_address")
-            self._buffers = source, result
             self._queue()  # the first run of a size sets things up, and cannot be recorded
             self._stream.synchronize()
             if self._kernels:
@@ -130,7 +131,7 @@ class TensorRtEngine(PaddedEngine):
         Raises:
             EngineError: no frame has been run, or the engine is closed.
         """
-        if self._buffers is None:
+        if not self._buffers:
             raise EngineError("run a frame first")
         source, result = self._buffers
         with self._gpu.current():
@@ -144,7 +145,6 @@ class TensorRtEngine(PaddedEngine):
         return dict(zip(("to_device", "compute", "to_host"), spans, strict=True))
 
     def _queue(self) -> None:
-        assert self._buffers is not None
         source, result = self._buffers
         source.upload(self._stream)
         self._infer(self._stream)
@@ -176,7 +176,7 @@ class TensorRtEngine(PaddedEngine):
 
     def _unbind(self) -> None:
         graph, self._graph = self._graph, None
-        self._buffers, self._input, self._output = None, _NOTHING, _NOTHING
+        self._buffers, self._input, self._output = (), _NOTHING, _NOTHING
         try:
             if graph:
                 graph.close()

@@ -86,7 +86,8 @@ def one_line(report: str) -> str:
     """The line of TensorRT's report that says what is wrong."""
     text = " ".join((report.strip().splitlines() or ["no reason given"])[-1].split())
     text = re.sub(r"^(.*?Error Code \d+|Assertion failed): ", "", text)
-    return re.sub(r"[. ]*\bIn \w+ at \S+\)?", "", text).strip()
+    text = re.sub(r"[. ]*\bIn \w+ at [^\s()]+", "", text)
+    return re.sub(r"\(\s*\)|(?<=\()\s+", "", text).strip()
 
 
 def parse(trt: Any, file: ModelFile) -> tuple[Any, Any]:

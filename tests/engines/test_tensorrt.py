@@ -1,0 +1,443 @@
+"""TensorRT: what is asked of it, on a stand-in for the GPU, since none is needed here to test that."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import fake_gpu
+import hand_made
+import numpy as np
+import pytest
+
+from edgerecon.engines import build, cuda_graph, cuda_memory, open_engine, tensorrt, tensorrt_build
+from edgerecon.engines.cache import EngineFacts, Shapes, cache_path, write_engine
+from edgerecon.engines.cuda_graph import CudaError, Graph
+from edgerecon.engines.cuda_memory import open_gpu
+from edgerecon.engines.model_file import ModelFile, read_model
+from edgerecon.engines.tensorrt_build import RTX, TENSORRT, logger
+from edgerecon.errors import DependencyError, EngineError, UsageError
+
+PLAN = b"an engine"
+
+
+class Machine:
+    """A GPU with TensorRT and a model, and how often an engine was built."""
+
+    def __init__(self, model: Path, patch: pytest.MonkeyPatch, *, rtx: bool) -> None:
+        self.file = read_model(model)
+        self.fake = fake_gpu.FakeGpu()
+        self.trt = fake_gpu.fake_tensorrt(self.fake, self.file.content, rtx=rtx)
+        self.builds: list[str | None] = []
+        name = RTX if rtx else TENSORRT
+        for module in (build, tensorrt):
+            patch.setattr(module, "load_runtime", lambda wanted: {name: self.trt}[wanted])
+            patch.setattr(module, "installed", lambda: (name,))
+        patch.setattr(tensorrt, "open_gpu", lambda device=None: self.fake.gpu)
+        patch.setattr(cuda_graph, "_library", self.fake.library)
+        patch.setattr(build, "build_engine", self._build)
+
+    def _build(
+        self, trt: Any, file: ModelFile, shapes: Shapes, capability: str | None = None, timing: bytes = b""
+    ) -> Any:
+        assert trt is self.trt and file.content == self.file.content
+        assert self.fake.stack or capability, "TensorRT times kernels on the GPU that is current"
+        self.builds.append(capability)
+        return PLAN, timing + b"timed;"
+
+    def open(self) -> Any:
+        return tensorrt.open_model(self.file, None, 2, self.file.spec.precision)
+
+
+@pytest.fixture(params=["tensorrt", "rtx"])
+def machine(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    monkeypatch.setenv("EDGERECON_CACHE", str(tmp_path / "cache"))
+    model = hand_made.fp32(tmp_path / "net.onnx")
+    made = Machine(model, monkeypatch, rtx=request.param == "rtx")
+    yield made
+    gc.collect()
+    assert made.fake.stack == [] and made.fake.memory == {} and made.fake.graphs == {}
+
+
+def _frame(shape: tuple[int, int]) -> np.ndarray:
+    return np.random.default_rng(shape[0]).random(shape, dtype=np.float32)
+
+
+def test_frames_of_any_size_as_onnxruntime_has_them(machine: Machine) -> None:
+    reference = open_engine(machine.file.path, "onnxruntime", threads=1)
+    engine = machine.open()
+    for shape in ((16, 16), (1, 1), (7, 5), (16, 16), (33, 64)):
+        for seed in range(3):
+            frame = np.roll(_frame(shape), seed)
+            np.testing.assert_array_equal(engine.run(frame), reference.run(frame))
+    assert (engine.spec.backend, engine.spec.precision, engine.spec.threads) == ("tensorrt", "fp32", 1)
+    engine.close()
+
+
+def test_a_frame_is_one_launch_and_one_wait(machine: Machine) -> None:
+    engine = machine.open()
+    frame, out = _frame((16, 16)), np.empty((16, 16), np.float32)
+    engine.run(frame, out)
+    machine.fake.calls.clear()
+    for _ in range(3):
+        engine.run(frame, out)
+    assert machine.fake.calls == ["cuGraphLaunch", "cuStreamSynchronize"] * 3
+    engine.close()
+
+
+def test_another_size_frees_the_memory_of_the_last(machine: Machine) -> None:
+    engine = machine.open()
+    for side in (8, 32, 16):
+        engine.run(_frame((side, side)))
+        gc.collect()
+        assert sorted(buffer.size for buffer in machine.fake.memory.values()) == [side * side] * 2
+        assert len(machine.fake.graphs) == 1
+    engine.close()
+    assert machine.fake.memory == {} and machine.fake.graphs == {}
+    with pytest.raises(EngineError, match="closed"):
+        engine.run(_frame((8, 8)))
+    engine.close()
+
+
+def test_any_thread_may_run_it(machine: Machine) -> None:
+    engine = machine.open()
+    frame = _frame((8, 8))
+    expected = engine.run(frame)
+    found: list[np.ndarray] = []
+    left: list[int] = []
+
+    def work() -> None:
+        found.append(engine.run(frame))
+        left.append(len(machine.fake.stack))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    np.testing.assert_array_equal(found[0], expected)
+    assert left == [0] == [len(machine.fake.stack)]
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("call", "reason"),
+    [
+        ("set_input_shape", "set_input_shape failed: no reason given"),
+        ("execute_async_v3", "execute_async_v3 failed: the GPU has gone$"),
+        ("cuMemcpyHtoDAsync", "cuMemcpyHtoDAsync failed: out of memory"),
+        ("cuMemcpyDtoHAsync", "cuMemcpyDtoHAsync failed: out of memory"),
+    ],
+)
+def test_a_call_that_fails_is_named_and_the_engine_goes_on(machine: Machine, call: str, reason: str) -> None:
+    engine = machine.open()
+    frame = _frame((8, 8))
+    machine.fake.failing[call] = 1
+    for _ in range(2):
+        with pytest.raises(EngineError, match=f"^tensorrt failed on a 8×8 frame: {reason}"):
+            engine.run(frame)
+    assert machine.fake.stack == []
+    machine.fake.failing.clear()
+    np.testing.assert_array_equal(engine.run(frame), open_engine(machine.file.path, "onnxruntime").run(frame))
+    engine.close()
+
+
+def test_a_launch_that_fails(machine: Machine) -> None:
+    engine = machine.open()
+    frame = _frame((8, 8))
+    engine.run(frame)
+    machine.fake.failing["cuGraphLaunch"] = 201
+    with pytest.raises(EngineError, match="8×8 frame: cuGraphLaunch failed: invalid device context$"):
+        engine.run(frame)
+    machine.fake.failing.clear()
+    assert np.isfinite(engine.run(frame)).all()
+    engine.close()
+
+
+@pytest.mark.parametrize("call", ["cuStreamBeginCapture_v2", "cuGraphInstantiateWithFlags"])
+def test_without_a_graph_it_runs_piece_by_piece(machine: Machine, caplog: pytest.LogCaptureFixture, call: str) -> None:
+    engine = machine.open()
+    machine.fake.failing[call] = 901
+    frame = _frame((8, 8))
+    for _ in range(2):
+        np.testing.assert_array_equal(engine.run(frame), open_engine(machine.file.path, "onnxruntime").run(frame))
+    assert [record.message for record in caplog.records if "CUDA graph" in record.message] == [
+        f"hand runs without a CUDA graph: {call} failed: operation not permitted when stream is capturing"
+    ]
+    assert "cuGraphLaunch" not in machine.fake.calls
+    engine.close()
+
+
+def test_frames_that_the_engine_does_not_take(machine: Machine) -> None:
+    facts = replace(_facts(machine), shapes=Shapes((4, 4), (8, 8), (16, 32)))
+    write_engine(machine.file.path.with_name("net.small.engine"), facts, PLAN)
+    engine = machine.open()
+    for shape in ((2, 8), (18, 8), (8, 34), (17, 8)):
+        with pytest.raises(EngineError, match=r"takes frames of min 4×4, opt 8×8, max 16×32: build another"):
+            engine.run(_frame(shape))
+    assert engine.run(_frame((15, 31))).shape == (15, 31)
+    engine.close()
+
+
+def _facts(machine: Machine) -> EngineFacts:
+    target = build.host_targets(machine.fake.gpu)[0]
+    return build.engine_facts(machine.file, target, Shapes())
+
+
+def test_it_is_built_once(machine: Machine) -> None:
+    for _ in range(2):
+        machine.open().close()
+    assert machine.builds == [None if machine.trt.__name__ == TENSORRT else "8.6"]
+    assert machine.trt.deserialised == [PLAN, PLAN]
+    assert cache_path(machine.file.path, _facts(machine)).is_file()
+
+
+def test_an_engine_beside_the_model_is_taken(machine: Machine) -> None:
+    facts = replace(_facts(machine), shapes=Shapes((2, 2), (64, 64), (64, 64)))
+    write_engine(machine.file.path.with_name("net.mine.engine"), facts, b"shipped")
+    engine = machine.open()
+    assert machine.builds == [] and machine.trt.deserialised == [b"shipped"]
+    assert engine.facts == facts
+    engine.close()
+
+
+@pytest.mark.parametrize(("change", "reason"), [({"version": "9.1"}, "9.1, and here"), ({"model": "0" * 64}, "model"),
+                                                ({"compute_capability": "8.9"}, "8.6")])  # fmt: skip
+def test_a_foreign_engine_never_reaches_the_runtime(
+    machine: Machine, caplog: pytest.LogCaptureFixture, change: dict[str, str], reason: str
+) -> None:
+    write_engine(machine.file.path.with_name("net.b.engine"), replace(_facts(machine), **change), b"foreign")  # type: ignore[arg-type]
+    damaged = machine.file.path.with_name("net.c.engine")
+    damaged.write_bytes(machine.file.path.with_name("net.b.engine").read_bytes()[:-1])
+    machine.open().close()
+    assert machine.trt.deserialised == [PLAN] and len(machine.builds) == 1
+    messages = [record.message for record in caplog.records if "is refused" in record.message]
+    assert len(messages) == 2 and any(reason in message for message in messages)
+    assert any("cut short" in message for message in messages)
+
+
+def test_a_damaged_engine_of_the_cache_is_built_again(machine: Machine) -> None:
+    machine.open().close()
+    path = cache_path(machine.file.path, _facts(machine))
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    machine.open().close()
+    assert len(machine.builds) == 2 and machine.trt.deserialised == [PLAN, PLAN]
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EDGERECON_CACHE", str(tmp_path / "file" / "cache"))
+    engine = machine.open()
+    assert engine.run(_frame((8, 8))).shape == (8, 8)
+    assert any("is not kept and will be built again: cannot write" in record.message for record in caplog.records)
+    engine.close()
+
+
+@pytest.mark.parametrize("machine", ["tensorrt"], indirect=True)
+def test_what_the_builder_timed_is_given_back_to_it(machine: Machine) -> None:
+    target = build.host_targets(machine.fake.gpu)[0]
+    for side in (64, 128):
+        build.obtain(machine.file, target, Shapes(opt=(side, side)))
+    kept = list((machine.file.path.parent / "cache").glob("*.timing"))
+    assert [path.name for path in kept] == ["tensorrt-10.3.0-NVIDIA-Fake.timing"]
+    assert kept[0].read_bytes().endswith(b"timed;timed;")
+
+
+@pytest.mark.parametrize("machine", ["rtx"], indirect=True)
+def test_rtx_keeps_the_kernels_it_compiled(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        engine = machine.open()
+        engine.run(_frame((8, 8)))
+        engine.close()
+    configs = machine.trt.configs
+    assert [config.dynamic_shapes_kernel_specialization_strategy for config in configs] == ["eager"] * 2
+    assert machine.trt.loaded == [b"kernels, compiled"] and configs[1].store.content == b"kernels, compiled"
+
+
+@pytest.mark.parametrize("machine", ["rtx"], indirect=True)
+def test_rtx_that_cannot_record(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    machine.fake.failing["is_stream_capturable"] = 1
+    engine = machine.open()
+    assert engine.run(_frame((8, 8))).shape == (8, 8)
+    assert "cuStreamBeginCapture_v2" not in machine.fake.calls and "cannot record" in caplog.text
+    engine.close()
+
+
+def test_an_engine_that_the_runtime_refuses(machine: Machine) -> None:
+    machine.fake.failing["deserialize_cuda_engine"] = 1
+    with pytest.raises(EngineError, match="deserialize_cuda_engine failed: no reason given"):
+        machine.open()
+
+
+def test_times_of_the_stages(machine: Machine) -> None:
+    engine = machine.open()
+    with pytest.raises(EngineError, match="run a frame first"):
+        engine.stage_times()
+    engine.run(_frame((8, 8)))
+    assert list(engine.stage_times()) == ["to_device", "compute", "to_host"]
+    assert all(value > 0 for value in engine.stage_times().values())
+    engine.close()
+
+
+def test_a_gpu_that_rtx_does_not_know(machine: Machine) -> None:
+    machine.fake.gpu.compute_capability = "9.0"
+    if machine.trt.__name__ == TENSORRT:
+        assert build.host_targets(machine.fake.gpu)[0].runtime == TENSORRT
+        return
+    with pytest.raises(EngineError, match=r"no engine for NVIDIA Fake: TensorRT-RTX .* capabilities 8\.6, not 9\.0"):
+        machine.open()
+
+
+def test_graphs_release_what_they_hold_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = fake_gpu.FakeGpu()
+    monkeypatch.setattr(cuda_graph, "_library", fake.library)
+    with fake.gpu.current():
+        stream = fake.gpu.driver.Stream()
+
+        def fail() -> None:
+            raise ValueError("of the work itself")
+
+        with pytest.raises(ValueError, match="of the work itself"):
+            Graph(stream.handle, fail)
+        assert stream.recorded is None  # the stream records no longer
+        fake.graphs.clear()
+        done: list[int] = []
+        graph = Graph(stream.handle, lambda: stream.submit("work", lambda: done.append(1)))
+        assert done == []
+        for _ in range(2):
+            graph.launch()
+        assert done == [1, 1] and len(fake.graphs) == 1
+        graph.close()
+    assert fake.graphs == {}
+    with pytest.raises(CudaError, match="cuGraphLaunch failed: invalid device context"):
+        graph.launch()
+
+
+def test_devices_are_spelt_cuda() -> None:
+    for device in ("cpu", "gpu", "cuda:", "cuda:-1", "0", "cuda:0 "):
+        with pytest.raises(UsageError, match="'cuda' or 'cuda:N', not"):
+            open_gpu(device)
+
+
+def test_gpus_are_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Device:
+        def __init__(self, index: int) -> None:
+            self.name = lambda: f"GPU {index}"
+            self.compute_capability = lambda: (8, 9)
+            self.retain_primary_context = lambda: SimpleNamespace(detach=lambda: None)
+
+        @staticmethod
+        def count() -> int:
+            return found
+
+    def fail() -> None:
+        raise fake_gpu.DriverError("cuInit failed: no CUDA-capable device is detected")
+
+    found = 2
+    driver = SimpleNamespace(init=lambda: None, Device=Device, Error=fake_gpu.DriverError)
+    monkeypatch.setattr(cuda_memory, "_driver", lambda: driver)
+    monkeypatch.setattr(cuda_memory, "_open", cuda_memory._open.__wrapped__)
+    assert open_gpu("cuda:1").name == "GPU 1" and open_gpu("cuda").name == open_gpu().name == "GPU 0"
+    assert open_gpu().compute_capability == "8.9"
+    with pytest.raises(UsageError, match="no device 'cuda:2': the last one is cuda:1"):
+        open_gpu("cuda:2")
+    found = 0
+    with pytest.raises(EngineError, match="no NVIDIA GPU"):
+        open_gpu()
+    driver.init = fail
+    with pytest.raises(EngineError, match="no NVIDIA GPU .*cuInit failed: no CUDA-capable"):
+        open_gpu()
+
+
+def test_without_a_driver_the_message_says_so() -> None:
+    try:
+        open_gpu()
+    except DependencyError as error:  # a driver, but no PyCUDA
+        assert "edgerecon[nvidia]" in str(error)
+    except EngineError as error:
+        assert "no NVIDIA GPU with a driver" in str(error) and "\n" not in str(error)
+    else:
+        pytest.skip("there is a GPU here")
+
+
+@pytest.mark.parametrize(
+    ("report", "line"),
+    [
+        ("a\nI::run: Error Code 4: API Usage Error (x: no such type. In check at /_src/x.cpp:4)",
+         "API Usage Error (x: no such type)"),
+        ("Error Code 1: Cuda Runtime (In open at /_src/c.cpp:25 (cudaError 35: too old))",
+         "Cuda Runtime ((cudaError 35: too old))"),
+        ("Assertion failed: a  == b: the sizes differ", "a == b: the sizes differ"),
+        ("", "no reason given"),
+    ],
+)  # fmt: skip
+def test_reports_are_cut_to_what_is_wrong(report: str, line: str) -> None:
+    assert tensorrt_build.one_line(report) == line
+
+
+def test_the_first_error_is_the_reason() -> None:
+    class Trt:
+        class ILogger:
+            class Severity:
+                INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
+
+    log = logger(Trt)
+    for severity, message in ((2, "careful"), (1, "first"), (0, "second")):
+        log.log(severity, message)
+    assert log.reason() == "first"
+    assert log.reason() == "no reason given"
+    assert logger(Trt) is log
+
+
+@pytest.mark.parametrize(("version", "fine"), [("8.5.2", False), ("10.3.0", True), ("11.4.0.106", True)])
+def test_tensorrt_before_10_is_refused(monkeypatch: pytest.MonkeyPatch, version: str, fine: bool) -> None:
+    import sys
+    from types import ModuleType
+
+    module = ModuleType("tensorrt")
+    module.__version__ = version  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tensorrt", module)
+    if fine:
+        assert tensorrt_build.load_runtime(TENSORRT) is module
+        return
+    with pytest.raises(EngineError, match=r"tensorrt 8\.5\.2 is too old: install 10 or later"):
+        tensorrt_build.load_runtime(TENSORRT)
+
+
+@pytest.mark.parametrize("has_flag", [True, False])
+def test_networks_are_strongly_typed_and_fp32_is_not_tf32(tmp_path: Path, has_flag: bool) -> None:
+    """The calls that differ between TensorRT 10 and 11, on a recorder of calls."""
+    from unittest.mock import MagicMock
+
+    fake = fake_gpu.fake_tensorrt(fake_gpu.FakeGpu(), b"")
+    trt: Any = SimpleNamespace(ILogger=fake.ILogger, float32="f32", BuilderFlag=SimpleNamespace(TF32="TF32"))
+    trt = _Hashable(trt.__dict__ | {"__name__": "tensorrt", "Builder": MagicMock(), "OnnxParser": MagicMock()})
+    trt.NetworkDefinitionCreationFlag = SimpleNamespace(**({"STRONGLY_TYPED": 1} if has_flag else {}))
+    builder = trt.Builder.return_value
+    network = builder.create_network.return_value
+    network.num_inputs = network.num_outputs = 1
+    for port, name in ((network.get_input, "frame"), (network.get_output, "reconstruction")):
+        port.return_value = SimpleNamespace(name=name, dtype="f32", shape=(1, 1, -1, -1))
+    builder.build_serialized_network.return_value = b"plan"
+    config = builder.create_builder_config.return_value
+    config.get_timing_cache.return_value.serialize.return_value = b"learnt"
+    file = read_model(hand_made.fp32(tmp_path / "net.onnx"))
+    shapes = Shapes((2, 2), (4, 6), (8, 8))
+    assert tensorrt_build.build_engine(trt, file, shapes, timing=b"known") == (b"plan", b"learnt")
+    builder.create_network.assert_called_once_with(2 if has_flag else 0)
+    config.clear_flag.assert_called_once_with("TF32")
+    config.create_timing_cache.assert_called_once_with(b"known")
+    builder.create_optimization_profile.return_value.set_shape.assert_called_once_with(
+        "frame", (1, 1, 2, 2), (1, 1, 4, 6), (1, 1, 8, 8)
+    )
+    config.set_compute_capability.assert_not_called()
+
+
+class _Hashable:
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.__dict__.update(values)
