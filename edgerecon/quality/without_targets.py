@@ -1,6 +1,7 @@
 """Evaluate a model on real recordings, which have no targets: speckle, contrast and edges against the input itself.
 
-Cost: the classical sweep (see ``sweep``), about 8 s a frame of 500×500 pixels on one core, in proportion to its area.
+Cost: the classical sweep (see ``sweep``), about 8 s a frame of 500×500 pixels on one core, in proportion to its area;
+it is kept (see ``sweep_cache``).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from edgerecon.quality.classical import FILTERS
 from edgerecon.quality.evaluation import Evaluation, MethodResult, Progress
 from edgerecon.quality.recordings import load_recordings
 from edgerecon.quality.regions import Regions, find_regions, read_regions
+from edgerecon.quality.sweep_cache import cached_sweep
 
 BLENDS = (0.25, 0.5, 0.75, 1.0)
 FRAMES_PER_FILE = 2
@@ -33,7 +35,7 @@ def evaluate_recordings(
     regions = _regions(frames, given)
     outputs = _reconstruct(engine, frames, on_progress)
     curve = {blend: sweep.measure_outputs(frames, regions, outputs, blend) for blend in BLENDS}
-    settings = sweep.classical_sweep(frames, regions, methods, on_progress) if methods else []
+    settings = cached_sweep(frames, regions, methods, on_progress) if methods else []
     model_edge = sweep.point(curve[1.0])[0]
     chosen = {method: _comparable([s for s in settings if s.method == method], model_edge) for method in methods}
 

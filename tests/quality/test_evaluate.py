@@ -12,10 +12,12 @@ import pytest
 
 from edgerecon.engines.base import EngineSpec, ModelSpec
 from edgerecon.errors import DataError, EngineError, SinkError, SourceError, UsageError
-from edgerecon.quality import classical, real
+from edgerecon.quality import classical, sweep, sweep_cache
 from edgerecon.quality.evaluate import evaluate
 from edgerecon.quality.pairs_file import FORMAT
 from edgerecon.quality.pictures import contact_sheet, tradeoff_plot
+from edgerecon.quality.recordings import load_recordings
+from edgerecon.quality.regions import find_regions
 
 SIZE = 72
 
@@ -273,29 +275,33 @@ def test_constant_recordings_have_no_figures_but_do_not_fail(tmp_path: Path) -> 
     assert any("no homogeneous region" in note for note in result.notes)
 
 
-def test_real_score_is_cached(recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_classical_sweep_is_kept(recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGERECON_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(classical, "GRIDS", {name: grid[:1] for name, grid in classical.GRIDS.items()})
-    cache = tmp_path / "cache.json"
-    first = real.score(blur, recordings, frames_per_file=1, cache=cache)
-    assert first["snr_ratio"] > 1.5 and set(first["files"]) == {"a", "b", "c"}
-    monkeypatch.setattr(real.sweep, "classical_sweep", None)
-    assert json.dumps(real.score(blur, recordings, frames_per_file=1, cache=cache)) == json.dumps(first)
-
-
-def test_real_score_refuses_what_it_cannot_read(tmp_path: Path) -> None:
-    with pytest.raises(DataError):
-        real.score(blur, tmp_path)
-    (tmp_path / "x.npz").write_text("no archive")
-    with pytest.raises(DataError):
-        real.score(blur, tmp_path)
+    first = evaluate(FakeEngine(blur), recordings, limit=1).to_json()
+    sweeps: list[str] = []
+    honest = sweep_cache.classical_sweep
+    monkeypatch.setattr(sweep_cache, "classical_sweep", lambda *a, **k: sweeps.append("swept") or honest(*a, **k))
+    again = evaluate(FakeEngine(blur), recordings, limit=1).to_json()
+    assert sweeps == [] and again["rows"] == first["rows"] and again["tradeoff"] == first["tradeoff"]
+    evaluate(FakeEngine(blur), recordings, limit=1, methods=["median"])
+    assert len(sweeps) == 3, "other methods are another sweep of each file"
+    sweeps.clear()
+    for path in (tmp_path / "cache/classical").iterdir():
+        path.write_text("damaged")
+    assert evaluate(FakeEngine(blur), recordings, limit=1).to_json()["rows"] == first["rows"]
+    assert len(sweeps) == 3
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("EDGERECON_CACHE", str(tmp_path / "file"))
+    assert evaluate(FakeEngine(blur), recordings, limit=1).to_json()["rows"] == first["rows"]
 
 
 def test_real_recordings_give_regions_and_figures(shared_data: Path) -> None:
     """A blur smooths; on real tissue the finder must find patches in every recording."""
-    result = real.sweep
-    frames = real.load_frames(shared_data, 1)
-    regions = {name: [real.find_regions(image) for image in images] for name, images in frames.items()}
+    frames = {path.name: load_recordings(path, 1)[0][path.name] for path in sorted(shared_data.rglob("*.npz"))}
+    assert len(frames) >= 10
+    regions = {name: [find_regions(image) for image in images] for name, images in frames.items()}
     assert all(len(found.homogeneous) >= 4 and found.pairs for per_file in regions.values() for found in per_file)
     outputs = {name: [blur(image) for image in images] for name, images in frames.items()}
-    edge, ratio = result.point(result.measure_outputs(frames, regions, outputs))
+    edge, ratio = sweep.point(sweep.measure_outputs(frames, regions, outputs))
     assert 0.8 < edge < 1 and ratio > 1.2
