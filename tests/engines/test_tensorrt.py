@@ -441,3 +441,39 @@ def test_networks_are_strongly_typed_and_fp32_is_not_tf32(tmp_path: Path, has_fl
 class _Hashable:
     def __init__(self, values: dict[str, Any]) -> None:
         self.__dict__.update(values)
+
+
+@pytest.mark.parametrize("machine", ["tensorrt"], indirect=True)
+def test_the_benchmark_of_engines(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs through where a GPU is, finds an exact engine exact, and states what failed instead of stopping."""
+    import importlib.util
+    import json
+
+    script = Path(__file__).resolve().parents[2] / "bench" / "gpu_engines.py"
+    specification = importlib.util.spec_from_file_location("gpu_engines", script)
+    assert specification and specification.loader
+    bench = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(bench)
+    unsigned = hand_made.int8(machine.file.path.with_name("bad.onnx"), "unsigned")
+    monkeypatch.setattr(bench, "STAGE_RUNS", 3)
+    monkeypatch.setattr(bench, "cine", lambda: [_frame((24, 32))])
+    monkeypatch.setattr(bench, "noise", lambda: [_frame((7, 5))])
+    real_open = open_engine
+    monkeypatch.setattr(bench, "open_engine", lambda model, *rest: real_open(
+        machine.file.path if model == "hand" else model, *rest))  # fmt: skip
+    machine.fake.failing.clear()
+
+    def refuse(*arguments: object, **named: object) -> Any:
+        raise UsageError("not this one")
+
+    real_build = build.build_engine
+    monkeypatch.setattr(build, "build_engine", lambda trt, file, *rest, **named: (
+        refuse() if file.path == unsigned else real_build(trt, file, *rest, **named)))  # fmt: skip
+    cpu, exact, failed = bench.measure([machine.file.path, unsigned], (16, 16), 0.05)
+    assert (cpu["backend"], cpu["speed"]) == ("onnxruntime", 1.0)
+    assert exact["status"] == "ok" and exact["max_abs_error"] == 0
+    assert exact["error_same_file"] == {"random": 0, "real": 0}
+    assert exact["latency_ms"]["p99"] >= exact["latency_ms"]["p50"] > 0
+    assert list(exact["stages_ms"]) == ["to_device", "compute", "to_host"] and exact["graph"]
+    assert failed["status"] == "not this one" and failed["latency_ms"] == {}
+    assert json.dumps([cpu, exact, failed])
