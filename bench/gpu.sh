@@ -21,7 +21,7 @@ export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -n 1 | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9-')
 
 status=0
-"$PYTHON" -m pytest -q -rs tests/engines/test_tensorrt_gpu.py tests/engines/test_tensorrt.py tests/engines/test_build.py || status=1
+"$PYTHON" -m pytest -q -rs tests/engines/test_tensorrt_gpu.py tests/engines/test_build.py || status=1
 for suite in bench/gpu_*.py; do
     name=$(basename "$suite" .py)
     "$PYTHON" "$suite" --json "bench/results/gpu-${name#gpu_}-${gpu:-jetson}.json" || status=1

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import fake_gpu
@@ -15,13 +14,11 @@ import hand_made
 import numpy as np
 import pytest
 
-from edgerecon.engines import build, cuda_graph, cuda_memory, open_engine, tensorrt, tensorrt_build
+from edgerecon.engines import build, cuda_graph, open_engine, tensorrt
 from edgerecon.engines.cache import EngineFacts, Shapes, cache_path, write_engine
-from edgerecon.engines.cuda_graph import CudaError, Graph
-from edgerecon.engines.cuda_memory import open_gpu
 from edgerecon.engines.model_file import ModelFile, read_model
-from edgerecon.engines.tensorrt_build import RTX, TENSORRT, logger
-from edgerecon.errors import DependencyError, EngineError, UsageError
+from edgerecon.engines.tensorrt_build import RTX, TENSORRT
+from edgerecon.errors import EngineError, UsageError
 
 PLAN = b"an engine"
 
@@ -291,156 +288,6 @@ def test_a_gpu_that_rtx_does_not_know(machine: Machine) -> None:
         return
     with pytest.raises(EngineError, match=r"no engine for NVIDIA Fake: TensorRT-RTX .* capabilities 8\.6, not 9\.0"):
         machine.open()
-
-
-def test_graphs_release_what_they_hold_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = fake_gpu.FakeGpu()
-    monkeypatch.setattr(cuda_graph, "_library", fake.library)
-    with fake.gpu.current():
-        stream = fake.gpu.driver.Stream()
-
-        def fail() -> None:
-            raise ValueError("of the work itself")
-
-        with pytest.raises(ValueError, match="of the work itself"):
-            Graph(stream.handle, fail)
-        assert stream.recorded is None  # the stream records no longer
-        fake.graphs.clear()
-        done: list[int] = []
-        graph = Graph(stream.handle, lambda: stream.submit("work", lambda: done.append(1)))
-        assert done == []
-        for _ in range(2):
-            graph.launch()
-        assert done == [1, 1] and len(fake.graphs) == 1
-        graph.close()
-    assert fake.graphs == {}
-    with pytest.raises(CudaError, match="cuGraphLaunch failed: invalid device context"):
-        graph.launch()
-
-
-def test_devices_are_spelt_cuda() -> None:
-    for device in ("cpu", "gpu", "cuda:", "cuda:-1", "0", "cuda:0 "):
-        with pytest.raises(UsageError, match="'cuda' or 'cuda:N', not"):
-            open_gpu(device)
-
-
-def test_gpus_are_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Device:
-        def __init__(self, index: int) -> None:
-            self.name = lambda: f"GPU {index}"
-            self.compute_capability = lambda: (8, 9)
-            self.retain_primary_context = lambda: SimpleNamespace(detach=lambda: None)
-
-        @staticmethod
-        def count() -> int:
-            return found
-
-    def fail() -> None:
-        raise fake_gpu.DriverError("cuInit failed: no CUDA-capable device is detected")
-
-    found = 2
-    driver = SimpleNamespace(init=lambda: None, Device=Device, Error=fake_gpu.DriverError)
-    monkeypatch.setattr(cuda_memory, "_driver", lambda: driver)
-    monkeypatch.setattr(cuda_memory, "_open", cuda_memory._open.__wrapped__)
-    assert open_gpu("cuda:1").name == "GPU 1" and open_gpu("cuda").name == open_gpu().name == "GPU 0"
-    assert open_gpu().compute_capability == "8.9"
-    with pytest.raises(UsageError, match="no device 'cuda:2': the last one is cuda:1"):
-        open_gpu("cuda:2")
-    found = 0
-    with pytest.raises(EngineError, match="no NVIDIA GPU"):
-        open_gpu()
-    driver.init = fail
-    with pytest.raises(EngineError, match="no NVIDIA GPU .*cuInit failed: no CUDA-capable"):
-        open_gpu()
-
-
-def test_without_a_driver_the_message_says_so() -> None:
-    try:
-        open_gpu()
-    except DependencyError as error:  # a driver, but no PyCUDA
-        assert "edgerecon[nvidia]" in str(error)
-    except EngineError as error:
-        assert "no NVIDIA GPU with a driver" in str(error) and "\n" not in str(error)
-    else:
-        pytest.skip("there is a GPU here")
-
-
-@pytest.mark.parametrize(
-    ("report", "line"),
-    [
-        ("a\nI::run: Error Code 4: API Usage Error (x: no such type. In check at /_src/x.cpp:4)",
-         "API Usage Error (x: no such type)"),
-        ("Error Code 1: Cuda Runtime (In open at /_src/c.cpp:25 (cudaError 35: too old))",
-         "Cuda Runtime ((cudaError 35: too old))"),
-        ("Assertion failed: a  == b: the sizes differ", "a == b: the sizes differ"),
-        ("", "no reason given"),
-    ],
-)  # fmt: skip
-def test_reports_are_cut_to_what_is_wrong(report: str, line: str) -> None:
-    assert tensorrt_build.one_line(report) == line
-
-
-def test_the_first_error_is_the_reason() -> None:
-    class Trt:
-        class ILogger:
-            class Severity:
-                INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
-
-    log = logger(Trt)
-    for severity, message in ((2, "careful"), (1, "first"), (0, "second")):
-        log.log(severity, message)
-    assert log.reason() == "first"
-    assert log.reason() == "no reason given"
-    assert logger(Trt) is log
-
-
-@pytest.mark.parametrize(("version", "fine"), [("8.5.2", False), ("10.3.0", True), ("11.4.0.106", True)])
-def test_tensorrt_before_10_is_refused(monkeypatch: pytest.MonkeyPatch, version: str, fine: bool) -> None:
-    import sys
-    from types import ModuleType
-
-    module = ModuleType("tensorrt")
-    module.__version__ = version  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tensorrt", module)
-    if fine:
-        assert tensorrt_build.load_runtime(TENSORRT) is module
-        return
-    with pytest.raises(EngineError, match=r"tensorrt 8\.5\.2 is too old: install 10 or later"):
-        tensorrt_build.load_runtime(TENSORRT)
-
-
-@pytest.mark.parametrize("has_flag", [True, False])
-def test_networks_are_strongly_typed_and_fp32_is_not_tf32(tmp_path: Path, has_flag: bool) -> None:
-    """The calls that differ between TensorRT 10 and 11, on a recorder of calls."""
-    from unittest.mock import MagicMock
-
-    fake = fake_gpu.fake_tensorrt(fake_gpu.FakeGpu(), b"")
-    trt: Any = SimpleNamespace(ILogger=fake.ILogger, float32="f32", BuilderFlag=SimpleNamespace(TF32="TF32"))
-    trt = _Hashable(trt.__dict__ | {"__name__": "tensorrt", "Builder": MagicMock(), "OnnxParser": MagicMock()})
-    trt.NetworkDefinitionCreationFlag = SimpleNamespace(**({"STRONGLY_TYPED": 1} if has_flag else {}))
-    builder = trt.Builder.return_value
-    network = builder.create_network.return_value
-    network.num_inputs = network.num_outputs = 1
-    for port, name in ((network.get_input, "frame"), (network.get_output, "reconstruction")):
-        port.return_value = SimpleNamespace(name=name, dtype="f32", shape=(1, 1, -1, -1))
-    builder.build_serialized_network.return_value = b"plan"
-    config = builder.create_builder_config.return_value
-    config.get_timing_cache.return_value.serialize.return_value = b"learnt"
-    file = read_model(hand_made.fp32(tmp_path / "net.onnx"))
-    shapes = Shapes((2, 2), (4, 6), (8, 8))
-    assert tensorrt_build.build_engine(trt, file, shapes, timing=b"known") == (b"plan", b"learnt")
-    builder.create_network.assert_called_once_with(2 if has_flag else 0)
-    config.clear_flag.assert_called_once_with("TF32")
-    config.create_timing_cache.assert_called_once_with(b"known")
-    builder.create_optimization_profile.return_value.set_shape.assert_called_once_with(
-        "frame", (1, 1, 2, 2), (1, 1, 4, 6), (1, 1, 8, 8)
-    )
-    config.set_compute_capability.assert_not_called()
-
-
-class _Hashable:
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.__dict__.update(values)
 
 
 @pytest.mark.parametrize("machine", ["tensorrt"], indirect=True)
