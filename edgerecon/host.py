@@ -23,7 +23,7 @@ FEATURES = (
 """CPU features, in the kernel's spelling, that decide which precision is fast. On Arm, Neon is ``asimd``."""
 
 _PACKAGES = ("numpy", "opencv-python-headless", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino",
-             "tensorrt", "tensorrt-rtx", "torch", "av")  # fmt: skip
+             "tensorrt", "tensorrt-rtx-cu13", "pycuda", "torch", "av")  # fmt: skip
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
 

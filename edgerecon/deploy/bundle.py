@@ -76,7 +76,7 @@ def bundle(
         precision: "fp32", "fp16", "bf16" (the fp32 file, run in bfloat16) or "int8".
         backend: default: the first of the device's that this edgerecon has.
         threads: of the engine; default: all cores. deadline_ms: of the stream; default: the source's frame period.
-        engine: made by ``edgerecon build`` for this device; packed beside the model under its own name.
+        engine: made by ``edgerecon build`` for this device; packed under the name by which its model finds it.
 
     Raises:
         UsageError: unknown backend or precision, or one that does not exist there. ModelError: a file is missing or
@@ -106,7 +106,7 @@ def bundle(
         threads=threads,
         deadline_ms=deadline_ms,
         model=model.path.name,
-        engine=engine.name if engine else None,
+        engine=f"{model.path.stem}.{device.name}.engine" if engine else None,
         tolerance=tolerance,
         recipe_hash=reference.spec.recipe_hash,
     )
@@ -217,7 +217,7 @@ def _files(
             **{name: _filled(name, config, device).encode() for name in _documents(device)},
         }
         if engine:
-            files[engine.name] = engine.read_bytes()
+            files[str(config.engine)] = engine.read_bytes()
         card = model.path.with_suffix(".md")
         if card.is_file():
             files["MODEL_CARD.md"] = card.read_bytes()
