@@ -14,6 +14,7 @@ import pytest
 
 from edgerecon import __version__, cli
 from edgerecon.data.simulate.dataset import FORMAT
+from edgerecon.resources import resource_dir
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -300,3 +301,45 @@ def test_ctrl_c_leaves_a_valid_video_and_status_130(tmp_path: Path) -> None:
         assert sum(1 for _ in container.decode(video=0)) > 0
     figures = json.loads(report.read_text())
     assert figures["frames_in"] == figures["presented"] + figures["dropped"] + figures["failed"] > 0
+
+
+def test_devices_are_shown_with_their_sources(edgerecon: Cli, tmp_path: Path) -> None:
+    status, out, _ = edgerecon("devices", "--json", tmp_path / "d.json")
+    assert status == 0 and "jetson-orin-nano" in out and "kria-kv260" in out
+    assert {"h200", "raspberry-pi-5"} <= {row["name"] for row in json.loads((tmp_path / "d.json").read_text())}
+    status, out, _ = edgerecon("devices", "h200")
+    assert status == 0 and "bandwidth_gbs" in out and "4800" in out
+    assert_one_line(edgerecon("devices", "toaster"), 2, "no device 'toaster'")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["build", "compact-despeckle", "--device", "raspberry-pi-5"], 2, "needs no build"),
+        (["build", "compact-despeckle", "--device", "toaster"], 2, "no device 'toaster'"),
+        (["fit", "--deadline", "soon"], 2, "'soon' is not a time"),
+        (["fit", "--deadline", "5ms", "--shape", "wide"], 2, "'wide' is not a size"),
+        (["fit", "--deadline", "5ms", "--min-ssim", "0.999"], 1, "is asked for, the best of"),
+        (["bundle", "export/absent.toml", "--device", "h200", "-o", "x.tar.gz"], 1, "absent.toml"),
+        (["install", "absent.tar.gz"], 1, "absent.tar.gz"),
+        (["stream", "sample", "compact-despeckle", "--precision", "int3"], 2, "unknown precision 'int3'"),
+    ],
+)
+def test_deployment_mistakes_are_one_line(edgerecon: Cli, arguments: list[str], status: int, says: str) -> None:
+    assert_one_line(edgerecon(*arguments), status, says)
+
+
+def test_fit_for_a_device_that_is_not_here_is_a_bound(edgerecon: Cli, tmp_path: Path) -> None:
+    status, out, _ = edgerecon("fit", "--deadline", "5ms", "--device", "h200", "--json", tmp_path / "f.json")
+    assert status == 0 and "not a measurement" in " ".join(out.split())
+    assert json.loads((tmp_path / "f.json").read_text())["is_a_measurement"] is False
+
+
+def test_bundle_then_install(edgerecon: Cli, tmp_path: Path) -> None:
+    recipe = resource_dir("export") / "compact-despeckle.toml"
+    bundle, prefix = tmp_path / "b.tar.gz", tmp_path / "prefix"
+    status, out, _ = edgerecon("bundle", recipe, "--device", "x86-avx2", "--backend", "onnxruntime", "-o", bundle)
+    assert status == 0 and "b.tar.gz: compact-despeckle.onnx for x86-avx2" in out
+    status, out, _ = edgerecon("install", bundle, "--prefix", prefix)
+    assert status == 0 and "is current; self-test" in out
+    assert (prefix / "current" / "compact-despeckle.onnx").exists()
