@@ -51,7 +51,6 @@ models: $(DEV)
 	$(MAKE) -j2 train-compact-despeckle train-compact-compound
 	$(BIN)/edgerecon export export/compact-despeckle.toml
 	$(BIN)/edgerecon export export/compact-compound.toml
-	$(BIN)/edgerecon export export/compact-despeckle-small.toml --checkpoint export/compact-despeckle.pt
 
 train-%: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/edgerecon train export/$*.toml --resume
