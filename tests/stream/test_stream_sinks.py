@@ -242,12 +242,15 @@ def test_ctrl_c_leaves_valid_files(tmp_path: Path, progress: str, signals: int) 
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert child.stdout is not None
-    assert child.stdout.readline() == "streaming\n", child.stderr and child.stderr.read()
-    for _ in range(signals):  # as `timeout -s INT` does, which signals the process and then its group
-        child.send_signal(signal.SIGINT)
-        time.sleep(0.01)
-    out, errors = child.communicate(timeout=30)
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "streaming\n", child.stderr and child.stderr.read()
+        for _ in range(signals):  # as `timeout -s INT` does, which signals the process and then its group
+            child.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+        out, errors = child.communicate(timeout=30)
+    finally:
+        child.kill()
     assert child.returncode == 0, errors
     presented = int(out)
     assert len(luma_of(files[0])) == presented
