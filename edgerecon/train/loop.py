@@ -6,11 +6,8 @@ import json
 import logging
 import math
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,7 @@ from edgerecon.errors import DataError, DependencyError, EdgereconError, RecipeE
 from edgerecon.recipe import Recipe, TrainTable
 from edgerecon.train.checkpoint import BEST, LAST, load_checkpoint, new_model, restore, save_checkpoint
 from edgerecon.train.curves import Curve, Row
+from edgerecon.train.interrupt import interrupt_between_steps
 from edgerecon.train.losses import ReconstructionLoss
 from edgerecon.train.validate import validate
 
@@ -110,7 +108,7 @@ def _loop(
     table, first, losses = run.table, run.step, []
     psnr, ssim = math.nan, math.nan
     start = time.perf_counter()
-    with _interrupt_between_steps() as interrupted:
+    with interrupt_between_steps() as interrupted:
         while run.step < table.steps:
             losses.append(run.train_step(*sampler.draw(), run_dir))
             done = run.step == table.steps
@@ -240,23 +238,3 @@ def _on_cpu(module: torch.nn.Module) -> dict[str, Tensor]:
 def _diverged(step: int, run_dir: Path) -> EdgereconError:
     kept = f"the last good checkpoint is {run_dir / LAST}" if (run_dir / LAST).exists() else "no checkpoint was written"
     return EdgereconError(f"training diverged at step {step} (non-finite loss): lower train.learning_rate; {kept}")
-
-
-@contextmanager
-def _interrupt_between_steps() -> Iterator[Callable[[], bool]]:
-    """Hold the first Ctrl-C back until a step is whole; a second one goes through at once."""
-    pressed = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed.is_set
-        return
-
-    def hold(signum: int, frame: Any) -> None:
-        if pressed.is_set():
-            raise KeyboardInterrupt
-        pressed.set()
-
-    previous = signal.signal(signal.SIGINT, hold)
-    try:
-        yield pressed.is_set
-    finally:
-        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,160 @@
+"""A torch network as an ONNX file that says everything a runtime needs to know of it."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgerecon import __version__
+from edgerecon.deploy.parity import max_abs_error
+from edgerecon.deploy.steps import write
+from edgerecon.engines.model_file import FORMAT_VERSION, PREFIX
+from edgerecon.errors import DependencyError, EdgereconError, GateError
+from edgerecon.models.network import Network
+
+OPSET = 18
+"""The lowest that the dynamo exporter writes, for the older parsers of Jetson's TensorRT; with it goes IR version 8."""
+IR_VERSION = 8
+NOTICE = "For research and engineering. Not a medical device; not for clinical use."
+TOLERANCE = 1e-4
+"""Between torch and ONNX Runtime, grey levels in [0, 1]: deep networks add up more rounding than the compact one."""
+
+
+def save_network(network: Network, path: Path, *, name: str, task: str, tolerance: float = TOLERANCE) -> float:
+    """Write a network that has no recipe, behind the parity gate; nothing is written unless it is passed.
+
+    Returns:
+        The greatest difference between ONNX Runtime and torch, grey levels in [0, 1].
+
+    Raises:
+        GateError: the difference is above ``tolerance``, or the file is not valid ONNX. EdgereconError: the folder
+        cannot be written.
+    """
+    graph = network_graph(network.eval(), {"name": name, "task": task, "recipe_hash": "", "licence": "Apache-2.0"})
+    check_graph(graph)
+    content = graph.SerializeToString(deterministic=True)
+    error = max_abs_error(content, network)
+    if not error <= tolerance:
+        raise GateError(f"{name}: ONNX Runtime and torch differ by {error:.2g}, allowed is {tolerance:.2g}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise EdgereconError(f"cannot write {path}: {fault.strerror or fault}") from None
+    write(path, content)
+    return error
+
+
+def network_graph(model: Network, facts: Mapping[str, str]) -> Any:
+    """The core as an ``onnx.ModelProto`` with dynamic batch, height and width.
+
+    Args:
+        facts: metadata that the network does not know: name, task, recipe_hash, licence and, if measured, quality.
+    """
+    try:
+        import onnx
+        import onnxscript
+    except ImportError as error:
+        raise DependencyError(str(error.name), "train") from None
+
+    def space_to_depth(x: Any, factor: int) -> Any:
+        # For one channel this is pixel-unshuffle exactly; the exporter's own way takes fifteen shape operators.
+        return onnxscript.opset18.SpaceToDepth(x, blocksize=factor)
+
+    multiple = model.size_multiple
+    size = {2: multiple * torch.export.Dim("h", min=1), 3: multiple * torch.export.Dim("w", min=1)}
+    example = torch.zeros(2, 1, 16 * multiple, 24 * multiple)
+    with _quiet():
+        program = torch.onnx.export(
+            _Core(model).eval(),
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["frame"],
+            output_names=["reconstruction"],
+            dynamic_shapes={"frame": {0: torch.export.Dim("n", min=1), **size}},
+            custom_translation_table={torch.ops.aten.pixel_unshuffle.default: space_to_depth},
+            verbose=False,
+        )
+    assert program is not None
+    graph = onnx.ModelProto()
+    graph.CopyFrom(program.model_proto)
+    _strip(graph, facts["name"])
+    metadata = _metadata(model) | dict(facts)
+    onnx.helper.set_model_props(graph, {PREFIX + key: value for key, value in metadata.items()})
+    return graph
+
+
+class _Core(nn.Module):
+    def __init__(self, model: Network) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, frame: Tensor) -> Tensor:
+        return self.model.core(frame)
+
+
+def _metadata(model: Network) -> dict[str, str]:
+    return {
+        "format": str(FORMAT_VERSION),
+        "input_range": "[0, 1]",
+        "scale": str(model.scale),
+        "size_multiple": str(model.size_multiple),
+        "state": "[]",
+        "precision": "fp32",
+        "receptive_field": str(model.receptive_field),
+        "macs_per_pixel": f"{model.macs_per_pixel():g}",
+        "quality": "{}",
+        "notice": NOTICE,
+    }
+
+
+def _strip(graph: Any, name: str) -> None:
+    """Drop source paths, stack traces and inferred shapes: bytes that no runtime reads and that vary by machine."""
+    graph.ir_version = IR_VERSION
+    graph.producer_name, graph.producer_version = "edgerecon", __version__
+    graph.doc_string = ""
+    del graph.metadata_props[:]
+    body = graph.graph
+    body.name, body.doc_string = name, ""
+    del body.metadata_props[:], body.value_info[:], body.quantization_annotation[:]
+    for part in (*body.node, *body.initializer, *body.input, *body.output):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    for value in (*body.input, *body.output):
+        for axis, label in ((0, "N"), (2, "H"), (3, "W")):
+            value.type.tensor_type.shape.dim[axis].dim_param = label
+
+
+def check_graph(graph: Any) -> None:
+    """Raises GateError: it is not valid ONNX, or it holds a Pad."""
+    import onnx
+
+    try:
+        onnx.checker.check_model(graph, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise GateError(f"the exported graph is not valid ONNX: {str(error).splitlines()[0]}") from None
+    if any(node.op_type == "Pad" for node in graph.graph.node):
+        raise GateError("the exported graph holds a Pad: padding is the engine's work, move it out of core()")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's notes about itself from the user."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

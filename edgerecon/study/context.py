@@ -1,0 +1,141 @@
+"""What every system of the study works with: its size, its folder, cached data, trained networks, exported models."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgerecon import __version__
+from edgerecon.deploy.network_file import save_network
+from edgerecon.errors import EdgereconError
+from edgerecon.models.network import Network
+from edgerecon.study.profile import Profile
+from edgerecon.study.results import Result, TrainedModel
+from edgerecon.study.training import Draw, Schedule, train_network
+from edgerecon.train.steps import Step
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Context:
+    """One system's view of the study.
+
+    Args:
+        folder: of this system; checkpoints, data and models lie in it. result: what ``train`` and ``ship`` add to.
+        on_progress: called with (what, done, total).
+    """
+
+    def __init__(
+        self, profile: Profile, folder: Path, result: Result, on_progress: Callable[[str, int, int], None] | None = None
+    ) -> None:
+        self.profile, self.folder, self.result = profile, folder, result
+        self.progress = on_progress or (lambda what, done, total: None)
+
+    def seed(self, name: str) -> int:
+        """Fixed by the name, so that adding a method changes no other."""
+        return zlib.crc32(f"{self.result.name}/{name}".encode())
+
+    def rng(self, name: str) -> np.random.Generator:
+        return np.random.default_rng(self.seed(name))
+
+    def data(self, name: str, inputs: Mapping[str, Any], make: Callable[[], Arrays]) -> Arrays:
+        """Arrays that are made once and kept as NAME.npz. inputs: whatever decides them, ready for JSON.
+
+        Raises:
+            EdgereconError: the folder cannot be written.
+        """
+        path = self.folder / f"{name}.npz"
+        key = _key(self.profile.name, inputs, make)
+        if (kept := _read(path, key)) is not None:
+            return kept
+        made = make()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f"{path.name}.partial")
+            with partial.open("wb") as file:
+                np.savez(file, **made, _key=np.array(key))  # type: ignore[arg-type]
+            partial.replace(path)
+        except OSError as error:
+            raise EdgereconError(f"cannot write {path}: {error.strerror or error}") from None
+        return made
+
+    def train(
+        self,
+        name: str,
+        step: Callable[[], Step],
+        draw: Draw,
+        schedule: Schedule,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Train a network, or take over its checkpoint.
+
+        Args:
+            step: makes the network and how it learns; called with torch's seed set.
+            facts: what else decides the outcome (data, widths), ready for JSON.
+
+        Returns:
+            The network, on the CPU, in eval mode, its weights frozen. Its curve is added to the result.
+
+        Raises:
+            EdgereconError: see ``train_network``.
+        """
+        torch.manual_seed(self.seed(name))
+        made = step()
+        key = _key(self.profile.name, {"steps": schedule.steps, "rate": schedule.rate, **(facts or {})}, step, draw)
+        key += _shapes(made)
+
+        def shown(done: int, total: int) -> None:
+            self.progress(f"{self.result.name}: training {name}", done, total)
+
+        path = self.folder / f"{name}.pt"
+        self.result.curves[name] = train_network(made, draw, schedule, path, key=key, seed=self.seed(name),
+                                                 on_step=shown)  # fmt: skip
+        return made.network
+
+    def ship(self, network: Network, name: str, task: str, shape: tuple[int, int]) -> Path:
+        """Export a trained network as models/NAME.onnx behind the parity gate, and note it for the latency table.
+
+        Args:
+            name: of the model, e.g. "study-srcnn-x2". shape: (height, width) of the frames it is timed on.
+
+        Raises:
+            GateError: the file does not do what the network does.
+        """
+        path = self.folder / "models" / f"{name}.onnx"
+        error = save_network(network, path, name=name, task=task)
+        self.result.models.append(
+            TrainedModel(name, str(path), network.count_parameters(), network.macs_per_pixel(),
+                         network.receptive_field, error, shape)
+        )  # fmt: skip
+        return path
+
+
+def _key(profile: str, inputs: Mapping[str, Any], *code: Callable[..., Any]) -> str:
+    """Of everything that decides an outcome, the text of the functions that make it included."""
+    sources = [inspect.getsource(function) for function in code if inspect.isfunction(function)]
+    content = json.dumps([__version__, profile, dict(inputs), sources], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _shapes(step: Step) -> str:
+    return hashlib.sha256(str([p.shape for p in step.network.parameters()]).encode()).hexdigest()
+
+
+def _read(path: Path, key: str) -> Arrays | None:
+    """None when it is absent, damaged or of other inputs: it is made anew."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if str(file["_key"]) != key:
+                return None
+            return {name: file[name] for name in file.files if name != "_key"}
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
