@@ -13,7 +13,7 @@ import typer
 
 from edgerecon import __version__
 from edgerecon.errors import EdgereconError
-from edgerecon.verbs import deploy, run, workshop
+from edgerecon.verbs import deploy, run, study, workshop
 from edgerecon.verbs.output import INTERRUPTED
 
 app = typer.Typer(
@@ -28,7 +28,7 @@ app = typer.Typer(
 
 for verb in (
     *(run.demo, run.doctor, run.stream),
-    *(workshop.simulate, workshop.train, workshop.evaluate),
+    *(workshop.simulate, workshop.train, workshop.evaluate, workshop.explain, study.study),
     *(deploy.export, deploy.devices, deploy.build, deploy.fit, deploy.bundle, deploy.install),
 ):
     app.command()(verb)

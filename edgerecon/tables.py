@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgerecon.quality.evaluation import Evaluation
     from edgerecon.stream.counters import Counters
     from edgerecon.stream.report import StreamReport
+    from edgerecon.study.report import StudyReport
 
 ENGINE = ("backend", "precision", "threads")
 HEADINGS = {
@@ -224,3 +225,25 @@ def print_export(console: Console, report: ExportReport) -> None:
 
 def _size(report: ExportReport) -> str:
     return f"{report.rows[0].shape[0]}×{report.rows[0].shape[1]}" if report.rows else ""
+
+
+def print_study(console: Console, report: StudyReport) -> None:
+    """Each system's tables, then what became of the papers' claims."""
+    for result in report.results:
+        for found in result.tables:
+            table = Table(title=_plain(f"{result.title}: {found.title}"), caption=_plain(found.data))
+            table.add_column("method", overflow="fold")
+            for metric in found.metrics:
+                table.add_column(metric.label, justify="right")
+            for row in found.rows:
+                table.add_row(
+                    _plain(row.method), *(_study_cell(row.values.get(m.key), m.digits) for m in found.metrics)
+                )
+            console.print(table)
+        words = {True: "holds", False: "does not hold", None: "undecided"}
+        for claim in result.claims:
+            console.print(f"- {claim.text}: {words[claim.holds]}. {claim.evidence}", markup=False)
+
+
+def _study_cell(value: Interval | None, digits: int) -> str:
+    return "" if value is None else f"{value['mean']:.{digits}f}"

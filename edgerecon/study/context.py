@@ -31,13 +31,19 @@ class Context:
 
     Args:
         folder: of this system; checkpoints, data and models lie in it. result: what ``train`` and ``ship`` add to.
+        recordings: folder of real recordings to evaluate on, in tables of their own; never trained on.
         on_progress: called with (what, done, total).
     """
 
     def __init__(
-        self, profile: Profile, folder: Path, result: Result, on_progress: Callable[[str, int, int], None] | None = None
+        self,
+        profile: Profile,
+        folder: Path,
+        result: Result,
+        recordings: Path | None = None,
+        on_progress: Callable[[str, int, int], None] | None = None,
     ) -> None:
-        self.profile, self.folder, self.result = profile, folder, result
+        self.profile, self.folder, self.result, self.recordings = profile, folder, result, recordings
         self.progress = on_progress or (lambda what, done, total: None)
 
     def seed(self, name: str) -> int:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgerecon.errors import EdgereconError, UsageError
 from edgerecon.study.context import Context
 from edgerecon.study.profile import Profile
+from edgerecon.study.report import StudyReport
 from edgerecon.study.results import Result
+from edgerecon.study.speed import time_models
 
 SYSTEMS = ("recurrent", "tomography", "restoration", "enhancement", "super_resolution", "diagnosis")
 """Files of this folder; each has TITLE, PAPER and ``run(ctx)``, which fills ``ctx.result``."""
@@ -29,25 +32,35 @@ def chosen(only: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in SYSTEMS if not only or name in only)
 
 
-def run_systems(
-    profile: Profile, folder: Path, only: Sequence[str] = (), *, resume: bool = False,
+def run_study(
+    profile: Profile, folder: Path, only: Sequence[str] = (), *, resume: bool = False, recordings: Path | None = None,
     on_progress: Progress | None = None,
-) -> list[Result]:  # fmt: skip
-    """Run the systems; each has a folder of its own under ``folder``, in which it goes on when ``resume`` is given.
+) -> StudyReport:  # fmt: skip
+    """Run the systems and write their report into ``folder``.
+
+    Each system has a folder of its own there, in which it goes on when ``resume`` is given. The report is written anew
+    after every system, so that what is done can be read while the rest runs.
+
+    Args:
+        recordings: real ones, to evaluate on, never to train; see ``Context``.
 
     Raises:
-        UsageError: see ``chosen``. EdgereconError: a system failed; what it had trained stays.
+        UsageError: see ``chosen``. EdgereconError: a system failed; what it had trained, and the report, stay.
     """
-    results = []
+    progress = on_progress or (lambda what, done, total: None)
+    report = StudyReport(profile.name, [], [], {})
     for name in chosen(only):
         module = importlib.import_module(f"edgerecon.study.{name}")
         result = Result(name, module.TITLE, module.PAPER)
-        own = folder / name
         if not resume:
-            _clear(own)
-        module.run(Context(profile, own, result, on_progress))
-        results.append(result)
-    return results
+            _clear(folder / name)
+        start = time.monotonic()
+        module.run(Context(profile, folder / name, result, recordings, progress))
+        report.seconds[name] = time.monotonic() - start
+        report.results.append(result)
+        report.speed += time_models([result], profile, progress)
+        report.write(folder)
+    return report
 
 
 def _clear(folder: Path) -> None:

@@ -1,0 +1,40 @@
+"""The verb that reproduces the published tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgerecon.verbs.output import Json, check_json, console, write_json
+
+
+def study(
+    only: Annotated[list[str] | None, typer.Option(help="A system; repeatable; default: all.")] = None,
+    profile: Annotated[str, typer.Option(help="quick (40 minutes on 2 cores) or full (hours on a GPU).")] = "quick",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the last run stood.")] = False,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Default: edgerecon-study/PROFILE.")] = None,
+    recordings: Annotated[
+        Path | None, typer.Option(help="Folder of real recordings to evaluate on as well; nothing is trained on them.")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Train, measure and time every method of the published studies; writes one report."""
+    from edgerecon.errors import UsageError
+    from edgerecon.study.profile import profile as size_of
+    from edgerecon.study.report import PAGE
+    from edgerecon.study.run import chosen, run_study
+    from edgerecon.tables import print_study, work_bar
+
+    check_json(json)
+    size, systems = size_of(profile), chosen(only or [])
+    if recordings is not None and not recordings.is_dir():
+        raise UsageError(f"--recordings: {recordings} is not a folder")
+    folder = out or Path("edgerecon-study") / profile
+    screen = console()
+    with work_bar(screen) as on_progress:
+        report = run_study(size, folder, systems, resume=resume, recordings=recordings, on_progress=on_progress)
+    print_study(screen, report)
+    write_json(json, report.to_json())
+    screen.print(f"Report: {folder / PAGE}")
