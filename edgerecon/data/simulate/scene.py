@@ -124,13 +124,13 @@ class Vessel:
         return self._back(along, across)
 
 
-def _coordinates() -> tuple[Array, Array]:
+def coordinates() -> tuple[Array, Array]:
     axis = (np.arange(RESOLUTION) + 0.5) / RESOLUTION * (1 + 2 * MARGIN) - MARGIN
     x, y = np.meshgrid(axis - 0.5, axis)
     return x, y
 
 
-def _smooth_noise(rng: np.random.Generator, across: float, along: float, angle: float = 0.0) -> Array:
+def smooth_noise(rng: np.random.Generator, across: float, along: float, angle: float = 0.0) -> Array:
     """Unit-variance Gaussian field with correlation lengths in sides, elongated along ``angle``."""
     size = RESOLUTION
     fy, fx = np.meshgrid(np.fft.fftfreq(size), np.fft.rfftfreq(size), indexing="ij")
@@ -141,30 +141,30 @@ def _smooth_noise(rng: np.random.Generator, across: float, along: float, angle: 
     return np.asarray(noise / (noise.std() + 1e-12))
 
 
-def _texture(rng: np.random.Generator) -> Array:
+def texture(rng: np.random.Generator) -> Array:
     """Echo texture of one tissue, dB: homogeneous, lobular, or fibrous like muscle."""
     kind = rng.choice(["homogeneous", "lobular", "fibrous"], p=[0.35, 0.3, 0.35])
     if kind == "homogeneous":
-        return _smooth_noise(rng, 0.2, 0.2) * rng.uniform(0, 2)
+        return smooth_noise(rng, 0.2, 0.2) * rng.uniform(0, 2)
     if kind == "lobular":
-        return _smooth_noise(rng, rng.uniform(0.015, 0.08), rng.uniform(0.02, 0.12)) * rng.uniform(1.5, 5)
-    fibres = _smooth_noise(rng, rng.uniform(0.006, 0.02), rng.uniform(0.08, 0.35), rng.uniform(-0.45, 0.45))
+        return smooth_noise(rng, rng.uniform(0.015, 0.08), rng.uniform(0.02, 0.12)) * rng.uniform(1.5, 5)
+    fibres = smooth_noise(rng, rng.uniform(0.006, 0.02), rng.uniform(0.08, 0.35), rng.uniform(-0.45, 0.45))
     return np.asarray(np.maximum(fibres, -1.5) * rng.uniform(2, 6))
 
 
-def _layers(rng: np.random.Generator, y: Array) -> tuple[Array, int]:
+def layered(rng: np.random.Generator, y: Array) -> tuple[Array, int]:
     """Layered tissue of varying echogenicity with bright fascia on some of the boundaries."""
     count = int(rng.integers(1, 6))
-    warp = _smooth_noise(rng, 0.3, 0.3) * rng.uniform(0.005, 0.04)
-    tilt = rng.uniform(-0.25, 0.25) * _coordinates()[0]
+    warp = smooth_noise(rng, 0.3, 0.3) * rng.uniform(0.005, 0.04)
+    tilt = rng.uniform(-0.25, 0.25) * coordinates()[0]
     level = y + warp + tilt
     bounds = np.sort(rng.uniform(0.05, 1.0, count - 1))
-    image = rng.uniform(-8, 4) + _texture(rng)
+    image = rng.uniform(-8, 4) + texture(rng)
     for bound in bounds:
-        image = np.where(level > bound, rng.uniform(-16, 5) + _texture(rng), image)
+        image = np.where(level > bound, rng.uniform(-16, 5) + texture(rng), image)
     for bound in bounds[rng.random(bounds.size) < 0.6]:
         thickness = rng.uniform(0.003, 0.012)
-        patchy = 1 + 0.3 * _smooth_noise(rng, 0.05, 0.2)
+        patchy = 1 + 0.3 * smooth_noise(rng, 0.05, 0.2)
         image = np.maximum(image, rng.uniform(4, 16) * patchy - 20 * ((level - bound) / thickness) ** 2)
     return image, count
 
@@ -178,7 +178,7 @@ def _cysts(rng: np.random.Generator, image: Array, x: Array, y: Array) -> tuple[
         b, angle = a * rng.uniform(0.5, 1.0), rng.uniform(0, np.pi)
         u = (x - cx) * np.cos(angle) + (y - cy) * np.sin(angle)
         v = -(x - cx) * np.sin(angle) + (y - cy) * np.cos(angle)
-        radius = np.hypot(u / a, v / b) * (1 + 0.06 * _smooth_noise(rng, 0.1, 0.1))
+        radius = np.hypot(u / a, v / b) * (1 + 0.06 * smooth_noise(rng, 0.1, 0.1))
         inside = 1 / (1 + np.exp(np.clip((radius - 1) * a / rng.choice([0.002, 0.006, 0.02]), -40, 40)))
         kind = rng.choice(["anechoic", "hypo", "hyper"], p=[0.4, 0.3, 0.3])
         level = {"anechoic": FLOOR_DB, "hypo": rng.uniform(-18, -5), "hyper": rng.uniform(4, 14)}[str(kind)]
@@ -235,8 +235,8 @@ def _wires(rng: np.random.Generator) -> Array:
 
 def random_scene(rng: np.random.Generator) -> Scene:
     """Layered tissue with cysts, wires, vessels and shadows, all random."""
-    x, y = _coordinates()
-    image, layers = _layers(rng, y)
+    x, y = coordinates()
+    image, layers = layered(rng, y)
     image, cysts = _cysts(rng, image, x, y)
     image, vessels = _vessels(rng, image, x, y)
     image, shadows = _shadows(rng, image, x, y)
