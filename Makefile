@@ -9,7 +9,7 @@ DEVICE := .venv/.device
 DEV := .venv/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint models figures bench clean
+.PHONY: help demo test lint models figures study-quick study-full bench clean
 
 help:
 	@echo 'make demo     stream a real heart through a shipped model, into edgerecon-demo/ (VIEW=1: watch it live)'
@@ -17,6 +17,7 @@ help:
 	@echo 'make lint     style, types and the import contract'
 	@echo 'make models   simulate, train and export both shipped models anew (about an hour on 2 cores)'
 	@echo 'make figures  measure image quality again (RECORDINGS=folder: also on your own recordings)'
+	@echo 'make study-quick  train and compare every published method (40 minutes on 2 cores); study-full: on a GPU'
 	@echo 'make bench    measure the streaming loop and start-up times'
 	@echo 'make clean    remove the environment and everything that was made'
 
@@ -62,6 +63,9 @@ figures: $(DEV)
 ifdef RECORDINGS
 	$(BIN)/edgerecon evaluate compact-despeckle --data $(RECORDINGS) --backend onnxruntime --json bench/results/despeckle-real.json
 endif
+
+study-quick study-full: study-%: $(DEV)
+	$(BIN)/edgerecon study --profile $* --resume --json bench/results/study-$*.json $(if $(RECORDINGS),--recordings $(RECORDINGS))
 
 bench: $(DEV)
 	$(BIN)/python bench/stream_loop.py --json bench/results/stream-loop.json
