@@ -1,4 +1,4 @@
-"""Verbs that make and measure networks: simulate, train, evaluate."""
+"""Verbs that make, measure and explain networks: simulate, train, evaluate, explain."""
 
 from __future__ import annotations
 
@@ -82,3 +82,35 @@ def evaluate(
         contact_sheet(result, pictures / "contact-sheet.png")
         if result.tradeoff:
             tradeoff_plot(result, pictures / "trade-off.png")
+
+
+def explain(
+    model: Annotated[str, typer.Argument(help="Shipped name or ONNX file.")],
+    frame: Annotated[str, typer.Argument(help="An image, or anything that can be streamed, or `sample`.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="PNG; default: MODEL-explained.png.")] = None,
+    number: Annotated[int, typer.Option("--frame", help="Of a recording, counted from 0.", min=0)] = 0,
+    at: Annotated[str | None, typer.Option(help="ROW,COLUMN: explain one pixel of the reconstruction.")] = None,
+    region: Annotated[
+        str | None, typer.Option(help="Y0,X0,Y1,X1: explain a box; default: the brightest square.")
+    ] = None,
+    arrays: Annotated[Path | None, typer.Option("--npz", help="Also write frame and maps as NPZ.")] = None,
+    json: Json = None,
+) -> None:
+    """Show which pixels of a frame decide a region of its reconstruction: saliency, occlusion, attention gates."""
+    from edgerecon.explain import explain_frame
+    from edgerecon.explain.asked import read_frame, read_region
+    from edgerecon.explain.picture import write_arrays, write_sheet
+    from edgerecon.tables import work_bar
+
+    sheet = out or Path(f"{Path(model).stem}-explained.png")
+    for path in (json, sheet, arrays):
+        check_json(path)
+    box, pixels = read_region(at, region), read_frame(frame, number)
+    screen = console()
+    with work_bar(screen) as on_progress:
+        found = explain_frame(model, pixels, box, on_progress)
+    write_sheet(found, sheet, f"{model} on {Path(frame).name}, region {','.join(map(str, found.region))}")
+    if arrays:
+        write_arrays(found, arrays)
+    write_json(json, {"model": model, "source": frame, "frame": number, **found.to_json()})
+    screen.print(f"Maps: {', '.join(found.maps)}\nSheet: {sheet}")
