@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
@@ -16,8 +17,10 @@ from edgerecon import __version__
 from edgerecon.deploy.parity import max_abs_error
 from edgerecon.deploy.steps import write
 from edgerecon.engines.model_file import FORMAT_VERSION, PREFIX
+from edgerecon.engines.padded import INPUT, OUTPUT, STATE_IN, STATE_OUT
 from edgerecon.errors import DependencyError, EdgereconError, GateError
 from edgerecon.models.network import Network
+from edgerecon.models.temporal import Temporal
 
 OPSET = 18
 """The lowest that the dynamo exporter writes, for the older parsers of Jetson's TensorRT; with it goes IR version 8."""
@@ -67,18 +70,18 @@ def network_graph(model: Network, facts: Mapping[str, str]) -> Any:
         # For one channel this is pixel-unshuffle exactly; the exporter's own way takes fifteen shape operators.
         return onnxscript.opset18.SpaceToDepth(x, blocksize=factor)
 
-    multiple = model.size_multiple
-    size = {2: multiple * torch.export.Dim("h", min=1), 3: multiple * torch.export.Dim("w", min=1)}
-    example = torch.zeros(2, 1, 16 * multiple, 24 * multiple)
+    inputs: tuple[Tensor, ...] = (torch.zeros(2, 1, 16 * model.size_multiple, 24 * model.size_multiple),)
+    if isinstance(model, Temporal):
+        inputs += (model.initial_state(inputs[0]),)
     with _quiet():
         program = torch.onnx.export(
             _Core(model).eval(),
-            (example,),
+            inputs,
             dynamo=True,
             opset_version=OPSET,
-            input_names=["frame"],
-            output_names=["reconstruction"],
-            dynamic_shapes={"frame": {0: torch.export.Dim("n", min=1), **size}},
+            input_names=[INPUT, STATE_IN][: len(inputs)],
+            output_names=[OUTPUT, STATE_OUT][: len(inputs)],
+            dynamic_shapes=_dynamic_shapes(model),
             custom_translation_table={torch.ops.aten.pixel_unshuffle.default: space_to_depth},
             verbose=False,
         )
@@ -86,6 +89,7 @@ def network_graph(model: Network, facts: Mapping[str, str]) -> Any:
     graph = onnx.ModelProto()
     graph.CopyFrom(program.model_proto)
     _strip(graph, facts["name"])
+    _name_sizes(graph.graph, model)
     metadata = _metadata(model) | dict(facts)
     onnx.helper.set_model_props(graph, {PREFIX + key: value for key, value in metadata.items()})
     return graph
@@ -96,17 +100,34 @@ class _Core(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, frame: Tensor) -> Tensor:
-        return self.model.core(frame)
+    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        return self.model.step(*inputs) if isinstance(self.model, Temporal) else self.model.core(*inputs)
+
+
+def _dynamic_shapes(model: Network) -> tuple[tuple[dict[int, Any], ...]]:
+    """Batch, height and width are free, the latter two in the multiples that the graph accepts."""
+    n, h, w = (torch.export.Dim(name, min=1) for name in "nhw")
+
+    def sizes(multiple: int) -> dict[int, Any]:
+        return {0: n, 2: multiple * h, 3: multiple * w} if multiple > 1 else {0: n, 2: h, 3: w}
+
+    found = [sizes(model.size_multiple)]
+    if isinstance(model, Temporal):
+        found.append(sizes(model.size_multiple // model.state_divisor))
+    return (tuple(found),)
 
 
 def _metadata(model: Network) -> dict[str, str]:
-    return {
+    state = []
+    if isinstance(model, Temporal):
+        state = [{"name": "state", "channels": model.state_channels, "divisor": model.state_divisor}]
+    fixed = {"output": json.dumps(model.fixed_output)} if model.fixed_output else {}
+    return fixed | {
         "format": str(FORMAT_VERSION),
         "input_range": "[0, 1]",
         "scale": str(model.scale),
         "size_multiple": str(model.size_multiple),
-        "state": "[]",
+        "state": json.dumps(state),
         "precision": "fp32",
         "receptive_field": str(model.receptive_field),
         "macs_per_pixel": f"{model.macs_per_pixel():g}",
@@ -127,9 +148,20 @@ def _strip(graph: Any, name: str) -> None:
     for part in (*body.node, *body.initializer, *body.input, *body.output):
         part.doc_string = ""
         del part.metadata_props[:]
+
+
+def _name_sizes(body: Any, model: Network) -> None:
+    """Free axes have the names N, H and W, or say how they follow from them; a fixed output keeps its size."""
+    fits = {INPUT: "", OUTPUT: f"*{model.scale}" if model.scale > 1 else ""}
+    if isinstance(model, Temporal):
+        fits[STATE_IN] = fits[STATE_OUT] = f"/{model.state_divisor}" if model.state_divisor > 1 else ""
     for value in (*body.input, *body.output):
-        for axis, label in ((0, "N"), (2, "H"), (3, "W")):
-            value.type.tensor_type.shape.dim[axis].dim_param = label
+        axes = value.type.tensor_type.shape.dim
+        axes[0].dim_param = "N"
+        if value.name == OUTPUT and model.fixed_output:
+            axes[2].dim_value, axes[3].dim_value = model.fixed_output
+        else:
+            axes[2].dim_param, axes[3].dim_param = (f"{side}{fits[value.name]}" for side in "HW")
 
 
 def check_graph(graph: Any) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from edgerecon.engines.padded import INPUT, STATE_IN
 from edgerecon.errors import GateError
 from edgerecon.frame import Image, to_unit
 from edgerecon.models.network import Network
+from edgerecon.models.temporal import Temporal
 
 SIZES = ((1, 1), (2, 2), (7, 5), (33, 64), (96, 128), (129, 255), (256, 256))
 REAL_FRAMES = (0, 14, 29)
@@ -17,6 +21,8 @@ REAL_FRAMES = (0, 14, 29)
 
 def max_abs_error(content: bytes, model: Network) -> float:
     """Largest difference between ONNX Runtime and torch, before clipping, over random and real frames.
+
+    A temporal model runs every frame as a sequence of three (the frame, mirrored, and again), state carried by both.
 
     Args:
         content: the ONNX file. model: what it was exported from.
@@ -32,20 +38,30 @@ def max_abs_error(content: bytes, model: Network) -> float:
     try:
         session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         for frame in _frames():
-            found = _run(session, frame, model.size_multiple, model.scale)
+            sequence = np.stack([frame, frame[:, ::-1], frame] if isinstance(model, Temporal) else [frame])
+            found = _run(session, sequence, model)
             with torch.inference_mode():
-                expected = model(torch.from_numpy(frame)[None, None])[0, 0].numpy()
+                expected = model(torch.from_numpy(sequence)[None])[0].numpy()
             worst = float(np.maximum(worst, np.abs(found - expected).max()))  # NaN stays, and fails the gate
     except Exception as error:  # noqa: BLE001 - the runtime's exceptions share no base
         raise GateError(f"ONNX Runtime cannot run the exported file: {str(error).splitlines()[0]}") from None
     return worst
 
 
-def _run(session: object, frame: Image, multiple: int, scale: int) -> Image:
-    height, width = frame.shape
-    padded = np.pad(frame, ((0, -height % multiple), (0, -width % multiple)), mode="edge")
-    output = session.run(None, {"frame": padded[None, None]})[0]  # type: ignore[attr-defined]
-    return np.asarray(output[0, 0, : height * scale, : width * scale])
+def _run(session: Any, sequence: NDArray[np.float32], model: Network) -> NDArray[np.float32]:
+    """Frames (T, H, W) one after the other, in float32; what comes out of a fixed size is not cropped."""
+    height, width = sequence.shape[1:]
+    multiple, scale = model.size_multiple, model.scale
+    padded = np.pad(sequence, ((0, 0), (0, -height % multiple), (0, -width % multiple)), mode="edge")
+    given: dict[str, NDArray[np.float32]] = {}
+    if isinstance(model, Temporal):
+        given[STATE_IN] = model.initial_state(torch.from_numpy(padded[None])).numpy()
+    found = []
+    for frame in padded:
+        output, *state = session.run(None, given | {INPUT: frame[None, None]})
+        given = dict(zip(given, state, strict=True))
+        found.append(output[0, 0] if model.fixed_output else output[0, 0, : height * scale, : width * scale])
+    return np.stack(found)
 
 
 def _frames() -> Iterator[Image]:

@@ -23,6 +23,10 @@ class ModelSpec:
         receptive_field: side, in input pixels, of the square that one output pixel depends on.
         macs_per_pixel: multiply-accumulates for one input pixel.
         form: of int8 activations, "unsigned" (for CPU runtimes) or "signed" (for TensorRT); else "".
+        fixed_output: shape of what comes out when it is no image of the frame's size, e.g. (1, 2) for the probabilities
+            of two classes; scale is then of no meaning.
+        state_channels: of what a temporal model carries from frame to frame, 0 for all others.
+        state_divisor: the state has H/divisor rows and W/divisor columns for H×W that the graph accepts.
     """
 
     name: str
@@ -35,6 +39,13 @@ class ModelSpec:
     receptive_field: int = 0
     macs_per_pixel: float = 0.0
     form: str = ""
+    fixed_output: tuple[int, int] | None = None
+    state_channels: int = 0
+    state_divisor: int = 1
+
+    def output_shape(self, height: int, width: int) -> tuple[int, int]:
+        """Of what comes out for a frame."""
+        return self.fixed_output or (height * self.scale, width * self.scale)
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,9 @@ class Engine(Protocol):
     def run(self, frame: Image, out: Image | None = None) -> Image:
         """Reconstruct one frame: float32 (H, W) in [0, 1] → float32 (H·scale, W·scale), clipped to [0, 1].
 
-        Allocates nothing after the first call of a size when ``out`` is given.
+        A model with ``fixed_output`` gives that shape for any frame. A temporal model sees the frame as the one after
+        the last; after ``reset``, a failure or a change of size it starts anew. Allocates nothing after the first call
+        of a size when ``out`` is given.
 
         Raises:
             EngineError: the runtime failed, or the frame has an unusable shape or type.
@@ -63,7 +76,7 @@ class Engine(Protocol):
         ...
 
     def reset(self) -> None:
-        """Forget temporal state (nothing to do for a single-frame model)."""
+        """Forget temporal state: the next frame is the first of its sequence. Nothing happens for other models."""
         ...
 
     def close(self) -> None:

@@ -81,11 +81,10 @@ def _spec(metadata: dict[str, str]) -> ModelSpec:
     facts = {key.removeprefix(PREFIX): value for key, value in metadata.items() if key.startswith(PREFIX)}
     if int(facts["format"]) > FORMAT_VERSION:
         raise ValueError(f"format {facts['format']} is newer than this edgerecon")
-    if json.loads(facts.get("state", "[]")):
-        raise ValueError("it carries temporal state, which this edgerecon does not run")
     scale, multiple = int(facts["scale"]), int(facts["size_multiple"])
     if not (1 <= scale <= 16 and 1 <= multiple <= 1024):
         raise ValueError(f"scale {scale}, size multiple {multiple}")
+    channels, divisor = _state(facts.get("state", "[]"), multiple)
     return ModelSpec(
         name=facts["name"],
         task=facts["task"],
@@ -97,7 +96,33 @@ def _spec(metadata: dict[str, str]) -> ModelSpec:
         receptive_field=int(facts.get("receptive_field", 0)),
         macs_per_pixel=float(facts.get("macs_per_pixel", 0)),
         form=facts.get("form", ""),
+        fixed_output=_fixed_output(facts.get("output", "null")),
+        state_channels=channels,
+        state_divisor=divisor,
     )
+
+
+def _state(text: str, multiple: int) -> tuple[int, int]:
+    """Channels and divisor of ``[{"name": "state", "channels": C, "divisor": d}]``; (0, 1) of ``[]``."""
+    states = json.loads(text)
+    if not states:
+        return 0, 1
+    if len(states) != 1 or states[0]["name"] != "state":
+        raise ValueError(f"state {text}: one tensor named state is known")
+    channels, divisor = int(states[0]["channels"]), int(states[0]["divisor"])
+    if not (1 <= channels <= 4096 and divisor >= 1 and multiple % divisor == 0):
+        raise ValueError(f"state of {channels} channels at 1/{divisor} of the size")
+    return channels, divisor
+
+
+def _fixed_output(text: str) -> tuple[int, int] | None:
+    """``[rows, columns]``, or None of ``null``."""
+    if (shape := json.loads(text)) is None:
+        return None
+    rows, columns = map(int, shape)
+    if not (rows >= 1 and columns >= 1):
+        raise ValueError(f"output {text}")
+    return rows, columns
 
 
 class _Corrupt(Exception):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
-import numpy as np
-
 from edgerecon.engines.model_file import ModelFile
-from edgerecon.engines.padded import INPUT, OUTPUT, PaddedEngine, first_line
+from edgerecon.engines.padded import PaddedEngine, first_line, foreign_ports, port_names
 from edgerecon.errors import ModelError, UsageError
 from edgerecon.frame import Image
 
@@ -47,25 +45,29 @@ class OnnxRuntimeEngine(PaddedEngine):
             session = ort.InferenceSession(file.content, options, ["CPUExecutionProvider"], enable_fallback=0)
         except Exception as error:  # noqa: BLE001 - the runtime's exceptions share no base
             raise ModelError(f"{file.path} is corrupt: onnxruntime refuses it ({first_line(error)})") from None
-        signature = [(value.name, value.type, len(value.shape)) for value in
-                     (*session.get_inputs(), *session.get_outputs())]  # fmt: skip
-        if signature != [(INPUT, "tensor(float)", 4), (OUTPUT, "tensor(float)", 4)]:
-            raise ModelError(f"{file.path} has inputs and outputs other than '{INPUT}' and '{OUTPUT}': export it again")
+        signature = [[(value.name, value.type, len(value.shape)) for value in values] for values in
+                     (session.get_inputs(), session.get_outputs())]  # fmt: skip
+        if signature != [[(name, "tensor(float)", 4) for name in names] for names in port_names(file.spec)]:
+            raise foreign_ports(file)
         self._ort = ort
         self._session: Any = session
-        self._binding: Any = None
+        self._bindings: list[Any] = []
 
     def _bind(self, padded: tuple[int, int]) -> tuple[Image, Image]:
-        scale = self.spec.model.scale
-        source = np.zeros((1, 1, *padded), np.float32)
-        result = np.zeros((1, 1, padded[0] * scale, padded[1] * scale), np.float32)
-        self._binding = self._session.io_binding()
-        self._binding.bind_ortvalue_input(INPUT, self._ort.OrtValue.ortvalue_from_numpy(source))
-        self._binding.bind_ortvalue_output(OUTPUT, self._ort.OrtValue.ortvalue_from_numpy(result))
-        return source, result
+        arrays = self._host_arrays(padded)
+        self._bindings = [self._bound(*turn) for turn in self._turns(*arrays)]
+        return arrays
+
+    def _bound(self, inputs: dict[str, Image], outputs: dict[str, Image]) -> Any:
+        binding, value = self._session.io_binding(), self._ort.OrtValue.ortvalue_from_numpy
+        for name, array in inputs.items():
+            binding.bind_ortvalue_input(name, value(array))
+        for name, array in outputs.items():
+            binding.bind_ortvalue_output(name, value(array))
+        return binding
 
     def _execute(self) -> None:
-        self._session.run_with_iobinding(self._binding)
+        self._session.run_with_iobinding(self._bindings[self._turn])
 
     def _release(self) -> None:
-        self._session = self._binding = None
+        self._session, self._bindings = None, []

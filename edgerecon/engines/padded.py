@@ -1,4 +1,8 @@
-"""What all engines do alike around their runtime: check the frame, pad it, run, crop, clip."""
+"""What all engines do alike around their runtime: check the frame, pad it, run, crop, clip, carry the state.
+
+A temporal model reads ``state_in`` and writes ``state_out``, N×C×H/d×W/d float32, zeros before the first frame. Two
+buffers change places with every frame, so that nothing is copied.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +10,43 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from edgerecon.engines.base import EngineSpec
+from edgerecon.engines.base import EngineSpec, ModelSpec
 from edgerecon.engines.model_file import ModelFile
-from edgerecon.errors import EngineError
+from edgerecon.errors import EngineError, ModelError
 from edgerecon.frame import Image
 
 INPUT, OUTPUT = "frame", "reconstruction"
+STATE_IN, STATE_OUT = "state_in", "state_out"
+
+
+def port_names(model: ModelSpec) -> tuple[list[str], list[str]]:
+    """What the graph reads and writes, in order; all are float32 of four axes."""
+    return ([INPUT, STATE_IN], [OUTPUT, STATE_OUT]) if model.state_channels else ([INPUT], [OUTPUT])
+
+
+def foreign_ports(file: ModelFile) -> ModelError:
+    """For a graph that reads or writes anything else."""
+    names = "' and '".join(sum(port_names(file.spec), []))
+    return ModelError(f"{file.path} has inputs and outputs other than '{names}': export it again")
 
 
 class PaddedEngine(ABC):
     """Host buffers of the padded size, which live as long as the frame size stays; a runtime does the rest.
 
     A subclass makes itself ready in ``_bind`` and turns ``source`` into ``result`` in ``_execute``; whatever they raise
-    becomes an ``EngineError``.
+    becomes an ``EngineError``. It reads state buffer ``_turn`` and writes the other one.
     """
 
     def __init__(self, file: ModelFile, backend: str, precision: str, threads: int) -> None:
         self.spec = EngineSpec(file.spec, backend, precision, threads)
         self._shape: tuple[int, ...] = ()
+        self._states: tuple[Image, ...] = ()
+        self._turn = 0
         self._open = True
 
     @abstractmethod
     def _bind(self, padded: tuple[int, int]) -> tuple[Image, Image]:
-        """Host arrays for frames of the padded size, float32: (1, 1, H, W) and (1, 1, H·scale, W·scale)."""
+        """Host arrays for frames of the padded size, float32: (1, 1, H, W) and (1, 1, *output); the state is zero."""
 
     @abstractmethod
     def _execute(self) -> None:
@@ -45,25 +63,59 @@ class PaddedEngine(ABC):
         if not isinstance(frame, np.ndarray) or frame.dtype != np.float32 or frame.ndim != 2 or frame.size == 0:
             raise EngineError(f"a frame must be a non-empty float32 H×W array, not {_described(frame)}")
         height, width = frame.shape
-        scale, multiple = self.spec.model.scale, self.spec.model.size_multiple
-        shape = (height * scale, width * scale)
+        multiple = self.spec.model.size_multiple
+        shape = self.spec.model.output_shape(height, width)
         if out is not None and not (isinstance(out, np.ndarray) and out.dtype == np.float32 and out.shape == shape):
             raise EngineError(f"out must be float32 {shape[0]}×{shape[1]}, not {_described(out)}")
         try:
             if frame.shape != self._shape:
+                self._turn = 0
                 source, result = self._bind((height + -height % multiple, width + -width % multiple))
                 self._input, self._output, self._shape = source[0, 0], result[0, 0], frame.shape
             self._input[:height, :width] = frame
             self._input[height:, :width] = frame[-1]
             self._input[:, width:] = self._input[:, width - 1 : width]
             self._execute()
+            if self.spec.model.state_channels:
+                self._turn = 1 - self._turn
         except Exception as error:  # noqa: BLE001 - the runtimes' exceptions share no base
             self._shape = ()
             raise EngineError(f"{self.spec.backend} failed on a {height}×{width} frame: {first_line(error)}") from None
         return np.clip(self._output[: shape[0], : shape[1]], 0.0, 1.0, out=out)
 
-    def reset(self) -> None:  # noqa: B027 - temporal engines override it
-        """Nothing to forget: single-frame models only."""
+    def reset(self) -> None:
+        """See ``Engine.reset``."""
+        if self._open and self._shape:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Zero the state."""
+        for state in self._states:
+            state.fill(0.0)
+
+    def _host_arrays(self, padded: tuple[int, int]) -> tuple[Image, Image]:
+        """What ``_bind`` returns, zeroed; and the two states of a temporal model."""
+        shapes = self._shapes(padded)
+        source, result, *states = (np.zeros(shape, np.float32) for shape in shapes)
+        self._states = tuple(states)
+        return source, result
+
+    def _turns(self, source: Image, result: Image) -> list[tuple[dict[str, Image], dict[str, Image]]]:
+        """Inputs and outputs of the graph by name, for either turn of a temporal model; one pair for all others."""
+        if not self._states:
+            return [({INPUT: source}, {OUTPUT: result})]
+        return [
+            ({INPUT: source, STATE_IN: before}, {OUTPUT: result, STATE_OUT: after})
+            for before, after in (self._states, self._states[::-1])
+        ]
+
+    def _shapes(self, padded: tuple[int, int]) -> list[tuple[int, ...]]:
+        """Of frame and result, and of the two states of a temporal model."""
+        model = self.spec.model
+        shapes: list[tuple[int, ...]] = [(1, 1, *padded), (1, 1, *model.output_shape(*padded))]
+        if model.state_channels:
+            shapes += [(1, model.state_channels, *(side // model.state_divisor for side in padded))] * 2
+        return shapes
 
     def close(self) -> None:
         """See ``Engine.close``."""

@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edgerecon.engines.model_file import ModelFile
-from edgerecon.engines.padded import OUTPUT, PaddedEngine
+from edgerecon.engines.padded import PaddedEngine
 from edgerecon.errors import EngineError, UsageError
 from edgerecon.frame import Image
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from edgerecon.engines.torch_graph import TorchGraph
 
 
@@ -51,7 +51,7 @@ class PyTorchEngine(PaddedEngine):
         import torch
 
         super().__init__(file, "pytorch", precision, threads)
-        self._source = self._result = torch.empty(0)
+        self._ports: list[tuple[dict[str, Tensor], ...]] = []
         if device != "cpu" and int(device.partition(":")[2] or 0) >= torch.cuda.device_count():
             raise EngineError(f"torch finds no device '{device}' here: use cpu")
         from edgerecon.engines.torch_graph import TorchGraph
@@ -60,19 +60,24 @@ class PyTorchEngine(PaddedEngine):
         self._graph: TorchGraph | None = TorchGraph(file, device)
 
     def _bind(self, padded: tuple[int, int]) -> tuple[Image, Image]:
-        scale = self.spec.model.scale
-        source = np.zeros((1, 1, *padded), np.float32)
-        result = np.zeros((1, 1, padded[0] * scale, padded[1] * scale), np.float32)
-        self._source, self._result = self._torch.from_numpy(source), self._torch.from_numpy(result)
-        return source, result
+        arrays = self._host_arrays(padded)
+        as_torch = self._torch.from_numpy
+        self._ports = [
+            tuple({name: as_torch(array) for name, array in side.items()} for side in turn)
+            for turn in self._turns(*arrays)
+        ]
+        return arrays
 
     def _execute(self) -> None:
         with self._torch.inference_mode(), self._settings():
             assert self._graph is not None
-            found = self._graph(self._source.to(self._graph.device))[OUTPUT]
-            if found.shape != self._result.shape:
-                raise ValueError(f"the graph gives {[*found.shape]}, its metadata says {[*self._result.shape]}")
-            self._result.copy_(found)
+            device = self._graph.device
+            inputs, outputs = self._ports[self._turn]
+            found = self._graph.run({name: value.to(device) for name, value in inputs.items()}, outputs)
+            for name, place in outputs.items():
+                if found[name].shape != place.shape:
+                    raise ValueError(f"the graph gives {[*found[name].shape]}, its metadata says {[*place.shape]}")
+                place.copy_(found[name])
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
@@ -88,4 +93,4 @@ class PyTorchEngine(PaddedEngine):
 
     def _release(self) -> None:
         self._graph = None
-        del self._source, self._result
+        self._ports = []

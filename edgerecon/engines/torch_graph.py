@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from edgerecon.engines.model_file import ModelFile
-from edgerecon.engines.padded import INPUT, OUTPUT, first_line
+from edgerecon.engines.padded import INPUT, OUTPUT, STATE_IN, first_line, foreign_ports, port_names
 from edgerecon.errors import ModelError
 
 OLDEST_OPSET = 13
@@ -46,7 +46,7 @@ class TorchGraph:
     """
 
     def __init__(self, file: ModelFile, device: str = "cpu", instead: Mapping[str, Any] | None = None) -> None:
-        self.device = device
+        self.device, self._model = device, file.spec
         try:
             graph = _checked_graph(file)
             self.nodes = list(graph.node)
@@ -62,10 +62,19 @@ class TorchGraph:
             frame: N×1×H×W in [0, 1], H and W multiples of the file's ``size_multiple``. keep: names of values between.
 
         Returns:
-            The values ``keep`` and "reconstruction", which is not clipped.
+            The values ``keep`` and "reconstruction", which is not clipped. A temporal model sees the frame as the
+            first of its sequence.
         """
-        wanted = {*keep, OUTPUT}
-        values: dict[str, Any] = {"": None, INPUT: frame, **self._constants}
+        inputs = {INPUT: frame}
+        if channels := self._model.state_channels:
+            n, _, height, width = frame.shape
+            divisor = self._model.state_divisor
+            inputs[STATE_IN] = frame.new_zeros(n, channels, height // divisor, width // divisor)
+        return self.run(inputs, {*keep, OUTPUT})
+
+    def run(self, inputs: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+        """The values ``wanted`` from all inputs of the graph, by name."""
+        values: dict[str, Any] = {"": None, **inputs, **self._constants}
         for step in self._steps:
             values[step.output] = step.operator(step.attributes, *(values[name] for name in step.inputs))
             for name in step.dead:
@@ -93,10 +102,10 @@ def _checked_graph(file: ModelFile) -> Any:
     except onnx.checker.ValidationError as error:
         raise ModelError(f"{file.path} is corrupt: pytorch refuses it ({first_line(error)})") from None
     graph = model.graph
-    ports = [(port.name, port.type.tensor_type.elem_type, len(port.type.tensor_type.shape.dim)) for port in
-             (*graph.input, *graph.output)]  # fmt: skip
-    if ports != [(INPUT, onnx.TensorProto.FLOAT, 4), (OUTPUT, onnx.TensorProto.FLOAT, 4)]:
-        raise ModelError(f"{file.path} has inputs and outputs other than '{INPUT}' and '{OUTPUT}': export it again")
+    ports = [[(port.name, port.type.tensor_type.elem_type, len(port.type.tensor_type.shape.dim)) for port in side]
+             for side in (graph.input, graph.output)]  # fmt: skip
+    if ports != [[(name, onnx.TensorProto.FLOAT, 4) for name in names] for names in port_names(file.spec)]:
+        raise foreign_ports(file)
     return graph
 
 
@@ -147,7 +156,7 @@ def _steps(graph: Any, instead: Mapping[str, Any]) -> Iterator[_Step]:
 
     nodes = [node for node in graph.node if node.op_type != "Constant"]
     last_use = {name: index for index, node in enumerate(nodes) for name in node.input if name}
-    last_use[OUTPUT] = len(nodes)
+    last_use |= {output.name: len(nodes) for output in graph.output}
     for index, node in enumerate(nodes):
         dead = tuple(name for name in dict.fromkeys(node.input) if last_use.get(name) == index)
         operator = instead.get(node.op_type, OPERATORS[node.op_type])

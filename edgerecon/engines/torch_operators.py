@@ -22,6 +22,7 @@ ALLOWED: dict[tuple[str, str], tuple[Any, ...]] = {
     **{(name, "auto_pad"): ("NOTSET", "VALID") for name in ("Conv", "ConvTranspose", "MaxPool", "AveragePool")},
     **{(name, "block_size"): (0,) for name in ("QuantizeLinear", "DequantizeLinear")},
     ("AveragePool", "dilations"): ([1, 1],),
+    ("BatchNormalization", "training_mode"): (0,),
     ("ConvTranspose", "output_shape"): (),
     ("MaxPool", "storage_order"): (0,),
     ("Resize", "antialias"): (0,),
@@ -72,6 +73,11 @@ def _symmetric(a: Attributes) -> tuple[int, int]:
     if (top, left) != (bottom, right):
         raise ValueError("pooling with asymmetric pads is not implemented")
     return top, left
+
+
+def batch_normalization(a: Attributes, x: Tensor, *statistics: Tensor) -> Tensor:
+    scale, bias, mean, variance = statistics
+    return F.batch_norm(x, mean, variance, scale, bias, eps=a.get("epsilon", 1e-5))
 
 
 def prelu(_: Attributes, x: Tensor, slope: Tensor) -> Tensor:
@@ -224,6 +230,13 @@ def shape(a: Attributes, x: Tensor) -> Tensor:
     return _indices(x.shape[a.get("start", 0) : a.get("end")], x)
 
 
+def reduce_mean(a: Attributes, x: Tensor, axes: Tensor | None = None) -> Tensor:
+    along = a.get("axes") if axes is None else axes.tolist()  # an attribute before opset 18
+    if not along:
+        return x if a.get("noop_with_empty_axes", 0) else x.mean(list(range(x.ndim)), bool(a.get("keepdims", 1)))
+    return x.mean(along, bool(a.get("keepdims", 1)))
+
+
 def unsqueeze(_: Attributes, x: Tensor, axes: Tensor) -> Tensor:
     rank = x.ndim + len(axes)
     for axis in sorted(int(axis) % rank for axis in axes):
@@ -238,6 +251,7 @@ def squeeze(_: Attributes, x: Tensor, axes: Tensor | None = None) -> Tensor:
 OPERATORS: dict[str, Operator] = {
     "Add": lambda a, x, y: x + y,
     "AveragePool": average_pool,
+    "BatchNormalization": batch_normalization,
     "Cast": cast,
     "Clip": clip,
     "Concat": lambda a, *parts: torch.cat(parts, a["axis"]),
@@ -246,19 +260,24 @@ OPERATORS: dict[str, Operator] = {
     "DepthToSpace": depth_to_space,
     "DequantizeLinear": dequantize_linear,
     "Div": div,
+    "Expand": lambda a, x, shape: x * x.new_ones(shape.tolist()),  # both sides broadcast
     "Gather": gather,
+    "GlobalAveragePool": lambda a, x: x.mean(list(range(2, x.ndim)), keepdim=True),
     "Identity": lambda a, x: x,
     "LeakyRelu": lambda a, x: F.leaky_relu(x, a.get("alpha", 0.01)),
+    "MatMul": lambda a, x, y: x @ y,
     "MaxPool": max_pool,
     "Mul": lambda a, x, y: x * y,
     "PRelu": prelu,
     "QuantizeLinear": quantize_linear,
+    "ReduceMean": reduce_mean,
     "Relu": lambda a, x: torch.relu(x),
     "Reshape": reshape,
     "Resize": resize,
     "Shape": shape,
     "Sigmoid": lambda a, x: torch.sigmoid(x),
     "Slice": slice_,
+    "Softmax": lambda a, x: torch.softmax(x, a.get("axis", -1)),
     "SpaceToDepth": space_to_depth,
     "Squeeze": squeeze,
     "Sub": lambda a, x, y: x - y,

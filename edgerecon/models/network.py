@@ -12,10 +12,12 @@ class Network(nn.Module, ABC):
 
     Attributes:
         scale: output size over input size. size_multiple: H and W that ``core`` accepts are multiples of it.
+        fixed_output: (1, K) for a network that gives N×1×1×K in [0, 1] whatever the size, e.g. probabilities.
     """
 
     scale: int = 1
     size_multiple: int = 1
+    fixed_output: tuple[int, int] | None = None
 
     @property
     @abstractmethod

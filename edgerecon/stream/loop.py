@@ -69,11 +69,13 @@ def stream(
         model_name: for the report; the engine knows its own.
 
     Raises:
-        UsageError: a limit or the deadline makes no sense.
+        UsageError: a limit or the deadline makes no sense, or the model gives something else than images.
         SourceError: the source gave nothing at all.
         SinkError: a sink could not be opened (nothing is captured then), or the last sink failed.
     """
     _refuse_nonsense(policy, deadline_ms, frames, seconds)
+    if engine is not None and engine.spec.model.fixed_output:
+        raise UsageError(f"{engine.spec.model.name} makes no images: a stream wants a model that does")
     period_s = source.period_s or DEFAULT_PERIOD_S
     scale = engine.spec.model.scale if engine else 1
     played, first = _first(source, loop)

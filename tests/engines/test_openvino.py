@@ -26,7 +26,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _compiled(engine: Any, size: int = 16) -> Any:
     engine.run(np.full((size, size), 0.5, np.float32))
-    return engine._request.get_compiled_model()
+    return engine._requests[0].get_compiled_model()
 
 
 def _pretend(monkeypatch: pytest.MonkeyPatch, *features: str) -> None:
@@ -64,8 +64,8 @@ def test_int8_files_run_in_int8(tmp_path: Path) -> None:
 def test_the_buffers_are_the_hosts(network: Path) -> None:
     engine: Any = open_engine(network, "openvino", threads=1)
     _compiled(engine)
-    assert np.shares_memory(engine._request.get_input_tensor().data, engine._input)
-    assert np.shares_memory(engine._request.get_output_tensor().data, engine._output)
+    assert np.shares_memory(engine._requests[0].get_input_tensor().data, engine._input)
+    assert np.shares_memory(engine._requests[0].get_output_tensor().data, engine._output)
 
 
 @pytest.mark.parametrize("shape", [(256, 320), (255, 319)])

@@ -102,6 +102,15 @@ CASES: list[tuple[str, dict[str, Any], list[np.ndarray | None]]] = [
     ("Unsqueeze", {}, [PAIR[0], _ints(0, -1)]),
     ("Squeeze", {}, [_image(1, 3, 1, 2), _ints(0, -2)]),
     ("Squeeze", {}, [_image(1, 3, 1, 2)]),
+    ("BatchNormalization", {"epsilon": 1e-3}, [X, _image(8), _image(8), _image(8), np.abs(_image(8))]),
+    ("Expand", {}, [PAIR[1], _ints(2, 1, 4)]),
+    ("GlobalAveragePool", {}, [X]),
+    ("MatMul", {}, [_image(5, 2, 3), _image(3, 4)]),
+    *(("ReduceMean", {"keepdims": keep}, [X, _ints(-1, 1)]) for keep in (0, 1)),
+    ("ReduceMean", {}, [X]),
+    ("ReduceMean", {"noop_with_empty_axes": 1}, [X]),
+    ("Softmax", {}, [X]),
+    ("Softmax", {"axis": 1}, [X]),
 ]  # fmt: skip
 
 
