@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 from collections.abc import Sequence
@@ -20,10 +21,20 @@ BEST, LAST = "best.pt", "last.pt"
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors and plain values under a temporary name, then rename."""
+    """Write tensors and plain values under a temporary name, then rename.
+
+    Raises:
+        OSError: it cannot be written; what was there before stays.
+    """
     partial = path.with_name(path.name + ".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    try:
+        torch.save(state, partial)
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise
+        raise OSError(errno.ENOSPC, f"{path.name} was not written whole, is the disk full?") from None
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

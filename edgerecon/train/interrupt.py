@@ -10,15 +10,19 @@ from typing import Any
 
 
 @contextmanager
-def interrupt_between_steps() -> Iterator[Callable[[], bool]]:
-    """Hold the first Ctrl-C back until a step is whole; a second one goes through at once."""
+def interrupt_between_steps(at_once: bool = True) -> Iterator[Callable[[], bool]]:
+    """Hold the first Ctrl-C back until a step is whole.
+
+    Args:
+        at_once: a second one goes through. Not so under torchrun, which passes on what the terminal has sent already.
+    """
     pressed = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield pressed.is_set
         return
 
     def hold(signum: int, frame: Any) -> None:
-        if pressed.is_set():
+        if pressed.is_set() and at_once:
             raise KeyboardInterrupt
         pressed.set()
 

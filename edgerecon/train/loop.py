@@ -7,7 +7,8 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from torch import Tensor
 
 from edgerecon.data.augment import Augment
 from edgerecon.data.datasets import CropSampler, load_pairs, split_by_scene
-from edgerecon.errors import DataError, DependencyError, EdgereconError, RecipeError
+from edgerecon.errors import DataError, EdgereconError, RecipeError
 from edgerecon.recipe import Recipe, TrainTable
+from edgerecon.train import processes
 from edgerecon.train.checkpoint import BEST, LAST, load_checkpoint, new_model, restore, save_checkpoint
 from edgerecon.train.curves import Curve, Row
 from edgerecon.train.interrupt import interrupt_between_steps
@@ -56,7 +58,10 @@ def train(
     on_step: Callable[[Progress], None] | None = None,
     accelerator: str = "auto",
 ) -> Path:
-    """Train the recipe's network.
+    """Train the recipe's network, in this process or, under torchrun, in all of them (see ``processes``).
+
+    Of several processes each has to see ``data`` and ``run_dir``; the first alone writes and calls ``on_step``. The
+    weights are those of one process with the same batch, to the rounding of sums.
 
     Args:
         run_dir: gets best.pt, last.pt, curve.csv and curve.png. data: HDF5 pairs; default: the recipe's file.
@@ -68,7 +73,8 @@ def train(
 
     Raises:
         DataError, RecipeError: see ``load_pairs``; an unusable precision; a checkpoint of another network.
-        EdgereconError: the loss became NaN or infinite (the last good checkpoints stay); ``run_dir`` cannot be written.
+        EdgereconError: the loss became NaN or infinite (the last good checkpoints stay); ``run_dir`` cannot be written;
+        a GPU or another process failed. All of them can be resumed.
         KeyboardInterrupt: after last.pt was written.
     """
     table = recipe.train if steps is None else recipe.train.model_copy(update={"steps": steps})
@@ -87,13 +93,18 @@ def train(
         run_dir.mkdir(parents=True, exist_ok=True)
         if resume and (run_dir / LAST).exists():
             run.load(run_dir / LAST)
-        curve = Curve(run_dir / "curve.csv", run.step if run.step else None)
-        try:
-            _loop(run, sampler, check, curve, run_dir, on_step)
-        finally:
-            curve.draw(run_dir / "curve.png")
+        if processes.rank() == 0:
+            curve = Curve(run_dir / "curve.csv", run.step if run.step else None)
+            try:
+                _loop(run, sampler, check, curve, run_dir, on_step)
+            finally:
+                curve.draw(run_dir / "curve.png")
+        else:
+            _loop(run, sampler, check, None, run_dir, None)
     except OSError as error:
-        raise EdgereconError(f"cannot write to {run_dir}: {error.strerror or error}") from None
+        reason = error.strerror or error
+        raise EdgereconError(f"cannot write to {run_dir}: {reason}; go on with --resume once it can be") from None
+    processes.end()
     return run_dir / BEST
 
 
@@ -101,14 +112,14 @@ def _loop(
     run: _Run,
     sampler: CropSampler,
     check: Callable[[], tuple[float, float]],
-    curve: Curve,
+    curve: Curve | None,
     run_dir: Path,
     on_step: Callable[[Progress], None] | None,
 ) -> None:
     table, first, losses = run.table, run.step, []
     psnr, ssim = math.nan, math.nan
     start = time.perf_counter()
-    with interrupt_between_steps() as interrupted:
+    with interrupt_between_steps(at_once=processes.count() == 1) as interrupted, _resumable_failures():
         while run.step < table.steps:
             losses.append(run.train_step(*sampler.draw(), run_dir))
             done = run.step == table.steps
@@ -118,18 +129,21 @@ def _loop(
                 if not math.isfinite(psnr):
                     raise _diverged(run.step, run_dir)
                 rate = run.optimizer.param_groups[0]["lr"]
-                curve.add(Row(run.step, float(np.mean(losses)), rate, psnr, ssim, run.seconds + seconds))
+                loss = float(np.mean(losses))
                 losses.clear()
-                if psnr > run.best:
-                    run.best = psnr
-                    save_checkpoint(run_dir / BEST, run.best_state(psnr, ssim))
-                run.save(run_dir / LAST, seconds)
+                if curve:
+                    curve.add(Row(run.step, loss, rate, psnr, ssim, run.seconds + seconds))
+                    if psnr > run.best:
+                        run.best = psnr
+                        save_checkpoint(run_dir / BEST, run.best_state(psnr, ssim))
+                    run.save(run_dir / LAST, seconds)
             if on_step:
                 images = (run.step - first) * table.batch
-                on_step(Progress(run.step, table.steps, losses[-1] if losses else curve.rows[-1].loss, psnr, ssim,
-                                 images / seconds))  # fmt: skip
-            if interrupted():
-                run.save(run_dir / LAST, seconds)
+                on_step(Progress(run.step, table.steps, losses[-1] if losses else loss, psnr, ssim, images / seconds))
+            if processes.any_of_them(run.fabric, interrupted()):
+                if curve:
+                    run.save(run_dir / LAST, seconds)
+                run.fabric.barrier()  # the first process has written before torchrun sees any of them end
                 raise KeyboardInterrupt
 
 
@@ -139,19 +153,12 @@ class _Run:
     def __init__(
         self, recipe: Recipe, table: TrainTable, accelerator: str, rng: np.random.Generator, plain: int
     ) -> None:
-        try:
-            from lightning_fabric import Fabric
-        except ImportError:
-            raise DependencyError("lightning-fabric", "train") from None
         if table.precision == "16-mixed" and (accelerator == "cpu" or not torch.cuda.is_available()):
             raise RecipeError("train.precision: 16-mixed needs a GPU; use 32-true or bf16-mixed on a CPU")
         if "OMP_NUM_THREADS" not in os.environ:
             torch.set_num_threads(len(os.sched_getaffinity(0)))
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-        try:
-            self.fabric: Any = Fabric(accelerator=accelerator, devices=1, precision=table.precision)
-        except (RuntimeError, ValueError, ImportError) as error:
-            raise EdgereconError(f"cannot train on '{accelerator}': {str(error).splitlines()[0]}") from None
+        self.part = processes.part(table.batch)
+        self.fabric: Any = processes.open_fabric(accelerator, table.precision)
         self.device: torch.device = self.fabric.device
         torch.manual_seed(table.seed)
         self.recipe, self.table, self.rng = recipe, table, rng
@@ -171,11 +178,12 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = table.learning_rate * schedule(self.step, table)
         before, after = (torch.from_numpy(batch).to(self.device) for batch in (source, target))
-        loss: Tensor = self.loss(self.model(before), after, before)
+        output = processes.gather(self.fabric, self.model(before[self.part]))
+        loss: Tensor = self.loss(output, after, before)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise _diverged(self.step, run_dir)
-        self.fabric.backward(loss)
+        self.fabric.backward(loss * processes.count())
         # A gradient that overflows in 16 bits is skipped by the scaler; elsewhere it shows in the next loss.
         self.fabric.clip_gradients(self.model, self.optimizer, max_norm=table.clip, error_if_nonfinite=False)
         self.optimizer.step()
@@ -229,6 +237,22 @@ def schedule(step: int, table: TrainTable) -> float:
         return (step + 1) / table.warmup
     done = (step - table.warmup) / max(1, table.steps - table.warmup)
     return table.final_fraction + (1 - table.final_fraction) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+@contextmanager
+def _resumable_failures() -> Iterator[None]:
+    """What a GPU or another process may do to a step; torch has RuntimeError for all of it."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        if isinstance(error, torch.cuda.OutOfMemoryError):
+            raise EdgereconError("the GPU is out of memory: lower train.batch or train.crop") from None
+        if isinstance(error, torch.distributed.DistBackendError) or "gloo" in reason.lower():
+            raise EdgereconError(f"another process of this run failed ({reason}): go on with --resume") from None
+        if "CUDA" in reason:
+            raise EdgereconError(f"the GPU failed ({reason}): go on with --resume") from None
+        raise
 
 
 def _on_cpu(module: torch.nn.Module) -> dict[str, Tensor]:

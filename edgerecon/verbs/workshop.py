@@ -32,16 +32,22 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     steps: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=1)] = None,
 ) -> None:
-    """Train the recipe's network; keeps the best checkpoint, curve.csv and curve.png."""
+    """Train the recipe's network; keeps the best checkpoint, curve.csv and curve.png.
+
+    On several devices: torchrun --nproc-per-node N -m edgerecon train RECIPE
+    """
     from edgerecon.recipe import load_recipe
     from edgerecon.tables import training_bar
+    from edgerecon.train import processes
     from edgerecon.train.loop import train as run
 
     made = load_recipe(recipe)
     folder = run_dir or Path("edgerecon-runs") / made.model.name
-    with training_bar(console(), made.model.name) as on_step:
+    screen = console()
+    screen.quiet = processes.rank() > 0
+    with training_bar(screen, made.model.name) as on_step:
         best = run(made, run_dir=folder, data=data, resume=resume, steps=steps, on_step=on_step)
-    typer.echo(f"Best checkpoint: {best}\nCurves: {folder / 'curve.png'}")
+    screen.print(f"Best checkpoint: {best}\nCurves: {folder / 'curve.png'}")
 
 
 def evaluate(
