@@ -1,8 +1,9 @@
 """Which pixels of a frame decide what a model shows there: saliency, integrated gradients, occlusion, attention gates.
 
-Every map answers the same question about one region of the reconstruction. Its score is f = the mean of the
-reconstruction over the region: in [0, 1] for occlusion, which sees what the engines show, and before that clipping for
-the gradients, which it would stop. A map shows what the network reacts to; it does not say that the reaction is right.
+Every map answers the same question about one region of the reconstruction (of a classifier's output: about one class).
+Its score is f = the mean of the output over the region: in [0, 1] for occlusion, which sees what the engines show, and
+before that clipping for the gradients, which it would stop. A map shows what the network reacts to; it does not say
+that the reaction is right.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ def explain_frame(
                 network, frame, region, lambda done, total: progress("integrated gradients", done, total)
             ),
             "occlusion": occlusion(
-                run, frame, region, scale=file.spec.scale, sees=file.spec.receptive_field,
+                run, frame, region, scale=file.spec.scale,
+                sees=0 if file.spec.fixed_output else file.spec.receptive_field,
                 on_patch=lambda done, total: progress("occlusion", done, total),
             ),
             **attention.gates(network, frame),

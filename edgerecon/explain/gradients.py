@@ -35,15 +35,15 @@ class Differentiable:
 
     def __init__(self, file: ModelFile) -> None:
         self.graph = TorchGraph(file, "cuda" if torch.cuda.is_available() else "cpu", _STRAIGHT_THROUGH)
-        self.scale, self.multiple = file.spec.scale, file.spec.size_multiple
+        self.spec, self.multiple = file.spec, file.spec.size_multiple
 
     def frame(self, frame: Image) -> Tensor:
         """1×1×H×W on the device."""
         return torch.from_numpy(np.ascontiguousarray(frame)).to(self.graph.device)[None, None]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """N×1×H×W → N×1×(H·scale)×(W·scale), not clipped."""
-        height, width = (side * self.scale for side in x.shape[-2:])
+        """N×1×H×W → N×1×(H·scale)×(W·scale) or what the model's fixed output is, not clipped."""
+        height, width = self.spec.output_shape(*x.shape[-2:])
         return self.values(x)[OUTPUT][..., :height, :width]
 
     def values(self, x: Tensor, *names: str) -> dict[str, Tensor]:

@@ -135,6 +135,23 @@ def test_attention_gates_are_found_by_their_weights(tmp_path: Path) -> None:
     assert explain("compact-despeckle", frame).keys() == {"saliency", "integrated gradients", "occlusion"}
 
 
+def test_a_classifier_is_explained_by_its_likeliest_class(tmp_path: Path, frame: np.ndarray) -> None:
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["frame"], ["mean"]),
+        helper.make_node("Sub", ["one", "mean"], ["rest"]),
+        helper.make_node("Concat", ["mean", "rest"], ["reconstruction"], axis=3),
+    ]
+    path = hand_made.save(tmp_path / "a.onnx", nodes, {"one": np.ones((1, 1, 1, 1), np.float32)}, output="[1, 2]",
+                          receptive_field="1")  # fmt: skip
+    dark = 0.5 * frame
+    found = explain_frame(path, dark)
+    assert found.region == (0, 1, 1, 2) and found.score == pytest.approx(1 - dark.mean(), abs=1e-5)
+    np.testing.assert_allclose(found.maps["saliency"], 1 / dark.size, rtol=1e-5)
+    np.testing.assert_allclose(found.maps["integrated gradients"], -dark / dark.size, atol=1e-7)
+    assert np.abs(found.maps["occlusion"]).min() > 0, "the whole frame was tried"
+    write_sheet(found, tmp_path / "a.png", "title")
+
+
 def test_the_brightest_square(frame: np.ndarray) -> None:
     image = 0.1 * frame
     image[12:15, 20:23] = 1.0
