@@ -13,7 +13,7 @@ import typer
 
 from edgerecon import __version__
 from edgerecon.errors import EdgereconError
-from edgerecon.verbs import deploy, run, study, workshop
+from edgerecon.verbs import deploy, kernels, run, study, workshop
 from edgerecon.verbs.output import INTERRUPTED
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ for verb in (
     *(deploy.export, deploy.devices, deploy.build, deploy.fit, deploy.bundle, deploy.install),
 ):
     app.command()(verb)
+app.add_typer(kernels.app, name="kernels")
 
 
 def main() -> None:

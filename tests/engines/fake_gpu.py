@@ -27,6 +27,12 @@ class FakeGpu:
         self.memory: dict[int, np.ndarray] = {}
         self.streams: dict[int, FakeStream] = {}
         self.graphs: dict[int, list[Callable[[], None]]] = {}
+        self.kernels: dict[str, Callable[..., None]] = {}  # name → what it does with (grid, block, arguments, shared)
+        self.modules: dict[int, bytes] = {}
+        self.functions: dict[int, str] = {}
+        self.dynamic_shared: dict[str, int] = {}
+        self.driver_version = 13000
+        self.attributes = {16: 4, 75: int(capability.split(".")[0]), 76: int(capability.split(".")[1]), 97: 101_376}
         self.calls: list[str] = []
         self.failing: dict[str, int] = {}
         self._local = threading.local()
@@ -87,17 +93,16 @@ class FakeGpu:
         stream.submit("cuMemcpyDtoHAsync", lambda: host.__setitem__(..., self.memory[int(device)].reshape(host.shape)))
 
     def library(self) -> Any:
-        """``libcuda.so.1`` as ctypes shows it, for graphs."""
+        """``libcuda.so.1`` as ctypes shows it, for graphs and for the toolkit's own kernels."""
 
-        def call(name: str, work: Callable[..., None]) -> Callable[..., int]:
+        def call(name: str, work: Callable[..., int | None]) -> Callable[..., int]:
             def run(*arguments: Any) -> int:
                 self.calls.append(name)
                 if name in self.failing:
                     return self.failing[name]
                 if not self.stack:
                     return 201
-                work(*arguments)
-                return 0
+                return work(*arguments) or 0
 
             return run
 
@@ -122,15 +127,51 @@ class FakeGpu:
         def destroy(graph: Any) -> None:
             del self.graphs[graph.value]
 
+        def attribute(out: Any, which: int, device: Any) -> None:
+            out._obj.value = self.attributes[which]
+
+        def load(out: Any, content: Any) -> None:
+            out._obj.value = self.handle()
+            self.modules[out._obj.value] = content.value
+
+        def find(out: Any, module: Any, name: bytes) -> int:
+            assert module.value in self.modules
+            out._obj.value = self.handle()
+            self.functions[out._obj.value] = name.decode()
+            return 0 if name.decode() in self.kernels else 500
+
+        def allow_shared(function: Any, which: int, size: int) -> None:
+            assert which == 8
+            self.dynamic_shared[self.functions[function.value]] = size
+
+        def launch_kernel(function: Any, *rest: Any) -> None:
+            *sizes, shared, stream, pointers, extra = rest
+            name = self.functions[function.value]
+            assert shared <= self.dynamic_shared.get(name, 48 * 1024) and extra is None
+            grid, block = tuple(sizes[:3]), tuple(sizes[3:])
+            queue = self.streams[stream].submit if stream else lambda call, work: work()
+            queue("cuLaunchKernel", lambda: self.kernels[name](grid, block, pointers, shared))
+
         def text(status: int, out: Any) -> int:
-            out._obj.value = {201: b"invalid device context", 901: b"operation not permitted when stream is capturing"}[
-                status
-            ]
+            known = {
+                2: b"out of memory", 201: b"invalid device context", 222: b"an unsupported toolchain",
+                200: b"device kernel image is invalid", 218: b"a PTX JIT compilation failed",
+                209: b"no kernel image is available for execution on the device", 500: b"named symbol not found",
+                700: b"an illegal memory access was encountered", 701: b"too many resources requested for launch",
+                901: b"operation not permitted when stream is capturing",
+            }  # fmt: skip
+            out._obj.value = known[status]
             return 0
 
         functions = {
             "cuStreamBeginCapture_v2": begin, "cuStreamEndCapture": end, "cuGraphInstantiateWithFlags": instantiate,
             "cuGraphLaunch": launch, "cuGraphExecDestroy": destroy, "cuGraphDestroy": destroy,
+            "cuDriverGetVersion": lambda out: setattr(out._obj, "value", self.driver_version),
+            "cuCtxGetDevice": lambda out: setattr(out._obj, "value", 0), "cuDeviceGetAttribute": attribute,
+            "cuModuleLoadData": load, "cuModuleUnload": lambda module: self.modules.pop(module.value) and None,
+            "cuModuleGetFunction": find, "cuFuncSetAttribute": allow_shared, "cuLaunchKernel": launch_kernel,
+            "cuOccupancyMaxActiveBlocksPerMultiprocessor": lambda out, *_: setattr(out._obj, "value", 2),
+            "cuStreamSynchronize": lambda stream: None,
         }  # fmt: skip
         return SimpleNamespace(**{name: call(name, work) for name, work in functions.items()}, cuGetErrorString=text)
 

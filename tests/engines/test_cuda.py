@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import fake_gpu
 import pytest
 
-from edgerecon.engines import cuda_graph, cuda_memory
+from edgerecon.engines import cuda_driver, cuda_memory
 from edgerecon.engines.cuda_graph import CudaError, Graph
 from edgerecon.engines.cuda_memory import open_gpu
 from edgerecon.errors import DependencyError, EngineError, UsageError
@@ -15,7 +15,7 @@ from edgerecon.errors import DependencyError, EngineError, UsageError
 
 def test_graphs_release_what_they_hold_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = fake_gpu.FakeGpu()
-    monkeypatch.setattr(cuda_graph, "_library", fake.library)
+    monkeypatch.setattr(cuda_driver, "_library", fake.library)
     with fake.gpu.current():
         stream = fake.gpu.driver.Stream()
 

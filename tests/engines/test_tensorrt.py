@@ -14,7 +14,7 @@ import hand_made
 import numpy as np
 import pytest
 
-from edgerecon.engines import build, cuda_graph, open_engine, tensorrt
+from edgerecon.engines import build, cuda_driver, open_engine, tensorrt
 from edgerecon.engines.cache import EngineFacts, Shapes, cache_path, write_engine
 from edgerecon.engines.model_file import ModelFile, read_model
 from edgerecon.engines.tensorrt_build import RTX, TENSORRT
@@ -36,7 +36,7 @@ class Machine:
             patch.setattr(module, "load_runtime", lambda wanted: {name: self.trt}[wanted])
             patch.setattr(module, "installed", lambda: (name,))
         patch.setattr(tensorrt, "open_gpu", lambda device=None: self.fake.gpu)
-        patch.setattr(cuda_graph, "_library", self.fake.library)
+        patch.setattr(cuda_driver, "_library", self.fake.library)
         patch.setattr(build, "build_engine", self._build)
 
     def _build(

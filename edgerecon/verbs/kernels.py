@@ -1,0 +1,34 @@
+"""The verbs of the CUDA kernels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgerecon.verbs.output import console
+
+app = typer.Typer(help="The toolkit's own CUDA kernels.", no_args_is_help=True)
+
+
+@app.callback()
+def _verbs() -> None:
+    """The toolkit's own CUDA kernels."""
+
+
+@app.command()
+def build(
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder for NAME.fatbin as well; default: the cache alone.")
+    ] = None,
+) -> None:
+    """Compile every kernel for all supported GPUs; what is built and has not changed is kept."""
+    from edgerecon.kernels.compile import kernel_files
+    from edgerecon.kernels.store import export, obtain
+
+    screen = console()
+    for name in kernel_files():
+        stored = obtain(name)
+        path = export(stored, out) if out else stored.path
+        screen.print(f"{path}  {len(stored.content) / 1000:.0f} kB  nvcc {stored.toolkit}")
