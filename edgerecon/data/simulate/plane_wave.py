@@ -127,7 +127,7 @@ def beamform_scatterers(
         np.exp(1j * assumed * sines[:, None] * grid.x).astype(np.complex64),
         np.exp(1j * assumed * cosines[:, None] * grid.z).astype(np.complex64),
         F32(assumed), F32(2 * rate / receive.sound_speed), F32(2 * start), F32(receive.f_number),
-        _window(receive.apodisation), np.array([*prefixes, 0], np.int64),
+        half_window(receive.apodisation), np.array([*prefixes, 0], np.int64),
     )  # fmt: skip
     echo = np.zeros((angles.size, times), np.complex64)
     signal, hiss = np.zeros((2, angles.size, 2 * times), np.complex64)
@@ -146,7 +146,7 @@ def beamform_scatterers(
     return image / np.array(prefixes, F32)[:, None, None]
 
 
-def _window(name: str) -> NDArray[np.float32]:
+def half_window(name: str) -> NDArray[np.float32]:
     """Half of an apodisation window, from the aperture's centre to its edge, 257 values."""
     u = np.linspace(0, 1, 257)
     if name == "hann":
