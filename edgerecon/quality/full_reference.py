@@ -1,4 +1,4 @@
-"""Image quality against a target: MSE, PSNR, SSIM, VIF. Images in [0, 1] (data range 1); float64 inside."""
+"""Image quality against a target: MSE, PSNR, SNR, SSIM, VIF. Images in [0, 1] (data range 1); float64 inside."""
 
 from __future__ import annotations
 
@@ -31,6 +31,15 @@ def psnr(image: ArrayLike, target: ArrayLike) -> float:
     """Peak signal-to-noise ratio in dB, data range 1; inf for equal images."""
     error = mse(image, target)
     return float(-10.0 * np.log10(error)) if error > 0 else float("inf")
+
+
+def snr(image: ArrayLike, target: ArrayLike) -> float:
+    """10·log10(Σ t² / Σ (x − t)²) in dB, the target's power over the error's; inf for equal images."""
+    a, b = _pair(image, target)
+    power, error = float(np.sum(b**2)), float(np.sum((a - b) ** 2))
+    if error == 0:
+        return float("inf")
+    return float(10 * np.log10(power / error)) if power > 0 else float("-inf")
 
 
 def ssim_map(image: ArrayLike, target: ArrayLike) -> Array:

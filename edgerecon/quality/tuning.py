@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from edgerecon.frame import Image
-from edgerecon.quality.classical import FILTERS, GRIDS, Pair, Parameters
+from edgerecon.quality import classical, contrast
+from edgerecon.quality.classical import Pair, Parameters
 from edgerecon.quality.full_reference import match_gain_offset, psnr
 
 COARSE_PAIRS = 4
@@ -27,19 +28,20 @@ def tune(
     """Coarse-to-fine search: the whole grid on the first few pairs, then finer strengths around its best on all.
 
     Args:
-        name: a key of ``classical.FILTERS``.
+        name: a key of ``classical.FILTERS`` or ``contrast.FILTERS``.
         pairs: (input, target) images, at least one.
         score: of (output, target), higher is better; its mean decides.
 
     Returns:
         The best parameters and their mean score on all pairs.
     """
-    run = FILTERS[name]
+    run = (classical.FILTERS | contrast.FILTERS)[name]
+    grid = (classical.GRIDS | contrast.GRIDS)[name]
 
     def mean_score(parameters: Parameters, on: Sequence[Pair]) -> float:
         return fmean(score(run(image, **parameters), target) for image, target in on)
 
-    best = max(GRIDS[name], key=lambda parameters: mean_score(parameters, pairs[:COARSE_PAIRS]))
+    best = max(grid, key=lambda parameters: mean_score(parameters, pairs[:COARSE_PAIRS]))
     strengths = [key for key in best if key in REFINED]
     finer = [
         {**best, key: float(f"{best[key] * factor:.3g}")} for key in strengths for factor in (0.7, 0.84, 1.19, 1.4)
