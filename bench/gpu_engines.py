@@ -79,7 +79,7 @@ def compare(path: Path, shape: tuple[int, int], frames: dict[str, list[Image]], 
         return replace(blank, status=str(error)), {}, None
     if spec.precision == "fp32" and not max(errors.values()) <= FP32_LIMIT:
         row = replace(row, status=f"differs from ONNX Runtime by {max(errors.values()):.2g}, allowed is {FP32_LIMIT:g}")
-    facts = {"error_same_file": errors, "engine": asdict(engine.facts), "graph": engine._graph is not None}
+    facts = {"error_same_file": errors, "engine": asdict(engine.facts), "graph": engine._graphs[0] is not None}
     return row, facts, engine
 
 

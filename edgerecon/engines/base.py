@@ -47,6 +47,10 @@ class ModelSpec:
         """Of what comes out for a frame."""
         return self.fixed_output or (height * self.scale, width * self.scale)
 
+    def state_shape(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Of a temporal model's state for one frame of a size that the graph accepts."""
+        return 1, self.state_channels, height // self.state_divisor, width // self.state_divisor
+
 
 @dataclass(frozen=True)
 class EngineSpec:

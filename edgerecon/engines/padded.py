@@ -114,7 +114,7 @@ class PaddedEngine(ABC):
         model = self.spec.model
         shapes: list[tuple[int, ...]] = [(1, 1, *padded), (1, 1, *model.output_shape(*padded))]
         if model.state_channels:
-            shapes += [(1, model.state_channels, *(side // model.state_divisor for side in padded))] * 2
+            shapes += [model.state_shape(*padded)] * 2
         return shapes
 
     def close(self) -> None:

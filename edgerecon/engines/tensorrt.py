@@ -12,7 +12,7 @@ from edgerecon.engines.cache import EngineFacts, Shapes, candidates, read_engine
 from edgerecon.engines.cuda_graph import CudaError, Graph
 from edgerecon.engines.cuda_memory import Buffer, Gpu, open_gpu
 from edgerecon.engines.model_file import ModelFile
-from edgerecon.engines.padded import INPUT, OUTPUT, PaddedEngine
+from edgerecon.engines.padded import INPUT, OUTPUT, STATE_IN, STATE_OUT, PaddedEngine
 from edgerecon.engines.rtx_kernels import KernelCache
 from edgerecon.engines.tensorrt_build import RTX, installed, load_runtime, logger
 from edgerecon.errors import EngineError
@@ -61,7 +61,9 @@ def _ready(file: ModelFile, gpu: Gpu) -> tuple[EngineFacts, bytes] | None:
 class TensorRtEngine(PaddedEngine):
     """One execution context; each frame is a replay of one CUDA graph: upload, inference, download.
 
-    The graph is recorded anew for each frame size. The primary context is made current in whichever thread calls.
+    A temporal model's state never leaves the GPU; a graph for each of its two turns reads one buffer and writes the
+    other. The graphs are recorded anew for each frame size. The primary context is made current in whichever thread
+    calls.
 
     Attributes:
         facts: of the engine that runs.
@@ -72,7 +74,7 @@ class TensorRtEngine(PaddedEngine):
         self.facts = facts
         self._gpu = gpu
         self._buffers: tuple[Buffer, ...] = ()
-        self._graph: Graph | None = None
+        self._graphs: list[Graph | None] = []
         self._kernels: KernelCache | None = None
         trt = load_runtime(facts.runtime)
         self._log = logger(trt)
@@ -97,31 +99,44 @@ class TensorRtEngine(PaddedEngine):
         return self._engine.create_execution_context(runtime_config=config)
 
     def _bind(self, padded: tuple[int, int]) -> tuple[Image, Image]:
-        scale = self.spec.model.scale
         with self._gpu.current():
             self._unbind()
             self._require_size(padded)
             # Held from the start: they have to be dropped while the GPU is current, whatever fails below.
-            for side in (1, scale):
-                self._buffers += (self._gpu.buffer((1, 1, padded[0] * side, padded[1] * side)),)
-            source, result = self._buffers
-            self._require(self._context.set_input_shape(INPUT, source.host.shape), "set_input_shape")
-            for name, buffer in ((INPUT, source), (OUTPUT, result)):
-                self._require(self._context.set_tensor_address(name, buffer.address), "set_tensor_address")
-            self._queue()  # the first run of a size sets things up, and cannot be recorded
-            self._stream.synchronize()
-            if self._kernels:
-                self._kernels.keep()
-            self._graph = self._record()
+            for shape in self._shapes(padded):
+                self._buffers += (self._gpu.buffer(shape),)
+            source, result, *states = self._buffers
+            shapes = {INPUT: source.host.shape} | ({STATE_IN: states[0].host.shape} if states else {})
+            for name, shape in shapes.items():
+                self._require(self._context.set_input_shape(name, shape), "set_input_shape")
+            for turn in range(2 if states else 1):
+                self._turn = turn
+                self._queue()  # the first run of a size sets things up, and cannot be recorded
+                self._stream.synchronize()
+                if self._kernels:
+                    self._kernels.keep()
+                self._graphs.append(self._record())
+            self._turn = 0
+            self._zero()
         return source.host, result.host
 
     def _execute(self) -> None:
         with self._gpu.current():
-            if self._graph:
-                self._graph.launch()
+            if graph := self._graphs[self._turn]:
+                graph.launch()
             else:
                 self._queue()
             self._stream.synchronize()
+
+    def _forget(self) -> None:
+        with self._gpu.current():
+            self._zero()
+
+    def _zero(self) -> None:
+        """The host's side of a state is never written: uploaded, it is zero."""
+        for state in self._buffers[2:]:
+            state.upload(self._stream)
+        self._stream.synchronize()
 
     def stage_times(self) -> dict[str, float]:
         """Milliseconds of {to_device, compute, to_host} for the last frame, run again without the graph.
@@ -133,7 +148,7 @@ class TensorRtEngine(PaddedEngine):
         """
         if not self._buffers:
             raise EngineError("run a frame first")
-        source, result = self._buffers
+        source, result = self._buffers[:2]
         with self._gpu.current():
             marks = [self._gpu.driver.Event() for _ in range(4)]
             marks[0].record(self._stream)
@@ -145,12 +160,18 @@ class TensorRtEngine(PaddedEngine):
         return dict(zip(("to_device", "compute", "to_host"), spans, strict=True))
 
     def _queue(self) -> None:
-        source, result = self._buffers
+        source, result = self._buffers[:2]
         source.upload(self._stream)
         self._infer(self._stream)
         result.download(self._stream)
 
     def _infer(self, stream: Any) -> None:
+        source, result, *states = self._buffers
+        places = {INPUT: source, OUTPUT: result}
+        if states:
+            places |= {STATE_IN: states[self._turn], STATE_OUT: states[1 - self._turn]}
+        for name, buffer in places.items():
+            self._require(self._context.set_tensor_address(name, buffer.address), "set_tensor_address")
         self._require(self._context.execute_async_v3(stream.handle), "execute_async_v3")
 
     def _record(self) -> Graph | None:
@@ -175,10 +196,10 @@ class TensorRtEngine(PaddedEngine):
             raise EngineError(f"{call} failed: {self._log.reason()}")
 
     def _unbind(self) -> None:
-        graph, self._graph = self._graph, None
+        graphs, self._graphs = self._graphs, []
         self._buffers, self._input, self._output = (), _NOTHING, _NOTHING
         try:
-            if graph:
+            for graph in filter(None, graphs):
                 graph.close()
         except CudaError as error:  # the GPU has failed before, and that has been said
             _log.info("%s", error)

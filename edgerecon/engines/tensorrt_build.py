@@ -17,7 +17,7 @@ from typing import Any
 
 from edgerecon.engines.cache import Shapes
 from edgerecon.engines.model_file import ModelFile
-from edgerecon.engines.padded import INPUT, OUTPUT
+from edgerecon.engines.padded import INPUT, STATE_IN, foreign_ports, port_names
 from edgerecon.errors import DependencyError, EngineError, ModelError, UsageError
 
 TENSORRT, RTX = "tensorrt", "tensorrt_rtx"
@@ -108,11 +108,11 @@ def parse(trt: Any, file: ModelFile) -> tuple[Any, Any]:
     parser = trt.OnnxParser(network, log)
     if not parser.parse(file.content):
         raise ModelError(_refusal(trt, parser, file))
-    tensors = [network.get_input(i) for i in range(network.num_inputs)]
-    tensors += [network.get_output(i) for i in range(network.num_outputs)]
-    ports = [(tensor.name, tensor.dtype, len(tensor.shape)) for tensor in tensors]
-    if ports != [(INPUT, trt.float32, 4), (OUTPUT, trt.float32, 4)]:
-        raise ModelError(f"{file.path} has inputs and outputs other than '{INPUT}' and '{OUTPUT}': export it again")
+    tensors = [[network.get_input(i) for i in range(network.num_inputs)],
+               [network.get_output(i) for i in range(network.num_outputs)]]  # fmt: skip
+    ports = [[(tensor.name, tensor.dtype, len(tensor.shape)) for tensor in side] for side in tensors]
+    if ports != [[(name, trt.float32, 4) for name in names] for names in port_names(file.spec)]:
+        raise foreign_ports(file)
     return builder, network
 
 
@@ -138,7 +138,10 @@ def build_engine(
     # TF32 keeps ten bits of an fp32 layer's mantissa, and is on by default.
     config.clear_flag(trt.BuilderFlag.TF32)
     profile = builder.create_optimization_profile()
-    profile.set_shape(INPUT, *((1, 1, *size) for size in (shapes.min, shapes.opt, shapes.max)))
+    sizes = (shapes.min, shapes.opt, shapes.max)
+    profile.set_shape(INPUT, *((1, 1, *size) for size in sizes))
+    if file.spec.state_channels:
+        profile.set_shape(STATE_IN, *(file.spec.state_shape(*size) for size in sizes))
     config.add_optimization_profile(profile)
     if compute_capability is not None:
         config.num_compute_capabilities = 1

@@ -130,7 +130,13 @@ def _attributes(node: Any) -> dict[str, Any]:
     import onnx
 
     values = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
-    return {key: value.decode() if isinstance(value, bytes) else value for key, value in values.items()}
+    return {key: _text(value) for key, value in values.items()}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_text(each) for each in value]
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _constants(graph: Any) -> Iterator[tuple[str, np.ndarray]]:

@@ -25,6 +25,12 @@ ALLOWED: dict[tuple[str, str], tuple[Any, ...]] = {
     ("BatchNormalization", "training_mode"): (0,),
     ("ConvTranspose", "output_shape"): (),
     ("MaxPool", "storage_order"): (0,),
+    **{(name, "direction"): ("forward", "bidirectional") for name in ("RNN", "LSTM")},
+    **{(name, "layout"): (0,) for name in ("RNN", "LSTM")},
+    **{(name, key): () for name in ("RNN", "LSTM") for key in ("clip", "activation_alpha", "activation_beta")},
+    ("LSTM", "activations"): (),
+    ("LSTM", "input_forget"): (0,),
+    ("RNN", "activations"): (["Relu"], ["Relu", "Relu"], ["Tanh"], ["Tanh", "Tanh"]),
     ("Resize", "antialias"): (0,),
     ("Resize", "axes"): (),
     ("Resize", "coordinate_transformation_mode"):
@@ -237,6 +243,42 @@ def reduce_mean(a: Attributes, x: Tensor, axes: Tensor | None = None) -> Tensor:
     return x.mean(along, bool(a.get("keepdims", 1)))
 
 
+def rnn(a: Attributes, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None = None) -> Tensor:
+    bend = torch.relu if "Relu" in a.get("activations", ()) else torch.tanh
+
+    def unit(total: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
+        return (h := bend(total)), h
+
+    return _recurrent(x, w, r, b, unit)
+
+
+def lstm(a: Attributes, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None = None) -> Tensor:
+    def unit(total: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        i, o, f, g = total.chunk(4, dim=-1)
+        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(cell), cell
+
+    return _recurrent(x, w, r, b, unit)
+
+
+def _recurrent(
+    x: Tensor, w: Tensor, r: Tensor, b: Tensor | None, unit: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+) -> Tensor:
+    """x: T×B×I, states of each direction → T×D×B×H. unit: (sum of drives, memory) → (state, memory)."""
+    found = []
+    for direction, (drive, back) in enumerate(zip(w, r, strict=True)):
+        rows = (x.flip(0) if direction else x) @ drive.T
+        if b is not None:
+            rows = rows + b[direction].reshape(2, -1).sum(0)
+        h = memory = x.new_zeros(x.shape[1], r.shape[2])
+        states = []
+        for row in rows:
+            h, memory = unit(row + h @ back.T, memory)
+            states.append(h)
+        found.append(torch.stack(states[::-1] if direction else states))
+    return torch.stack(found, dim=1)
+
+
 def unsqueeze(_: Attributes, x: Tensor, axes: Tensor) -> Tensor:
     rank = x.ndim + len(axes)
     for axis in sorted(int(axis) % rank for axis in axes):
@@ -264,12 +306,14 @@ OPERATORS: dict[str, Operator] = {
     "Gather": gather,
     "GlobalAveragePool": lambda a, x: x.mean(list(range(2, x.ndim)), keepdim=True),
     "Identity": lambda a, x: x,
+    "LSTM": lstm,
     "LeakyRelu": lambda a, x: F.leaky_relu(x, a.get("alpha", 0.01)),
     "MatMul": lambda a, x, y: x @ y,
     "MaxPool": max_pool,
     "Mul": lambda a, x, y: x * y,
     "PRelu": prelu,
     "QuantizeLinear": quantize_linear,
+    "RNN": rnn,
     "ReduceMean": reduce_mean,
     "Relu": lambda a, x: torch.relu(x),
     "Reshape": reshape,

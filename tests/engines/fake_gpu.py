@@ -167,6 +167,7 @@ class FakeGpu:
             "cuStreamBeginCapture_v2": begin, "cuStreamEndCapture": end, "cuGraphInstantiateWithFlags": instantiate,
             "cuGraphLaunch": launch, "cuGraphExecDestroy": destroy, "cuGraphDestroy": destroy,
             "cuDriverGetVersion": lambda out: setattr(out._obj, "value", self.driver_version),
+            "cuCtxGetCurrent": lambda out: setattr(out._obj, "value", 1),
             "cuCtxGetDevice": lambda out: setattr(out._obj, "value", 0), "cuDeviceGetAttribute": attribute,
             "cuModuleLoadData": load, "cuModuleUnload": lambda module: self.modules.pop(module.value) and None,
             "cuModuleGetFunction": find, "cuFuncSetAttribute": allow_shared, "cuLaunchKernel": launch_kernel,
@@ -224,11 +225,11 @@ def fake_tensorrt(machine: FakeGpu, model: bytes, *, rtx: bool = False, version:
             machine.require_context("create_execution_context")
             self._session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
             self._addresses: dict[str, int] = {}
-            self.shape: tuple[int, ...] = ()
+            self.shapes: dict[str, tuple[int, ...]] = {}
 
         def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-            assert name == "frame"
-            self.shape = shape
+            assert name in ("frame", "state_in")
+            self.shapes[name] = shape
             return "set_input_shape" not in machine.failing
 
         def set_tensor_address(self, name: str, address: int) -> bool:
@@ -241,13 +242,15 @@ def fake_tensorrt(machine: FakeGpu, model: bytes, *, rtx: bool = False, version:
                 module.log.log(ILogger.Severity.ERROR, "IExecutionContext::enqueueV3: Error Code 2: the GPU has gone "
                                                        "(In check at /_src/a.cpp:12)")  # fmt: skip
                 return False
-            machine.streams[handle].submit("execute_async_v3", self._compute)
+            addresses = dict(self._addresses)  # a recorded run keeps those that were set
+            machine.streams[handle].submit("execute_async_v3", lambda: self._compute(addresses))
             return True
 
-        def _compute(self) -> None:
-            frame = machine.memory[self._addresses["frame"]].reshape(self.shape)
-            result = self._session.run(None, {"frame": frame})[0]
-            machine.memory[self._addresses["reconstruction"]][...] = result.reshape(-1)
+        def _compute(self, addresses: dict[str, int]) -> None:
+            given = {name: machine.memory[addresses[name]].reshape(shape) for name, shape in self.shapes.items()}
+            names = [output.name for output in self._session.get_outputs()]
+            for name, result in zip(names, self._session.run(names, given), strict=True):
+                machine.memory[addresses[name]][...] = result.reshape(-1)
 
     class RtxContext(ExecutionContext):
         def is_stream_capturable(self, handle: int) -> bool:

@@ -109,6 +109,13 @@ CASES: list[tuple[str, dict[str, Any], list[np.ndarray | None]]] = [
     *(("ReduceMean", {"keepdims": keep}, [X, _ints(-1, 1)]) for keep in (0, 1)),
     ("ReduceMean", {}, [X]),
     ("ReduceMean", {"noop_with_empty_axes": 1}, [X]),
+    *(("RNN", {"hidden_size": 4, "direction": way, "activations": ["Relu"] * count},
+       [_image(5, 2, 3), _image(count, 4, 3), _image(count, 4, 4) / 4, _image(count, 8)])
+      for way, count in (("forward", 1), ("bidirectional", 2))),
+    ("LSTM", {"hidden_size": 4, "direction": "bidirectional"},
+     [_image(5, 2, 3), _image(2, 16, 3), _image(2, 16, 4), _image(2, 32)]),
+    ("RNN", {"hidden_size": 4}, [_image(5, 2, 3), _image(1, 4, 3), _image(1, 4, 4)]),
+    ("LSTM", {"hidden_size": 4}, [_image(5, 2, 3), _image(1, 16, 3), _image(1, 16, 4)]),
     ("Softmax", {}, [X]),
     ("Softmax", {"axis": 1}, [X]),
 ]  # fmt: skip

@@ -13,6 +13,7 @@ import fake_gpu
 import hand_made
 import numpy as np
 import pytest
+from test_temporal import temporal
 
 from edgerecon.engines import build, cuda_driver, open_engine, tensorrt
 from edgerecon.engines.cache import EngineFacts, Shapes, cache_path, write_engine
@@ -324,3 +325,28 @@ def test_the_benchmark_of_engines(machine: Machine, monkeypatch: pytest.MonkeyPa
     assert list(exact["stages_ms"]) == ["to_device", "compute", "to_host"] and exact["graph"]
     assert failed["status"] == "not this one" and failed["latency_ms"] == {}
     assert json.dumps([cpu, exact, failed])
+
+
+@pytest.mark.parametrize("graphs", [True, False])
+def test_the_state_stays_on_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, graphs: bool) -> None:
+    monkeypatch.setenv("EDGERECON_CACHE", str(tmp_path / "cache"))
+    machine = Machine(temporal(tmp_path / "net.onnx"), monkeypatch, rtx=True)
+    if not graphs:
+        machine.fake.failing["is_stream_capturable"] = 1
+    reference, engine = open_engine(machine.file.path, "onnxruntime", threads=1), machine.open()
+    for shape in ((16, 16), (7, 5), (16, 16)):
+        for count in (1, 2, 3):  # resets after an odd and an even number of frames
+            for seed in range(count):
+                frame = np.roll(_frame(shape), seed)
+                np.testing.assert_array_equal(engine.run(frame), reference.run(frame))
+            engine.reset()
+            reference.reset()
+    machine.fake.calls.clear()
+    engine.run(frame)
+    assert ("cuGraphLaunch" in machine.fake.calls) is graphs
+    if graphs:
+        assert not [call for call in machine.fake.calls if "cpy" in call], "everything is in the recorded graph"
+    engine.close()
+    del engine
+    gc.collect()
+    assert machine.fake.memory == {} and machine.fake.graphs == {}
