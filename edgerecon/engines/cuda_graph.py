@@ -38,6 +38,7 @@ class Graph:
             # A stream left recording is of no use to anybody; its own complaint would hide the cause.
             with suppress(CudaError):
                 call("cuStreamEndCapture", stream, ctypes.byref(recorded))
+                call("cuGraphDestroy", recorded)
             raise
         call("cuStreamEndCapture", stream, ctypes.byref(recorded))
         try:

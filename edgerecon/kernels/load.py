@@ -119,6 +119,7 @@ class Function:
         module = self._module
         module._last = f"kernel {self.name} on {shapes}"
         pointers = (ctypes.c_void_p * max(1, len(arguments)))(*(ctypes.addressof(value) for value in arguments))
+        pointers.values = arguments  # type: ignore[attr-defined]  # they live as long as their addresses
         try:
             cuda.call("cuLaunchKernel", self._handle, *grid, *block, self._shared, stream, pointers, None)
         except CudaError as error:
@@ -147,6 +148,22 @@ def load(name: str) -> Module:
             driver older than the toolkit, or too little memory.
     """
     return Module(obtain(name))
+
+
+def enter(device: int) -> None:
+    """Make a GPU's primary context current in this thread, if none is: the threads of others come without one.
+
+    Raises:
+        EngineError: no driver, no such GPU, or too little memory.
+    """
+    context = ctypes.c_void_p()
+    try:
+        cuda.call("cuCtxGetCurrent", ctypes.byref(context))
+        if not context.value:
+            cuda.call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
+            cuda.call("cuCtxSetCurrent", context)
+    except CudaError as error:
+        raise EngineError(_explained(error, f"opening GPU {device}")) from None
 
 
 def code_for(capability: int) -> str | None:
