@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgerecon.study import super_resolution
+from edgerecon.study.context import Context
+from edgerecon.study.profile import profile
+from edgerecon.study.results import Result
+from edgerecon.study.sr_training import crops, log_error
+
+
+def test_small_crops_are_the_means_of_the_large(rng: np.random.Generator) -> None:
+    images = rng.integers(0, 256, (3, 40, 48)).astype(np.uint8)
+    small, large = crops(images, 4, 6, 5)(np.random.default_rng(0))
+    assert small.shape == (5, 1, 6, 6) and large.shape == (5, 1, 24, 24)
+    expected = super_resolution.smaller(large[2, 0].numpy(), 4)
+    np.testing.assert_allclose(small[2, 0].numpy(), expected, atol=1e-6)
+    again = crops(images, 4, 6, 5)(np.random.default_rng(0))
+    assert torch.equal(large, again[1])
+
+
+def test_the_loss_is_the_psnr() -> None:
+    a, b = torch.rand(3, 1, 16, 16), torch.rand(3, 1, 16, 16)
+    psnr = [-10 * float(torch.log10(((x - y) ** 2).mean())) for x, y in zip(a, b, strict=True)]
+    assert float(log_error(2)(a, a, b)) * -10 / np.log(10) == pytest.approx(np.mean(psnr), abs=1e-3)
+
+
+def test_the_system_runs_with_every_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Context, "ship", lambda self, network, name, task, shape: self.result.notes.append(name))
+    result = Result("super_resolution", super_resolution.TITLE, super_resolution.PAPER)
+    super_resolution.run(Context(profile("smoke"), tmp_path, result))
+    methods = ["nearest", "bilinear", "bicubic", "Lanczos", "SRCNN", "SRResNet", "SRGAN", "RRDB", "ESRGAN"]
+    assert [row.method for row in result.tables[0].rows] == methods
+    assert result.tables[0].mean("bicubic", "psnr_db") > result.tables[0].mean("nearest", "psnr_db")
+    assert {name for name in result.curves} >= {
+        "srcnn-x2",
+        "srresnet-x2",
+        "srgan-x2",
+        "rrdb-x2",
+        "esrgan-x2",
+        "features",
+    }
+    assert sum(note.startswith("study-") for note in result.notes) == 5
+    assert any("33 dB" in claim.text for claim in result.claims)
+    assert len({panel[1].shape for panel in result.pictures[0].panels}) == 1
