@@ -53,11 +53,11 @@ SOLID_KEPT = Metric("solid_contrast_kept", "contrast of solid lesions kept", "")
 ALLOWED = 0.05
 NOTE = (
     "Scenes with no lesion, a cyst and a solid lesion are simulated in equal parts; the sets for training, thresholds "
-    "and test share none. One network of three classes answers both questions: lesion or none, and, where there is one, "
-    "cyst or solid. Frames are reconstructed at full size and classified at half of it. The network is trained on raw "
-    "frames first and goes on from there, equally long, on each kind of frame (transfer learning), raw ones among them. "
-    "Thresholds are those of the greatest sensitivity plus specificity on the middle set. Each frame has a scanner of "
-    "its own, so that neither grain nor gain tells the class."
+    "and test share none. One network of three classes answers both questions: lesion or none, and, where there is "
+    "one, cyst or solid. Frames are reconstructed at full size and classified at half of it. The network is trained on "
+    "raw frames first and goes on from there, equally long, on each kind of frame (transfer learning), raw ones among "
+    "them. Thresholds are those of the greatest sensitivity plus specificity on the middle set. Each frame has a "
+    "scanner of its own, so that neither grain nor gain tells the class."
 )
 Scores = dict[str, NDArray[np.float32]]
 """Kind of frame → probabilities (scenes, classes)."""
