@@ -1,0 +1,32 @@
+"""Rotation, translation, scaling and flips of slices, the same for all images of a sample."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[Any]
+
+
+def random_affine(
+    images: tuple[Image, ...], rng: np.random.Generator, turn: float = 15.0, shift: float = 0.05,
+    zoom: tuple[float, float] = (0.9, 1.05), flip: bool = True,
+) -> tuple[Image, ...]:  # fmt: skip
+    """One random affine map of images of one shape (H, W), bilinear, zero outside.
+
+    Args:
+        turn: greatest rotation either way, in degrees. shift: greatest translation, as a share of the side.
+        zoom: least and greatest scaling. flip: mirror left and right in half of the draws.
+    """
+    height, width = images[0].shape
+    centre = ((width - 1) / 2, (height - 1) / 2)
+    angle, scale = rng.uniform(-turn, turn), math.exp(rng.uniform(*np.log(zoom)))
+    matrix = cv2.getRotationMatrix2D(centre, angle, scale)
+    matrix[:, 2] += rng.uniform(-shift, shift, 2) * np.array([width, height])
+    mirrored = flip and rng.random() < 0.5
+    found = [cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR) for image in images]
+    return tuple(np.ascontiguousarray(image[:, ::-1]) if mirrored else np.asarray(image) for image in found)
