@@ -50,6 +50,7 @@ class LstmCell(nn.Module):
         super().__init__()
         self.hidden_channels = hidden
         self.conv = nn.Conv2d(channels + hidden, 4 * hidden, 3, padding=1)
+        nn.init.xavier_uniform_(self.conv.weight)
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
         nn.init.ones_(self.conv.bias[hidden : 2 * hidden].data)  # type: ignore[index]
 
