@@ -51,6 +51,7 @@ models: $(DEV)
 	$(BIN)/edgerecon simulate edgerecon-runs/train.h5 --samples 1000 --seed 1
 	$(MAKE) -j2 train-compact-despeckle train-compact-compound
 	$(BIN)/edgerecon export export/compact-despeckle.toml
+	$(BIN)/edgerecon export export/compact-despeckle-small.toml --checkpoint export/compact-despeckle.pt
 	$(BIN)/edgerecon export export/compact-compound.toml
 
 train-%: $(DEV)

@@ -82,6 +82,17 @@ def _loss(weights: LossTable) -> str:
     return parts + (f" + {weights.edge:g}·(1 − edge preservation)" if weights.edge else "")
 
 
+def _pruning(recipe: Recipe) -> str:
+    table = recipe.prune
+    if not table.ratio:
+        return ""
+    return (
+        f" Then {table.ratio:.0%} of the multiply-accumulates pruned (importance: {table.importance}, in "
+        f"{table.iterations} steps) and {table.steps:,} steps of fine-tuning, {table.distill:.0%} of their loss against "
+        "the whole network."
+    )
+
+
 def model_card(recipe: Recipe, recipe_name: str, figures: Sequence[Figure], facts: dict[str, float]) -> str:
     """The card as Markdown.
 
@@ -130,7 +141,7 @@ Input {inputs}, target `{recipe.data.target}`.{held_out} Validation on one scene
 
 AdamW, learning rate {train.learning_rate:g} under a half cosine, {train.steps:,} steps (best at \
 {facts["trained_steps"]:,.0f}), {train.batch} crops of {train.crop}×{train.crop} a step, seed {train.seed},
-loss {_loss(train.loss)}.
+loss {_loss(train.loss)}.{_pruning(recipe)}
 
 ## Figures
 

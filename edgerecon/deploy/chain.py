@@ -110,7 +110,11 @@ class Chain:
         if not self.recipe.prune.ratio:
             return
         from edgerecon.compress.pruned import prune_recipe
+        from edgerecon.train.checkpoint import load_checkpoint
 
+        if done := load_checkpoint(self.checkpoint).get("pruning"):  # it ships as pruning left it
+            self.report.pruning = _pruning_facts(done)
+            return
         self.weights = self.work / "pruned.pt"
 
         def work() -> Facts:
@@ -118,10 +122,7 @@ class Chain:
                 self.recipe, self.checkpoint, self.weights,
                 on_step=lambda p: self.on_progress("pruning and fine-tuning", p.step, p.steps),
             )  # fmt: skip
-            first, last = report.steps[0], report.steps[-1]
-            return {"macs_before": first.macs, "macs_after": last.macs, "macs_left": last.macs_left,
-                    "parameters_before": first.parameters, "parameters_after": last.parameters,
-                    "channels_after": list(last.channels)}  # fmt: skip
+            return _pruning_facts(report.to_json())
 
         inputs = {"weights": file_hash(self.checkpoint), "data": file_hash(self.recipe.data.file),
                   **self._table("model", "data", "augment", "train", "prune")}  # fmt: skip
@@ -235,3 +236,11 @@ def _measured(plain: dict[str, Any]) -> Measured:
     row = Row(**{**plain["row"], "shape": tuple(plain["row"]["shape"])})
     found = plain["restoration"]
     return Measured(row, Restoration(**found) if found else None)
+
+
+def _pruning_facts(report: Facts) -> Facts:
+    """Of ``PruneReport.to_json``: what the export report shows."""
+    first, last = report["steps"][0], report["steps"][-1]
+    return {"macs_before": first["macs"], "macs_after": last["macs"], "macs_left": last["macs_left"],
+            "parameters_before": first["parameters"], "parameters_after": last["parameters"],
+            "channels_after": list(last["channels"])}  # fmt: skip

@@ -157,6 +157,11 @@ def test_pruning_comes_first_and_everything_follows_it(data: Path, checkpoint: P
     whole = new_model(pruned).macs_per_pixel()
     assert read_model(tmp_path / "ship/tiny.onnx").spec.macs_per_pixel == pytest.approx(left * whole, rel=0.01)
     assert run(pruned, checkpoint, tmp_path)[1] == dict.fromkeys(states, "unchanged")
+    (again := tmp_path / "again").mkdir()
+    shipped, states = run(pruned, tmp_path / "ship/tiny.pt", again)
+    assert list(states) == ["fp32", "measure"], "what ships is not pruned twice"
+    assert shipped.pruning == report.pruning
+    assert (again / "ship/tiny.onnx").read_bytes() == (tmp_path / "ship/tiny.onnx").read_bytes()
 
 
 def test_missing_data_and_places_that_cannot_be_written(checkpoint: Path, data: Path, tmp_path: Path) -> None:
