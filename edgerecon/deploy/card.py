@@ -88,7 +88,7 @@ def _pruning(recipe: Recipe) -> str:
         return ""
     return (
         f" Then {table.ratio:.0%} of the multiply-accumulates pruned (importance: {table.importance}, in "
-        f"{table.iterations} steps) and {table.steps:,} steps of fine-tuning, {table.distill:.0%} of their loss against "
+        f"{table.iterations} steps) and {table.steps:,} steps of fine-tuning, {table.distill:.0%} of the loss against "
         "the whole network."
     )
 
