@@ -1,12 +1,14 @@
 #!/bin/sh
-# Everything there is to run on an NVIDIA GPU: the tests that need one, then each bench/gpu_*.py, whose figures go to
+# Everything there is to run on an NVIDIA GPU, in under 10 minutes: the tests that need one, the kernels under
+# compute-sanitizer where that is installed, then each bench/gpu_*.py, whose figures go to
 # bench/results/gpu-<suite>-<gpu>.json. Exits 1 when there is no GPU, or when anything failed.
 #
 #   bench/gpu.sh                    with .venv/bin/python, or python3 where there is none
 #   PYTHON=python3.12 bench/gpu.sh
 #
 # Wants numpy, onnx, onnxruntime, pydicom, pytest and, for the engines, PyCUDA with TensorRT 10 or later, or with
-# TensorRT-RTX where that knows the GPU:  pip install 'edgerecon[nvidia,dev]'. What is missing is said in the results.
+# TensorRT-RTX where that knows the GPU:  pip install 'edgerecon[nvidia,dev]'; for the kernels nvcc, from the toolkit or the
+# package index (kernels/README.md). What is missing is said in the results.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -22,6 +24,15 @@ gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -n 1 
 
 status=0
 "$PYTHON" -m pytest -q -rs tests/engines/test_tensorrt_gpu.py tests/engines/test_build.py || status=1
+"$PYTHON" -m edgerecon kernels build || status=1
+if command -v compute-sanitizer >/dev/null; then
+    for tool in memcheck racecheck initcheck; do
+        echo "compute-sanitizer --tool $tool"
+        compute-sanitizer --tool $tool --error-exitcode 1 "$PYTHON" bench/gpu_kernels.py --check || status=1
+    done
+else
+    echo 'compute-sanitizer is not installed: memory and races are not checked'
+fi
 for suite in bench/gpu_*.py; do
     name=$(basename "$suite" .py)
     "$PYTHON" "$suite" --json "bench/results/gpu-${name#gpu_}-${gpu:-jetson}.json" || status=1

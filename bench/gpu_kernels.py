@@ -1,0 +1,232 @@
+"""The toolkit's CUDA kernels on the GPU that is here: correct on fresh random inputs, then how fast, against the floor.
+
+Outputs are poisoned before they are written, and compared with float64 by ‖out − ref‖ / ‖ref‖. Times are medians of
+CUDA-graph replays over more data than L2 holds; a floor is the bytes that must move over the bandwidth of a copy,
+measured in the same run. --check leaves the times out, for compute-sanitizer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from kernel_timing import Bench, Timing, address, relative, sets_beyond, ssim_truth
+
+from edgerecon.device import host_profile
+from edgerecon.engines.cuda_memory import open_gpu
+from edgerecon.errors import EdgereconError
+from edgerecon.kernels.frontend import Frontend, Sector
+from edgerecon.kernels.load import load
+from edgerecon.kernels.ssim import Border, Images, Ssim
+
+LIMIT = 1e-5
+"""Relative error of fp32 arithmetic."""
+HALF_LIMIT = 1e-3
+"""Of results stored as fp16."""
+CHECKED = [(1, 1, 11, 11), (2, 3, 37, 131), (1, 1, 512, 512), (1, 2, 129, 255)]
+TIMED = [(1, 1, 512, 512), (1, 1, 1080, 1920), (1, 1, 4096, 4096)]
+
+Error = tuple[str, float, float]
+"""What was checked, its relative error, and the largest that passes."""
+
+
+def check_ssim(bench: Bench) -> Iterator[Error]:
+    module = load("ssim")
+    kernels, rng = Ssim(module), np.random.default_rng()
+    borders: tuple[Border, Border] = ("valid", "same")
+    for images in (Images(shape, half, border) for shape in CHECKED for half in (False, True) for border in borders):
+        kind = np.float16 if images.half else np.float32
+        planes = (images.planes, *images.shape[2:])
+        a, b = (rng.random(planes).astype(kind) for _ in range(2))
+        flow = rng.standard_normal((images.planes, *images.windows)).astype(np.float32)
+        expected, gradient = ssim_truth(a, b, images.border, flow)
+        on_gpu, flow_gpu = [bench.upload(x) for x in (a, b)], bench.upload(flow)
+        found, derivatives = bench.poisoned(flow.nbytes), bench.poisoned(3 * flow.nbytes)
+        totals, means = bench.poisoned(4 * kernels.totals(images)), bench.poisoned(4 * images.shape[0])
+        out = bench.poisoned(a.nbytes)
+        pair, stream = [address(x) for x in on_gpu], bench.stream.handle
+        kernels.forward(images, *pair, map=address(found), derivatives=address(derivatives), totals=address(totals),
+                        stream=stream)  # fmt: skip
+        kernels.mean(images, address(totals), address(means), stream=stream)
+        kernels.backward(images, *pair, address(derivatives), address(out), flow=address(flow_gpu), stream=stream)
+        module.wait(stream)
+        per_image = expected.reshape(images.shape[0], -1).mean(axis=1)
+        yield f"ssim map {images}", relative(bench.download(found, flow.shape), expected), LIMIT
+        yield f"ssim mean {images}", relative(bench.download(means, per_image.shape), per_image), LIMIT
+        yield (f"ssim gradient {images}", relative(bench.download(out, a.shape, kind), gradient),
+               HALF_LIMIT if images.half else LIMIT)  # fmt: skip
+
+
+def check_frontend(bench: Bench) -> Iterator[Error]:
+    import cv2
+
+    module = load("frontend")
+    kernels, rng, stream = Frontend(module), np.random.default_rng(), bench.stream.handle
+    for size, out_size in (((1, 1), (3, 5)), ((480, 640), (512, 512)), ((700, 900), (512, 512))):
+        image = rng.integers(0, 256, size).astype(np.uint8)
+        source = bench.upload(image)
+        for mode in ("bilinear", "area") if size > out_size and size[1] > out_size[1] else ("bilinear",):
+            out = bench.poisoned(4 * out_size[0] * out_size[1])
+            kernels.resize(address(source), size, address(out), out_size, mode=mode, stream=stream)  # type: ignore[arg-type]
+            interpolation = cv2.INTER_LINEAR if mode == "bilinear" else cv2.INTER_AREA
+            expected = cv2.resize(image / 255.0, out_size[::-1], interpolation=interpolation)
+            # OpenCV holds positions and weights in float32.
+            yield f"frontend {mode} {size} to {out_size}", relative(bench.download(out, out_size), expected), 1e-4
+    iq = rng.standard_normal((4097, 2)).astype(np.float32)
+    samples, out = bench.upload(iq), bench.poisoned(4 * len(iq))
+    kernels.log(address(samples), len(iq), address(out), reference=4.0, range_db=60.0, stream=stream)
+    expected = np.clip(1 + 20 * np.log10(np.hypot(*iq.T.astype(np.float64)) / 4) / 60, 0, 1)
+    yield "frontend log", relative(bench.download(out, len(iq)), expected), LIMIT
+    image = rng.uniform(-0.2, 1.2, 4097).astype(np.float32)
+    pixels, out = bench.upload(image), bench.poisoned(image.size)
+    kernels.bytes(address(pixels), image.size, address(out), stream=stream)
+    levels = np.clip(np.rint(np.clip(image, 0, 1) * np.float32(255)), 0, 255)
+    yield "frontend bytes", relative(bench.download(out, image.shape, np.uint8), levels), 0.0
+    yield "frontend scan", *_scan_error(bench, kernels, rng)
+    module.wait(stream)
+
+
+def _scan_error(bench: Bench, kernels: Frontend, rng: np.random.Generator) -> tuple[float, float]:
+    """On values that grow with depth and angle, which bilinear interpolation keeps: the truth is plain."""
+    sector = Sector((300, 129), (0.0, 0.0), (-0.6, 0.6), (5.0, 80.0), (256, 200), (-20.0, 15.0), (0.2, 0.2))
+    slope, tilt = rng.random(2)
+    polar = (slope * np.arange(300)[:, None] / 300 + tilt * np.arange(129) / 129).astype(np.float32)
+    source, out = bench.upload(polar), bench.poisoned(4 * 256 * 200)
+    kernels.scan(address(source), sector, address(out), stream=bench.stream.handle)
+    z, x = (
+        start + step * index for start, step, index in zip((15.0, -20.0), (0.2, 0.2), np.mgrid[:256, :200], strict=True)
+    )
+    depth, angle = np.hypot(x, z), np.arctan2(x, z)
+    sample, line = (depth - 5) / 75 * 299, (angle + 0.6) / 1.2 * 128
+    inside = (sample > 0.01) & (sample < 298.99) & (line > 0.01) & (line < 127.99)
+    expected = slope * sample / 300 + tilt * line / 129
+    return relative(bench.download(out, (256, 200))[inside], expected[inside]), 1e-4
+
+
+def check_torch(bench: Bench) -> Iterator[Error]:
+    """The operators, where torch has a GPU: zero-copy, and from autograd's own threads."""
+    if find_spec("torch") is None:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        return
+    from edgerecon.train.ssim_kernel import ssim_mean
+
+    a, b = (torch.rand(2, 3, 65, 140, device="cuda") for _ in range(2))
+    a.requires_grad_()
+    found = ssim_mean(a, b, "same")
+    found.sum().backward()
+    flow = np.full((6, 65, 140), 1 / (3 * 65 * 140))
+    planes = [x.detach().cpu().numpy().reshape(6, 65, 140) for x in (a, b)]
+    value, gradient = ssim_truth(*planes, "same", flow)
+    assert a.grad is not None
+    yield "torch ssim mean", relative(found.detach().cpu().numpy(), value.reshape(2, -1).mean(axis=1)), LIMIT
+    yield "torch ssim gradient", relative(a.grad.cpu().numpy().reshape(6, 65, 140), gradient), LIMIT
+
+
+def ssim_bytes(images: Images) -> tuple[int, int]:
+    """Bytes that the forward pass with derivatives and the backward pass must move."""
+    pixels = images.planes * images.shape[2] * images.shape[3]
+    windows = images.planes * images.windows[0] * images.windows[1]
+    of_image = 2 if images.half else 4
+    return 2 * of_image * pixels + 12 * windows, 3 * of_image * pixels + 12 * windows
+
+
+def time_ssim(bench: Bench, bandwidth: float) -> Iterator[Timing]:
+    kernels, rng, stream = Ssim(load("ssim")), np.random.default_rng(), bench.stream.handle
+    for images in (Images(shape, half, "same") for shape in TIMED for half in (False, True)):
+        forward, backward = ssim_bytes(images)
+        kind = np.float16 if images.half else np.float32
+        pair = [rng.random(images.shape, dtype=np.float32).astype(kind) for _ in range(2)]
+        sets = []
+        for _ in range(sets_beyond(bench.l2, forward)):
+            sets.append([*(bench.upload(x) for x in pair), bench.poisoned(12 * pair[0].size),
+                         bench.poisoned(4 * kernels.totals(images)), bench.poisoned(4), bench.poisoned(pair[0].nbytes),
+                         bench.upload(np.ones(images.shape[0], np.float32))])  # fmt: skip
+        addresses = [[address(memory) for memory in one] for one in sets]
+
+        def ahead(at: list[int], images: Images = images) -> None:
+            kernels.forward(images, at[0], at[1], derivatives=at[2], totals=at[3], stream=stream)
+            kernels.mean(images, at[3], at[4], stream=stream)
+
+        def back(at: list[int], images: Images = images) -> None:
+            kernels.backward(images, at[0], at[1], at[2], at[5], scales=at[6], stream=stream)
+
+        def both(at: list[int], ahead: Callable[..., None] = ahead, back: Callable[..., None] = back) -> None:
+            ahead(at)
+            back(at)
+
+        works = (("forward", ahead, forward), ("backward", back, backward), ("both", both, forward + backward))
+        for name, work, count in works:
+            us = bench.median_us([lambda at=at, work=work: work(at) for at in addresses])  # type: ignore[misc]
+            yield Timing(f"ssim {name}", str(images), us, count / bandwidth)
+
+
+def time_frontend(bench: Bench, bandwidth: float) -> Iterator[Timing]:
+    kernels, rng, stream = Frontend(load("frontend")), np.random.default_rng(), bench.stream.handle
+    size, pixels = (512, 512), 512 * 512
+    count = sets_beyond(bench.l2, 5 * pixels)
+    grey = [bench.upload(rng.integers(0, 256, size).astype(np.uint8)) for _ in range(count)]
+    unit = [bench.upload(rng.random(size, dtype=np.float32)) for _ in range(count)]
+    turns = [(address(a), address(b)) for a, b in zip(grey, unit, strict=True)]
+    works: dict[str, Callable[[int, int], None]] = {
+        "frontend bilinear": lambda a, b: kernels.resize(a, size, b, size, stream=stream),
+        "frontend bytes": lambda a, b: kernels.bytes(b, pixels, a, stream=stream),
+    }
+    for name, work in works.items():
+        us = bench.median_us([lambda a=a, b=b, work=work: work(a, b) for a, b in turns])  # type: ignore[misc]
+        yield Timing(name, "512×512", us, 5 * pixels / bandwidth)
+
+
+CHECKS: list[Callable[[Bench], Iterator[Error]]] = [check_ssim, check_frontend, check_torch]
+TIMES: list[Callable[[Bench, float], Iterator[Timing]]] = [time_ssim, time_frontend]
+
+
+def run(check_only: bool) -> dict[str, Any]:
+    """Every check, then every time."""
+    gpu = open_gpu()
+    result: dict[str, Any] = {"gpu": {"name": gpu.name, "compute_capability": gpu.compute_capability},
+                              "host": host_profile(), "checks": [], "times": []}  # fmt: skip
+    with gpu.current():
+        bench = Bench(gpu)
+        for what, error, limit in (found for check in CHECKS for found in check(bench)):
+            result["checks"].append({"what": what, "error": error, "limit": limit, "ok": error <= limit})
+        if not check_only:
+            bandwidth = bench.copy_bandwidth()
+            result["copy_bytes_per_us"] = bandwidth
+            for timing in (found for measure in TIMES for found in measure(bench, bandwidth)):
+                print(timing, flush=True)  # noqa: T201
+                result["times"].append(timing.to_json())
+    return result
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="Do not measure.")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    try:
+        result = run(arguments.check)
+    except EdgereconError as error:
+        sys.stderr.write(f"bench/gpu_kernels.py: {error}\n")
+        return 1
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    wrong = [check for check in result["checks"] if not check["ok"]]
+    for check in wrong:
+        print(f"WRONG {check['what']}: {check['error']:.3g}, allowed is {check['limit']:g}")  # noqa: T201
+    print(f"{len(result['checks']) - len(wrong)} of {len(result['checks'])} checks hold")  # noqa: T201
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
