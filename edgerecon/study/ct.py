@@ -45,7 +45,7 @@ def _study(
 ) -> None:
     train, test = (common.subjects(ctx, "chest", split) for split in ("train", "test"))
     filter_name, weight = tune(ctx, name, train, scan)
-    seen = _pairs(ctx, f"{name}-train", train, scan, filter_name, ctx.profile.pick(smoke=1, quick=2, full=4))
+    seen = _pairs(ctx, f"{name}-train", train, scan, filter_name, ctx.profile.pick(smoke=1, quick=1, full=2))
     facts = {"scan": [scan.views, scan.photons], "filter": filter_name, "slices": len(seen["targets"])}
     draw = functools.partial(draw_pairs, seen["inputs"], seen["targets"], common.batch_size(ctx))
     methods = _classical(ctx, name, test, scan, filter_name, weight)

@@ -51,7 +51,7 @@ def batch_size(ctx: Context) -> int:
 def subjects(ctx: Context, kind: Kind, split: str) -> Slices:
     """Procedural subjects; no two splits share one."""
     count = {
-        "train": ctx.profile.pick(smoke=3, quick=64, full=1500),
+        "train": ctx.profile.pick(smoke=3, quick=128, full=3000),
         "test": ctx.profile.pick(smoke=2, quick=12, full=60),
     }
     slices = (

@@ -68,7 +68,8 @@ class LearnedSampling(nn.Module):
     def __init__(self, network: nn.Module, size: int, lines: int) -> None:
         super().__init__()
         self.network, self.share = network, lines / size
-        self.logits = nn.Parameter(torch.zeros(size))
+        away = (torch.arange(size) - size // 2).abs() / (size / 2)
+        self.logits = nn.Parameter(0.1 * (1 - 3 * away))  # the middle is known to matter: training decides the rest
 
     def probabilities(self) -> Tensor:
         """(size,) of mean ``share``."""
@@ -79,7 +80,7 @@ class LearnedSampling(nn.Module):
 
     def forward(self, k_space: Tensor) -> Tensor:
         p = self.probabilities()
-        mask = torch.sigmoid(SHARPNESS * (p - torch.rand_like(p)))
+        mask = torch.sigmoid(SHARPNESS * (p - torch.rand(len(k_space), 1, len(p), device=p.device)))
         image = torch.fft.ifft2(torch.fft.ifftshift(torch.complex(k_space[:, 0], k_space[:, 1]) * mask, (-2, -1)),
                                 norm="ortho")  # fmt: skip
         # Of the magnitude alone: where zero frequency lies in the image does not matter, but the image must be centred.
