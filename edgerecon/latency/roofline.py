@@ -12,6 +12,7 @@ measured on large matrix products instead of taken from a data sheet, it is only
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,7 +245,8 @@ def _set_size(inputs: Iterable[Any], height: int, width: int) -> None:
                 if axis in (2, 3) and dim.dim_value != wanted:
                     raise ModelError(f"the model takes a side of {dim.dim_value} pixels only, not {wanted}")
             elif wanted is not None:
-                dim.dim_value = wanted
+                divisor = re.fullmatch(r"[HW]/([1-9]\d{0,3})", dim.dim_param)  # of a state carried between frames
+                dim.dim_value = wanted // int(divisor[1]) if divisor else wanted
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:

@@ -180,6 +180,14 @@ def test_model_of_another_size_and_broken_shapes_are_refused() -> None:
         count_graph(broken, 8, 8)
 
 
+def test_a_state_at_half_size_is_counted() -> None:
+    nodes = [helper.make_node("MaxPool", ["frame"], ["m"], kernel_shape=[2, 2], strides=[2, 2]),
+             helper.make_node("Add", ["m", "state_in"], ["out"])]  # fmt: skip
+    graph = model(nodes, {})
+    graph.graph.input.append(helper.make_tensor_value_info("state_in", TensorProto.FLOAT, ["N", 1, "H/2", "W/2"]))
+    assert count_graph(graph, 8, 12).boundary == 96 + 2 * 24
+
+
 def test_count_leaves_the_model_alone() -> None:
     graph = model([helper.make_node("Relu", ["frame"], ["out"])], {})
     before = graph.SerializeToString(deterministic=True)
