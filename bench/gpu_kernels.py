@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
+from kernel_rivals import ssim_rivals
 from kernel_timing import Bench, Timing, address, relative, sets_beyond, ssim_truth
 
 from edgerecon.device import host_profile
@@ -206,6 +207,9 @@ def run(check_only: bool) -> dict[str, Any]:
             for timing in (found for measure in TIMES for found in measure(bench, bandwidth)):
                 print(timing, flush=True)  # noqa: T201
                 result["times"].append(timing.to_json())
+            result["rivals"] = list(ssim_rivals(TIMED))
+            for rival in result["rivals"]:
+                print(rival, flush=True)  # noqa: T201
     return result
 
 

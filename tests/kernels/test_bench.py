@@ -15,6 +15,7 @@ from edgerecon.train.ssim_kernel import ssim_reference
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 import gpu_kernels
+import kernel_rivals
 import kernel_timing
 
 
@@ -47,3 +48,8 @@ def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setattr(sys, "argv", ["gpu_kernels.py", "--check"])
     assert gpu_kernels.main() == 1
     assert capsys.readouterr().err == "bench/gpu_kernels.py: there is no NVIDIA GPU\n"
+
+
+def test_a_rival_that_is_not_there_is_named() -> None:
+    (row,) = kernel_rivals.ssim_rivals([(1, 1, 16, 16)])
+    assert row["status"].startswith("not compared with fused-ssim: ")
