@@ -267,7 +267,7 @@ def test_recipe_to_running_model(edgerecon: Cli, pairs: Path, cine: Path, tmp_pa
 def test_simulate_says_what_it_made(edgerecon: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import edgerecon.data.simulate as room
 
-    monkeypatch.setattr(room, "simulate", lambda out, samples, seed, sequence, on_sample: samples - 1)
+    monkeypatch.setattr(room, "simulate", lambda out, samples, seed, sequence, on_sample, spread: samples - 1)
     status, out, _ = edgerecon("simulate", tmp_path / "out.h5", "--samples", "3")
     assert status == 0 and "3 samples, 2 of them new" in out
 
@@ -343,3 +343,22 @@ def test_bundle_then_install(edgerecon: Cli, tmp_path: Path) -> None:
     status, out, _ = edgerecon("install", bundle, "--prefix", prefix)
     assert status == 0 and "is current; self-test" in out
     assert (prefix / "current" / "compact-despeckle.onnx").exists()
+
+
+def test_explain(edgerecon: Cli, cine: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    sheet, figures, arrays = tmp_path / "sheet.png", tmp_path / "found.json", tmp_path / "maps.npz"
+    status, out, err = edgerecon("explain", "compact-despeckle", cine, "-o", sheet, "--frame", 3, "--at", "20,30",
+                                 "--json", figures, "--npz", arrays)  # fmt: skip
+    assert status == 0, err
+    assert "saliency, integrated gradients, occlusion" in out and sheet.read_bytes().startswith(b"\x89PNG")
+    assert json.loads(figures.read_text())["region"] == [20, 30, 21, 31]
+    with np.load(arrays) as file:
+        assert file["saliency"].shape == (40, 48)
+    again = ("explain", "compact-despeckle", cine, "-o", sheet)
+    assert_one_line(edgerecon("explain", "compact-despeckle", tmp_path / "absent.png"), 1, "does not exist")
+    assert_one_line(edgerecon("explain", "no-such-model", cine), 2, "no model 'no-such-model' ships")
+    assert_one_line(edgerecon(*again, "--frame", 6), 1, "has no frame 6: it has 6")
+    assert_one_line(edgerecon(*again, "--at", "40,0"), 2, "leaves the 40×48 reconstruction")
+    assert_one_line(edgerecon(*again, "--region", "1,2"), 2, "--region is Y0,X0,Y1,X1")
+    assert_one_line(edgerecon("simulate", tmp_path / "a.h5", "--samples", 1, "--ray", "nowhere"), 2, "--ray is auto")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from edgerecon.cluster import Spread
 from edgerecon.engines.base import Engine
 from edgerecon.errors import DataError, UsageError
 from edgerecon.quality.classical import FILTERS
@@ -24,6 +25,7 @@ def evaluate(
     limit: int | None = None,
     tune: Path | None = None,
     on_progress: Progress | None = None,
+    spread: Spread = map,
 ) -> Evaluation:
     """Measure a model beside its input and classical filters.
 
@@ -36,6 +38,8 @@ def evaluate(
         limit: at most so many samples of a pairs file (default: all), or frames of each recording (default: 2).
         tune: pairs file to tune the classical filters on; default: the first samples of ``data`` itself.
         on_progress: called with (what, done, total).
+        spread: ``map``, or what does the work of the classical filters elsewhere (see ``edgerecon.cluster``). The model
+            runs here.
 
     Raises:
         UsageError: impossible combination of arguments. DataError, SourceError: unusable data. EngineError: the model
@@ -54,10 +58,10 @@ def evaluate(
     if data.suffix.lower() in PAIR_SUFFIXES:
         if regions is not None:
             raise UsageError("regions are for recordings: pairs are measured against their targets")
-        result = evaluate_pairs(engine, data, methods, limit, tune, progress)
+        result = evaluate_pairs(engine, data, methods, limit, tune, progress, spread)
     else:
         if tune is not None:
             raise UsageError("tuning needs targets: give --tune only with a pairs file (.h5)")
-        result = evaluate_recordings(engine, data, methods, limit, regions, progress)
+        result = evaluate_recordings(engine, data, methods, limit, regions, progress, spread)
     result.seconds = time.perf_counter() - start
     return result

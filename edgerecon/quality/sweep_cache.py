@@ -8,9 +8,11 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from edgerecon.cluster import Spread
 from edgerecon.engines.cache import cache_folder
 from edgerecon.frame import Image
 from edgerecon.quality import classical
@@ -26,6 +28,7 @@ def cached_sweep(
     regions: dict[str, list[Regions]],
     methods: Sequence[str],
     on_progress: Callable[[str, int, int], None] | None = None,
+    spread: Spread = map,
 ) -> list[Setting]:
     """``sweep.classical_sweep``, file by file, from the user's cache where a file was swept before.
 
@@ -34,12 +37,21 @@ def cached_sweep(
 
     Args:
         on_progress: called with (file, done, total) before each file and at the end.
+        spread: ``map``, or what sweeps the files elsewhere; the cache is kept here.
     """
     progress = on_progress or (lambda what, done, total: None)
+    places = {name: _place(images, regions[name], methods) for name, images in frames.items()}
+    kept = {name: _read(place, name) for name, place in places.items()}
+    missing = [name for name, settings in kept.items() if settings is None]
+    swept = spread(partial(_sweep, methods), [(name, frames[name], regions[name]) for name in missing])
     parts: list[list[Setting]] = []
-    for done, (name, images) in enumerate(frames.items()):
+    for done, name in enumerate(frames):
         progress(f"classical filters on {name}", done, len(frames))
-        parts.append(_of_file(name, images, regions[name], methods))
+        settings = kept[name]
+        if settings is None:
+            settings = next(swept)
+            _keep(places[name], name, settings)
+        parts.append(settings)
     progress("classical filters", len(frames), len(frames))
     return [
         Setting(same[0].method, same[0].parameters, {name: rows for one in same for name, rows in one.rows.items()})
@@ -47,13 +59,24 @@ def cached_sweep(
     ]
 
 
-def _of_file(name: str, images: list[Image], regions: list[Regions], methods: Sequence[str]) -> list[Setting]:
-    path = cache_folder() / "classical" / f"{_fingerprint(images, regions, methods)}.json"
+def _sweep(methods: Sequence[str], file: tuple[str, list[Image], list[Regions]]) -> list[Setting]:
+    name, images, regions = file
+    return classical_sweep({name: images}, {name: regions}, methods)
+
+
+def _place(images: list[Image], regions: list[Regions], methods: Sequence[str]) -> Path:
+    return cache_folder() / "classical" / f"{_fingerprint(images, regions, methods)}.json"
+
+
+def _read(path: Path, name: str) -> list[Setting] | None:
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         return [Setting(one["method"], one["parameters"], {name: one["rows"]}) for one in kept]
-    except (OSError, ValueError, KeyError, TypeError):  # absent or damaged: made below
-        settings = classical_sweep({name: images}, {name: regions}, methods)
+    except (OSError, ValueError, KeyError, TypeError):  # absent or damaged: made anew
+        return None
+
+
+def _keep(path: Path, name: str, settings: list[Setting]) -> None:
     content: list[dict[str, Any]] = [
         {"method": s.method, "parameters": s.parameters, "rows": s.rows[name]} for s in settings
     ]
@@ -64,7 +87,6 @@ def _of_file(name: str, images: list[Image], regions: list[Regions], methods: Se
         os.replace(part, path)
     except OSError as error:
         _log.info("the classical sweep of %s is not kept: %s", name, error)
-    return settings
 
 
 def _fingerprint(images: list[Image], regions: list[Regions], methods: Sequence[str]) -> str:

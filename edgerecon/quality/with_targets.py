@@ -6,17 +6,19 @@ in non-local means and SRAD.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgerecon.cluster import Spread
 from edgerecon.engines.base import Engine
 from edgerecon.errors import DataError, UsageError
 from edgerecon.frame import Image
 from edgerecon.quality.bootstrap import interval
-from edgerecon.quality.classical import FILTERS, Parameters
+from edgerecon.quality.classical import FILTERS, Pair, Parameters
 from edgerecon.quality.evaluation import Evaluation, MethodResult, Progress
 from edgerecon.quality.full_reference import match_gain_offset, mse, psnr, ssim, vif
 from edgerecon.quality.pairs_file import read_pairs, sample_names
@@ -31,7 +33,13 @@ MEASURES = ("mse", "psnr_db", "ssim", "vif")
 
 
 def evaluate_pairs(
-    engine: Engine, data: Path, methods: list[str], limit: int | None, tune_on: Path | None, on_progress: Progress
+    engine: Engine,
+    data: Path,
+    methods: list[str],
+    limit: int | None,
+    tune_on: Path | None,
+    on_progress: Progress,
+    spread: Spread = map,
 ) -> Evaluation:
     """See ``evaluate.evaluate``."""
     spec = engine.spec
@@ -42,20 +50,19 @@ def evaluate_pairs(
     names = sample_names(data, limit)
     tuning_file = tune_on or data
     tuning_names = sample_names(tuning_file, TUNING_SAMPLES)
-    parameters = _tuned(tuning_file, tuning_names, (source, target), methods, on_progress)
+    parameters = _tuned(tuning_file, tuning_names, (source, target), methods, on_progress, spread)
 
     rows: list[dict[str, Any]] = []
     panels: dict[str, dict[str, Image]] = {}
-    for done, (name, pair) in enumerate(zip(names, read_pairs(data, names, source, target), strict=True)):
+    pairs = read_pairs(data, names, source, target)
+    jobs = ((pair, _reconstruct(engine, pair[0]), at < SHOWN) for at, pair in enumerate(pairs))
+    on_progress("evaluating", 0, len(names))
+    measured = spread(partial(_measure, parameters), jobs)
+    for done, (name, (figures, shown)) in enumerate(zip(names, measured, strict=True), 1):
+        rows += [{"file": data.name, "image": name, "method": method, **of} for method, of in figures.items()]
+        if shown:
+            panels[name] = shown
         on_progress("evaluating", done, len(names))
-        outputs = {"input": pair[0], "model": _reconstruct(engine, pair[0])}
-        outputs |= {method: FILTERS[method](pair[0], **parameters[method]) for method in methods}
-        for method, output in outputs.items():
-            figures = full_reference(output, pair[1])
-            rows.append({"file": data.name, "image": name, "method": method, **figures})
-        if done < SHOWN:
-            panels[name] = {**outputs, "target": pair[1]}
-    on_progress("evaluating", len(names), len(names))
 
     table = [_line(rows, method, parameters.get(method, {})) for method in ("input", "model", *methods)]
     which = "the evaluation's own first" if tuning_file.resolve() == data.resolve() else f"{tuning_file.name}'s first"
@@ -71,6 +78,17 @@ def evaluate_pairs(
         spec.model.name, spec.backend, spec.precision, str(data), "pairs", table, rows,
         advantage=_advantage(table, rows, methods), notes=notes, panels=panels,
     )  # fmt: skip
+
+
+def _measure(
+    parameters: dict[str, Parameters], job: tuple[Pair, Image, bool]
+) -> tuple[dict[str, dict[str, float]], dict[str, Image] | None]:
+    """Figures of the input, the model's output and every filter's, by method; the images too where they are shown."""
+    (image, target), output, shown = job
+    outputs = {"input": image, "model": output}
+    outputs |= {method: FILTERS[method](image, **of) for method, of in parameters.items()}
+    figures = {method: full_reference(one, target) for method, one in outputs.items()}
+    return figures, {**outputs, "target": target} if shown else None
 
 
 def full_reference(output: Image, target: Image) -> dict[str, float]:
@@ -96,14 +114,19 @@ def _reconstruct(engine: Engine, image: Image) -> Image:
 
 
 def _tuned(
-    path: Path, names: list[str], fields: tuple[str, str], methods: list[str], on_progress: Progress
+    path: Path, names: list[str], fields: tuple[str, str], methods: list[str], on_progress: Progress, spread: Spread
 ) -> dict[str, Parameters]:
     pairs = list(islice(read_pairs(path, names, *fields), TUNING_SAMPLES)) if methods else []
     found = {}
+    tuned = spread(partial(_tune, pairs), methods)
     for done, method in enumerate(methods):
         on_progress(f"tuning {method}", done, len(methods))
-        found[method] = tune(method, pairs)[0]
+        found[method] = next(tuned)
     return found
+
+
+def _tune(pairs: list[Pair], method: str) -> Parameters:
+    return tune(method, pairs)[0]
 
 
 def _values(rows: list[dict[str, Any]], method: str, measure: str) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from edgerecon.cluster import Spread
 from edgerecon.engines.base import Engine
 from edgerecon.errors import UsageError
 from edgerecon.quality import sweep, tradeoff
@@ -27,7 +28,13 @@ MEASURES = ("speckle_snr", "snr_ratio", "edge", "cnr", "gcnr", "gcnr_change", "f
 
 
 def evaluate_recordings(
-    engine: Engine, data: Path, methods: list[str], limit: int | None, regions_file: Path | None, on_progress: Progress
+    engine: Engine,
+    data: Path,
+    methods: list[str],
+    limit: int | None,
+    regions_file: Path | None,
+    on_progress: Progress,
+    spread: Spread = map,
 ) -> Evaluation:
     """See ``evaluate.evaluate``."""
     given = read_regions(regions_file) if regions_file else None
@@ -35,7 +42,7 @@ def evaluate_recordings(
     regions = _regions(frames, given)
     outputs = _reconstruct(engine, frames, on_progress)
     curve = {blend: sweep.measure_outputs(frames, regions, outputs, blend) for blend in BLENDS}
-    settings = cached_sweep(frames, regions, methods, on_progress) if methods else []
+    settings = cached_sweep(frames, regions, methods, on_progress, spread) if methods else []
     model_edge = sweep.point(curve[1.0])[0]
     chosen = {method: _comparable([s for s in settings if s.method == method], model_edge) for method in methods}
 

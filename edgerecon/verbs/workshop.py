@@ -9,19 +9,23 @@ import typer
 
 from edgerecon.verbs.output import Json, check_json, console, write_json
 
+Ray = Annotated[str | None, typer.Option("--ray", help="Work on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT.")]
+
 
 def simulate(
     out: Annotated[Path, typer.Argument(help="HDF5 file to write.")],
     samples: Annotated[int, typer.Option(help="How many scenes.", min=1)],
     seed: Annotated[int, typer.Option(help="The same seed gives the same file.", min=0)] = 0,
     sequence: Annotated[int, typer.Option(help="Frames of each scene, 30 a second.", min=1)] = 1,
+    ray: Ray = None,
 ) -> None:
     """Simulate plane-wave acoustics of random tissue into training pairs."""
+    from edgerecon.cluster import spread_over
     from edgerecon.data.simulate import simulate as run
     from edgerecon.tables import count_bar
 
-    with count_bar(console(), f"Simulating {out.name}", "samples") as on_sample:
-        made = run(out, samples, seed, sequence, on_sample=on_sample)
+    with spread_over(ray) as spread, count_bar(console(), f"Simulating {out.name}", "samples") as on_sample:
+        made = run(out, samples, seed, sequence, on_sample=on_sample, spread=spread if ray else None)
     typer.echo(f"{out}: {samples} samples, {made} of them new")
 
 
@@ -64,20 +68,27 @@ def evaluate(
     pictures: Annotated[Path | None, typer.Option(help="Folder for a contact sheet and the trade-off plot.")] = None,
     backend: Annotated[str, typer.Option(help="Engine, or auto.")] = "auto",
     precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16 or int8; default: that of the file.")] = None,
+    ray: Ray = None,
     json: Json = None,
 ) -> None:
     """Measure image quality beside the input and tuned classical filters."""
     from contextlib import closing
 
+    from edgerecon.cluster import spread_over
     from edgerecon.engines import open_engine
     from edgerecon.quality.evaluate import evaluate as run
     from edgerecon.tables import print_evaluation, work_bar
 
     check_json(json)
     screen = console()
-    with closing(open_engine(model, backend, precision)) as engine, work_bar(screen) as on_progress:
+    with (
+        closing(open_engine(model, backend, precision)) as engine,
+        spread_over(ray) as spread,
+        work_bar(screen) as on_progress,
+    ):
         result = run(
-            engine, data, regions=regions, methods=method, limit=limit, tune=tune, on_progress=on_progress
+            engine, data, regions=regions, methods=method, limit=limit, tune=tune, on_progress=on_progress,
+            spread=spread,
         )  # fmt: skip
     print_evaluation(screen, result)
     write_json(json, result.to_json())

@@ -16,6 +16,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from edgerecon.cluster import Spread
 from edgerecon.errors import DataError, DependencyError, UsageError
 
 FORMAT = "edgerecon-pairs/1"
@@ -30,6 +31,7 @@ def simulate(
     frames: int = 1,
     workers: int | None = None,
     on_sample: Callable[[int, int], None] | None = None,
+    spread: Spread | None = None,
 ) -> int:
     """Simulate samples 0 … ``samples`` − 1 of a seed into ``path``.
 
@@ -40,6 +42,7 @@ def simulate(
         path: the HDF5 file to make. frames: images in each sample's sequence.
         workers: processes; default: the cores this process may use.
         on_sample: called with (done, samples) after each.
+        spread: does the work instead of processes here (see ``edgerecon.cluster``); the file is the same.
 
     Returns:
         How many samples were newly simulated.
@@ -66,7 +69,13 @@ def simulate(
         if on_sample:
             on_sample(done, samples)
         made = 0
-        for index, (images, facts) in _in_order(seed, range(done, samples), frames, workers):
+        indices = range(done, samples)
+        results: Iterator[tuple[int, Any]]
+        if spread:
+            results = zip(indices, spread(functools.partial(_job, seed, frames), indices), strict=True)
+        else:
+            results = _in_order(seed, indices, frames, workers)
+        for index, (images, facts) in results:
             _append(h5py, partial, index, images, facts)
             made += 1
             if on_sample:
