@@ -30,13 +30,13 @@ def ssim_map(a: Tensor, b: Tensor, border: Border = "valid") -> Tensor:
         UsageError: other shapes, types, layouts or devices. EngineError: on a GPU, see ``edgerecon.kernels.load``.
     """
     _check(a, b, border)
-    return cast(Tensor, torch.ops.edgerecon.ssim_map(a, b, border)[0])
+    return cast(Tensor, torch.ops.edgerecon.ssim_map(a, b, border, _learns(a, b))[0])
 
 
 def ssim_mean(a: Tensor, b: Tensor, border: Border = "valid") -> Tensor:
     """Mean of ``ssim_map`` for each image: (N,)."""
     _check(a, b, border)
-    return cast(Tensor, torch.ops.edgerecon.ssim_mean(a, b, border)[0])
+    return cast(Tensor, torch.ops.edgerecon.ssim_mean(a, b, border, _learns(a, b))[0])
 
 
 def ssim_reference(a: Tensor, b: Tensor, border: str) -> Tensor:
@@ -88,6 +88,10 @@ def _check(a: Tensor, b: Tensor, border: str) -> None:
     _images(a, border)
 
 
+def _learns(a: Tensor, b: Tensor) -> bool:
+    return torch.is_grad_enabled() and (a.requires_grad or b.requires_grad)
+
+
 def _images(a: Tensor, border: str) -> Images:
     return Images(tuple(a.shape), a.dtype == torch.float16, cast(Border, border))  # type: ignore[arg-type]
 
@@ -96,36 +100,36 @@ def _wide(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-# Each operator returns its result and what its gradient needs: the derivatives of the map, empty away from a GPU, where
-# they are computed again.
+# Each operator returns its result and, if ``keep``, what its gradient needs: the derivatives of the map, empty away
+# from a GPU, where they are computed again.
 
 
 @torch.library.custom_op("edgerecon::ssim_map", mutates_args=())
-def _map(a: Tensor, b: Tensor, border: str) -> tuple[Tensor, Tensor]:
+def _map(a: Tensor, b: Tensor, border: str, keep: bool) -> tuple[Tensor, Tensor]:
     if not a.is_cuda:
         return ssim_reference(_wide(a), _wide(b), border), a.new_empty(0)
     images = _images(a, border)
     found = a.new_empty((*a.shape[:2], *images.windows), dtype=torch.float32)
-    derivatives = a.new_empty((3, *found.shape), dtype=torch.float32)
+    derivatives = a.new_empty((3, *found.shape) if keep else 0, dtype=torch.float32)
     with torch.cuda.device(a.device):
         _kernels(a).forward(
-            images, a.data_ptr(), b.data_ptr(), map=found.data_ptr(), derivatives=derivatives.data_ptr(),
-            stream=_stream(a),
+            images, a.data_ptr(), b.data_ptr(), map=found.data_ptr(),
+            derivatives=derivatives.data_ptr() if keep else None, stream=_stream(a),
         )  # fmt: skip
     return found, derivatives
 
 
 @torch.library.custom_op("edgerecon::ssim_mean", mutates_args=())
-def _mean(a: Tensor, b: Tensor, border: str) -> tuple[Tensor, Tensor]:
+def _mean(a: Tensor, b: Tensor, border: str, keep: bool) -> tuple[Tensor, Tensor]:
     if not a.is_cuda:
         return ssim_reference(_wide(a), _wide(b), border).mean(dim=(1, 2, 3)), a.new_empty(0)
     images = _images(a, border)
     means = a.new_empty(a.shape[0], dtype=torch.float32)
-    derivatives = a.new_empty((3, *a.shape[:2], *images.windows), dtype=torch.float32)
+    derivatives = a.new_empty((3, *a.shape[:2], *images.windows) if keep else 0, dtype=torch.float32)
     with torch.cuda.device(a.device):
         kernels = _kernels(a)
         totals = a.new_empty(kernels.totals(images), dtype=torch.float32)
-        kernels.forward(images, a.data_ptr(), b.data_ptr(), derivatives=derivatives.data_ptr(),
+        kernels.forward(images, a.data_ptr(), b.data_ptr(), derivatives=derivatives.data_ptr() if keep else None,
                         totals=totals.data_ptr(), stream=_stream(a))  # fmt: skip
         kernels.mean(images, totals.data_ptr(), means.data_ptr(), stream=_stream(a))
     return means, derivatives
@@ -168,41 +172,41 @@ def _loaded(device: int) -> Ssim:
     return Ssim(load("ssim"))
 
 
-def _keep(ctx: Any, inputs: tuple[Tensor, Tensor, str], output: tuple[Tensor, Tensor]) -> None:
+def _keep(ctx: Any, inputs: tuple[Tensor, Tensor, str, bool], output: tuple[Tensor, Tensor]) -> None:
     ctx.save_for_backward(*inputs[:2], output[1])
     ctx.border = inputs[2]
     ctx.mark_non_differentiable(output[1])
 
 
-def _gradients(ctx: Any, into: Tensor, _: Tensor | None) -> tuple[Tensor | None, Tensor | None, None]:
+def _gradients(ctx: Any, into: Tensor, _: Tensor | None) -> tuple[Tensor | None, Tensor | None, None, None]:
     a, b, derivatives = ctx.saved_tensors
     first = second = None
     if ctx.needs_input_grad[0]:
         first = torch.ops.edgerecon.ssim_gradient(a, b, derivatives, into, ctx.border)
     if ctx.needs_input_grad[1]:  # SSIM is symmetric
         if a.is_cuda:
-            derivatives = torch.ops.edgerecon.ssim_map(b, a, ctx.border)[1]
+            derivatives = torch.ops.edgerecon.ssim_map(b, a, ctx.border, True)[1]
         second = torch.ops.edgerecon.ssim_gradient(b, a, derivatives, into, ctx.border)
-    return first, second, None
+    return first, second, None, None
 
 
-def _windows(a: Tensor, border: str) -> tuple[Tensor, Tensor]:
+def _windows(a: Tensor, border: str, keep: bool) -> tuple[Tensor, Tensor]:
     """Map and derivatives as shapes alone, for tracing."""
     lost = 0 if border == "same" else SIZE - 1
     shape = (*a.shape[:2], a.shape[2] - lost, a.shape[3] - lost)
     kind = torch.float64 if a.dtype == torch.float64 else torch.float32
-    derivatives = a.new_empty((3, *shape), dtype=torch.float32) if a.is_cuda else a.new_empty(0)
+    derivatives = a.new_empty((3, *shape), dtype=torch.float32) if a.is_cuda and keep else a.new_empty(0)
     return a.new_empty(shape, dtype=kind), derivatives
 
 
 @_map.register_fake
-def _map_shapes(a: Tensor, b: Tensor, border: str) -> tuple[Tensor, Tensor]:
-    return _windows(a, border)
+def _map_shapes(a: Tensor, b: Tensor, border: str, keep: bool) -> tuple[Tensor, Tensor]:
+    return _windows(a, border, keep)
 
 
 @_mean.register_fake
-def _mean_shapes(a: Tensor, b: Tensor, border: str) -> tuple[Tensor, Tensor]:
-    windows, derivatives = _windows(a, border)
+def _mean_shapes(a: Tensor, b: Tensor, border: str, keep: bool) -> tuple[Tensor, Tensor]:
+    windows, derivatives = _windows(a, border, keep)
     return windows.new_empty(a.shape[0]), derivatives
 
 

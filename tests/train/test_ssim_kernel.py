@@ -53,7 +53,7 @@ def test_what_torch_demands_of_an_operator(border: str) -> None:
     a, b = pair((1, 2, 12, 14), torch.float32)
     checks = ("test_schema", "test_autograd_registration", "test_faketensor")
     for operator in (torch.ops.edgerecon.ssim_map.default, torch.ops.edgerecon.ssim_mean.default):
-        torch.library.opcheck(operator, (a, b, border), test_utils=checks)
+        torch.library.opcheck(operator, (a, b, border, True), test_utils=checks)
 
 
 def test_what_is_refused() -> None:
