@@ -44,7 +44,7 @@ def run(ctx: Context, train: Arrays, test: Arrays) -> None:
     """Adds two tables (lines, regions), their pictures and claims, and both networks."""
     width = ctx.profile.pick(smoke=4, quick=16, full=48)
     crop, batch = ctx.profile.pick(smoke=(32, 2), quick=(64, 12), full=(128, 32))
-    schedule = Schedule(ctx.profile.pick(smoke=3, quick=450, full=60_000), 2e-3)
+    schedule = Schedule(ctx.profile.pick(smoke=3, quick=450, full=20_000), 2e-3)
     draw = degraded.crops(train, degraded.with_holes, crop, batch)
     facts = {"scenes": len(train["speckled"]), "crop": crop, "batch": batch, "task": "holes"}
 

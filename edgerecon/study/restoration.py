@@ -107,7 +107,7 @@ def trained(ctx: Context, task: Task, train: Arrays, *, attention: bool) -> Netw
     """A network of the task: DnCNN, or a U-Net whose skip connections have attention gates."""
     width = ctx.profile.pick(smoke=4, quick=task.width, full=96)
     crop, batch = ctx.profile.pick(smoke=(32, 2), quick=(64, 12), full=(128, 32))
-    schedule = Schedule(ctx.profile.pick(smoke=3, quick=task.steps, full=60_000), 2e-3)
+    schedule = Schedule(ctx.profile.pick(smoke=3, quick=task.steps, full=20_000), 2e-3)
     draw = degraded.crops(train, task.make, crop, batch)
 
     def network() -> Network:
