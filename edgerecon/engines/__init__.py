@@ -19,7 +19,7 @@ __all__ = [
     "shipped_models",
 ]  # fmt: skip
 
-BACKENDS = ("openvino", "onnxruntime", "tensorrt", "pytorch")
+BACKENDS = ("openvino", "onnxruntime", "tensorrt", "cuda", "pytorch")
 """Files of this folder. Each has ``available()`` and ``open_model(file, device, threads, precision)``."""
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
@@ -29,7 +29,8 @@ PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 # bf16. TensorRT takes minutes to build an engine and PyTorch is the reference, not a way to ship: ask for them by name.
 _AUTO = ("openvino", "onnxruntime")
 _BF16 = ("openvino",)
-_EXTRAS = {"openvino": "openvino", "tensorrt": "nvidia", "pytorch": "train"}
+_SIGNED = ("tensorrt", "cuda")
+_EXTRAS = {"openvino": "openvino", "tensorrt": "nvidia", "cuda": "nvidia", "pytorch": "train"}
 
 
 def available_backends() -> tuple[str, ...]:
@@ -124,7 +125,7 @@ def _open_file(model: str | Path, backend: str, precision: str | None) -> ModelF
 def _sibling(path: Path, precision: str, backend: str) -> Path:
     """Name that the file of another precision has by convention; int8 has one for TensorRT and one for all others."""
     stem = re.sub(r"-(fp16|int8|int8-trt)$", "", path.stem)
-    endings = {"fp32": "", "fp16": "-fp16", "int8": "-int8-trt" if backend == "tensorrt" else "-int8"}
+    endings = {"fp32": "", "fp16": "-fp16", "int8": "-int8-trt" if backend in _SIGNED else "-int8"}
     return path.with_name(f"{stem}{endings[precision]}.onnx")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.errors import EngineError
+from edgerecon.kernels.load import Module
 from edgerecon.kernels.packing import pack, pack_split
 
 THREADS = 512
@@ -84,6 +85,39 @@ class Arguments(ctypes.Structure):
         *((name, ctypes.c_int) for name in ("images", "height", "width", "tile_rows", "tile_cols", "second")),
         ("dilation", ctypes.c_int * LAYERS), ("step", ctypes.c_float),
     ]  # fmt: skip
+
+
+class CompactKernel:
+    """Launches of one network on one size of frames.
+
+    Args:
+        module: compact_fused, loaded. weights, scales: addresses of the network's on the GPU.
+        shape: images, height and width in pixels, any from 1 on.
+
+    Raises:
+        EngineError: the dilations take more shared memory than a block of this GPU has.
+    """
+
+    def __init__(
+        self, module: Module, network: CompactNetwork, weights: int, scales: int, shape: tuple[int, int, int]
+    ) -> None:
+        fits = (module.multiprocessors, module.shared_limit)
+        self.tiling = tiling = choose_tiling(network.form, network.width, network.dilations, shape, *fits)
+        self._function = module.function(network.kernel, tiling.shared)
+        blocks = self._function.blocks_per_multiprocessor(THREADS) * module.multiprocessors
+        self.grid = (max(1, min(tiling.tiles, blocks)), 1, 1)
+        self._shapes = f"{'×'.join(map(str, shape))} float32"
+        self._arguments = Arguments(0, 0, weights, scales, *shape, tiling.rows, tiling.cols, tiling.second,
+                                    (ctypes.c_int * LAYERS)(*network.dilations), network.step)  # fmt: skip
+
+    def launch(self, frame: int, out: int, stream: int) -> None:
+        """Queue it. ``frame`` and ``out``: addresses of float32 (images, height, width), which must not overlap.
+
+        Raises:
+            EngineError: the driver refused.
+        """
+        self._arguments.frame, self._arguments.out = frame, out
+        self._function.launch(self.grid, (THREADS, 1, 1), [self._arguments], stream, self._shapes)
 
 
 def pack_network(layers: Sequence[Layer]) -> CompactNetwork:

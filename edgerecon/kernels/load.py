@@ -32,12 +32,13 @@ class Module:
 
     Attributes:
         name: of the file. capability: of the GPU, e.g. 90. multiprocessors: of the GPU.
+        shared_limit: bytes of shared memory that a block of this GPU may have.
         ptx: the driver compiled the kernels, since the binary has no machine code for this GPU.
     """
 
     def __init__(self, stored: Stored) -> None:
         self.name = stored.name
-        self.capability, self.multiprocessors, self._shared_limit = _current_gpu()
+        self.capability, self.multiprocessors, self.shared_limit = _current_gpu()
         source = code_for(self.capability)
         if source is None:
             raise EngineError(f"the GPU's capability {_spelt(self.capability)} is below {_spelt(CAPABILITIES[0])}: "
@@ -63,9 +64,9 @@ class Module:
             EngineError: no such kernel, or a block of this GPU has less shared memory.
         """
         handle = ctypes.c_void_p()
-        if dynamic_shared > self._shared_limit:
+        if dynamic_shared > self.shared_limit:
             raise EngineError(f"kernel {kernel} takes {dynamic_shared} bytes of shared memory a block, "
-                              f"this GPU has {self._shared_limit}")  # fmt: skip
+                              f"this GPU has {self.shared_limit}")  # fmt: skip
         try:
             cuda.call("cuModuleGetFunction", ctypes.byref(handle), self._handle, kernel.encode())
             if dynamic_shared > _STATIC_SHARED_LIMIT:

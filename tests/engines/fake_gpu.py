@@ -28,6 +28,7 @@ class FakeGpu:
         self.streams: dict[int, FakeStream] = {}
         self.graphs: dict[int, list[Callable[[], None]]] = {}
         self.kernels: dict[str, Callable[..., None]] = {}  # name → what it does with (grid, block, arguments, shared)
+        self.readers: dict[str, Callable[..., Any]] = {}  # name → what to keep of its arguments, which live for a call
         self.modules: dict[int, bytes] = {}
         self.functions: dict[int, str] = {}
         self.dynamic_shared: dict[str, int] = {}
@@ -150,7 +151,8 @@ class FakeGpu:
             assert shared <= self.dynamic_shared.get(name, 48 * 1024) and extra is None
             grid, block = tuple(sizes[:3]), tuple(sizes[3:])
             queue = self.streams[stream].submit if stream else lambda call, work: work()
-            queue("cuLaunchKernel", lambda: self.kernels[name](grid, block, pointers, shared))
+            arguments = self.readers.get(name, lambda kept: kept)(pointers)
+            queue("cuLaunchKernel", lambda: self.kernels[name](grid, block, arguments, shared))
 
         def text(status: int, out: Any) -> int:
             known = {
