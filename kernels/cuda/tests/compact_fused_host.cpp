@@ -1,23 +1,10 @@
 // The kernel's tile on the CPU: compact_fused_host FORM WIDTH images height width tile_rows tile_cols second shared
 // d1 … d6 step WARPS frame weights scales out. The files are raw; `shared` is the size of a block's memory, which is full of
 // NaN before each tile; WARPS take turns, the last one first when it is negative.
-#include <cstdio>
-#include <cstdlib>
 #include <string>
-#include <vector>
 
 #include "../compact_fused_core.h"
-
-static std::vector<char> read_file(const char* path) {
-    std::FILE* file = std::fopen(path, "rb");
-    if (!file) std::exit(3);
-    std::fseek(file, 0, SEEK_END);
-    std::vector<char> content(static_cast<size_t>(std::ftell(file)));
-    std::rewind(file);
-    if (std::fread(content.data(), 1, content.size(), file) != content.size()) std::exit(3);
-    std::fclose(file);
-    return content;
-}
+#include "raw_file.h"
 
 template <int WIDTH, class Form>
 static void run(const Compact& net, size_t shared_bytes, int warps) {
