@@ -30,7 +30,7 @@ LEAST_PANEL = 192
 
 @dataclass
 class StudyReport:
-    """A whole run. seconds: name of the system → wall clock, 0 when it was taken over. speed: see ``time_models``."""
+    """A whole study. seconds: name of the system → wall clock, resumed runs together. speed: see ``time_models``."""
 
     profile: str
     results: list[Result]

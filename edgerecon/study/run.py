@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from edgerecon.deploy.steps import write
 from edgerecon.errors import EdgereconError, UsageError
 from edgerecon.study.context import Context
 from edgerecon.study.profile import Profile
@@ -18,6 +19,7 @@ from edgerecon.study.speed import time_models
 SYSTEMS = ("recurrent", "tomography", "restoration", "enhancement", "super_resolution", "diagnosis")
 """Files of this folder; each has TITLE, PAPER and ``run(ctx)``, which fills ``ctx.result``."""
 
+SECONDS = "seconds"
 Progress = Callable[[str, int, int], None]
 
 
@@ -55,12 +57,25 @@ def run_study(
         if not resume:
             _clear(folder / name)
         start = time.monotonic()
-        module.run(Context(profile, folder / name, result, recordings, progress))
-        report.seconds[name] = time.monotonic() - start
+        try:
+            module.run(Context(profile, folder / name, result, recordings, progress))
+        finally:
+            report.seconds[name] = _add_up(folder / name / SECONDS, time.monotonic() - start)
         report.results.append(result)
         report.speed += time_models([result], profile, progress)
         report.write(folder)
     return report
+
+
+def _add_up(path: Path, seconds: float) -> float:
+    """Wall clock of a system over all runs that took part in it, kept beside what they left."""
+    try:
+        seconds += float(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # the first run, or a damaged file
+        pass
+    if path.parent.is_dir():
+        write(path, f"{seconds:.1f}\n".encode())
+    return seconds
 
 
 def _clear(folder: Path) -> None:

@@ -181,8 +181,8 @@ def test_the_report(system: ModuleType, tmp_path: Path) -> None:
 
 
 def test_resume_takes_over_and_a_new_run_does_not(system: ModuleType, tmp_path: Path) -> None:
-    running.run_study(SMOKE, tmp_path)
-    running.run_study(SMOKE, tmp_path, resume=True)
+    first = running.run_study(SMOKE, tmp_path).seconds["small"]
+    assert running.run_study(SMOKE, tmp_path, resume=True).seconds["small"] > first > 0, "runs add up"
     assert system.made == 1
     (tmp_path / "small" / "frames.npz").write_bytes(b"damaged")
     running.run_study(SMOKE, tmp_path, resume=True)
