@@ -60,7 +60,7 @@ def _options(
         level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
     )
     if not verbose:
-        # It warns of every oddity that a scanner's file has, and sets its own level when it is imported: a filter stays.
+        # It warns of every oddity of a scanner's file, and sets its own level when it is imported: a filter stays.
         logging.getLogger("pydicom").addFilter(lambda record: record.levelno >= logging.ERROR)
     if version:
         typer.echo(f"edgerecon {__version__}")
