@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
 import gpu_kernels
 import kernel_rivals
 import kernel_timing
+import network_rivals
 
 
 @pytest.mark.parametrize("border", ["same", "valid"])
@@ -53,3 +54,10 @@ def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 def test_a_rival_that_is_not_there_is_named() -> None:
     (row,) = kernel_rivals.ssim_rivals([(1, 1, 16, 16)])
     assert row["status"].startswith("not compared with fused-ssim: ")
+
+
+def test_rivals_of_the_networks_that_are_not_there_are_named() -> None:
+    rows = list(network_rivals.network_rivals())
+    assert all(
+        "NVIDIA GPU" in row["status"] or "not installed" in row["status"] or "no GPU" in row["status"] for row in rows
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -154,6 +156,15 @@ def test_the_border_shows_in_the_comparison(rng: np.random.Generator) -> None:
     frames = rng.random((1, 20, 20), dtype=np.float32)
     once = reference(layers, np.pad(frames, ((0, 0), (24, 24), (24, 24))))[:, 24:-24, 24:-24]
     assert np.abs(once - reference(layers, frames)).max() > 1e-3
+
+
+@pytest.mark.parametrize("form", ["fp16", "fp32", "mixed", "int8"])
+def test_the_truth_of_the_benchmark_is_the_same(form: str, rng: np.random.Generator) -> None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
+    import network_truth
+
+    layers, frames = made(form, 16, DILATED, rng), rng.random((2, 9, 12), dtype=np.float32)
+    np.testing.assert_allclose(network_truth.compact(layers, frames), reference(layers, frames), atol=1e-6)
 
 
 @pytest.mark.parametrize("dilations", [PLAIN, DILATED])
