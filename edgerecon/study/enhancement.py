@@ -39,7 +39,7 @@ def run(ctx: Context) -> None:
     size = ctx.profile.pick(smoke=64, quick=128, full=256)
     frames = ctx.profile.pick(smoke=1, quick=3, full=2)
     train = ultrasound(ctx, "train", ctx.profile.pick(smoke=6, quick=160, full=3000), size, frames)
-    test = cases(ultrasound(ctx, "test", ctx.profile.pick(smoke=3, quick=32, full=200), size),
+    test = cases(ultrasound(ctx, "unseen", ctx.profile.pick(smoke=3, quick=32, full=200), size),
                  faint_and_noisy, ctx.rng("test frames"))  # fmt: skip
     baselines = classical_methods(ctx, train)
     methods = [unchanged(), *baselines]
