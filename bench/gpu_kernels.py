@@ -20,6 +20,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from kernel_rivals import ssim_rivals
 from kernel_timing import Bench, Timing, address, relative, sets_beyond, ssim_truth
+from network_kernels import check_compact, check_convolution, time_compact, time_convolution, time_host_to_host
+from network_rivals import network_rivals
 
 from edgerecon.device import host_profile
 from edgerecon.engines.cuda_memory import open_gpu
@@ -188,8 +190,12 @@ def time_frontend(bench: Bench, bandwidth: float) -> Iterator[Timing]:
         yield Timing(name, "512×512", us, 5 * pixels / bandwidth)
 
 
-CHECKS: list[Callable[[Bench], Iterator[Error]]] = [check_ssim, check_frontend, check_torch]
-TIMES: list[Callable[[Bench, float], Iterator[Timing]]] = [time_ssim, time_frontend]
+CHECKS: list[Callable[[Bench], Iterator[Error]]] = [
+    check_ssim, check_frontend, check_torch, check_compact, check_convolution,
+]  # fmt: skip
+TIMES: list[Callable[[Bench, float], Iterator[Timing]]] = [
+    time_ssim, time_frontend, time_compact, time_convolution, time_host_to_host,
+]  # fmt: skip
 
 
 def run(check_only: bool) -> dict[str, Any]:
@@ -207,7 +213,7 @@ def run(check_only: bool) -> dict[str, Any]:
             for timing in (found for measure in TIMES for found in measure(bench, bandwidth)):
                 print(timing, flush=True)  # noqa: T201
                 result["times"].append(timing.to_json())
-            result["rivals"] = list(ssim_rivals(TIMED))
+            result["rivals"] = [*ssim_rivals(TIMED), *network_rivals()]
             for rival in result["rivals"]:
                 print(rival, flush=True)  # noqa: T201
     return result

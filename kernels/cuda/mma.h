@@ -93,13 +93,13 @@ CORE uint32_t pack_bytes(float a, float b, float c, float d) {
 // c += A·B with 16×16 and 16×8 halves; before sm_80 as two products of half the depth, whose fragments are these.
 __device__ __forceinline__ void mma_sync(float (&low)[2], float (&high)[2], HalfQuad a0, HalfQuad a1, HalfQuad b) {
 #if __CUDA_ARCH__ >= 800
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+f"(low[0]), "+f"(low[1]), "+f"(high[0]), "+f"(high[1])
         : "r"(a0.x), "r"(a1.x), "r"(a0.y), "r"(a1.y), "r"(b.x), "r"(b.y));
 #else
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
         : "+f"(low[0]), "+f"(low[1]), "+f"(high[0]), "+f"(high[1]) : "r"(a0.x), "r"(a1.x), "r"(b.x));
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
         : "+f"(low[0]), "+f"(low[1]), "+f"(high[0]), "+f"(high[1]) : "r"(a0.y), "r"(a1.y), "r"(b.y));
 #endif
 }
@@ -108,12 +108,12 @@ __device__ __forceinline__ void mma_sync(float (&low)[2], float (&high)[2], Half
 __device__ __forceinline__ void mma_sync(int (&low)[2], int (&high)[2], ByteQuad a0, ByteQuad a1, ByteQuad a2,
                                          ByteQuad a3, ByteQuad b0, ByteQuad b1) {
 #if __CUDA_ARCH__ >= 800
-    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+    asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
         : "+r"(low[0]), "+r"(low[1]), "+r"(high[0]), "+r"(high[1])
         : "r"(a0.x), "r"(a1.x), "r"(a2.x), "r"(a3.x), "r"(b0.x), "r"(b1.x));
 #else
 #define EIGHT(c, a, b)                                                                       \
-    asm("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};"       \
+    asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};"       \
         : "+r"((c)[0]), "+r"((c)[1]) : "r"((a).x), "r"((b).x))
     EIGHT(low, a0, b0);
     EIGHT(low, a2, b1);
