@@ -21,8 +21,8 @@ def random_affine(
     Args:
         turn: greatest rotation either way, in degrees. shift: greatest translation, as a share of the side.
         zoom: least and greatest scaling. flip: mirror left and right in half of the draws.
-        moved: share of the draws that turn, move or scale. Resampling blurs a little: a network that saw nothing but
-            resampled slices did 3 dB worse on sharp ones, which are all that it meets later.
+        moved: share of the draws that turn, move or scale. Resampling blurs a little, and what a network meets later
+            is sharp: some of what it learns from must be so too.
     """
     height, width = images[0].shape
     centre = ((width - 1) / 2, (height - 1) / 2)
