@@ -157,6 +157,6 @@ def test_real_recordings_have_a_table_of_their_own(tmp_path: Path, rng: np.rando
     smooth = Method("blur", "classical", lambda image: cv2.GaussianBlur(image, (0, 0), 2.0))
     real_frames(Context(Profile("quick"), tmp_path, result, tmp_path), [unchanged(), smooth])
     (table,) = result.tables
-    assert table.mean("input", "edge") == pytest.approx(1) and table.mean("input", "snr_ratio") == pytest.approx(1)
-    assert table.mean("blur", "snr_ratio") > 1.2 and table.mean("blur", "edge") < 1
+    assert table.mean("input", "edge") == pytest.approx(1) and table.mean("input", "snr_gain_db") == pytest.approx(0)
+    assert table.mean("blur", "snr_gain_db") > 1.5 and table.mean("blur", "edge") < 1
     assert "2 real recordings" in table.data
