@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from edgerecon import __version__
-from edgerecon.errors import EdgereconError
+from edgerecon.errors import DependencyError, EdgereconError
 from edgerecon.verbs import deploy, kernels, run, study, workshop
 from edgerecon.verbs.output import INTERRUPTED
 
@@ -40,8 +40,12 @@ def main() -> None:
     try:
         app()
     except EdgereconError as error:
-        sys.stderr.write(f"edgerecon: {error}\n")
-        sys.exit(error.exit_code)
+        _leave(error)
+    except ModuleNotFoundError as error:  # a verb of the workshop on a device install
+        package = (error.name or "edgerecon").partition(".")[0]
+        if package == "edgerecon":
+            raise
+        _leave(DependencyError(package, "train"))
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone, as `| head` does
         sys.exit(0)
@@ -49,6 +53,11 @@ def main() -> None:
         if end.code == INTERRUPTED:  # typer turns Ctrl-C into this, without a word
             sys.stderr.write("edgerecon: interrupted\n")
         raise
+
+
+def _leave(error: EdgereconError) -> None:
+    sys.stderr.write(f"edgerecon: {error}\n")
+    sys.exit(error.exit_code)
 
 
 @app.callback(invoke_without_command=True)

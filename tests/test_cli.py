@@ -278,6 +278,19 @@ def test_doctor(edgerecon: Cli, tmp_path: Path) -> None:
     assert {"checks", "host"} <= set(json.loads((tmp_path / "d.json").read_text()))
 
 
+@pytest.mark.parametrize(
+    "verb", [["train", "export/compact-despeckle.toml"], ["study"], ["explain", "compact-despeckle", "sample"]]
+)
+def test_workshop_verbs_without_torch_name_what_to_install(verb: list[str]) -> None:
+    blind = "import sys; sys.modules['torch'] = None; from edgerecon import cli"
+    script = f"{blind}; sys.argv = ['edgerecon', *{verb}]; cli.main()"
+    root = Path(__file__).resolve().parents[1]
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root)
+    assert (done.returncode, done.stderr) == (
+        1, "edgerecon: torch is not installed: run  pip install 'edgerecon[train]'\n"
+    )  # fmt: skip
+
+
 def test_ctrl_c_leaves_a_valid_video_and_status_130(tmp_path: Path) -> None:
     video, report = tmp_path / "out.mp4", tmp_path / "out.json"
     command = [
