@@ -588,6 +588,22 @@ def test_garbage_never_escapes_as_anything_but_a_source_error(tmp_path_factory, 
         assert any(isinstance(capture, Capture) for capture in source.frames())
 
 
+def test_damaged_elements_that_a_stream_can_do_without(tmp_path: Path) -> None:
+    """An unknown type or an impossible length costs the spacing or the file, never more than one line."""
+    whole = Path(pydicom.examples.get_path("ybr_color")).read_bytes()[:60_000]
+    opened = 0
+    for at in range(1000, 3000, 7):
+        (tmp_path / "a.dcm").write_bytes(whole[:at] + b"\xb9" + whole[at + 1 :])
+        try:
+            source = open_source(str(tmp_path / "a.dcm"))
+        except SourceError as error:
+            assert "\n" not in str(error)
+        else:
+            opened += 1
+            assert source.spacing_mm is None or min(source.spacing_mm) > 0
+    assert opened > 100
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_damage_anywhere_in_the_sample_never_escapes(tmp_path_factory, data) -> None:

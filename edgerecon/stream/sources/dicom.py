@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom import Dataset, dcmread
@@ -37,12 +38,17 @@ class DicomSource:
     def __init__(self, path: Path, name: str | None = None) -> None:
         self._path = path
         self.name = name or path.name
-        header = self._header = _read_header(path, self.name)
-        _refuse_other(header, self.name)
-        self.length: int | None = int(header.get("NumberOfFrames") or 1)
-        _refuse_huge(header, self.length, path.stat().st_size, self.name)
-        self.period_s = _period_s(header)
-        self.spacing_mm = _spacing_mm(header)
+        try:
+            header = self._header = _read_header(path, self.name)
+            _refuse_other(header, self.name)
+            self.length: int | None = int(header.get("NumberOfFrames") or 1)
+            _refuse_huge(header, self.length, path.stat().st_size, self.name)
+            self.period_s = _period_s(header)
+            self.spacing_mm = _spacing_mm(header)
+        except (OSError, SourceError):
+            raise
+        except Exception as error:  # pydicom parses an element when it is first asked for, and has many ways to fail
+            raise SourceError(f"{self.name} cannot be read as DICOM: {_one_line(error)}") from error
 
     def frames(self) -> Iterator[Capture]:
         index, length = 0, self.length or 1
@@ -77,14 +83,7 @@ class DicomSource:
 
 
 def _read_header(path: Path, name: str) -> Dataset:
-    try:
-        header = dcmread(path, stop_before_pixels=True, force=True)
-        for keyword in ("Modality", "Rows", "Columns", "NumberOfFrames", "SequenceOfUltrasoundRegions"):
-            header.get(keyword)  # parsed when first asked for
-    except OSError:
-        raise
-    except Exception as error:
-        raise SourceError(f"{name} cannot be read as DICOM: {_one_line(error)}") from error
+    header = dcmread(path, stop_before_pixels=True, force=True)
     if not header:
         raise SourceError(f"{name} is not a DICOM file, or it is truncated")
     return header
@@ -116,15 +115,16 @@ def _period_s(header: Dataset) -> float | None:
 
 def _spacing_mm(header: Dataset) -> tuple[float, float] | None:
     best: tuple[float, tuple[float, float]] | None = None
-    for region in header.get("SequenceOfUltrasoundRegions") or ():
-        units = (region.get("PhysicalUnitsXDirection"), region.get("PhysicalUnitsYDirection"))
+    for region in _value(header, "SequenceOfUltrasoundRegions") or ():
+        units = (_value(region, "PhysicalUnitsXDirection"), _value(region, "PhysicalUnitsYDirection"))
         steps = _number(region, "PhysicalDeltaY"), _number(region, "PhysicalDeltaX")
         right, bottom = _number(region, "RegionLocationMaxX1"), _number(region, "RegionLocationMaxY1")
         if units != (_CENTIMETRES, _CENTIMETRES) or not (steps[0] and steps[1] and right and bottom):
             continue
         if right > header.Columns or bottom > header.Rows:
             continue  # the image was resized after the region was written: its spacing is no longer true
-        area = (right - (region.get("RegionLocationMinX0") or 0)) * (bottom - (region.get("RegionLocationMinY0") or 0))
+        left, top = (_number(region, f"RegionLocationMin{axis}0") or 0 for axis in "XY")
+        area = (right - left) * (bottom - top)
         if best is None or area > best[0]:
             best = (area, (10 * steps[0], 10 * steps[1]))
     return best[1] if best else None
@@ -133,10 +133,18 @@ def _spacing_mm(header: Dataset) -> tuple[float, float] | None:
 def _number(dataset: Dataset, keyword: str) -> float | None:
     """A finite magnitude above 0, or None: deltas may be negative (the axis points the other way)."""
     try:
-        value = abs(float(dataset.get(keyword) or 0))
+        value = abs(float(_value(dataset, keyword) or 0))
     except (TypeError, ValueError):
         return None
     return value if value > 0 and math.isfinite(value) else None
+
+
+def _value(dataset: Dataset, keyword: str) -> Any:
+    """An element that a stream can do without; None when it is absent or damaged."""
+    try:
+        return dataset.get(keyword)
+    except Exception:  # noqa: BLE001 - see DicomSource
+        return None
 
 
 def _one_line(error: Exception) -> str:
