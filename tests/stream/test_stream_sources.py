@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import struct
 import zipfile
 import zlib
@@ -592,8 +593,9 @@ def test_damaged_elements_that_a_stream_can_do_without(tmp_path: Path) -> None:
     """An unknown type or an impossible length costs the spacing or the file, never more than one line."""
     whole = Path(pydicom.examples.get_path("ybr_color")).read_bytes()[:60_000]
     opened = 0
-    for at in range(1000, 3000, 7):
-        (tmp_path / "a.dcm").write_bytes(whole[:at] + b"\xb9" + whole[at + 1 :])
+    for found in re.finditer(rb"FD|UL|US|IS|DS", whole[:3000]):  # what says how an element is to be read
+        at = found.end() - 1
+        (tmp_path / "a.dcm").write_bytes(whole[:at] + b"\0" + whole[at + 1 :])
         try:
             source = open_source(str(tmp_path / "a.dcm"))
         except SourceError as error:
@@ -601,7 +603,7 @@ def test_damaged_elements_that_a_stream_can_do_without(tmp_path: Path) -> None:
         else:
             opened += 1
             assert source.spacing_mm is None or min(source.spacing_mm) > 0
-    assert opened > 100
+    assert opened > 10
 
 
 @settings(max_examples=40, deadline=None)
