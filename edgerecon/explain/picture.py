@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 import numpy as np
 
-from edgerecon.errors import DependencyError, EdgereconError
+from edgerecon.deploy.steps import write
+from edgerecon.errors import DependencyError
 from edgerecon.explain import Explanation
 from edgerecon.frame import Image
 from edgerecon.quality.regions import Box
@@ -49,7 +49,7 @@ def write_sheet(found: Explanation, path: Path, title: str) -> None:
         figure.colorbar(shown, ax=axes, shrink=0.8)
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)
-    _write(path, content.getvalue())
+    write(path, content.getvalue())
 
 
 def write_arrays(found: Explanation, path: Path) -> None:
@@ -61,7 +61,7 @@ def write_arrays(found: Explanation, path: Path) -> None:
     content = io.BytesIO()
     arrays = {"frame": found.frame, "reconstruction": found.reconstruction, "region": np.array(found.region)}
     np.savez_compressed(content, **arrays, **{name.replace(" ", "_"): found.maps[name] for name in found.maps})  # type: ignore[arg-type]
-    _write(path, content.getvalue())
+    write(path, content.getvalue())
 
 
 def _colours(name: str, values: Image) -> tuple[str, float, float]:
@@ -81,13 +81,3 @@ def _on_panel(found: Explanation, values: Image) -> Box | None:
         return None
     y0, x0, y1, x1 = found.region
     return y0 // scale, x0 // scale, -(-y1 // scale), -(-x1 // scale)
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise EdgereconError(f"cannot write {path}: {error.strerror or error}") from None
