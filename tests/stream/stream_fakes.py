@@ -17,6 +17,7 @@ from edgerecon.stream.sources.base import Capture
 class ListSource:
     """Gives the listed captures; an exception in the list is raised in its turn."""
 
+    live: bool = False
     name = "list"
     spacing_mm: tuple[float, float] | None = (0.2, 0.1)
 

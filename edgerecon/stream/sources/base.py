@@ -19,10 +19,18 @@ class Capture:
     Attributes:
         image: see ``edgerecon.frame.RawImage``; None when this frame could not be read.
         fault: why the frame could not be read ("truncated JPEG", ...), or None.
+        gap: frames that were lost before this one, as counted at the source (a sequence number that jumped, packets
+            that were never complete, frames that waited longer than the source could keep them). 0 for recordings.
+        captured_ns: ``time.perf_counter_ns()`` when the frame arrived here, or None: then it is when it was taken.
+        spacing_mm: (row, column) pixel spacing of this frame where it differs from the source's ``spacing_mm``, as
+            when a sonographer changes depth; else None.
     """
 
     image: RawImage | None
     fault: str | None = None
+    gap: int = 0
+    captured_ns: int | None = None
+    spacing_mm: tuple[float, float] | None = None
 
 
 class Source(Protocol):
@@ -33,15 +41,23 @@ class Source(Protocol):
         period_s: time between two captures as the recording states it, or None when it does not.
         spacing_mm: (row, column) pixel spacing, or None when unknown.
         length: number of frames when known, else None.
+        live: whether frames come when they come, as from a probe: they cannot wait, cannot be asked for again, and
+            are paced by their arrival. False for recordings.
     """
 
+    live: bool
     name: str
     period_s: float | None
     spacing_mm: tuple[float, float] | None
     length: int | None
 
     def frames(self) -> Iterator[Capture]:
-        """Each frame once, from the start; may be called again to loop. A bad frame is a ``Capture`` with a fault."""
+        """Each frame once, from the start; may be called again to loop. A bad frame is a ``Capture`` with a fault.
+
+        A live source waits for the next frame for as long as there is none, and ends within 0.25 s of ``close``.
+        """
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give the recording or the connection back. Of a live source, any thread may call it, at any time."""
+        ...

@@ -35,6 +35,8 @@ class DicomSource:
         SourceError: not DICOM, not ultrasound, without pixel data, or of a size that no scanner makes.
     """
 
+    live: bool = False
+
     def __init__(self, path: Path, name: str | None = None) -> None:
         self._path = path
         self.name = name or path.name

@@ -64,6 +64,8 @@ class FlatSource:
         open_bytes: gives the bytes from the first frame on; called again for every pass.
     """
 
+    live: bool = False
+
     def __init__(
         self,
         name: str,

@@ -26,6 +26,7 @@ class ImageSource:
         SourceError: a folder without images, or a file that is not one.
     """
 
+    live: bool = False
     period_s: float | None = None
     spacing_mm: tuple[float, float] | None = None
 

@@ -29,6 +29,7 @@ class VideoSource:
         DependencyError: PyAV is absent.
     """
 
+    live: bool = False
     spacing_mm: tuple[float, float] | None = None
 
     def __init__(self, path: Path) -> None:
