@@ -9,7 +9,7 @@ DEVICE := .venv/.device
 DEV := .venv/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint models figures study-quick study-full bench clean
+.PHONY: help demo test lint models figures study-quick study-long study-full bench clean
 
 help:
 	@echo 'make demo     stream a real heart through a shipped model, into edgerecon-demo/ (VIEW=1: watch it live)'
@@ -17,7 +17,7 @@ help:
 	@echo 'make lint     style, types and the import contract'
 	@echo 'make models   simulate, train and export both shipped models anew (about an hour on 2 cores)'
 	@echo 'make figures  measure image quality again (RECORDINGS=folder: also on your own recordings)'
-	@echo 'make study-quick  train and compare every published method (40 minutes on 2 cores); study-full: on a GPU'
+	@echo 'make study-quick  train and compare every published method (40 minutes on 2 cores); study-long: a night; study-full: on a GPU'
 	@echo 'make bench    measure the streaming loop and start-up times'
 	@echo 'make clean    remove the environment and everything that was made'
 
@@ -65,7 +65,7 @@ ifdef RECORDINGS
 	$(BIN)/edgerecon evaluate compact-despeckle --data $(RECORDINGS) --backend onnxruntime --json bench/results/despeckle-real.json
 endif
 
-study-quick study-full: study-%: $(DEV)
+study-quick study-long study-full: study-%: $(DEV)
 	$(BIN)/edgerecon study --profile $* --resume --json bench/results/study-$*.json $(if $(RECORDINGS),--recordings $(RECORDINGS))
 
 bench: $(DEV)

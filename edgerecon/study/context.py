@@ -7,12 +7,14 @@ import inspect
 import json
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from edgerecon import __version__
 from edgerecon.deploy.network_file import save_network
@@ -96,8 +98,9 @@ class Context:
         """
         torch.manual_seed(self.seed(name))
         made = step()
+        schedule = replace(schedule, steps=schedule.steps * self.profile.steps)
         key = _key(self.profile.name, {"steps": schedule.steps, "rate": schedule.rate, **(facts or {})}, step, draw)
-        key += _shapes(made)
+        key += _learns(made)
 
         def shown(done: int, total: int) -> None:
             self.progress(f"{self.result.name}: training {name}", done, total)
@@ -132,8 +135,20 @@ def _key(profile: str, inputs: Mapping[str, Any], *code: Callable[..., Any]) -> 
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _shapes(step: Step) -> str:
-    return hashlib.sha256(str([p.shape for p in step.network.parameters()]).encode()).hexdigest()
+def _learns(step: Step) -> str:
+    """Of the weights' shapes, and of the code of the networks and losses: a loss that changed trains anew."""
+    held = vars(step).values()
+    layers = {type(layer) for part in held if isinstance(part, nn.Module) for layer in part.modules()}
+    parts = [type(step), *sorted(layers, key=lambda kind: kind.__qualname__), *held]
+    sources = [inspect.getsource(part) for part in parts if _is_ours(part)]
+    shapes = [tuple(weight.shape) for weight in step.network.parameters()]
+    return hashlib.sha256(json.dumps([sources, shapes]).encode()).hexdigest()
+
+
+def _is_ours(part: Any) -> bool:
+    """Whether it is a class or function whose text can be read and is edgerecon's."""
+    readable = inspect.isclass(part) or inspect.isfunction(part)
+    return readable and part.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _read(path: Path, key: str) -> Arrays | None:

@@ -14,9 +14,11 @@ import torch
 
 from edgerecon.errors import EdgereconError, UsageError
 from edgerecon.models.compact import Compact
+from edgerecon.study import degraded
 from edgerecon.study import run as running
 from edgerecon.study.context import Context
 from edgerecon.study.profile import Profile, profile
+from edgerecon.study.reconstruction import ReconstructionLoss
 from edgerecon.study.results import MSE, PSNR, Claim, Picture, Result, Row, Table, measured, ordering, paired
 from edgerecon.study.training import Schedule, train_network
 from edgerecon.train.steps import Adversarial, Supervised
@@ -104,6 +106,16 @@ def test_a_gpu_that_goes_away_is_said(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(made, "learn", gone)
     with pytest.raises(EdgereconError, match=r"a: the GPU failed \(CUDA error: unspecified launch failure\): go on"):
         train_network(made, batch, Schedule(2), tmp_path / "a.pt", key="k", seed=3)
+
+
+def test_another_loss_trains_anew(tmp_path: Path) -> None:
+    """The text of the lambda that makes the step is the same for both: the loss's own must count."""
+    trained = []
+    for loss in (ReconstructionLoss(), degraded.error, degraded.error):
+        ctx = Context(SMOKE, tmp_path, Result("any", "", ""))
+        ctx.train("net", lambda loss=loss: Supervised(Compact(4, 2), loss), batch, Schedule(2))
+        trained.append((tmp_path / "net.pt").stat().st_mtime_ns)
+    assert trained[0] != trained[1] == trained[2]
 
 
 @pytest.mark.parametrize("relativistic", [False, True])
@@ -194,7 +206,7 @@ def test_resume_takes_over_and_a_new_run_does_not(system: ModuleType, tmp_path: 
 def test_unknown_names_are_usage_errors() -> None:
     with pytest.raises(UsageError, match="no system 'gan'"):
         running.chosen(["gan"])
-    with pytest.raises(UsageError, match="no profile 'tiny': choose quick or full"):
+    with pytest.raises(UsageError, match="no profile 'tiny': choose quick, long or full"):
         profile("tiny")
     assert running.chosen(["diagnosis", "recurrent"]) == ("recurrent", "diagnosis")
 

@@ -32,7 +32,7 @@ def test_two_systems_from_nothing_to_their_report(tmp_path: Path) -> None:
     ("arguments", "line"),
     [
         (["--only", "gan"], "there is no system 'gan' in the study: choose from recurrent, tomography"),
-        (["--profile", "tiny"], "there is no profile 'tiny': choose quick or full"),
+        (["--profile", "tiny"], "there is no profile 'tiny': choose quick, long or full"),
         (["--recordings", "absent"], "--recordings: absent is not a folder"),
         (["--json", "absent/x.json"], "cannot write absent/x.json"),
     ],
