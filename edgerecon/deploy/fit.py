@@ -156,6 +156,7 @@ def _stream_p99(candidate: Candidate, frames: list[np.ndarray], deadline_ms: flo
 class _Cine:
     """The built-in cine, resized, at 30 frames a second."""
 
+    live: bool = False
     name = "sample"
     period_s: float | None = PERIOD_S
     spacing_mm: tuple[float, float] | None = None
