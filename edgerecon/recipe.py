@@ -1,4 +1,7 @@
-"""Recipe: the TOML file that says how a model is made and what it must pass before it ships."""
+"""Recipe: the TOML file that says how a model is made and what it must pass before it ships.
+
+Its first line may be ``extends = "other.toml"``: then it holds only what differs from that recipe.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import hashlib
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -252,26 +255,20 @@ class Recipe(_Table):
 
 
 def load_recipe(path: str | Path) -> Recipe:
-    """Read a recipe.
+    """Read a recipe, and first the one it ``extends``: a file relative to its own, whose keys it adds to or replaces.
 
     Raises:
-        RecipeError: missing file, broken TOML, or a key that is unknown, absent or out of range (it is named).
+        RecipeError: missing file, broken TOML, recipes that extend each other, or a key that is unknown, absent or out
+        of range (it is named, with the file it stands in).
     """
     path = Path(path)
+    files: list[tuple[Path, str]] = []
     try:
-        text = path.read_text(encoding="utf-8")
-        recipe = Recipe.model_validate(tomllib.loads(text))
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RecipeError(f"cannot read the recipe {path}: {reason}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path} is not valid TOML: {error}") from None
+        recipe = Recipe.model_validate(_read(path, files))
     except ValidationError as error:
         first = error.errors()[0]
         keys = [str(part) for part in first["loc"]]
-        line = _line_of(text, keys)
-        where = f"{path}:{line}" if line else str(path)
-        raise RecipeError(f"{where}: {'.'.join(keys)}: {first['msg'].lower()}") from None
+        raise RecipeError(f"{_place(files, keys)}: {'.'.join(keys)}: {first['msg'].lower()}") from None
     for key in ("zoom", "gain"):
         low, high = getattr(recipe.augment, key)
         if not 0.1 <= low <= high <= 10:
@@ -281,16 +278,55 @@ def load_recipe(path: str | Path) -> Recipe:
     return recipe
 
 
-def _line_of(text: str, keys: list[str]) -> int | None:
-    """Line on which a dotted key stands, else its table's [header]."""
+def _read(path: Path, files: list[tuple[Path, str]]) -> dict[str, Any]:
+    """The tables of a recipe over those it extends; every file read is appended with its text, the given one first."""
+    if any(path.resolve() == known.resolve() for known, _ in files):
+        raise RecipeError(f"{files[-1][0]}: extends: {path} extends it in turn")
+    try:
+        text = path.read_text(encoding="utf-8")
+        tables = tomllib.loads(text)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        asked = f", which {files[-1][0]} extends" if files else ""
+        raise RecipeError(f"cannot read the recipe {path}{asked}: {reason}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path} is not valid TOML: {error}") from None
+    files.append((path, text))
+    base = tables.pop("extends", None)
+    if base is None:
+        return tables
+    if not isinstance(base, str):
+        raise RecipeError(f"{path}: extends: give the name of a recipe file")
+    return _over(tables, _read(path.parent / base, files))
+
+
+def _over(tables: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    """``base`` with the keys of ``tables``, table by table."""
+    merged = dict(base)
+    for key, value in tables.items():
+        below = base.get(key)
+        merged[key] = _over(value, below) if isinstance(value, dict) and isinstance(below, dict) else value
+    return merged
+
+
+def _place(files: list[tuple[Path, str]], keys: list[str]) -> str:
+    """``file:line`` of a dotted key in the first file that has it, else of its table; else the first file."""
     for depth in range(len(keys), 0, -1):
-        table, key = ".".join(keys[: depth - 1]), keys[depth - 1]
-        current = ""
-        for number, line in enumerate(text.splitlines(), start=1):
-            if header := re.match(r"\s*\[([\w.\-]+)\]", line):
-                current = header[1]
-                if current == f"{table}.{key}".lstrip("."):
-                    return number
-            elif current == table and re.match(rf"\s*{re.escape(key)}\s*=", line):
+        for path, text in files:
+            if line := _line_of(text, keys[:depth]):
+                return f"{path}:{line}"
+    return str(files[0][0])
+
+
+def _line_of(text: str, keys: list[str]) -> int | None:
+    """Line on which a dotted key, or its own [header], stands."""
+    table, key = ".".join(keys[:-1]), keys[-1]
+    current = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[([\w.\-]+)\]", line):
+            current = header[1]
+            if current == f"{table}.{key}".lstrip("."):
                 return number
+        elif current == table and re.match(rf"\s*{re.escape(key)}\s*=", line):
+            return number
     return None

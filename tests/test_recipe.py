@@ -63,6 +63,39 @@ def test_a_mistake_is_named(tmp_path: Path, text: str, says: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_recipe_may_extend_another(tmp_path: Path) -> None:
+    _write(tmp_path, TEXT + "[train.loss]\nssim = 0.5\n")
+    (tmp_path / "more").mkdir()
+    child = tmp_path / "more" / "c.toml"
+    child.write_text('extends = "../r.toml"\n[model]\nname = "other"\n[train.loss]\nedge = 2.0\n')
+    whole = TEXT.replace('"tiny"', '"other"') + "[train.loss]\nssim = 0.5\nedge = 2.0\n"
+    made = load_recipe(child)
+    assert made == load_recipe(_write(tmp_path, whole))
+    assert made.model.name == "other" and made.train.loss.ssim == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('extends = "b.toml"\n[train]\nsteps = 0\n', r"a\.toml:3: train\.steps"),
+        ('extends = "b.toml"\n[model]\nwidth = 4\n', r"b\.toml:12: train\.stepps"),  # its mistake, not this file's
+        ('extends = "a.toml"\n', r"a\.toml: extends: .*a\.toml extends it in turn"),
+        ('extends = "c.toml"\n', r"c\.toml: extends: .*a\.toml extends it in turn"),
+        ('extends = "none.toml"\n', r"cannot read the recipe .*none\.toml, which .*a\.toml extends: No such"),
+        ('extends = "."\n', r"cannot read the recipe .*, which .*a\.toml extends"),
+        ("extends = 3\n", r"a\.toml: extends: give the name of a recipe file"),
+        ('[extends]\nfile = "b.toml"\n', r"a\.toml: extends: give the name"),
+    ],
+)
+def test_a_mistake_in_extending_names_the_file(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "a.toml").write_text(text)
+    (tmp_path / "b.toml").write_text(TEXT + "stepps = 3\n")
+    (tmp_path / "c.toml").write_text('extends = "a.toml"\n')
+    with pytest.raises(RecipeError, match=says) as caught:
+        load_recipe(tmp_path / "a.toml")
+    assert "\n" not in str(caught.value)
+
+
 def test_files_that_are_no_recipes(tmp_path: Path) -> None:
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe\x00")
     for path in (tmp_path / "absent.toml", tmp_path, tmp_path / "b.toml"):
