@@ -81,14 +81,6 @@ class Compact(Network):
             z = F.relu(layer(z))
         return x + F.pixel_shuffle(self.layers[-1](z), FACTOR)
 
-    def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        pad = (-width % FACTOR, -height % FACTOR)
-        if not any(pad):
-            return self.core(x)
-        padded = F.pad(x, (0, pad[0], 0, pad[1]), mode="replicate")
-        return self.core(padded)[..., :height, :width]
-
 
 def _conv3x3(before: int, after: int, dilation: int) -> nn.Conv2d:
     layer = nn.Conv2d(before, after, 3, padding=dilation, dilation=dilation)

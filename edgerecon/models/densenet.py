@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgerecon.engines.padded import first_line
@@ -81,14 +80,11 @@ class DenseNet(Network):
 
     def logits(self, x: Tensor) -> Tensor:
         """N×1×H×W → N×classes, what the cross-entropy loss takes."""
-        return self.net(_padded(x, self.size_multiple))
+        return self.net(self.padded(x))
 
     def core(self, x: Tensor) -> Tensor:
         """The exported graph: H and W must be multiples of 32."""
         return self.net(x).softmax(1)[:, None, None, :]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.core(_padded(x, self.size_multiple))
 
     def load_weights(self, path: Path) -> None:
         """Transfer learning: start from a DenseNet-201 that was trained elsewhere, the fully connected layer apart.
@@ -126,11 +122,6 @@ def _features(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         name = re.sub(r"(denselayer\d+)\.(?:layers\.)?(norm|conv)\.?([12])\.", r"\1.layers.\2\3.", name)
         found[name] = value.sum(1, keepdim=True) if name == "conv0.weight" else value
     return found
-
-
-def _padded(x: Tensor, multiple: int) -> Tensor:
-    pad = (-x.shape[-1] % multiple, -x.shape[-2] % multiple)
-    return F.pad(x, (0, pad[0], 0, pad[1]), mode="replicate") if any(pad) else x
 
 
 def build(classes: int = 3, blocks: Sequence[int] = BLOCKS, growth: int = 32, width: int = 64) -> DenseNet:

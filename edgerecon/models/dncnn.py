@@ -63,11 +63,6 @@ class DnCNN(Network):
         """The exported graph: H and W must be even."""
         return x - F.pixel_shuffle(self.noise(F.pixel_unshuffle(x, FACTOR)), FACTOR)
 
-    def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        padded = F.pad(x, (0, -width % FACTOR, 0, -height % FACTOR), mode="replicate")
-        return self.core(padded)[..., :height, :width]
-
 
 def _conv(before: int, after: int, dilation: int, *, bias: bool) -> nn.Conv2d:
     layer = nn.Conv2d(before, after, 3, padding=dilation, dilation=dilation, bias=bias)

@@ -77,11 +77,6 @@ class EnhanceCNN(Network):
         found = F.pixel_shuffle(self.head(self.features(x)), self.size_multiple)
         return found if self.hidden else x + found
 
-    def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        padded = F.pad(x, (0, -width % self.size_multiple, 0, -height % self.size_multiple), mode="replicate")
-        return self.core(padded)[..., :height, :width]
-
 
 def build(width: int = 16, hidden: int = 256) -> EnhanceCNN:
     """See ``EnhanceCNN``."""

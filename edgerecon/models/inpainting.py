@@ -68,11 +68,6 @@ class Inpainting(Network):
         filled = F.pixel_shuffle(self.last(self.join(torch.cat([half, z], dim=1))), FACTOR)
         return known * x + (1 - known) * filled
 
-    def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        padded = F.pad(x, (0, -width % 4, 0, -height % 4), mode="replicate")
-        return self.core(padded)[..., :height, :width]
-
 
 class Gated(nn.Module):
     """ρ(a ∗ z)·σ(b ∗ z) by conv3×3: (N, before, H, W) → (N, after, H/stride, W/stride)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -31,6 +32,18 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def core(self, x: Tensor) -> Tensor:
         """The part that is exported: no padding, H and W in multiples of ``size_multiple``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        padded = self.padded(x)
+        found = self.core(padded)
+        whole = padded is x or self.fixed_output is not None
+        return found if whole else found[..., : height * self.scale, : width * self.scale]
+
+    def padded(self, x: Tensor) -> Tensor:
+        """Edges repeated up to the next multiples of ``size_multiple``; x itself where nothing is missing."""
+        right, below = (-side % self.size_multiple for side in (x.shape[-1], x.shape[-2]))
+        return F.pad(x, (0, right, 0, below), mode="replicate") if right or below else x
 
     def count_parameters(self) -> int:
         """Number of trained values."""

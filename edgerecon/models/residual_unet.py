@@ -119,14 +119,6 @@ class ResidualUNet(Network):
         z = self.last(z)
         return x + (F.pixel_shuffle(z, self.factor) if self.factor > 1 else z)
 
-    def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        pad = (-width % self.size_multiple, -height % self.size_multiple)
-        if not any(pad):
-            return self.core(x)
-        padded = F.pad(x, (0, pad[0], 0, pad[1]), mode="replicate")
-        return self.core(padded)[..., :height, :width]
-
 
 class AttentionGate(nn.Module):
     """σ(ψ ρ(V skip + W gate)): N×C×h×w twice → N×1×h×w in (0, 1); half as many channels between."""

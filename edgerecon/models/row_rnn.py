@@ -18,7 +18,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgerecon.models.network import Network
@@ -112,13 +111,6 @@ class RowRnn(Network):
 
     def _biases(self) -> Tensor:
         return torch.cat([self._both("bias_ih"), self._both("bias_hh")], dim=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        pad = (-width % STRIP, -height % STRIP)
-        if not any(pad):
-            return self.core(x)
-        return self.core(F.pad(x, (0, pad[0], 0, pad[1]), mode="replicate"))[..., :height, :width]
 
 
 def build(width: int = 64, cell: Cell = "relu") -> RowRnn:

@@ -79,9 +79,6 @@ class RRDB(Network):
             t = _leaky(up(F.interpolate(t, scale_factor=2, mode="nearest")))
         return self.enlarge(x) + self.last(_leaky(self.fine(t)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.core(x)
-
 
 class _Residual(nn.Module):
     def __init__(self, width: int, growth: int) -> None:

@@ -65,9 +65,6 @@ class SRCNN(Network):
             z = F.relu(layer(z))
         return self.layers[-1](z)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.core(x)
-
 
 def _hand_on(layer: nn.Module) -> None:
     """The first channel of the input becomes the first of the output, whatever the others are."""

@@ -68,9 +68,6 @@ class SRResNet(Network):
         h = self.first(z)
         return self.enlarge(x) + self.last(self.up(self.after(self.body(h)) + h))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.core(x)
-
 
 class _Block(nn.Module):
     def __init__(self, width: int) -> None:

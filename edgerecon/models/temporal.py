@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from edgerecon.models.network import Network
@@ -44,9 +43,7 @@ class Temporal(Network):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        pad = (-width % self.size_multiple, -height % self.size_multiple)
-        if any(pad):
-            x = F.pad(x, (0, pad[0], 0, pad[1]), mode="replicate")
+        x = self.padded(x)
         state, found = self.initial_state(x), []
         for t in range(x.shape[1]):
             y, state = self.step(x[:, t : t + 1], state)

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgerecon.models.network import Network
@@ -113,14 +112,6 @@ class UNet(Network):
         for up, block in zip(self.up, self.decoder, strict=True):
             z = block(torch.cat([skips.pop(), up(z)], dim=1))
         return x + self.last(z)
-
-    def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        pad = (-width % self.size_multiple, -height % self.size_multiple)
-        if not any(pad):
-            return self.core(x)
-        padded = F.pad(x, (0, pad[0], 0, pad[1]), mode="replicate")
-        return self.core(padded)[..., :height, :width]
 
 
 def _widths(width: int, depth: int) -> list[int]:
