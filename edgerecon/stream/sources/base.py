@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from edgerecon.frame import RawImage
 
-KINDS = "DICOM, video or raw H.264, a folder of PNG/JPEG/TIFF/BMP, .npz/.npy, .mha/.mhd, .nrrd, or 'sample'"
+KINDS = "DICOM, video or raw H.264, a folder of PNG/JPEG/TIFF/BMP, .npz/.npy, .mha/.mhd, .nrrd, HDF5, UFF or 'sample'"
 """What ``open_source`` reads, for messages."""
 
 
@@ -24,6 +24,8 @@ class Capture:
         captured_ns: ``time.perf_counter_ns()`` when the frame arrived here, or None: then it is when it was taken.
         spacing_mm: (row, column) pixel spacing of this frame where it differs from the source's ``spacing_mm``, as
             when a sonographer changes depth; else None.
+        torn: to be asked once the pixels were copied, where ``image`` lies in another process's memory: whether they
+            changed meanwhile, and the copy is useless. None when they cannot.
     """
 
     image: RawImage | None
@@ -31,6 +33,7 @@ class Capture:
     gap: int = 0
     captured_ns: int | None = None
     spacing_mm: tuple[float, float] | None = None
+    torn: Callable[[], bool] | None = None
 
 
 class Source(Protocol):
