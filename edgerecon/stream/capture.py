@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from time import perf_counter_ns
 
 import numpy as np
 
+from edgerecon.errors import UsageError
 from edgerecon.frame import MAX_PIXELS, RawImage
 from edgerecon.stream.counters import Counters
+from edgerecon.stream.priority import ORDINARY, Standing
 from edgerecon.stream.ring import Mailbox, Slot
 from edgerecon.stream.sources.base import Capture, Source
+from edgerecon.stream.trace import Trace, lose
 
 
 def play(source: Source, loop: bool) -> Iterator[tuple[Capture, bool]]:
@@ -32,16 +36,20 @@ class Capturer:
     """Captures frame n at t0 + n · period, and each into a free slot.
 
     The next frame is fetched before it is due, as a probe has it ready; its capture time is when it was due and there.
-    Waiting is a timed wait alone: spinning would hold the interpreter lock while the engine needs it, and an error of
-    some 0.1 ms in when a frame is captured takes nothing from its deadline, which counts from the capture.
+    Frames of a live source are captured as they come. Waiting is a timed wait alone: spinning would hold the
+    interpreter lock while the engine needs it, and an error of some 0.1 ms in when a frame is captured takes nothing
+    from its deadline, which counts from the capture.
 
     Attributes:
         played: what ``play`` gives.
-        period_s: time between captures, or None to capture as fast as the ring takes them.
+        period_s: time between captures; None to capture as frames come, or as fast as the ring takes them.
         catch_up: whether a late source makes up for it by a burst (files) or loses the time (real time).
+        spacing_mm: of captures that state none.
         frames, seconds: limits, or None.
         begin: set when the sinks are open. stop: set to end the stream.
+        warm_up: called with the first image of a live source, before it is captured; None: that is done.
         error: what the source raised, if it did. interrupted: whether ``stop`` ended the capture.
+        started_ns: when the first frame could come, 0 before. waiting_ns: since when the source is waited for, or 0.
     """
 
     played: Iterator[tuple[Capture, bool]]
@@ -52,52 +60,74 @@ class Capturer:
     stop: threading.Event
     period_s: float | None
     catch_up: bool
+    spacing_mm: tuple[float, float] | None
     frames: int | None = None
     seconds: float | None = None
+    warm_up: Callable[[Capture], None] | None = None
+    trace: Trace | None = None
+    standing: Standing = ORDINARY
     error: Exception | None = None
     interrupted: bool = False
     started_ns: int = 0
+    waiting_ns: int = 0
+    _sequence: int = 0
+    _last_ns: int = 0
+    _spacing_mm: tuple[float, float] | None = None
 
     def run(self) -> None:
         try:
+            with suppress(UsageError):  # it was tried out
+                self.standing.take()
             self.begin.wait()
             self._capture_all()
         except Exception as error:  # noqa: BLE001 - a source may fail in any way; what was captured still counts
             self.error = error
         finally:
+            self.waiting_ns = 0
             self.outbox.close()
 
+    def time_is_up(self) -> bool:
+        """Whether the stream has lasted its ``seconds``."""
+        return bool(self.started_ns and self.seconds) and perf_counter_ns() - self.started_ns >= self.seconds * 1e9  # type: ignore[operator]
+
     def _capture_all(self) -> None:
-        start = due = time.perf_counter()
-        self.started_ns = time.perf_counter_ns()
-        sequence = 0
-        while self.frames is None or sequence < self.frames:
-            asked_ns = time.perf_counter_ns()
+        due = perf_counter_ns()
+        self.started_ns = due
+        taken = 0
+        while self.frames is None or taken < self.frames:
+            asked_ns = self.waiting_ns = perf_counter_ns()
             played = next(self.played, None)
-            delivery_ns = time.perf_counter_ns() - asked_ns
+            self.waiting_ns, now = 0, perf_counter_ns()
             if played is None:
+                self.interrupted = self.stop.is_set()
                 return
             if self._stopped(due):
                 self.interrupted = True
                 return
-            now = time.perf_counter()
-            if self.seconds is not None and now - start >= self.seconds:
+            if self.time_is_up():
                 return
             if self.period_s is not None:
-                due = due + self.period_s if self.catch_up else max(due + self.period_s, now)
-            self._capture(*played, sequence, delivery_ns)
-            sequence += 1
+                now = max(now, due)
+                due = due + round(self.period_s * 1e9)
+                due = due if self.catch_up else max(due, now)
+            self._capture(*played, delivery_ns=now - asked_ns)
+            taken += 1
 
-    def _stopped(self, due: float) -> bool:
+    def _stopped(self, due_ns: int) -> bool:
         if self.period_s is None:
             return self.stop.is_set()
-        return self.stop.wait(max(0.0, due - time.perf_counter()))
+        return self.stop.wait(max(0.0, (due_ns - perf_counter_ns()) / 1e9))
 
-    def _capture(self, capture: Capture, restart: bool, sequence: int, delivery_ns: int) -> None:
-        captured_ns = time.perf_counter_ns()
-        self.counters.captured()
+    def _capture(self, capture: Capture, restart: bool, delivery_ns: int) -> None:
+        if self.warm_up is not None and capture.image is not None:
+            self.warm_up(capture)
+            self.warm_up = None
+        captured_ns = self._time_of(capture)
+        self.counters.captured(capture.gap)
+        self._sequence += capture.gap
+        sequence, self._sequence = self._sequence, self._sequence + 1
         if capture.image is None:
-            self.counters.fail(capture.fault or "the source gave no image")
+            self._fail(sequence, capture.fault or "the source gave no image")
             return
         slot = self.slots.popleft()
         try:
@@ -105,14 +135,38 @@ class Capturer:
             slot.hold(capture.image)
         except (ValueError, MemoryError) as error:
             self.slots.append(slot)
-            self.counters.fail(f"unusable frame: {error}")
+            self._fail(sequence, f"unusable frame: {error}")
             return
-        slot.sequence, slot.restart, slot.fault = sequence, restart, capture.fault
+        spacing_mm = self._shown_spacing(capture, slot.scale)
+        slot.restart = restart or capture.gap > 0 or spacing_mm != self._spacing_mm
+        slot.sequence, slot.fault, slot.spacing_mm, self._spacing_mm = sequence, capture.fault, spacing_mm, spacing_mm
         slot.delivery_ns, slot.captured_ns = delivery_ns, captured_ns
+        slot.taken_ns = slot.handed_ns = 0
         overtaken = self.outbox.put(slot)
         if overtaken is not None:
-            self.counters.drop("engine", "overtaken by a newer frame while it waited")
+            lose(overtaken, "engine", "overtaken by a newer frame while it waited", self.counters, self.trace)
             self.slots.append(overtaken)
+
+    def _time_of(self, capture: Capture) -> int:
+        """When the frame arrived; now, where the source's own time makes no sense."""
+        now = perf_counter_ns()
+        stamp = now if capture.captured_ns is None else capture.captured_ns
+        if not self._last_ns <= stamp <= now:
+            self.counters.clock_faults += 1
+            stamp = now
+        self._last_ns = stamp
+        return stamp
+
+    def _fail(self, sequence: int, why: str) -> None:
+        self.counters.fail(why)
+        if self.trace is not None:
+            self.trace.frame(sequence, f"failed: {why}", [("capture", self._last_ns, self._last_ns)])
+
+    def _shown_spacing(self, capture: Capture, scale: int) -> tuple[float, float] | None:
+        spacing = capture.spacing_mm or self.spacing_mm
+        if spacing is None or scale == 1:
+            return spacing
+        return spacing[0] / scale, spacing[1] / scale
 
 
 def _refuse_huge(image: RawImage) -> None:

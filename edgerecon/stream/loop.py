@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import gc
 import math
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import chain
 from typing import Literal
 
-import numpy as np
-
-from edgerecon.engines.base import Engine
+from edgerecon.engines.base import Engine, EngineSpec
 from edgerecon.errors import EdgereconError, SinkError, SourceError, UsageError
-from edgerecon.frame import to_unit
+from edgerecon.frame import to_gray
 from edgerecon.stream.capture import Capturer, play
 from edgerecon.stream.counters import Counters
+from edgerecon.stream.crew import run_stages
+from edgerecon.stream.fanout import Fanout
+from edgerecon.stream.interpreter import settled_interpreter
+from edgerecon.stream.ladder import Ladder
 from edgerecon.stream.present import Presenter
+from edgerecon.stream.priority import ORDINARY, Standing
 from edgerecon.stream.process import Processor
-from edgerecon.stream.report import StreamReport
+from edgerecon.stream.replace import Replacer, warm_up
+from edgerecon.stream.report import StreamReport, make_report
 from edgerecon.stream.ring import Mailbox, ring
 from edgerecon.stream.sinks.base import Sink, StreamInfo
 from edgerecon.stream.sources.base import Capture, Source
+from edgerecon.stream.trace import Trace
+from edgerecon.stream.watch import Watch
 
 DEFAULT_PERIOD_S = 1 / 30
 """Between two frames of a source that does not state its rate."""
 
-_PROGRESS_EVERY_S = 0.25
-_SWITCH_INTERVAL_S = 5e-4
-_SAME_CTRL_C_S = 1.0
+_HANG_AT_LEAST_S, _HANG_DEADLINES = 1.0, 10
 
 
 def stream(
@@ -40,86 +41,132 @@ def stream(
     sinks: Sequence[Sink],
     *,
     policy: Literal["latest", "every"] = "latest",
+    late: Literal["present", "skip"] = "present",
     pace: bool = True,
     deadline_ms: float | None = None,
     loop: bool = False,
     frames: int | None = None,
     seconds: float | None = None,
+    ladder: Sequence[Engine] | None = None,
+    reopen: Callable[[EngineSpec], Engine] | None = None,
+    hang_s: float | None = None,
+    standing: Standing = ORDINARY,
+    trace: Trace | None = None,
     stop: threading.Event | None = None,
+    reset: threading.Event | None = None,
     on_progress: Callable[[Counters], None] | None = None,
     model_name: str | None = None,
 ) -> StreamReport:
     """Stream until the source ends, a limit is reached, ``stop`` is set or Ctrl-C; then drain and close the sinks.
 
-    Frames in flight at the end are still presented. A frame that cannot be processed (NaN, an engine that fails) is
-    shown as captured and marked; one that cannot be read at all is counted as failed. A sink that fails is closed and
-    left out. A source that fails after its first frame ends the stream, and ``report.error`` says so.
+    Frames in flight at the end are still presented. A frame that cannot be processed (NaN, an engine that fails or
+    hangs) is shown as captured and marked; one that cannot be read at all is counted as failed. A sink that fails is
+    closed and left out. A source that fails after its first frame ends the stream, and ``report.error`` says so.
+
+    Several streams may run in one process, each called from a thread of its own.
 
     Args:
-        source: stays open; the caller closes it.
-        engine: None shows frames as they are. Used from one thread; stays open.
-        sinks: opened, written and closed by the stream, all from one thread. May be empty.
+        source: stays open; the caller closes it. A live source is closed when the stream is to end.
+        engine: None shows frames as they are. Used from one thread at a time; stays open.
+        sinks: opened, written and closed by the stream; see ``Fanout`` for their threads. May be empty.
         policy: `latest`, where a frame that waits is dropped for a newer one; or `every`, where capture waits.
-        pace: capture at the source's frame period (1/30 s when it states none); else as fast as frames are taken.
+        late: what becomes of a frame that is over its deadline before it is shown: it is shown and counted as late, or
+            dropped.
+        pace: capture at the source's frame period (1/30 s when it states none); else as fast as frames are taken. A
+            live source sets its own pace.
         deadline_ms: from capture to presentation; the frame period when None.
-        loop: repeat the source.
+        loop: repeat the source, unless it is live.
         frames, seconds: end after so many captures, or so long.
+        ladder: quicker engines of the same scale, the quickest last, to step down to when deadlines are missed, and the
+            passthrough after them; may be empty. None: never step.
+        reopen: opens another engine like one that hung or keeps failing; it is closed by the stream.
+        hang_s: how long an engine may take for one frame; ten deadlines, and 1 s at least, when None.
+        standing: priority and processors of the stream's threads.
+        trace: written by the stream; the caller closes it.
         stop: set it to end the stream. The stream sets it too, on Ctrl-C and when the last sink fails.
+        reset: set it to make a temporal model start anew; the stream clears it.
         on_progress: called four times a second in the caller's thread.
         model_name: for the report; the engine knows its own.
 
     Raises:
-        UsageError: a limit or the deadline makes no sense, or the model gives something else than images.
+        UsageError: a limit or the deadline makes no sense, the standing is not permitted, a model gives something else
+            than images, or the ladder's models another scale.
         SourceError: the source gave nothing at all.
         SinkError: a sink could not be opened (nothing is captured then), or the last sink failed.
     """
-    _refuse_nonsense(policy, deadline_ms, frames, seconds)
-    if engine is not None and engine.spec.model.fixed_output:
-        raise UsageError(f"{engine.spec.model.name} makes no images: a stream wants a model that does")
-    period_s = source.period_s or DEFAULT_PERIOD_S
-    scale = engine.spec.model.scale if engine else 1
-    played, first = _first(source, loop)
-    counters, slots = Counters(), ring(scale)
-    _warm_up(engine, first)
+    _refuse_nonsense(policy, late, deadline_ms, frames, seconds, hang_s)
+    engines = [*([engine] if engine else []), *(ladder or ())]
+    scale = _common_scale(engines)
+    standing.try_out()
+    period_s, live = source.period_s or DEFAULT_PERIOD_S, getattr(source, "live", False)
+    deadline_ms = period_s * 1e3 if deadline_ms is None else deadline_ms
+    played: Iterator[tuple[Capture, bool]] = play(source, loop and not live)
+    if not live:
+        played, first = _first(played, source)
+        _warm_up(engines, first)
+    counters = Counters()
     info = StreamInfo(
         source=source.name,
-        model=engine.spec.model.name if engine else model_name or "none",
-        backend=engine.spec.backend if engine else "none",
-        precision=engine.spec.precision if engine else "fp32",
+        model=engines[0].spec.model.name if engines else model_name or "none",
+        backend=engines[0].spec.backend if engines else "none",
+        precision=engines[0].spec.precision if engines else "fp32",
         period_s=period_s,
-        deadline_ms=period_s * 1e3 if deadline_ms is None else deadline_ms,
+        deadline_ms=deadline_ms,
         spacing_mm=source.spacing_mm and (source.spacing_mm[0] / scale, source.spacing_mm[1] / scale),
         counters=counters,
     )
-    overtake = policy == "latest"
+    overtake, slots = policy == "latest", ring(scale)
     captured, processed = Mailbox(overtake), Mailbox(overtake)
-    begin, stop = threading.Event(), stop or threading.Event()
+    begin, ended, stop = threading.Event(), threading.Event(), stop or threading.Event()
     capturer = Capturer(
-        played, slots, captured, counters, begin, stop, period_s if pace else None, not overtake, frames, seconds
+        played, slots, captured, counters, begin, stop, period_s if pace and not live else None, not overtake,
+        source.spacing_mm, frames, seconds, (lambda capture: _warm_up(engines, capture)) if live else None, trace,
+        standing,
+    )  # fmt: skip
+    rungs = Ladder(engines, counters, period_s, min(deadline_ms, period_s * 1e3), steps=ladder is not None)
+    hang_s = hang_s or max(_HANG_AT_LEAST_S, _HANG_DEADLINES * deadline_ms / 1e3)
+    replacer = Replacer(reopen, counters)
+    processor = Processor(
+        rungs, replacer, slots, captured, processed, counters, reset or threading.Event(), hang_s, trace, standing
     )
-    processor = Processor(engine, slots, captured, processed, counters)
-    presenter = Presenter(sinks, info, slots, processed, begin, stop)
-    with _settled_interpreter():
-        interrupted = _run([capturer.run, processor.run, presenter.run], stop, counters, on_progress)
-    if presenter.open_error is not None:
-        raise presenter.open_error
-    if presenter.all_lost:
-        raise SinkError("; ".join(presenter.failures))
+    fanout = Fanout(sinks, defer=overtake)
+    presenter = Presenter(fanout, info, rungs, slots, processed, begin, stop, late == "skip", trace, standing)
+    watch = Watch(source, capturer, counters, period_s, stop, ended)
+    with settled_interpreter():
+        interrupted = run_stages(
+            [watch.run, capturer.run, processor.run, presenter.run], stop, ended,
+            (lambda: on_progress(counters)) if on_progress else None,
+        )  # fmt: skip
     interrupted = interrupted or capturer.interrupted
-    return _report(source, engine, info, capturer, presenter, interrupted)
+    _raise_what_ended(source, capturer, presenter, interrupted)
+    return make_report(capturer, presenter, engines[0].spec.threads if engines else 0, interrupted)
 
 
-def _refuse_nonsense(policy: str, deadline_ms: float | None, frames: int | None, seconds: float | None) -> None:
+def _refuse_nonsense(
+    policy: str, late: str, deadline_ms: float | None, frames: int | None, seconds: float | None, hang_s: float | None
+) -> None:
     if policy not in ("latest", "every"):
         raise UsageError(f"unknown policy '{policy}': choose latest or every")
-    for name, value in (("deadline", deadline_ms), ("number of frames", frames), ("duration", seconds)):
+    if late not in ("present", "skip"):
+        raise UsageError(f"late frames cannot be treated as '{late}': choose present or skip")
+    limits = {"deadline": deadline_ms, "number of frames": frames, "duration": seconds, "time to hang": hang_s}
+    for name, value in limits.items():
         if value is not None and not 0 < value < math.inf:
             raise UsageError(f"the {name} must be a number above 0, not {value}")
 
 
-def _first(source: Source, loop: bool) -> tuple[Iterator[tuple[Capture, bool]], Capture]:
-    """The endless or single play of a source, and a look at its first capture, so that buffers can be warmed up."""
-    played = play(source, loop)
+def _common_scale(engines: Sequence[Engine]) -> int:
+    for one in engines:
+        model = one.spec.model
+        if model.fixed_output:
+            raise UsageError(f"{model.name} makes no images: a stream wants a model that does")
+        if model.scale != engines[0].spec.model.scale:
+            raise UsageError(f"{model.name} enlarges ×{model.scale}: all models of a ladder must enlarge alike")
+    return engines[0].spec.model.scale if engines else 1
+
+
+def _first(played: Iterator[tuple[Capture, bool]], source: Source) -> tuple[Iterator[tuple[Capture, bool]], Capture]:
+    """The play of a recording, and a look at its first capture, so that buffers can be warmed up."""
     try:
         head = next(played, None)
     except EdgereconError:
@@ -131,126 +178,20 @@ def _first(source: Source, loop: bool) -> tuple[Iterator[tuple[Capture, bool]], 
     return chain([head], played), head[0]
 
 
-def _warm_up(engine: Engine | None, first: Capture) -> None:
-    """Run the engine on two blank frames of the first frame's size. Failures are met again in the loop, and counted."""
-    if engine is None or first.image is None:
-        return
-    with suppress(Exception):
-        blank = np.zeros_like(to_unit(first.image))
-        out = engine.run(blank).copy()
-        engine.run(blank, out)
-        engine.reset()
+def _warm_up(engines: Sequence[Engine], first: Capture) -> None:
+    """Make the engines ready for the first frame's size. Failures are met again in the loop, and counted."""
+    if first.image is not None:
+        for engine in engines:
+            with suppress(Exception):
+                warm_up(engine, to_gray(first.image).shape)
 
 
-def _run(
-    stages: list[Callable[[], None]],
-    stop: threading.Event,
-    counters: Counters,
-    on_progress: Callable[[Counters], None] | None,
-) -> bool:
-    """Run the stages, each on its thread, until the last of them ends. Returns whether Ctrl-C ended it."""
-    # Not Thread.join: when Ctrl-C interrupts it, Python up to 3.12 takes a running thread for an ended one.
-    ended = threading.Event()
-
-    def last() -> None:
-        try:
-            stages[-1]()
-        finally:
-            ended.set()
-
-    threads = [threading.Thread(target=stage, daemon=True) for stage in (*stages[:-1], last)]
-    interrupted = False
-    try:
-        for thread in threads:
-            thread.start()
-        while not ended.wait(_PROGRESS_EVERY_S if on_progress else None):
-            if on_progress:
-                on_progress(counters)
-        if on_progress:
-            on_progress(counters)
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        if not ended.is_set():
-            stop.set()
-        if threads[-1].ident is not None:
-            _drain(ended)
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
-    return interrupted
-
-
-def _drain(ended: threading.Event) -> None:
-    """Wait for the last stage. One Ctrl-C may arrive as two signals: only a later one gives the files up."""
-    begun = time.monotonic()
-    while not ended.is_set():
-        try:
-            ended.wait()
-        except KeyboardInterrupt:
-            if time.monotonic() - begun > _SAME_CTRL_C_S:
-                raise
-
-
-@contextmanager
-def _settled_interpreter() -> Iterator[None]:
-    """Let threads change over quickly, and keep what was loaded so far out of garbage collections."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(min(interval, _SWITCH_INTERVAL_S))
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-        sys.setswitchinterval(interval)
-
-
-def _report(
-    source: Source,
-    engine: Engine | None,
-    info: StreamInfo,
-    capturer: Capturer,
-    presenter: Presenter,
-    interrupted: bool,
-) -> StreamReport:
-    from edgerecon.device import host_profile
-
-    counters, latency = info.counters, presenter.latency
-    elapsed_s = (presenter.finished_ns - capturer.started_ns) / 1e9
-    missed = counters.late + counters.dropped + counters.failed
-    errors = list(presenter.failures)
-    if capturer.error is not None:
-        errors.insert(0, f"{source.name} failed: {capturer.error}")
-    elif counters.presented == 0 and not interrupted:
-        errors.insert(0, f"no frame of {source.name} could be shown")
-    return StreamReport(
-        frames_in=counters.frames_in,
-        presented=counters.presented,
-        dropped=counters.dropped,
-        late=counters.late,
-        failed=counters.failed,
-        raw_shown=counters.raw_shown,
-        fps=counters.presented / elapsed_s if counters.presented else 0.0,
-        deadline_ms=info.deadline_ms,
-        deadline_miss_rate=missed / counters.frames_in if counters.frames_in else 0.0,
-        latency_ms={name: latency.percentile(q) for name, q in (("p50", 50), ("p90", 90), ("p99", 99), ("p999", 99.9))}
-        | {"max": latency.max_ms},
-        stages_ms={
-            stage: {"p50": times.percentile(50), "p99": times.percentile(99)}
-            for stage, times in presenter.stages.items()
-        },
-        engine={
-            "backend": info.backend,
-            "precision": info.precision,
-            "threads": engine.spec.threads if engine else 0,
-        },
-        model=info.model,
-        source=info.source,
-        host=host_profile(),
-        drops=dict(counters.drops),
-        failures=dict(counters.failures),
-        interrupted=interrupted,
-        error="; ".join(errors) or None,
-        latency_histogram=latency.bars(),
-    )
+def _raise_what_ended(source: Source, capturer: Capturer, presenter: Presenter, interrupted: bool) -> None:
+    if presenter.open_error is not None:
+        raise presenter.open_error
+    if presenter.fanout.all_lost:
+        raise SinkError("; ".join(presenter.fanout.failures))
+    if presenter.info.counters.frames_in == 0 and not interrupted and not capturer.time_is_up():
+        if isinstance(capturer.error, EdgereconError):
+            raise capturer.error
+        raise SourceError(f"{source.name} gave no frame" + (f": {capturer.error}" if capturer.error else ""))

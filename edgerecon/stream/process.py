@@ -3,97 +3,200 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter_ns
+from typing import Any
 
 import cv2
 import numpy as np
 
 from edgerecon.engines.base import Engine
+from edgerecon.errors import UsageError
 from edgerecon.frame import Status, to_unit
 from edgerecon.stream.counters import Counters
+from edgerecon.stream.ladder import Ladder, Rung
+from edgerecon.stream.priority import ORDINARY, Standing
+from edgerecon.stream.replace import Replacer
 from edgerecon.stream.ring import Mailbox, Slot
+from edgerecon.stream.trace import Trace, lose
 
 _log = logging.getLogger(__name__)
 _LOGGED_AT_MOST = 32
+_FAILURES_IN_A_ROW = 10
+_HUNG = "the engine hung"
+
+
+@dataclass(slots=True)
+class _Call:
+    """The engine call that is under way."""
+
+    slot: Slot
+    rung: Rung
+    engine: Engine
+    started_ns: int
 
 
 @dataclass
 class Processor:
-    """Runs the engine on every slot that arrives. What cannot be processed is shown raw; it never stops the stream.
+    """Runs the ladder's engine on every slot that arrives. What cannot be processed is shown raw; nothing stops it.
+
+    A call into a runtime cannot be ended from outside. When one takes longer than ``hang_s``, its thread is left to
+    itself: another thread goes on with a copy of the frame, shown raw, and the replacer opens another engine.
 
     Attributes:
-        engine: None shows frames as they are.
+        reset: set it to make temporal models start anew; cleared when that is done.
+        hang_s: how long an engine may take for one frame.
+        trace: None writes none.
     """
 
-    engine: Engine | None
+    ladder: Ladder
+    replacer: Replacer
     slots: deque[Slot]
     inbox: Mailbox
     outbox: Mailbox
     counters: Counters
-    _follows: tuple[int, tuple[int, ...]] | None = None
+    reset: threading.Event
+    hang_s: float
+    trace: Trace | None = None
+    standing: Standing = ORDINARY
+    _follows: tuple[Engine, int, tuple[int, ...]] | None = None
+    _failures: int = 0
     _logged: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _call: _Call | None = None
+    _done: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        while (slot := self.inbox.get()) is not None:
+        """Watch over the working thread until the inbox is closed and empty."""
+        self._start(None)
+        while not self._done.wait(min(self.hang_s / 4, 0.25)):
+            hung = self._give_up_hung()
+            if hung is not None:
+                self._start(self._copy_of(hung))
+        self.replacer.close()
+        self.outbox.close()
+
+    def _start(self, slot: Slot | None) -> None:
+        threading.Thread(target=self._work, args=(slot,), name="process", daemon=True).start()
+
+    def _work(self, slot: Slot | None) -> None:
+        with suppress(UsageError):  # it was tried out
+            self.standing.take()
+        slot = slot or self.inbox.get()
+        while slot is not None:
             try:
-                self._process(slot)
+                if not self._process(slot):
+                    return  # another thread has gone on
             except Exception as error:  # noqa: BLE001 - whatever happens to one frame, the next one is processed
                 self.counters.fail(f"could not be processed: {error}")
                 self.slots.append(slot)
-                continue
-            overtaken = self.outbox.put(slot)
-            if overtaken is not None:
-                self.counters.drop("sinks", "overtaken by a newer frame while it waited")
-                self.slots.append(overtaken)
-        self.outbox.close()
+            else:
+                overtaken = self.outbox.put(slot)
+                if overtaken is not None:
+                    lose(overtaken, "sinks", "overtaken by a newer frame while it waited", self.counters, self.trace)
+                    self.slots.append(overtaken)
+            slot = self.inbox.get()
+        self._done.set()
 
-    def _process(self, slot: Slot) -> None:
+    def _process(self, slot: Slot) -> bool:
+        """Returns whether the frame is still this thread's."""
         slot.taken_ns = perf_counter_ns()
-        trouble = slot.fault
+        trouble, why = slot.fault, "doubtful capture" if slot.fault else None
         try:
             to_unit(slot.raw, slot.unit)
         except ValueError as error:
-            trouble = str(error)
+            trouble, why = str(error), "unusable values"
             np.copyto(slot.unit, np.nan_to_num(slot.raw, nan=0.0, posinf=1.0, neginf=0.0), casting="same_kind")
             np.clip(slot.unit, 0.0, 1.0, out=slot.unit)
         slot.checked_ns = slot.inferred_ns = perf_counter_ns()
-        slot.shown, slot.status = slot.unit, Status.OK
-        if self.engine is not None:
-            trouble = trouble or self._reconstruct(self.engine, slot)
-        if trouble:
+        slot.shown, slot.status, slot.raw_why = slot.unit, Status.OK, why
+        rung = self.ladder.rung
+        if why is None and rung.engine is not None:
+            trouble = self._reconstruct(rung, rung.engine, slot)
+            if slot.raw_why == _HUNG:
+                return False
+        elif why is None:
+            slot.raw_why = rung.absent
+        if slot.raw_why is not None:
             self._show_raw(slot, trouble)
         slot.processed_ns = perf_counter_ns()
+        return True
 
-    def _reconstruct(self, engine: Engine, slot: Slot) -> str | None:
+    def _reconstruct(self, rung: Rung, engine: Engine, slot: Slot) -> str | None:
         """Returns why the engine's output cannot be shown, or None when it is in ``slot.shown``."""
         follows, self._follows = self._follows, None
+        call = self._call = _Call(slot, rung, engine, slot.checked_ns)
+        error: Exception | None = None
+        result: Any = None
         try:
-            if slot.restart or follows != (slot.sequence, slot.unit.shape):
+            if self.reset.is_set() or slot.restart or follows != (engine, slot.sequence, slot.unit.shape):
+                self.reset.clear()
                 engine.reset()  # temporal state of other frames would leave ghosts in this one
             result = engine.run(slot.unit, slot.out)
-        except Exception as error:  # noqa: BLE001 - runtimes raise many kinds; the frame is shown raw
-            return f"the engine failed: {error}"
+        except Exception as raised:  # noqa: BLE001 - runtimes raise many kinds; the frame is shown raw
+            error = raised
+        with self._lock:
+            if self._call is not call:
+                slot.raw_why = _HUNG
+                self.replacer.returned(rung, engine)
+                return None
+            self._call = None
         slot.inferred_ns = perf_counter_ns()
-        if result is not slot.out:
-            if np.shape(result) != slot.out.shape:
-                return f"the engine gave {np.shape(result)} instead of {slot.out.shape}"
-            np.copyto(slot.out, result, casting="same_kind")
-        low, high = slot.out.min(), slot.out.max()  # NaN and infinity reach them: no mask is allocated
-        if not (np.isfinite(low) and np.isfinite(high)):
-            return "the engine's output holds NaN or infinite values"
-        if low < 0.0 or high > 1.0:
-            np.clip(slot.out, 0.0, 1.0, out=slot.out)
-        slot.shown = slot.out
-        self._follows = (slot.sequence + 1, slot.unit.shape)
-        return None
+        slot.raw_why, trouble = _check(result, error, slot)
+        if slot.raw_why is None:
+            self._follows, self._failures = (engine, slot.sequence + 1, slot.unit.shape), 0
+        else:
+            self._failures += 1
+            if self._failures % _FAILURES_IN_A_ROW == 0:
+                self.replacer.replace(rung, engine, slot.unit.shape, still_in_use=False)
+        return trouble
 
-    def _show_raw(self, slot: Slot, trouble: str) -> None:
+    def _give_up_hung(self) -> Slot | None:
+        """The slot of a call that has taken too long; the call's thread finds that it has been left to itself."""
+        with self._lock:
+            call = self._call
+            if call is None or perf_counter_ns() - call.started_ns < self.hang_s * 1e9:
+                return None
+            self._call = None
+            self.counters.hung += 1
+            _log.warning("%s has not answered for %.3g s: frames are shown raw", call.rung.name, self.hang_s)
+            self.replacer.replace(call.rung, call.engine, call.slot.unit.shape, still_in_use=True)
+        return call.slot
+
+    def _copy_of(self, slot: Slot) -> Slot | None:
+        """The frame in buffers that no call writes to, and thereby a slot for the ring in place of the lost one."""
+        try:
+            return slot.twin()
+        except MemoryError:
+            self.counters.fail("no memory for another copy of it")
+            self.slots.append(Slot(slot.scale))
+            return None
+
+    def _show_raw(self, slot: Slot, trouble: str | None) -> None:
         slot.status = Status.RAW
         if slot.scale != 1:
             slot.shown = slot.out
             cv2.resize(slot.unit, slot.out.shape[::-1], dst=slot.out, interpolation=cv2.INTER_LINEAR)
-        if trouble not in self._logged and len(self._logged) < _LOGGED_AT_MOST:
+        if trouble and trouble not in self._logged and len(self._logged) < _LOGGED_AT_MOST:
             self._logged.add(trouble)
             _log.warning("frame %d is shown raw: %s", slot.sequence, trouble)
+
+
+def _check(result: Any, error: Exception | None, slot: Slot) -> tuple[str | None, str | None]:
+    """Put what the engine gave into ``slot.shown``; else returns of what kind the fault is, and what it is."""
+    if error is not None:
+        return "the engine failed", f"the engine failed: {error}"
+    if result is not slot.out:
+        if np.shape(result) != slot.out.shape:
+            return "wrong output shape", f"the engine gave {np.shape(result)} instead of {slot.out.shape}"
+        np.copyto(slot.out, result, casting="same_kind")
+    low, high = slot.out.min(), slot.out.max()  # NaN and infinity reach them: no mask is allocated
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return "unusable output", "the engine's output holds NaN or infinite values"
+    if low < 0.0 or high > 1.0:
+        np.clip(slot.out, 0.0, 1.0, out=slot.out)
+    slot.shown = slot.out
+    return None, None

@@ -8,9 +8,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from edgerecon.errors import SinkError
+from edgerecon.stream.capture import Capturer
+from edgerecon.stream.present import Presenter
 
 Percentiles = dict[str, "float | None"]
 """Milliseconds; None when nothing was measured."""
+
+_COUNTS = ("clock_faults", "hung", "replaced", "stalls", "steps_down", "steps_up", "sinks_lost", "sinks_back")
 
 
 @dataclass
@@ -34,7 +38,12 @@ class StreamReport:
         engine: backend, precision, threads.
         model, source: names.
         host: see ``edgerecon.device.host_profile``.
-        drops, failures: how many by reason.
+        drops, failures, raws: how many were dropped, failed and shown raw, by reason.
+        gaps: frames that were lost before they reached us; they are in none of the counts above.
+        counts: what else was counted, see ``Counters``: clock_faults, hung, replaced, stalls, steps_down, steps_up,
+            sinks_lost, sinks_back, trace_skipped.
+        skips: frames that a sink on a thread of its own was too slow for, by sink.
+        ladder: names of the engines from the best to "passthrough"; rung: which of them ran at the end.
         interrupted: ended by Ctrl-C or by the caller's stop event.
         error: what ended the stream early or was lost on the way (a source or sink that failed), or None.
         latency_histogram: ``edges_ms`` and ``counts`` (one fewer), for plotting.
@@ -57,6 +66,12 @@ class StreamReport:
     host: dict[str, object]
     drops: dict[str, int] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
+    raws: dict[str, int] = field(default_factory=dict)
+    gaps: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    skips: dict[str, int] = field(default_factory=dict)
+    ladder: list[str] = field(default_factory=list)
+    rung: int = 0
     interrupted: bool = False
     error: str | None = None
     latency_histogram: dict[str, list[float]] = field(default_factory=dict)
@@ -78,3 +93,55 @@ class StreamReport:
             os.replace(part, target)
         except OSError as error:
             raise SinkError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def make_report(capturer: Capturer, presenter: Presenter, threads: int, interrupted: bool) -> StreamReport:
+    """What the threads of a stream have counted and measured. ``threads``: of the engine."""
+    from edgerecon.device import host_profile
+
+    info, latency = presenter.info, presenter.latency
+    counters = info.counters
+    elapsed_s = (presenter.finished_ns - capturer.started_ns) / 1e9
+    missed = counters.late + counters.dropped + counters.failed
+    trace_skipped = presenter.trace.skipped if presenter.trace else 0
+    return StreamReport(
+        frames_in=counters.frames_in,
+        presented=counters.presented,
+        dropped=counters.dropped,
+        late=counters.late,
+        failed=counters.failed,
+        raw_shown=counters.raw_shown,
+        fps=counters.presented / elapsed_s if counters.presented else 0.0,
+        deadline_ms=info.deadline_ms,
+        deadline_miss_rate=missed / counters.frames_in if counters.frames_in else 0.0,
+        latency_ms={name: latency.percentile(q) for name, q in (("p50", 50), ("p90", 90), ("p99", 99), ("p999", 99.9))}
+        | {"max": latency.max_ms},
+        stages_ms={
+            stage: {"p50": times.percentile(50), "p99": times.percentile(99)}
+            for stage, times in presenter.stages.items()
+        },
+        engine={"backend": info.backend, "precision": info.precision, "threads": threads},
+        model=info.model,
+        source=info.source,
+        host=host_profile(),
+        drops=dict(counters.drops),
+        failures=dict(counters.failures),
+        raws=dict(counters.raws),
+        gaps=counters.gaps,
+        counts={name: getattr(counters, name) for name in _COUNTS} | {"trace_skipped": trace_skipped},
+        skips=dict(counters.skips),
+        ladder=list(counters.ladder),
+        rung=counters.rung,
+        interrupted=interrupted,
+        error=_error(capturer, presenter, interrupted),
+        latency_histogram=latency.bars(),
+    )
+
+
+def _error(capturer: Capturer, presenter: Presenter, interrupted: bool) -> str | None:
+    errors, name = list(presenter.fanout.failures), presenter.info.source
+    if capturer.error is not None:
+        errors.insert(0, f"{name} failed: {capturer.error}")
+    elif presenter.info.counters.presented == 0 and not interrupted:
+        errors.insert(0, f"no frame of {name} could be shown")
+    return "; ".join(errors) or None

@@ -23,8 +23,10 @@ class Slot:
         scale: output height = input height × scale.
         raw: as captured, grey, (H, W). unit: the same as float32 in [0, 1]. out: the engine's, (H·scale, W·scale).
         shown: what the sinks get: ``out``, or ``unit`` when nothing was reconstructed.
-        sequence: counts captures from 0. restart: whether a recording starts anew with this frame.
-        fault: why the capture itself is doubtful, or None.
+        spacing_mm: of what is shown, or None.
+        sequence: see ``Frame``. restart: whether this frame does not follow the one before it (a recording that starts
+            anew, frames lost, another geometry).
+        fault: why the capture itself is doubtful, or None. raw_why: why it is shown as captured, of few kinds.
         delivery_ns: how long the source took. The others are ``perf_counter_ns`` stamps, in the order of the stages.
     """
 
@@ -34,15 +36,18 @@ class Slot:
     out: Image = field(default_factory=lambda: np.empty((0, 0), np.float32))
     shown: Image = field(default_factory=lambda: np.empty((0, 0), np.float32))
     status: Status = Status.OK
+    spacing_mm: tuple[float, float] | None = None
     sequence: int = 0
     restart: bool = False
     fault: str | None = None
+    raw_why: str | None = None
     delivery_ns: int = 0
     captured_ns: int = 0
     taken_ns: int = 0
     checked_ns: int = 0
     inferred_ns: int = 0
     processed_ns: int = 0
+    handed_ns: int = 0
 
     def hold(self, image: RawImage) -> None:
         """Copy a captured image in, so that the source may reuse its own memory.
@@ -55,6 +60,32 @@ class Slot:
         if self.raw.shape != image.shape[:2] or self.raw.dtype != dtype:
             self._fit(image.shape[:2], dtype)
         to_gray(image, out=self.raw)
+
+    def twin(self) -> Slot:
+        """Another slot with the same capture: this one's buffers are in the hands of a call that does not return."""
+        twin = Slot(self.scale)
+        twin.hold(self.raw)
+        twin.spacing_mm, twin.sequence, twin.restart, twin.fault = (
+            self.spacing_mm, self.sequence, self.restart, self.fault,
+        )  # fmt: skip
+        twin.delivery_ns, twin.captured_ns = self.delivery_ns, self.captured_ns
+        return twin
+
+    def spans(self, end_ns: int = 0) -> list[tuple[str, int, int]]:
+        """The stages it went through, each (name, begin, end), for the trace; ``end_ns``: when the sinks had it."""
+        taken = self.taken_ns or end_ns
+        stages = [("capture", self.captured_ns - self.delivery_ns, self.captured_ns)]
+        stages.append(("wait for engine", self.captured_ns, taken))
+        if self.taken_ns:
+            stages += [
+                ("preprocess", self.taken_ns, self.checked_ns),
+                ("infer", self.checked_ns, self.inferred_ns),
+                ("postprocess", self.inferred_ns, self.processed_ns),
+                ("wait for sinks", self.processed_ns, self.handed_ns or end_ns),
+            ]
+        if self.handed_ns:
+            stages.append(("present", self.handed_ns, end_ns))
+        return stages
 
     def _fit(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
         self.raw = np.empty(shape, dtype)
@@ -71,36 +102,49 @@ def ring(scale: int) -> deque[Slot]:
 class Mailbox:
     """Hands slots from one thread to the next; holds one at most.
 
+    Locks serve as binary semaphores: a waiting thread is woken by one release, which costs a third of what a condition
+    variable does.
+
     Args:
         overtake: policy `latest` - a waiting slot gives way to a newer one; else policy `every` - ``put`` waits.
     """
 
     def __init__(self, overtake: bool) -> None:
         self._overtake = overtake
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._full, self._room = threading.Lock(), threading.Lock()  # held: nothing to take, no room to put
+        self._full.acquire()
         self._slot: Slot | None = None
         self._closed = False
 
     def put(self, slot: Slot) -> Slot | None:
         """Leave a slot for the next thread. Returns the one it overtook, which the caller counts and frees."""
-        with self._changed:
-            while self._slot is not None and not self._overtake:
-                self._changed.wait()
+        if not self._overtake:
+            self._room.acquire()
+        with self._lock:
             overtaken, self._slot = self._slot, slot
-            self._changed.notify()
+        if overtaken is None:
+            self._full.release()
         return overtaken
 
     def get(self) -> Slot | None:
         """Wait for the next slot. None when the mailbox is closed and empty."""
-        with self._changed:
-            while self._slot is None and not self._closed:
-                self._changed.wait()
+        self._full.acquire()
+        with self._lock:
             slot, self._slot = self._slot, None
-            self._changed.notify()
+            if self._closed:
+                self._full.release()  # nobody waits for ever
+        if slot is not None and not self._overtake:
+            self._room.release()
         return slot
+
+    @property
+    def empty(self) -> bool:
+        return self._slot is None
 
     def close(self) -> None:
         """No slot comes after the one that may still wait."""
-        with self._changed:
+        with self._lock:
+            if not self._closed and self._slot is None and self._full.locked():
+                self._full.release()
             self._closed = True
-            self._changed.notify()

@@ -35,6 +35,10 @@ class Sink(Protocol):
 
     Opening one raises ``SinkError`` when nothing could be written. ``present`` may be handed buffers that are reused
     for the next frame: a sink that keeps pixels copies them.
+
+    Two class attributes are optional. ``quick = True``: ``present`` returns at once, whatever happens (it hands over to
+    threads of its own); other sinks get a thread of their own beside a second sink. ``reopens = True``: after a failure
+    the stream closes the sink and calls ``open`` again, from another thread, until it succeeds (a connection; no file).
     """
 
     name: str

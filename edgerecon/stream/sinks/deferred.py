@@ -5,19 +5,25 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import deque
 from dataclasses import replace
 from queue import Queue
 
+import numpy as np
+
 from edgerecon.frame import Frame, Image
+from edgerecon.stream.counters import Counters
 from edgerecon.stream.sinks.base import Sink, StreamInfo
 
 _Item = tuple[Image, Frame, bool]
+_Buffers = tuple[Image, Image]
 
 
 class DeferredSink:
     """Hands copies of the frames to another sink on a thread of its own, at low priority where threads have one.
 
-    When ``depth`` frames wait, further ones are left out of the other sink, and counted. What the other sink raises
+    When ``depth`` frames wait, further ones are left out of the other sink, and counted. The copies lie in buffers that
+    are used again. What the other sink raises
     is raised by the next ``present``, or by ``close``.
 
     Args:
@@ -33,11 +39,14 @@ class DeferredSink:
         self.skipped = 0
         self._sink = sink
         self._queue: Queue[_Item | None] = Queue(depth)
+        self._free: deque[_Buffers] = deque()
+        self._counters: Counters | None = None
         self._error: Exception | None = None
         self._thread: threading.Thread | None = None
 
     def open(self, info: StreamInfo) -> None:
         self._sink.open(info)
+        self._counters = info.counters
         self._thread = threading.Thread(target=self._work, name=f"deferred {self.name}", daemon=True)
         self._thread.start()
 
@@ -45,8 +54,11 @@ class DeferredSink:
         self._raise()
         if self._queue.full():  # checked first, to spare the copies
             self.skipped += 1
+            if self._counters is not None:
+                self._counters.skip(self.name)
             return
-        self._queue.put_nowait((before.copy(), replace(after, pixels=after.pixels.copy()), late))
+        own_before, own_after = self._buffers(before, after.pixels)
+        self._queue.put_nowait((own_before, replace(after, pixels=own_after), late))
 
     def close(self) -> None:
         thread, self._thread = self._thread, None
@@ -60,6 +72,16 @@ class DeferredSink:
         if self._error is not None:
             raise self._error
 
+    def _buffers(self, before: Image, pixels: Image) -> _Buffers:
+        """Copies of both images, in buffers of an earlier frame when they fit."""
+        while self._free:
+            free = self._free.popleft()
+            if free[0].shape == before.shape and free[1].shape == pixels.shape:
+                np.copyto(free[0], before)
+                np.copyto(free[1], pixels)
+                return free
+        return before.copy(), pixels.copy()
+
     def _work(self) -> None:
         if sys.platform == "linux":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
@@ -69,6 +91,7 @@ class DeferredSink:
                     self._sink.present(*item)
                 except Exception as error:  # noqa: BLE001 - raised again in the stream's thread
                     self._error = error
+            self._free.append((item[0], item[1].pixels))
         try:
             self._sink.close()
         except Exception as error:  # noqa: BLE001 - raised again by close()

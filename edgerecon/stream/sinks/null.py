@@ -8,6 +8,7 @@ from edgerecon.stream.sinks.base import StreamInfo
 
 class NullSink:
     name = "null"
+    quick = True
 
     def open(self, info: StreamInfo) -> None: ...
 
