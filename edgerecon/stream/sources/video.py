@@ -52,7 +52,7 @@ class VideoSource:
         seen = 0
         with self._open() as container:
             stream = container.streams.video[0]
-            _prepare(stream)
+            prepare(stream)
             packets = container.demux(stream)
             while True:
                 try:
@@ -66,7 +66,7 @@ class VideoSource:
                     continue
                 for frame in decoded:
                     seen += 1
-                    yield _capture(frame)
+                    yield to_capture(frame)
         for _ in range(seen, self.length or 0):
             yield Capture(None, "the file ends before this frame (truncated)")
 
@@ -90,13 +90,13 @@ class VideoSource:
     def close(self) -> None: ...
 
 
-def _prepare(stream: VideoStream) -> None:
+def prepare(stream: VideoStream) -> None:
     context = stream.codec_context
     context.thread_count = 1  # threads would delay frames and take cores from the engine
     context.options = {"max_pixels": str(MAX_PIXELS), "err_detect": "explode"}
 
 
-def _capture(frame: VideoFrame) -> Capture:
+def to_capture(frame: VideoFrame) -> Capture:
     if frame.is_corrupt:
         return Capture(None, "damaged video frame")
     deep = frame.format.components[0].bits > 8

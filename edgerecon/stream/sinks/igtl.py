@@ -1,0 +1,260 @@
+"""OpenIGTLink server: 3D Slicer, PLUS and others connect to it and get every shown frame."""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import cast
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from edgerecon.errors import SinkError, UsageError
+from edgerecon.frame import Frame, Image, to_uint8
+from edgerecon.stream.openigtlink import PORT, pack_image, require
+from edgerecon.stream.sinks.base import StreamInfo
+
+_log = logging.getLogger(__name__)
+
+DEVICE = "edgerecon"
+CLIENTS_AT_MOST = 16
+WAITING_AT_MOST = 8
+"""Frames that wait for one client, and frames that wait to be packed."""
+
+_LAST_WORDS_S = 1.0
+_DEAD_S = 10.0
+
+
+@dataclass
+class Client:
+    """One connection.
+
+    Attributes:
+        sent, dropped: frames it got, and frames it was too slow for: ``sent + dropped + waiting`` is all there were
+            since it connected. last: number of the last frame it was to get. moved_s: when it last took a byte.
+    """
+
+    connection: socket.socket
+    peer: str
+    sent: int = 0
+    dropped: int = 0
+    last: int | None = None
+    moved_s: float = field(default_factory=time.monotonic)
+    waiting: deque[list[memoryview]] = field(default_factory=deque)
+    _parts: list[memoryview] = field(default_factory=list)
+
+    def offer(self, number: int, message: list[memoryview]) -> None:
+        if self.last is not None:
+            self.dropped += number - self.last - 1
+        self.last = number
+        if not self.busy:
+            self.moved_s = time.monotonic()
+        if len(self.waiting) >= WAITING_AT_MOST:
+            self.waiting.popleft()
+            self.dropped += 1
+        self.waiting.append(message)
+
+    def send(self) -> bool:
+        """Send what the network takes. Returns whether something is left. Raises OSError when the client is gone."""
+        while self._parts or self.waiting:
+            if not self._parts:
+                self._parts = list(self.waiting.popleft())
+            try:
+                taken = self.connection.sendmsg(self._parts)
+            except BlockingIOError:
+                return True
+            self.moved_s = time.monotonic()
+            while self._parts and taken >= len(self._parts[0]):
+                taken -= len(self._parts.pop(0))
+            if self._parts:
+                self._parts[0] = self._parts[0][taken:]
+            else:
+                self.sent += 1
+        return False
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._parts or self.waiting)
+
+
+class IgtlServerSink:
+    """Sends every frame as an 8-bit IMAGE of device "edgerecon", numbered from 1 by the message's id.
+
+    A client sees by the numbers what it missed. A slow one loses its oldest waiting frames, a dead one its connection;
+    neither holds back the stream. What clients send is received and left alone. The protocol knows neither encryption
+    nor passwords: beyond loopback, whoever reaches the port sees the images.
+
+    Args:
+        host: address to listen on. port: 0 chooses a free one.
+
+    Attributes:
+        url: where it listens. skipped: frames dropped for slow clients, over all of them.
+
+    Raises:
+        SinkError: the address cannot be listened on.
+        DependencyError: pyigtl is absent.
+    """
+
+    name = "igtl"
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        require()
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            self._listener = socket.create_server((host, port), family=family, backlog=CLIENTS_AT_MOST)
+        except OSError as error:
+            raise SinkError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+        self._listener.setblocking(False)
+        self.port = int(self._listener.getsockname()[1])
+        self.url = f"igtl://{host}:{self.port}"
+        if not _is_loopback(host):
+            _log.warning("%s is open to the network: OpenIGTLink has no password and no encryption", self.url)
+        self.clients: list[Client] = []
+        self._dropped_before = 0
+        self._frames = 0
+        self._inbox: deque[tuple[int, float, np.ndarray, tuple[float, float] | None]] = deque()
+        self._bell, self._ear = socket.socketpair()
+        self._bell.setblocking(False)
+        self._ear.setblocking(False)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def skipped(self) -> int:
+        return self._dropped_before + sum(client.dropped for client in tuple(self.clients))
+
+    def open(self, info: StreamInfo) -> None:
+        self._thread = threading.Thread(target=self._serve, name="igtl server", daemon=True)
+        self._thread.start()
+
+    def present(self, before: Image, after: Frame, late: bool) -> None:
+        self._frames += 1
+        if not self.clients:
+            return
+        if max(after.pixels.shape) > 0xFFFF:
+            raise SinkError(f"OpenIGTLink images have at most 65535 pixels a side, not {after.pixels.shape}")
+        if len(self._inbox) >= WAITING_AT_MOST:
+            return  # its number will be missing, and counted, for every client
+        taken_s = time.time() - (time.perf_counter_ns() - after.captured_ns) / 1e9
+        self._inbox.append((self._frames, taken_s, to_uint8(after.pixels), after.spacing_mm))
+        self._ring()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._ring()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join()
+        for connection in (self._listener, self._bell, self._ear, *(client.connection for client in self.clients)):
+            connection.close()
+        self.clients.clear()
+
+    def _ring(self) -> None:
+        with suppress(OSError):  # full: the server will wake up anyway
+            self._bell.send(b"\0")
+
+    def _serve(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._listener, selectors.EVENT_READ)
+            selector.register(self._ear, selectors.EVENT_READ)
+            give_up_s = float("inf")
+            while not (self._stop.is_set() and not self._inbox and not any(c.busy for c in self.clients)):
+                if self._stop.is_set():
+                    give_up_s = min(give_up_s, time.monotonic() + _LAST_WORDS_S)
+                if time.monotonic() >= give_up_s:
+                    return
+                for key, events in selector.select(0.25):
+                    self._handle(key, events, selector)
+                self._spread()
+                for client in tuple(self.clients):
+                    self._send(client, selector)
+
+    def _handle(self, key: selectors.SelectorKey, events: int, selector: selectors.BaseSelector) -> None:
+        if key.fileobj is self._listener:
+            self._accept(selector)
+        elif key.fileobj is self._ear:
+            self._ear.recv(4096)
+        elif events & selectors.EVENT_READ:
+            client = cast(Client, key.data)
+            try:
+                if not client.connection.recv(1 << 16):
+                    self._part(client, selector, "it left")
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._part(client, selector, error.strerror or str(error))
+
+    def _accept(self, selector: selectors.BaseSelector) -> None:
+        try:
+            connection, address = self._listener.accept()
+        except OSError:
+            return  # it left before it was accepted
+        if len(self.clients) >= CLIENTS_AT_MOST:
+            connection.close()
+            _log.warning("%s: more than %d clients: one was turned away", self.url, CLIENTS_AT_MOST)
+            return
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client = Client(connection, f"{address[0]}:{address[1]}")
+        selector.register(connection, selectors.EVENT_READ, client)
+        self.clients.append(client)
+        _log.info("%s: client %s connected", self.url, client.peer)
+
+    def _spread(self) -> None:
+        """Pack what waits once, and offer it to every client."""
+        while self._inbox:
+            number, taken_s, pixels, spacing_mm = self._inbox.popleft()
+            message = pack_image(pixels, spacing_mm, DEVICE, number, taken_s)
+            for client in self.clients:
+                client.offer(number, message)
+
+    def _send(self, client: Client, selector: selectors.BaseSelector) -> None:
+        try:
+            left = client.send()
+        except OSError as error:
+            self._part(client, selector, error.strerror or str(error))
+            return
+        if left and time.monotonic() - client.moved_s > _DEAD_S:
+            self._part(client, selector, f"it took nothing for {_DEAD_S:.0f} s")
+            return
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if left else 0)
+        selector.modify(client.connection, events, client)
+
+    def _part(self, client: Client, selector: selectors.BaseSelector, why: str) -> None:
+        _log.info(
+            "%s: client %s: %s; %d frames sent, %d dropped", self.url, client.peer, why, client.sent, client.dropped
+        )
+        selector.unregister(client.connection)
+        client.connection.close()
+        self.clients.remove(client)
+        self._dropped_before += client.dropped
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def open_igtl(uri: str) -> IgtlServerSink:
+    """Listen on ``igtl://[HOST][:PORT]``: loopback and the standard's port where none is given.
+
+    Raises:
+        UsageError: not such an address. SinkError, DependencyError: see ``IgtlServerSink``.
+    """
+    parts = urlsplit(uri)
+    try:
+        port = PORT if parts.port is None else parts.port
+    except ValueError:
+        raise UsageError(f"'{uri}' has no port that can be: give igtl://:PORT with a number from 1 to 65535") from None
+    if parts.path.strip("/") or parts.query:
+        raise UsageError(f"'{uri}': give igtl://:PORT, or igtl://HOST:PORT to listen beyond this machine")
+    return IgtlServerSink(parts.hostname or "127.0.0.1", port)

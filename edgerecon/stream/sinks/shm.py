@@ -1,0 +1,53 @@
+"""Shown frames as a ring in shared memory, for another process (see ``edgerecon.stream.shared_ring``)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from edgerecon.errors import SinkError
+from edgerecon.frame import Frame, Image
+from edgerecon.stream.shared_ring import RingWriter, ring_path
+from edgerecon.stream.sinks.base import StreamInfo
+
+_UINT8 = np.dtype("<u1")
+
+
+class ShmSink:
+    """Writes every frame as uint8, converted straight into the shared memory. Readers never hold it back.
+
+    The ring is made with the first frame, made anew when a larger frame comes, and removed at the end.
+
+    Raises:
+        UsageError: not a name, or not on Linux.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = f"shm://{name}"
+        self._path = ring_path(name)
+        self._ring: RingWriter | None = None
+
+    def open(self, info: StreamInfo) -> None: ...
+
+    def present(self, before: Image, after: Frame, late: bool) -> None:
+        size = after.pixels.size
+        if self._ring is None or self._ring.frame_bytes < size:
+            self._renew(size)
+        assert self._ring is not None
+        pixels = self._ring.begin(after.pixels.shape, _UINT8)
+        cv2.convertScaleAbs(after.pixels, dst=pixels, alpha=255.0)
+        self._ring.commit(after.captured_ns, after.spacing_mm)
+
+    def close(self) -> None:
+        ring, self._ring = self._ring, None
+        if ring is not None:
+            ring.close()
+
+    def _renew(self, frame_bytes: int) -> None:
+        try:
+            renewed = RingWriter(self._path, frame_bytes)
+        except OSError as error:
+            raise SinkError(f"cannot make {self._path}: {error.strerror or error}") from error
+        if self._ring is not None:
+            self._ring.close()
+        self._ring = renewed

@@ -1,0 +1,61 @@
+"""Counts the frames that a live source lost before they came here."""
+
+from __future__ import annotations
+
+PAUSE_S = 1.0
+"""A longer silence of an unbroken connection is a frozen image or a probe put down, not frames that were lost."""
+
+_AGREE = 0.2
+_RESTART = 1 << 20
+"""A count that jumps by more began anew."""
+
+
+class Gaps:
+    """Finds what is missing between one frame and the next.
+
+    By the sender's index where it counts, which is exact. Else by its timestamps: the frame period is what two steps
+    in a row agree on, and a step of n periods (within a fifth of one) has lost n - 1 frames. That is exact for senders
+    that stamp at a steady rate. A clock or a count that goes backwards began anew: nothing is known to be lost.
+    """
+
+    def __init__(self) -> None:
+        self._index: int | None = None
+        self._time_s: float | None = None
+        self._step_s = 0.0
+        self._period_s = 0.0
+        self._broken = False
+
+    def broke(self) -> None:
+        """The connection was lost: the next frame follows at least one lost frame."""
+        self._broken = True
+
+    def before(self, index: int | None, time_s: float) -> int:
+        """Frames lost before this one.
+
+        Args:
+            index: the sender's count, or None. time_s: the sender's time; 0 when unknown.
+        """
+        counts = index is not None and self._index is not None and index != self._index
+        lost = self._by_index(index) if counts else self._by_time(time_s)
+        broken, self._broken = self._broken, False
+        self._index, self._time_s = index, time_s or None
+        return max(lost, int(broken and not (counts and lost == 0)))
+
+    def _by_index(self, index: int | None) -> int:
+        assert index is not None and self._index is not None
+        lost = (index - self._index) % 2**32 - 1
+        return lost if lost < _RESTART else int(self._broken)
+
+    def _by_time(self, time_s: float) -> int:
+        step = time_s - self._time_s if self._time_s and time_s else 0.0
+        before, self._step_s = self._step_s, step
+        if step <= 0 or (step > PAUSE_S and not self._broken):
+            self._step_s = 0.0
+            return 0
+        if before > 0 and abs(step - before) < _AGREE * step:
+            self._period_s = step
+            return 0
+        if not self._period_s:
+            return 0
+        periods = step / self._period_s
+        return max(0, round(periods) - 1) if abs(periods - round(periods)) < _AGREE else 0
