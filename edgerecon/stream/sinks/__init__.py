@@ -27,6 +27,14 @@ def open_sink(uri: str) -> Sink:
         from edgerecon.stream.sinks.null import NullSink
 
         return NullSink()
+    if uri.startswith("igtl://"):
+        from edgerecon.stream.sinks.igtl import open_igtl
+
+        return open_igtl(uri)
+    if uri.startswith("shm://"):
+        from edgerecon.stream.sinks.shm import ShmSink
+
+        return ShmSink(uri.removeprefix("shm://"))
     if uri == "viewer" or uri.startswith("viewer:"):
         from edgerecon.stream.sinks.viewer import ViewerSink
 

@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from edgerecon.errors import SourceError
 from edgerecon.stream.sources.base import KINDS, Capture, Source
+from edgerecon.stream.sources.live import SCHEMES as LIVE_SCHEMES
+from edgerecon.stream.sources.live import open_live
 
 __all__ = ["Capture", "Source", "open_source"]
 
@@ -36,6 +38,8 @@ def open_source(uri: str) -> Source:
     """
     if uri == "sample":
         return _open_sample()
+    if uri.partition("://")[0] in LIVE_SCHEMES:
+        return open_live(uri)
     path = Path(unquote(urlsplit(uri).path) if uri.startswith("file://") else uri).expanduser()
     try:
         source = _opener(path)(path)
