@@ -129,6 +129,8 @@ class TrainTable(_Table):
         warmup: steps of linear rise. ema: decay of the averaged weights that are validated and kept; 0 is off.
         clip: greatest gradient norm. validate_every: steps between validations.
         precision: as lightning-fabric spells it. seed: fixes weights, crops and augmentation.
+        start: checkpoint of a narrower network of the same depth, from whose function on this one learns; default:
+            random weights.
     """
 
     steps: int = Field(ge=1)
@@ -143,6 +145,7 @@ class TrainTable(_Table):
     validate_every: int = Field(default=500, ge=1)
     precision: Precision = "32-true"
     seed: int = 1
+    start: Path | None = None
     loss: LossTable = LossTable()
 
 

@@ -82,6 +82,11 @@ def _loss(weights: LossTable) -> str:
     return parts + (f" + {weights.edge:g}·(1 − edge preservation)" if weights.edge else "")
 
 
+def _start(recipe: Recipe) -> str:
+    start = recipe.train.start
+    return f" It started from the function of the narrower `{start}`." if start else ""
+
+
 def _pruning(recipe: Recipe) -> str:
     table = recipe.prune
     if not table.ratio:
@@ -141,7 +146,7 @@ Input {inputs}, target `{recipe.data.target}`.{held_out} Validation on one scene
 
 AdamW, learning rate {train.learning_rate:g} under a half cosine, {train.steps:,} steps (best at \
 {facts["trained_steps"]:,.0f}), {train.batch} crops of {train.crop}×{train.crop} a step, seed {train.seed},
-loss {_loss(train.loss)}.{_pruning(recipe)}
+loss {_loss(train.loss)}.{_start(recipe)}{_pruning(recipe)}
 
 ## Figures
 

@@ -27,6 +27,7 @@ from edgerecon.train.curves import Curve, Row
 from edgerecon.train.interrupt import interrupt_between_steps
 from edgerecon.train.losses import ReconstructionLoss
 from edgerecon.train.validate import validate
+from edgerecon.train.widen import widen
 
 _log = logging.getLogger(__name__)
 
@@ -163,6 +164,8 @@ class _Run:
         torch.manual_seed(table.seed)
         self.recipe, self.table, self.rng = recipe, table, rng
         model = new_model(recipe)
+        if table.start:
+            widen(model, table.start)
         optimizer = torch.optim.AdamW(model.parameters(), lr=table.learning_rate, weight_decay=table.weight_decay)
         self.model, self.optimizer = self.fabric.setup(model, optimizer)
         self.average = new_model(recipe).to(self.device).requires_grad_(False)
