@@ -98,6 +98,46 @@ def int8(path: Path, form: str) -> Path:
     return save(path, nodes, constants, precision="int8", form=form)
 
 
+def po2(path: Path, width: int = 8, dilations: Sequence[int] = (1, 2, 1), seed: int = 6, **changed: object) -> Path:
+    """A compact network of random integers in the po2 form, as ``compress`` writes it.
+
+    Args:
+        changed: constants to put in place of its own, by name: "s1" is the scale of what goes into the second
+            convolution, "w0", "sw0" and "b0" are weights, their scales and the bias of the first.
+    """
+    rng = np.random.default_rng(seed)
+    constants: dict[str, np.ndarray] = {"zero": np.uint8(0)}
+    channels = [4, *[width] * (len(dilations) - 1), 4]
+    last = len(dilations)
+    steps = [-8, *rng.integers(-7, -3, last - 1), -8]
+    for i, step in enumerate(steps):
+        constants[f"s{i}"] = np.float32(2.0 ** int(step))
+    nodes = [*_round("frame", "x", "s0", "zero"), helper.make_node("SpaceToDepth", ["x"], ["y0"], blocksize=2)]
+    for i, dilation in enumerate(dilations):
+        before, after = channels[i], channels[i + 1]
+        # Sums of some sixty levels before the shift: neither all clipped nor all zero.
+        scale = 2.0 ** (steps[i + 1] - steps[i] - rng.integers(5, 9, after))
+        constants[f"w{i}"] = rng.integers(-64, 65, (after, before, 3, 3), np.int8)
+        constants[f"b{i}"] = rng.integers(-3000, 3000, after).astype(np.int32)
+        constants[f"sw{i}"], constants[f"zw{i}"] = scale.astype(np.float32), np.zeros(after, np.int8)
+        constants[f"sb{i}"] = (scale * 2.0 ** steps[i]).astype(np.float32)
+        constants[f"zb{i}"] = np.zeros(after, np.int32)
+        nodes += [
+            helper.make_node("DequantizeLinear", [f"{kind}{i}", f"s{kind}{i}", f"z{kind}{i}"], [f"{kind}{i}_f"], axis=0)
+            for kind in ("w", "b")
+        ]
+        nodes += _convolution(i, f"y{i}", f"w{i}_f", f"b{i}_f", dilation, last=i == last - 1)
+        if i < last - 1:
+            nodes[-1].output[0] = f"r{i + 1}"
+            nodes += _round(f"r{i + 1}", f"y{i + 1}", f"s{i + 1}", "zero")
+    nodes += [
+        helper.make_node("DepthToSpace", [f"y{last}"], ["residual"], blocksize=2, mode="CRD"),
+        helper.make_node("Add", ["x", "residual"], ["sum"]),
+        *_round("sum", "reconstruction", f"s{last}", "zero"),
+    ]
+    return save(path, nodes, constants | changed, size_multiple="2", precision="int8", form="po2")  # type: ignore[arg-type]
+
+
 def _round(source: str, result: str, scale: str, zero: str) -> list[NodeProto]:
     return [
         helper.make_node("QuantizeLinear", [source, scale, zero], [f"{result}_q"]),
