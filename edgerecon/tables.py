@@ -176,13 +176,13 @@ def print_devices(console: Console, name: str | None, rows: list[dict[str, Any]]
 
 
 def print_fit(console: Console, found: Fit) -> None:
-    """The front, the choice, and how many candidates there were."""
+    """The front, what was streamed, the choice, and how many candidates there were."""
     from edgerecon.deploy.fit_page import sentence
 
     size = f"{found.shape[0]}×{found.shape[1]}"
     table = Table(
         title="Pareto front: nothing is both faster and better",
-        caption=f"{len(found.tried)} candidates, {size}; p50 back to back",
+        caption=f"{len(found.tried)} candidates and {len(found.untrained)} not trained, {size}; p50 back to back",
     )
     for heading in ("candidate", "SSIM", "PSNR dB", "gCNR", "p50 ms", "streamed p99 ms"):
         table.add_column(heading, justify="left" if heading == "candidate" else "right")
@@ -191,6 +191,9 @@ def print_fit(console: Console, found: Fit) -> None:
         figures = (one.candidate.ssim, one.candidate.psnr_db, one.candidate.gcnr)
         streamed = "" if one.streamed_p99_ms is None else f"{one.streamed_p99_ms:.2f}"
         table.add_row(one.candidate.name, *(f"{value:.3f}" for value in figures), f"{one.ms:.2f}", streamed)
+    for one in (one for one in found.untrained if one.ms < found.requirement.deadline_ms):
+        streamed = "" if one.streamed_p99_ms is None else f"{one.streamed_p99_ms:.2f}"
+        table.add_row(one.candidate.name, "not trained", "", "", f"{one.ms:.2f}", streamed)
     console.print(table)
     console.print(sentence(found))
 

@@ -26,6 +26,7 @@ class Candidate:
     Attributes:
         path: the ONNX file; its shape (width, depth, pruning) and its quality are in it. precision: of the engine.
         psnr_db, ssim, gcnr: as the file's record states them, nan when it does not. macs: multiply-accumulates a pixel.
+        train: the command that trains it; empty for what is trained already.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class Candidate:
     ssim: float
     gcnr: float
     macs: float
+    train: str = ""
 
     @property
     def name(self) -> str:

@@ -1,35 +1,40 @@
 """``edgerecon fit``: the best quality that holds a deadline on this host, proven by streaming it.
 
-Two stages. All candidates are timed side by side for a moment, which ranks them; then the most promising are streamed
+Three stages. All candidates are timed side by side for a moment, which ranks them; then the most promising are streamed
 through the real loop at the real frame rate, best quality first, until one holds the deadline at p99. Its streamed p99
 is the prediction: back-to-back timing is not one, since a paced stream meets cold caches and threads that have to wake.
+Last, shapes that nobody trained are timed too, and the largest that would hold as well is streamed and named: whether
+it would be better is not known before it is trained.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edgerecon.deploy.candidates import Candidate, find_candidates
+from edgerecon.deploy.proof import sample_frames, stream_p99
+from edgerecon.deploy.untrained import untrained
 from edgerecon.device import host_profile
-from edgerecon.errors import DataError, GateError, UsageError
+from edgerecon.errors import GateError, UsageError
 from edgerecon.frame import to_unit
 from edgerecon.latency.timing import interleave
 from edgerecon.resources import resource_dir
-from edgerecon.stream.loop import stream
-from edgerecon.stream.sinks.null import NullSink
-from edgerecon.stream.sources import open_source
-from edgerecon.stream.sources.base import Capture
 
 SHAPE = (512, 512)
-PERIOD_S = 1 / 30
+WAYS = 2
+"""Of each file, so many of its fastest runtimes and thread counts are streamed at most."""
+UNTRAINED = 3
+"""So many untrained shapes are streamed at most: they cost time that does not decide."""
+_FLOAT, _INT = ("fp32", "bf16"), ("int8",)
 Progress = Callable[[str, int, int], None]
 
 
@@ -58,13 +63,21 @@ class Tried:
 
 @dataclass
 class Fit:
-    """Every candidate, cheapest first; the choice, None when nothing holds; the Pareto front by (ms, SSIM)."""
+    """What a search found.
+
+    Attributes:
+        tried: every candidate, fastest first. chosen: None when nothing holds. front: the Pareto front by (ms, SSIM).
+        untrained: shapes that nobody trained, fastest first; their quality is unknown.
+        larger: the one of them with the most arithmetic that was seen to hold too; it has more than the choice.
+    """
 
     requirement: Requirement
     shape: tuple[int, int]
     tried: list[Tried]
     chosen: Tried | None
     front: list[Tried]
+    untrained: list[Tried] = field(default_factory=list)
+    larger: Tried | None = None
     host: dict[str, object] = field(default_factory=host_profile)
 
     def to_json(self) -> dict[str, Any]:
@@ -76,6 +89,8 @@ class Fit:
             "predicted_p99_ms": self.chosen and self.chosen.streamed_p99_ms,
             "front": [_plain(one) for one in self.front],
             "candidates": [_plain(one) for one in self.tried],
+            "untrained": [_plain(one) for one in self.untrained],
+            "larger": self.larger and _plain(self.larger),
             "host": self.host,
         }
 
@@ -89,7 +104,9 @@ def fit(
     seconds: float = 10.0,
     on_progress: Progress | None = None,
 ) -> Fit:
-    """Search the trained files of a task × runtimes × threads on this host.
+    """Search width × depth × pruning × precision × runtime × threads on this host, for one task.
+
+    Widths, depths and pruning are those of the files in the folder; only what is trained can be chosen.
 
     Args:
         models: folder of ONNX files; default: those that ship. shape: (height, width) of the frames.
@@ -106,18 +123,62 @@ def fit(
     allowed = [one for one in found if requirement.allows(one)]
     if not allowed:
         raise GateError(_too_much_asked(requirement, found))
-    frames = _frames(shape)
-    tried = _time(allowed, frames[0], progress)
-    order = sorted(tried, key=lambda one: (-_quality(one.candidate), one.ms))
-    chosen = None
-    for done, one in enumerate(hopeful := [o for o in order if o.ms < requirement.deadline_ms]):
-        progress("streaming", done, len(hopeful))
-        streamed = replace(one, streamed_p99_ms=_stream_p99(one.candidate, frames, requirement.deadline_ms, seconds))
-        tried[tried.index(one)] = streamed
-        if streamed.streamed_p99_ms is not None and streamed.streamed_p99_ms <= requirement.deadline_ms:
-            chosen = streamed
-            break
-    return Fit(requirement, shape, sorted(tried, key=lambda one: one.ms), chosen, pareto(tried))
+    frames = sample_frames(shape)
+    streamed = _Streaming(frames, requirement.deadline_ms, seconds, progress)
+    tried = _time(allowed, frames[0], 20, progress)
+    chosen = streamed.first_that_holds(_hopeful(tried, requirement.deadline_ms))
+    tried = streamed.into(tried)
+    with TemporaryDirectory(prefix="edgerecon-fit-") as folder:
+        shapes = untrained(found, _fastest_ways(tried), Path(folder))
+        extra = _time(shapes, frames[0], 10, progress) if shapes else []
+        larger = streamed.first_that_holds(_larger(extra, chosen, requirement.deadline_ms))
+    return Fit(requirement, shape, tried, chosen, pareto(tried), streamed.into(extra), larger)
+
+
+class _Streaming:
+    """Streams candidates and remembers what came of it."""
+
+    def __init__(self, frames: list[NDArray[np.uint8]], deadline_ms: float, seconds: float, progress: Progress) -> None:
+        self._frames, self._deadline_ms, self._seconds, self._progress = frames, deadline_ms, seconds, progress
+        self._p99: dict[Candidate, float | None] = {}
+
+    def first_that_holds(self, hopeful: Sequence[Tried]) -> Tried | None:
+        for done, one in enumerate(hopeful):
+            self._progress("streaming", done, len(hopeful))
+            p99 = stream_p99(one.candidate, self._frames, self._deadline_ms, self._seconds)
+            self._p99[one.candidate] = p99
+            if p99 is not None and p99 <= self._deadline_ms:
+                return replace(one, streamed_p99_ms=p99)
+        return None
+
+    def into(self, tried: Sequence[Tried]) -> list[Tried]:
+        """With what was streamed, fastest first."""
+        filled = [replace(one, streamed_p99_ms=self._p99.get(one.candidate)) for one in tried]
+        return sorted(filled, key=lambda one: one.ms)
+
+
+def _hopeful(tried: Sequence[Tried], deadline_ms: float) -> list[Tried]:
+    """What may hold, best quality first; of each file its fastest ways only."""
+    of_file: dict[Path, list[Tried]] = {}
+    for one in sorted(tried, key=lambda one: one.ms):
+        of_file.setdefault(one.candidate.path, []).append(one)
+    kept = [one for ways in of_file.values() for one in ways[:WAYS] if one.ms < deadline_ms]
+    return sorted(kept, key=lambda one: (-_quality(one.candidate), one.ms))
+
+
+def _fastest_ways(tried: Sequence[Tried]) -> list[Candidate]:
+    """The runtime and threads for untrained shapes: those of the fastest candidate in float, and in int8."""
+    every = [[one for one in tried if one.candidate.precision in kind] for kind in (_FLOAT, _INT)]
+    return [min(some, key=lambda one: one.ms).candidate for some in every if some]
+
+
+def _larger(shapes: Sequence[Tried], chosen: Tried | None, deadline_ms: float) -> list[Tried]:
+    """Untrained shapes with more arithmetic than the choice that may hold, judging by its p99, the largest first."""
+    if chosen is None or chosen.streamed_p99_ms is None:
+        return []
+    slower = max(1.0, chosen.streamed_p99_ms / chosen.ms)
+    able = [one for one in shapes if one.candidate.macs > chosen.candidate.macs and one.ms * slower <= deadline_ms]
+    return sorted(able, key=lambda one: (-one.candidate.macs, one.ms))[:UNTRAINED]
 
 
 def pareto(tried: Sequence[Tried]) -> list[Tried]:
@@ -133,7 +194,7 @@ def _quality(candidate: Candidate) -> float:
     return candidate.ssim if math.isfinite(candidate.ssim) else -1.0
 
 
-def _time(candidates: Sequence[Candidate], frame: np.ndarray, progress: Progress) -> list[Tried]:
+def _time(candidates: Sequence[Candidate], frame: NDArray[np.uint8], seconds: float, progress: Progress) -> list[Tried]:
     unit = to_unit(frame)
     with ExitStack() as stack:
         runs = {}
@@ -141,42 +202,9 @@ def _time(candidates: Sequence[Candidate], frame: np.ndarray, progress: Progress
             engine = stack.enter_context(closing(candidate.open()))
             out = np.array(engine.run(unit))
             runs[str(index)] = lambda engine=engine, out=out: engine.run(unit, out)
-        times = interleave(runs, seconds=20, at_least=10, at_most=200,
+        times = interleave(runs, seconds=seconds, at_least=10, at_most=200,
                            on_round=lambda done, total: progress("timing side by side", done, total))  # fmt: skip
     return [Tried(one, times[str(i)].summary()["p50"]) for i, one in enumerate(candidates)]
-
-
-def _stream_p99(candidate: Candidate, frames: list[np.ndarray], deadline_ms: float, seconds: float) -> float | None:
-    with closing(candidate.open()) as engine:
-        report = stream(_Cine(frames), engine, [NullSink()], deadline_ms=deadline_ms, loop=True, seconds=seconds)
-    # A frame that was dropped or failed was never on time: with more than 1 % of them there is no p99.
-    return report.latency_ms["p99"] if report.dropped + report.failed <= 0.01 * report.frames_in else None
-
-
-class _Cine:
-    """The built-in cine, resized, at 30 frames a second."""
-
-    live: bool = False
-    name = "sample"
-    period_s: float | None = PERIOD_S
-    spacing_mm: tuple[float, float] | None = None
-
-    def __init__(self, frames: list[np.ndarray]) -> None:
-        self._frames = frames
-        self.length: int | None = len(frames)
-
-    def frames(self) -> Iterator[Capture]:
-        return map(Capture, self._frames)
-
-    def close(self) -> None: ...
-
-
-def _frames(shape: tuple[int, int]) -> list[np.ndarray]:
-    with closing(open_source("sample")) as source:
-        images = [capture.image for capture in source.frames() if capture.image is not None]
-    if not images:
-        raise DataError("the built-in sample cannot be read: reinstall pydicom")
-    return [cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA) for image in images]
 
 
 def _too_much_asked(requirement: Requirement, found: Sequence[Candidate]) -> str:

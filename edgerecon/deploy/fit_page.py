@@ -25,7 +25,7 @@ def fit_page(fit: Fit) -> str:
         f'<div class="scroll">{_plot(fit)}</div>'
         '<p class="note">Circles: median back to back, all candidates side by side in one run. Line: the Pareto front. '
         "Diamond: p99 from capture to presentation, streamed at 30 frames a second. SSIM as the model file states "
-        f"it, on simulated scenes.</p><h2>Candidates</h2>{_table(fit)}"
+        f"it, on simulated scenes.</p><h2>Candidates</h2>{_table(fit)}{_untrained(fit)}"
     )
     return page("edgerecon fit", body)
 
@@ -41,7 +41,17 @@ def sentence(fit: Fit) -> str:
             f"takes {fastest.ms:.1f} ms back to back{proven}."
         )
     one = fit.chosen
-    return f"{one.candidate.name}: predicted p99 {one.streamed_p99_ms:.1f} ms, SSIM {one.candidate.ssim:.3f}."
+    choice = f"{one.candidate.name}: predicted p99 {one.streamed_p99_ms:.1f} ms, SSIM {one.candidate.ssim:.3f}."
+    return f"{choice} {_larger(fit.larger)}" if fit.larger else choice
+
+
+def _larger(one: Tried) -> str:
+    """What else would fit, and how to get it."""
+    return (
+        f"Not trained yet, {one.candidate.name} would hold it too (streamed p99 {one.streamed_p99_ms:.1f} ms) with "
+        f"{one.candidate.macs:,.0f} multiply-accumulates a pixel; whether it is better shows once it is trained:  "
+        f"{one.candidate.train}"
+    )
 
 
 def _choice(fit: Fit) -> str:
@@ -49,16 +59,32 @@ def _choice(fit: Fit) -> str:
 
 
 def _table(fit: Fit) -> str:
+    every = sorted([*fit.tried, *fit.untrained], key=lambda one: one.ms)
     rows = [
         (
             one.candidate.name, number(one.candidate.macs, 0), number(one.candidate.ssim, 3),
             number(one.candidate.psnr_db, 2), number(one.candidate.gcnr, 3), number(one.ms, 2),
-            number(one.streamed_p99_ms, 2), "chosen" if one is fit.chosen else "front" if one in fit.front else "",
+            number(one.streamed_p99_ms, 2), _mark(one, fit),
         )
-        for one in fit.tried
+        for one in every
     ]  # fmt: skip
     head = ("Candidate", "MAC a pixel", "SSIM", "PSNR, dB", "gCNR", "p50, ms", "Streamed p99, ms", "")
     return table(head, rows, ".nnnnnn.")
+
+
+def _mark(one: Tried, fit: Fit) -> str:
+    if one.candidate.train:
+        return "not trained"
+    return "chosen" if one == fit.chosen else "front" if one in fit.front else ""
+
+
+def _untrained(fit: Fit) -> str:
+    if not fit.untrained:
+        return ""
+    return (
+        '<p class="note">Not trained: this width and depth with random weights, for its time alone, on the runtimes '
+        "that were fastest in float and in int8; what it would do to an image is unknown.</p>"
+    )
 
 
 def _plot(fit: Fit) -> str:

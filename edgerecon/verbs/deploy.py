@@ -105,7 +105,10 @@ def fit(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="HTML page with the plot and the table.")] = None,
     json: Json = None,
 ) -> None:
-    """Find the best quality that holds a deadline: models × precisions × runtimes × threads."""
+    """Find the best quality that holds a deadline: width × depth × pruning × precision × runtime × threads.
+
+    Only what is trained is chosen; other widths and depths are timed, and the largest that holds is named.
+    """
     from edgerecon.deploy.fit import Requirement
     from edgerecon.deploy.fit import fit as run
     from edgerecon.tables import print_bounds, print_fit, work_bar

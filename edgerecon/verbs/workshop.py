@@ -35,23 +35,32 @@ def train(
     run_dir: Annotated[Path | None, typer.Option(help="Default: edgerecon-runs/<model>.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     steps: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=1)] = None,
+    width: Annotated[int | None, typer.Option(help="Channels, instead of the recipe's.", min=1, max=256)] = None,
+    depth: Annotated[int | None, typer.Option(help="Convolutions, instead of the recipe's.", min=2, max=64)] = None,
 ) -> None:
     """Train the recipe's network; keeps the best checkpoint, curve.csv and curve.png.
 
+    At another width or depth it is another model, <model>-wWdD, and its recipe is kept beside the checkpoint.
+
     On several devices: torchrun --nproc-per-node N -m edgerecon train RECIPE
     """
+    from edgerecon.deploy.shapes import keep_recipe, reshaped
     from edgerecon.recipe import load_recipe
     from edgerecon.tables import training_bar
     from edgerecon.train import processes
     from edgerecon.train.loop import train as run
 
     made = load_recipe(recipe)
+    if new := width or depth:
+        made = reshaped(made, width, depth)
     folder = run_dir or Path("edgerecon-runs") / made.model.name
     screen = console()
     screen.quiet = processes.rank() > 0
     with training_bar(screen, made.model.name) as on_step:
         best = run(made, run_dir=folder, data=data, resume=resume, steps=steps, on_step=on_step)
     screen.print(f"Best checkpoint: {best}\nCurves: {folder / 'curve.png'}")
+    if new and not screen.quiet:
+        screen.print(f"Next: edgerecon export {keep_recipe(made, recipe, folder)} --checkpoint {best}")
 
 
 def evaluate(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgerecon.deploy.candidates import Candidate, find_candidates
-from edgerecon.deploy.fit import Fit, Requirement, Tried, fit, pareto
+from edgerecon.deploy.fit import Fit, Requirement, Tried, _hopeful, _larger, fit, pareto
 from edgerecon.deploy.fit_page import fit_page, sentence
 from edgerecon.errors import DataError, GateError, UsageError
 from edgerecon.resources import resource_dir
@@ -61,6 +61,50 @@ def test_the_choice_was_streamed_and_holds(models: Path) -> None:
     assert "predicted p99" in sentence(found) and {"timing side by side", "streaming"} <= set(told)
     page = fit_page(found)
     assert page.count("<circle") == len(found.tried) and "Pareto front" in page and "polyline" in page
+
+
+def test_a_shape_that_nobody_trained_is_named_with_the_command_that_trains_it(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(resource_dir("export") / "compact-despeckle.toml", models)
+    monkeypatch.setattr("edgerecon.deploy.untrained.WIDTHS", (8, 24))
+    monkeypatch.setattr("edgerecon.deploy.untrained.DEPTHS", (4, 6))
+    found = fit(Requirement(1000.0, min_ssim=0.5), models=models, shape=(64, 64), seconds=0.5)
+    assert found.chosen and not found.chosen.candidate.train, "only what is trained is chosen"
+    assert {one.candidate.path.stem for one in found.untrained} == {
+        f"compact-despeckle-w{width}d{depth}" for width in (8, 24) for depth in (4, 6)
+    }
+    assert (
+        found.larger
+        and found.larger.candidate.path.stem == "compact-despeckle-w24d6"
+        and found.larger in found.untrained
+    )
+    assert found.larger.streamed_p99_ms is not None and found.larger.streamed_p99_ms <= 1000
+    said = sentence(found)
+    assert "Not trained yet, compact-despeckle-w24d6" in said
+    assert said.endswith("compact-despeckle.toml --width 24 --depth 6")
+    page, plain = fit_page(found), json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert page.count("not trained") == len(found.untrained) == len(plain["untrained"]) == 4
+    assert page.count("<circle") == len(found.tried), "what has no quality is not in the plot"
+    assert plain["larger"]["train"] == found.larger.candidate.train and plain["larger"]["ssim"] is None
+
+
+def test_what_is_larger_has_more_arithmetic_and_is_likely_to_hold() -> None:
+    def shape(ms: float, macs: float) -> Tried:
+        return Tried(Candidate(Path("s.onnx"), "fp32", "onnxruntime", 1, math.nan, math.nan, math.nan, macs, "x"), ms)
+
+    shapes = [shape(1, 1000), shape(4, 3000), shape(6, 5000), shape(9, 9000)]
+    chosen = tried(3.0, 0.8, streamed=4.5)  # 2592 multiply-accumulates, streamed 1.5 times as slow
+    assert _larger(shapes, chosen, 10.0) == [shapes[2], shapes[1]]
+    assert _larger(shapes, None, 10.0) == []
+
+
+def test_of_each_file_its_fastest_ways_are_streamed_best_quality_first() -> None:
+    def way(stem: str, ms: float, ssim: float) -> Tried:
+        return Tried(Candidate(Path(f"{stem}.onnx"), "fp32", "onnxruntime", 1, 28.0, ssim, 0.8, 1.0), ms)
+
+    every = [way("a", 3, 0.7), way("a", 1, 0.7), way("a", 2, 0.7), way("b", 7, 0.9), way("b", 30, 0.9)]
+    assert _hopeful(every, 10.0) == [every[3], every[1], every[2]]
 
 
 def test_a_deadline_that_nothing_holds_is_said(models: Path) -> None:

@@ -1,0 +1,73 @@
+"""Streaming as proof: what is too slow is found out soon, what is lost has no p99."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from edgerecon.deploy import proof
+from edgerecon.deploy.candidates import Candidate
+from edgerecon.deploy.proof import sample_frames, stream_p99
+from edgerecon.resources import resource_dir
+
+FRAMES = [np.full((16, 16), 100, np.uint8)]
+
+
+class _Slow(Candidate):
+    """The shipped network, whose runs take so many milliseconds more, or fail."""
+
+    extra_ms = 0.0
+    fails = False
+
+    def open(self) -> Any:
+        engine = cast(Any, super().open())
+        run = engine.run
+
+        def slow(*arguments: Any) -> Any:
+            time.sleep(type(self).extra_ms / 1e3)
+            if type(self).fails:
+                raise ValueError("no")
+            return run(*arguments)
+
+        engine.run = slow
+        return engine
+
+
+@pytest.fixture
+def candidate(monkeypatch: pytest.MonkeyPatch) -> Candidate:
+    monkeypatch.setattr(_Slow, "extra_ms", 0.0)
+    path = resource_dir("export") / "compact-despeckle.onnx"
+    return _Slow(path, "fp32", "onnxruntime", 1, 28.0, 0.8, 0.7, 2592.0)
+
+
+def test_the_p99_is_of_the_stream(candidate: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Slow, "extra_ms", 8.0)
+    p99 = stream_p99(candidate, FRAMES, 1000.0, 0.5)
+    assert p99 is not None and 8.0 <= p99 < 1000
+
+
+def test_what_cannot_hold_any_more_is_stopped(candidate: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Slow, "extra_ms", 5.0)
+    shown: list[bool] = []
+    present = proof._Judge.present
+
+    def count(self: proof._Judge, before: Any, after: Any, late: bool) -> None:
+        shown.append(late)
+        present(self, before, after, late)
+
+    monkeypatch.setattr(proof._Judge, "present", count)
+    p99 = stream_p99(candidate, FRAMES, 0.5, 60.0)
+    assert p99 is not None and p99 > 0.5 and all(shown) and len(shown) < 60
+
+
+def test_lost_frames_have_no_p99(candidate: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Slow, "fails", True)
+    assert stream_p99(candidate, FRAMES, 1000.0, 0.3) is None
+
+
+def test_the_frames_are_the_built_in_cine() -> None:
+    frames = sample_frames((48, 80))
+    assert len(frames) > 10 and {frame.shape[:2] for frame in frames} == {(48, 80)} and frames[0].dtype == np.uint8
