@@ -24,10 +24,15 @@ class Gaps:
         self._step_s = 0.0
         self._period_s = 0.0
         self._broken = False
+        self._damaged = 0
 
     def broke(self) -> None:
-        """The connection was lost: the next frame follows at least one lost frame."""
+        """The connection was lost: the next frame follows at least one lost frame, unless a count says otherwise."""
         self._broken = True
+
+    def damaged(self) -> None:
+        """A frame came that could not be read: it is a fault, not a gap."""
+        self._damaged += 1
 
     def before(self, index: int | None, time_s: float) -> int:
         """Frames lost before this one.
@@ -35,14 +40,21 @@ class Gaps:
         Args:
             index: the sender's count, or None. time_s: the sender's time; 0 when unknown.
         """
-        counts = index is not None and self._index is not None and index != self._index
-        lost = self._by_index(index) if counts else self._by_time(time_s)
-        broken, self._broken = self._broken, False
+        lost = self._by_index(index)
+        least = int(self._broken and lost is None)
+        if lost is None:
+            lost = self._by_time(time_s)
+        else:
+            self._step_s = 0.0
+        lost = max(lost - self._damaged, least)
+        self._broken, self._damaged = False, 0
         self._index, self._time_s = index, time_s or None
-        return max(lost, int(broken and not (counts and lost == 0)))
+        return lost
 
-    def _by_index(self, index: int | None) -> int:
-        assert index is not None and self._index is not None
+    def _by_index(self, index: int | None) -> int | None:
+        """None when there is no count to go by."""
+        if index is None or self._index is None or index == self._index:
+            return None
         lost = (index - self._index) % 2**32 - 1
         return lost if lost < _RESTART else int(self._broken)
 

@@ -118,6 +118,7 @@ class IgtlSource:
         try:
             image = unpack_image(header, body)
         except ValueError as error:
+            self._gaps.damaged()
             return Capture(None, str(error), captured_ns=arrived_ns)
         if not self._has_spacing:
             self._has_spacing, self.spacing_mm = True, image.spacing_mm

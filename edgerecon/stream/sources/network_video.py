@@ -122,6 +122,7 @@ class NetworkVideoSource:
             try:
                 decoded = packet.decode()
             except InvalidDataError as error:
+                self._gaps.damaged()
                 yield Capture(None, f"damaged video packet: {error.strerror}")
                 continue
             except FFmpegError:
