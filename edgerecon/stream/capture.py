@@ -97,7 +97,7 @@ class Capturer:
         while self.frames is None or taken < self.frames:
             asked_ns = self.waiting_ns = perf_counter_ns()
             played = next(self.played, None)
-            self.waiting_ns, now = 0, perf_counter_ns()
+            self.waiting_ns, given_ns = 0, perf_counter_ns()
             if played is None:
                 self.interrupted = self.stop.is_set()
                 return
@@ -107,10 +107,9 @@ class Capturer:
             if self.time_is_up():
                 return
             if self.period_s is not None:
-                now = max(now, due)
-                due = due + round(self.period_s * 1e9)
-                due = due if self.catch_up else max(due, now)
-            self._capture(*played, delivery_ns=now - asked_ns)
+                due += round(self.period_s * 1e9)
+                due = due if self.catch_up else max(due, perf_counter_ns())
+            self._capture(*played, delivery_ns=given_ns - asked_ns)
             taken += 1
 
     def _stopped(self, due_ns: int) -> bool:
@@ -136,6 +135,10 @@ class Capturer:
         except (ValueError, MemoryError) as error:
             self.slots.append(slot)
             self._fail(sequence, f"unusable frame: {error}")
+            return
+        if capture.torn is not None and capture.torn():
+            self.slots.append(slot)
+            self._fail(sequence, "the writer changed it while it was copied")
             return
         spacing_mm = self._shown_spacing(capture, slot.scale)
         slot.restart = restart or capture.gap > 0 or spacing_mm != self._spacing_mm

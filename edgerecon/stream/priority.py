@@ -62,6 +62,10 @@ class Standing:
         if errors:
             raise errors[0]
 
+    def stay_put(self) -> None:
+        """Stay on the processors, without the priority: for the thread that opens engines, whose threads inherit it."""
+        Standing(cpus=self.cpus).take()
+
     def _stay(self) -> None:
         wanted = ",".join(map(str, self.cpus or ()))
         try:
@@ -88,6 +92,19 @@ class Standing:
                 f"priority {self.priority} is not permitted: allow it with  ulimit -r {_REALTIME_LEVEL} -e 40  "
                 "or  setcap cap_sys_nice+ep  on the Python interpreter"
             ) from error
+
+
+def chosen(priority: str | None, cpus: str | None) -> Standing:
+    """From the command line: "realtime" or a number, and numbers with commas.
+
+    Raises:
+        UsageError: neither.
+    """
+    try:
+        numbers = None if cpus is None else [int(text) for text in cpus.split(",")]
+    except ValueError:
+        raise UsageError(f"'{cpus}' are no processors: give their numbers with commas, e.g. 0,1") from None
+    return Standing(priority, numbers)
 
 
 ORDINARY = Standing()

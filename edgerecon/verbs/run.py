@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgerecon.errors import EdgereconError, UsageError
 from edgerecon.verbs.output import Json, check_json, console, leave_if_interrupted, write_json
+
+if TYPE_CHECKING:
+    from edgerecon.stream.counters import Counters
 
 
 def demo(
@@ -32,7 +35,9 @@ def demo(
 
 
 def stream(
-    source: Annotated[str, typer.Argument(help="A DICOM, video, image, .npz, .npy, .mha file, a folder, or `sample`.")],
+    source: Annotated[
+        str, typer.Argument(help="A recording (DICOM, video, image, array …), a live address, `sample`.")
+    ],
     model: Annotated[
         str | None, typer.Argument(help="Shipped name or ONNX file; none: show frames as they are.")
     ] = None,
@@ -43,46 +48,90 @@ def stream(
         int | None, typer.Option(help="Threads of the engine; default: this host's cores.", min=1)
     ] = None,
     policy: Annotated[str, typer.Option(help="latest (newest frame wins) or every (lossless).")] = "latest",
+    late: Annotated[str, typer.Option(help="Frames over their deadline: present, or skip.")] = "present",
+    ladder: Annotated[
+        list[str] | None,
+        typer.Option(help="Quicker model to step down to when deadlines are missed; repeatable; auto; passthrough."),
+    ] = None,
+    watchdog: Annotated[
+        float | None, typer.Option(help="Seconds an engine may take; default: ten deadlines, at least 1.", min=0.001)
+    ] = None,
     pace: Annotated[bool, typer.Option("--pace/--no-pace", help="Keep the recording's own frame rate.")] = True,
     deadline: Annotated[float | None, typer.Option(help="Milliseconds; default: the frame period.", min=0.001)] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Repeat the recording.")] = False,
     frames: Annotated[int | None, typer.Option(help="Stop after so many frames.", min=1)] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop after so long.", min=0.001)] = None,
+    priority: Annotated[
+        str | None, typer.Option(help="Of the stream's threads: realtime, or a nice value (Linux).")
+    ] = None,
+    cpus: Annotated[str | None, typer.Option(help="Processors to stay on, e.g. 0,1 (Linux).")] = None,
+    trace: Annotated[Path | None, typer.Option(help="Write every frame's stages, for ui.perfetto.dev.")] = None,
+    tui: Annotated[bool, typer.Option("--tui", help="Show all counters live in the terminal.")] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Write logs as JSON lines on stderr.")] = False,
     json: Json = None,
 ) -> None:
-    """Stream a recording through a model, in real time, and count every frame."""
-    from contextlib import ExitStack, closing
+    """Stream a recording or a live source through a model, in real time, and count every frame.
 
-    from edgerecon.engines import open_engine
+    SIGTERM ends the stream in order, SIGHUP makes a temporal model start anew.
+    """
+    from contextlib import ExitStack, closing
+    from threading import Event
+
+    from edgerecon import json_log
+    from edgerecon.stream.engines import Engines
+    from edgerecon.stream.loop import DEFAULT_PERIOD_S
     from edgerecon.stream.loop import stream as run
+    from edgerecon.stream.priority import chosen
+    from edgerecon.stream.signals import obeyed_signals
     from edgerecon.stream.sinks import open_sink
     from edgerecon.stream.sources import open_source
+    from edgerecon.stream.systemd import Service
+    from edgerecon.stream.trace import Trace
     from edgerecon.tables import frame_bar, print_stream
+    from edgerecon.tui import counter_table
 
     check_json(json)
+    if log_json:
+        json_log.log_json()
     if policy not in ("latest", "every"):
         raise UsageError(f"--policy is latest or every, not '{policy}'")
-    screen = console()
+    if late not in ("present", "skip"):
+        raise UsageError(f"--late is present or skip, not '{late}'")
+    screen, service, stop, reset = console(), Service(), Event(), Event()
+    standing = chosen(priority, cpus)
+    standing.stay_put()  # before the engine starts threads of its own
     with ExitStack() as stack:
-        engine = (
-            stack.enter_context(closing(open_engine(model, backend, precision, threads=threads))) if model else None
-        )
+        engines = stack.enter_context(Engines(backend, precision, threads))
+        engine = engines.open(model) if model else None
+        rungs = engines.open_ladder(model, ladder or [])
         recording = stack.enter_context(closing(open_source(source)))
         sinks = [open_sink(uri) for uri in sink or ["null"]]
         for address in (getattr(one, "url", None) for one in sinks):
             if address:
                 screen.print(f"Live at {address}")
-        on_progress = stack.enter_context(frame_bar(screen))
+        written = stack.enter_context(closing(Trace(trace))) if trace else None
+        shown_ms = deadline or (recording.period_s or DEFAULT_PERIOD_S) * 1e3
+        show = stack.enter_context(
+            counter_table(screen, f"{recording.name} → {model or 'as it is'}", shown_ms) if tui else frame_bar(screen)
+        )
+
+        def told(counters: Counters) -> None:
+            show(counters)
+            service.beat(counters)
+
+        terminated = stack.enter_context(obeyed_signals(stop, reset))
         report = run(
-            recording, engine, sinks, policy=policy, pace=pace, deadline_ms=deadline, loop=loop,  # type: ignore[arg-type]
-            frames=frames, seconds=seconds, on_progress=on_progress,
+            recording, engine, sinks, policy=policy, late=late, pace=pace, deadline_ms=deadline, loop=loop,  # type: ignore[arg-type]
+            frames=frames, seconds=seconds, ladder=rungs, reopen=engines.reopen, hang_s=watchdog, standing=standing,
+            trace=written, stop=stop, reset=reset,
+            on_progress=told,
         )  # fmt: skip
     print_stream(screen, report)
     if json:
         report.write(json)
     if report.error:
         raise EdgereconError(report.error)
-    leave_if_interrupted(report.interrupted)
+    leave_if_interrupted(report.interrupted and not terminated.is_set())
 
 
 def doctor(json: Json = None) -> None:

@@ -1,0 +1,74 @@
+"""The engines of one stream: the model's own, those of its ladder, and others like them when one is lost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+
+from edgerecon.engines import model_path, open_engine, shipped_models
+from edgerecon.engines.base import Engine, EngineSpec
+from edgerecon.errors import UsageError
+from edgerecon.stream.ladder import PASSTHROUGH
+
+AUTO = "auto"
+
+
+class Engines:
+    """Opens engines by name, remembers how, and closes what it opened when its context ends.
+
+    Args:
+        backend, precision, threads: see ``open_engine``; the same for all.
+    """
+
+    def __init__(self, backend: str = "auto", precision: str | None = None, threads: int | None = None) -> None:
+        self._how = (backend, precision, threads)
+        self._opened: list[tuple[EngineSpec, str]] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Engines:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def open(self, model: str) -> Engine:
+        backend, precision, threads = self._how
+        engine = self._stack.enter_context(closing(open_engine(model, backend, precision, threads=threads)))
+        self._opened.append((engine.spec, model))
+        return engine
+
+    def open_ladder(self, model: str | None, names: Sequence[str]) -> list[Engine] | None:
+        """The engines below the model's own.
+
+        Args:
+            names: models from the best to the quickest; "auto" for the smaller one that ships with this model, if one
+                does; "passthrough" for none. Empty: no ladder.
+
+        Returns:
+            None without a ladder; else the engines, to which ``stream`` adds the passthrough.
+
+        Raises:
+            UsageError: there is no model to step down from, or see ``open_engine``.
+        """
+        if not names:
+            return None
+        if model is None:
+            raise UsageError("a ladder steps down from a model: name one after the source")
+        wanted = [name for given in names for name in (smaller(model) if given == AUTO else [given])]
+        return [self.open(name) for name in wanted if name != PASSTHROUGH]
+
+    def reopen(self, spec: EngineSpec) -> Engine:
+        """Another engine like one that was opened here; whoever asks for it closes it."""
+        model = next(model for opened, model in self._opened if opened == spec)
+        return open_engine(model, spec.backend, spec.precision, threads=spec.threads)
+
+
+def smaller(model: str) -> list[str]:
+    """Names of the pruned models that ship beside a shipped one, of the same precision where there is such a file."""
+    path = model_path(model)
+    family, ending = re.fullmatch(r"(.*?)(-fp16|-int8|-int8-trt)?", path.stem).groups("")  # type: ignore[union-attr]
+    shipped = shipped_models()
+    if family.endswith("-small") or path.stem not in shipped:
+        return []
+    return [name for name in (f"{family}-small{ending}",) if name in shipped]

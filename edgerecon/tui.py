@@ -1,0 +1,70 @@
+"""The counters of a stream as a live table in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from edgerecon.stream.counters import Counters
+
+_BARS = "▁▂▃▄▅▆▇█"
+_WIDTH = 60
+
+
+@contextmanager
+def counter_table(console: Console, title: str, deadline_ms: float) -> Iterator[Callable[[Counters], None]]:
+    """Four times a second, what the viewer shows too: fates, ladder, latency against the deadline, the source's state.
+
+    Args:
+        deadline_ms: latencies above it are red.
+    """
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield lambda counters: live.update(_table(counters, title, deadline_ms), refresh=True)
+
+
+def _table(counters: Counters, title: str, deadline_ms: float) -> Table:
+    table = Table(title=Text(title), show_header=False)
+    table.add_column(justify="right", style="dim")
+    table.add_column(min_width=_WIDTH)
+    state = "[red]stalled: the source gives no frames[/]" if counters.stalled else "[green]frames come[/]"
+    table.add_row("source", f"{state}, stalled {counters.stalls} times, {counters.gaps} frames lost before us")
+    table.add_row("frames in", f"{counters.frames_in}")
+    table.add_row("presented", f"{counters.presented}, {counters.late} late, {counters.raw_shown} raw")
+    table.add_row("dropped, failed", f"{counters.dropped}, {counters.failed}")
+    table.add_row("engine", _ladder(counters))
+    table.add_row("", f"hung {counters.hung} times, opened again {counters.replaced} times")
+    recent = list(counters.recent_ms)[-_WIDTH:]
+    late = counters.last_latency_ms > deadline_ms
+    table.add_row(
+        "latency", f"[{'red' if late else 'green'}]{counters.last_latency_ms:6.2f} ms[/] of {deadline_ms:.1f}"
+    )
+    table.add_row("", sparkline(recent, deadline_ms))
+    for name, count in [
+        *counters.drops.most_common(3),
+        *counters.failures.most_common(2),
+        *counters.raws.most_common(3),
+    ]:
+        table.add_row(f"{count}", Text(name))
+    return table
+
+
+def _ladder(counters: Counters) -> Text:
+    text = Text()
+    for rung, name in enumerate(counters.ladder):
+        text.append(" → " if rung else "")
+        text.append(name, style="bold" if rung == counters.rung else "dim")
+    return text
+
+
+def sparkline(latencies_ms: Sequence[float], deadline_ms: float) -> Text:
+    """One character a frame: full height is the deadline, red what is over it."""
+    text = Text()
+    for ms in latencies_ms:
+        height = min(int(ms / deadline_ms * len(_BARS)), len(_BARS) - 1)
+        text.append(_BARS[height], style="red" if ms > deadline_ms else "green")
+    return text
