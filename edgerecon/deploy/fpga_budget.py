@@ -1,0 +1,233 @@
+"""What an integer network costs as streaming hardware, and how far it is folded so that it fits a device.
+
+A layer multiplies ``in_step`` input by ``out_step`` output channels at nine taps each cycle, hence takes
+
+    interval = (inputs / in_step) · (outputs / out_step)   cycles for one cell of 2×2 pixels.
+
+Layers run at the same time, each on another part of the picture; the slowest sets the pace, and one pixel a cycle
+enters at most. Folding as in FINN (Umuroglu et al., FPGA 2017), two multiplications in one DSP as in AMD's WP486.
+
+    plan = fit_plan(network, load_device("zcu104").fpga, "zcu104")
+    plan.cycles_per_pixel, plan.frame_cycles(512, 512), plan.cost.dsp, plan.folds[0].in_step
+
+DSPs are exact. Block RAMs, look-up tables and flip-flops are estimates, fitted to what Yosys makes of the same RTL
+(bench/results/fpga.json holds both); another synthesis differs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edgerecon.deploy.integer_ir import CELL, CELL_CHANNELS, IntegerLayer, IntegerNetwork
+from edgerecon.device import Fpga
+from edgerecon.errors import GateError
+
+ASSUMED_CLOCK_MHZ = 150.0
+"""No open tool times a Xilinx part: milliseconds are cycles at this clock, which nobody has verified."""
+QUEUE = 16
+"""Cells that wait behind each convolution (kernels/hls/rtl/conv3x3.sv)."""
+MINIMUM_INTERVAL = CELL_CHANNELS
+"""A cell has four pixels, of which one enters a cycle: a faster layer would only wait."""
+LONGEST_INTERVAL = 256
+LUT_SHARE = 0.8
+"""Part of the look-up tables that may be taken: routing fails before all of them are used."""
+_BLOCK_RAM_SHAPES = ((72, 512), (36, 1024), (18, 2048), (9, 4096))
+_SMALL_MEMORY = 64
+"""Words up to which synthesis takes look-up tables for a memory."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Channels a cycle of one layer."""
+
+    in_step: int
+    out_step: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Resources. dsp exact; bram36 (36-kbit blocks, halves allowed), lut and ff estimated."""
+
+    dsp: int
+    bram36: float
+    lut: int
+    ff: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A folding of a network and what follows from it.
+
+    Attributes:
+        folds: one a layer. packed: two multiplications share a DSP. interval: cycles a cell of 2×2 pixels, at least 4.
+        cost: of the whole stream. dilations: of the layers.
+    """
+
+    folds: tuple[Fold, ...]
+    packed: bool
+    interval: int
+    cost: Cost
+    dilations: tuple[int, ...]
+
+    @property
+    def cycles_per_pixel(self) -> float:
+        """Of frames that follow each other without a pause, even sides."""
+        return self.interval / CELL_CHANNELS
+
+    @property
+    def macs_per_cycle(self) -> int:
+        """Multiplications at once."""
+        return 9 * sum(fold.in_step * fold.out_step for fold in self.folds)
+
+    def frame_cycles(self, height: int, width: int) -> int:
+        """From one frame's last pixel out to the next one's, frames without a pause."""
+        cells = -(-height // CELL) * -(-width // CELL)
+        return max(height * width, self.interval * cells)
+
+    def first_output_cycles(self, width: int) -> int:
+        """From the first pixel in to the first pixel out, the few cycles of the registers left out."""
+        columns = -(-width // CELL)
+        return width + CELL + self.interval * sum(d * (columns + 1) for d in self.dilations)
+
+    def frames_per_second(self, height: int, width: int, clock_mhz: float = ASSUMED_CLOCK_MHZ) -> float:
+        """Cycles × assumed clock."""
+        return clock_mhz * 1e6 / self.frame_cycles(height, width)
+
+
+def fit_plan(network: IntegerNetwork, part: Fpga, name: str) -> Plan:
+    """The fastest folding that a device holds.
+
+    Args:
+        part: of the device profile; what it does not state is not a limit. name: of the device, for messages.
+
+    Raises:
+        GateError: not even the most folded form fits; the resource and the least that it takes are named.
+    """
+    packed = packs(name)
+    made = list(plans(network, packed))
+    for plan in made:
+        if not _lacking(plan.cost, part):
+            return plan
+    least = made[-1]
+    raise GateError(f"{network.name} does not fit {name}: folded to {least.cycles_per_pixel:g} cycles a pixel, the most "
+                    f"that its channels allow, it takes {_lacking(least.cost, part)}; give narrower layers or a "
+                    "smaller image width")  # fmt: skip
+
+
+def packs(device: str) -> bool:
+    """Whether the multipliers of the device take two products: 25×18 and 27×18 do, ECP5's 18×18 do not."""
+    return not device.startswith("ecp5")
+
+
+def plans(network: IntegerNetwork, packed: bool) -> Iterator[Plan]:
+    """Foldings with ever fewer multipliers, fastest first."""
+    seen: set[tuple[Fold, ...]] = set()
+    for interval in range(MINIMUM_INTERVAL, LONGEST_INTERVAL + 1):
+        folds = tuple(_cheapest(layer, interval, packed) for layer in network.layers)
+        if folds not in seen:
+            seen.add(folds)
+            yield plan_of(network, folds, packed)
+
+
+def plan_of(network: IntegerNetwork, folds: tuple[Fold, ...], packed: bool) -> Plan:
+    """What a chosen folding costs.
+
+    Raises:
+        GateError: the channels of a layer do not divide by the steps; the layer is named.
+    """
+    for number, (layer, fold) in enumerate(zip(network.layers, folds, strict=True), 1):
+        if layer.inputs % fold.in_step or layer.outputs % fold.out_step:
+            raise GateError(f"layer {number} ('{layer.name}') has {layer.inputs} channels in and {layer.outputs} out, "
+                            f"which do not fold into steps of {fold.in_step} and {fold.out_step}")  # fmt: skip
+    pairs = list(zip(network.layers, folds, strict=True))
+    interval = max(MINIMUM_INTERVAL, *(interval_of(layer, fold) for layer, fold in pairs))
+    costs = [layer_cost(layer, fold, packed, network.width) for layer, fold in pairs]
+    ends = _ends_cost(network)
+    cost = Cost(sum(c.dsp for c in costs), ends.bram36 + sum(c.bram36 for c in costs),
+                ends.lut + sum(c.lut for c in costs), ends.ff + sum(c.ff for c in costs))  # fmt: skip
+    return Plan(folds, packed, interval, cost, tuple(layer.dilation for layer in network.layers))
+
+
+def interval_of(layer: IntegerLayer, fold: Fold) -> int:
+    """Cycles between two cells: the line buffer is read and written in turn, hence two at least."""
+    return max(2, (layer.inputs // fold.in_step) * (layer.outputs // fold.out_step))
+
+
+def residual_depth(network: IntegerNetwork) -> int:
+    """Cells that the frame's own way must hold while the layers are behind, rounded up to a power of two.
+
+    Each layer is dilation·(columns + 1) cells behind and has a queue; less than that and the stream would stand still.
+    """
+    columns = max_columns(network)
+    behind = sum(layer.dilation * (columns + 1) + QUEUE + 2 for layer in network.layers)
+    return power_of_two(behind + 64)
+
+
+def max_columns(network: IntegerNetwork) -> int:
+    """Cells in a row of the widest frame."""
+    return -(-network.width // CELL)
+
+
+def power_of_two(number: int) -> int:
+    """The next one from 2 on."""
+    return int(1 << max(1, (number - 1).bit_length()))
+
+
+def layer_cost(layer: IntegerLayer, fold: Fold, packed: bool, width: int) -> Cost:
+    """Of one convolution with its line buffer, window, multipliers and rounding."""
+    taps = 9 * fold.in_step
+    multipliers = taps * _multiplier_rows(fold.out_step, packed)
+    lines = block_rams(2 * 8 * layer.inputs, layer.dilation * -(-width // CELL))
+    products = taps * fold.out_step
+    lut = int(LUT_PRODUCT * products + LUT_OUT * fold.out_step + LUT_TAP * 9 * layer.inputs + LUT_LAYER)
+    window = 3 * (2 * layer.dilation + 1) * 8 * layer.inputs
+    ff = int(FF_PRODUCT * products + FF_OUT * fold.out_step + window + FF_LAYER)
+    return Cost(multipliers, lines, lut, ff)
+
+
+def block_rams(width: int, depth: int) -> float:
+    """36-kbit blocks of a memory with one port to write and one to read; a half is an 18-kbit block."""
+    if depth <= _SMALL_MEMORY:
+        return 0.0
+    whole = min(math.ceil(width / w) * math.ceil(depth / d) for w, d in _BLOCK_RAM_SHAPES)
+    halves = min(math.ceil(width / (w // 2)) * math.ceil(depth / d) for w, d in _BLOCK_RAM_SHAPES)
+    return min(float(whole), halves / 2)
+
+
+# Fitted to Yosys 0.70, synth_xilinx -family xc7, of single layers (see bench/fpga.py).
+LUT_PRODUCT, LUT_OUT, LUT_TAP, LUT_LAYER = 20.0, 150.0, 9.0, 400.0
+FF_PRODUCT, FF_OUT, FF_LAYER = 30.0, 150.0, 500.0
+_ENDS_LUT, _ENDS_FF = 600, 500
+
+
+def _ends_cost(network: IntegerNetwork) -> Cost:
+    """Of unshuffle, shuffle, their queues and the frame's own way."""
+    columns = max_columns(network)
+    memory = 2 * block_rams(16, columns) + 2 * block_rams(32, power_of_two(columns))
+    return Cost(0, memory + block_rams(32, residual_depth(network)), _ENDS_LUT, _ENDS_FF)
+
+
+def _multiplier_rows(out_step: int, packed: bool) -> int:
+    return -(-out_step // 2) if packed else out_step
+
+
+def _cheapest(layer: IntegerLayer, interval: int, packed: bool) -> Fold:
+    """With the fewest multipliers among those that keep the pace; the most folded where none does."""
+    folds = [Fold(i, o) for i in _divisors(layer.inputs) for o in _divisors(layer.outputs)]
+    kept = [fold for fold in folds if interval_of(layer, fold) <= interval] or folds[-1:]
+    return min(kept, key=lambda fold: (fold.in_step * _multiplier_rows(fold.out_step, packed), fold.out_step))
+
+
+def _divisors(number: int) -> list[int]:
+    return [step for step in range(1, number + 1) if number % step == 0]
+
+
+def _lacking(cost: Cost, part: Fpga) -> str:
+    """What the part has too little of, in words; "" when it fits."""
+    limits = (("DSPs", cost.dsp, part.dsp, 1.0), ("36-kbit block RAMs", cost.bram36, part.bram36, 1.0),
+              ("look-up tables", cost.lut, part.lut, LUT_SHARE), ("flip-flops", cost.ff, part.ff, 1.0))  # fmt: skip
+    short = [f"{need:g} {what} of {given * share:g}" for what, need, given, share in limits
+             if given is not None and need > given * share]  # fmt: skip
+    return " and ".join(short)
