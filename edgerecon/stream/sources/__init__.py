@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -10,18 +11,19 @@ from edgerecon.errors import SourceError
 from edgerecon.stream.sources.base import KINDS, Capture, Source
 from edgerecon.stream.sources.live import SCHEMES as LIVE_SCHEMES
 from edgerecon.stream.sources.live import open_live
+from edgerecon.stream.sources.query import Query, refuse_unknown, split_query
 
 __all__ = ["Capture", "Source", "open_source"]
 
 _BEGINNINGS = {
     b"\x93NUMPY": "array", b"PK\x03\x04": "array",
-    b"NRRD000": "nrrd",
+    b"NRRD000": "nrrd", b"\x89HDF\r\n\x1a\n": "hdf5",
     b"\x89PNG": "image", b"\xff\xd8\xff": "image", b"BM": "image", b"II*\0": "image", b"MM\0*": "image",
 }  # fmt: skip
 _ENDINGS = {
     ".dcm": "dicom", ".dicom": "dicom", ".npy": "array", ".npz": "array", ".mha": "metaimage", ".mhd": "metaimage",
     ".nrrd": "nrrd", ".png": "image", ".jpg": "image", ".jpeg": "image", ".tif": "image", ".tiff": "image",
-    ".bmp": "image",
+    ".bmp": "image", ".h5": "hdf5", ".hdf5": "hdf5", ".uff": "hdf5",
 }  # fmt: skip
 
 
@@ -29,7 +31,8 @@ def open_source(uri: str) -> Source:
     """Open a recording by what it holds, or by its extension where the content does not tell.
 
     Args:
-        uri: a path, a file:// address, or "sample" for the echocardiography cine that ships inside pydicom.
+        uri: a path, with options as in ``channel.uff?range=50``; a file:// address; or "sample" for the
+            echocardiography cine that ships inside pydicom.
 
     Raises:
         SourceError: missing, empty, of an unknown kind, larger than ``edgerecon.frame.MAX_PIXELS``, or without one
@@ -40,18 +43,24 @@ def open_source(uri: str) -> Source:
         return _open_sample()
     if uri.partition("://")[0] in LIVE_SCHEMES:
         return open_live(uri)
-    path = Path(unquote(urlsplit(uri).path) if uri.startswith("file://") else uri).expanduser()
+    text, query = split_query(uri)
+    path = Path(unquote(urlsplit(text).path) if text.startswith("file://") else text).expanduser()
     try:
-        source = _opener(path)(path)
+        source = _opener(path, query)(path)
     except OSError as error:
         raise SourceError(f"cannot open {path}: {error.strerror or error}") from error
     _refuse_unreadable(source)
     return source
 
 
-def _opener(path: Path) -> Callable[[Path], Source]:
+def _opener(path: Path, query: Query) -> Callable[[Path], Source]:
     # Each kind is imported when it is met: DICOM and video libraries take longer to load than a frame to show.
     kind = _kind(path)
+    if kind == "hdf5":
+        from edgerecon.stream.sources.hdf5 import open_hdf5
+
+        return partial(open_hdf5, query=query)
+    refuse_unknown(query, (), f"a recording like {path.name}")
     if kind == "dicom":
         from edgerecon.stream.sources.dicom import DicomSource
 

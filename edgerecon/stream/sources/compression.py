@@ -1,0 +1,39 @@
+"""From echo amplitudes to grey levels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgerecon.frame import Image
+
+DYNAMIC_RANGE_DB = 60.0
+
+
+class LogCompression:
+    """20 log₁₀ of the amplitude; white is the brightest pixel of the first frame, black ``range_db`` below it.
+
+    The first frame sets the level for all, so that the brightness of a recording does not pump.
+    """
+
+    def __init__(self, range_db: float = DYNAMIC_RANGE_DB) -> None:
+        self._range_db = range_db
+        self._peak = 0.0
+
+    def __call__(self, amplitude: NDArray[np.floating]) -> Image:
+        """(H, W) ≥ 0 → float32 (H, W) in [0, 1]; NaN stays NaN."""
+        if not self._peak:
+            peak = float(np.nanmax(amplitude, initial=0.0))
+            self._peak = peak if np.isfinite(peak) else 0.0
+        relative = np.asarray(amplitude, np.float32) / np.float32(self._peak or 1.0)
+        decibel = 20 * np.log10(np.maximum(relative, np.float32(1e-9)))
+        return np.asarray(np.clip(1 + decibel / self._range_db, 0, 1), np.float32)
+
+
+def envelope(lines: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Magnitude of the analytic signal of RF along the last axis."""
+    samples = lines.shape[-1]
+    spectrum = np.fft.fft(lines)
+    spectrum[..., 1 : (samples + 1) // 2] *= 2
+    spectrum[..., samples // 2 + 1 :] = 0
+    return np.abs(np.fft.ifft(spectrum)).astype(np.float32)

@@ -1,0 +1,179 @@
+"""HDF5 by what it holds: a recording of ours, UFF (USTB), zea or pybf channel data, or any dataset of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgerecon.errors import DependencyError, EdgereconError, SourceError
+from edgerecon.stream.sources.base import Capture, Source
+from edgerecon.stream.sources.flat import Layout
+from edgerecon.stream.sources.query import Query, refuse_unknown
+from edgerecon.stream.sources.scaling import find_range, needs_range
+
+if TYPE_CHECKING:
+    import h5py
+
+
+def open_hdf5(path: Path, query: Query) -> Source:
+    """Open an HDF5 recording; channel data are beamformed on the way in.
+
+    Raises:
+        SourceError: not HDF5, damaged, or of a layout that is not known.
+        UsageError: an option that this kind of recording does not have.
+        DependencyError: h5py or pyuff-ustb is absent.
+    """
+    try:
+        with opened(path) as file:
+            kind, key = _kind(file)
+        if kind == "uff":
+            from edgerecon.stream.sources.uff import open_uff
+
+            return open_uff(path, key, query)
+        if kind == "zea":
+            from edgerecon.stream.sources.zea import open_zea
+
+            return open_zea(path, query)
+        if kind == "pybf":
+            from edgerecon.stream.sources.pybf import open_pybf
+
+            return open_pybf(path, query)
+        refuse_unknown(query, (), "a recording of frames")
+        return Hdf5Source(path, key)
+    except EdgereconError:
+        raise
+    except Exception as error:  # h5py and pyuff fail in many ways on damaged files
+        raise SourceError(f"{path.name} cannot be read as HDF5: {' '.join(str(error).split())}") from error
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """The file, also while it is written and when its writer was killed (HDF5's SWMR mode)."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise DependencyError("h5py", "stream") from error
+    try:
+        file = h5py.File(path, "r")
+    except OSError as not_closed:
+        try:
+            file = h5py.File(path, "r", swmr=True)
+        except (OSError, ValueError):
+            raise SourceError(f"{path.name} cannot be read as HDF5: it is damaged or truncated") from not_closed
+    with file:
+        yield file
+
+
+def dataset(file: h5py.Group, key: str) -> h5py.Dataset:
+    """A dataset that lies in this very file.
+
+    Raises:
+        SourceError: it is absent, or the file refers to others (a recording must not make us read other files).
+    """
+    import h5py
+
+    parts = key.split("/")
+    for depth in range(1, len(parts) + 1):
+        link = file.get("/".join(parts[:depth]), getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise SourceError(f"'{key}' lies in another file: only data of the file itself are read")
+    found = file.get(key)
+    if not isinstance(found, h5py.Dataset):
+        raise SourceError(f"it holds no dataset '{key}'")
+    if found.external or found.is_virtual:
+        raise SourceError(f"'{key}' lies in another file: only data of the file itself are read")
+    return found
+
+
+def scalar(file: h5py.Group, key: str, default: float | None = None) -> float | None:
+    """A number, however many axes of length 1 it is wrapped in; ``default`` when it is absent or not finite."""
+    if key not in file:
+        return default
+    values = np.asarray(dataset(file, key)[()]).ravel()
+    return float(values[0]) if values.size and np.isfinite(values[0]) else default
+
+
+def _kind(file: h5py.File) -> tuple[str, str]:
+    """The layout, and the dataset or object in it to read."""
+    if "frames" in file:
+        return "frames", "frames"
+    for key in file:
+        if _text(file[key].attrs.get("class", "")) in ("uff.channel_data", "uff.beamformed_data"):
+            return "uff", key
+    if "data/rf_data" in file:
+        return "pybf", ""
+    for key in ("raw_data", "beamformed_data", "envelope_data", "image"):
+        if f"data/{key}" in file or f"tracks/track_0/data/{key}" in file:
+            return "zea", key
+    found = ", ".join(list(file)[:8]) or "nothing"
+    raise SourceError(
+        f"{Path(file.filename).name} holds {found}: known are a dataset 'frames', UFF, zea and pybf recordings"
+    )
+
+
+def _text(value: Any) -> str:
+    """MATLAB writes a class's name as bytes, Python as text or as an array of it."""
+    value = value.flat[0] if isinstance(value, np.ndarray) and value.size else value
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+class Hdf5Source:
+    """A dataset of T×H×W, H×W or T×H×W×3 frames, read one by one; what the HDF5 sink writes is such a file.
+
+    Attributes ``period_s`` and ``spacing_mm`` of the file are taken over. Types other than uint8 and uint16 are scaled
+    as in ``flat``. A recording whose writer was killed plays as far as every part of it was written.
+    """
+
+    live = False
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._path, self._key, self.name = path, key, path.name
+        with opened(path) as file:
+            found = dataset(file, key)
+            shape = found.shape if found.ndim > 2 else (1, *found.shape)
+            if len(shape) not in (3, 4):
+                raise SourceError(f"{self.name} has the shape {found.shape}: frames are T×H×W, H×W or T×H×W×3")
+            count = min(shape[0], len(dataset(file, "sequence"))) if "sequence" in file else shape[0]
+            self._layout = Layout(count, shape[1:], found.dtype)
+            self._layout.check(self.name)
+            self.length: int | None = count
+            self.period_s = _positive(file.attrs.get("period_s"), 1)
+            self.spacing_mm = _positive(file.attrs.get("spacing_mm"), 2)
+        self._range = None
+        if needs_range(self._layout.dtype):
+            images = (capture.image for capture in self._read() if capture.image is not None)
+            self._range = find_range(self.name, images, self._layout.dtype)
+
+    def frames(self) -> Iterator[Capture]:
+        for capture in self._read():
+            if self._range is not None and capture.image is not None:
+                capture.image = self._range.to_unit(capture.image)
+            yield capture
+
+    def _read(self) -> Iterator[Capture]:
+        with opened(self._path) as file:
+            found = dataset(file, self._key)
+            for index in range(self._layout.count):
+                try:
+                    image = np.asarray(found[index] if found.ndim > 2 else found[()])
+                except (OSError, RuntimeError, ValueError) as error:
+                    yield Capture(None, f"the file is damaged: {' '.join(str(error).split())}")
+                    continue
+                yield Capture(image.astype(image.dtype.newbyteorder("="), copy=False))
+
+    def close(self) -> None: ...
+
+
+def _positive(value: Any, count: int) -> Any:
+    """One number or a pair of them; None when absent or impossible."""
+    try:
+        values = np.asarray(value, np.float64).ravel()
+    except (TypeError, ValueError):
+        return None
+    if values.size != count or not np.all(np.isfinite(values) & (values > 0)):
+        return None
+    return float(values[0]) if count == 1 else tuple(values.tolist())

@@ -1,0 +1,44 @@
+"""What a user may append to a path: ``recording.uff?range=50&fnumber=1``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from edgerecon.errors import UsageError
+
+Query = Mapping[str, str]
+
+
+def split_query(text: str) -> tuple[str, dict[str, str]]:
+    """Path and options. A file whose own name holds a ``?`` is that file, without options."""
+    if "?" not in text or Path(text).expanduser().exists():
+        return text, {}
+    path, _, query = text.rpartition("?")
+    return path, dict(parse_qsl(query, keep_blank_values=True))
+
+
+def refuse_unknown(query: Query, known: tuple[str, ...], what: str) -> None:
+    """Raises UsageError on an option that ``what`` does not have."""
+    unknown = sorted(set(query) - set(known))
+    if unknown:
+        has = f"it has {', '.join(known)}" if known else "it has none"
+        raise UsageError(f"{what} has no option '{unknown[0]}': {has}")
+
+
+def number(query: Query, key: str, default: float, low: float, high: float) -> float:
+    """An option as a number.
+
+    Raises:
+        UsageError: not a number, or outside ``low`` to ``high``.
+    """
+    text = query.get(key)
+    try:
+        value = default if text is None else float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise UsageError(f"{key}={text} makes no sense: give a number from {low:g} to {high:g}")
+    return value
