@@ -43,6 +43,7 @@ class Capturer:
     Attributes:
         played: what ``play`` gives.
         period_s: time between captures; None to capture as frames come, or as fast as the ring takes them.
+        live: whether waiting for a frame is waiting for its time; else the source takes that long to deliver it.
         catch_up: whether a late source makes up for it by a burst (files) or loses the time (real time).
         spacing_mm: of captures that state none.
         frames, seconds: limits, or None.
@@ -60,6 +61,7 @@ class Capturer:
     stop: threading.Event
     period_s: float | None
     catch_up: bool
+    live: bool
     spacing_mm: tuple[float, float] | None
     frames: int | None = None
     seconds: float | None = None
@@ -109,7 +111,7 @@ class Capturer:
             if self.period_s is not None:
                 due += round(self.period_s * 1e9)
                 due = due if self.catch_up else max(due, perf_counter_ns())
-            self._capture(*played, delivery_ns=given_ns - asked_ns)
+            self._capture(*played, delivery_ns=0 if self.live else given_ns - asked_ns)
             taken += 1
 
     def _stopped(self, due_ns: int) -> bool:

@@ -120,7 +120,7 @@ def stream(
     begin, ended, stop = threading.Event(), threading.Event(), stop or threading.Event()
     capturer = Capturer(
         played, slots, captured, counters, begin, stop, period_s if pace and not live else None, not overtake,
-        source.spacing_mm, frames, seconds, (lambda capture: _warm_up(engines, capture)) if live else None, trace,
+        live, source.spacing_mm, frames, seconds, (lambda capture: _warm_up(engines, capture)) if live else None, trace,
         standing,
     )  # fmt: skip
     rungs = Ladder(engines, counters, period_s, min(deadline_ms, period_s * 1e3), steps=ladder is not None)

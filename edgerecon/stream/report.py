@@ -32,8 +32,8 @@ class StreamReport:
         deadline_ms: from capture to presentation.
         deadline_miss_rate: (late + dropped + failed) / frames_in - a frame that never came has missed it too.
         latency_ms: p50, p90, p99, p999, max.
-        stages_ms: p50 and p99 of capture (delivery by the source, before the capture time, and the wait for the
-            engine), preprocess, infer and postprocess (reconstructed frames only), present (the wait for the sinks,
+        stages_ms: p50 and p99 of capture (delivery by a recording, before the capture time, and the wait for
+            the engine), preprocess, infer and postprocess (reconstructed frames only), present (the wait for the sinks,
             and the sinks).
         engine: backend, precision, threads.
         model, source: names.
