@@ -32,7 +32,7 @@ SOURCE_FAULTS = ("unreadable", "empty", "nan", "resized", "deeper", "gap", "cloc
 ENGINE_FAULTS = ("exception", "nan output", "wrong shape", "no memory", "hang")
 FAULTS = (*SOURCE_FAULTS, *ENGINE_FAULTS, "sink")
 GAP = 7
-HANG_S = 0.02
+HANG_S = 0.25
 
 
 class Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from queue import Queue
 
 import numpy as np
 
@@ -33,6 +34,48 @@ class ListSource:
             yield item
 
     def close(self) -> None: ...
+
+
+class GatedSource(ListSource):
+    """Calls ``gate(index)`` before it gives a frame, and once after the last."""
+
+    def __init__(self, items: Iterable[Capture | Exception], gate: Callable[[int], None]) -> None:
+        super().__init__(items)
+        self._gate = gate
+
+    def frames(self) -> Iterator[Capture]:
+        for index, capture in enumerate(super().frames()):
+            self._gate(index)
+            yield capture
+        self._gate(len(self._items))
+
+
+class LiveSource:
+    """Gives what ``give`` was called with, when it comes; waits for it, until ``end`` or ``close``."""
+
+    live = True
+    name = "live"
+    period_s: float | None = 0.001
+    spacing_mm: tuple[float, float] | None = None
+    length: int | None = None
+
+    def __init__(self) -> None:
+        self._captures: Queue[Capture | None] = Queue()
+        self.closed = False
+
+    def give(self, capture: Capture) -> None:
+        self._captures.put(capture)
+
+    def end(self) -> None:
+        self._captures.put(None)
+
+    def frames(self) -> Iterator[Capture]:
+        while (capture := self._captures.get()) is not None:
+            yield capture
+
+    def close(self) -> None:
+        self.closed = True
+        self.end()
 
 
 def ramp(count: int, shape: tuple[int, int] = (8, 12)) -> list[Capture]:
