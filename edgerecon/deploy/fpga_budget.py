@@ -111,9 +111,9 @@ def fit_plan(network: IntegerNetwork, part: Fpga, name: str) -> Plan:
         if not _lacking(plan.cost, part):
             return plan
     least = made[-1]
-    raise GateError(f"{network.name} does not fit {name}: folded to {least.cycles_per_pixel:g} cycles a pixel, the most "
-                    f"that its channels allow, it takes {_lacking(least.cost, part)}; give narrower layers or a "
-                    "smaller image width")  # fmt: skip
+    raise GateError(f"{network.name} does not fit {name}: folded to {least.cycles_per_pixel:g} cycles a pixel, the "
+                    f"most that its channels allow, it takes {_lacking(least.cost, part)}; give narrower layers or "
+                    "a smaller image width")  # fmt: skip
 
 
 def packs(device: str) -> bool:
