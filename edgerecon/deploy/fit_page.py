@@ -9,6 +9,8 @@ from edgerecon.deploy.fit import Fit, Tried
 from edgerecon.latency.page import number, page, table
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 960, 380, 60, 24, 24, 48
+_LINE = 14
+"""Least distance of two labels, of the same pixels."""
 
 
 def fit_page(fit: Fit) -> str:
@@ -107,8 +109,11 @@ def _plot(fit: Fit) -> str:
     step = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000) if end / s <= 12)
     for i in range(int(end / step) + 1):
         parts.append(f'<text x="{x(i * step):.1f}" y="{floor + 18}" text-anchor="middle">{i * step:g}</text>')
+    labelled = math.inf
     for value in sorted(set(values)):
-        parts.append(f'<text x="{_LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3f}</text>')
+        if labelled - y(value) >= _LINE:
+            labelled = y(value)
+            parts.append(f'<text x="{_LEFT - 8}" y="{labelled + 4:.1f}" text-anchor="end">{value:.3f}</text>')
         parts.append(
             f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
         )
