@@ -61,10 +61,10 @@ class NetworkVideoSource:
         try:
             container = self._open()
         except (av.error.FFmpegError, OSError) as error:
-            what = "an RTSP server" if self._scheme == "rtsp" else "an MPEG-TS sender"
-            raise SourceError(
-                f"no video comes from {self.name} ({error.strerror}): start {what} there first"
-            ) from error
+            late = isinstance(error, av.error.ExitError)
+            why = f"nothing within {_OPEN_S:g} s" if late else error.strerror
+            what = "an RTSP server" if self._scheme == "rtsp" else "a sender of MPEG-TS"
+            raise SourceError(f"no video comes from {self.name} ({why}): start {what} there first") from error
         self._container: InputContainer | None = container
         if not container.streams.video:
             container.close()
