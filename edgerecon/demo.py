@@ -58,6 +58,7 @@ def run_demo(
     from edgerecon.stream.sinks import open_sink
     from edgerecon.stream.sinks.deferred import DeferredSink
     from edgerecon.stream.sinks.viewer import ViewerSink
+    from edgerecon.stream.sinks.web.address import Address
     from edgerecon.stream.sources import open_source
 
     _make_folder(out_dir)
@@ -68,7 +69,7 @@ def run_demo(
         video = DeferredSink(open_sink(str(out_dir / VIDEO)))
         sinks: list[Sink] = [snapshots, video]
         if view:
-            viewer = ViewerSink(port)
+            viewer = ViewerSink(Address("127.0.0.1", port))
             sinks.insert(0, viewer)
             say(f"Live at {viewer.url}")
             (open_page or open_in_browser)(viewer.url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 import time
@@ -16,6 +17,7 @@ from edgerecon.frame import Frame, Status
 from edgerecon.stream.counters import Counters
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.viewer import ViewerSink
+from edgerecon.stream.sinks.web.address import Address
 
 CHROMIUM = shutil.which("chromium")
 if CHROMIUM is None:
@@ -24,6 +26,8 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
+KEEP_SOCKETS = """window.sockets = []; window.WebSocket = class extends WebSocket {
+    constructor(...all) { super(...all); sockets.push(this); } };"""
 BEFORE, AFTER = 0.2, 0.8
 """Grey levels of the two pictures: the canvas must show the one left and the other right of the divider."""
 
@@ -31,10 +35,13 @@ BEFORE, AFTER = 0.2, 0.8
 class Streaming:
     """Presents flat frames from a thread, as a stream does, until stopped."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, port: int = 0, name: str | None = None, spacing_mm: tuple[float, float] | None = (0.5, 0.5)
+    ) -> None:
         self.counters = Counters()
-        self.viewer = ViewerSink(port=0)
-        self.viewer.open(StreamInfo("cine", "compact", "onnxruntime", "fp32", 1 / 50, 20.0, (0.5, 0.5), self.counters))
+        self.spacing_mm = spacing_mm
+        self.viewer = ViewerSink(Address("127.0.0.1", port, name))
+        self.viewer.open(StreamInfo("cine", "compact", "onnxruntime", "fp32", 1 / 50, 20.0, spacing_mm, self.counters))
         self.raw = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -46,9 +53,9 @@ class Streaming:
         while not self._stop.wait(0.02):
             self.counters.captured()
             status = Status.RAW if self.raw else Status.OK
-            frame = Frame(after, sequence, time.perf_counter_ns() - 5_000_000, status=status)
+            frame = Frame(after, sequence, time.perf_counter_ns() - 5_000_000, self.spacing_mm, status)
             self.viewer.present(before, frame, late=False)
-            self.counters.shown(5.0, False, self.raw)
+            self.counters.shown(5.0, False, "the engine failed" if self.raw else None)
             sequence += 1
 
     def pause(self) -> None:
@@ -80,6 +87,7 @@ def page(browser: playwright.Browser, stream: Streaming) -> Iterator[playwright.
     opened = browser.new_page(viewport={"width": 1280, "height": 800})
     faults: list[str] = []
     opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.add_init_script(KEEP_SOCKETS)
     opened.goto(stream.viewer.url)
     wait_for_state(opened, "live")
     yield opened
@@ -89,6 +97,14 @@ def page(browser: playwright.Browser, stream: Streaming) -> Iterator[playwright.
 
 def wait_for_state(page: playwright.Page, state: str) -> None:
     page.wait_for_selector(f'body[data-state="{state}"]', timeout=20_000)
+
+
+def wait_for(page: playwright.Page, condition: str) -> None:
+    """Not Playwright's own, which needs ``eval``: the page forbids it."""
+    patience = time.monotonic() + 20
+    while not page.evaluate(condition):
+        assert time.monotonic() < patience, condition
+        page.wait_for_timeout(20)
 
 
 def grey_at(page: playwright.Page, x: float) -> float:
@@ -177,11 +193,195 @@ def test_lost_connection_is_said_and_mended(page: playwright.Page) -> None:
         }).observe(document.body, { attributes: true, attributeFilter: ["data-state"] }); }"""
     page.evaluate(record)
     for _ in range(3):  # a frame on its way to the screen must not call a lost connection live
-        page.evaluate("() => { said.length = 0; document.body.removeAttribute('data-mended'); socket.close(); }")
+        page.evaluate(
+            "() => { said.length = 0; document.body.removeAttribute('data-mended'); sockets.at(-1).close(); }"
+        )
         page.wait_for_selector("body[data-mended]", timeout=20_000)
         said = page.evaluate("() => said")
         assert list(dict.fromkeys(state for state, _ in said)) == ["lost", "waiting", "live"]
         assert "last frame received" in said[0][1]
+
+
+def centre(page: playwright.Page) -> tuple[float, float, float, float]:
+    """Of the picture: x, y of its middle, width and height, in pixels of the window."""
+    box = page.locator("#picture").bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, box["width"], box["height"]
+
+
+def left_top(page: playwright.Page) -> tuple[float, ...]:
+    """Of the zoomed picture, in percent of the box."""
+    return tuple(map(float, re.findall(r"(-?[\d.]+)%", page.get_attribute("#canvas", "style"))))
+
+
+def drag(page: playwright.Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(*end, steps=3)
+    page.mouse.up()
+
+
+def test_wheel_and_keys_zoom_about_the_pointer_and_dragging_moves(page: playwright.Page) -> None:
+    x, y, width, height = centre(page)
+    page.mouse.move(x - width / 4, y)  # a quarter from the left: that point stays where it is
+    page.mouse.wheel(0, -277)
+    wait_for(page, "document.getElementById('zoom-reset').textContent === '200 %'")
+    assert left_top(page) == pytest.approx((-25, -50), abs=0.5)
+    assert grey_at(page, 0.36) == pytest.approx(BEFORE, abs=0.01), (
+        "the divider, halfway, stands at 0.375 of the picture"
+    )
+    assert grey_at(page, 0.39) == pytest.approx(AFTER, abs=0.01)
+    drag(page, (x + width / 4, y), (x, y + height))
+    assert left_top(page) == pytest.approx((-50, 0), abs=0.5), "dragged left, and down to its end"
+    for key, text in (("0", "100 %"), ("+", "150 %"), ("-", "100 %")):
+        page.keyboard.press(key)
+        assert page.inner_text("#zoom-reset") == text
+
+
+def test_calipers_measure_millimetres_at_any_zoom(page: playwright.Page) -> None:
+    page.keyboard.press("c")  # by keyboard a pair lies ready: 0.3 of 160 pixels of 0.5 mm
+    assert page.inner_text("#measures li") == "A: 24.0 mm"
+    page.keyboard.press("ArrowLeft")
+    assert page.inner_text("#measures li") == "A: 24.5 mm", "the focused end moved by a pixel"
+    page.keyboard.press("+")
+    x, y, width, height = centre(page)
+    drag(page, (x - 0.15 * width, y + 0.3 * height), (x + 0.15 * width, y + 0.3 * height))
+    assert page.locator("#measures li").all_inner_texts() == ["A: 24.5 mm", "B: 16.0 mm"]
+    assert "16.0 mm" in page.get_attribute('.handle[data-name="B"]', "aria-label")
+    page.keyboard.press("x")
+    assert page.locator(".handle").count() == 0
+
+
+def test_calipers_say_that_the_pixel_size_is_unknown(page: playwright.Page, stream: Streaming) -> None:
+    stream.spacing_mm = None
+    wait_for(page, "document.getElementById('pixel').textContent.startsWith('size not')")
+    page.keyboard.press("c")
+    assert page.inner_text("#measures li") == "A: 48.0 px (pixel size unknown)"
+    assert page.is_hidden("#scale-bar")
+
+
+def test_frozen_picture_stands_still_and_the_loop_can_be_looked_at(page: playwright.Page) -> None:
+    page.wait_for_timeout(400)
+    page.keyboard.press("Space")
+    assert page.is_visible("#frozen-badge") and page.get_attribute("#freeze", "aria-pressed") == "true"
+    frozen, counted = page.inner_text("#frame-facts"), number(page, "presented")
+    wait_for(page, f"Number(document.getElementById('presented').textContent) > {counted + 5}")
+    assert page.inner_text("#frame-facts") == frozen, "the counters go on, the picture does not"
+    page.keyboard.press(",")
+    page.keyboard.press(",")
+    earlier = page.inner_text("#frame-facts")
+    assert int(earlier.split()[1].rstrip(",")) < int(frozen.split()[1].rstrip(","))
+    assert "before the freeze" in page.get_attribute("#seek", "aria-valuetext")
+    page.keyboard.press("p")
+    wait_for(page, f"document.getElementById('frame-facts').textContent !== '{earlier}'")
+    page.keyboard.press("f")
+    assert page.is_hidden("#cine") and page.is_hidden("#frozen-badge")
+
+
+def test_loop_is_bounded_in_time_and_memory(page: playwright.Page) -> None:
+    script = """async ([side, count]) => { const { keep, startCine } = await import("./cine.js");
+        startCine(() => {});
+        for (let i = 0; i < count; i++) {
+            const picture = { width: side, height: side, data: { length: side * side } };
+            keep({ header: { at_ms: 33 * i, sequence: i }, before: picture, after: picture });
+        }
+        document.getElementById("freeze").click();
+        return Number(document.getElementById("seek").max) + 1; }"""
+    assert page.evaluate(script, [64, 1000]) == 304, "ten seconds at 33 ms"
+    page.click("#freeze")
+    assert page.evaluate(script, [2048, 1000]) == 23, "192 MB"
+
+
+def test_keys_can_be_turned_off_and_are_listed(page: playwright.Page) -> None:
+    page.keyboard.press("?")
+    assert page.locator("#help").evaluate("dialog => dialog.open") and page.locator("#keys dt").count() >= 10
+    page.uncheck("#single-keys")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Space")
+    assert page.is_hidden("#frozen-badge")
+
+
+def test_ladder_gaps_and_stalls_are_shown(page: playwright.Page, stream: Streaming) -> None:
+    assert page.is_hidden("#ladder-section")
+    stream.counters.ladder, stream.counters.rung, stream.counters.gaps = ("full", "pruned", "passthrough"), 1, 12
+    page.wait_for_selector("#ladder-section", state="visible", timeout=20_000)
+    assert page.inner_text('#ladder [aria-current="step"]') == "pruned" and number(page, "gaps") == 12
+    stream.counters.stalled = True
+    wait_for_state(page, "stalled")
+
+
+def test_screen_reader_finds_its_way(page: playwright.Page) -> None:
+    for role in ("banner", "main", "complementary", "navigation", "contentinfo"):
+        assert page.get_by_role(role).count() == 1, role
+    unnamed = """() => [...document.querySelectorAll("button, a, input, canvas, [role=slider]")]
+        .filter((one) => !one.textContent.trim() && !one.getAttribute("aria-label") && !one.labels?.length)
+        .map((one) => one.outerHTML)"""
+    assert page.evaluate(unnamed) == []
+    page.evaluate("""() => { window.told = []; new MutationObserver(() => told.push(announcer.textContent)).observe(
+        document.getElementById("announcer"), { childList: true, characterData: true, subtree: true }); }""")
+    for _ in range(6):
+        page.keyboard.press("f")
+    page.wait_for_timeout(300)
+    assert len(page.evaluate("told")) <= 1, "six changes, told at a calm rate"
+
+
+def test_several_streams_stand_in_a_grid_and_a_click_enlarges(page: playwright.Page, stream: Streaming) -> None:
+    second = Streaming(stream.viewer.port, "bed 2")
+    try:
+        page.goto(stream.viewer.url)
+        page.reload()
+        page.wait_for_selector('#grid li[data-state="live"]:nth-child(2)', timeout=20_000)
+        second.raw = True
+        page.wait_for_selector("#grid li:nth-child(2)[data-raw]", timeout=20_000)
+        page.click("text=bed 2")
+        page.wait_for_selector("#raw-badge", state="visible", timeout=20_000)
+        assert "bed 2" in page.title() and page.is_visible("#to-grid")
+        page.keyboard.press("g")
+        page.wait_for_selector("#grid", state="visible", timeout=20_000)
+        second.end()
+        page.wait_for_selector('#grid li[data-state="ended"]', timeout=20_000)
+        assert page.locator('#grid li[data-state="live"]').count() == 1
+    finally:
+        second.end()
+
+
+def test_token_comes_by_the_address_or_by_the_form(
+    browser: playwright.Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = "correct horse battery staple"
+    monkeypatch.setenv("EDGERECON_TOKEN", token)
+    streaming = Streaming()
+    context = browser.new_context()
+    opened = context.new_page()
+    asked: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    try:
+        opened.goto(streaming.viewer.url)
+        opened.fill("#token", "a wrong token, and a long one")
+        opened.press("#token", "Enter")
+        wait_for(opened, "document.getElementById('login-fault').textContent !== ''")
+        opened.goto(f"{streaming.viewer.url}#token={token.replace(' ', '%20')}")
+        wait_for_state(opened, "live")
+        assert "token" not in opened.url and not any("correct" in url for url in asked)
+        cookie = context.cookies()[0]
+        assert cookie["httpOnly"] and cookie["sameSite"] == "Strict" and token not in cookie["value"]
+    finally:
+        streaming.end()
+        context.close()
+
+
+def test_two_fingers_zoom_on_a_tablet(browser: playwright.Browser, stream: Streaming) -> None:
+    context = browser.new_context(viewport={"width": 820, "height": 1180}, has_touch=True)
+    opened = context.new_page()
+    opened.goto(stream.viewer.url)
+    wait_for_state(opened, "live")
+    x, y, width, _ = centre(opened)
+    fingers = context.new_cdp_session(opened)
+    for kind, apart in (("touchStart", 40), ("touchMove", 80), ("touchMove", 120), ("touchEnd", 0)):
+        points = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}] if apart else []
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    assert opened.inner_text("#zoom-reset") == "300 %"
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 820
+    context.close()
 
 
 def test_page_fits_a_phone_and_is_not_blank(page: playwright.Page, tmp_path: Path) -> None:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from edgerecon.errors import UsageError
 from edgerecon.stream.sinks.base import Sink, StreamInfo
+from edgerecon.stream.sinks.web.address import parse
 
 __all__ = ["Sink", "StreamInfo", "open_sink"]
-
-VIEWER_PORT = 8765
 
 
 def open_sink(uri: str) -> Sink:
     """Make the sink that a name or a path asks for. Files are written when the stream opens it.
 
     Args:
-        uri: "null", "viewer" or "viewer:PORT" (loopback only), a path ending in .mp4 (before | after) or .npz.
+        uri: "null"; "viewer" or "metrics", each with :PORT or :HOST:PORT and ?name=…&cert=…&key=…; a path ending
+            in .mp4 (before | after) or .npz.
 
     Raises:
         UsageError: anything else.
-        SinkError: the viewer's port is taken.
+        SinkError: the port is taken, or the certificate cannot be used.
         DependencyError: an optional package is absent.
     """
     if uri == "null":
@@ -35,10 +36,17 @@ def open_sink(uri: str) -> Sink:
         from edgerecon.stream.sinks.shm import ShmSink
 
         return ShmSink(uri.removeprefix("shm://"))
-    if uri == "viewer" or uri.startswith("viewer:"):
+    kind = re.split("[:?]", uri, maxsplit=1)[0]
+    if kind == "viewer":
         from edgerecon.stream.sinks.viewer import ViewerSink
+        from edgerecon.stream.sinks.viewer.sink import PORT as VIEWER_PORT
 
-        return ViewerSink(_port(uri))
+        return ViewerSink(parse(uri, VIEWER_PORT))
+    if kind == "metrics":
+        from edgerecon.stream.sinks.metrics import PORT as METRICS_PORT
+        from edgerecon.stream.sinks.metrics import MetricsSink
+
+        return MetricsSink(parse(uri, METRICS_PORT))
     path = Path(uri).expanduser()
     if path.suffix.lower() == ".mp4":
         from edgerecon.stream.sinks.mp4 import Mp4Sink
@@ -49,10 +57,3 @@ def open_sink(uri: str) -> Sink:
 
         return NpzSink(path)
     raise UsageError(f"unknown sink '{uri}': give a path ending in .mp4 or .npz, viewer, viewer:PORT, or null")
-
-
-def _port(uri: str) -> int:
-    text = uri.partition(":")[2]
-    if text and not (text.isascii() and text.isdigit() and int(text) < 65536):
-        raise UsageError(f"'{text}' is not a port: give viewer:PORT with a number from 1 to 65535")
-    return int(text or 0) or VIEWER_PORT

@@ -27,6 +27,7 @@ class Shown:
         sequence: the frame's own sequence number.
         at_ms, latency_ms: when it was presented (``perf_counter`` clock) and how long after its capture.
         late, raw: see ``edgerecon.stream.counters``.
+        spacing_mm: (row, column) distance between pixel centres of ``after``, or None.
         before, after: uint8 (H, W); of different size when the model changes the scale.
     """
 
@@ -36,6 +37,7 @@ class Shown:
     latency_ms: float = 0.0
     late: bool = False
     raw: bool = False
+    spacing_mm: tuple[float, float] | None = None
     before: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0), np.uint8))
     after: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0), np.uint8))
 
@@ -67,6 +69,7 @@ class Latest:
         latency_ms: float,
         late: bool,
         raw: bool,
+        spacing_mm: tuple[float, float] | None = None,
     ) -> None:
         """Copy one frame in, as uint8. Called by the writing thread."""
         slot = self._back
@@ -74,6 +77,7 @@ class Latest:
         slot.after = to_uint8(after, _fitting(slot.after, after.shape))
         slot.version, slot.sequence = self._version + 1, sequence
         slot.at_ms, slot.latency_ms, slot.late, slot.raw = at_ms, latency_ms, late, raw
+        slot.spacing_mm = spacing_mm
         with self._lock:
             self._back, self._ready = self._ready, slot
             self._points.append((at_ms, latency_ms, late, raw))

@@ -1,57 +1,60 @@
-"""ViewerSink: the stream, live in a browser on this machine."""
+"""ViewerSink: the stream, live in a browser."""
 
 from __future__ import annotations
 
-import socket
 import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from edgerecon.errors import DependencyError, SinkError, UsageError
+from edgerecon.errors import DependencyError
 from edgerecon.frame import Frame, Image, Status
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.viewer.latest import Latest
-from edgerecon.stream.sinks.viewer.loopback import LOOPBACK
+from edgerecon.stream.sinks.web.address import Address
 
 if TYPE_CHECKING:
-    from edgerecon.stream.sinks.viewer.server import Server
+    from edgerecon.stream.sinks.viewer.channel import Channel
+
+PORT = 8765
 
 
 class ViewerSink:
-    """Serves a page with before and after, latency and counters, on the loopback interface only.
+    """Serves a page with before and after, latency and counters; sinks of one address share the page.
 
-    ``present`` copies one frame and returns; encoding and sending happen in the server's own thread, only
-    while somebody looks, and always of the newest frame. The address is taken when the sink is made, so that
-    a busy port is reported before the stream starts, and ``url`` can be opened at once: the page waits for
-    the first frame.
+    ``present`` copies one frame and returns; packing and sending happen in the server's own thread, only while
+    somebody looks, and always of the newest frame. The address is taken when the sink is made, so that a busy port is
+    reported before the stream starts, and ``url`` can be opened at once: the page waits for the first frame.
 
     Args:
-        port: TCP port; 0 takes a free one.
-        host: a loopback name. The page has no log-in, so it is never served to the network; from another
-            machine use an SSH tunnel.
+        address: beyond loopback the page asks for a token: that of EDGERECON_TOKEN, or a new one, which is in ``url``.
+
+    Attributes:
+        url: for people; holds the token when that was made here, so it belongs on the screen and in no log.
 
     Raises:
-        SinkError: the port is taken or may not be used.
-        UsageError: the host is not a loopback name, or the port is not one.
+        SinkError: the port is taken or may not be used, or the certificate cannot be used.
+        UsageError: the port is not one, or the token of the environment is too short.
         DependencyError: starlette, uvicorn or websockets is absent.
     """
 
-    def __init__(self, port: int = 8765, host: str = "127.0.0.1") -> None:
+    def __init__(self, address: Address | None = None) -> None:
         for package in ("starlette", "uvicorn", "websockets"):
             if find_spec(package) is None:
                 raise DependencyError(package, "stream")
-        self._socket = _listen(host, port)
-        self.port: int = self._socket.getsockname()[1]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
-        self.name = f"viewer at {self.url}"
+        from edgerecon.stream.sinks.viewer.server import ViewerSite
+
+        self._address = address or Address("127.0.0.1", PORT)
+        self._site: ViewerSite | None = ViewerSite.join(self._address)
+        self.port = self._site.port
+        self.url = self._site.rules.invitation(self.port)
+        self.name = f"viewer at {self._site.url}"
         self._latest = Latest()
-        self._server: Server | None = None
+        self._channel: Channel | None = None
 
     def open(self, info: StreamInfo) -> None:
-        from edgerecon.stream.sinks.viewer.server import Server
-
-        self._server = Server(self._latest, info)
-        self._server.start(self._socket)
+        assert self._site is not None, "a closed viewer stays closed"
+        self._site.start()
+        self._channel = self._site.add(self._address.name or info.source, self._latest, info)
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
         now_ns = time.perf_counter_ns()
@@ -63,34 +66,16 @@ class ViewerSink:
             latency_ms=(now_ns - after.captured_ns) / 1e6,
             late=late,
             raw=after.status is Status.RAW,
+            spacing_mm=after.spacing_mm,
         )
-        if self._server is not None:
-            self._server.wake()
+        if self._site is not None and self._channel is not None:
+            self._site.wake(self._channel)
 
     def close(self) -> None:
-        """Tell every viewer that the stream has ended, then stop serving."""
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
-        self._socket.close()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    if host not in LOOPBACK:
-        raise UsageError(
-            f"the viewer serves this machine only, not {host}: from elsewhere use  ssh -L PORT:localhost:PORT"
-        )
-    if not 0 <= port <= 65535:
-        raise UsageError(f"{port} is not a TCP port: choose one from 1024 to 65535, or 0 for a free one")
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        # Without it a port stays taken for a minute after a stream ends; a second listener is still refused.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(16)
-    except OSError as error:
-        listener.close()
-        raise SinkError(
-            f"cannot open the viewer on port {port} ({error.strerror}): choose another,  --sink viewer:PORT"
-        ) from error
-    return listener
+        """Tell every page that the stream has ended; with the last stream the server stops."""
+        site, self._site = self._site, None
+        if site is None:
+            return
+        if self._channel is not None:
+            site.remove(self._channel)
+        site.leave()

@@ -1,0 +1,45 @@
+// Keyboard shortcuts, and the dialog that lists them. Single keys can be turned off (WCAG 2.1.4).
+
+import { clearCalipers, toggleCalipers } from "./calipers.js";
+import { step, toggleFreeze, togglePlay } from "./cine.js";
+import { $, make } from "./dom.js";
+import { setSplit, stage } from "./stage.js";
+import { zoomIn, zoomOut, zoomReset } from "./zoom.js";
+
+const inSingle = (action) => () => { if (document.body.dataset.view === "stream") action(); };
+const KEYS = [
+  [["Space", "F"], "Freeze, and live again", inSingle(toggleFreeze)],
+  [["P"], "Play or pause the frozen loop", inSingle(togglePlay)],
+  [[","], "One frame back", inSingle(() => step(-1))],
+  [["."], "One frame on", inSingle(() => step(1))],
+  [["C"], "Calipers on or off", inSingle(() => toggleCalipers())],
+  [["X"], "Clear the calipers", inSingle(clearCalipers)],
+  [["+", "="], "Zoom in", inSingle(zoomIn)],
+  [["-"], "Zoom out", inSingle(zoomOut)],
+  [["0"], "Whole picture", inSingle(zoomReset)],
+  [["B"], "Only before, only after, half and half", inSingle(() => setSplit(stage.split === 0.5 ? 1 : stage.split === 1 ? 0 : 0.5))],
+  [["G"], "All streams", () => { if (!$("to-grid").hidden) location.hash = "#/"; }],
+  [["?", "H"], "This help", () => $("help").showModal()],
+];
+
+$("keys").append(...KEYS.flatMap(([keys, what]) => {
+  const term = make("dt");
+  keys.filter((key) => key !== "=").forEach((key) => term.append(make("kbd", {}, key), " "));
+  return [term, make("dd", {}, what)];
+}));
+$("help-button").addEventListener("click", () => $("help").showModal());
+
+const choice = $("single-keys");
+choice.checked = localStorage.getItem("single-keys") !== "off";
+choice.addEventListener("change", () => localStorage.setItem("single-keys", choice.checked ? "on" : "off"));
+
+document.addEventListener("keydown", (event) => {
+  if (!choice.checked || event.ctrlKey || event.altKey || event.metaKey || $("help").open) return;
+  if (event.target.matches("input")) return;
+  const pressed = event.key === " " ? "Space" : event.key.toUpperCase();
+  if (pressed === "SPACE" || (event.key === " " && event.target.matches("button, a"))) return; // a button's own key
+  const found = KEYS.find(([keys]) => keys.includes(pressed));
+  if (!found) return;
+  found[2]();
+  event.preventDefault();
+});

@@ -1,0 +1,85 @@
+"""Where a sink is served, as its URI says: ``viewer:HOST:PORT?name=…&cert=…&key=…``."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
+
+from edgerecon.errors import SinkError, UsageError
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""The names under which a sink is served without a token: frames may show a person."""
+
+_OPTIONS = ("name", "cert", "key")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Attributes:
+    host: a loopback name, or an interface of this machine (0.0.0.0: all of them).
+    port: TCP port; 0 takes a free one.
+    name: of the stream, for people and metrics; None: its source's.
+    certificate, key: PEM files for TLS, or None.
+    """
+
+    host: str
+    port: int
+    name: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in LOOPBACK
+
+
+def parse(uri: str, default_port: int) -> Address:
+    """The address in ``KIND``, ``KIND:PORT``, ``KIND:HOST`` or ``KIND:HOST:PORT``, each with ``?name=…&cert=…&key=…``.
+
+    Raises:
+        UsageError: not a host, not a port, an unknown option, or a certificate without its key.
+    """
+    kind, _, rest = uri.partition(":")
+    kind, _, query = kind.partition("?")
+    query = query or rest.partition("?")[2]
+    place = rest.partition("?")[0].removeprefix("//")
+    try:
+        parts = urlsplit(f"//:{place}" if place.isdigit() else f"//{place}")
+        host, port = parts.hostname or "127.0.0.1", parts.port or default_port
+    except ValueError:
+        raise UsageError(
+            f"'{place}' is not an address: give {kind}:PORT or {kind}:HOST:PORT, port 1 to 65535"
+        ) from None
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if unknown := sorted(set(options) - set(_OPTIONS)):
+        raise UsageError(f"unknown option '{unknown[0]}' of {kind}: choose from {', '.join(_OPTIONS)}")
+    if ("cert" in options) != ("key" in options):
+        raise UsageError(f"TLS wants both files: {kind}:HOST:PORT?cert=CERT.pem&key=KEY.pem")
+    return Address(host, port, options.get("name") or None, options.get("cert"), options.get("key"))
+
+
+def listen(address: Address, kind: str, listener: socket.socket) -> None:
+    """Bind a socket, so that a busy port is reported before the stream starts.
+
+    Raises:
+        SinkError: the port is taken or may not be used, or the host is not this machine.
+        UsageError: the port is not one.
+    """
+    if not 0 <= address.port <= 65535:
+        raise UsageError(f"{address.port} is not a TCP port: choose one from 1024 to 65535, or 0 for a free one")
+    try:
+        # Without it a port stays taken for a minute after a stream ends; a second listener is still refused.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address.host, address.port))
+        listener.listen(64)
+    except OSError as error:
+        listener.close()
+        where = f"port {address.port}" if address.is_loopback else f"{address.host}, port {address.port}"
+        raise SinkError(
+            f"cannot open the {kind} on {where} ({error.strerror}): choose another,  {_hint(kind)}"
+        ) from error
+
+
+def _hint(kind: str) -> str:
+    return f"--sink {kind}:PORT"

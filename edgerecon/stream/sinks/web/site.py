@@ -1,0 +1,131 @@
+"""A web server on a thread of its own, shared by all sinks of this process that name the same address."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import threading
+from typing import ClassVar, TypeVar
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from edgerecon.errors import UsageError
+from edgerecon.stream.sinks.web.access import access
+from edgerecon.stream.sinks.web.address import Address, listen
+from edgerecon.stream.sinks.web.door import MAX_HEAD, Door, Http
+
+_log = logging.getLogger(__name__)
+_lock = threading.Lock()
+_sites: dict[tuple[str, int], Site] = {}
+_SiteKind = TypeVar("_SiteKind", bound="Site")
+
+
+class Site:
+    """Serves from when the first sink starts it until the last one leaves. Subclasses say what, in ``app``.
+
+    The address is taken at once, so that a busy port is reported before a stream starts.
+
+    Raises:
+        SinkError: the port is taken or may not be used; the certificate cannot be used.
+        UsageError: the port is not one; or it is served already, but otherwise.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, address: Address) -> None:
+        self.rules = access(address)
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        self._listener = Door(family, socket.SOCK_STREAM)
+        listen(address, self.kind, self._listener)
+        self.port: int = self._listener.getsockname()[1]
+        self.url = self.rules.url(self.port)
+        self.loop: asyncio.AbstractEventLoop
+        self._address = address
+        self._users = 1
+        self._thread: threading.Thread | None = None
+        self._running = threading.Event()
+        if not address.is_loopback and not address.certificate:
+            _log.warning(
+                "%s is open to the network without TLS: whoever listens there sees the token and the stream", self.url
+            )
+
+    @classmethod
+    def join(cls: type[_SiteKind], address: Address) -> _SiteKind:
+        """The site of this process at an address: that of an earlier sink, or a new one."""
+        with _lock:
+            site = _sites.get((address.host, address.port))
+            if site is None:
+                site = cls(address)
+                _sites[(address.host, site.port)] = site
+                return site
+            tls = (address.certificate, address.key)
+            if not isinstance(site, cls) or tls != (site._address.certificate, site._address.key):
+                raise UsageError(
+                    f"port {address.port} serves the {site.kind} already, with its own options: choose another"
+                )
+            site._users += 1
+            return site
+
+    def app(self) -> ASGIApp:
+        """The ASGI application with its guard."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Serve, unless it does already; returns once the server runs."""
+        with _lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self.kind, daemon=True)
+                self._thread.start()
+        self._running.wait(10)
+
+    def leave(self) -> None:
+        """One sink less; the last one stops the server, within two seconds."""
+        with _lock:
+            self._users -= 1
+            if self._users:
+                return
+            del _sites[(self._address.host, self.port)]
+        if self._thread is not None and self._thread.is_alive():
+            self.loop.call_soon_threadsafe(self._stop)
+            self._thread.join(2)
+        self._listener.close()
+
+    def _run(self) -> None:
+        if sys.platform == "linux":
+            # On Linux each thread has its own priority: looking at a stream must not slow the stream.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._uvicorn = uvicorn.Server(
+            uvicorn.Config(
+                self.app(),
+                http=Http,
+                h11_max_incomplete_event_size=MAX_HEAD,
+                lifespan="off",
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                server_header=False,
+                ws_per_message_deflate=False,
+                ws_max_size=1024,
+                timeout_graceful_shutdown=1,
+                ssl_certfile=self._address.certificate,
+                ssl_keyfile=self._address.key,
+            )
+        )
+        self._running.set()
+        ticking = asyncio.create_task(self.tick())
+        await self._uvicorn.serve([self._listener])
+        ticking.cancel()
+
+    async def tick(self) -> None:
+        """Runs beside the server for as long as it serves; here for subclasses."""
+
+    def _stop(self) -> None:
+        self._uvicorn.should_exit = True
