@@ -129,15 +129,15 @@ class Processor:
         """Returns why the engine's output cannot be shown, or None when it is in ``slot.shown``."""
         follows, self._follows = self._follows, None
         call = self._call = _Call(slot, rung, engine, slot.checked_ns)
-        error: Exception | None = None
+        failure: str | None = None
         result: Any = None
         try:
             if self.reset.is_set() or slot.restart or follows != (engine, slot.sequence, slot.unit.shape):
                 self.reset.clear()
                 engine.reset()  # temporal state of other frames would leave ghosts in this one
             result = engine.run(slot.unit, slot.out)
-        except Exception as raised:  # noqa: BLE001 - runtimes raise many kinds; the frame is shown raw
-            error = raised
+        except Exception as error:  # noqa: BLE001 - runtimes raise many kinds; the frame is shown raw
+            failure = f"the engine failed: {error}"
         with self._lock:
             if self._call is not call:
                 slot.raw_why = _HUNG
@@ -145,7 +145,7 @@ class Processor:
                 return None
             self._call = None
         slot.inferred_ns = perf_counter_ns()
-        slot.raw_why, trouble = _check(result, error, slot)
+        slot.raw_why, trouble = _check(result, failure, slot)
         if slot.raw_why is None:
             self._follows, self._failures = (engine, slot.sequence + 1, slot.unit.shape), 0
         else:
@@ -185,10 +185,10 @@ class Processor:
             _log.warning("frame %d is shown raw: %s", slot.sequence, trouble)
 
 
-def _check(result: Any, error: Exception | None, slot: Slot) -> tuple[str | None, str | None]:
+def _check(result: Any, failure: str | None, slot: Slot) -> tuple[str | None, str | None]:
     """Put what the engine gave into ``slot.shown``; else returns of what kind the fault is, and what it is."""
-    if error is not None:
-        return "the engine failed", f"the engine failed: {error}"
+    if failure is not None:
+        return "the engine failed", failure
     if result is not slot.out:
         if np.shape(result) != slot.out.shape:
             return "wrong output shape", f"the engine gave {np.shape(result)} instead of {slot.out.shape}"
