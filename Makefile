@@ -9,16 +9,17 @@ DEVICE := .venv/.device
 DEV := .venv/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint models figures study-quick study-long study-full bench clean
+.PHONY: help demo test lint models figures study-quick study-long study-full bench soak clean
 
 help:
 	@echo 'make demo     stream a real heart through a shipped model, into edgerecon-demo/ (VIEW=1: watch it live)'
 	@echo 'make test     run the tests'
 	@echo 'make lint     style, types and the import contract'
-	@echo 'make models   simulate, train and export both shipped models anew (about an hour on 2 cores)'
+	@echo 'make models   simulate, train and export the shipped models anew (some two hours on 2 cores)'
 	@echo 'make figures  measure image quality again (RECORDINGS=folder: also on your own recordings)'
 	@echo 'make study-quick  train and compare every published method (40 minutes on 2 cores); study-long: a night; study-full: on a GPU'
 	@echo 'make bench    measure the streaming loop and start-up times'
+	@echo 'make soak     stream a million frames with a fault every thousand, and compare every count'
 	@echo 'make clean    remove the environment and everything that was made'
 
 demo: $(DEVICE)
@@ -53,6 +54,11 @@ models: $(DEV)
 	$(BIN)/edgerecon export export/compact-despeckle.toml
 	$(BIN)/edgerecon export export/compact-despeckle-small.toml --checkpoint export/compact-despeckle.pt
 	$(BIN)/edgerecon export export/compact-compound.toml
+	$(MAKE) -j2 train-compact-despeckle-w8d4 train-compact-despeckle-w24d6
+	$(BIN)/edgerecon export export/compact-despeckle-w8d4.toml
+	$(BIN)/edgerecon export export/compact-despeckle-w24d6.toml
+	$(MAKE) train-compact-despeckle-w16d4
+	$(BIN)/edgerecon export export/compact-despeckle-w16d4.toml
 
 train-%: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/edgerecon train export/$*.toml --resume
@@ -71,6 +77,9 @@ study-quick study-long study-full: study-%: $(DEV)
 bench: $(DEV)
 	$(BIN)/python bench/stream_loop.py --json bench/results/stream-loop.json
 	$(BIN)/python bench/startup.py --json bench/results/startup.json
+
+soak: $(DEV)
+	$(BIN)/python bench/soak.py --json bench/results/soak.json
 
 clean:
 	rm -rf .venv edgerecon-demo
