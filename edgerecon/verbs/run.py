@@ -106,9 +106,11 @@ def stream(
         rungs = engines.open_ladder(model, ladder or [])
         recording = stack.enter_context(closing(open_source(source)))
         sinks = [open_sink(uri) for uri in sink or ["null"]]
-        for address in (getattr(one, "url", None) for one in sinks):
-            if address:
-                screen.print(f"Live at {address}")
+        for one in sinks:
+            if address := getattr(one, "url", None):
+                screen.print(f"Live at {address}", soft_wrap=True)
+            if token := getattr(one, "token", None):
+                screen.print(f"Token: {token}", soft_wrap=True)
         written = stack.enter_context(closing(Trace(trace))) if trace else None
         shown_ms = deadline or (recording.period_s or DEFAULT_PERIOD_S) * 1e3
         show = stack.enter_context(

@@ -8,6 +8,7 @@ import secrets
 import socket
 import ssl
 from dataclasses import dataclass, field
+from functools import cache
 
 from edgerecon.errors import SinkError, UsageError
 from edgerecon.stream.sinks.web.address import Address
@@ -68,7 +69,13 @@ def access(address: Address) -> Access:
         )
     _check_certificate(address)
     generated = token is None and not address.is_loopback
-    return Access(address, secrets.token_urlsafe(32) if generated else token, generated)
+    return Access(address, _new_token() if generated else token, generated)
+
+
+@cache
+def _new_token() -> str:
+    """One for all that this process serves."""
+    return secrets.token_urlsafe(32)
 
 
 def _check_certificate(address: Address) -> None:

@@ -35,7 +35,7 @@ class Address:
 
 
 def parse(uri: str, default_port: int) -> Address:
-    """The address in ``KIND``, ``KIND:PORT``, ``KIND:HOST`` or ``KIND:HOST:PORT``, each with ``?name=…&cert=…&key=…``.
+    """The address in ``KIND``, ``KIND:PORT`` or ``KIND:HOST:PORT``, each with ``?name=…&cert=…&key=…``.
 
     Raises:
         UsageError: not a host, not a port, an unknown option, or a certificate without its key.
@@ -46,7 +46,9 @@ def parse(uri: str, default_port: int) -> Address:
     place = rest.partition("?")[0].removeprefix("//")
     try:
         parts = urlsplit(f"//:{place}" if place.isdigit() else f"//{place}")
-        host, port = parts.hostname or "127.0.0.1", parts.port or default_port
+        host, port = parts.hostname or "127.0.0.1", parts.port
+        if place and port is None or parts.username or parts.path:
+            raise ValueError
     except ValueError:
         raise UsageError(
             f"'{place}' is not an address: give {kind}:PORT or {kind}:HOST:PORT, port 1 to 65535"
@@ -56,7 +58,7 @@ def parse(uri: str, default_port: int) -> Address:
         raise UsageError(f"unknown option '{unknown[0]}' of {kind}: choose from {', '.join(_OPTIONS)}")
     if ("cert" in options) != ("key" in options):
         raise UsageError(f"TLS wants both files: {kind}:HOST:PORT?cert=CERT.pem&key=KEY.pem")
-    return Address(host, port, options.get("name") or None, options.get("cert"), options.get("key"))
+    return Address(host, port or default_port, options.get("name") or None, options.get("cert"), options.get("key"))
 
 
 def listen(address: Address, kind: str, listener: socket.socket) -> None:
@@ -77,9 +79,5 @@ def listen(address: Address, kind: str, listener: socket.socket) -> None:
         listener.close()
         where = f"port {address.port}" if address.is_loopback else f"{address.host}, port {address.port}"
         raise SinkError(
-            f"cannot open the {kind} on {where} ({error.strerror}): choose another,  {_hint(kind)}"
+            f"cannot open the {kind} on {where} ({error.strerror}): choose another,  --sink {kind}:PORT"
         ) from error
-
-
-def _hint(kind: str) -> str:
-    return f"--sink {kind}:PORT"
