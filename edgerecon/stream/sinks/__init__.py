@@ -8,6 +8,7 @@ from pathlib import Path
 from edgerecon.errors import UsageError
 from edgerecon.stream.sinks.base import Sink, StreamInfo
 from edgerecon.stream.sinks.web.address import parse
+from edgerecon.stream.sources.query import refuse_unknown, split_query
 
 __all__ = ["Sink", "StreamInfo", "open_sink"]
 
@@ -17,7 +18,7 @@ def open_sink(uri: str) -> Sink:
 
     Args:
         uri: "null"; "viewer" or "metrics", each with :PORT or :HOST:PORT and ?name=…&cert=…&key=…; a path ending
-            in .mp4 (before | after) or .npz.
+            in .mp4 (before | after), .h5, .zarr, .npz or .dcm (with ?kind=…&source=…&patient=…); black-box:DIR.
 
     Raises:
         UsageError: anything else.
@@ -47,7 +48,27 @@ def open_sink(uri: str) -> Sink:
         from edgerecon.stream.sinks.metrics import MetricsSink
 
         return MetricsSink(parse(uri, METRICS_PORT))
-    path = Path(uri).expanduser()
+    if uri.startswith("black-box:"):
+        from edgerecon.stream.sinks.black_box import BlackBoxSink
+
+        return BlackBoxSink(Path(uri.removeprefix("black-box:")).expanduser())
+    text, query = split_query(uri)
+    path = Path(text).expanduser()
+    if path.suffix.lower() == ".dcm":
+        from edgerecon.stream.sinks.dicom import DicomSink
+
+        return DicomSink(path, query)
+    refuse_unknown(query, (), f"a recording like {path.name}")
+    if path.suffix.lower() in (".h5", ".hdf5"):
+        from edgerecon.stream.sinks.hdf5 import Hdf5Store
+        from edgerecon.stream.sinks.recording import RecordingSink
+
+        return RecordingSink(path, Hdf5Store())
+    if path.suffix.lower() == ".zarr":
+        from edgerecon.stream.sinks.recording import RecordingSink
+        from edgerecon.stream.sinks.zarr import ZarrStore
+
+        return RecordingSink(path, ZarrStore())
     if path.suffix.lower() == ".mp4":
         from edgerecon.stream.sinks.mp4 import Mp4Sink
 
@@ -56,4 +77,7 @@ def open_sink(uri: str) -> Sink:
         from edgerecon.stream.sinks.npz import NpzSink
 
         return NpzSink(path)
-    raise UsageError(f"unknown sink '{uri}': give a path ending in .mp4 or .npz, viewer, viewer:PORT, or null")
+    raise UsageError(
+        f"unknown sink '{uri}': give a path ending in .mp4, .h5, .zarr, .npz or .dcm, black-box:DIR, "
+        "viewer[:HOST:PORT], metrics[:HOST:PORT] or null"
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +21,19 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
+_log = logging.getLogger(__name__)
+
+
+_FRAGMENTED = {"movflags": "frag_every_frame+empty_moov+default_base_moof", "flush_packets": "1"}
+_ENCODER = {"preset": "veryfast", "crf": "18", "tune": "zerolatency"}  # no frame waits in the encoder
+
 
 class Mp4Sink:
     """H.264 (yuv420p, index at the front) at the source's frame rate; a dropped frame lengthens the one before it.
+
+    While it is written it lies beside its name as ``.NAME.PID.part``: a fragmented MP4, a fragment for each frame, that
+    players read up to the last frame even when the process was killed. At the end it is copied into a plain MP4; where
+    there is no room for the copy, the fragmented one takes the name.
 
     The first frame sets the size, made even by edge replication; later sizes are letterboxed. A frame shown raw
     bears "RAW" and one that came late "LATE" in the corner of its right half. No file is left when no frame came.
@@ -63,6 +75,7 @@ class Mp4Sink:
                         self._container.mux(self._stream.encode(None))
                     finally:
                         self._container.close()
+                _index_first(part.temporary)
                 part.finish()
         finally:
             part.discard()
@@ -77,8 +90,8 @@ class Mp4Sink:
         self._yuv = np.full((even[0] * 3 // 2, even[1]), 128, np.uint8)  # Y above U and V; 128 is no colour
         self._luma = self._yuv[: even[0]]
         self._first = first.sequence
-        self._container = av.open(str(self._part.temporary), "w", format="mp4", options={"movflags": "faststart"})
-        stream = self._container.add_stream("libx264", rate=self._rate, options={"preset": "veryfast", "crf": "18"})
+        self._container = av.open(str(self._part.temporary), "w", format="mp4", options=_FRAGMENTED)
+        stream = self._container.add_stream("libx264", rate=self._rate, options=_ENCODER)
         stream.height, stream.width = even
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1  # more would take cores from the engine
@@ -105,6 +118,28 @@ class Mp4Sink:
         frame = VideoFrame.from_ndarray(self._yuv, format="yuv420p")
         frame.pts, frame.time_base = pts, 1 / self._rate
         self._container.mux(self._stream.encode(frame))
+
+
+def _index_first(path: Path) -> None:
+    """Copy a fragmented MP4 into a plain one with its index at the front, and let that take its name."""
+    import av
+
+    plain = path.with_suffix(".plain")
+    try:
+        with (
+            av.open(str(path)) as source,
+            av.open(str(plain), "w", format="mp4", options={"movflags": "faststart"}) as to,
+        ):
+            stream = to.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    to.mux(packet)
+        os.replace(plain, path)
+    except (OSError, ValueError) as error:  # FFmpeg's errors are of these kinds
+        _log.warning("%s stays fragmented: %s", path.name, error)
+    finally:
+        plain.unlink(missing_ok=True)
 
 
 def _mark(luma: np.ndarray, left: int, text: str) -> None:

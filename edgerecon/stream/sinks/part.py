@@ -1,8 +1,9 @@
-"""A file under a temporary name until it is whole."""
+"""A file or folder under a temporary name until it is whole."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,8 @@ def written(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        raise SinkError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise SinkError(f"cannot write {path}: {reason}") from error
 
 
 class Part:
@@ -43,4 +45,7 @@ class Part:
             os.replace(self.temporary, self.path)
 
     def discard(self) -> None:
-        self.temporary.unlink(missing_ok=True)
+        if self.temporary.is_dir():
+            shutil.rmtree(self.temporary, ignore_errors=True)
+        else:
+            self.temporary.unlink(missing_ok=True)

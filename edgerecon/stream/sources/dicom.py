@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import statistics
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,15 @@ MODALITIES = ("US", "IVUS")
 warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\.")
 
 _CENTIMETRES = 3  # Physical Units, PS3.3 C.8.5.5.1.15
+_SMALLEST = 4  # pixels that a region has on either side
 
 
 class DicomSource:
     """A DICOM ultrasound file. Nothing of the patient is read into ``name``, which is the file's.
 
-    The period is the Frame Time, Cine Rate or Recommended Display Frame Rate; the spacing is that of the largest
-    ultrasound region in centimetres that fits the image (PS3.3 C.8.5.5).
+    The period is the Frame Time (of a vector the median), Cine Rate or Recommended Display Frame Rate. Frames are
+    cropped to the largest ultrasound region in centimetres that fits the image (PS3.3 C.8.5.5), which leaves the text
+    around it out; the spacing is that of the region, or without one the Pixel Spacing.
 
     Raises:
         SourceError: not DICOM, not ultrasound, without pixel data, or of a size that no scanner makes.
@@ -46,7 +50,8 @@ class DicomSource:
             self.length: int | None = int(header.get("NumberOfFrames") or 1)
             _refuse_huge(header, self.length, path.stat().st_size, self.name)
             self.period_s = _period_s(header)
-            self.spacing_mm = _spacing_mm(header)
+            self._region = _region(header)
+            self.spacing_mm = self._region.spacing_mm if self._region else _pixel_spacing(header)
         except (OSError, SourceError):
             raise
         except Exception as error:  # pydicom parses an element when it is first asked for, and has many ways to fail
@@ -58,7 +63,7 @@ class DicomSource:
             # A decoding error ends pydicom's iteration: begin anew behind the frame that failed.
             try:
                 for image in iter_pixels(self._path, indices=range(index, length)):
-                    yield Capture(self._to_full_scale(image))
+                    yield Capture(self._to_full_scale(self._crop(image)))
                     index += 1
                 fault = "the file ends before this frame (truncated)"
             except Exception as error:  # noqa: BLE001 - pydicom and its decoders raise many kinds on damaged data
@@ -66,6 +71,9 @@ class DicomSource:
             if index < length:
                 yield Capture(None, fault)
                 index += 1
+
+    def _crop(self, image: RawImage) -> RawImage:
+        return image if self._region is None else image[self._region.rows, self._region.columns]
 
     def _to_full_scale(self, image: RawImage) -> RawImage:
         header = self._header
@@ -111,25 +119,57 @@ def _period_s(header: Dataset) -> float | None:
     frame_time_ms = _number(header, "FrameTime")
     if frame_time_ms:
         return frame_time_ms / 1e3
+    try:
+        steps = [float(step) for step in _value(header, "FrameTimeVector") or ()][1:]  # the first is 0
+    except (TypeError, ValueError):
+        steps = []
+    if steps and sum(steps) > 0 and math.isfinite(sum(steps)):
+        return statistics.median(steps) / 1e3 or None
     rate = _number(header, "CineRate") or _number(header, "RecommendedDisplayFrameRate")
     return 1 / rate if rate else None
 
 
-def _spacing_mm(header: Dataset) -> tuple[float, float] | None:
-    best: tuple[float, tuple[float, float]] | None = None
-    for region in _value(header, "SequenceOfUltrasoundRegions") or ():
-        units = (_value(region, "PhysicalUnitsXDirection"), _value(region, "PhysicalUnitsYDirection"))
-        steps = _number(region, "PhysicalDeltaY"), _number(region, "PhysicalDeltaX")
-        right, bottom = _number(region, "RegionLocationMaxX1"), _number(region, "RegionLocationMaxY1")
-        if units != (_CENTIMETRES, _CENTIMETRES) or not (steps[0] and steps[1] and right and bottom):
-            continue
-        if right > header.Columns or bottom > header.Rows:
-            continue  # the image was resized after the region was written: its spacing is no longer true
-        left, top = (_number(region, f"RegionLocationMin{axis}0") or 0 for axis in "XY")
-        area = (right - left) * (bottom - top)
-        if best is None or area > best[0]:
-            best = (area, (10 * steps[0], 10 * steps[1]))
-    return best[1] if best else None
+@dataclass(frozen=True)
+class _Region:
+    """An ultrasound region of the image: its pixels, and (row, column) millimetres of one of them."""
+
+    rows: slice
+    columns: slice
+    spacing_mm: tuple[float, float]
+
+    @property
+    def area(self) -> int:
+        return (self.rows.stop - self.rows.start) * (self.columns.stop - self.columns.start)
+
+
+def _region(header: Dataset) -> _Region | None:
+    """The largest region in centimetres that fits the image; M-mode, Doppler and the like are in other units."""
+    found = [_to_region(region, header) for region in _value(header, "SequenceOfUltrasoundRegions") or ()]
+    return max((region for region in found if region is not None), key=lambda region: region.area, default=None)
+
+
+def _to_region(region: Dataset, header: Dataset) -> _Region | None:
+    units = (_value(region, "PhysicalUnitsXDirection"), _value(region, "PhysicalUnitsYDirection"))
+    steps = _number(region, "PhysicalDeltaY"), _number(region, "PhysicalDeltaX")
+    right, bottom = _number(region, "RegionLocationMaxX1"), _number(region, "RegionLocationMaxY1")
+    if units != (_CENTIMETRES, _CENTIMETRES) or not (steps[0] and steps[1] and right and bottom):
+        return None
+    if right > header.Columns or bottom > header.Rows:
+        return None  # the image was resized after the region was written: it is no longer true
+    left, top = (int(_number(region, f"RegionLocationMin{axis}0") or 0) for axis in "XY")
+    rows, columns = slice(top, min(int(bottom) + 1, header.Rows)), slice(left, min(int(right) + 1, header.Columns))
+    if min(rows.stop - rows.start, columns.stop - columns.start) < _SMALLEST:
+        return None
+    return _Region(rows, columns, (10 * steps[0], 10 * steps[1]))
+
+
+def _pixel_spacing(header: Dataset) -> tuple[float, float] | None:
+    """Of images without regions, as secondary captures are."""
+    try:
+        row, column = (float(step) for step in _value(header, "PixelSpacing") or ())
+    except (TypeError, ValueError):
+        return None
+    return (row, column) if min(row, column) > 0 and math.isfinite(row * column) else None
 
 
 def _number(dataset: Dataset, keyword: str) -> float | None:

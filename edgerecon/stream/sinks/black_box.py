@@ -1,0 +1,225 @@
+"""The last seconds before every fault, kept on disk in a folder of bounded size.
+
+Each incident is a pair of files named after its time (UTC) and its first fault:
+
+    NAME.npz    frames and before, uint8 (T, H, W), with fps and spacing_mm: it can be streamed again
+    NAME.jsonl  one line for the incident, then one for each frame: sequence, captured_ns, raw, late
+
+Nothing of the patient is in them but the pictures.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+import zipfile
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+from numpy.lib import format as npy
+
+from edgerecon.errors import SinkError
+from edgerecon.frame import Frame, Image, Status, to_uint8
+from edgerecon.stream.sinks.base import StreamInfo
+from edgerecon.stream.sinks.panel import fit
+from edgerecon.stream.sinks.part import Part, written
+
+SECONDS = 10.0
+_MEMORY = 256_000_000
+"""Bytes of frames in memory; as much again while an incident is written."""
+
+_FOLDER = 1_000_000_000
+_BURST = 5
+"""Frames lost between two that were shown, from which on it is an incident."""
+
+_LOOK_EVERY_S = 0.25
+_FAULTS = {"sinks_lost": "sink-lost", "hung": "engine-hung", "stalls": "source-stalled", "failed": "frame-unreadable"}
+"""Counters that mean a fault when they grow, and what it is called."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Tape:
+    """The last frames, in a ring.
+
+    Attributes:
+        frames, before: uint8 (N, H, W). stamps: of the frames in them, oldest first; the newest is at ``next - 1``.
+    """
+
+    frames: np.ndarray
+    before: np.ndarray
+    stamps: list[dict[str, object]]
+    next: int = 0
+
+    def in_order(self) -> list[int]:
+        length = len(self.frames)
+        return [(self.next - len(self.stamps) + index) % length for index in range(len(self.stamps))]
+
+
+class BlackBoxSink:
+    """Remembers the last 10 s and writes them down when something goes wrong: a frame shown raw, five or more lost at
+    once, a sink lost, an engine that hangs, a source that stalls, an unreadable frame.
+
+    Writing goes on behind the stream. Faults that follow within 10 s belong to the same incident and are logged with
+    the next one. The oldest incidents are deleted before the folder holds more than 1 GB.
+
+    Raises:
+        SinkError: the folder cannot be made or written.
+    """
+
+    quick = True
+
+    def __init__(self, folder: Path, seconds: float = SECONDS, folder_bytes: int = _FOLDER) -> None:
+        self.name = f"black-box:{folder}"
+        self._folder, self._seconds, self._folder_bytes = folder, seconds, folder_bytes
+        self._tape: Tape | None = None
+        self._lock = threading.Lock()
+        self._faults: list[dict[str, object]] = []
+        self._stop = threading.Event()
+        self._noted = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._last: int | None = None
+        self._quiet_until = 0.0
+
+    def open(self, info: StreamInfo) -> None:
+        with written(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            probe = self._folder / f".{os.getpid()}.part"
+            probe.touch()
+            probe.unlink()
+        self._info = info
+        self._seen = {name: getattr(info.counters, name, 0) for name in _FAULTS}
+        self._thread = threading.Thread(target=self._watch, name=self.name, daemon=True)
+        self._thread.start()
+
+    def present(self, before: Image, after: Frame, late: bool) -> None:
+        raw = after.status is Status.RAW
+        with self._lock:
+            tape = self._tape = self._tape or self._blank(after.pixels.shape)
+            at, length = tape.next, len(tape.frames)
+            for kept, image in ((tape.frames, after.pixels), (tape.before, before)):
+                fit(image, self._panel)
+                to_uint8(self._panel, kept[at])
+            tape.next = (at + 1) % length
+            tape.stamps.append(
+                {"sequence": after.sequence, "captured_ns": after.captured_ns, "raw": raw, "late": bool(late)}
+            )
+            del tape.stamps[:-length]
+        lost, self._last = after.sequence - 1 - (after.sequence if self._last is None else self._last), after.sequence
+        if raw:
+            self._note("raw-shown", after.sequence)
+        if lost >= _BURST:
+            self._note("frames-lost", after.sequence, lost=lost)
+
+    def close(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._stop.set()
+            self._noted.set()
+            thread.join()
+        self._tape = None
+
+    def _blank(self, shape: tuple[int, ...]) -> Tape:
+        self._panel = np.empty(shape, np.float32)
+        size = int(np.prod(shape))
+        length = max(2, min(round(self._seconds / self._info.period_s), _MEMORY // (2 * size)))
+        return Tape(np.empty((length, *shape), np.uint8), np.empty((length, *shape), np.uint8), [])
+
+    def _note(self, fault: str, sequence: int | None, **more: object) -> None:
+        with self._lock:
+            if len(self._faults) < 1000:
+                self._faults.append({"fault": fault, "at": _now(), "sequence": sequence, **more})
+        self._noted.set()
+
+    def _watch(self) -> None:
+        """Look for faults that no frame tells of, and write incidents."""
+        if sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        while not self._stop.is_set():
+            self._noted.wait(_LOOK_EVERY_S)
+            self._noted.clear()
+            self._look()
+            if self._faults and monotonic() >= self._quiet_until:
+                self._keep()
+                self._quiet_until = monotonic() + self._seconds
+        self._look()
+        if self._faults:
+            self._keep()
+
+    def _look(self) -> None:
+        for name, fault in _FAULTS.items():
+            value = getattr(self._info.counters, name, 0)
+            if value > self._seen[name]:
+                self._note(fault, self._last, count=value - self._seen[name])
+                self._seen[name] = value
+
+    def _keep(self) -> None:
+        with self._lock:
+            tape, self._tape = self._tape, None
+            faults, self._faults = self._faults, []
+        try:
+            _write(self._folder, tape, faults, self._info, self._folder_bytes)
+        except SinkError as error:
+            _log.warning("an incident is not kept: %s", error)
+
+
+def _write(folder: Path, tape: Tape | None, faults: list[dict[str, object]], info: StreamInfo, most: int) -> None:
+    size = 2 * tape.frames[0].size * len(tape.stamps) + 4096 if tape else 4096
+    _make_room(folder, most - size)
+    name = f"{_now().replace(':', '-')}-{faults[0]['fault']}"
+    counters = {key: value for key, value in info.counters.snapshot().items() if isinstance(value, int | float)}
+    head = {"faults": faults, "source": info.source, "model": info.model, "backend": info.backend, "counters": counters}
+    lines = Part(folder / f"{name}.jsonl")
+    try:
+        with written(lines.path):
+            stamps = tape.stamps if tape else []
+            lines.temporary.write_text("".join(json.dumps(line) + "\n" for line in (head, *stamps)), "utf-8")
+        if tape is not None and size <= most:
+            _write_frames(folder / f"{name}.npz", tape, info)
+        lines.finish()
+    finally:
+        lines.discard()
+    _log.warning("incident kept: %s", folder / f"{name}.jsonl")
+
+
+def _write_frames(path: Path, tape: Tape, info: StreamInfo) -> None:
+    """An .npz, frame by frame, for a copy of the tape would take as much memory again."""
+    part = Part(path)
+    try:
+        with written(path), zipfile.ZipFile(part.temporary, "w") as archive:
+            for name, images in (("frames", tape.frames), ("before", tape.before)):
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    shape = (len(tape.stamps), *images.shape[1:])
+                    npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+                    for at in tape.in_order():
+                        file.write(images[at].data)
+            for name, value in (("fps", 1 / info.period_s), ("spacing_mm", info.spacing_mm)):
+                if value is not None:
+                    with archive.open(f"{name}.npy", "w") as file:
+                        npy.write_array(file, np.array(value, np.float64))
+        part.finish()
+    finally:
+        part.discard()
+
+
+def _make_room(folder: Path, most: int) -> None:
+    """Delete the oldest incidents until at most ``most`` bytes are left. Their names begin with their time."""
+    kept = sorted(path for path in folder.iterdir() if path.suffix in (".npz", ".jsonl") and path.is_file())
+    total = sum(path.stat().st_size for path in kept)
+    for path in kept:
+        if total <= most:
+            return
+        total -= path.stat().st_size
+        with written(path):
+            path.unlink()
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,55 @@
+"""The recording as an HDF5 file that can be read while it is written and after its writer was killed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgerecon.errors import DependencyError
+from edgerecon.stream.sinks.recording import STAMPS
+
+if TYPE_CHECKING:
+    import h5py
+
+_STAMPS_A_CHUNK = 4096
+
+
+class Hdf5Store:
+    """HDF5 in single-writer/multiple-reader mode: what was flushed stays consistent whatever happens to the process.
+
+    Raises:
+        DependencyError: h5py is absent.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import h5py  # noqa: F401
+        except ImportError as error:
+            raise DependencyError("h5py", "stream") from error
+        self._file: h5py.File | None = None
+
+    def create(self, path: Path, shape: tuple[int, int], attributes: dict[str, Any]) -> None:
+        import h5py
+
+        self._file = file = h5py.File(path, "w", libver="latest")
+        file.attrs.update(attributes)
+        for name in ("frames", "before"):
+            file.create_dataset(name, (0, *shape), np.uint8, maxshape=(None, *shape), chunks=(1, *shape))
+        for name, dtype in STAMPS.items():
+            file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(_STAMPS_A_CHUNK,))
+        file.flush()
+        file.swmr_mode = True
+
+    def append(self, count: int, columns: dict[str, np.ndarray]) -> None:
+        assert self._file is not None
+        for name, rows in columns.items():  # the stamps come last: a frame counts when it has them
+            found = self._file[name]
+            found.resize(count + len(rows), 0)
+            found[count:] = rows
+            found.flush()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,48 @@
+"""The recording as a Zarr group (version 3), one chunk a frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgerecon.errors import DependencyError
+from edgerecon.stream.sinks.recording import STAMPS
+
+if TYPE_CHECKING:
+    from zarr import Group
+
+_STAMPS_A_CHUNK = 4096
+
+
+class ZarrStore:
+    """A folder: whole chunks are written first, then the metadata that counts them.
+
+    Raises:
+        DependencyError: zarr is absent.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import zarr  # noqa: F401
+        except ImportError as error:
+            raise DependencyError("zarr", "stream") from error
+        self._group: Group | None = None
+
+    def create(self, path: Path, shape: tuple[int, int], attributes: dict[str, Any]) -> None:
+        import zarr
+
+        path.unlink(missing_ok=True)  # where ``Part`` tried whether it may write
+        self._group = group = zarr.open_group(path, mode="w", zarr_format=3, attributes=attributes)
+        for name in ("frames", "before"):
+            group.create_array(name, shape=(0, *shape), chunks=(1, *shape), dtype="uint8", compressors=None)
+        for name, dtype in STAMPS.items():
+            group.create_array(name, shape=(0,), chunks=(_STAMPS_A_CHUNK,), dtype=dtype, compressors=None)
+
+    def append(self, count: int, columns: dict[str, np.ndarray]) -> None:
+        assert self._group is not None
+        for name, rows in columns.items():  # the stamps come last: a frame counts when it has them
+            self._group[name].append(rows)  # type: ignore[union-attr]
+
+    def close(self) -> None: ...

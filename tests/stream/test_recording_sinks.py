@@ -1,0 +1,278 @@
+"""Recordings: read back by other libraries, whole after a kill, and one line when the disk is full."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pydicom
+import pytest
+from stream_fakes import FakeEngine, KeepSink, ListSource, ramp
+
+from edgerecon.errors import SinkError, UsageError
+from edgerecon.stream.loop import stream
+from edgerecon.stream.sinks import open_sink
+from edgerecon.stream.sinks.black_box import BlackBoxSink
+from edgerecon.stream.sources import open_source
+from edgerecon.stream.sources.base import Capture
+
+h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'edgerecon[stream]'")
+zarr = pytest.importorskip("zarr", reason="zarr is not installed: pip install 'edgerecon[stream]'")
+
+FRAMES = np.random.default_rng(5).integers(0, 256, (7, 9, 6), np.uint8)
+
+
+class Failing(FakeEngine):
+    """Inverts every frame but the third, on which it fails."""
+
+    def __init__(self) -> None:
+        super().__init__(self._fail)
+
+    def _fail(self, call: int) -> None:
+        if call == 2:
+            raise RuntimeError("no")
+
+
+def play(items, *uris, engine=None, **options):
+    options = {"policy": "every", "pace": False} | options
+    return stream(ListSource(items, 0.04), engine, [open_sink(str(uri)) for uri in uris], **options)
+
+
+def captures() -> list[Capture]:
+    """Seven frames, the fifth of them unreadable."""
+    return [Capture(frame) if at != 4 else Capture(None, "torn") for at, frame in enumerate(FRAMES)]
+
+
+SHOWN = [0, 1, 2, 3, 5, 6]
+EXPECTED = np.stack([FRAMES[at] if at == 2 else 255 - FRAMES[at] for at in SHOWN])
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out.zarr"])
+def test_arrays_are_read_back_exactly(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    play(captures(), path, engine=Failing(), deadline_ms=1e6)
+    found = h5py.File(path) if path.suffix == ".h5" else zarr.open_group(path, mode="r")
+    columns = {key: np.asarray(found[key][:]) for key in ("frames", "before", "sequence", "captured_ns", "raw", "late")}
+    attributes = dict(found.attrs)
+    np.testing.assert_array_equal(columns["frames"], EXPECTED)
+    np.testing.assert_array_equal(columns["before"], FRAMES[SHOWN])
+    assert columns["sequence"].tolist() == SHOWN and columns["raw"].tolist() == [0, 0, 1, 0, 0, 0]
+    assert np.all(np.diff(columns["captured_ns"]) > 0) and not columns["late"].any()
+    assert (attributes["model"], attributes["period_s"], attributes["source"]) == ("fake", 0.04, "list")
+    assert list(attributes["spacing_mm"]) == [0.2, 0.1] and attributes["format"] == "edgerecon-recording-1"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_hdf5_recording_is_streamed_again(tmp_path: Path) -> None:
+    path = tmp_path / "out.h5"
+    play(captures(), path, engine=Failing())
+    source = open_source(str(path))
+    assert (source.period_s, source.spacing_mm, source.length) == (0.04, (0.2, 0.1), 6)
+    np.testing.assert_array_equal([capture.image for capture in source.frames()], EXPECTED)
+
+
+def test_size_change_and_many_batches(tmp_path: Path) -> None:
+    items = [*ramp(300), Capture(np.full((4, 4), 9, np.uint8)), *ramp(3)]
+    play(items, tmp_path / "out.h5")
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert file["frames"].shape == (304, 8, 12) and file["sequence"][:].tolist() == list(range(304))
+        assert file["frames"][:300, 0, 0].tolist() == [index % 256 for index in range(300)]
+        assert file["frames"][300].max() == 9 and file["frames"][300, :, :2].max() == 0
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out.zarr", "out.dcm"])
+def test_no_frames_no_file_and_unwritable_is_one_line(tmp_path: Path, name: str) -> None:
+    play([Capture(None, "torn")], tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(SinkError, match=f"cannot write .*{name}") as caught:
+        play(ramp(3), tmp_path / "absent" / name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out.zarr"])
+def test_full_disk_costs_the_recording_and_nothing_else(tmp_path: Path, name: str) -> None:
+    sink, keep = open_sink(str(tmp_path / name)), KeepSink()
+    store, whole = sink._store, sink._store.append
+
+    def append(count, columns) -> None:
+        if count:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        whole(count, columns)
+
+    store.append = append
+    report = stream(ListSource(ramp(600)), None, [sink, keep], policy="every", pace=False)
+    assert report.presented == len(keep.frames) == 600
+    assert report.error == f"cannot write {tmp_path / name}: No space left on device"
+    assert (tmp_path / name).exists(), "what fitted is kept"
+
+
+KILLED = """
+import sys, time
+from edgerecon.stream.loop import stream
+from edgerecon.stream.sinks import open_sink
+from edgerecon.stream.sinks.null import NullSink
+from edgerecon.stream.sources import open_source
+
+class Tell(NullSink):
+    def present(self, before, after, late):
+        print(after.sequence, flush=True)
+
+stream(open_source("sample"), None, [*map(open_sink, sys.argv[1:]), Tell()], loop=True)
+"""
+
+
+def test_a_killed_process_leaves_all_but_the_last_second(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path / "out.h5"), str(tmp_path / "out.mp4")],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    told: list[tuple[float, int]] = []
+    try:
+        for line in child.stdout:
+            told.append((time.monotonic(), int(line)))
+            if len(told) == 75:
+                break
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    second_ago = max((number for at, number in told if at < told[-1][0] - 1.0), default=0)
+    (recording,) = tmp_path.glob(".out.h5.*.part")
+    (video,) = tmp_path.glob(".out.mp4.*.part")
+    source = open_source(str(recording))
+    with h5py.File(recording, swmr=True) as file:
+        assert file["sequence"][-1] > second_ago > 5
+    images = [capture.image for capture in source.frames()]
+    assert len(images) == source.length and all(image is not None and image.max() > 50 for image in images)
+    with av.open(str(video)) as container:
+        last = max(frame.time for frame in container.decode(video=0))
+    assert round(last * 30) > second_ago, "a sink that is slower than the stream leaves frames out, and keeps the time"
+    assert all(capture.image is not None for capture in open_source(str(video)).frames())
+
+
+# --- DICOM ---
+
+
+def test_dicom_is_read_back_by_pydicom_and_by_us(tmp_path: Path) -> None:
+    path = tmp_path / "out.dcm"
+    play([Capture(frame) for frame in FRAMES], path, engine=Failing())
+    found = pydicom.dcmread(path)
+    expected = np.stack([FRAMES[at] if at == 2 else 255 - FRAMES[at] for at in range(7)])
+    np.testing.assert_array_equal(found.pixel_array, expected)
+    assert found.SOPClassUID.name == "Ultrasound Multi-frame Image Storage" and found.Modality == "US"
+    assert list(found.ImageType) == ["DERIVED", "SECONDARY"] and "fake" in found.DerivationDescription
+    assert "1 of 7 frames" in found.ImageComments and found.ImageComments.endswith(": 3")
+    assert (found.FrameTime, found.FrameIncrementPointer) == (40, 0x00181063)
+    assert (found.PatientName, found.PatientID, found.PatientIdentityRemoved) == ("", "", "YES")
+    assert len({found.SOPInstanceUID, found.StudyInstanceUID, found.SeriesInstanceUID}) == 3
+    source = open_source(str(path))
+    assert (source.period_s, source.length) == (0.04, 7) and source.spacing_mm == pytest.approx((0.2, 0.1))
+    np.testing.assert_array_equal([capture.image for capture in source.frames()], expected)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_dicom_refers_to_its_source_and_keeps_the_patient_only_when_asked(tmp_path: Path, echo_cine: Path) -> None:
+    original = pydicom.dcmread(echo_cine, stop_before_pixels=True)
+    (anonymous, kept) = tmp_path / "a.dcm", tmp_path / "b.dcm"
+    frames = [Capture(FRAMES[0][:7, :5])] * 3  # an odd number of bytes
+    play(frames, f"{anonymous}?source={echo_cine}", f"{kept}?source={echo_cine}&patient=keep&kind=secondary")
+    found = pydicom.dcmread(anonymous)
+    assert found.SourceImageSequence[0].ReferencedSOPInstanceUID == original.SOPInstanceUID
+    assert original.StudyInstanceUID != found.StudyInstanceUID and found.LossyImageCompression == "01"
+    assert b"PLA" not in anonymous.read_bytes().replace(b"PLACE", b""), "the patient's name is nowhere in the file"
+    assert pydicom.dcmread(kept).pixel_array.shape == (3, 7, 5)
+    found = pydicom.dcmread(kept)
+    assert (found.PatientName, found.StudyInstanceUID) == (original.PatientName, original.StudyInstanceUID)
+    assert found.SOPClassUID.name == "Multi-frame Grayscale Byte Secondary Capture Image Storage"
+    assert [float(step) for step in found.PixelSpacing] == [0.2, 0.1] and "PatientIdentityRemoved" not in found
+    assert open_source(str(kept)).spacing_mm == (0.2, 0.1)
+
+
+def test_dicom_keeps_true_time_over_missing_frames(tmp_path: Path) -> None:
+    play(captures(), tmp_path / "out.dcm")
+    found = pydicom.dcmread(tmp_path / "out.dcm")
+    assert found.FrameIncrementPointer == 0x00181065 and list(found.FrameTimeVector) == [0, 40, 40, 40, 80, 40]
+    assert open_source(str(tmp_path / "out.dcm")).period_s == pytest.approx(0.04)
+
+
+def test_dicom_options_are_checked(tmp_path: Path) -> None:
+    for query in ("patient=keep", "patient=maybe", "kind=movie", "colour=yes"):
+        with pytest.raises(UsageError):
+            open_sink(f"{tmp_path / 'out.dcm'}?{query}")
+    (tmp_path / "text").write_text("no")
+    for source in ("text", "absent"):
+        with pytest.raises(SinkError, match="cannot refer to"):
+            open_sink(f"{tmp_path / 'out.dcm'}?source={tmp_path / source}")
+    with pytest.raises(UsageError, match="has no option"):
+        open_sink("out.mp4?patient=keep")
+
+
+def test_dicom_beyond_its_four_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgerecon.stream.sinks.dicom._MOST_BYTES", 5 * 96)
+    sinks = [open_sink(str(tmp_path / "out.dcm")), KeepSink()]
+    report = stream(ListSource(ramp(9)), None, sinks, policy="every", pace=False)
+    assert report.presented == 9 and report.error is not None and "is full" in report.error
+    assert pydicom.dcmread(tmp_path / "out.dcm").NumberOfFrames == 5
+
+
+# --- the black box ---
+
+
+def test_black_box_keeps_what_came_before_a_fault(tmp_path: Path) -> None:
+    box = BlackBoxSink(tmp_path / "box", seconds=0.2)  # five frames
+    stream(ListSource([Capture(frame) for frame in FRAMES], 0.04), Failing(), [box], policy="every", pace=False)
+    (lines,) = (tmp_path / "box").glob("*-raw-shown.jsonl")
+    head, *stamps = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert [fault["fault"] for fault in head["faults"]] == ["raw-shown"] and head["faults"][0]["sequence"] == 2
+    numbers = [stamp["sequence"] for stamp in stamps]
+    assert 2 in numbers and numbers == list(range(numbers[0], numbers[-1] + 1)) and len(numbers) <= 5
+    assert [stamp["raw"] for stamp in stamps] == [number == 2 for number in numbers]
+    with np.load(lines.with_suffix(".npz")) as data:
+        np.testing.assert_array_equal(data["before"], FRAMES[numbers])
+        assert data["fps"] == 25 and data["spacing_mm"].tolist() == [0.2, 0.1]
+    assert open_source(str(lines.with_suffix(".npz"))).length == len(numbers)
+    assert "Patient" not in lines.read_text()
+
+
+def test_black_box_notices_faults_of_others(tmp_path: Path) -> None:
+    def burst(call: int) -> None:
+        if call == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    box = BlackBoxSink(tmp_path)
+    items = [*ramp(4), *[Capture(None, "torn")] * 6, *ramp(2)]
+    stream(ListSource(items, 0.001), None, [KeepSink(burst, "disk"), box, KeepSink()], policy="every", pace=False)
+    heads = [json.loads(path.read_text().splitlines()[0]) for path in sorted(tmp_path.glob("*.jsonl"))]
+    faults = [fault["fault"] for head in heads for fault in head["faults"]]
+    assert {"sink-lost", "frames-lost", "frame-unreadable"} <= set(faults)
+
+
+def test_black_box_without_faults_writes_nothing(tmp_path: Path) -> None:
+    report = stream(
+        ListSource(ramp(30)), None, [open_sink(f"black-box:{tmp_path / 'box'}")], policy="every", pace=False
+    )
+    assert report.presented == 30 and list((tmp_path / "box").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(SinkError):
+        play(ramp(1), f"black-box:{tmp_path / 'file'}")
+
+
+def test_black_box_is_bounded_on_disk_and_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgerecon.stream.sinks.black_box._MEMORY", 2 * 96 * 4)
+    for _ in range(6):
+        box = BlackBoxSink(tmp_path, folder_bytes=15_000)
+        stream(ListSource(ramp(9)), Failing(), [box], policy="every", pace=False)
+        sizes = [path.stat().st_size for path in tmp_path.iterdir()]
+        assert sum(sizes) <= 15_000
+    assert 2 <= len(list(tmp_path.glob("*.npz"))) < 6
+    for path in tmp_path.glob("*.npz"):
+        with np.load(path) as data:
+            assert len(data["frames"]) <= 4
