@@ -67,7 +67,7 @@ def _ways(path: Path, task: str) -> Iterator[Candidate]:
     except ModelError as error:
         _log.warning("left out: %s", error)
         return
-    if spec.task != task or spec.form == "signed":  # that form is for TensorRT, which fits on its own device
+    if spec.task != task or spec.form in ("signed", "po2"):  # forms for TensorRT and FPGAs, which fit on their device
         return
     psnr, ssim, gcnr = (spec.quality.get(key, float("nan")) for key in QUALITY)
     cores = len(os.sched_getaffinity(0))
@@ -81,7 +81,7 @@ def _ways(path: Path, task: str) -> Iterator[Candidate]:
 
 
 def _runs(path: Path, backend: str, precision: str) -> bool:
-    if backend not in available_backends() or backend == "pytorch":  # the reference, not a way to ship
+    if backend not in available_backends() or backend in ("pytorch", "hls"):  # reference and simulation: none to ship
         return False
     try:
         open_engine(path, backend, precision, threads=1).close()

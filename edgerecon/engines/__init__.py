@@ -19,17 +19,19 @@ __all__ = [
     "shipped_models",
 ]  # fmt: skip
 
-BACKENDS = ("openvino", "onnxruntime", "tensorrt", "cuda", "pytorch")
+BACKENDS = ("openvino", "onnxruntime", "tensorrt", "cuda", "pytorch", "hls")
 """Files of this folder. Each has ``available()`` and ``open_model(file, device, threads, precision)``."""
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 """All but bf16 live in the file; bf16 is how a runtime computes an fp32 file."""
 
 # OpenVINO is an extra, ONNX Runtime always there. On x86 OpenVINO is the faster one, in fp32 and, by far, in int8 and
-# bf16. TensorRT takes minutes to build an engine and PyTorch is the reference, not a way to ship: ask for them by name.
+# bf16. TensorRT takes minutes to build an engine, PyTorch is the reference and hls simulates an FPGA, neither a way to
+# ship: ask for them by name.
 _AUTO = ("openvino", "onnxruntime")
 _BF16 = ("openvino",)
 _SIGNED = ("tensorrt", "cuda")
+_PO2 = ("hls",)
 _EXTRAS = {"openvino": "openvino", "tensorrt": "nvidia", "cuda": "nvidia", "pytorch": "train"}
 
 
@@ -107,6 +109,8 @@ def _open_file(model: str | Path, backend: str, precision: str | None) -> ModelF
     """The file of the model that has the precision; a path stands for itself alone."""
     file = read_model(model_path(model))
     wanted = "fp32" if precision == "bf16" else precision
+    if backend in _PO2 and not _is_path(model):  # what it can run of a family is one file alone
+        wanted = "int8"
     if wanted in (None, file.spec.precision):
         return file
     sibling = _sibling(file.path, cast(str, wanted), backend)
@@ -123,9 +127,10 @@ def _open_file(model: str | Path, backend: str, precision: str | None) -> ModelF
 
 
 def _sibling(path: Path, precision: str, backend: str) -> Path:
-    """Name that the file of another precision has by convention; int8 has one for TensorRT and one for all others."""
-    stem = re.sub(r"-(fp16|int8|int8-trt)$", "", path.stem)
-    endings = {"fp32": "", "fp16": "-fp16", "int8": "-int8-trt" if backend in _SIGNED else "-int8"}
+    """Name that the file of another precision has by convention; int8 has one each for TensorRT, FPGAs and CPUs."""
+    stem = re.sub(r"-(fp16|int8|int8-trt|po2)$", "", path.stem)
+    whole = "-int8-trt" if backend in _SIGNED else "-po2" if backend in _PO2 else "-int8"
+    endings = {"fp32": "", "fp16": "-fp16", "int8": whole}
     return path.with_name(f"{stem}{endings[precision]}.onnx")
 
 
@@ -136,4 +141,6 @@ def _backend(name: str) -> ModuleType:
 def _not_installed(backend: str) -> EdgereconError:
     if backend in _EXTRAS:
         return DependencyError("torch or onnx" if backend == "pytorch" else backend, _EXTRAS[backend])
+    if backend == "hls":
+        return EngineError("backend hls compiles C++ and finds no g++: install it, on Debian  apt install g++")
     return EngineError(f"{backend} is not installed: run  pip install {backend}")

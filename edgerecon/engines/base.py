@@ -22,7 +22,7 @@ class ModelSpec:
         quality: figures measured when the model was exported, e.g. {"psnr_db": 29.1}.
         receptive_field: side, in input pixels, of the square that one output pixel depends on.
         macs_per_pixel: multiply-accumulates for one input pixel.
-        form: of int8 activations, "unsigned" (for CPU runtimes) or "signed" (for TensorRT); else "".
+        form: of int8, "unsigned" (for CPU runtimes), "signed" (for TensorRT) or "po2" (for FPGAs); else "".
         fixed_output: shape of what comes out when it is no image of the frame's size, e.g. (1, 2) for the probabilities
             of two classes; scale is then of no meaning.
         state_channels: of what a temporal model carries from frame to frame, 0 for all others.
@@ -54,12 +54,13 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """A model opened on one backend."""
+    """A model opened on one backend. simulated: its pictures are those of hardware, its time is not."""
 
     model: ModelSpec
     backend: str
     precision: str
     threads: int
+    simulated: bool = False
 
 
 class Engine(Protocol):

@@ -32,7 +32,7 @@ def read_compact(file: ModelFile) -> list[Layer]:
     """
     nodes, constants = read_graph(file)
     try:
-        if file.spec.form == "unsigned":
+        if file.spec.form in ("unsigned", "po2"):
             raise _Other("its activations are unsigned, take the file that ends in -int8-trt")
         layers = _walk(nodes, constants)
         _check(layers)

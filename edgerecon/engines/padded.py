@@ -37,8 +37,8 @@ class PaddedEngine(ABC):
     becomes an ``EngineError``. It reads state buffer ``_turn`` and writes the other one.
     """
 
-    def __init__(self, file: ModelFile, backend: str, precision: str, threads: int) -> None:
-        self.spec = EngineSpec(file.spec, backend, precision, threads)
+    def __init__(self, file: ModelFile, backend: str, precision: str, threads: int, *, simulated: bool = False) -> None:
+        self.spec = EngineSpec(file.spec, backend, precision, threads, simulated)
         self._shape: tuple[int, ...] = ()
         self._states: tuple[Image, ...] = ()
         self._turn = 0

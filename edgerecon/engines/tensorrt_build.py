@@ -97,7 +97,7 @@ def parse(trt: Any, file: ModelFile) -> tuple[Any, Any]:
         UsageError: an int8 file with unsigned activations. ModelError: TensorRT has no such operator (all of them are
         named), refuses the file, or finds other inputs and outputs than ours.
     """
-    if file.spec.form == "unsigned":
+    if file.spec.form in ("unsigned", "po2"):
         # TensorRT takes zero points for 0 in places, and says so in a warning only.
         raise UsageError(f"{file.path.name} has unsigned activations: TensorRT wants the file named -int8-trt")
     log = logger(trt)
