@@ -14,6 +14,7 @@ from edgerecon.deploy.candidates import Candidate
 from edgerecon.errors import DataError
 from edgerecon.frame import Frame, Image
 from edgerecon.stream.loop import stream
+from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.null import NullSink
 from edgerecon.stream.sources import open_source
 from edgerecon.stream.sources.base import Capture
@@ -28,8 +29,8 @@ def stream_p99(
 ) -> float | None:
     """p99 from capture to presentation in ms, streamed at 30 frames a second; None with more than 1 % of them lost.
 
-    The stream ends as soon as so many frames are late that the deadline is missed whatever comes; the p99 of what was
-    streamed is above the deadline then.
+    The stream ends as soon as so many frames are late or lost that the deadline is missed whatever comes; the p99 of
+    what was streamed, if there is one, is above the deadline then.
     """
     stop = threading.Event()
     judge = _Judge(stop, at_most=int(_ALLOWED * seconds / PERIOD_S))
@@ -50,14 +51,17 @@ def sample_frames(shape: tuple[int, int]) -> list[NDArray[np.uint8]]:
 
 
 class _Judge(NullSink):
-    """Shows the frames to nobody, and ends the stream when too many were late."""
+    """Shows the frames to nobody, and ends the stream when too many were late or lost."""
 
     def __init__(self, stop: threading.Event, at_most: int) -> None:
-        self._stop, self._left = stop, at_most
+        self._stop, self._at_most = stop, at_most
+
+    def open(self, info: StreamInfo) -> None:
+        self._counters = info.counters
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
-        self._left -= late
-        if self._left < 0:
+        seen = self._counters
+        if max(seen.late + late, seen.dropped + seen.failed + seen.raw_shown) > self._at_most:
             self._stop.set()
 
 
