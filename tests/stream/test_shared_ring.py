@@ -101,7 +101,7 @@ def test_a_foreign_writer_that_is_killed_within_a_frame_and_starts_again(name) -
         writer.write(0, 1000)
         first = next(frames)
         assert (grey(first), first.gap, first.image.dtype, first.image.shape) == (1000, 0, np.uint16, (6, 10))
-        assert source.spacing_mm == (0.3, 0.2) and first.spacing_mm is None and source.live
+        assert first.spacing_mm == (0.3, 0.2) and source.live
         writer.write(1, 13)
         assert writer.process.wait(10) == -signal.SIGKILL
         again = Foreign(name)

@@ -11,10 +11,11 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import cast
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgerecon.errors import SinkError, UsageError
 from edgerecon.frame import Frame, Image, to_uint8
@@ -38,7 +39,7 @@ class Client:
 
     Attributes:
         sent, dropped: frames it got, and frames it was too slow for: ``sent + dropped + waiting`` is all there were
-            since it connected. last: number of the last frame it was to get. moved_s: when it last took a byte.
+            since it connected. last: count of the last frame it was to get. moved_s: when it last took a byte.
     """
 
     connection: socket.socket
@@ -84,12 +85,22 @@ class Client:
         return bool(self._parts or self.waiting)
 
 
-class IgtlServerSink:
-    """Sends every frame as an 8-bit IMAGE of device "edgerecon", numbered from 1 by the message's id.
+class _Item(NamedTuple):
+    """A frame on its way to the packing thread; ``number`` counts what was presented, ``taken_s`` is Unix time."""
 
-    A client sees by the numbers what it missed. A slow one loses its oldest waiting frames, a dead one its connection;
-    neither holds back the stream. What clients send is received and left alone. The protocol knows neither encryption
-    nor passwords: beyond loopback, whoever reaches the port sees the images.
+    number: int
+    sequence: int
+    taken_s: float
+    pixels: NDArray[np.uint8]
+    spacing_mm: tuple[float, float] | None
+
+
+class IgtlServerSink:
+    """Sends every frame as an 8-bit IMAGE of device "edgerecon", numbered by the message's id: its sequence number + 1.
+
+    A client sees by the numbers what it missed, here or on the way here. A slow one loses its oldest waiting frames, a
+    dead one its connection; neither holds back the stream. What clients send is received and left alone. The protocol
+    knows neither encryption nor passwords: beyond loopback, whoever reaches the port sees the images.
 
     Args:
         host: address to listen on. port: 0 chooses a free one.
@@ -119,7 +130,7 @@ class IgtlServerSink:
         self.clients: list[Client] = []
         self._dropped_before = 0
         self._frames = 0
-        self._inbox: deque[tuple[int, float, np.ndarray, tuple[float, float] | None]] = deque()
+        self._inbox: deque[_Item] = deque()
         self._bell, self._ear = socket.socketpair()
         self._bell.setblocking(False)
         self._ear.setblocking(False)
@@ -143,7 +154,7 @@ class IgtlServerSink:
         if len(self._inbox) >= WAITING_AT_MOST:
             return  # its number will be missing, and counted, for every client
         taken_s = time.time() - (time.perf_counter_ns() - after.captured_ns) / 1e9
-        self._inbox.append((self._frames, taken_s, to_uint8(after.pixels), after.spacing_mm))
+        self._inbox.append(_Item(self._frames, after.sequence, taken_s, to_uint8(after.pixels), after.spacing_mm))
         self._ring()
 
     def close(self) -> None:
@@ -210,10 +221,10 @@ class IgtlServerSink:
     def _spread(self) -> None:
         """Pack what waits once, and offer it to every client."""
         while self._inbox:
-            number, taken_s, pixels, spacing_mm = self._inbox.popleft()
-            message = pack_image(pixels, spacing_mm, DEVICE, number, taken_s)
+            item = self._inbox.popleft()
+            message = pack_image(item.pixels, item.spacing_mm, DEVICE, item.sequence + 1, item.taken_s)
             for client in self.clients:
-                client.offer(number, message)
+                client.offer(item.number, message)
 
     def _send(self, client: Client, selector: selectors.BaseSelector) -> None:
         try:

@@ -22,8 +22,8 @@ class Capture:
         gap: frames that were lost before this one, as counted at the source (a sequence number that jumped, packets
             that were never complete, frames that waited longer than the source could keep them). 0 for recordings.
         captured_ns: ``time.perf_counter_ns()`` when the frame arrived here, or None: then it is when it was taken.
-        spacing_mm: (row, column) pixel spacing of this frame where it differs from the source's ``spacing_mm``, as
-            when a sonographer changes depth; else None.
+        spacing_mm: (row, column) pixel spacing of this frame, where it may change on the way, as when a sonographer
+            changes depth. None: the source's ``spacing_mm``.
         torn: to be asked once the pixels were copied, where ``image`` lies in another process's memory: whether they
             changed meanwhile, and the copy is useless. None when they cannot.
     """

@@ -61,7 +61,6 @@ class IgtlSource:
         self._backoff = Backoff(self._closed)
         self._gaps, self._scale = Gaps(), LiveScale()
         self._ignored: set[str] = set()
-        self._has_spacing = False
         try:
             self._reader: Reader | None = _connect(self._address)
         except OSError as error:
@@ -120,11 +119,8 @@ class IgtlSource:
         except ValueError as error:
             self._gaps.damaged()
             return Capture(None, str(error), captured_ns=arrived_ns)
-        if not self._has_spacing:
-            self._has_spacing, self.spacing_mm = True, image.spacing_mm
         gap = self._gaps.before(image.index, header.timestamp_s)
-        changed = image.spacing_mm if image.spacing_mm != self.spacing_mm else None
-        return Capture(self._scale.to_unit_range(image.pixels), None, gap, arrived_ns, changed)
+        return Capture(self._scale.to_unit_range(image.pixels), None, gap, arrived_ns, image.spacing_mm)
 
     def _lose(self, why: str) -> None:
         if not self._closed.is_set():

@@ -51,7 +51,6 @@ class ShmSource:
             raise SourceError(f"{self.name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
         self._next = self._ring.written
         self._gap = 0
-        self._has_spacing = False
 
     def frames(self) -> Iterator[Capture]:
         moved_ns = looked_ns = perf_counter_ns()
@@ -80,12 +79,10 @@ class ShmSource:
             return Capture(None, f"damaged frame in {self.name}: {error}", gap)
         if frame is None:
             return Capture(None, "overwritten before it was read", gap)
-        if not self._has_spacing:
-            self._has_spacing, self.spacing_mm = True, frame.spacing_mm
         now = perf_counter_ns()
         plausible = now - _OLDEST_NS < frame.captured_ns <= now
-        changed = frame.spacing_mm if frame.spacing_mm != self.spacing_mm else None
-        return Capture(frame.pixels, None, gap, frame.captured_ns if plausible else now, changed, frame.torn)
+        captured_ns = frame.captured_ns if plausible else now
+        return Capture(frame.pixels, None, gap, captured_ns, frame.spacing_mm, frame.torn)
 
     def _look_again(self) -> None:
         if self._ring.is_at(self._path) and not self._ring.written < self._next:
