@@ -1,4 +1,4 @@
-"""The guard before every page: rate, host and origin, token, number of WebSockets; then the log-in."""
+"""The guard before every page: rate, size, host and origin, token, number of WebSockets; then the log-in."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgerecon.stream.sinks.web.access import Access
 from edgerecon.stream.sinks.web.address import LOOPBACK
+from edgerecon.stream.sinks.web.door import MAX_HEAD
 
 LOGIN = "/login"
 MAX_WEBSOCKETS = 64
@@ -67,6 +68,8 @@ class Guard:
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         if not self._rate.allows((scope.get("client") or ("",))[0]):
             return _say("Too many requests.", 429)
+        if sum(len(name) + len(value) for name, value in headers.raw) + len(scope["query_string"]) > MAX_HEAD:
+            return _say("This request is too long.", 431)
         if not is_ours(headers, self._rules):
             return _say("This address is not served to other sites, nor under other names.", 403)
         if scope["type"] == "http" and scope["method"] not in (
