@@ -31,6 +31,7 @@ from edgerecon.stream.sources.igtl import IgtlSource
 
 SHAPE = (480, 640)
 LEFT_OUT_EVERY = 97
+PAUSE_S = 0.3
 
 
 def send(port: Connection, fps: float, seconds: float) -> None:
@@ -44,6 +45,9 @@ def send(port: Connection, fps: float, seconds: float) -> None:
             start, numbers, left_out = time.perf_counter(), round(fps * seconds), 0
             for number in range(1, numbers + 1):
                 time.sleep(max(0.0, start + number / fps - time.perf_counter()))
+                if number in (2, numbers):
+                    time.sleep(PAUSE_S)  # so that the first and the last arrive, and every loss lies between two frames
+                    start += PAUSE_S
                 if number % LEFT_OUT_EVERY == 0:
                     left_out += 1
                 else:
@@ -65,7 +69,7 @@ def receive(port: Connection, address: tuple[str, int]) -> None:
             last = time.perf_counter()
             first = first or last
             came, gaps, faults = came + 1, gaps + capture.gap, faults + (capture.image is None)
-        port.send({"came": came, "gaps": gaps, "faults": faults, "fps": (came - 1) / (last - first)})
+        port.send({"came": came, "gaps": gaps, "faults": faults, "fps": (came - 1) / (last - first - 2 * PAUSE_S)})
 
 
 def measure(fps: float, seconds: float) -> dict[str, object]:

@@ -155,6 +155,18 @@ def pack_image(
 
 
 def _crc64(*parts: bytes | memoryview) -> int:
+    """CRC-64 of ECMA-182. By fastcrc where it is installed: it takes a 35th of the time of pyigtl's."""
+    try:
+        from fastcrc.crc64 import ecma_182
+    except ImportError:
+        return _slow_crc64(*parts)
+    crc = 0
+    for part in parts:
+        crc = ecma_182(part, crc)
+    return int(crc)
+
+
+def _slow_crc64(*parts: bytes | memoryview) -> int:
     """Piece by piece: at some 350 MB/s, one call for a whole image would keep every other thread waiting."""
     crc64, crc = _pyigtl().CRC64, 0
     for part in parts:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 pyigtl = pytest.importorskip("pyigtl", reason="pyigtl is not installed")
 
+from edgerecon.stream import openigtlink  # noqa: E402
 from edgerecon.stream.openigtlink import (  # noqa: E402
     BODY_BYTES,
     HEADER_BYTES,
@@ -156,3 +157,9 @@ def test_no_bytes_do_harm(garbage: bytes, position: int, splice: bytes) -> None:
     assert feed(good + good + garbage) >= 2
     feed(garbage)
     feed(unchecked[:position] + splice + unchecked[position + len(splice) :])
+
+
+def test_both_checksums_are_that_of_pyigtl(rng) -> None:
+    data = rng.bytes(200_001)
+    parts = memoryview(data)[:70_000], memoryview(data)[70_000:]
+    assert openigtlink._slow_crc64(*parts) == openigtlink._crc64(*parts) == pyigtl.messages.CRC64(data)
