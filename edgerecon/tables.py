@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from edgerecon.bench.compare import Change
     from edgerecon.deploy.fit import Fit
     from edgerecon.deploy.fit_bound import BoundFit
     from edgerecon.deploy.report import ExportReport
@@ -250,3 +251,48 @@ def print_study(console: Console, report: StudyReport) -> None:
 
 def _study_cell(value: Interval | None, digits: int) -> str:
     return "" if value is None else f"{value['mean']:.{digits}f}"
+
+
+def print_bench(console: Console, result: Mapping[str, Any]) -> None:
+    """One line a row that ran, then why the others did not."""
+    height, width = result["shape"]
+    table = Table(title=f"{width}×{height}, frames of {result['recording']}", caption=result["included"])
+    heads = ("model", "engine", "thr.", "p50 ms", "p90", "p99", "p99.9", "fps", "× fastest", "PSNR dB", "SSIM", "gCNR",
+             "error", "MB", "start ms", "J")  # fmt: skip
+    for head in heads:
+        table.add_column(head, justify="left" if head in ("model", "engine") else "right", overflow="fold")
+    for row in (row for row in result["rows"] if row["status"] == "ok"):
+        times, behind = row["latency_ms"], row["to_best"][0] if row["to_best"] else None
+        figures = (*((times[name], 2) for name in ("p50", "p90", "p99", "p999")), (row["fps"], 0), (behind, 2),
+                   (row["psnr_db"], 2), (row["ssim"], 3), (row["gcnr"], 3), (row["max_abs_error"], 4),
+                   (row["memory_mb"], 0), (row["startup_ms"], 0), (row["joules"], 3))  # fmt: skip
+        cells = ("–" if value is None else f"{value:.{digits}f}" for value, digits in figures)
+        table.add_row(row["model"], f"{row['precision']} on {row['backend']}", str(row["threads"]), *cells)
+    console.print(table)
+    reasons: dict[str, list[str]] = {}
+    for row in result["rows"]:
+        if row["status"] != "ok":
+            reasons.setdefault(row["status"], []).append(f"{row['model']} ({row['precision']} on {row['backend']})")
+    for status, names in reasons.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        console.print(f"Not ok: {names[0]}{more}: {status}", markup=False, style="yellow")
+    for one in result["scenarios"]:
+        said = one.get("error") or f"{one['figure']} {one['value']:.2f}, {'VALID' if one['valid'] else 'INVALID'}"
+        console.print(
+            f"{one['scenario']}: {one['model']} ({one['precision']} on {one['backend']}): {said}", markup=False
+        )
+    if result["noisy"]:
+        console.print(
+            f"This host is noisy (spread {result['noise']:.2f}): trust ratios, not milliseconds", style="yellow"
+        )
+
+
+def print_changes(console: Console, changes: Sequence[Change]) -> None:
+    """One line a row of two results."""
+    table = Table(caption="speed over each result's own reference row, with its 95 % interval")
+    for head in ("row", "before", "after", "verdict", ""):
+        table.add_column(head, overflow="fold")
+    for one in changes:
+        cells = ("–" if s is None else f"{s[0]:.2f} ({s[1]:.2f}–{s[2]:.2f})" for s in (one.before, one.after))
+        table.add_row(_plain(one.name), *cells, one.verdict, _plain(one.note))
+    console.print(table)

@@ -18,6 +18,11 @@ class Row:
         latency_ms: see ``timing.Timing.summary``. speed: times as fast as the reference row, within the same rounds.
         psnr_db, ssim: on scenes with targets. gcnr: on real frames. max_abs_error: against the fp32 file on real
             frames, grey levels in [0, 1]. mean_shift: change of the mean grey level. size_kb: of the file.
+        speed_interval: 95 % of ``speed``. to_best: how many times longer than the fastest row that is ok, with interval.
+        stages_ms: stage → {p50, p99}, end to end apart. memory_mb: resident, of the row's own process with its runtime.
+        cdf_ms: percentiles 0, 1, … 100 of the latency.
+        startup_ms: from the start of that process to its first frame's end. joules: a frame, as the host counts it.
+        floor_ms: what this host's measured peak rate and bandwidth allow at best.
         status: "ok", or why the row failed or was refused. note: what else a reader has to know.
     """
 
@@ -34,6 +39,14 @@ class Row:
     max_abs_error: float = math.nan
     mean_shift: float = math.nan
     size_kb: float = math.nan
+    speed_interval: tuple[float, float] | None = None
+    to_best: tuple[float, float, float] | None = None
+    stages_ms: dict[str, dict[str, float]] = field(default_factory=dict)
+    cdf_ms: tuple[float, ...] = ()
+    memory_mb: float = math.nan
+    startup_ms: float = math.nan
+    joules: float = math.nan
+    floor_ms: float = math.nan
     status: str = OK
     note: str = ""
 
@@ -46,6 +59,12 @@ class Row:
     def name(self) -> str:
         """As a sentence calls it, e.g. "int8 on openvino"."""
         return f"{self.precision} on {self.backend}"
+
+    @property
+    def over_floor(self) -> float:
+        """Median engine time over ``floor_ms``."""
+        run = self.stages_ms.get("engine", self.latency_ms).get("p50", math.nan)
+        return run / self.floor_ms
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; what was not measured is None; fps is that of one frame after another."""

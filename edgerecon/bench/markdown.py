@@ -1,0 +1,41 @@
+"""A bench as one Markdown table, for a README: speed beside quality, and where and when it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edgerecon.latency.page import number
+
+HEAD = ("Model", "Engine", "p50, ms", "p99, ms", "fps", "× fastest", "PSNR, dB", "SSIM", "gCNR", "error")
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """From the JSON of a bench; rows that ran, by model and speed."""
+    rows = sorted(
+        (row for row in result["rows"] if row["status"] == "ok"),
+        key=lambda row: (row["floor_ms"] is None, row["model"]),
+    )
+    lines = [f"| {' | '.join(HEAD)} |", f"|{'---|' * 2}{'--:|' * (len(HEAD) - 2)}"]
+    lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
+    return "\n".join([*lines, "", _where(result)])
+
+
+def _cells(row: Mapping[str, Any]) -> Sequence[str]:
+    times, best = row["latency_ms"], row["to_best"] or (None, None, None)
+    return (
+        row["model"], f"{row['precision']} on {row['backend']}", number(times["p50"]), number(times["p99"]),
+        number(row["fps"], 0), f"{number(best[0], 2)} ({number(best[1], 2)}–{number(best[2], 2)})",
+        number(row["psnr_db"], 2), number(row["ssim"], 3), number(row["gcnr"], 2), number(row["max_abs_error"], 4),
+    )  # fmt: skip
+
+
+def _where(result: Mapping[str, Any]) -> str:
+    host = result["host"]
+    height, width = result["shape"]
+    quiet = "noisy" if result["noisy"] else "quiet"
+    return (
+        f"{width}×{height}, one frame after another, on {host['hostname']} ({host['cpu']}, {host['cores_logical']} "
+        f"cores), {host['date'][:10]}, commit {(host['commit'] or 'unknown')[:9]}; a {quiet} host (calibration spread "
+        f"{result['noise']:.2f}). × fastest: times as long as the fastest row, 95 % interval."
+    )

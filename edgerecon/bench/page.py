@@ -1,0 +1,148 @@
+"""A bench as one HTML page: what to ship, bars, the whole table, distributions, quality against time, load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from edgerecon.bench.plots import bars, front, lines
+from edgerecon.latency.page import number, page, table
+
+SHOWN = 10
+"""Rows in the plots of distributions: the fastest."""
+Fields = Mapping[str, Any]
+
+
+def bench_page(result: Fields) -> str:
+    """HTML that needs nothing beside itself, from the JSON of a bench."""
+    rows = [row for row in result["rows"] if row["status"] == "ok"]
+    failed = [row for row in result["rows"] if row["status"] != "ok"]
+    host = result["host"]
+    height, width = result["shape"]
+    fastest = sorted(rows, key=lambda row: row["latency_ms"]["p50"])
+    body = (
+        '<p class="brand">edgerecon bench</p><h1>Latency and image quality, side by side</h1>'
+        f'<p class="muted">{width} × {height} pixels, frames of {escape(str(result["recording"]))}. '
+        f"{escape(str(host.get('cpu')))}, {host.get('cores_logical')} cores; {escape(str(host.get('date')))}, "
+        f"commit {escape(str(host.get('commit') or 'unknown')[:9])}.</p>{_noise(result)}"
+        f"<h2>Median latency</h2><p class='note'>Milliseconds a frame, end to end; the line reaches to the 99th "
+        f"percentile.</p><div class='scroll'>{_bars(fastest)}</div>"
+        f"<h2>Every row</h2>{rows_table(rows)}<p class='note'>{escape(result['included'])} {escape(READING)}</p>"
+        f"{_failed(failed)}<h2>Where the time goes</h2>{_stages(fastest)}"
+        f"<h2>Quality against time</h2><div class='scroll'>{_front(rows)}</div>"
+        f"<h2>Distribution</h2><p class='note'>How many frames took at most so long, of the {SHOWN} fastest rows.</p>"
+        f"<div class='scroll'>{_cdf(fastest[:SHOWN])}</div>{_loads(result['loads'])}{_scenarios(result['scenarios'])}"
+        f"{_conditions(result)}"
+    )
+    return page("edgerecon bench", body)
+
+
+READING = (
+    "× fastest: how many times longer than the fastest row that is ok, with a 95 % bootstrap interval over rounds. "
+    "PSNR and SSIM: as the file's own record states them (simulated validation scenes, at export); gCNR and the "
+    "largest error against the fp32 file on ONNX Runtime: measured here, on real frames. × floor: over what this "
+    "host's measured peak rate and bandwidth allow. Memory: resident, of the row's own process, runtime included. "
+    "Start: from the start of that process to its first frame. Joules: of the whole package or board, a frame."
+)
+
+
+def _noise(result: Fields) -> str:
+    said = (
+        f"This host was noisy: the calibration kernel's 90th percentile was {result['noise']:.2f} times its median. "
+        "Trust ratios and intervals, not milliseconds."
+        if result["noisy"]
+        else f"A quiet host: the calibration kernel's 90th percentile was {result['noise']:.2f} times its median."
+    )
+    return f'<p class="verdict{" missed" if result["noisy"] else ""}">{escape(said)}</p>'
+
+
+def label(row: Fields) -> str:
+    """As plots call it."""
+    return f"{row['model']}, {row['precision']} on {row['backend']}, {row['threads']} thr."
+
+
+def _bars(rows: Sequence[Fields]) -> str:
+    return bars([(label(r), r["latency_ms"]["p50"], r["latency_ms"]["p50"], r["latency_ms"]["p99"]) for r in rows])
+
+
+def rows_table(rows: Sequence[Fields]) -> str:
+    """All figures of the rows that are ok."""
+    head = ("Model", "Engine", "Threads", "p50, ms", "p90", "p99", "p99.9", "fps", "× fastest", "PSNR, dB", "SSIM",
+            "gCNR", "Error", "kB", "Memory, MB", "Start, ms", "J", "× floor")  # fmt: skip
+    cells = []
+    for r in rows:
+        times, best = r["latency_ms"], r["to_best"] or (None, None, None)
+        behind = f"{number(best[0], 2)} ({number(best[1], 2)}–{number(best[2], 2)})"
+        run = (r["stages_ms"].get("engine") or {}).get("p50")
+        floor = run / r["floor_ms"] if run and r["floor_ms"] else None
+        cells.append((
+            r["model"], f"{r['precision']} on {r['backend']}", str(r["threads"]),
+            *(number(times[name], 2) for name in ("p50", "p90", "p99", "p999")), number(r["fps"]), behind,
+            number(r["psnr_db"], 2), number(r["ssim"], 3), number(r["gcnr"], 3), number(r["max_abs_error"], 4),
+            number(r["size_kb"], 0), number(r["memory_mb"], 0), number(r["startup_ms"], 0), number(r["joules"], 3),
+            number(floor, 1),
+        ))  # fmt: skip
+    return table(head, cells, "..nnnnnnnnnnnnnnnn")
+
+
+def _failed(rows: Sequence[Fields]) -> str:
+    if not rows:
+        return ""
+    cells = [(label(row), row["status"]) for row in rows]
+    return f"<h2>Did not run, or not rightly</h2>{table(('Row', 'Why'), cells, '..')}"
+
+
+def _stages(rows: Sequence[Fields]) -> str:
+    cells = [
+        (label(row), *(number(row["stages_ms"][name][q], 2) for name in row["stages_ms"] for q in ("p50", "p99")))
+        for row in rows
+    ]
+    head = ("Row", "prepare p50, ms", "p99", "engine p50", "p99", "postprocess p50", "p99")
+    note = "A CPU engine copies nothing to a device; on a GPU the copies are part of the engine's one CUDA graph."
+    return f"{table(head, cells, '.nnnnnn')}<p class='note'>{note}</p>" if cells else ""
+
+
+def _front(rows: Sequence[Fields]) -> str:
+    points = [(label(row), row["latency_ms"]["p50"], row["ssim"]) for row in rows if row["ssim"] is not None]
+    return front(points, "p50, ms (logarithmic)", "SSIM on validation scenes")
+
+
+def _cdf(rows: Sequence[Fields]) -> str:
+    curves = [(label(row), [(ms, i / 100) for i, ms in enumerate(row["cdf_ms"])]) for row in rows if row["cdf_ms"]]
+    return lines(curves, "latency, ms (logarithmic)", "share of frames", log_x=True, percent=True)
+
+
+def _loads(loads: Sequence[Fields]) -> str:
+    if not loads:
+        return ""
+    curves = [
+        (label(one), [(100 * p["load"], p["miss_rate"]) for p in one["points"]]) for one in loads if "points" in one
+    ]
+    plot = lines(curves, "load, % of capacity (one frame every p50)", "frames that missed the deadline", percent=True)
+    note = (
+        "Frames paced through the streaming loop; the deadline is the frame period. Late, dropped and failed all count."
+    )
+    return f"<h2>Deadline misses against load</h2><p class='note'>{note}</p><div class='scroll'>{plot}</div>"
+
+
+def _scenarios(found: Sequence[Fields]) -> str:
+    if not found:
+        return ""
+    cells = [
+        (label(one), one["scenario"], one.get("figure", ""), number(one.get("value"), 2),
+         one["error"] if "error" in one else "VALID" if one["valid"] else "INVALID: " + ", ".join(one["why"]))
+        for one in found
+    ]  # fmt: skip
+    return f"<h2>MLPerf LoadGen</h2>{table(('Row', 'Scenario', 'Figure', 'Value', 'LoadGen says'), cells, '...n.')}"
+
+
+def _conditions(result: Fields) -> str:
+    told = result["conditions"]
+    facts = [(f"{name} ({when})", str(value)) for when in ("before", "after") for name, value in told[when].items()]
+    facts.append(("energy", ", ".join(result["energy_sources"]) or "this host tells nothing of energy"))
+    packages = [(name, str(version)) for name, version in (result["host"].get("packages") or {}).items()]
+    return (
+        f'<h2>Host</h2><div class="columns"><div>{table(("Condition", ""), facts, "..")}</div>'
+        f"<div>{table(('Package', 'Version'), packages, '..')}</div></div>"
+    )

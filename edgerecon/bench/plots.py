@@ -1,0 +1,152 @@
+"""The pictures of a bench as hand-written SVG: bars with intervals, latency CDFs, quality against time, load curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from html import escape
+
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 960.0, 60.0, 24.0, 20.0, 44.0
+HUES = (174, 32, 262, 210, 340, 90, 12, 300)
+Line = tuple[str, Sequence[tuple[float, float]]]
+"""(label, points)."""
+
+
+def bars(rows: Sequence[tuple[str, float, float, float]]) -> str:
+    """Horizontal bars: (label, value, low, high) in ms, the interval as a whisker; the axis starts at 0."""
+    if not rows:
+        return ""
+    names, step = 330.0, 26.0
+    end = max(high for *_, high in rows) * 1.12
+    height = TOP + step * len(rows) + BOTTOM
+
+    def x(value: float) -> float:
+        return names + (WIDTH - names - RIGHT - 60) * value / end
+
+    parts = []
+    for i, (label, value, low, high) in enumerate(rows):
+        y = TOP + step * i
+        parts.append(
+            f'<text x="{names - 8:.0f}" y="{y + 16:.0f}" text-anchor="end">{escape(label)}</text>'
+            f'<rect class="bar" x="{names:.1f}" y="{y + 4:.1f}" width="{max(x(value) - names, 1):.1f}" height="16">'
+            f"<title>{escape(label)}: {value:.2f} ms ({low:.2f} to {high:.2f})</title></rect>"
+            f'<path class="mark" d="M{x(low):.1f} {y + 12:.1f}H{x(high):.1f}M{x(high):.1f} {y + 7:.1f}v10"/>'
+            f'<text x="{x(high) + 6:.1f}" y="{y + 16:.0f}">{value:.1f}</text>'
+        )
+    return _svg(height, "Median latency of each row, the line reaches to its 99th percentile", parts)
+
+
+def lines(
+    curves: Sequence[Line], x_label: str, y_label: str, *, log_x: bool = False, y_end: float = 1.0,
+    percent: bool = False,
+) -> str:  # fmt: skip
+    """Curves over a common axis, y from 0 to ``y_end``; a legend names them."""
+    points = [point for _, curve in curves for point in curve]
+    if not points:
+        return ""
+    low, high = min(x for x, _ in points), max(x for x, _ in points)
+    axis = _axis(low if log_x else 0.0, high * 1.03, log_x)
+    plot = 300.0
+    height = TOP + plot + BOTTOM + 18 * math.ceil(len(curves) / 2)
+
+    def y(value: float) -> float:
+        return TOP + plot * (1 - value / y_end)
+
+    parts = _frame(axis, y, plot, x_label, y_label, y_end, percent, low if log_x else 0.0, high * 1.03, log_x)
+    for i, (label, curve) in enumerate(curves):
+        colour = f"hsl({HUES[i % len(HUES)]} 70% 36%)"
+        dash = "" if i < len(HUES) else ' stroke-dasharray="6 4"'
+        path = "L".join(f"{axis(a):.1f} {y(min(b, y_end)):.1f}" for a, b in curve)
+        parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
+        at_x, at_y = LEFT + (i % 2) * 450, TOP + plot + BOTTOM + 18 * (i // 2)
+        parts.append(
+            f'<path d="M{at_x} {at_y}h22" stroke="{colour}" stroke-width="3"{dash}/>'
+            f'<text x="{at_x + 28}" y="{at_y + 4}">{escape(label)}</text>'
+        )
+    return _svg(height, f"{y_label} against {x_label}", parts)
+
+
+def front(points: Sequence[tuple[str, float, float]], x_label: str, y_label: str) -> str:
+    """(label, x, y) as circles over a logarithmic x, and the line of those that nothing beats: small x, large y."""
+    if not points:
+        return ""
+    low, high = min(x for _, x, _ in points) / 1.2, max(x for _, x, _ in points) * 1.5
+    bottom, top = min(y for *_, y in points), max(y for *_, y in points)
+    margin = max(top - bottom, 1e-3) * 0.12
+    axis, plot = _axis(low, high, True), 320.0
+
+    def y(value: float) -> float:
+        return TOP + plot * (1 - (value - bottom + margin) / (top - bottom + 2 * margin))
+
+    best: list[tuple[str, float, float]] = []
+    for point in sorted(points, key=lambda p: (p[1], -p[2])):
+        if not best or point[2] > best[-1][2]:
+            best.append(point)
+    parts = _ticks(axis, low, high, True, plot, x_label)
+    for step in range(5):
+        value = bottom + (top - bottom) * step / 4
+        parts.append(
+            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
+            f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>'
+        )
+    parts.append(f'<text x="{LEFT}" y="{TOP - 6}">{escape(y_label)}</text>')
+    path = "L".join(f"{axis(a):.1f} {y(b):.1f}" for _, a, b in best)
+    parts.append(f'<path class="mark" fill="none" d="M{path}"/>')
+    for label, a, b in points:
+        faint = "" if (label, a, b) in best else ' opacity="0.45"'
+        parts.append(
+            f'<circle cx="{axis(a):.1f}" cy="{y(b):.1f}" r="5" class="bar"{faint}>'
+            f"<title>{escape(label)}: {a:.2f} ms, {b:.3f}</title></circle>"
+        )
+    for number, (_, a, b) in enumerate(best, 1):
+        parts.append(f'<text x="{axis(a) + 8:.1f}" y="{y(b) - 7:.1f}">{number}</text>')
+    for number, (label, a, b) in enumerate(best, 1):
+        at_x, at_y = LEFT + ((number - 1) % 2) * 450, TOP + plot + BOTTOM + 18 * ((number - 1) // 2)
+        parts.append(f'<text x="{at_x}" y="{at_y}">{number}  {escape(label)}: {a:.1f} ms, {b:.3f}</text>')
+    return _svg(TOP + plot + BOTTOM + 18 * math.ceil(len(best) / 2), f"{y_label} against {x_label}", parts)
+
+
+def _axis(low: float, high: float, log: bool) -> Callable[[float], float]:
+    span = WIDTH - LEFT - RIGHT
+    if log:
+        return lambda value: LEFT + span * math.log(value / low) / math.log(high / low)
+    return lambda value: LEFT + span * (value - low) / (high - low)
+
+
+def _frame(
+    axis: Callable[[float], float], y: Callable[[float], float], plot: float, x_label: str, y_label: str, y_end: float,
+    percent: bool, low: float, high: float, log: bool,
+) -> list[str]:  # fmt: skip
+    parts = _ticks(axis, low, high, log, plot, x_label)
+    for step in range(6):
+        value = y_end * step / 5
+        shown = f"{100 * value:.0f} %" if percent else f"{value:.2g}"
+        parts.append(
+            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
+            f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{shown}</text>'
+        )
+    return [*parts, f'<text x="{LEFT}" y="{TOP - 6}">{escape(y_label)}</text>']
+
+
+def _ticks(
+    axis: Callable[[float], float], low: float, high: float, log: bool, plot: float, label: str
+) -> list[str]:  # fmt: skip
+    if log:
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        values = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+    else:
+        step = 10 ** math.floor(math.log10((high - low) / 4))
+        step = next(step * times for times in (1, 2, 5, 10) if (high - low) / (step * times) <= 10)
+        values = [low + step * i for i in range(int((high - low) / step) + 1)]
+    bottom = TOP + plot
+    parts = [
+        f'<line class="grid" x1="{axis(v):.1f}" x2="{axis(v):.1f}" y1="{TOP}" y2="{bottom}"/>'
+        f'<text x="{axis(v):.1f}" y="{bottom + 16}" text-anchor="middle">{v:g}</text>'
+        for v in values if low <= v <= high
+    ]  # fmt: skip
+    return [*parts, f'<text x="{WIDTH - RIGHT}" y="{bottom + 32}" text-anchor="end">{escape(label)}</text>']
+
+
+def _svg(height: float, label: str, parts: Sequence[str]) -> str:
+    box = f"0 0 {WIDTH:.0f} {height:.0f}"
+    return f'<svg viewBox="{box}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'

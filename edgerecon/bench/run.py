@@ -1,0 +1,216 @@
+"""The bench itself: workers started group by group, timed in interleaved rounds, judged on real frames."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgerecon.bench.energy import Meter, conditions
+from edgerecon.bench.judge import judge
+from edgerecon.bench.noise import Calibration
+from edgerecon.bench.remote import Remote
+from edgerecon.bench.resample import RESAMPLES, interval, ratio_samples
+from edgerecon.bench.rounds import Turns, run_rounds
+from edgerecon.bench.truth import Truth
+from edgerecon.bench.ways import Way
+from edgerecon.device import HOST, load_device
+from edgerecon.engines.model_file import read_model
+from edgerecon.errors import EdgereconError, EngineError, SourceError
+from edgerecon.frame import to_uint8, to_unit
+from edgerecon.host import host_profile
+from edgerecon.latency.roofline import bound, count
+from edgerecon.latency.row import Row
+from edgerecon.latency.timing import PERCENTILES
+from edgerecon.stream.sources import open_source
+
+SCHEMA = 1
+STAGES = ("prepare", "engine", "postprocess")
+INCLUDED = (
+    "End to end: a uint8 frame in memory → float32 in [0, 1] (prepare) → the engine, its copies to and from a GPU "
+    "included → uint8 (postprocess), one frame after another. Not included: decoding, capture, display, waits between "
+    "threads (edgerecon stream measures those). Each row runs in a process of its own; rows take turns."
+)
+REAL = 6
+GROUP = 8
+"""Rows whose processes are alive at once, beside the reference: a small device has no memory for more."""
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked for.
+
+    Attributes:
+        shape: (height, width) that is timed. seconds: about, for each row. timeout_s: after which a worker's answer is
+            given up. recording: real frames, a source as ``open_source`` takes it.
+    """
+
+    shape: tuple[int, int] = (512, 512)
+    seconds: float = 4.0
+    timeout_s: float = 60.0
+    recording: str = "sample"
+
+
+@dataclass
+class Bench:
+    """rows in the order asked for; what the host told before and after; whether it was quiet."""
+
+    plan: Plan
+    rows: list[Row]
+    noise: float
+    noisy: bool
+    energy_sources: list[str]
+    conditions: dict[str, Any]
+    loads: list[dict[str, Any]] = field(default_factory=list)
+    scenarios: list[dict[str, Any]] = field(default_factory=list)
+    host: dict[str, object] = field(default_factory=host_profile)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``json.dumps``."""
+        return {
+            "schema": SCHEMA, "rows": [row.to_json() for row in self.rows], "loads": self.loads,
+            "scenarios": self.scenarios, "noise": self.noise, "noisy": self.noisy, "included": INCLUDED,
+            "energy_sources": self.energy_sources, "conditions": self.conditions, "shape": list(self.plan.shape),
+            "seconds": self.plan.seconds, "recording": self.plan.recording, "host": self.host,
+        }  # fmt: skip
+
+
+def bench(ways: Sequence[Way], plan: Plan, on_progress: Progress | None = None) -> Bench:
+    """Time and judge every way; one that fails has the reason as its status, and the rest goes on.
+
+    The first way is the reference of the speeds: it runs in every round of every group, beside its own row.
+
+    Raises:
+        SourceError: the recording cannot be read. EngineError: the reference does not run.
+    """
+    progress = on_progress or (lambda what, done, total: None)
+    before, calibration, meter = conditions(), Calibration(), Meter()
+    native = real_frames(plan.recording)
+    rows: list[Row] = []
+    samples: list[NDArray[np.float64] | None] = []
+    with tempfile.TemporaryDirectory() as name, ExitStack() as whole:
+        folder = Path(name)
+        np.save(folder / "timed.npy", np.stack([cv2.resize(f, plan.shape[::-1]) for f in native]))
+        np.save(folder / "real.npy", np.stack(native))
+        truth = Truth(folder, plan.timeout_s)
+        reference = whole.enter_context(closing(_opened(ways[0], plan, folder)[0]))
+        for at in range(0, len(ways), GROUP):
+            with ExitStack() as stack:
+                group: list[tuple[Row, Turns | None]] = []
+                for index, way in enumerate(ways[at : at + GROUP], at):
+                    progress(f"opening {way.label}", index, len(ways))
+                    group.append(_start(way, plan, folder, truth, stack))
+                base = Turns(reference)
+                alive = [turns for _, turns in group if turns is not None]
+
+                def told(done: int, total: int, first: int = at) -> None:
+                    progress("timing side by side", first * total + done * GROUP, len(ways) * total)
+
+                run_rounds([base, *alive], plan.seconds, calibration, meter, told)
+                if base.error is not None:
+                    raise EngineError(f"the first row is the reference and failed: {base.error}")
+                for row, turns in group:
+                    rows.append(row if turns is None else _timed(row, turns))
+                    samples.append(
+                        ratio_samples(base.medians, turns.medians) if turns and rows[-1].latency_ms else None
+                    )
+    told_of_host = {"before": before, "after": conditions()}
+    return Bench(
+        plan, _compared(rows, samples), calibration.spread, calibration.noisy, meter.sources, told_of_host
+    )  # fmt: skip
+
+
+def real_frames(recording: str) -> list[NDArray[np.uint8]]:
+    """Evenly spread frames of a recording, uint8 (H, W), all of the first one's size.
+
+    Raises:
+        SourceError: see ``open_source``.
+    """
+    with closing(open_source(recording)) as source:
+        images = [capture.image for capture in source.frames() if capture.image is not None]
+    if not images:
+        raise SourceError(f"{recording} holds no frame")
+    picked = [to_uint8(to_unit(images[i])) for i in np.linspace(0, len(images) - 1, REAL).astype(int)]
+    return [frame for frame in picked if frame.shape == picked[0].shape]
+
+
+def _opened(way: Way, plan: Plan, folder: Path) -> tuple[Remote, dict[str, Any]]:
+    remote = Remote(way.label, plan.timeout_s)
+    try:
+        return remote, remote.open(model=str(way.path), backend=way.backend, precision=way.precision,
+                                   threads=way.threads, frames=str(folder / "timed.npy"))  # fmt: skip
+    except EngineError:
+        remote.close()
+        raise
+
+
+def _start(way: Way, plan: Plan, folder: Path, truth: Truth, stack: ExitStack) -> tuple[Row, Turns | None]:
+    """The row with its quality, and its open worker; None where it cannot be timed."""
+    size = way.path.stat().st_size / 1000
+    row = Row(way.path.stem, way.backend, way.precision, way.threads, plan.shape, size_kb=size,
+              floor_ms=_floor(way, plan.shape))  # fmt: skip
+    try:
+        remote, answer = _opened(way, plan, folder)
+        stack.enter_context(closing(remote))
+        row = dataclasses.replace(row, startup_ms=answer["startup_ms"], threads=answer["threads"])
+        remote.ask("outputs", frames=str(folder / "real.npy"), out=str(folder / "out.npy"))
+        outputs = np.load(folder / "out.npy", allow_pickle=False)
+        spec = read_model(way.path).spec
+        return judge(row, spec, np.load(folder / "real.npy"), outputs, truth.of(way.path)), Turns(remote)
+    except EdgereconError as error:
+        return dataclasses.replace(row, status=str(error)), None
+
+
+def _floor(way: Way, shape: tuple[int, int]) -> float:
+    """By this host's measured rates; nan for a GPU, and where operators are not counted."""
+    if way.backend in ("tensorrt", "cuda"):
+        return math.nan
+    computed = "fp32" if way.precision == "fp16" else way.precision  # CPUs store halves and compute in single precision
+    host = load_device(HOST)
+    if computed not in host.peak:
+        return math.nan
+    try:
+        return bound(count(way.path, *shape), host, computed).ms
+    except EdgereconError:
+        return math.nan
+
+
+def _timed(row: Row, turns: Turns) -> Row:
+    if turns.error is not None or not turns.blocks:
+        return dataclasses.replace(row, status=turns.error or "no round was timed")
+    times = np.concatenate(turns.blocks)
+    total = times.sum(axis=1)
+    latency = {name: float(np.percentile(total, q, method="higher")) for name, q in PERCENTILES.items()}
+    stages = {stage: {"p50": float(np.median(column)), "p99": float(np.percentile(column, 99, method="higher"))}
+              for stage, column in zip(STAGES, times.T, strict=True)}  # fmt: skip
+    joules = math.nan if turns.joules is None else turns.joules / len(times)
+    return dataclasses.replace(
+        row, latency_ms=latency | {"mean": float(total.mean())}, stages_ms=stages, memory_mb=turns.memory_mb,
+        joules=joules, cdf_ms=tuple(np.percentile(total, np.arange(101)).tolist()),
+    )  # fmt: skip
+
+
+def _compared(rows: list[Row], samples: list[NDArray[np.float64] | None]) -> list[Row]:
+    """Speeds against the reference and times against the fastest row that is ok, with intervals."""
+    fastest = [found for row, found in zip(rows, samples, strict=True) if row.ok and found is not None]
+    best = max(fastest, key=lambda found: float(np.median(found)), default=np.ones(RESAMPLES))
+    compared = []
+    for row, found in zip(rows, samples, strict=True):
+        if found is not None:
+            behind = best / found
+            row = dataclasses.replace(
+                row, speed=float(np.median(found)), speed_interval=interval(found),
+                to_best=(float(np.median(behind)), *interval(behind)),
+            )  # fmt: skip
+        compared.append(row)
+    return compared

@@ -1,0 +1,77 @@
+"""What comes after the rows: the load curve and LoadGen's scenarios, each row in a process of its own again."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edgerecon.bench.load import LOADS, periods
+from edgerecon.bench.loadgen import SCENARIOS
+from edgerecon.bench.remote import Remote
+from edgerecon.bench.run import Bench, Progress, real_frames
+from edgerecon.bench.ways import Way
+from edgerecon.errors import EngineError, UsageError
+
+REALTIME = "realtime"
+ALL = (REALTIME, *SCENARIOS)
+SECONDS = 4.0
+"""Of each load, and of each of LoadGen's runs."""
+
+
+def refuse_unknown(names: Sequence[str]) -> None:
+    """Raises UsageError for a scenario that there is not."""
+    if unknown := [name for name in names if name not in ALL]:
+        raise UsageError(f"there is no scenario '{unknown[0]}': choose from {', '.join(ALL)}")
+
+
+def add_scenarios(
+    result: Bench, ways: Sequence[Way], names: Sequence[str], logs: Path, on_progress: Progress | None = None
+) -> None:
+    """Run the scenarios on every row that is ok, and add what they found to the result.
+
+    A row that fails in a scenario says why there, and the rest goes on.
+
+    Args:
+        ways: of ``result.rows``, in their order. logs: folder for LoadGen's.
+    """
+    progress = on_progress or (lambda what, done, total: None)
+    todo = [(way, row, name) for way, row in zip(ways, result.rows, strict=True) if row.ok for name in names]
+    with tempfile.TemporaryDirectory() as folder:
+        frames = Path(folder) / "timed.npy"
+        shape = result.plan.shape[::-1]
+        np.save(frames, np.stack([cv2.resize(f, shape) for f in real_frames(result.plan.recording)]))
+        for done, (way, row, name) in enumerate(todo):
+            progress(f"{name}: {way.label}", done, len(todo))
+            facts: dict[str, Any] = {"model": row.model, "backend": row.backend, "precision": row.precision,
+                                     "threads": row.threads}  # fmt: skip
+            try:
+                with closing(Remote(way.label, result.plan.timeout_s)) as remote:
+                    remote.open(model=str(way.path), backend=way.backend, precision=way.precision,
+                                threads=way.threads, frames=str(frames))  # fmt: skip
+                    if name == REALTIME:
+                        result.loads.append(facts | {"points": _curve(remote, row.latency_ms["p50"])})
+                    else:
+                        result.scenarios.append(facts | _loadgen(remote, name, logs, way, row.latency_ms["p50"]))
+            except EngineError as error:
+                kept = result.loads if name == REALTIME else result.scenarios
+                kept.append(facts | {"scenario": name, "error": str(error)})
+
+
+def _curve(remote: Remote, capacity_ms: float) -> list[dict[str, Any]]:
+    wait = SECONDS + 60
+    return [
+        {"load": load} | remote.ask("load", timeout_s=wait, period_ms=period, seconds=SECONDS)
+        for load, period in zip(LOADS, periods(capacity_ms), strict=True)
+    ]
+
+
+def _loadgen(remote: Remote, name: str, logs: Path, way: Way, ms: float) -> dict[str, Any]:
+    folder = logs / f"{way.path.stem}-{way.precision}-{way.backend}-{way.threads}" / name
+    return remote.ask("loadgen", timeout_s=10 * SECONDS + 600, scenario=name, folder=str(folder.resolve()),
+                      seconds=SECONDS, expected_ms=ms)  # fmt: skip

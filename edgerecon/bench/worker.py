@@ -1,0 +1,122 @@
+"""One engine in a process of its own, so that one that crashes, hangs or hoards memory harms no other row.
+
+Run by ``edgerecon.bench.remote`` as ``python -m edgerecon.bench.worker``. Line by line it reads one JSON command and
+answers with one JSON object; {"error": …} when the command failed. Arrays travel as .npy files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from edgerecon.engines import open_engine
+from edgerecon.engines.base import Engine
+from edgerecon.errors import EdgereconError
+from edgerecon.frame import to_uint8, to_unit
+
+Answer = dict[str, Any]
+
+
+class Worker:
+    """Answers commands; ``open`` comes first."""
+
+    def __init__(self) -> None:
+        self._engine: Engine
+        self._frames = np.empty((0, 0, 0), np.uint8)
+        self._next = 0
+
+    def open(self, model: str, backend: str, precision: str, threads: int | None, frames: str) -> Answer:
+        """Open the engine and run the first frame. frames: .npy of uint8 (n, H, W), which ``time`` takes in turn."""
+        start = time.perf_counter()
+        self._engine = open_engine(Path(model), backend, precision, threads=threads)
+        self._frames = np.load(frames, allow_pickle=False)
+        first = self._engine.run(to_unit(self._frames[0]))
+        self._unit = np.empty(self._frames.shape[1:], np.float32)
+        self._out = np.array(first)
+        self._shown = np.empty(self._out.shape, np.uint8)
+        opened_ms = (time.perf_counter() - start) * 1e3
+        return {
+            "opened_ms": opened_ms,
+            "threads": self._engine.spec.threads,
+            "macs": self._engine.spec.model.macs_per_pixel,
+        }
+
+    def time(self, calls: int) -> Answer:
+        """ns of (preparation, engine, postprocess) for so many frames, one after another."""
+        stages = np.empty((calls, 4), np.int64)
+        now = time.perf_counter_ns
+        for row in stages:
+            frame = self._frames[self._next % len(self._frames)]
+            self._next += 1
+            row[0] = now()
+            to_unit(frame, self._unit)
+            row[1] = now()
+            self._engine.run(self._unit, self._out)
+            row[2] = now()
+            to_uint8(self._out, self._shown)
+            row[3] = now()
+        return {"ns": np.diff(stages, axis=1).tolist(), "memory_mb": _memory_mb()}
+
+    def outputs(self, frames: str, out: str) -> Answer:
+        """Reconstruct each frame of a .npy (uint8, n×H×W) by itself; the results go to another."""
+        found = []
+        for frame in np.load(frames, allow_pickle=False):
+            self._engine.reset()
+            found.append(np.array(self._engine.run(to_unit(frame))))
+        np.save(out, np.stack(found))
+        return {}
+
+    def load(self, period_ms: float, seconds: float) -> Answer:
+        """Stream at a frame period, which is the deadline as well; see ``edgerecon.bench.load``."""
+        from edgerecon.bench.load import paced
+
+        return paced(self._engine, self._frames, period_ms, seconds)
+
+    def loadgen(self, scenario: str, folder: str, seconds: float, expected_ms: float) -> Answer:
+        """One scenario of MLPerf's LoadGen; see ``edgerecon.bench.loadgen``."""
+        from edgerecon.bench.loadgen import run_scenario
+
+        return run_scenario(self._engine, self._frames, scenario, Path(folder), seconds, expected_ms)
+
+
+def _memory_mb() -> float | None:
+    """Resident memory of this process, the runtime's included; None where /proc does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def serve(commands: TextIO, answers: TextIO) -> None:
+    """Until the commands end."""
+    worker = Worker()
+    for line in commands:
+        command = json.loads(line)
+        do: Callable[..., Answer] = getattr(worker, command.pop("do"))
+        try:
+            answer = do(**command)
+        except EdgereconError as error:
+            answer = {"error": str(error)}
+        except Exception as error:  # noqa: BLE001 - runtimes raise many kinds; the row says why
+            answer = {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def main() -> None:
+    # Runtimes write to standard output as they please: answers get a descriptor of their own.
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+        os.dup2(2, 1)
+        serve(sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""What is made of the figures: quality, comparison of two results, page, table, and LoadGen's summary."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgerecon.bench.compare import compare, read_result, regressions
+from edgerecon.bench.judge import judge
+from edgerecon.bench.load import paced
+from edgerecon.bench.loadgen import read_summary, run_scenario
+from edgerecon.bench.markdown import markdown
+from edgerecon.bench.page import bench_page
+from edgerecon.engines.base import EngineSpec, ModelSpec
+from edgerecon.errors import DataError, EdgereconError, UsageError
+from edgerecon.frame import Image
+from edgerecon.latency.row import Row
+
+SPEC = ModelSpec("m", "despeckle", 1, 1, "", quality={"validation_psnr_db": 28.5, "validation_ssim": 0.8})
+ROW = Row("m", "onnxruntime", "fp32", 2, (64, 64))
+
+
+def frames() -> np.ndarray:
+    rng = np.random.default_rng(2)
+    made = np.clip(rng.rayleigh(0.3, (2, 96, 96)), 0, 1)
+    made[:, 30:50, 30:50] *= 0.1
+    return np.asarray(made * 255, np.uint8)
+
+
+def test_a_sound_row_has_its_record_and_its_errors() -> None:
+    given = frames()
+    truth = given.astype(np.float32) / 255
+    off = truth.copy()
+    off[0, 0, 0] += 0.25
+    row = judge(ROW, SPEC, given, off, truth)
+    assert row.ok and (row.psnr_db, row.ssim) == (28.5, 0.8)
+    assert row.max_abs_error == pytest.approx(0.25) and row.mean_shift == pytest.approx(0.25 / truth.size)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [(lambda x: x * np.nan, "NaN"), (lambda x: np.full_like(x, 0.5), "from fp32 on average"),
+     (lambda x: x[:, :50], r"shape \(50, 96\)")],
+)  # fmt: skip
+def test_garbage_is_marked_and_loses_its_record(spoil: Any, said: str) -> None:
+    truth = frames().astype(np.float32) / 255
+    spoilt = spoil(truth)
+    row = judge(ROW, SPEC, frames()[:, : spoilt.shape[1]], spoilt, truth)
+    assert not row.ok and re.search(said, row.status) and math.isnan(row.psnr_db) and math.isnan(row.ssim)
+
+
+def row_json(model: str = "m", ok: bool = True, **changes: Any) -> dict[str, Any]:
+    latency = {"p50": 5.0, "p90": 6.0, "p99": 7.0, "p999": 8.0, "mean": 5.2}
+    row = Row(model, "onnxruntime", "fp32", 2, (64, 64), latency if ok else {}, 2.0, 28.0, 0.8, 0.7, 1e-4, size_kb=12.0,
+              speed_interval=(1.9, 2.1), to_best=(1.0, 1.0, 1.0), cdf_ms=tuple(np.linspace(4, 8, 101)),
+              stages_ms={s: {"p50": 1.0, "p99": 2.0} for s in ("prepare", "engine", "postprocess")},
+              status="ok" if ok else "a [reason] <b>")  # fmt: skip
+    return row.to_json() | {"shape": [64, 64]} | changes
+
+
+def result(*rows: dict[str, Any]) -> dict[str, Any]:
+    load = {"model": "m", "backend": "b", "precision": "fp32", "threads": 2,
+            "points": [{"load": 0.1, "miss_rate": 0.0}, {"load": 1.2, "miss_rate": 0.9}]}  # fmt: skip
+    said = {"model": "m", "backend": "b", "precision": "fp32", "threads": 2, "scenario": "offline", "valid": False,
+            "why": ["Early stopping satisfied"], "figure": "Samples per second", "value": 3.0}  # fmt: skip
+    return {
+        "schema": 1, "rows": list(rows), "loads": [load], "scenarios": [said], "noise": 1.02, "noisy": False,
+        "included": "what is in it", "energy_sources": [], "conditions": {"before": {"cpu_mhz": 1}, "after": {}},
+        "shape": [64, 64], "seconds": 1.0, "recording": "sample",
+        "host": {"hostname": "h", "cpu": "a CPU", "cores_logical": 2, "date": "2026-01-02T03:04:05",
+                 "commit": "abcdef0123", "packages": {"numpy": "2"}},
+    }  # fmt: skip
+
+
+def test_intervals_decide_what_is_a_regression() -> None:
+    before = result(row_json("same"), row_json("slow"), row_json("fast"), row_json("lost"), row_json("broke"),
+                    row_json("blurred"))  # fmt: skip
+    after = result(
+        row_json("same", speed=1.95, speed_interval=(1.85, 2.0)),
+        row_json("slow", speed=1.5, speed_interval=(1.4, 1.6)),
+        row_json("fast", speed=3.0, speed_interval=(2.8, 3.1)), row_json("broke", ok=False, speed_interval=None),
+        row_json("fresh"), row_json("blurred", max_abs_error=0.3),
+    )  # fmt: skip
+    changes = compare(before, after)
+    verdicts = {one.name.partition(",")[0]: one.verdict for one in changes}
+    assert verdicts == {"same": "undecided", "slow": "slower", "fast": "faster", "lost": "gone", "broke": "broken",
+                        "fresh": "new", "blurred": "broken"}  # fmt: skip
+    assert [one.name.partition(",")[0] for one in regressions(changes)] == ["slow", "lost", "broke", "blurred"]
+    assert not regressions(compare(before, before))
+
+
+def test_results_of_other_schemas_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    for content, said in (
+        ("{", "is no JSON"),
+        ("[]", "has schema None"),
+        ('{"schema": 7, "rows": []}', "schema 7, this"),
+    ):
+        path.write_text(content)
+        with pytest.raises(DataError, match=said):
+            read_result(path)
+    with pytest.raises(DataError, match="No such file"):
+        read_result(tmp_path / "none.json")
+    path.write_text(json.dumps(result(row_json())))
+    assert len(read_result(path)["rows"]) == 1
+
+
+def test_the_page_and_the_table_hold_every_row() -> None:
+    found = result(row_json("first"), row_json("second", floor_ms=1.0), row_json("third", ok=False, to_best=None))
+    html, text = bench_page(found), markdown(found)
+    assert "a [reason] &lt;b&gt;" in html and "A quiet host" in html and "INVALID: Early stopping" in html
+    assert html.count("<svg") == 4 and "http" not in html.replace("http://www.w3.org", "")
+    assert "| first | fp32 on onnxruntime | 5.0 | 7.0 | 200 |" in text and "third" not in text
+    assert "on h (a CPU, 2 cores), 2026-01-02, commit abcdef012" in text
+    nothing = result(row_json("third", ok=False, to_best=None)) | {"loads": [], "scenarios": [], "noisy": True}
+    assert "Did not run" in bench_page(nothing) and "This host was noisy" in bench_page(nothing)
+
+
+class Still:
+    """An engine that hands frames on."""
+
+    spec = EngineSpec(SPEC, "none", "fp32", 1)
+
+    def run(self, frame: Image, out: Image | None = None) -> Image:
+        if out is None:
+            return frame.copy()
+        np.copyto(out, frame)
+        return out
+
+    def reset(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def test_a_paced_engine_is_counted() -> None:
+    found = paced(Still(), frames(), period_ms=20.0, seconds=0.3)
+    assert found["frames"] >= 10 and found["period_ms"] == 20.0
+    assert found["miss_rate"] == found["missed"] / found["frames"]
+
+
+def test_loadgen_judges_a_run(tmp_path: Path) -> None:
+    pytest.importorskip("mlperf_loadgen", reason="LoadGen is not installed: pip install 'edgerecon[bench]'")
+    for scenario in ("singlestream", "server"):
+        found = run_scenario(Still(), frames(), scenario, tmp_path / scenario, 0.2, 0.5)
+        assert found["value"] > 0 and isinstance(found["valid"], bool) and Path(found["logs"]).is_dir()
+    with pytest.raises(UsageError, match="no scenario 'batch': choose from singlestream"):
+        run_scenario(Still(), frames(), "batch", tmp_path, 0.1, 1.0)
+
+
+def test_loadgens_summary_is_read_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mlperf_log_summary.txt"
+    with pytest.raises(EdgereconError, match="left no summary"):
+        read_summary(path, "offline")
+    path.write_text("Scenario : Offline\n")
+    with pytest.raises(EdgereconError, match="no verdict"):
+        read_summary(path, "offline")
+    path.write_text("Result is : INVALID\n  Min duration satisfied : NO\n99.0th percentile latency (ns) : 2500000\n")
+    assert read_summary(path, "multistream") == {
+        "valid": False, "why": ["Min duration satisfied"], "figure": "99.0th percentile latency (ms)", "value": 2.5,
+    }  # fmt: skip

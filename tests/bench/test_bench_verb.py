@@ -1,0 +1,70 @@
+"""``edgerecon bench`` as a user runs it, on small frames."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from edgerecon.bench.ways import find_ways
+from edgerecon.cli import app
+from edgerecon.errors import EdgereconError, UsageError
+
+MODEL = "compact-despeckle-small"
+
+
+def test_every_row_is_timed_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    wanted = [MODEL, "--backend", "onnxruntime", "--precision", "fp32", "--precision", "int8", "--threads", "1",
+              "--shape", "48x64", "--seconds", "0.2", "--scenario", "singlestream"]  # fmt: skip
+    done = CliRunner().invoke(app, ["bench", *wanted, "--json", "r.json", "-o", "r.html"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(Path("r.json").read_text())
+    assert [row["precision"] for row in found["rows"]] == ["fp32", "int8"]
+    for row in found["rows"]:
+        assert row["status"] == "ok" and row["shape"] == [48, 64] and row["threads"] == 1
+        assert 0 < row["latency_ms"]["p50"] <= row["latency_ms"]["p99"] <= row["latency_ms"]["p999"]
+        assert set(row["stages_ms"]) == {"prepare", "engine", "postprocess"} and row["memory_mb"] > 10
+        assert row["psnr_db"] > 20 and 0 < row["gcnr"] <= 1 and row["to_best"][1] <= row["to_best"][2]
+    exact, rounded = (row["max_abs_error"] for row in found["rows"])
+    assert exact < 1e-5 < rounded
+    assert found["scenarios"][0]["value"] > 0 and found["included"] and found["host"]["cpu"]
+    assert "int8 on onnxruntime" in Path("r.html").read_text()
+    again = CliRunner().invoke(app, ["bench", "--compare", "r.json", "r.json"])
+    assert again.exit_code == 0 and "undecided" in again.output
+
+
+def test_a_name_stands_for_its_precisions() -> None:
+    ways = find_ways([MODEL], ["onnxruntime", "openvino"], threads=[1, 2])
+    assert {(way.path.stem, way.precision) for way in ways if way.backend == "openvino"} == {
+        (MODEL, "fp32"), (MODEL, "bf16"), (f"{MODEL}-fp16", "fp16"), (f"{MODEL}-int8", "int8"),
+    }  # fmt: skip
+    assert len([way for way in ways if way.backend == "onnxruntime"]) == 2 * 3
+    assert {way.path.stem for way in find_ways([MODEL], ["tensorrt"])} == {
+        MODEL, f"{MODEL}-fp16", f"{MODEL}-int8-trt"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["nothing"], "no model 'nothing' ships with edgerecon"),
+        ([MODEL, "--backend", "abacus"], "unknown backend 'abacus': choose from"),
+        ([MODEL, "--precision", "fp8"], "nothing is left to bench"),
+        ([MODEL, "--shape", "512"], "--shape is HEIGHTxWIDTH, e.g. 512x512, not '512'"),
+        ([MODEL, "--scenario", "batch"], "there is no scenario 'batch': choose from realtime"),
+        ([MODEL, "-o", "none/x.html"], "cannot write none/x.html"),
+        (["--compare", "a.json", "b.json"], "cannot read a.json: No such file or directory"),
+        ([MODEL, "--recording", "none.mp4"], "none.mp4 does not exist"),
+    ],
+)
+def test_wrong_use_is_one_line(
+    wrong: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["bench", *wrong])
+    assert isinstance(done.exception, EdgereconError) and re.search(re.escape(said), str(done.exception))
+    assert done.exception.exit_code == (2 if isinstance(done.exception, UsageError) else 1)
