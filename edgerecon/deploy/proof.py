@@ -31,11 +31,16 @@ def stream_p99(
 
     The stream ends as soon as so many frames are late or lost that the deadline is missed whatever comes; the p99 of
     what was streamed, if there is one, is above the deadline then.
+
+    Raises:
+        KeyboardInterrupt: after the stream has been closed.
     """
     stop = threading.Event()
     judge = _Judge(stop, at_most=int(_ALLOWED * seconds / PERIOD_S))
     with closing(candidate.open()) as engine:
         report = stream(_Cine(frames), engine, [judge], deadline_ms=deadline_ms, loop=True, seconds=seconds, stop=stop)
+    if report.interrupted and not judge.over:  # the stream takes Ctrl-C for its own end; here it ends the search
+        raise KeyboardInterrupt
     # A frame that was dropped or not reconstructed was never on time: with more than 1 % of them there is no p99.
     lost = report.dropped + report.failed + report.raw_shown
     return report.latency_ms["p99"] if lost <= _ALLOWED * report.frames_in else None
@@ -54,7 +59,7 @@ class _Judge(NullSink):
     """Shows the frames to nobody, and ends the stream when too many were late or lost."""
 
     def __init__(self, stop: threading.Event, at_most: int) -> None:
-        self._stop, self._at_most = stop, at_most
+        self._stop, self._at_most, self.over = stop, at_most, False
 
     def open(self, info: StreamInfo) -> None:
         self._counters = info.counters
@@ -62,6 +67,7 @@ class _Judge(NullSink):
     def present(self, before: Image, after: Frame, late: bool) -> None:
         seen = self._counters
         if max(seen.late + late, seen.dropped + seen.failed + seen.raw_shown) > self._at_most:
+            self.over = True
             self._stop.set()
 
 

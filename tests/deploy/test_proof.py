@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from typing import Any, cast
 
@@ -67,6 +69,14 @@ def test_what_cannot_hold_any_more_is_stopped(
         assert p99 is not None and p99 > 0.5 and all(shown) and len(shown) < 30
     else:  # never late, but two of three are overtaken
         assert p99 is None and len(shown) < 30
+
+
+def test_ctrl_c_ends_the_search_and_not_the_stream_alone(candidate: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof._Judge, "present", lambda *_: signal.pthread_kill(main, signal.SIGINT))
+    main = threading.main_thread().ident
+    assert main is not None
+    with pytest.raises(KeyboardInterrupt):
+        stream_p99(candidate, FRAMES, 1000.0, 30.0)
 
 
 def test_lost_frames_have_no_p99(candidate: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
