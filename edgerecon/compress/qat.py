@@ -2,9 +2,9 @@
 
 The fp32 file's own graph runs in torch with every rounding of ``quantise`` in its place and gradients that pass
 straight through it (Bengio et al., arXiv:1308.3432; Jacob et al., CVPR 2018), cut off where a value leaves its range.
-The steps of the activations are trained along, as logarithms (Jain et al., MLSys 2020). Because the graph, the plan and
-the grids are those of the file, pruned networks need nothing of their own, and ``quantise`` on the result, without
-moments, gives the network that was trained.
+The steps of the activations are trained along, as logarithms (Jain et al., MLSys 2020); the po2 form rounds these to
+whole numbers, again straight through. Because the graph, the plan and the grids are those of the file, pruned networks
+need nothing of their own, and ``quantise`` on the result, without moments, gives the network that was trained.
 
 The target is the fp32 network's output, not the clean image (distillation: Mishra & Marr, ICLR 2018): the gates compare
 with the fp32 file too, and what it learnt from long training with augmentation is not put at risk by a short one.
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from edgerecon.compress import graph as g
 from edgerecon.compress.calibration import Calibration, Range, Ranges
 from edgerecon.compress.graph import ModelProto, NodeProto, onnx
-from edgerecon.compress.quantise import WEIGHT_LIMIT, Form, Grid, activation_grid, integer_weights, plan, weight_scales
+from edgerecon.compress.quantise import WEIGHT_LIMIT, Form, Grid, grids_of, integer_weights, plan, weight_scales
 from edgerecon.data.augment import Augment
 from edgerecon.data.datasets import CropSampler, load_pairs, split_by_scene
 from edgerecon.engines.torch_operators import OPERATORS
@@ -169,17 +169,24 @@ class RoundedModule(GraphModule):
         super().__init__(model)
         self.form = form
         self.plan = plan(model, form, keep)
-        self.grids = {name: activation_grid(name, ranges, form) for name in self.plan.tensors}
+        self.grids = grids_of(model.graph, self.plan, ranges, form)
         self._outermost: dict[str, tuple[Tensor, Tensor]] = {}
-        own = g.of_input(model.graph)  # whose range is the contract of the file
+        own = {*g.of_input(model.graph), model.graph.output[0].name}  # whose range is the contract of the file
         self.log_scales = nn.ParameterList(
             nn.Parameter(torch.tensor(math.log2(grid.scale)), requires_grad=name not in own)
             for name, grid in self.grids.items()
         )
 
+    def forward(self, x: Tensor) -> Tensor:
+        """See ``GraphModule.forward``; rounded, where the form rounds the picture."""
+        name = self.model.graph.output[0].name
+        picture = super().forward(x)
+        return fake_quantise(picture, *self.grid(name)) if name in self.grids else picture
+
     def grid(self, name: str) -> tuple[Grid, Tensor]:
         """The levels of a tensor as they are now, and their step with its gradient."""
-        step = torch.exp2(self.log_scales[self.plan.tensors.index(name)])
+        exponent = self.log_scales[self.plan.tensors.index(name)]
+        step = torch.exp2(_round(exponent) if self.form == "po2" else exponent)
         return replace(self.grids[name], scale=np.float32(step.item())), step
 
     def ranges(self) -> Ranges:
@@ -212,7 +219,8 @@ class RoundedModule(GraphModule):
                 self.value(node.input[1]).copy_(torch.from_numpy(whole * scales[:, None, None, None]))
                 if len(node.input) > 2:
                     self.value(node.input[2]).copy_(torch.from_numpy(bias))
-                outermost = np.abs(whole) == WEIGHT_LIMIT[self.form]
+                # A power of two does not follow the greatest weight, so that none has to be held.
+                outermost = (np.abs(whole) == WEIGHT_LIMIT[self.form]) & (self.form != "po2")
                 bound = (scales * WEIGHT_LIMIT[self.form])[:, None, None, None]
                 self._outermost[node.input[1]] = (torch.from_numpy(outermost), torch.from_numpy(bound))
 
@@ -232,7 +240,7 @@ class RoundedModule(GraphModule):
         steps = torch.from_numpy(scales).to(weight)[:, None, None, None]
         limit = WEIGHT_LIMIT[self.form]
         weight = _round(weight / steps).clamp(-limit, limit) * steps
-        if self.form == "unsigned":
+        if self.form != "signed":
             products = torch.from_numpy(scales * grid.scale).to(bias)
             bias = _round(bias / products) * products
         return weight, bias

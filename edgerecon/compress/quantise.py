@@ -4,7 +4,7 @@ Uniform affine quantisation (Jacob et al., CVPR 2018): q = clamp(round(x / s) + 
 Convolutions are quantised, weights per output channel and symmetric; all else stays float32 and with it the skip from
 the network's input (see ``graph.skips``). Input and output of the file stay float32.
 
-Two forms, from the same ranges:
+Three forms, from the same ranges:
 
 - "unsigned", for ONNX Runtime and OpenVINO on CPUs. Activations are uint8 with a zero point, at the inputs of
   convolutions and at the outputs that lead to another one, since ONNX Runtime has no int8 kernel with a float result.
@@ -15,10 +15,15 @@ Two forms, from the same ranges:
   2·255·64 = 32 640 and fit, so that a file means the same on every CPU.
 - "signed", for TensorRT. Activations are int8 with zero point 0, as it demands, at the inputs of convolutions and at
   what is added to a convolution's output inside the network; weights use [−127, 127]; biases stay float32.
+- "po2", for integer hardware. As "unsigned", but every scale is a power of two, every zero point is 0, and the frame
+  and the picture are rounded too, to levels of 1/256: nothing but integers and shifts goes from one end to the other
+  (see ``deploy.integer_ir``). Activations are uint8 rather than int8, since a ReLU leaves no negative half to spend a
+  bit on; weights keep to [−64, 64] here too, so that every CPU's int8 sums are those of the hardware.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -32,15 +37,17 @@ from edgerecon.compress.graph import GraphProto, ModelProto, NodeProto, onnx
 from edgerecon.compress.rounding import round_weights
 from edgerecon.errors import ModelError, UsageError
 
-Form = Literal["unsigned", "signed"]
+Form = Literal["unsigned", "signed", "po2"]
 
 Constants = Mapping[str, NDArray[Any]]
-WEIGHT_LIMIT: dict[Form, int] = {"unsigned": 64, "signed": 127}
+WEIGHT_LIMIT: dict[Form, int] = {"unsigned": 64, "signed": 127, "po2": 64}
 ACTIVATIONS = ("Relu", "Clip", "LeakyRelu")
 """Operators that runtimes fuse into the convolution before them."""
 
 _BIAS_LIMIT = 2**24  # as int32; integers up to here are exact in float32 too
 _LEAST_SCALE = 1e-8
+_LEAST_PO2 = 2.0**-12
+"""Finest step of po2 weights: a channel of next to nothing must not ask for a shift of thirty bits."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,7 @@ def quantise(
     result = g.load(model)
     g.demand_fp32(result)
     made = plan(result, form, keep)
-    grids = {name: activation_grid(name, ranges, form) for name in made.tensors}
+    grids = grids_of(result.graph, made, ranges, form)
     nodes = _quantised_nodes(result.graph, made, grids, form, moments or {})
     g.replace_nodes(result.graph, nodes)
     g.drop_unused_constants(result.graph)
@@ -114,7 +121,13 @@ def plan(model: ModelProto, form: Form, keep: Collection[str] = ()) -> Plan:
         raise ModelError("the model has no convolution left to quantise: keep fewer in float32")
     floating = {node.name for node in g.skips(graph)}
     tensors = {node.input[0] for node in chosen}
-    if form == "unsigned":
+    if form == "po2":
+        tensors |= {
+            graph.output[0].name,
+            *(name for node in g.skips(graph) for name in node.input if name in g.of_input(graph)),
+        }
+        floating = set()
+    elif form == "unsigned":
         tensors |= {_activated(graph, node) for node in chosen} & g.leading_to(graph, chosen)
     else:
         tensors |= set(_added(graph, chosen, floating))
@@ -135,6 +148,13 @@ def first_and_last(model: bytes | ModelProto) -> tuple[str, str]:
     return names[0], names[-1]
 
 
+def grids_of(graph: GraphProto, made: Plan, ranges: Mapping[str, Range], form: Form) -> dict[str, Grid]:
+    """The levels of every planned tensor. In the po2 form frame and picture hold [0, 1], their contract."""
+    ends = {*g.of_input(graph), graph.output[0].name} if form == "po2" else set()
+    known = {**ranges, **dict.fromkeys(ends, (0.0, 1.0))}
+    return {name: activation_grid(name, known, form) for name in made.tensors}
+
+
 def activation_grid(tensor: str, ranges: Mapping[str, Range], form: Form) -> Grid:
     """Levels for a tensor's range; the range is widened to hold zero, which must be exact for padding and ReLU."""
     if tensor not in ranges:
@@ -145,16 +165,27 @@ def activation_grid(tensor: str, ranges: Mapping[str, Range], form: Form) -> Gri
     if form == "signed":
         return Grid(np.float32(max(-low, high, 127 * _LEAST_SCALE) / 127), 0, -127, 127)
     scale = np.float32(max((high - low) / 255, _LEAST_SCALE))
+    if form == "po2":
+        if low < 0:
+            raise ModelError(
+                f"'{tensor}' goes down to {low:.3g}: in the po2 form every convolution but the last has a ReLU"
+            )
+        return Grid(np.float32(2.0 ** round(math.log2(scale))), 0, 0, 255)
     return Grid(scale, int(np.rint(-low / scale)), 0, 255)
 
 
 def weight_scales(
     weight: NDArray[np.float32], bias: NDArray[np.float32], input_scale: np.float32, form: Form
 ) -> NDArray[np.float32]:
-    """Step of each output channel, (C,); wide enough that the bias fits into int32 even where all weights are zero."""
+    """Step of each output channel, (C,); wide enough that the bias fits into int32 even where all weights are zero.
+
+    A power of two is that from which on no weight is clipped.
+    """
     peaks = np.abs(weight).reshape(len(weight), -1).max(axis=1) / WEIGHT_LIMIT[form]
-    if form == "unsigned":
+    if form != "signed":
         peaks = np.maximum(peaks, np.abs(bias) / (input_scale * _BIAS_LIMIT))
+    if form == "po2":
+        peaks = np.exp2(np.ceil(np.log2(np.maximum(peaks, _LEAST_PO2))))
     return np.maximum(peaks, _LEAST_SCALE).astype(np.float32)
 
 
@@ -216,15 +247,19 @@ def _quantised_nodes(
                 if name in grids:
                     node.input[at] = f"{name}_dequantised"
         new.append(node)
-        for name in node.output:
-            if name in grids:
+        for at, name in enumerate(node.output):
+            if name == graph.output[0].name and name in grids:
+                node.output[at] = f"{name}_exact"
+                new += _rounding(graph, f"{name}_exact", grids[name], form)
+                new[-1].output[0] = name
+            elif name in grids:
                 new += _rounding(graph, name, grids[name], form)
     return new
 
 
 def _rounding(graph: GraphProto, name: str, grid: Grid, form: Form) -> list[NodeProto]:
     """Quantise and dequantise an activation."""
-    kind = np.uint8 if form == "unsigned" else np.int8
+    kind = np.int8 if form == "signed" else np.uint8
     _add(graph, f"{name}_scale", np.float32(grid.scale))
     _add(graph, f"{name}_zero", np.array(grid.zero, kind))
     how = [f"{name}_scale", f"{name}_zero"]
@@ -239,10 +274,10 @@ def _rounding(graph: GraphProto, name: str, grid: Grid, form: Form) -> list[Node
 def _integer_weights(
     graph: GraphProto, node: NodeProto, values: Constants, grid: Grid, form: Form, moments: Any
 ) -> list[NodeProto]:
-    """Rewire a Conv to int8 weights and, in the unsigned form, to an int32 bias."""
+    """Rewire a Conv to int8 weights and, but in the signed form, to an int32 bias."""
     whole, scales, bias = integer_weights(node, values, grid, form, moments)
     new = [_constant(graph, f"{node.name}_weight", whole, scales)]
-    if form == "unsigned":
+    if form != "signed":
         steps = scales * grid.scale
         new.append(_constant(graph, f"{node.name}_bias", np.rint(bias / steps).astype(np.int32), steps))
         bias_name = new[1].output[0]

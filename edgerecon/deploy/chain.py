@@ -146,18 +146,22 @@ class Chain:
         self.steps.run("fp32", inputs, [f"{self.name}.onnx", f"{self.name}.md"], work)
 
     def _derived(self, frames: Material) -> Iterator[Path]:
-        """fp16 and int8 files, as [targets] asks."""
+        """fp16, int8 and po2 files, as [targets] asks."""
         source, targets = self._path(""), self.recipe.targets
         inputs = {"fp32": file_hash(source), "data": file_hash(self.recipe.data.file), **self._table("gates")}
         if "fp16" in targets.precisions:
             half = self._path("-fp16")
             self.steps.run("fp16", inputs, [half.name], lambda: make_half(self.recipe, source, half, frames))
             yield half
+        outputs: dict[Form, Path] = {}
         if "int8" in targets.precisions:
+            outputs = {"unsigned": self._path("-int8"), "signed": self._path("-int8-trt")}
+        if "po2" in targets.precisions:
+            outputs["po2"] = self._path("-po2")
+        if outputs:
             file = self.recipe.calibration.file
             inputs |= {"calibration": file and file_hash(file), "qat_steps": targets.qat_steps,
                        **self._table("calibration", "data", "augment", "train")}  # fmt: skip
-            outputs: dict[Form, Path] = {"unsigned": self._path("-int8"), "signed": self._path("-int8-trt")}
             facts = self.steps.run(
                 "int8", inputs, [path.name for path in outputs.values()],
                 lambda: make_int8(self.recipe, source, outputs, frames, self.on_progress),

@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from edgerecon.compress import graph
@@ -41,10 +42,11 @@ def make_half(recipe: Recipe, source: Path, out: Path, frames: Material) -> Fact
 def make_int8(
     recipe: Recipe, source: Path, outputs: Mapping[Form, Path], frames: Material, progress: Progress
 ) -> Facts:
-    """The int8 files of both forms from one calibration.
+    """The int8 files of some forms from one calibration.
 
     Of each form, in this order until the gates are passed: every convolution in int8; the first and the last left in
-    float; both ways again after quantisation-aware fine-tuning, where the recipe allows it.
+    float, which hardware without floats cannot; both ways again after quantisation-aware fine-tuning, where the recipe
+    allows it.
 
     Returns:
         For each form, what it took.
@@ -68,15 +70,14 @@ def make_int8(
                                       on_step=lambda done, loss: progress("fine-tuning int8", done, steps))  # fmt: skip
             return quantise(model, learnt, form=form, keep=keep)
 
+        def at_once(keep: tuple[str, ...], form: Form = form) -> ModelProto:
+            return quantise(content, found, form=form, keep=keep, moments=seen.moments)
+
+        makers = {"after training": at_once} | ({"fine-tuned": tuned} if recipe.targets.qat_steps else {})
+        kept = {"": ()} | ({} if form == "po2" else {", first and last convolution in float": ends})
         ways: dict[str, Callable[[], ModelProto]] = {
-            "after training": lambda form=form: quantise(content, found, form=form, moments=seen.moments),  # type: ignore[misc]
-            "after training, first and last convolution in float": lambda form=form: quantise(  # type: ignore[misc]
-                content, found, form=form, keep=ends, moments=seen.moments
-            ),
+            how + what: partial(make, keep) for how, make in makers.items() for what, keep in kept.items()
         }
-        if recipe.targets.qat_steps:
-            ways["fine-tuned"] = lambda: tuned(())
-            ways["fine-tuned, first and last convolution in float"] = lambda: tuned(ends)
         facts[form] = _first_that_passes(recipe, source, out, frames, ways)
     return facts
 
