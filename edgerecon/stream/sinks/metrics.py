@@ -31,6 +31,8 @@ class MetricsSink:
         SinkError, UsageError, DependencyError: as ``ViewerSink``.
     """
 
+    quick = True
+
     def __init__(self, address: Address | None = None) -> None:
         for package, module in (("starlette",) * 2, ("uvicorn",) * 2, ("prometheus-client", "prometheus_client")):
             if find_spec(module) is None:

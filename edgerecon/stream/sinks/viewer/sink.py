@@ -37,6 +37,8 @@ class ViewerSink:
         DependencyError: starlette, uvicorn or websockets is absent.
     """
 
+    quick = True
+
     def __init__(self, address: Address | None = None) -> None:
         for package in ("starlette", "uvicorn", "websockets"):
             if find_spec(package) is None:

@@ -1,0 +1,184 @@
+"""What SECURITY.md promises of the whole package: no pickle, and nothing of the patient in what comes out."""
+
+from __future__ import annotations
+
+import ast
+import json
+import logging
+import re
+import threading
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import ExplicitVRLittleEndian
+from websockets.sync.client import connect
+
+import edgerecon
+from edgerecon.frame import Frame, Image
+from edgerecon.stream.loop import stream
+from edgerecon.stream.sinks import open_sink
+from edgerecon.stream.sinks.base import StreamInfo
+from edgerecon.stream.sinks.metrics import MetricsSink
+from edgerecon.stream.sinks.viewer import ViewerSink
+from edgerecon.stream.sinks.web.address import Address
+from edgerecon.stream.sources import open_source
+from edgerecon.stream.trace import Trace
+
+PACKAGE = Path(edgerecon.__file__).parent
+
+# ---- no pickle ----------------------------------------------------------------------------------------------------
+
+FORBIDDEN = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+WORTH_PARSING = re.compile("pickle|marshal|shelve|dill|joblib|yaml|torch.load|eval|exec|__import__")
+HARMLESS = {"UnpicklingError", "PicklingError"}
+"""Names of exceptions, which are caught and load nothing."""
+
+
+def dangers(source: str) -> list[str]:
+    """Every way in which a text of Python would run what a file says."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in FORBIDDEN:
+            found.append(f"{node.lineno}: from {node.module}")
+        elif isinstance(node, ast.Import):
+            found += [f"{node.lineno}: as {one.asname}" for one in node.names if one.name in FORBIDDEN and one.asname]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id in FORBIDDEN and node.attr not in HARMLESS:
+                found.append(f"{node.lineno}: {node.value.id}.{node.attr}")
+            if (node.value.id, node.attr) == ("yaml", "load"):
+                found.append(f"{node.lineno}: yaml.load")
+        elif isinstance(node, ast.Call):
+            found += _calls(node)
+    return found
+
+
+def _calls(node: ast.Call) -> list[str]:
+    values = {word.arg: getattr(word.value, "value", "?") for word in node.keywords}
+    name = ast.unparse(node.func)
+    found = []
+    if values.get("allow_pickle", False) is not False:
+        found.append(f"{node.lineno}: {name}(allow_pickle)")
+    if name == "torch.load" and values.get("weights_only") is not True:
+        found.append(f"{node.lineno}: torch.load without weights_only=True")
+    if name in ("eval", "exec", "__import__"):
+        found.append(f"{node.lineno}: {name}")
+    return found
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["import pickle\npickle.loads(b'')", "from pickle import load", "import marshal as m", "import yaml\nyaml.load(x)",
+     "np.load(x, allow_pickle=True)", "np.load(x, allow_pickle=flag)", "torch.load(x)", "eval('1')"],
+)  # fmt: skip
+def test_danger_is_recognised(line: str) -> None:
+    assert dangers(line)
+
+
+def test_nothing_in_the_package_runs_what_a_file_says() -> None:
+    texts = {file.relative_to(PACKAGE): file.read_text() for file in PACKAGE.rglob("*.py")}
+    suspects = {file: text for file, text in texts.items() if WORTH_PARSING.search(text)}
+    assert len(texts) > 200 and suspects
+    assert [f"{file}:{what}" for file, text in suspects.items() for what in dangers(text)] == []
+
+
+# ---- nothing of the patient ---------------------------------------------------------------------------------------
+
+CANARY = "CANARYBIRD"
+PATIENT = (
+    "PatientName", "PatientID", "OtherPatientNames", "PatientAddress", "PatientComments", "AccessionNumber",
+    "InstitutionName", "ReferringPhysicianName", "OperatorsName", "StudyDescription", "SeriesDescription", "StudyID",
+    "ImageComments", "DeviceSerialNumber", "StationName", "ProtocolName", "AdditionalPatientHistory",
+)  # fmt: skip
+
+
+def canary(path: Path) -> Path:
+    """A cine whose every element about the patient sings."""
+    pixels = np.random.default_rng(5).integers(0, 256, (6, 24, 32), np.uint8)
+    header = pydicom.Dataset()
+    header.file_meta = pydicom.dataset.FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    header.SOPClassUID = header.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.3.1"
+    header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    for name in PATIENT:
+        setattr(header, name, f"{CANARY}^{name[:5]}")
+    header.PatientBirthDate = "19470708"
+    header.Modality, header.FrameTime, header.NumberOfFrames = "US", "5", 6
+    header.Rows, header.Columns, header.SamplesPerPixel = 24, 32, 1
+    header.PhotometricInterpretation = "MONOCHROME2"
+    header.BitsAllocated = header.BitsStored = 8
+    header.HighBit, header.PixelRepresentation = 7, 0
+    header.PixelData = pixels.tobytes()
+    header["PixelData"].VR = "OB"
+    header.save_as(path, enforce_file_format=True)
+    return path
+
+
+class Listener:
+    """A sink that reads the viewer's page and the metrics, as they are after the third frame."""
+
+    name = "listener"
+
+    def __init__(self, viewer: ViewerSink, metrics: MetricsSink) -> None:
+        self.viewer, self.metrics = viewer, metrics
+        self.heard = b""
+
+    def open(self, info: StreamInfo) -> None: ...
+
+    def present(self, before: Image, after: Frame, late: bool) -> None:
+        if after.sequence != 3:
+            return
+        page, numbers = f"127.0.0.1:{self.viewer.port}", f"http://127.0.0.1:{self.metrics.port}"
+        with connect(f"ws://{page}/ws?stream=a.dcm", compression=None) as socket:
+            self.heard += str(socket.recv(timeout=20)).encode()
+            socket.send("frame")
+            while isinstance(message := socket.recv(timeout=20), str):
+                self.heard += message.encode()
+            self.heard += message
+        for address in (f"http://{page}/streams", f"{numbers}/metrics", f"{numbers}/healthz"):
+            self.heard += httpx.get(address).content
+
+    def close(self) -> None: ...
+
+
+class Failing:
+    """A sink that breaks, so that its failure is told."""
+
+    name = "failing"
+
+    def open(self, info: StreamInfo) -> None: ...
+
+    def present(self, before: Image, after: Frame, late: bool) -> None:
+        raise OSError("it broke")
+
+    def close(self) -> None: ...
+
+
+def test_patient_tags_reach_no_log_metric_trace_viewer_or_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    recording, out = canary(tmp_path / "a.dcm"), tmp_path / "out"
+    assert CANARY.encode() in recording.read_bytes()
+    out.mkdir()
+    files = [open_sink(f"{out}/{name}") for name in ("a.mp4", "a.npz", "a.h5", "a.zarr", "a.dcm")]
+    viewer, metrics = ViewerSink(Address("127.0.0.1", 0)), MetricsSink(Address("127.0.0.1", 0))
+    listener = Listener(viewer, metrics)
+    source, trace = open_source(str(recording)), Trace(out / "trace.json")
+    sinks = [*files, open_sink(f"black-box:{out}/box"), viewer, metrics, listener, Failing()]
+    report = stream(source, None, sinks, policy="every", pace=False, trace=trace, stop=threading.Event())
+    trace.close()
+    assert report.presented == 6 and report.error is not None and "failing" in report.error
+    report.write(out / "report.json")
+    assert b"a.dcm" in listener.heard and b"edgerecon_frames_total" in listener.heard
+    told = caplog.text + "".join(capfd.readouterr()) + report.error + source.name
+    written = [file for file in out.rglob("*") if file.is_file()]
+    assert len({file.suffix for file in written}) >= 5 and json.loads((out / "report.json").read_text())
+    for where, content in [("viewer, metrics", listener.heard), ("log", told.encode())] + [
+        (file.name, file.read_bytes()) for file in written
+    ]:
+        assert CANARY.encode() not in content and b"19470708" not in content, where
+    names = " ".join(str(file) for file in written)
+    assert CANARY not in names
