@@ -18,7 +18,7 @@ help:
 	@echo 'make models   simulate, train and export the shipped models anew (some two hours on 2 cores)'
 	@echo 'make figures  measure image quality again (RECORDINGS=folder: also on your own recordings)'
 	@echo 'make study-quick  train and compare every published method (40 minutes on 2 cores); study-long: a night; study-full: on a GPU'
-	@echo 'make bench    measure the streaming loop and start-up times'
+	@echo 'make bench    measure everything on this machine, and write the page and the table of the README'
 	@echo 'make soak     stream a million frames with a fault every thousand, and compare every count'
 	@echo 'make clean    remove the environment and everything that was made'
 
@@ -77,6 +77,10 @@ study-quick study-long study-full: study-%: $(DEV)
 bench: $(DEV)
 	$(BIN)/python bench/stream_loop.py --json bench/results/stream-loop.json
 	$(BIN)/python bench/startup.py --json bench/results/startup.json
+	$(BIN)/python bench/harness_error.py --json bench/results/harness-error.json
+	$(BIN)/pytest bench/suites --benchmark-enable --benchmark-json bench/results/$$(hostname)-$$(date +%F).json
+	$(BIN)/edgerecon bench --scenario realtime --scenario singlestream --json bench/results/models.json -o bench/results/models.html
+	$(BIN)/python bench/readme.py
 
 soak: $(DEV)
 	$(BIN)/python bench/soak.py --json bench/results/soak.json

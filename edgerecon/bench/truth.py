@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import closing
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.bench.remote import Remote
+from edgerecon.bench.ways import whole
 from edgerecon.errors import EngineError
 
 
@@ -26,10 +26,10 @@ class Truth:
 
     def of(self, path: Path) -> NDArray[np.float32] | None:
         """float32 (n, H·scale, W·scale); None when there is no fp32 file beside it, or it does not run."""
-        whole = path.with_name(re.sub(r"-(fp16|int8|int8-trt)$", "", path.stem) + path.suffix)
-        if whole not in self._made:
-            self._made[whole] = self._make(whole) if whole.is_file() else None
-        return self._made[whole]
+        family = whole(path)
+        if family not in self._made:
+            self._made[family] = self._make(family) if family.is_file() else None
+        return self._made[family]
 
     def _make(self, path: Path) -> NDArray[np.float32] | None:
         out = self._folder / "truth.npy"

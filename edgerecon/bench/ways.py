@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,11 @@ def find_ways(
     if not found:
         raise UsageError("nothing is left to bench: ask for fewer conditions, or see  edgerecon doctor")
     return found
+
+
+def whole(path: Path) -> Path:
+    """The fp32 file of a file's family, by the naming convention."""
+    return path.with_name(re.sub(r"-(fp16|int8|int8-trt)$", "", path.stem) + path.suffix)
 
 
 def _has_gpu() -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine
@@ -29,24 +30,27 @@ class Worker:
 
     def __init__(self) -> None:
         self._engine: Engine
-        self._frames = np.empty((0, 0, 0), np.uint8)
+        self._frames: NDArray[np.uint8]
         self._next = 0
 
     def open(self, model: str, backend: str, precision: str, threads: int | None, frames: str) -> Answer:
         """Open the engine and run the first frame. frames: .npy of uint8 (n, H, W), which ``time`` takes in turn."""
         start = time.perf_counter()
-        self._engine = open_engine(Path(model), backend, precision, threads=threads)
-        self._frames = np.load(frames, allow_pickle=False)
-        first = self._engine.run(to_unit(self._frames[0]))
-        self._unit = np.empty(self._frames.shape[1:], np.float32)
-        self._out = np.array(first)
-        self._shown = np.empty(self._out.shape, np.uint8)
+        engine = open_engine(Path(model), backend, precision, threads=threads)
+        self.hold(engine, np.load(frames, allow_pickle=False))
         opened_ms = (time.perf_counter() - start) * 1e3
         return {
             "opened_ms": opened_ms,
             "threads": self._engine.spec.threads,
             "macs": self._engine.spec.model.macs_per_pixel,
         }
+
+    def hold(self, engine: Engine, frames: NDArray[np.uint8]) -> None:
+        """Take an engine that is open, and run the first frame."""
+        self._engine, self._frames = engine, frames
+        self._unit = to_unit(frames[0])
+        self._out = np.array(engine.run(self._unit))
+        self._shown = np.empty(self._out.shape, np.uint8)
 
     def time(self, calls: int) -> Answer:
         """ns of (preparation, engine, postprocess) for so many frames, one after another."""

@@ -21,7 +21,9 @@ def bench(
     shape: Annotated[str, typer.Option(help="HEIGHTxWIDTH.")] = "512x512",
     scenario: Annotated[
         list[str] | None,
-        typer.Option(help="Also: realtime, or LoadGen's singlestream, multistream, offline, server; repeatable."),
+        typer.Option(
+            help="Of each model's fastest row: realtime, or LoadGen's singlestream, multistream, offline, server."
+        ),
     ] = None,
     recording: Annotated[str, typer.Option(help="Real frames: a recording, or `sample`.")] = "sample",
     seconds: Annotated[float, typer.Option(help="About, for each row.", min=0.1)] = 4.0,

@@ -12,7 +12,9 @@ from edgerecon.verbs.output import Json, check_json, console, write_json
 
 def study(
     only: Annotated[list[str] | None, typer.Option(help="A system; repeatable; default: all.")] = None,
-    profile: Annotated[str, typer.Option(help="quick (40 minutes on 2 cores), long (a night) or full (hours on a GPU).")] = "quick",
+    profile: Annotated[
+        str, typer.Option(help="quick (40 minutes on 2 cores), long (a night), full (on a GPU).")
+    ] = "quick",
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the last run stood.")] = False,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Default: edgerecon-study/PROFILE.")] = None,
     recordings: Annotated[

@@ -43,10 +43,10 @@ class Delayed:
     def __init__(self, clock: Clock, delays_ms: np.ndarray) -> None:
         self._clock, self._delays, self.calls = clock, delays_ms, 0
 
-    def run(self, frame: Image, out: Image) -> Image:
+    def run(self, frame: Image, out: Image | None = None) -> Image:
         self._clock.ns += round(float(self._delays[self.calls % len(self._delays)]) * 1e6)
         self.calls += 1
-        return out
+        return frame.copy() if out is None else out
 
 
 class InProcess:
@@ -54,9 +54,8 @@ class InProcess:
 
     def __init__(self, engine: Delayed, fails_at: int = 10**9) -> None:
         self._worker, self._left = Worker(), fails_at
-        self._worker._engine, self._worker._frames = engine, FRAMES  # type: ignore[assignment]
-        self._worker._unit, self._worker._out = np.empty((2, 8, 8), np.float32)
-        self._worker._shown = np.empty((8, 8), np.uint8)
+        self._worker.hold(engine, FRAMES)  # type: ignore[arg-type]
+        engine.calls = 0
 
     def ask(self, do: str, **arguments: int) -> dict[str, object]:
         self._left -= 1

@@ -1,0 +1,30 @@
+"""Start-up: a process that imports edgerecon, and opening a model until its first frame is done."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgerecon.bench.ways import CPU
+from edgerecon.engines import available_backends, open_engine
+from edgerecon.frame import to_unit
+
+
+def bench_import(benchmark: Any) -> None:
+    benchmark.pedantic(subprocess.run, ([sys.executable, "-c", "import edgerecon"],), {"check": True}, rounds=10)
+
+
+@pytest.mark.parametrize("backend", [name for name in CPU if name in available_backends()])
+def bench_first_frame(benchmark: Any, backend: str, frame: np.ndarray) -> None:
+    unit = to_unit(frame)
+
+    def first() -> float:
+        with closing(open_engine("compact-despeckle", backend)) as engine:
+            return float(engine.run(unit).max())
+
+    assert benchmark(first) > 0
