@@ -16,7 +16,7 @@ from edgerecon.bench.judge import judge
 from edgerecon.bench.load import paced
 from edgerecon.bench.loadgen import read_summary, run_scenario
 from edgerecon.bench.markdown import markdown
-from edgerecon.bench.page import bench_page
+from edgerecon.bench.page import bench_page as page_of
 from edgerecon.engines.base import EngineSpec, ModelSpec
 from edgerecon.errors import DataError, EdgereconError, UsageError
 from edgerecon.frame import Image
@@ -113,13 +113,13 @@ def test_results_of_other_schemas_are_refused(tmp_path: Path) -> None:
 
 def test_the_page_and_the_table_hold_every_row() -> None:
     found = result(row_json("first"), row_json("second", floor_ms=1.0), row_json("third", ok=False, to_best=None))
-    html, text = bench_page(found), markdown(found)
+    html, text = page_of(found), markdown(found)
     assert "a [reason] &lt;b&gt;" in html and "A quiet host" in html and "INVALID: Early stopping" in html
     assert html.count("<svg") == 4 and "http" not in html.replace("http://www.w3.org", "")
     assert "| first | fp32 on onnxruntime | 5.0 | 7.0 | 200 |" in text and "third" not in text
     assert "on h (a CPU, 2 cores), 2026-01-02, commit abcdef012" in text
     nothing = result(row_json("third", ok=False, to_best=None)) | {"loads": [], "scenarios": [], "noisy": True}
-    assert "Did not run" in bench_page(nothing) and "This host was noisy" in bench_page(nothing)
+    assert "Did not run" in page_of(nothing) and "This host was noisy" in page_of(nothing)
 
 
 class Still:
