@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,12 +48,26 @@ class Hdf5Store:
 
     def append(self, count: int, columns: dict[str, np.ndarray]) -> None:
         assert self._file is not None
-        for name, rows in columns.items():  # the stamps come last: a frame counts when it has them
-            found = self._file[name]
-            found.resize(count + len(rows), 0)
-            found[count:] = rows
-            found.flush()
+        with _plain_errors():
+            for name, rows in columns.items():  # the stamps come last: a frame counts when it has them
+                found = self._file[name]
+                found.resize(count + len(rows), 0)
+                found[count:] = rows
+                found.flush()
 
     def close(self) -> None:
         if self._file is not None:
-            self._file.close()
+            with _plain_errors():
+                self._file.close()
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """HDF5 tells of a full disk in a paragraph: say what the system said."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        number = re.search(r"errno = (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error

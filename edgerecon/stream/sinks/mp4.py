@@ -68,17 +68,16 @@ class Mp4Sink:
         part, self._part = self._part, None
         if part is None:
             return
-        try:
-            if self._container is not None and self._stream is not None:
-                with written(self._path):
-                    try:
-                        self._container.mux(self._stream.encode(None))
-                    finally:
-                        self._container.close()
-                _index_first(part.temporary)
-                part.finish()
-        finally:
+        if self._container is None or self._stream is None:
             part.discard()
+            return
+        with written(self._path):  # what was written stays beside the name when this fails
+            try:
+                self._container.mux(self._stream.encode(None))
+            finally:
+                self._container.close()
+        _index_first(part.temporary)
+        part.finish()
 
     def _start(self, first: Frame) -> None:
         import av

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from edgerecon.errors import SinkError
 from edgerecon.frame import Frame, Image, Status, to_uint8
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.panel import fit
@@ -123,14 +124,15 @@ class RecordingSink:
         self._thread.join()
         with written(self._path):
             self._store.close()
-        part.finish()
         self._raise()
+        part.finish()
 
     def _start(self, shape: tuple[int, ...]) -> None:
         assert self._part is not None
         size = shape[0], shape[1]
         with written(self._path):
             self._store.create(self._part.temporary, size, self._attributes)
+        self._kept = self._part.temporary.name
         self._panel = np.empty(size, np.float32)
         length = max(2, min(256, _WAITING_BYTES // (4 * size[0] * size[1])))
         self._filling, self._spare = Batch(length, size), Batch(length, size)
@@ -146,7 +148,7 @@ class RecordingSink:
                     total += batch.count
         except Exception as error:  # noqa: BLE001 - raised again in the stream's thread
             with self._changed:
-                self._error = error
+                self._error = SinkError(f"{error}; what was recorded until then is in {self._kept}")
                 self._changed.notify_all()
 
     def _take(self) -> Batch | None:

@@ -60,6 +60,11 @@ def _opener(path: Path, query: Query) -> Callable[[Path], Source]:
         from edgerecon.stream.sources.hdf5 import open_hdf5
 
         return partial(open_hdf5, query=query)
+    if kind == "metaimage":
+        from edgerecon.stream.sources.metaimage import open_metaimage
+
+        refuse_unknown(query, ("rf",), "a MetaImage")
+        return partial(open_metaimage, rf="rf" in query)
     refuse_unknown(query, (), f"a recording like {path.name}")
     if kind == "dicom":
         from edgerecon.stream.sources.dicom import DicomSource
@@ -73,10 +78,6 @@ def _opener(path: Path, query: Query) -> Callable[[Path], Source]:
         from edgerecon.stream.sources.arrays import open_array
 
         return open_array
-    if kind == "metaimage":
-        from edgerecon.stream.sources.metaimage import open_metaimage
-
-        return open_metaimage
     if kind == "nrrd":
         from edgerecon.stream.sources.nrrd import open_nrrd
 

@@ -59,7 +59,9 @@ class Acquisition:
             raise SourceError(f"{name} states a sampling rate, a speed of sound or a geometry that makes no sense")
         if self.iq and not self.carrier:
             raise SourceError(f"{name} holds IQ without a modulation frequency: it cannot be beamformed")
-        if min(len(self.elements), len(self.waves), self.samples, self.frames) < 1:
+        if len(self.elements) < 2 or np.ptp(self.elements[:, 0]) <= 0:
+            raise SourceError(f"{name} is of a probe of one element, or of elements that lie on each other")
+        if min(len(self.waves), self.samples, self.frames) < 1:
             raise SourceError(f"{name} holds no channel data")
         size = len(self.elements) * len(self.waves) * self.samples
         if self.frames > MAX_FRAMES or size > _SIGNALS or self.samples > _SAMPLES:

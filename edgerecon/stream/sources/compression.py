@@ -31,9 +31,10 @@ class LogCompression:
 
 
 def envelope(lines: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Magnitude of the analytic signal of RF along the last axis."""
+    """Magnitude of the analytic signal of RF along the last axis; a constant offset is no echo."""
     samples = lines.shape[-1]
     spectrum = np.fft.fft(lines)
     spectrum[..., 1 : (samples + 1) // 2] *= 2
     spectrum[..., samples // 2 + 1 :] = 0
+    spectrum[..., 0] = 0
     return np.abs(np.fft.ifft(spectrum)).astype(np.float32)

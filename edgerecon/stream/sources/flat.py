@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgerecon.errors import SourceError
 from edgerecon.frame import MAX_PIXELS, RawImage
 from edgerecon.stream.sources.base import Capture
+from edgerecon.stream.sources.compression import LogCompression, envelope
 from edgerecon.stream.sources.scaling import Range, find_range, needs_range
 
 MAX_FRAMES = 1_000_000
+_ROWS = 1024  # of an image made of RF lines, at most
 _NAMES = {"c": "complex (IQ)", "b": "boolean"}
 
 
@@ -62,9 +65,10 @@ class FlatSource:
 
     Args:
         open_bytes: gives the bytes from the first frame on; called again for every pass.
+        rf: the rows are beamformed RF lines: frames become B-mode, 60 dB deep, with the lines as columns.
     """
 
-    live: bool = False
+    live = False
 
     def __init__(
         self,
@@ -73,18 +77,29 @@ class FlatSource:
         open_bytes: Callable[[], IO[bytes]],
         period_s: float | None = None,
         spacing_mm: tuple[float, float] | None = None,
+        rf: bool = False,
     ) -> None:
         layout.check(name)
+        if rf and len(layout.shape) != 2:
+            raise SourceError(f"{name} holds colour, not RF lines")
         self.name, self.period_s, self.spacing_mm = name, period_s, spacing_mm
         self.length: int | None = layout.count
         self._layout, self._open_bytes = layout, open_bytes
         self._range: Range | None = None
-        if needs_range(layout.dtype):
+        self._rf = rf
+        if rf:
+            self._every = max(1, math.ceil(layout.shape[1] / _ROWS))
+            if spacing_mm is not None:  # lines and samples change places
+                self.spacing_mm = spacing_mm[1] * self._every, spacing_mm[0]
+        elif needs_range(layout.dtype):
             images = (capture.image for capture in self._read() if capture.image is not None)
             self._range = find_range(name, images, layout.dtype)
 
     def frames(self) -> Iterator[Capture]:
+        compress = LogCompression()
         for capture in self._read():
+            if self._rf and capture.image is not None:
+                capture.image = compress(_averaged(envelope(capture.image), self._every))
             if self._range is not None and capture.image is not None:
                 capture.image = self._range.to_unit(capture.image)
             yield capture
@@ -108,6 +123,12 @@ class FlatSource:
             yield Capture(None, fault)
 
     def close(self) -> None: ...
+
+
+def _averaged(lines: NDArray[np.float32], every: int) -> NDArray[np.float32]:
+    """(lines, samples) → (samples / every, lines)."""
+    whole = lines[:, : lines.shape[1] // every * every]
+    return np.ascontiguousarray(whole.reshape(len(lines), -1, every).mean(2).T)
 
 
 def _native(image: RawImage) -> RawImage:

@@ -17,11 +17,11 @@ TYPES = {
 _HEADER_AT_MOST = 16 << 20  # PLUS writes some 1 kB of transforms a frame into it
 
 
-def open_metaimage(path: Path) -> FlatSource:
+def open_metaimage(path: Path, rf: bool = False) -> FlatSource:
     """Open a MetaImage: its last axes are frames; compressed or not, LOCAL or with its data beside the header.
 
     The spacing is unknown when it is 1 on every axis (what writers put that do not know it). The period is the median
-    step of PLUS's frame timestamps, where there are any.
+    step of PLUS's frame timestamps, where there are any. With ``rf`` the rows are beamformed RF lines, shown as B-mode.
 
     Raises:
         SourceError: not a MetaImage, of an unknown kind, or its data lie outside the header's folder.
@@ -48,7 +48,12 @@ def open_metaimage(path: Path) -> FlatSource:
     if skip == -1 and not packed:  # "the data are the last bytes of the file"
         offset = max(0, data.stat().st_size - layout.count * math.prod(shape) * dtype.itemsize)
     return FlatSource(
-        path.name, layout, lambda: open_at(data, offset, packed), _period(header), spacing_of(spacing[:2])
+        path.name,
+        layout,
+        lambda: open_at(data, offset, packed),
+        _period(header),
+        spacing_of(spacing[:2]),
+        rf=rf,
     )
 
 

@@ -53,7 +53,10 @@ def find_range(name: str, images: Iterable[RawImage], dtype: np.dtype) -> Range 
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
             count, total, power = count + finite.size, total + finite.sum(), power + np.square(finite).sum()
     if low < 0 < high and abs(total / count) < 0.1 * math.sqrt(power / count):
-        raise SourceError(f"{name} holds signed echo signals (RF or IQ), not images: beamform and detect it first")
+        raise SourceError(
+            f"{name} holds signed echo signals (RF or IQ), not images: beamform and detect it first "
+            "(beamformed RF lines of a MetaImage: add ?rf to its path)"
+        )
     if low > high or (dtype.kind == "f" and low >= 0.0 and high <= 1.0):
         return None
     return Range(low, high)
