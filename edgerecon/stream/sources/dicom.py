@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import math
 import statistics
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from pydicom import Dataset, dcmread
-from pydicom.pixels import apply_color_lut, iter_pixels
+from pydicom.pixels import apply_color_lut, get_decoder, iter_pixels
 
-from edgerecon.errors import SourceError
+from edgerecon.errors import DependencyError, EdgereconError, SourceError
 from edgerecon.frame import MAX_PIXELS, RawImage
 from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.flat import MAX_FRAMES
@@ -25,6 +29,8 @@ MODALITIES = ("US", "IVUS")
 warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\.")
 
 _CENTIMETRES = 3  # Physical Units, PS3.3 C.8.5.5.1.15
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_INFLATED_AT_MOST = 512 << 20
 _SMALLEST = 4  # pixels that a region has on either side
 
 
@@ -37,22 +43,25 @@ class DicomSource:
 
     Raises:
         SourceError: not DICOM, not ultrasound, without pixel data, or of a size that no scanner makes.
+        DependencyError: a transfer syntax that needs another decoder (JPEG Lossless, JPEG-LS).
     """
 
     live: bool = False
 
     def __init__(self, path: Path, name: str | None = None) -> None:
-        self._path = path
         self.name = name or path.name
         try:
-            header = self._header = _read_header(path, self.name)
+            self._open = partial(_open, path, _inflated(path, self.name))
+            with self._open() as file:
+                header = self._header = _read_header(file, self.name)
             _refuse_other(header, self.name)
             self.length: int | None = int(header.get("NumberOfFrames") or 1)
             _refuse_huge(header, self.length, path.stat().st_size, self.name)
             self.period_s = _period_s(header)
             self._region = _region(header)
             self.spacing_mm = self._region.spacing_mm if self._region else _pixel_spacing(header)
-        except (OSError, SourceError):
+            _refuse_undecodable(header)
+        except (OSError, EdgereconError):
             raise
         except Exception as error:  # pydicom parses an element when it is first asked for, and has many ways to fail
             raise SourceError(f"{self.name} cannot be read as DICOM: {_one_line(error)}") from error
@@ -62,9 +71,10 @@ class DicomSource:
         while index < length:
             # A decoding error ends pydicom's iteration: begin anew behind the frame that failed.
             try:
-                for image in iter_pixels(self._path, indices=range(index, length)):
-                    yield Capture(self._to_full_scale(self._crop(image)))
-                    index += 1
+                with self._open() as file:
+                    for image in iter_pixels(file, indices=range(index, length)):
+                        yield Capture(self._to_full_scale(self._crop(image)))
+                        index += 1
                 fault = "the file ends before this frame (truncated)"
             except Exception as error:  # noqa: BLE001 - pydicom and its decoders raise many kinds on damaged data
                 fault = _one_line(error)
@@ -92,8 +102,36 @@ class DicomSource:
     def close(self) -> None: ...
 
 
-def _read_header(path: Path, name: str) -> Dataset:
-    header = dcmread(path, stop_before_pixels=True, force=True)
+def _open(path: Path, inflated: bytes | None) -> BinaryIO:
+    return path.open("rb") if inflated is None else io.BytesIO(inflated)
+
+
+def _inflated(path: Path, name: str) -> bytes | None:
+    """The file as if it had not been deflated, which is the one transfer syntax that cannot be read frame by frame.
+
+    None for all others.
+
+    Raises:
+        SourceError: it is larger than 512 MB then.
+    """
+    with path.open("rb") as file:
+        head = file.read(1024)
+        if head[128:132] != b"DICM" or _DEFLATED not in head:
+            return None
+        (length,) = struct.unpack_from("<I", head, 140)  # File Meta Information Group Length
+        file.seek(0)
+        head = file.read(144 + min(length, 1 << 20)).replace(_DEFLATED, b"1.2.840.10008.1.2.1\0\0\0")
+        inflate = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+        parts = [head]
+        while (packed := inflate.unconsumed_tail or file.read(1 << 20)) and not inflate.eof:
+            parts.append(inflate.decompress(packed, 1 << 24))
+            if sum(map(len, parts)) > _INFLATED_AT_MOST:
+                raise SourceError(f"{name} is a deflated file of more than {_INFLATED_AT_MOST >> 20} MB: inflate it")
+    return b"".join(parts)
+
+
+def _read_header(file: BinaryIO, name: str) -> Dataset:
+    header = dcmread(file, stop_before_pixels=True, force=True)
     if not header:
         raise SourceError(f"{name} is not a DICOM file, or it is truncated")
     return header
@@ -113,6 +151,15 @@ def _refuse_huge(header: Dataset, frames: int, file_size: int, name: str) -> Non
         raise SourceError(f"{name} declares {columns}×{rows} pixels: 1 to {MAX_PIXELS:,} are read")
     if not 0 < frames <= min(MAX_FRAMES, file_size):
         raise SourceError(f"{name} declares {frames} frames, which its {file_size} bytes cannot hold")
+
+
+def _refuse_undecodable(header: Dataset) -> None:
+    """Raises DependencyError when pydicom knows the transfer syntax, and what decodes it is not installed."""
+    syntax = header.file_meta.get("TransferSyntaxUID") if hasattr(header, "file_meta") else None
+    if syntax is None or not syntax.is_compressed or syntax.is_deflated:
+        return
+    if not get_decoder(syntax).is_available:
+        raise DependencyError(f"a decoder of {syntax.name}", "dicom")
 
 
 def _period_s(header: Dataset) -> float | None:
