@@ -97,7 +97,8 @@ class Site:
     def _run(self) -> None:
         if sys.platform == "linux":
             # On Linux each thread has its own priority: looking at a stream must not slow the stream.
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + 10))
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
