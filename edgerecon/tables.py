@@ -178,7 +178,7 @@ def print_devices(console: Console, name: str | None, rows: list[dict[str, Any]]
 
 def print_fit(console: Console, found: Fit) -> None:
     """The front, what was streamed, the choice, and how many candidates there were."""
-    from edgerecon.deploy.fit_page import sentence
+    from edgerecon.deploy.fit_page import sentence, streamed_text
 
     size = f"{found.shape[0]}×{found.shape[1]}"
     table = Table(
@@ -190,11 +190,9 @@ def print_fit(console: Console, found: Fit) -> None:
     shown = [one for one in found.tried if one in found.front or one.streamed_p99_ms is not None]
     for one in shown:
         figures = (one.candidate.ssim, one.candidate.psnr_db, one.candidate.gcnr)
-        streamed = "" if one.streamed_p99_ms is None else f"{one.streamed_p99_ms:.2f}"
-        table.add_row(one.candidate.name, *(f"{value:.3f}" for value in figures), f"{one.ms:.2f}", streamed)
+        table.add_row(one.candidate.name, *(f"{value:.3f}" for value in figures), f"{one.ms:.2f}", streamed_text(one))
     for one in (one for one in found.untrained if one.ms < found.requirement.deadline_ms):
-        streamed = "" if one.streamed_p99_ms is None else f"{one.streamed_p99_ms:.2f}"
-        table.add_row(one.candidate.name, "not trained", "", "", f"{one.ms:.2f}", streamed)
+        table.add_row(one.candidate.name, "not trained", "", "", f"{one.ms:.2f}", streamed_text(one))
     console.print(table)
     console.print(sentence(found))
 

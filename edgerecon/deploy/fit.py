@@ -54,7 +54,9 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Tried:
-    """A candidate and its times. ms: p50 back to back. streamed_p99_ms: None when it was not streamed."""
+    """A candidate and its times. ms: p50 back to back. streamed_p99_ms: None when it was not streamed, infinite when
+    the stream lost more than 1 % of the frames.
+    """
 
     candidate: Candidate
     ms: float
@@ -140,14 +142,14 @@ class _Streaming:
 
     def __init__(self, frames: list[NDArray[np.uint8]], deadline_ms: float, seconds: float, progress: Progress) -> None:
         self._frames, self._deadline_ms, self._seconds, self._progress = frames, deadline_ms, seconds, progress
-        self._p99: dict[Candidate, float | None] = {}
+        self._p99: dict[Candidate, float] = {}
 
     def first_that_holds(self, hopeful: Sequence[Tried]) -> Tried | None:
         for done, one in enumerate(hopeful):
             self._progress("streaming", done, len(hopeful))
             p99 = stream_p99(one.candidate, self._frames, self._deadline_ms, self._seconds)
             self._p99[one.candidate] = p99
-            if p99 is not None and p99 <= self._deadline_ms:
+            if p99 <= self._deadline_ms:
                 return replace(one, streamed_p99_ms=p99)
         return None
 

@@ -36,8 +36,10 @@ def sentence(fit: Fit) -> str:
     """The choice in a sentence."""
     if fit.chosen is None:
         fastest = fit.tried[0]
-        streamed = [one.streamed_p99_ms for one in fit.tried if one.streamed_p99_ms is not None]
-        proven = f", and the best streamed p99 is {min(streamed):.1f} ms" if streamed else ""
+        best = min((one.streamed_p99_ms for one in fit.tried if one.streamed_p99_ms is not None), default=None)
+        proven = "" if best is None else f", and the best streamed p99 is {best:.1f} ms"
+        if best == math.inf:
+            proven = ", and all that were streamed lost more than 1 % of the frames"
         return (
             f"Nothing holds {fit.requirement.deadline_ms:g} ms at p99 here: the fastest, {fastest.candidate.name}, "
             f"takes {fastest.ms:.1f} ms back to back{proven}."
@@ -66,12 +68,19 @@ def _table(fit: Fit) -> str:
         (
             one.candidate.name, number(one.candidate.macs, 0), number(one.candidate.ssim, 3),
             number(one.candidate.psnr_db, 2), number(one.candidate.gcnr, 3), number(one.ms, 2),
-            number(one.streamed_p99_ms, 2), _mark(one, fit),
+            streamed_text(one), _mark(one, fit),
         )
         for one in every
     ]  # fmt: skip
     head = ("Candidate", "MAC a pixel", "SSIM", "PSNR, dB", "gCNR", "p50, ms", "Streamed p99, ms", "")
     return table(head, rows, ".nnnnnn.")
+
+
+def streamed_text(one: Tried) -> str:
+    """p99 in ms, empty where nothing was streamed."""
+    if one.streamed_p99_ms is None:
+        return ""
+    return f"{one.streamed_p99_ms:.2f}" if math.isfinite(one.streamed_p99_ms) else "frames lost"
 
 
 def _mark(one: Tried, fit: Fit) -> str:
@@ -93,7 +102,8 @@ def _plot(fit: Fit) -> str:
     known = [one for one in fit.tried if math.isfinite(one.candidate.ssim)]
     if not known:
         return "<p>No candidate states its SSIM.</p>"
-    slowest = max(max(one.ms, one.streamed_p99_ms or 0) for one in known)
+    proven = {one.candidate: p99 for one in known if (p99 := one.streamed_p99_ms) is not None and math.isfinite(p99)}
+    slowest = max(*(one.ms for one in known), *proven.values(), 0.0)
     end = 1.08 * max(slowest, fit.requirement.deadline_ms if fit.requirement.deadline_ms < 4 * slowest else 0)
     values = [one.candidate.ssim for one in known]
     low, high = min(values) - 0.01, max(values) + 0.01
@@ -126,11 +136,11 @@ def _plot(fit: Fit) -> str:
     parts.append(f'<polyline points="{points}" fill="none" stroke="#0f9485" stroke-width="2"/>')
     parts += [_circle(one, x(one.ms), y(one.candidate.ssim), one in front) for one in known]
     for one in known:
-        if one.streamed_p99_ms is not None:
-            a, b = x(one.streamed_p99_ms), y(one.candidate.ssim)
+        if one.candidate in proven:
+            a, b = x(proven[one.candidate]), y(one.candidate.ssim)
             parts.append(
                 f'<path d="M{a:.1f} {b - 7:.1f}l7 7l-7 7l-7 -7z" fill="#cf2f2f"><title>{escape(one.candidate.name)}: '
-                f"streamed p99 {one.streamed_p99_ms:.2f} ms</title></path>"
+                f"streamed p99 {proven[one.candidate]:.2f} ms</title></path>"
             )
     parts.append(f'<text x="{_LEFT}" y="{_HEIGHT - 6}">milliseconds; SSIM upwards</text>')
     label = f"{len(known)} candidates, SSIM against milliseconds"

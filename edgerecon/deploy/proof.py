@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -24,13 +25,11 @@ _ALLOWED = 0.01
 """Of all frames, so many may be late, dropped or failed while the p99 holds."""
 
 
-def stream_p99(
-    candidate: Candidate, frames: Sequence[NDArray[np.uint8]], deadline_ms: float, seconds: float
-) -> float | None:
-    """p99 from capture to presentation in ms, streamed at 30 frames a second; None with more than 1 % of them lost.
+def stream_p99(candidate: Candidate, frames: Sequence[NDArray[np.uint8]], deadline_ms: float, seconds: float) -> float:
+    """p99 from capture to presentation in ms, streamed at 30 frames a second; infinite with more than 1 % of them lost.
 
     The stream ends as soon as so many frames are late or lost that the deadline is missed whatever comes; the p99 of
-    what was streamed, if there is one, is above the deadline then.
+    what was streamed is above the deadline then.
 
     Raises:
         KeyboardInterrupt: after the stream has been closed.
@@ -41,9 +40,9 @@ def stream_p99(
         report = stream(_Cine(frames), engine, [judge], deadline_ms=deadline_ms, loop=True, seconds=seconds, stop=stop)
     if report.interrupted and not judge.over:  # the stream takes Ctrl-C for its own end; here it ends the search
         raise KeyboardInterrupt
-    # A frame that was dropped or not reconstructed was never on time: with more than 1 % of them there is no p99.
-    lost = report.dropped + report.failed + report.raw_shown
-    return report.latency_ms["p99"] if lost <= _ALLOWED * report.frames_in else None
+    lost = report.dropped + report.failed + report.raw_shown  # reconstructed, they never came
+    p99 = report.latency_ms["p99"]
+    return p99 if p99 is not None and lost <= _ALLOWED * report.frames_in else math.inf
 
 
 def sample_frames(shape: tuple[int, int]) -> list[NDArray[np.uint8]]:
