@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import struct
 import subprocess
@@ -221,3 +222,21 @@ def test_no_room_is_one_line(name, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SinkError, match=f"cannot make /dev/shm/{name}: No space left"):
         open_sink(f"shm://{name}").present(pixels, Frame(pixels, 0, 0), False)
     assert not list(Path("/dev/shm").glob(f"*{name}*"))
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_the_c_program_of_the_documentation_writes_a_ring(name, tmp_path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "streaming.md").read_text()
+    source, program = tmp_path / "writer.c", tmp_path / "writer"
+    source.write_text(page.partition("```c\n")[2].partition("```")[0])
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source], check=True)
+    ring = ring_of(name)  # another writer's, which the program replaces
+    with closing(open_source(f"shm://{name}")) as reader:
+        with subprocess.Popen([program, name]) as writer:
+            frames = reader.frames()
+            captures = [next(frames) for _ in range(5)]
+            greys = [grey(capture) for capture in captures[-1:]]
+            writer.kill()
+    assert [one.gap for one in captures[1:]] == [0] * 4 and captures[0].gap >= 1
+    assert greys[0] >= 4 and captures[0].image.shape == (480, 640) and captures[0].spacing_mm == (0.2, 0.2)
+    ring.close()
