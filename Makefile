@@ -15,7 +15,7 @@ help:
 	@echo 'make demo     stream a real heart through a shipped model, into edgerecon-demo/ (VIEW=1: watch it live)'
 	@echo 'make test     run the tests'
 	@echo 'make lint     style, types and the import contract'
-	@echo 'make models   simulate, train and export the shipped models anew (some two hours on 2 cores)'
+	@echo 'make models   simulate, train and export the shipped models anew (about an hour and a half on 2 cores)'
 	@echo 'make figures  measure image quality again (RECORDINGS=folder: also on your own recordings)'
 	@echo 'make study-quick  train and compare every published method (40 minutes on 2 cores); study-long: a night; study-full: on a GPU'
 	@echo 'make bench    measure everything on this machine, and write the page and the table of the README'
@@ -54,11 +54,8 @@ models: $(DEV)
 	$(BIN)/edgerecon export export/compact-despeckle.toml
 	$(BIN)/edgerecon export export/compact-despeckle-small.toml --checkpoint export/compact-despeckle.pt
 	$(BIN)/edgerecon export export/compact-compound.toml
-	$(MAKE) -j2 train-compact-despeckle-w8d4 train-compact-despeckle-w24d6
+	$(MAKE) train-compact-despeckle-w8d4
 	$(BIN)/edgerecon export export/compact-despeckle-w8d4.toml
-	$(BIN)/edgerecon export export/compact-despeckle-w24d6.toml
-	$(MAKE) train-compact-despeckle-w16d4
-	$(BIN)/edgerecon export export/compact-despeckle-w16d4.toml
 
 train-%: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/edgerecon train export/$*.toml --resume
