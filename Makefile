@@ -25,8 +25,8 @@ help:
 demo: $(DEVICE)
 	$(BIN)/edgerecon demo $(if $(VIEW),--view)
 
-test: $(DEV)
-	$(BIN)/pytest
+test: $(DEV)  # one process a core; libraries that take every core for themselves would stand in each other's way
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(DEV)
 	$(BIN)/ruff check .
