@@ -47,10 +47,12 @@ class PowerMode:
 class Fpga:
     """Programmable logic: look-up tables, flip-flops, 36-kbit block RAMs, 288-kbit UltraRAMs, DSP slices; clock in MHz.
 
-    The clock is one at which a published design runs on the board, not a limit of the part.
+    The clock is one at which a published design runs on the board, not a limit of the part. part: as AMD's tools spell
+    it.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = _STRICT
+    part: str | None = None
     lut: int | None = None
     ff: int | None = None
     bram36: float | None = None

@@ -149,9 +149,9 @@ def first_and_last(model: bytes | ModelProto) -> tuple[str, str]:
 
 
 def grids_of(graph: GraphProto, made: Plan, ranges: Mapping[str, Range], form: Form) -> dict[str, Grid]:
-    """The levels of every planned tensor. In the po2 form frame and picture hold [0, 1], their contract."""
+    """The levels of every planned tensor. In the po2 form those of frame and picture are 0 to 255/256, their contract."""
     ends = {*g.of_input(graph), graph.output[0].name} if form == "po2" else set()
-    known = {**ranges, **dict.fromkeys(ends, (0.0, 1.0))}
+    known = {**ranges, **dict.fromkeys(ends, (0.0, 255 / 256))}
     return {name: activation_grid(name, known, form) for name in made.tensors}
 
 
@@ -170,7 +170,8 @@ def activation_grid(tensor: str, ranges: Mapping[str, Range], form: Form) -> Gri
             raise ModelError(
                 f"'{tensor}' goes down to {low:.3g}: in the po2 form every convolution but the last has a ReLU"
             )
-        return Grid(np.float32(2.0 ** round(math.log2(scale))), 0, 0, 255)
+        # The next greater one: clipping a third of the range costs more than it gains in finer steps.
+        return Grid(np.float32(2.0 ** math.ceil(math.log2(scale))), 0, 0, 255)
     return Grid(scale, int(np.rint(-low / scale)), 0, 255)
 
 

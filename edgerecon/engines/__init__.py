@@ -15,8 +15,8 @@ from edgerecon.errors import DependencyError, EdgereconError, EngineError, Usage
 from edgerecon.resources import resource_dir
 
 __all__ = [
-    "BACKENDS", "PRECISIONS", "Engine", "EngineSpec", "ModelSpec", "available_backends", "model_path", "open_engine",
-    "shipped_models",
+    "BACKENDS", "PRECISIONS", "Engine", "EngineSpec", "ModelSpec", "available_backends", "find_file", "model_path",
+    "open_engine", "shipped_models",
 ]  # fmt: skip
 
 BACKENDS = ("openvino", "onnxruntime", "tensorrt", "cuda", "pytorch", "hls")
@@ -87,7 +87,7 @@ def open_engine(
         raise UsageError(f"unknown precision '{precision}': choose one of {', '.join(PRECISIONS)}")
     if threads is not None and threads < 1:
         raise UsageError("threads must be at least 1")
-    file = _open_file(model, backend, precision)
+    file = find_file(model, backend, precision)
     names: tuple[str, ...] = _AUTO if backend == "auto" else (backend,)
     if precision == "bf16":
         names = tuple(name for name in names if name in _BF16)
@@ -105,8 +105,12 @@ def _is_path(model: str | Path) -> bool:
     return isinstance(model, Path) or model.endswith(".onnx") or os.sep in model or Path(model).exists()
 
 
-def _open_file(model: str | Path, backend: str, precision: str | None) -> ModelFile:
-    """The file of the model that has the precision; a path stands for itself alone."""
+def find_file(model: str | Path, backend: str = "auto", precision: str | None = None) -> ModelFile:
+    """The file of the model that has the precision, or the only one that a backend runs; a path stands for itself.
+
+    Raises:
+        UsageError, ModelError: see ``open_engine``.
+    """
     file = read_model(model_path(model))
     wanted = "fp32" if precision == "bf16" else precision
     if backend in _PO2 and not _is_path(model):  # what it can run of a family is one file alone

@@ -76,14 +76,25 @@ def build(
     model: Annotated[str, typer.Argument(help="Shipped name or ONNX file; int8 for TensorRT is MODEL-int8-trt.")],
     device: Annotated[str, typer.Option(help="A name of `devices`, or host for the GPU that is here.")] = "host",
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Engine file; default: its place in the cache.")
+        Path | None,
+        typer.Option("-o", "--out", help="Engine file; default: its place in the cache. For an FPGA a folder."),
     ] = None,
     json: Json = None,
 ) -> None:
-    """Compile a model into an engine for an NVIDIA device, from the cache when it was built before."""
+    """Compile a model into an engine for an NVIDIA device, or write it as hardware for an FPGA."""
+    from edgerecon.device import HOST, load_device
     from edgerecon.engines.build import build as run
 
     check_json(json)
+    if device != HOST and (board := load_device(device)).kind == "fpga":
+        from edgerecon.deploy.fpga_build import build_fpga
+
+        if out is None:
+            raise UsageError(f"{device} gets a folder of sources: say where with  -o FOLDER")
+        written = build_fpga(model, board, out)
+        typer.echo(f"{written.path}: {written.summary}")
+        write_json(json, written.facts)
+        return
     made = run(model, device, out)
     how = "from the cache" if made.cached else f"built in {made.seconds:.1f} s"
     facts = made.facts
