@@ -25,9 +25,9 @@ import numpy as np
 from numpy.lib import format as npy
 
 from edgerecon.errors import SinkError
-from edgerecon.frame import Frame, Image, Status, to_uint8
+from edgerecon.frame import Frame, Image, Status
 from edgerecon.stream.sinks.base import StreamInfo
-from edgerecon.stream.sinks.panel import fit
+from edgerecon.stream.sinks.panel import fit_uint8
 from edgerecon.stream.sinks.part import Part, written
 
 SECONDS = 10.0
@@ -105,8 +105,7 @@ class BlackBoxSink:
             tape = self._tape = self._tape or self._blank(after.pixels.shape)
             at, length = tape.next, len(tape.frames)
             for kept, image in ((tape.frames, after.pixels), (tape.before, before)):
-                fit(image, self._panel)
-                to_uint8(self._panel, kept[at])
+                fit_uint8(image, self._panel, kept[at])
             tape.next = (at + 1) % length
             tape.stamps.append(
                 {"sequence": after.sequence, "captured_ns": after.captured_ns, "raw": raw, "late": bool(late)}

@@ -19,9 +19,9 @@ from pydicom.uid import (
 
 from edgerecon import __version__
 from edgerecon.errors import SinkError, UsageError
-from edgerecon.frame import Frame, Image, Status, to_uint8
+from edgerecon.frame import Frame, Image, Status
 from edgerecon.stream.sinks.base import StreamInfo
-from edgerecon.stream.sinks.panel import fit
+from edgerecon.stream.sinks.panel import fit_uint8
 from edgerecon.stream.sinks.part import Part, written
 from edgerecon.stream.sources.query import refuse_unknown
 
@@ -84,8 +84,7 @@ class DicomSink:
             self._bytes = np.empty(after.pixels.shape, np.uint8)
         if (len(self._sequences) + 1) * self._bytes.size > _MOST_BYTES:
             raise SinkError(f"{self._path} is full: a DICOM object holds 4 GiB of pixels")
-        fit(after.pixels, self._panel)
-        self._bytes = to_uint8(self._panel, self._bytes)
+        fit_uint8(after.pixels, self._panel, self._bytes)
         assert self._spool is not None
         with written(self._path):
             self._spool.write(self._bytes.data)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from edgerecon.frame import Image
+from edgerecon.frame import Image, to_uint8
 
 
 def fit(image: Image, panel: Image) -> None:
@@ -25,3 +26,11 @@ def fit(image: Image, panel: Image) -> None:
     panel.fill(0.0)
     method = cv2.INTER_AREA if shrink < 1 else cv2.INTER_LINEAR
     panel[top : top + h, left : left + w] = cv2.resize(image, (w, h), interpolation=method)
+
+
+def fit_uint8(image: Image, panel: Image, out: NDArray[np.uint8]) -> None:
+    """Write an image into ``out`` (H, W), rounded to 8 bits; ``panel`` (H, W) is room to work in."""
+    if image.shape != panel.shape:
+        fit(image, panel)
+        image = panel
+    to_uint8(image, out)

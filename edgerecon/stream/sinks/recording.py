@@ -21,9 +21,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgerecon.errors import SinkError
-from edgerecon.frame import Frame, Image, Status, to_uint8
+from edgerecon.frame import Frame, Image, Status
 from edgerecon.stream.sinks.base import StreamInfo
-from edgerecon.stream.sinks.panel import fit
+from edgerecon.stream.sinks.panel import fit_uint8
 from edgerecon.stream.sinks.part import Part, written
 
 FORMAT = "edgerecon-recording-1"
@@ -103,8 +103,7 @@ class RecordingSink:
             assert self._filling is not None
             at, columns = self._filling.count, self._filling.columns
             for name, image in (("frames", after.pixels), ("before", before)):
-                fit(image, self._panel)
-                to_uint8(self._panel, columns[name][at])
+                fit_uint8(image, self._panel, columns[name][at])
             columns["sequence"][at], columns["captured_ns"][at] = after.sequence, after.captured_ns
             columns["raw"][at], columns["late"][at] = after.status is Status.RAW, late
             self._filling.count += 1

@@ -122,7 +122,8 @@ class ChannelSource:
         compress = LogCompression(self._range_db)
         for index in range(self._acquisition.frames):
             try:
-                image = self._beamform(np.asarray(self._read(index)))
+                with np.errstate(over="ignore", invalid="ignore"):  # NaN in, NaN out, and the stream says so
+                    image = self._beamform(np.asarray(self._read(index)))
             except (OSError, ValueError, KeyError, RuntimeError) as error:  # what HDF5 raises on damage
                 yield Capture(None, f"unreadable channel data: {' '.join(str(error).split())}")
                 continue

@@ -25,8 +25,9 @@ class LogCompression:
         if not self._peak:
             peak = float(np.nanmax(amplitude, initial=0.0))
             self._peak = peak if np.isfinite(peak) else 0.0
-        relative = np.asarray(amplitude, np.float32) / np.float32(self._peak or 1.0)
-        decibel = 20 * np.log10(np.maximum(relative, np.float32(1e-9)))
+        with np.errstate(over="ignore"):  # damaged data may hold any number: infinity is white
+            relative = np.asarray(amplitude, np.float32) / np.float32(self._peak or 1.0)
+            decibel = 20 * np.log10(np.maximum(relative, np.float32(1e-9)))
         return np.asarray(np.clip(1 + decibel / self._range_db, 0, 1), np.float32)
 
 

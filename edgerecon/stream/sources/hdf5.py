@@ -76,16 +76,17 @@ def dataset(file: h5py.Group, key: str) -> h5py.Dataset:
     """
     import h5py
 
+    name = Path(file.file.filename).name
     parts = key.split("/")
     for depth in range(1, len(parts) + 1):
         link = file.get("/".join(parts[:depth]), getlink=True)
         if isinstance(link, h5py.ExternalLink):
-            raise SourceError(f"'{key}' lies in another file: only data of the file itself are read")
+            raise SourceError(f"{name}: '{key}' lies in another file: only data of the file itself are read")
     found = file.get(key)
     if not isinstance(found, h5py.Dataset):
-        raise SourceError(f"it holds no dataset '{key}'")
+        raise SourceError(f"{name} holds no dataset '{key}'")
     if found.external or found.is_virtual:
-        raise SourceError(f"'{key}' lies in another file: only data of the file itself are read")
+        raise SourceError(f"{name}: '{key}' lies in another file: only data of the file itself are read")
     return found
 
 

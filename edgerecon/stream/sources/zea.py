@@ -104,7 +104,7 @@ def _each(scan: h5py.Group, key: str, shape: tuple[int, ...], default: float) ->
         return np.full(shape, default)
     values = np.asarray(dataset(scan, key)[()], np.float64)
     if values.shape != shape:
-        raise SourceError(f"scan/{key} has the shape {values.shape}, not {shape}")
+        raise SourceError(f"{Path(scan.file.filename).name}: scan/{key} has the shape {values.shape}, not {shape}")
     return values
 
 
