@@ -3,7 +3,8 @@
 A sender and a receiver, each a process of its own, stand for a scanner and for 3D Slicer:
 sender → igtl:// source → stream without a model → igtl:// sink → receiver. The sender makes real messages with
 checksums, leaves out every 97th number on purpose, and sends each frame when it is due, whether or not the stream keeps
-up. Every number must be found at the end: received, left out, or counted as dropped. Run it as
+up: what cannot be taken at once waits in the network (policy `every`). Every number must be found at the end: received,
+left out, or counted as dropped. Run it as
 
     python bench/openigtlink.py --fps 200 --seconds 20 --json bench/results/openigtlink.json
 """
@@ -92,7 +93,7 @@ def measure(fps: float, seconds: float) -> dict[str, object]:
             stop.set()
 
         threading.Thread(target=wait_for_the_sender, daemon=True).start()
-        report = stream(source, None, [sink], stop=stop, deadline_ms=1e3 / fps)
+        report = stream(source, None, [sink], policy="every", stop=stop, deadline_ms=1e3 / fps)
     to_sender.send("done")
     to_receiver.send("done")
     received = to_receiver.recv()

@@ -20,6 +20,7 @@ never shrunk (readers would crash): a larger one is made under another name and 
 
 from __future__ import annotations
 
+import errno
 import math
 import mmap
 import os
@@ -153,10 +154,11 @@ class RingWriter(Ring):
     """Makes a ring, in place of any of that name. Frames are at most ``frame_bytes`` large.
 
     Raises:
-        OSError: no room, or no right to.
+        OSError: no room, no right to, or something else has that name.
     """
 
     def __init__(self, path: Path, frame_bytes: int, slots: int = 8) -> None:
+        _refuse_other(path)
         slot_bytes = _HEAD + -(-frame_bytes // 64) * 64
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -198,6 +200,16 @@ class RingWriter(Ring):
         self._bytes[_ENDED : _ENDED + 8].view("<u8")[0] = 1
         if self.is_at(self._path):
             self._path.unlink(missing_ok=True)
+
+
+def _refuse_other(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) in (MAGIC, b""):
+                return
+    except FileNotFoundError:
+        return
+    raise FileExistsError(errno.EEXIST, "another program's memory has that name")
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

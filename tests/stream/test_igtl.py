@@ -242,6 +242,8 @@ def test_a_slow_client_loses_frames_that_both_sides_count_alike(sink) -> None:
         wait_for(lambda: client.sent == got)
     assert gaps == client.dropped == sink.skipped > 0
     assert got + gaps == 61
+    sink.close()
+    assert sink.skipped == gaps  # and is known afterwards
 
 
 def test_one_client_that_takes_nothing_does_not_hold_back_another(sink) -> None:

@@ -224,6 +224,15 @@ def test_no_room_is_one_line(name, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not list(Path("/dev/shm").glob(f"*{name}*"))
 
 
+def test_what_is_no_ring_is_not_replaced(name) -> None:
+    path = Path("/dev/shm") / name
+    path.write_bytes(b"another program's memory")
+    pixels = np.zeros((4, 4), np.float32)
+    with pytest.raises(SinkError, match="another program's memory has that name"):
+        open_sink(f"shm://{name}").present(pixels, Frame(pixels, 0, 0), False)
+    assert path.read_bytes() == b"another program's memory"
+
+
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 def test_the_c_program_of_the_documentation_writes_a_ring(name, tmp_path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "streaming.md").read_text()

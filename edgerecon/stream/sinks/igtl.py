@@ -27,7 +27,10 @@ _log = logging.getLogger(__name__)
 DEVICE = "edgerecon"
 CLIENTS_AT_MOST = 16
 WAITING_AT_MOST = 8
-"""Frames that wait for one client, and frames that wait to be packed."""
+"""Frames that wait for one client: a slow one is to see what is nearly new."""
+
+PACKING_AT_MOST = 32
+"""Frames that wait to be packed, when the machine is busy with something else for a moment."""
 
 _LAST_WORDS_S = 1.0
 _DEAD_S = 10.0
@@ -79,6 +82,14 @@ class Client:
             else:
                 self.sent += 1
         return False
+
+    def abandon(self, number: int) -> None:
+        """Count what it will not get any more, up to frame ``number``."""
+        self.dropped += len(self.waiting) + bool(self._parts)
+        if self.last is not None:
+            self.dropped += number - self.last
+        self.waiting.clear()
+        self._parts.clear()
 
     @property
     def busy(self) -> bool:
@@ -134,6 +145,9 @@ class IgtlServerSink:
         self._bell, self._ear = socket.socketpair()
         self._bell.setblocking(False)
         self._ear.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._ear, selectors.EVENT_READ)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -142,6 +156,8 @@ class IgtlServerSink:
         return self._dropped_before + sum(client.dropped for client in tuple(self.clients))
 
     def open(self, info: StreamInfo) -> None:
+        while self._accept():
+            pass  # who is there already gets the first frame
         self._thread = threading.Thread(target=self._serve, name="igtl server", daemon=True)
         self._thread.start()
 
@@ -151,7 +167,7 @@ class IgtlServerSink:
             return
         if max(after.pixels.shape) > 0xFFFF:
             raise SinkError(f"OpenIGTLink images have at most 65535 pixels a side, not {after.pixels.shape}")
-        if len(self._inbox) >= WAITING_AT_MOST:
+        if len(self._inbox) >= PACKING_AT_MOST:
             return  # its number will be missing, and counted, for every client
         taken_s = time.time() - (time.perf_counter_ns() - after.captured_ns) / 1e9
         self._inbox.append(_Item(self._frames, after.sequence, taken_s, to_uint8(after.pixels), after.spacing_mm))
@@ -163,8 +179,12 @@ class IgtlServerSink:
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join()
+        self._selector.close()
         for connection in (self._listener, self._bell, self._ear, *(client.connection for client in self.clients)):
             connection.close()
+        for client in self.clients:
+            client.abandon(self._frames)
+            self._dropped_before += client.dropped
         self.clients.clear()
 
     def _ring(self) -> None:
@@ -172,51 +192,50 @@ class IgtlServerSink:
             self._bell.send(b"\0")
 
     def _serve(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._listener, selectors.EVENT_READ)
-            selector.register(self._ear, selectors.EVENT_READ)
-            give_up_s = float("inf")
-            while not (self._stop.is_set() and not self._inbox and not any(c.busy for c in self.clients)):
-                if self._stop.is_set():
-                    give_up_s = min(give_up_s, time.monotonic() + _LAST_WORDS_S)
-                if time.monotonic() >= give_up_s:
-                    return
-                for key, events in selector.select(0.25):
-                    self._handle(key, events, selector)
-                self._spread()
-                for client in tuple(self.clients):
-                    self._send(client, selector)
+        give_up_s = float("inf")
+        while not (self._stop.is_set() and not self._inbox and not any(client.busy for client in self.clients)):
+            if self._stop.is_set():
+                give_up_s = min(give_up_s, time.monotonic() + _LAST_WORDS_S)
+            if time.monotonic() >= give_up_s:
+                return
+            for key, events in self._selector.select(0.25):
+                self._handle(key, events)
+            self._spread()
+            for client in tuple(self.clients):
+                self._send(client)
 
-    def _handle(self, key: selectors.SelectorKey, events: int, selector: selectors.BaseSelector) -> None:
+    def _handle(self, key: selectors.SelectorKey, events: int) -> None:
         if key.fileobj is self._listener:
-            self._accept(selector)
+            self._accept()
         elif key.fileobj is self._ear:
             self._ear.recv(4096)
         elif events & selectors.EVENT_READ:
             client = cast(Client, key.data)
             try:
                 if not client.connection.recv(1 << 16):
-                    self._part(client, selector, "it left")
+                    self._part(client, "it left")
             except BlockingIOError:
                 return
             except OSError as error:
-                self._part(client, selector, error.strerror or str(error))
+                self._part(client, error.strerror or str(error))
 
-    def _accept(self, selector: selectors.BaseSelector) -> None:
+    def _accept(self) -> bool:
+        """Returns whether there was somebody."""
         try:
             connection, address = self._listener.accept()
         except OSError:
-            return  # it left before it was accepted
+            return False  # nobody, or it left before it was accepted
         if len(self.clients) >= CLIENTS_AT_MOST:
             connection.close()
             _log.warning("%s: more than %d clients: one was turned away", self.url, CLIENTS_AT_MOST)
-            return
+            return True
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         client = Client(connection, f"{address[0]}:{address[1]}")
-        selector.register(connection, selectors.EVENT_READ, client)
+        self._selector.register(connection, selectors.EVENT_READ, client)
         self.clients.append(client)
         _log.info("%s: client %s connected", self.url, client.peer)
+        return True
 
     def _spread(self) -> None:
         """Pack what waits once, and offer it to every client."""
@@ -226,23 +245,24 @@ class IgtlServerSink:
             for client in self.clients:
                 client.offer(item.number, message)
 
-    def _send(self, client: Client, selector: selectors.BaseSelector) -> None:
+    def _send(self, client: Client) -> None:
         try:
             left = client.send()
         except OSError as error:
-            self._part(client, selector, error.strerror or str(error))
+            self._part(client, error.strerror or str(error))
             return
         if left and time.monotonic() - client.moved_s > _DEAD_S:
-            self._part(client, selector, f"it took nothing for {_DEAD_S:.0f} s")
+            self._part(client, f"it took nothing for {_DEAD_S:.0f} s")
             return
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if left else 0)
-        selector.modify(client.connection, events, client)
+        self._selector.modify(client.connection, events, client)
 
-    def _part(self, client: Client, selector: selectors.BaseSelector, why: str) -> None:
+    def _part(self, client: Client, why: str) -> None:
+        client.abandon(client.last or 0)
         _log.info(
             "%s: client %s: %s; %d frames sent, %d dropped", self.url, client.peer, why, client.sent, client.dropped
         )
-        selector.unregister(client.connection)
+        self._selector.unregister(client.connection)
         client.connection.close()
         self.clients.remove(client)
         self._dropped_before += client.dropped
