@@ -35,8 +35,11 @@ from edgerecon.recipe import LossTable, Recipe
 from edgerecon.train.loop import schedule
 from edgerecon.train.losses import ReconstructionLoss
 
-RATE = 0.03
-"""Learning rate over that of the recipe's training: the weights start where quantisation after training left them."""
+RATE: dict[Form, float] = {"unsigned": 0.03, "signed": 0.03, "po2": 0.1}
+"""Learning rate over that of the recipe's training: the weights start where quantisation after training left them.
+
+Steps that are powers of two leave more to be learnt.
+"""
 STEP_RATE = 1.0
 """The same for the logarithms of the activations' steps."""
 VALIDATIONS = 10
@@ -81,7 +84,10 @@ def fine_tune(
     student = RoundedModule(g.load(model), ranges, form, keep)
     student.start_from(calibration.moments)
     loss_of = ReconstructionLoss(LossTable(edge=0))
-    groups = [{"params": list(student.values), "rate": RATE}, {"params": list(student.log_scales), "rate": STEP_RATE}]
+    groups = [
+        {"params": list(student.values), "rate": RATE[form]},
+        {"params": list(student.log_scales), "rate": STEP_RATE},
+    ]
     optimizer = torch.optim.Adam(groups)
     unseen = torch.from_numpy(held_out.fields[recipe.data.inputs[0]][:VALIDATION_FRAMES])[:, None].float() / 255
 

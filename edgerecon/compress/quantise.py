@@ -18,7 +18,7 @@ Three forms, from the same ranges:
 - "po2", for integer hardware. As "unsigned", but every scale is a power of two, every zero point is 0, and the frame
   and the picture are rounded too, to levels of 1/256: nothing but integers and shifts goes from one end to the other
   (see ``deploy.integer_ir``). Activations are uint8 rather than int8, since a ReLU leaves no negative half to spend a
-  bit on; weights keep to [−64, 64] here too, so that every CPU's int8 sums are those of the hardware.
+  bit on; weights use [−127, 127], of which a power of two leaves half unused at worst.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from edgerecon.errors import ModelError, UsageError
 Form = Literal["unsigned", "signed", "po2"]
 
 Constants = Mapping[str, NDArray[Any]]
-WEIGHT_LIMIT: dict[Form, int] = {"unsigned": 64, "signed": 127, "po2": 64}
+WEIGHT_LIMIT: dict[Form, int] = {"unsigned": 64, "signed": 127, "po2": 127}
 ACTIVATIONS = ("Relu", "Clip", "LeakyRelu")
 """Operators that runtimes fuse into the convolution before them."""
 
@@ -149,7 +149,7 @@ def first_and_last(model: bytes | ModelProto) -> tuple[str, str]:
 
 
 def grids_of(graph: GraphProto, made: Plan, ranges: Mapping[str, Range], form: Form) -> dict[str, Grid]:
-    """The levels of every planned tensor. In the po2 form those of frame and picture are 0 to 255/256, their contract."""
+    """The levels of every planned tensor. In the po2 form frame and picture have those from 0 to 255/256."""
     ends = {*g.of_input(graph), graph.output[0].name} if form == "po2" else set()
     known = {**ranges, **dict.fromkeys(ends, (0.0, 255 / 256))}
     return {name: activation_grid(name, known, form) for name in made.tensors}

@@ -89,6 +89,8 @@ def open_engine(
         raise UsageError("threads must be at least 1")
     file = find_file(model, backend, precision)
     names: tuple[str, ...] = _AUTO if backend == "auto" else (backend,)
+    if backend == "auto" and file.spec.form == "po2":
+        names = ("onnxruntime",)  # bit for bit what hardware computes, on every CPU
     if precision == "bf16":
         names = tuple(name for name in names if name in _BF16)
         if not names:

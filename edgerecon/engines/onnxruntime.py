@@ -37,7 +37,7 @@ class OnnxRuntimeEngine(PaddedEngine):
         options.log_severity_level = 4  # faults come as exceptions
         # Threads that spin while they wait for the next frame take the cores from capture and presentation.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if file.spec.form == "signed":
+        if file.spec.form in ("signed", "po2"):
             # Full-range weights overflow the 16-bit sums of CPUs without VNNI; the Q/DQ as written are exact.
             options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:

@@ -80,7 +80,7 @@ class OpenVinoEngine(PaddedEngine):
         native = have & _BF16 and "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if self.spec.precision == "bf16" and not native:
             raise EngineError("this CPU has no bf16 arithmetic (avx512_bf16 or amx_bf16): use fp32 or int8")
-        if self.spec.model.form == "signed" and _X86 in have and not have & _VNNI:
+        if self.spec.model.form in ("signed", "po2") and _X86 in have and not have & _VNNI:
             raise EngineError(
                 "openvino overflows on signed int8 activations where the CPU has no VNNI: use the unsigned file"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from edgerecon.compress.quantise import quantise
 from edgerecon.deploy import integer_reference
 from edgerecon.deploy.integer_ir import IntegerNetwork
 from edgerecon.deploy.integer_onnx import integer_network
+from edgerecon.engines import open_engine
 from edgerecon.engines.model_file import read_model
 from edgerecon.errors import ModelError
 
@@ -46,12 +48,14 @@ def test_the_file_is_the_integer_network(
     made = quantise(model, calibration.ranges("percentile", percentile), form="po2", moments=moments)
     network = _network(made, tmp_path)
     assert [layer.dilation for layer in network.layers] == [1, 2, 3, 1]
-    assert max(np.abs(layer.weight).max() for layer in network.layers) <= 64
+    assert max(np.abs(layer.weight).max() for layer in network.layers) <= 127
     pictures = [*frames(3, (64, 56), seed=4), np.ones((8, 8), np.float32), np.zeros((8, 8), np.float32)]
-    for plain in (True, False):
-        for picture, expected in zip(pictures, run(made, pictures, plain=plain), strict=True):
-            found = integer_reference.run(network, integer_reference.levels_of(picture))
-            np.testing.assert_array_equal(found, expected * 256)
+    with closing(open_engine(tmp_path / "m.onnx", "onnxruntime", threads=1)) as engine:
+        as_shipped = [engine.run(picture) for picture in pictures]
+    for picture, plain, other in zip(pictures, run(made, pictures, plain=True), as_shipped, strict=True):
+        found = integer_reference.run(network, integer_reference.levels_of(picture))
+        np.testing.assert_array_equal(found, plain * 256)
+        np.testing.assert_array_equal(found, other * 256)
     assert np.abs(np.stack(run(made, pictures[:3])) - np.stack(run(model, pictures[:3]))).mean() < 0.01
 
 
@@ -65,9 +69,8 @@ def test_torch_computes_the_same_to_the_last_bit(model: onnx.ModelProto, calibra
     with torch.no_grad():
         found = [student(torch.from_numpy(picture)[None, None])[0, 0].numpy() for picture in pictures]
     again = quantise(student.to_onnx(), student.ranges(), form="po2")
-    for first, second, third in zip(found, run(again, pictures, plain=True), run(again, pictures), strict=True):
+    for first, second in zip(found, run(again, pictures, plain=True), strict=True):
         np.testing.assert_array_equal(first, second)
-        np.testing.assert_array_equal(first, third)
 
 
 def test_fine_tuning_keeps_to_powers_of_two(
