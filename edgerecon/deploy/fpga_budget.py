@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgerecon.deploy.integer_ir import CELL, CELL_CHANNELS, IntegerLayer, IntegerNetwork
 from edgerecon.device import Fpga
@@ -62,7 +62,7 @@ class Plan:
 
     Attributes:
         folds: one a layer. packed: two multiplications share a DSP. interval: cycles a cell of 2×2 pixels, at least 4.
-        cost: of the whole stream. dilations: of the layers.
+        cost: of the whole stream. dilations: of the layers. shift_add: no DSP, the weights are wired into adders.
     """
 
     folds: tuple[Fold, ...]
@@ -70,6 +70,7 @@ class Plan:
     interval: int
     cost: Cost
     dilations: tuple[int, ...]
+    shift_add: bool = False
 
     @property
     def cycles_per_pixel(self) -> float:
@@ -97,7 +98,7 @@ class Plan:
 
 
 def fit_plan(network: IntegerNetwork, part: Fpga, name: str) -> Plan:
-    """The fastest folding that a device holds.
+    """The fastest folding that a device holds; the form without DSPs where it has too few for any.
 
     Args:
         part: of the device profile; what it does not state is not a limit. name: of the device, for messages.
@@ -107,7 +108,7 @@ def fit_plan(network: IntegerNetwork, part: Fpga, name: str) -> Plan:
     """
     packed = packs(name)
     made = list(plans(network, packed))
-    for plan in made:
+    for plan in [*made, shift_add_plan(network)]:
         if not _lacking(plan.cost, part):
             return plan
     least = made[-1]
@@ -129,6 +130,25 @@ def plans(network: IntegerNetwork, packed: bool) -> Iterator[Plan]:
         if folds not in seen:
             seen.add(folds)
             yield plan_of(network, folds, packed)
+
+
+def shift_add_plan(network: IntegerNetwork) -> Plan:
+    """No DSPs: each weight is an adder or a few, one for each digit of its non-adjacent form but the first.
+
+    Nothing is folded, since a constant cannot change from one cycle to the next.
+    """
+    layers = network.layers
+    whole = tuple(Fold(layer.inputs, layer.outputs) for layer in layers)
+    plan = plan_of(network, whole, False)
+    adders = sum(signed_digits(weight) for layer in layers for weight in layer.weight.ravel().tolist())
+    folded = sum(LUT_PRODUCT * layer.weight.size for layer in layers)
+    lut = int(plan.cost.lut - folded + LUT_ADDER * adders)
+    return replace(plan, cost=replace(plan.cost, dsp=0, lut=lut), shift_add=True)
+
+
+def signed_digits(number: int) -> int:
+    """Digits other than 0 of the non-adjacent form, which has the fewest (Reitwiesner 1960)."""
+    return (number ^ 3 * number).bit_count() if number >= 0 else signed_digits(-number)
 
 
 def plan_of(network: IntegerNetwork, folds: tuple[Fold, ...], packed: bool) -> Plan:
@@ -199,6 +219,7 @@ def block_rams(width: int, depth: int) -> float:
 # Fitted to Yosys 0.70, synth_xilinx -family xc7, of single layers (see bench/fpga.py).
 LUT_PRODUCT, LUT_OUT, LUT_TAP, LUT_LAYER = 20.0, 150.0, 9.0, 400.0
 FF_PRODUCT, FF_OUT, FF_LAYER = 30.0, 150.0, 500.0
+LUT_ADDER = 15.0
 _ENDS_LUT, _ENDS_FF = 600, 500
 
 

@@ -64,6 +64,12 @@ def weight_words(layer: IntegerLayer, fold: Fold) -> str:
     return "\n".join(words) + "\n"
 
 
+def _constants(layer: IntegerLayer) -> str:
+    """Weights as a parameter: all of them are one word of ``weight_words``."""
+    word = weight_words(layer, Fold(layer.inputs, layer.outputs)).strip()
+    return f"\n        .SHIFT_ADD(1), .CONSTANTS({8 * layer.weight.size}'h{word}),"
+
+
 def rounding_words(layer: IntegerLayer, fold: Fold) -> str:
     """One word a group of outputs: for each channel 25 bits of bias and, above them, 5 of shift."""
     entries = [int(shift) << SUM_BITS | int(bias) & (1 << SUM_BITS) - 1
@@ -88,7 +94,8 @@ def top_module(network: IntegerNetwork, plan: Plan) -> str:
     layers = "\n".join(
         _LAYER.format(
             n=n, before=n - 1, inputs=layer.inputs, outputs=layer.outputs, in_step=fold.in_step, out_step=fold.out_step,
-            dilation=layer.dilation, columns=columns, packed=int(plan.packed), queue=QUEUE, residual=int(n == last),
+            constants=_constants(layer) if plan.shift_add else "", dilation=layer.dilation, columns=columns,
+            packed=int(plan.packed), queue=QUEUE, residual=int(n == last),
             valid="s0_valid && way_ready" if n == 1 else f"s{n - 1}_valid",
             ready="layer_ready" if n == 1 else f"s{n - 1}_ready",
             way_ready="way_out_ready" if n == last else "",
@@ -106,7 +113,7 @@ def top_module(network: IntegerNetwork, plan: Plan) -> str:
 _LAYER = """
     conv3x3 #(
         .IN({inputs}), .OUT({outputs}), .IN_STEP({in_step}), .OUT_STEP({out_step}), .DILATION({dilation}),
-        .MAX_COLUMNS({columns}), .PACKED({packed}), .QUEUE({queue}), .RESIDUAL({residual}),
+        .MAX_COLUMNS({columns}), .PACKED({packed}), .QUEUE({queue}), .RESIDUAL({residual}),{constants}
         .WEIGHTS("layer{n}_weights.mem"), .ROUNDING("layer{n}_rounding.mem")
     ) layer{n} (
         .clk, .rst, .columns, .rows,

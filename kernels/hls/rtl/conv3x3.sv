@@ -12,9 +12,11 @@ module conv3x3 #(
     parameter integer MAX_COLUMNS = 960,
     parameter integer RESIDUAL    = 0,    // 1: adds a cell of OUT channels, taken with residual_ready, to each one
     parameter integer PACKED      = 1,
+    parameter integer SHIFT_ADD   = 0,    // 1: no multipliers, the weights are CONSTANTS; IN_STEP is IN, OUT_STEP is OUT
     parameter integer QUEUE       = 16,
-    parameter         WEIGHTS     = "weights.mem",   // a word a cycle: weight i of tap t of channel o is byte (o·9 + t)·IN_STEP + i
-    parameter         ROUNDING    = "rounding.mem"   // a word a group of OUT_STEP channels: 5 bits of shift, 25 of bias each
+    parameter [OUT*IN*72-1:0] CONSTANTS = '0,
+    parameter         WEIGHTS     = "weights.mem",   // word a cycle: weight i, tap t, channel o is byte (o·9 + t)·IN_STEP + i
+    parameter         ROUNDING    = "rounding.mem"   // word a group of OUT_STEP channels: 5 bits of shift, 25 of bias each
 ) (
     input  logic             clk,
     input  logic             rst,
@@ -36,6 +38,19 @@ module conv3x3 #(
     localparam integer N          = 9 * IN_STEP;
     localparam integer SUM        = 25;
 
+    // Cells in DILATION rows, by shifts and adds: the multipliers are for the pixels.
+    localparam integer BITS = $clog2(DILATION + 1);
+    logic [31:0] span;
+    logic [31:0] partial_span [0:BITS];
+    assign partial_span[0] = 32'd0;
+    genvar b;
+    generate
+        for (b = 0; b < BITS; b = b + 1) begin : g_span
+            assign partial_span[b+1] = partial_span[b] + ((DILATION >> b) % 2 == 1 ? {16'd0, columns} << b : 32'd0);
+        end
+    endgenerate
+    always_ff @(posedge clk) span <= partial_span[BITS];
+
     // A place in the queue is taken when a cell is going to be given, and freed when it has left.
     logic [$clog2(QUEUE+1)-1:0] taken;
     logic step, gives, give_now;
@@ -44,7 +59,7 @@ module conv3x3 #(
     wire room = taken != QUEUE[$clog2(QUEUE+1)-1:0];
 
     conv_control #(.DILATION(DILATION), .INTERVAL(INTERVAL)) control (
-        .clk, .rst, .columns, .rows, .in_valid, .in_ready, .room, .step, .gives, .inside_rows, .inside_columns
+        .clk, .rst, .columns, .rows, .span, .in_valid, .in_ready, .room, .step, .gives, .inside_rows, .inside_columns
     );
 
     always_ff @(posedge clk) begin
@@ -56,7 +71,7 @@ module conv3x3 #(
     // Cycle 1: the column of cells; cycle 2: the window stands still for INTERVAL cycles.
     logic [IN*8-1:0] above, middle, below;
     line_buffer #(.WIDTH(IN*8), .DILATION(DILATION), .MAX_COLUMNS(MAX_COLUMNS)) lines (
-        .clk, .rst, .columns, .step, .cell_in(in_data), .above, .middle, .below
+        .clk, .rst, .span, .step, .cell_in(in_data), .above, .middle, .below
     );
 
     logic stepped, given;
@@ -75,7 +90,7 @@ module conv3x3 #(
     );
 
     // The folds of a cell, one a cycle.
-    logic [7:0] in_group, out_group;
+    logic [7:0] in_group, out_group, fold;
     logic       folding;
     wire last_in  = in_group == IN_GROUPS[7:0] - 8'd1;
     wire last_out = out_group == OUT_GROUPS[7:0] - 8'd1;
@@ -83,8 +98,9 @@ module conv3x3 #(
         if (rst) folding <= 1'b0;
         else if (given) folding <= 1'b1;
         else if (last_in && last_out) folding <= 1'b0;
-        if (given) {in_group, out_group} <= '0;
+        if (given) {in_group, out_group, fold} <= '0;
         else if (folding) begin
+            fold <= fold + 8'd1;
             in_group <= last_in ? 8'd0 : in_group + 8'd1;
             if (last_in) out_group <= last_out ? 8'd0 : out_group + 8'd1;
         end
@@ -94,20 +110,26 @@ module conv3x3 #(
     logic [OUT_STEP*N*8-1:0] weights;
     logic [OUT_STEP*N*8-1:0] weight_rom [0:FOLDS-1];
     initial $readmemh(WEIGHTS, weight_rom);
-    wire [15:0] fold = out_group * IN_GROUPS[7:0] + in_group;
 
-    genvar t, o;
+    genvar t, g, o;
     generate
         for (t = 0; t < 9; t = t + 1) begin : g_tap
-            always_ff @(posedge clk)
-                activations[t*IN_STEP*8 +: IN_STEP*8] <= taps[(t*IN + in_group*IN_STEP)*8 +: IN_STEP*8];
+            integer i;
+            always_ff @(posedge clk) for (i = 0; i < IN_GROUPS; i = i + 1)
+                if (in_group == i[7:0]) activations[t*IN_STEP*8 +: IN_STEP*8] <= taps[(t*IN + i*IN_STEP)*8 +: IN_STEP*8];
         end
     endgenerate
     always_ff @(posedge clk) weights <= weight_rom[fold];
 
     localparam integer PARTIAL = 17 + $clog2(N);
     logic [OUT_STEP*PARTIAL-1:0] partial;
-    dot_product #(.N(N), .OUT(OUT_STEP), .PACKED(PACKED)) dot (.clk, .activations, .weights, .sums(partial));
+    generate
+        if (SHIFT_ADD != 0) begin : g_constant
+            dot_constant #(.N(N), .OUT(OUT_STEP), .WEIGHTS(CONSTANTS)) dot (.clk, .activations, .sums(partial));
+        end else begin : g_product
+            dot_product #(.N(N), .OUT(OUT_STEP), .PACKED(PACKED)) dot (.clk, .activations, .weights, .sums(partial));
+        end
+    endgenerate
 
     // What the folds are travels beside them.
     localparam integer DELAY = 4 + $clog2(N);
@@ -148,7 +170,13 @@ module conv3x3 #(
                 sum   <= (first ? bias : sum) + term;
                 shift <= rounding[o*30+SUM +: 5];
             end
-            wire [7:0] residual = RESIDUAL != 0 ? residual_data[(group_1*OUT_STEP + o)*8 +: 8] : 8'd0;
+            logic [7:0] residual;
+            integer r;
+            always_comb begin
+                residual = 8'd0;
+                for (r = 0; r < OUT_GROUPS; r = r + 1)
+                    if (RESIDUAL != 0 && group_1 == r[7:0]) residual = residual_data[(r*OUT_STEP + o)*8 +: 8];
+            end
             requantise #(.SUM(SUM)) rounder (.clk, .sum, .shift, .residual, .level(levels[o*8 +: 8]));
         end
     endgenerate
@@ -156,7 +184,6 @@ module conv3x3 #(
     // The groups of a cell gather, and the whole cell enters the queue.
     logic [OUT*8-1:0] gathered;
     logic             whole;
-    genvar g;
     generate
         for (g = 0; g < OUT_GROUPS; g = g + 1) begin : g_gather
             always_ff @(posedge clk)

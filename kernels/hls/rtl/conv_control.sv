@@ -12,6 +12,7 @@ module conv_control #(
     input  logic        rst,
     input  logic [15:0] columns,
     input  logic [15:0] rows,
+    input  logic [31:0] span,         // DILATION·columns
     input  logic        in_valid,
     output logic        in_ready,
     input  logic        room,         // for one more cell at the output
@@ -28,7 +29,7 @@ module conv_control #(
     logic [$clog2(INTERVAL+1)-1:0] pause;
     logic        flushing;
 
-    always_ff @(posedge clk) lag <= DILATION * ({16'd0, columns} + 32'd1);
+    always_ff @(posedge clk) lag <= span + DILATION;
 
     wire between = in_column == 0 && in_row == 0;
     wire full    = behind == lag;

@@ -9,7 +9,7 @@ module line_buffer #(
 ) (
     input  logic               clk,
     input  logic               rst,
-    input  logic [15:0]        columns,  // cells in a row, at most MAX_COLUMNS
+    input  logic [31:0]        span,     // cells in DILATION rows, at most DILATION·MAX_COLUMNS
     input  logic               step,
     input  logic [WIDTH-1:0]   cell_in,
     output logic [WIDTH-1:0]   above,    // 2·DILATION rows ago
@@ -23,7 +23,7 @@ module line_buffer #(
     logic [A-1:0] address, written;
     logic         write;
 
-    wire [31:0] last = DILATION * {16'd0, columns} - 32'd1;
+    wire [31:0] last = span - 32'd1;
 
     always_ff @(posedge clk) begin
         if (step) {above, middle} <= memory[address];
