@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from time import perf_counter_ns
+from time import perf_counter_ns, sleep
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from edgerecon.stream.priority import ORDINARY, Standing
 from edgerecon.stream.ring import Mailbox, Slot
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.trace import Trace, lose
+
+_NAP_S = 0.05
 
 
 def play(source: Source, loop: bool) -> Iterator[tuple[Capture, bool]]:
@@ -117,7 +119,12 @@ class Capturer:
     def _stopped(self, due_ns: int) -> bool:
         if self.period_s is None:
             return self.stop.is_set()
-        return self.stop.wait(max(0.0, (due_ns - perf_counter_ns()) / 1e9))
+        left_s = (due_ns - perf_counter_ns()) / 1e9
+        if left_s > _NAP_S:
+            return self.stop.wait(left_s)
+        if left_s > 0:
+            sleep(left_s)  # a third of what a wait for an event costs, and it lets go of the interpreter at once
+        return self.stop.is_set()
 
     def _capture(self, capture: Capture, restart: bool, delivery_ns: int) -> None:
         if self.warm_up is not None and capture.image is not None:
@@ -130,9 +137,9 @@ class Capturer:
         if capture.image is None:
             self._fail(sequence, capture.fault or "the source gave no image")
             return
-        slot = self.slots.popleft()
+        slot = self.slots.pop()
         try:
-            _refuse_huge(capture.image)
+            refuse_huge(capture.image)
             slot.hold(capture.image)
         except (ValueError, MemoryError) as error:
             self.slots.append(slot)
@@ -174,7 +181,8 @@ class Capturer:
         return spacing[0] / scale, spacing[1] / scale
 
 
-def _refuse_huge(image: RawImage) -> None:
+def refuse_huge(image: RawImage) -> None:
+    """Raises ValueError for more than ``MAX_PIXELS``."""
     shape = np.shape(image)
     if len(shape) >= 2 and shape[0] * shape[1] > MAX_PIXELS:
         raise ValueError(f"{shape[1]}×{shape[0]} pixels are more than {MAX_PIXELS:,}")

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SWITCH_INTERVAL_S = 5e-4
+SWITCH_INTERVAL_S = 1e-4
 
 _COLLECT_AT = 2_000
 """Objects that may be garbage before it is looked for: 0.3 ms of work, done after a frame has been shown."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Literal
@@ -12,7 +12,7 @@ from typing import Literal
 from edgerecon.engines.base import Engine, EngineSpec
 from edgerecon.errors import EdgereconError, SinkError, SourceError, UsageError
 from edgerecon.frame import to_gray
-from edgerecon.stream.capture import Capturer, play
+from edgerecon.stream.capture import Capturer, play, refuse_huge
 from edgerecon.stream.counters import Counters
 from edgerecon.stream.crew import run_stages
 from edgerecon.stream.fanout import Fanout
@@ -23,7 +23,7 @@ from edgerecon.stream.priority import ORDINARY, Standing
 from edgerecon.stream.process import Processor
 from edgerecon.stream.replace import Replacer, warm_up
 from edgerecon.stream.report import StreamReport, make_report
-from edgerecon.stream.ring import Mailbox, ring
+from edgerecon.stream.ring import Mailbox, Slot, ring
 from edgerecon.stream.sinks.base import Sink, StreamInfo
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.trace import Trace
@@ -101,9 +101,10 @@ def stream(
     period_s, live = source.period_s or DEFAULT_PERIOD_S, getattr(source, "live", False)
     deadline_ms = period_s * 1e3 if deadline_ms is None else deadline_ms
     played: Iterator[tuple[Capture, bool]] = play(source, loop and not live)
+    slots = ring(scale)
     if not live:
         played, first = _first(played, source)
-        _warm_up(engines, first)
+        _warm_up(engines, slots, first)
     counters = Counters()
     info = StreamInfo(
         source=source.name,
@@ -115,13 +116,13 @@ def stream(
         spacing_mm=source.spacing_mm and (source.spacing_mm[0] / scale, source.spacing_mm[1] / scale),
         counters=counters,
     )
-    overtake, slots = policy == "latest", ring(scale)
+    overtake = policy == "latest"
     captured, processed = Mailbox(overtake), Mailbox(overtake)
     begin, ended, stop = threading.Event(), threading.Event(), stop or threading.Event()
     capturer = Capturer(
         played, slots, captured, counters, begin, stop, period_s if pace and not live else None, not overtake,
-        live, source.spacing_mm, frames, seconds, (lambda capture: _warm_up(engines, capture)) if live else None, trace,
-        standing,
+        live, source.spacing_mm, frames, seconds, (lambda capture: _warm_up(engines, slots, capture)) if live else None,
+        trace, standing,
     )  # fmt: skip
     rungs = Ladder(engines, counters, period_s, min(deadline_ms, period_s * 1e3), steps=ladder is not None)
     hang_s = hang_s or max(_HANG_AT_LEAST_S, _HANG_DEADLINES * deadline_ms / 1e3)
@@ -178,9 +179,13 @@ def _first(played: Iterator[tuple[Capture, bool]], source: Source) -> tuple[Iter
     return chain([head], played), head[0]
 
 
-def _warm_up(engines: Sequence[Engine], first: Capture) -> None:
-    """Make the engines ready for the first frame's size. Failures are met again in the loop, and counted."""
+def _warm_up(engines: Sequence[Engine], slots: Iterable[Slot], first: Capture) -> None:
+    """Make slots and engines ready for the first frame's size. Failures are met again in the loop, and counted."""
     if first.image is not None:
+        with suppress(ValueError, MemoryError):
+            refuse_huge(first.image)
+            for slot in slots:
+                slot.prepare(first.image)
         for engine in engines:
             with suppress(Exception):
                 warm_up(engine, to_gray(first.image).shape)

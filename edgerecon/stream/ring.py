@@ -61,6 +61,12 @@ class Slot:
             self._fit(image.shape[:2], dtype)
         to_gray(image, out=self.raw)
 
+    def prepare(self, image: RawImage) -> None:
+        """Allocate and touch the buffers for images like this one. Raises as ``hold`` does."""
+        self.hold(image)
+        self.unit.fill(0.0)
+        self.out.fill(0.0)
+
     def twin(self) -> Slot:
         """Another slot with the same capture: this one's buffers are in the hands of a call that does not return."""
         twin = Slot(self.scale)
@@ -95,7 +101,10 @@ class Slot:
 
 
 def ring(scale: int) -> deque[Slot]:
-    """The slots of one stream, all free. Taking and giving back are atomic: ``popleft`` and ``append``."""
+    """The slots of one stream, all free. Taking and giving back are atomic: ``pop`` and ``append``.
+
+    What was given back last is taken first: its buffers are in the cache.
+    """
     return deque(Slot(scale) for _ in range(SLOTS))
 
 

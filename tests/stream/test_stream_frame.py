@@ -72,3 +72,16 @@ def test_gray_is_written_in_place() -> None:
     out = np.empty((6, 7), np.uint8)
     assert to_gray(raw, out) is out
     np.testing.assert_array_equal(out, cv2.cvtColor(raw, cv2.COLOR_RGB2GRAY))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_integers_over_their_full_scale_to_the_last_bit(kind: type) -> None:
+    full = int(np.iinfo(kind).max)
+    values = np.arange(full + 1, dtype=kind).reshape(16, -1)
+    for highest in (0, 1, 2, 7, full // 3, full - 1, full):
+        raw = np.minimum(values, kind(highest))
+        expected = raw.astype(np.float32) * np.float32(1 / full)
+        out = np.empty(raw.shape, np.float32)
+        assert to_unit(raw, out) is out or np.shares_memory(to_unit(raw, out), out)
+        np.testing.assert_array_equal(out, expected)
+        np.testing.assert_array_equal(to_unit(raw[:, ::2]), expected[:, ::2])
