@@ -19,6 +19,7 @@ import socket
 import threading
 import time
 from contextlib import closing
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -102,6 +103,7 @@ def measure(fps: float, seconds: float) -> dict[str, object]:
     lost_inside = report.dropped + report.failed
     return {
         "shape": SHAPE,
+        "checksums": "fastcrc" if find_spec("fastcrc") else "pyigtl",
         "sent": sent,
         "source": {"frames_in": report.frames_in, "gaps": report.gaps},
         "stream": {"presented": report.presented, "dropped": report.dropped, "failed": report.failed},

@@ -36,6 +36,11 @@ def test_addresses_that_make_no_sense_are_refused_in_one_line(uri) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_an_unknown_address_names_the_known_ones() -> None:
+    with pytest.raises(SourceError, match="no source is known by http://: give a file, or one of igtl://"):
+        open_source("http://example.org/x.mp4")
+
+
 def test_the_simulated_probe_is_live_moves_and_keeps_its_rate() -> None:
     with closing(open_source("sim://?size=96x64&fps=200")) as source:
         assert (source.live, source.length, source.period_s) == (True, None, 1 / 200)

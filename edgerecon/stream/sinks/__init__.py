@@ -18,7 +18,8 @@ def open_sink(uri: str) -> Sink:
 
     Args:
         uri: "null"; "viewer" or "metrics", each with :PORT or :HOST:PORT and ?name=…&cert=…&key=…; a path ending
-            in .mp4 (before | after), .h5, .zarr, .npz or .dcm (with ?kind=…&source=…&patient=…); black-box:DIR.
+            in .mp4 (before | after), .h5, .zarr, .npz or .dcm (with ?kind=…&source=…&patient=…); black-box:DIR;
+            igtl://[HOST][:PORT] to serve OpenIGTLink; shm://NAME.
 
     Raises:
         UsageError: anything else.
@@ -79,5 +80,5 @@ def open_sink(uri: str) -> Sink:
         return NpzSink(path)
     raise UsageError(
         f"unknown sink '{uri}': give a path ending in .mp4, .h5, .zarr, .npz or .dcm, black-box:DIR, "
-        "viewer[:HOST:PORT], metrics[:HOST:PORT] or null"
+        "viewer[:HOST:PORT], metrics[:HOST:PORT], igtl://:PORT, shm://NAME or null"
     )

@@ -28,11 +28,12 @@ _ENDINGS = {
 
 
 def open_source(uri: str) -> Source:
-    """Open a recording by what it holds, or by its extension where the content does not tell.
+    """Open a recording by what it holds, or by its extension where the content does not tell; or a live source.
 
     Args:
         uri: a path, with options as in ``channel.uff?range=50``; a file:// address; or "sample" for the
-            echocardiography cine that ships inside pydicom.
+            echocardiography cine that ships inside pydicom; or a live source's address, see ``open_live``. Of a live
+            source, no frame is taken.
 
     Raises:
         SourceError: missing, empty, of an unknown kind, larger than ``edgerecon.frame.MAX_PIXELS``, or without one
@@ -41,8 +42,11 @@ def open_source(uri: str) -> Source:
     """
     if uri == "sample":
         return _open_sample()
-    if uri.partition("://")[0] in LIVE_SCHEMES:
+    scheme, is_address, _ = uri.partition("://")
+    if is_address and scheme in LIVE_SCHEMES:
         return open_live(uri)
+    if is_address and scheme != "file":
+        raise SourceError(f"no source is known by {scheme}://: give a file, or one of {'://, '.join(LIVE_SCHEMES)}://")
     text, query = split_query(uri)
     path = Path(unquote(urlsplit(text).path) if text.startswith("file://") else text).expanduser()
     try:
