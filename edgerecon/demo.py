@@ -99,6 +99,7 @@ class Snapshots:
     """
 
     name = "snapshots"
+    quick = True
 
     def __init__(self, wanted: tuple[int, ...]) -> None:
         self._wanted = list(wanted)

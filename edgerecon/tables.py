@@ -47,6 +47,12 @@ def print_stream(console: Console, report: StreamReport) -> None:
         f"{report.failed} failed; {report.late} late, {report.raw_shown} shown raw; {report.fps:.1f} fps\n"
         f"deadline {report.deadline_ms:.1f} ms missed by {100 * report.deadline_miss_rate:.2f} % of the frames"
     )
+    troubles = {"frames lost before us": report.gaps} | {name.replace("_", " "): n for name, n in report.counts.items()}
+    troubles |= {f"frames that {sink} was too slow for": n for sink, n in report.skips.items()}
+    if any(troubles.values()):
+        console.print(_plain(", ".join(f"{what}: {n}" for what, n in troubles.items() if n)))
+    if len(report.ladder) > 1:
+        console.print(_plain(f"ladder {' → '.join(report.ladder)}, at the end {report.ladder[report.rung]}"))
 
 
 def doctor_table(checks: list[Check]) -> Table:

@@ -94,6 +94,13 @@ class Capturer:
         """Whether the stream has lasted its ``seconds``."""
         return bool(self.started_ns and self.seconds) and perf_counter_ns() - self.started_ns >= self.seconds * 1e9  # type: ignore[operator]
 
+    def leave_if_stuck(self) -> None:
+        """End the capture without the source, which still holds its thread although the stream is to end."""
+        if self.waiting_ns:
+            self.interrupted = self.stop.is_set()
+            self.stop.set()  # should the source give a frame after all, it is not captured
+            self.outbox.close()
+
     def _capture_all(self) -> None:
         due = perf_counter_ns()
         self.started_ns = due

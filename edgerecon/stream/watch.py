@@ -13,6 +13,7 @@ from edgerecon.stream.sources.base import Source
 
 _STALL_PERIODS, _STALL_AT_LEAST_S = 3, 0.5
 _LOOK_EVERY_S = 0.1
+_GIVEN_UP_AFTER_S = 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -37,12 +38,15 @@ class Watch:
         self.stall_s = self.stall_s or max(_STALL_PERIODS * self.period_s, _STALL_AT_LEAST_S)
 
     def run(self) -> None:
-        closed = False
+        enough_ns = 0
         while not self.ended.wait(min(_LOOK_EVERY_S, self.stall_s / 2)):
             self._look()
-            if getattr(self.source, "live", False) and not closed and self._enough():
-                closed = True
-                self._close()
+            if not enough_ns and self._enough():
+                enough_ns = perf_counter_ns()
+                if getattr(self.source, "live", False):
+                    self._close()
+            elif enough_ns and perf_counter_ns() - enough_ns > _GIVEN_UP_AFTER_S * 1e9:
+                self.capturer.leave_if_stuck()
         self.counters.stalled = False
 
     def _look(self) -> None:

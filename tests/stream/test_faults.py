@@ -317,6 +317,22 @@ def test_live_source_that_never_gave_a_frame_can_be_stopped_and_says_so_when_it_
         stream(source, None, [])
 
 
+def test_source_that_answers_nothing_at_all_cannot_keep_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording on a disk that is gone: no call of its own can be ended."""
+    monkeypatch.setattr("edgerecon.stream.watch._GIVEN_UP_AFTER_S", 0.1)
+    monkeypatch.setattr("edgerecon.stream.crew._LEFT_AFTER_S", 0.1)
+    answer, stop, sink = threading.Event(), threading.Event(), KeepSink()
+
+    def gate(index: int) -> None:
+        if index == 3:
+            stop.set()
+            answer.wait(20)
+
+    report = stream(GatedSource(ramp(5), gate), None, [sink], policy="every", pace=False, stop=stop)
+    answer.set()
+    assert report.interrupted and report.frames_in == report.presented == 3 and sink.closed == 1
+
+
 def test_late_frames_are_skipped_when_asked_for_but_never_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(dark_ns: int) -> StreamReport:
         monkeypatch.setattr("edgerecon.stream.present._DARK_AT_MOST_NS", dark_ns)

@@ -84,6 +84,8 @@ class DeferredSink:
 
     def _work(self) -> None:
         if sys.platform == "linux":
+            if os.sched_getscheduler(0) != os.SCHED_OTHER:  # a stream with priority: this is none of its threads
+                os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         while (item := self._queue.get()) is not None:
             if self._error is None:

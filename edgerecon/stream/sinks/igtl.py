@@ -125,6 +125,7 @@ class IgtlServerSink:
     """
 
     name = "igtl"
+    quick = True
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         require()
