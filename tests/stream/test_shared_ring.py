@@ -7,6 +7,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -16,11 +17,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgerecon.errors import SinkError, SourceError, UsageError
 from edgerecon.frame import Frame
 from edgerecon.stream.counters import Counters
-from edgerecon.stream.shared_ring import RingWriter
+from edgerecon.stream.shared_ring import Ring, RingWriter
 from edgerecon.stream.sinks import StreamInfo, open_sink
 from edgerecon.stream.sources import Capture, open_source
 
@@ -211,6 +214,29 @@ def test_frames_that_lie_are_faults(name) -> None:
             slot[16:32].view("<u4")[:] = about
             capture = next(frames)
             assert capture.image is None and "damaged frame" in (capture.fault or "")
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 191), st.binary(min_size=1, max_size=16)), max_size=6))
+def test_whatever_stands_in_a_ring_does_no_harm(scribbles) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ring"
+        ring = RingWriter(path, 24, 4)
+        put(ring, 1, 2, 3)
+        with path.open("r+b") as file:
+            for at, scribble in scribbles:
+                file.seek(at)
+                file.write(scribble[: 192 - at])
+        try:
+            damaged = Ring(path)
+        except ValueError:
+            return
+        for number in (0, 1, damaged.written, damaged.written - 1):
+            try:
+                frame = damaged.frame(number)
+            except ValueError:
+                continue
+            assert frame is None or frame.pixels.copy().size > 0
 
 
 def test_no_room_is_one_line(name, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,13 +56,14 @@ class IgtlSource:
         self.period_s: float | None = None
         self.spacing_mm: tuple[float, float] | None = None
         self.length: int | None = None
-        self._address, self._device = (host, port), device
+        self._device = device
         self._closed = threading.Event()
         self._backoff = Backoff(self._closed)
         self._gaps, self._scale = Gaps(), LiveScale()
         self._ignored: set[str] = set()
         try:
-            self._reader: Reader | None = _connect(self._address)
+            self._reader: Reader | None = _connect((host, port), _CONNECT_S)
+            self._address = self._reader.peer  # so that no name has to be looked up while frames are missed
         except OSError as error:
             raise SourceError(
                 f"nobody answers at {self.name} ({error.strerror or error}): start the OpenIGTLink server there first "
@@ -134,7 +135,7 @@ class IgtlSource:
         if not self._backoff.wait():
             return
         try:
-            self._reader = _connect(self._address)
+            self._reader = _connect(self._address, _WAKE_S)
         except OSError:
             return
         _log.info("%s: connected again", self.name)
@@ -158,6 +159,12 @@ class Reader:
         self._buffer = bytearray(_CHUNK)
         self._filled = 0
         self._skip = 0
+
+    @property
+    def peer(self) -> tuple[str, int]:
+        """Numeric address and port of the other end. Raises OSError when it has gone already."""
+        host, port = self._socket.getpeername()[:2]
+        return str(host), int(port)
 
     def read(self, wanted: Callable[[Header], bool]) -> tuple[Header, bytes] | None:
         """The next wanted message; None when it is not there yet.
@@ -222,8 +229,8 @@ class Reader:
         return bytes(memoryview(self._buffer)[:size])
 
 
-def _connect(address: tuple[str, int]) -> Reader:
-    connection = socket.create_connection(address, _CONNECT_S)
+def _connect(address: tuple[str, int], seconds: float) -> Reader:
+    connection = socket.create_connection(address, seconds)
     connection.settimeout(_WAKE_S)
     _keep_alive(connection)
     return Reader(connection)
