@@ -2,8 +2,8 @@
 
 512×512 noise at 40 frames a second through a shipped model on one thread, the viewer as the only sink.
 A viewer is a WebSocket client in a process of its own that asks for every frame as the page does and reads it whole.
-Not a browser: one page of chromium, which draws in software on a machine without a GPU, takes most of a core there,
-so that four would measure chromium.
+Not a browser: a page of chromium, which draws in software on a machine without a GPU, takes half a core at 30 frames a
+second, so that four of them would measure chromium.
 """
 
 from __future__ import annotations

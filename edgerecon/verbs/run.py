@@ -41,7 +41,10 @@ def stream(
     model: Annotated[
         str | None, typer.Argument(help="Shipped name or ONNX file; none: show frames as they are.")
     ] = None,
-    sink: Annotated[list[str] | None, typer.Option(help="OUT.mp4, OUT.npz, viewer[:PORT] or null; repeatable.")] = None,
+    sink: Annotated[
+        list[str] | None,
+        typer.Option(help="A file to write, viewer[:PORT], metrics[:PORT], igtl://:PORT, null …; repeatable."),
+    ] = None,
     backend: Annotated[str, typer.Option(help="Engine, or auto.")] = "auto",
     precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16 or int8; default: that of the file.")] = None,
     threads: Annotated[
@@ -109,7 +112,9 @@ def stream(
         for one in sinks:
             if address := getattr(one, "url", None):
                 screen.print(f"Live at {address}", soft_wrap=True)
-            if token := getattr(one, "token", None):
+            if (token := getattr(one, "token", None)) and not any(
+                token in getattr(other, "url", "") for other in sinks
+            ):
                 screen.print(f"Token: {token}", soft_wrap=True)
         written = stack.enter_context(closing(Trace(trace))) if trace else None
         shown_ms = deadline or (recording.period_s or DEFAULT_PERIOD_S) * 1e3
