@@ -173,10 +173,12 @@ def precision_table(rows: Sequence[Row], recipe_name: str) -> str:
         for row in rows
         if row.backend == "onnxruntime"
     )
+    hardware = any(row.model.endswith("-po2") for row in rows)
+    note = "\nOne named `-po2` is in integers alone, for FPGAs: `edgerecon build`." if hardware else ""
     return f"""## Precisions
 
 Measured by `edgerecon export {recipe_name}`: PSNR after gain and offset and SSIM on validation scenes, gCNR and the
-largest difference from the fp32 file on the built-in cine. A file named `-int8-trt` is for TensorRT.
+largest difference from the fp32 file on the built-in cine. A file named `-int8-trt` is for TensorRT.{note}
 
 | file | precision | kB | PSNR, dB | SSIM | gCNR | largest difference |
 |---|---|---|---|---|---|---|

@@ -82,7 +82,8 @@ class OpenVinoEngine(PaddedEngine):
             raise EngineError("this CPU has no bf16 arithmetic (avx512_bf16 or amx_bf16): use fp32 or int8")
         if self.spec.model.form in ("signed", "po2") and _X86 in have and not have & _VNNI:
             raise EngineError(
-                "openvino overflows on signed int8 activations where the CPU has no VNNI: use the unsigned file"
+                f"openvino overflows on int8 of the form {self.spec.model.form} where the CPU has no VNNI: use the "
+                "unsigned file, or backend onnxruntime"
             )
 
     def _bind(self, padded: tuple[int, int]) -> tuple[Image, Image]:
