@@ -56,9 +56,8 @@ class Slot:
             ValueError: unusable shape or type, or an empty image.
         """
         image = np.asarray(image)
-        dtype = image.dtype.newbyteorder("=")
-        if self.raw.shape != image.shape[:2] or self.raw.dtype != dtype:
-            self._fit(image.shape[:2], dtype)
+        if self.raw.shape != image.shape[:2] or self.raw.dtype != image.dtype:
+            self._fit(image.shape[:2], image.dtype.newbyteorder("="))
         to_gray(image, out=self.raw)
 
     def prepare(self, image: RawImage) -> None:
@@ -94,7 +93,8 @@ class Slot:
         return stages
 
     def _fit(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self.raw = np.empty(shape, dtype)
+        if self.raw.shape != shape or self.raw.dtype != dtype:
+            self.raw = np.empty(shape, dtype)
         if self.unit.shape != shape:
             self.unit = np.empty(shape, np.float32)
             self.out = np.empty([side * self.scale for side in shape], np.float32)
