@@ -18,7 +18,7 @@ class Row:
         latency_ms: see ``timing.Timing.summary``. speed: times as fast as the reference row, within the same rounds.
         psnr_db, ssim: on scenes with targets. gcnr: on real frames. max_abs_error: against the fp32 file on real
             frames, grey levels in [0, 1]. mean_shift: change of the mean grey level. size_kb: of the file.
-        speed_interval: 95 % of ``speed``. to_best: how many times longer than the fastest row that is ok, with interval.
+        speed_interval: 95 % of ``speed``. to_best: times longer than the fastest row that is ok, with interval.
         stages_ms: stage → {p50, p99}, end to end apart. memory_mb: resident, of the row's own process with its runtime.
         cdf_ms: percentiles 0, 1, … 100 of the latency.
         startup_ms: from the start of that process to its first frame's end. joules: a frame, as the host counts it.

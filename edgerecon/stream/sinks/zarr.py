@@ -27,7 +27,7 @@ class ZarrStore:
         try:
             import zarr  # noqa: F401
         except ImportError as error:
-            raise DependencyError("zarr", "stream") from error
+            raise DependencyError("zarr", "zarr") from error
         self._group: Group | None = None
 
     def create(self, path: Path, shape: tuple[int, int], attributes: dict[str, Any]) -> None:
