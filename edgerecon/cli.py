@@ -13,7 +13,7 @@ import typer
 
 from edgerecon import __version__
 from edgerecon.errors import DependencyError, EdgereconError
-from edgerecon.verbs import bench, deploy, kernels, run, study, workshop
+from edgerecon.verbs import bench, deploy, kernels, run, serve, study, workshop
 from edgerecon.verbs.output import INTERRUPTED
 
 app = typer.Typer(
@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 
 for verb in (
-    *(run.demo, run.doctor, run.stream, bench.bench),
+    *(run.demo, run.doctor, run.stream, serve.serve, bench.bench),
     *(workshop.simulate, workshop.train, workshop.evaluate, workshop.explain, study.study),
     *(deploy.export, deploy.devices, deploy.build, deploy.fit, deploy.bundle, deploy.install),
 ):

@@ -47,9 +47,16 @@ def spread_over(address: str | None) -> Iterator[Spread]:
     if address is None:
         yield map
         return
+    with connected(address) as ray:
+        yield functools.partial(_spread, ray)
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """The ``ray`` module, connected to the cluster at an address. Raises as ``spread_over`` does."""
     ray = _connect(address)
     try:
-        yield functools.partial(_spread, ray)
+        yield ray
     finally:
         ray.shutdown()
 

@@ -43,6 +43,10 @@ class RecipeError(EdgereconError):
     """A recipe (export/*.toml) is invalid; the message names the key."""
 
 
+class ConfigError(EdgereconError):
+    """The file of streams to serve is invalid; the message names file, line and key."""
+
+
 class DeviceError(EdgereconError):
     """A device profile (devices/*.toml) is missing or invalid; the message names file and key."""
 

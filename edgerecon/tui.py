@@ -1,8 +1,8 @@
-"""The counters of a stream as a live table in the terminal."""
+"""The counters of a stream, or of many, as a live table in the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -11,9 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from edgerecon.stream.counters import Counters
+from edgerecon.stream.serve.ledger import Look
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 60
+_STATES = {"running": "green", "stalled": "yellow", "failed": "red"}
 
 
 @contextmanager
@@ -25,6 +27,44 @@ def counter_table(console: Console, title: str, deadline_ms: float) -> Iterator[
     """
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield lambda counters: live.update(_table(counters, title, deadline_ms), refresh=True)
+
+
+@contextmanager
+def served_live(console: Console) -> Iterator[Callable[[Mapping[str, Look]], None]]:
+    """``served_table``, renewed as often as it is called."""
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield lambda looks: live.update(served_table(looks), refresh=True)
+
+
+def served_table(looks: Mapping[str, Look]) -> Table:
+    """One line a stream: its state, every frame's fate over all its lives, and what its last frame took."""
+    table = Table()
+    for heading in ("stream", "state", "engine"):
+        table.add_column(heading, overflow="fold")
+    names = ("frames_in", "presented", "late", "raw_shown", "dropped", "failed", "lost", "gaps")
+    for heading in (
+        "in",
+        "presented",
+        "late",
+        "raw",
+        "dropped",
+        "failed",
+        "lost",
+        "gaps",
+        "missed %",
+        "last ms",
+        "lives",
+    ):
+        table.add_column(heading, justify="right")
+    for name, look in looks.items():
+        tally = look.tally
+        missed = f"{100 * tally.missed / tally.frames_in:.2f}" if tally.frames_in else ""
+        table.add_row(
+            Text(f"{name} on {look.place}" if look.place else name), Text(look.state, _STATES.get(look.state, "")),
+            Text(look.rung), *(str(getattr(tally, count)) for count in names), missed, f"{look.latency_ms:.1f}",
+            str(look.lives),
+        )  # fmt: skip
+    return table
 
 
 def _table(counters: Counters, title: str, deadline_ms: float) -> Table:

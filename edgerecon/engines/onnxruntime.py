@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 from typing import Any
 
@@ -52,6 +53,12 @@ class OnnxRuntimeEngine(PaddedEngine):
         self._ort = ort
         self._session: Any = session
         self._bindings: list[Any] = []
+
+    def twin(self) -> OnnxRuntimeEngine:
+        """Another engine on the same session, with buffers and state of its own; both may run at the same time."""
+        twin = copy.copy(self)
+        twin._shape, twin._bindings, twin._states, twin._turn = (), [], (), 0
+        return twin
 
     def _bind(self, padded: tuple[int, int]) -> tuple[Image, Image]:
         arrays = self._host_arrays(padded)

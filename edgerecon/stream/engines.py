@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 
 from edgerecon.engines import model_path, open_engine, shipped_models
@@ -19,10 +19,18 @@ class Engines:
 
     Args:
         backend, precision, threads: see ``open_engine``; the same for all.
+        opener: stands for ``open_engine`` but where an engine is opened again.
     """
 
-    def __init__(self, backend: str = "auto", precision: str | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        backend: str = "auto",
+        precision: str | None = None,
+        threads: int | None = None,
+        opener: Callable[..., Engine] = open_engine,
+    ) -> None:
         self._how = (backend, precision, threads)
+        self._opener = opener
         self._opened: list[tuple[EngineSpec, str]] = []
         self._stack = ExitStack()
 
@@ -34,7 +42,7 @@ class Engines:
 
     def open(self, model: str) -> Engine:
         backend, precision, threads = self._how
-        engine = self._stack.enter_context(closing(open_engine(model, backend, precision, threads=threads)))
+        engine = self._stack.enter_context(closing(self._opener(model, backend, precision, threads=threads)))
         self._opened.append((engine.spec, model))
         return engine
 

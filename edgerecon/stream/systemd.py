@@ -6,8 +6,7 @@ import logging
 import os
 import socket
 import time
-
-from edgerecon.stream.counters import Counters
+from typing import Protocol
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +31,16 @@ def watchdog_period_s() -> float | None:
     return int(microseconds) / 2e6
 
 
+class Progress(Protocol):
+    """How many frames came in, and how many of them have had their fate: ``Counters``, or the sum of several."""
+
+    @property
+    def frames_in(self) -> int: ...
+
+    @property
+    def settled(self) -> int: ...
+
+
 class Service:
     """Tells systemd READY once, and that we live for as long as frames that came in also get their fate.
 
@@ -44,7 +53,7 @@ class Service:
         self._fed_s = 0.0
         self._settled = -1
 
-    def beat(self, counters: Counters) -> None:
+    def beat(self, counters: Progress) -> None:
         """Call several times in the watchdog's period."""
         if not self._ready:
             self._ready = True

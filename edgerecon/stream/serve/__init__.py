@@ -1,0 +1,1 @@
+"""Many streams, on one machine or many: ``edgerecon serve``."""

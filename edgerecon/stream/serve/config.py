@@ -1,0 +1,138 @@
+"""The file that says which streams run: one ``[[stream]]`` table each."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from edgerecon.engines import BACKENDS, model_path
+from edgerecon.errors import ConfigError, UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_SHARED = ("null", "viewer", "metrics")
+"""Kinds of sinks that several streams may name alike; of all others, each stream wants its own."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StreamTable(_Table):
+    """[[stream]]: what ``edgerecon stream`` takes, under the same names, and a name of its own.
+
+    Attributes:
+        name: in the viewer, the metrics, the logs and the report.
+        source, model, backend, precision, policy, late, ladder, loop, frames, seconds: see ``edgerecon stream --help``.
+            Relative paths are relative to the working directory.
+        threads: of the engine; default: this machine's cores divided by the streams, at least 1.
+        sinks: as ``--sink``; the viewer and the metrics of one port are shared.
+        deadline_ms: from capture to presentation; default: the source's frame period.
+        cpus, gpus: that its machine must have free, with ``--ray``; part of one may be asked for.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
+    source: str = Field(min_length=1)
+    model: str | None = None
+    backend: str = "auto"
+    precision: Literal["fp32", "fp16", "bf16", "int8"] | None = None
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    sinks: tuple[str, ...] = ("null",)
+    deadline_ms: _Positive | None = None
+    policy: Literal["latest", "every"] = "latest"
+    late: Literal["present", "skip"] = "present"
+    ladder: tuple[str, ...] = ()
+    loop: bool = False
+    frames: int | None = Field(default=None, ge=1)
+    seconds: _Positive | None = None
+    cpus: _Positive = 1.0
+    gpus: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+    @field_validator("backend")
+    @classmethod
+    def _known_backend(cls, backend: str) -> str:
+        if backend not in ("auto", *BACKENDS):
+            raise ValueError(f"unknown backend '{backend}': choose auto or one of {', '.join(BACKENDS)}")
+        return backend
+
+    @field_validator("model")
+    @classmethod
+    def _known_model(cls, model: str | None) -> str | None:
+        try:
+            if model is not None:
+                model_path(model)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return model
+
+    @field_validator("ladder")
+    @classmethod
+    def _from_a_model(cls, ladder: tuple[str, ...], info: object) -> tuple[str, ...]:
+        if ladder and getattr(info, "data", {}).get("model", "") is None:
+            raise ValueError("a ladder steps down from a model: give one")
+        return ladder
+
+
+class ServeConfig(_Table):
+    """The whole file."""
+
+    stream: tuple[StreamTable, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _each_its_own(self) -> ServeConfig:
+        for what, values in (
+            ("streams have the name", [table.name for table in self.stream]),
+            ("streams write to", [uri for table in self.stream for uri in table.sinks if kind_of(uri) not in _SHARED]),
+        ):
+            value, count = (Counter(values).most_common(1) or [("", 0)])[0]
+            if count > 1:
+                raise ValueError(f"{count} {what} '{value}': give each its own")
+        return self
+
+
+def load_config(path: str | Path) -> ServeConfig:
+    """Read the file.
+
+    Raises:
+        ConfigError: missing file, broken TOML, or a key that is unknown, absent or out of range: named, with its line.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        return ServeConfig.model_validate(tomllib.loads(text))
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        line = _line_of(text, first["loc"])
+        keys = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(": ".join(filter(None, (f"{path}:{line}" if line else f"{path}", keys, reason)))) from None
+
+
+def _line_of(text: str, where: tuple[int | str, ...]) -> int | None:
+    """Line of a key in the n-th [[stream]], of that table's header where the key is absent, or None."""
+    wanted = where[1] if len(where) > 1 and isinstance(where[1], int) else None
+    key, table, found = str(where[2] if len(where) > 2 else where[0] if where else ""), -1, None
+    for number, line in enumerate(text.splitlines(), start=1):
+        if re.match(r"\s*\[\[\s*stream\s*\]\]", line):
+            table += 1
+            found = number if table == wanted else found
+        elif (wanted is None or table == wanted) and re.match(rf"\s*(\[+\s*)?{re.escape(key)}\s*[=\]]", line):
+            return number
+    return found
+
+
+def kind_of(uri: str) -> str:
+    """What comes before the port of a sink's address: "viewer", "metrics", "black-box", or all of a path."""
+    return re.split("[:?]", uri, maxsplit=1)[0]
