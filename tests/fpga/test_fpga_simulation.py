@@ -1,0 +1,172 @@
+"""The SystemVerilog in Verilator: every byte is that of the integer reference, and every cycle is accounted for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from random_stream import random_network
+
+from edgerecon.deploy import integer_reference
+from edgerecon.deploy.fpga_budget import Fold, Plan, fit_plan, plan_of, shift_add_plan
+from edgerecon.deploy.fpga_rtl import write_rtl
+from edgerecon.deploy.fpga_tools import Tools, build_simulator
+from edgerecon.deploy.integer_ir import IntegerNetwork
+from edgerecon.deploy.integer_onnx import integer_network
+from edgerecon.device import load_device
+from edgerecon.engines import find_file
+from edgerecon.errors import EdgereconError, EngineError
+from edgerecon.frame import to_unit
+from edgerecon.stream.sources import open_source
+
+Stream = tuple[IntegerNetwork, Plan, Path]
+
+
+def simulate(
+    network: IntegerNetwork,
+    program: Path,
+    frames: Any,
+    stalls: tuple[int, int] = (0, 0),
+    gap: int = 0,
+    expected: Any = None,
+) -> dict[str, Any]:
+    """Frames of one size through the simulator; stalls in percent on input and output, gap in cycles between frames."""
+    frames = np.stack(list(frames))
+    if expected is None:
+        expected = np.stack([integer_reference.run(network, frame) for frame in frames])
+    here = program.parent.parent
+    (here / "frames.bin").write_bytes(frames.tobytes())
+    (here / "expected.bin").write_bytes(expected.tobytes())
+    count, height, width = frames.shape
+    numbers = [str(n) for n in (width, height, count, *stalls, gap, 1)]
+    done = subprocess.run(
+        [str(program), "frames.bin", "expected.bin", *numbers], cwd=here, capture_output=True, text=True
+    )
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def assert_equal(result: dict[str, Any], frames: Any) -> None:
+    assert (result["bytes"], result["mismatches"], result["broken"]) == (np.stack(list(frames)).size, 0, 0)
+
+
+def random_frames(count: int, height: int, width: int) -> Any:
+    return np.random.default_rng(height * width).integers(0, 256, (count, height, width), np.uint8)
+
+
+def real_frames(shape: tuple[int, int] | None = None) -> list[Any]:
+    """Of the echocardiography cine that ships inside pydicom, the last four of its 30 left out when cropped."""
+    source = open_source("sample")
+    try:
+        images = [capture.image for capture in islice(source.frames(), 30) if capture.image is not None]
+    finally:
+        source.close()
+    levels = [integer_reference.levels_of(to_unit(image)) for image in images]
+    return levels if shape is None else [level[: shape[0], : shape[1]] for level in levels]
+
+
+SIZES = [(16, 16), (20, 32), (1, 1), (1, 7), (9, 1), (7, 13), (2, 2), (3, 40), (2, 1), (33, 51)]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_any_size_with_and_without_stalls_equals_the_reference(stream: Stream, size: tuple[int, int]) -> None:
+    network, _, program = stream
+    frames = random_frames(4, *size)
+    for stalls in ((0, 0), (30, 40), (0, 80), (80, 0)):
+        assert_equal(simulate(network, program, frames, stalls), frames)
+
+
+@pytest.mark.parametrize("gap", [1, 63, 64, 65, 200, 5000])
+def test_a_frame_comes_out_whole_whatever_the_pause_behind_it(stream: Stream, gap: int) -> None:
+    network, _, program = stream
+    frames = random_frames(4, 10, 14)
+    assert_equal(simulate(network, program, frames, gap=gap), frames)
+
+
+def test_extreme_levels(stream: Stream) -> None:
+    network, _, program = stream
+    checks = np.indices((24, 30)).sum(axis=0) % 2 * 255
+    frames = np.stack([np.zeros((24, 30)), np.full((24, 30), 255), checks]).astype(np.uint8)
+    assert_equal(simulate(network, program, frames, (10, 10)), frames)
+
+
+def test_frames_without_a_pause_take_one_cycle_a_pixel(stream: Stream) -> None:
+    network, plan, program = stream
+    for height, width in ((16, 16), (20, 32), (64, 48)):
+        frames = random_frames(12, height, width)
+        result = simulate(network, program, frames)
+        assert_equal(result, frames)
+        steady = np.diff(result["ends"])[: 12 - 5]  # until the flush behind the last frame is seen
+        assert set(steady) == {plan.frame_cycles(height, width)} == {height * width}
+
+
+def test_the_first_pixel_leaves_as_early_as_the_report_says(stream: Stream) -> None:
+    network, plan, program = stream
+    result = simulate(network, program, random_frames(1, 64, 256))
+    said = plan.first_output_cycles(256)
+    assert said <= result["first_out"] <= said + 40 * len(network.layers)
+    assert result["first_out"] / 256 <= 5 * len(network.layers)  # rows
+
+
+def test_a_wrong_byte_is_found(stream: Stream) -> None:
+    network, _, program = stream
+    frames = random_frames(1, 8, 8)
+    expected = np.stack([integer_reference.run(network, frame) for frame in frames])
+    expected[0, 3, 4] ^= 1
+    assert simulate(network, program, frames, expected=expected)["mismatches"] == 1
+
+
+def test_a_large_frame_of_each_size(stream: Stream) -> None:
+    network, _, program = stream
+    for side in (256, 512):
+        frames = random_frames(1, side, side)
+        assert_equal(simulate(network, program, frames), frames)
+
+
+def test_the_shipped_network_on_60_real_frames(tools: Tools, tmp_path: Path) -> None:
+    try:
+        network = integer_network(find_file("compact-fpga", "hls"), 512)
+    except EdgereconError as reason:
+        pytest.skip(f"compact-fpga is not shipped yet: {reason}")
+    part = load_device("pynq-z2").fpga
+    assert part is not None
+    plan = fit_plan(network, part, "pynq-z2")
+    write_rtl(network, plan, tmp_path)
+    program = build_simulator(tools, tmp_path)
+    whole = real_frames()
+    assert len(whole) == 30
+    result = simulate(network, program, whole)
+    assert_equal(result, whole)
+    assert set(np.diff(result["ends"])[:20]) == {plan.frame_cycles(*whole[0].shape)}
+    odd = real_frames((119, 161))
+    assert_equal(simulate(network, program, odd, (20, 20)), odd)
+    large = [np.tile(whole[0], (3, 2))[:512, :512]]
+    assert_equal(simulate(network, program, large), large)
+
+
+@pytest.mark.parametrize("kind", ["folded", "odd", "shift-add"])
+def test_other_foldings_are_the_same_function(tools: Tools, tmp_path: Path, kind: str) -> None:
+    network = random_network(hidden=3 if kind == "odd" else 2, dilations=(1, 3, 2), width=64)
+    folds = (Fold(2, 1), Fold(1, 2), Fold(2, 1)) if kind == "folded" else (Fold(4, 3), Fold(3, 1), Fold(1, 4))
+    plan = shift_add_plan(network) if kind == "shift-add" else plan_of(network, folds, packed=kind == "odd")
+    write_rtl(network, plan, tmp_path)
+    program = build_simulator(tools, tmp_path)
+    frames = random_frames(8, 9, 12)
+    for stalls in ((0, 0), (30, 40)):
+        result = simulate(network, program, frames, stalls)
+        assert_equal(result, frames)
+    assert np.diff(simulate(network, program, frames)["ends"])[0] == plan.frame_cycles(9, 12)
+
+
+def test_lint_refuses_what_it_warns_of(tools: Tools, tmp_path: Path) -> None:
+    network = random_network(hidden=2, dilations=(1, 1), width=64)
+    write_rtl(network, plan_of(network, (Fold(4, 2), Fold(2, 2)), packed=True), tmp_path)
+    source = tmp_path / "window.sv"
+    source.write_text(source.read_text().replace("assign taps", "assign tops"))
+    with pytest.raises(EngineError, match="tops"):
+        build_simulator(tools, tmp_path)
