@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -63,6 +64,25 @@ def test_frames_arrive_copied_in_order_and_off_the_stream() -> None:
     assert recorder.got == [(n, float(n), Status.RAW, n % 2 == 1) for n in range(50)]
     assert recorder.closed == 1 and sink.skipped == 0
     assert threading.current_thread().name not in recorder.threads
+
+
+def test_buffers_are_used_again() -> None:
+    seen: set[int] = set()
+
+    class Addresses(Recorder):
+        def present(self, before: Image, after: Frame, late: bool) -> None:
+            seen.update((before.ctypes.data, after.pixels.ctypes.data))
+            super().present(before, after, late)
+
+    recorder, buffer = Addresses(), np.zeros((64, 64), np.float32)
+    sink = DeferredSink(recorder, depth=2)
+    sink.open(INFO)
+    for sequence in range(200):
+        present(sink, buffer, sequence)
+        while len(recorder.got) + sink.skipped <= sequence:
+            time.sleep(0)
+    sink.close()
+    assert len(recorder.got) == 200 and len(seen) <= 6, "of three frames at most"
 
 
 def test_slow_sink_loses_frames_but_never_waits() -> None:

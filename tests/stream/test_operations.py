@@ -34,6 +34,7 @@ from edgerecon.stream.ring import Mailbox, Slot
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.trace import Trace
+from edgerecon.tables import print_stream
 from edgerecon.tui import counter_table, sparkline
 
 STAGES = ["capture", "wait for engine", "preprocess", "infer", "postprocess", "wait for sinks", "present"]
@@ -289,6 +290,16 @@ def test_live_table_shows_what_is_counted() -> None:
         assert shown in text
     line = sparkline([0.0, 10.0, 33.0, 99.0], 33.3)
     assert line.plain == "▁▃██" and [span.style for span in line.spans] == ["green"] * 3 + ["red"]
+
+
+def test_what_went_wrong_is_said_at_the_end() -> None:
+    frames = ramp(3)
+    frames[1] = Capture(frames[1].image, gap=4)
+    report = stream(ListSource(frames), FakeEngine(), [], policy="every", pace=False, ladder=[])
+    screen = Console(file=StringIO(), width=120)
+    print_stream(screen, report)
+    text = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert "frames lost before us: 4\n" in text and "ladder fake → passthrough, at the end fake" in text
 
 
 def test_slow_reader_of_the_info_sees_live_counters() -> None:
