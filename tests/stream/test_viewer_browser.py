@@ -336,7 +336,7 @@ def test_several_streams_stand_in_a_grid_and_a_click_enlarges(page: playwright.P
         page.wait_for_selector("#raw-badge", state="visible", timeout=20_000)
         assert "bed 2" in page.title() and page.is_visible("#to-grid")
         page.keyboard.press("g")
-        page.wait_for_selector("#grid", state="visible", timeout=20_000)
+        page.wait_for_selector('#grid li[data-state="live"]:nth-child(2)', timeout=20_000)
         second.end()
         page.wait_for_selector('#grid li[data-state="ended"]', timeout=20_000)
         assert page.locator('#grid li[data-state="live"]').count() == 1

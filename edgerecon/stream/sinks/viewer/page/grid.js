@@ -10,7 +10,8 @@ const tiles = new Map();
 /** Shows tiles for these streams and no others. */
 export function showGrid(names) {
   for (const [name, tile] of tiles) {
-    if (!names.includes(name) && tile.feed.state !== "ended") drop(name);
+    const gone = !names.includes(name) && tile.feed.closed; // one that still is connected will be told of its end
+    if (gone && tile.feed.state !== "ended") drop(name);
     else if (names.includes(name) && tile.feed.closed) tile.feed.connect();
   }
   names.filter((name) => !tiles.has(name)).forEach(add);
