@@ -36,8 +36,8 @@ choice.addEventListener("change", () => localStorage.setItem("single-keys", choi
 document.addEventListener("keydown", (event) => {
   if (!choice.checked || event.ctrlKey || event.altKey || event.metaKey || $("help").open) return;
   if (event.target.matches("input")) return;
+  if (event.key === " " && event.target.matches("button, a")) return; // a button's own key
   const pressed = event.key === " " ? "Space" : event.key.toUpperCase();
-  if (pressed === "SPACE" || (event.key === " " && event.target.matches("button, a"))) return; // a button's own key
   const found = KEYS.find(([keys]) => keys.includes(pressed));
   if (!found) return;
   found[2]();
