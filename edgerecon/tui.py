@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -25,14 +27,14 @@ def counter_table(console: Console, title: str, deadline_ms: float) -> Iterator[
     Args:
         deadline_ms: latencies above it are red.
     """
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    with Live(console=console, auto_refresh=False, transient=True) as live, _logs_above():
         yield lambda counters: live.update(_table(counters, title, deadline_ms), refresh=True)
 
 
 @contextmanager
 def served_live(console: Console) -> Iterator[Callable[[Mapping[str, Look]], None]]:
     """``served_table``, renewed as often as it is called."""
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    with Live(console=console, auto_refresh=False, transient=True) as live, _logs_above():
         yield lambda looks: live.update(served_table(looks), refresh=True)
 
 
@@ -65,6 +67,19 @@ def served_table(looks: Mapping[str, Look]) -> Table:
             str(look.lives),
         )  # fmt: skip
     return table
+
+
+@contextmanager
+def _logs_above() -> Iterator[None]:
+    """Let log lines go where the table makes room for them: handlers hold the stderr that was there before it."""
+    handlers = [one for one in logging.getLogger().handlers if type(one) is logging.StreamHandler]
+    before = [handler.setStream(sys.stderr) for handler in handlers]
+    try:
+        yield
+    finally:
+        for handler, stream in zip(handlers, before, strict=True):
+            if stream is not None:
+                handler.setStream(stream)
 
 
 def _table(counters: Counters, title: str, deadline_ms: float) -> Table:

@@ -101,12 +101,12 @@ class Ladder:
             if self._on_trial:
                 self._patience = min(2 * self._patience, _PATIENCE_AT_MOST)
             self._on_trial = False
-            self._step(+1, f"{self._missed} deadlines missed in {self._frames} frames")
+            self._step(+1, f"{self._missed} frames were late or dropped")
         elif self._calm_frames >= self._calm * (1 if self._on_trial else self._patience):
             if self._on_trial:
                 self._on_trial, self._patience = False, 1
             if self.at and self._fits(self.rungs[self.at - 1]):
-                self._step(-1, f"no deadline missed in {self._calm_frames} frames")
+                self._step(-1, f"none of {self._calm_frames} frames was late or dropped")
                 self._on_trial = True
             self._begin()
         elif self._frames >= self._window:
