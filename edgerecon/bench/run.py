@@ -162,7 +162,8 @@ def _start(way: Way, plan: Plan, folder: Path, truth: Truth, stack: ExitStack) -
     try:
         remote, answer = _opened(way, plan, folder)
         stack.enter_context(closing(remote))
-        row = dataclasses.replace(row, startup_ms=answer["startup_ms"], threads=answer["threads"])
+        note = "the time of a simulation on this CPU, not of hardware" if answer["simulated"] else ""
+        row = dataclasses.replace(row, startup_ms=answer["startup_ms"], threads=answer["threads"], note=note)
         remote.ask("outputs", frames=str(folder / "real.npy"), out=str(folder / "out.npy"))
         outputs = np.load(folder / "out.npy", allow_pickle=False)
         spec = read_model(way.path).spec

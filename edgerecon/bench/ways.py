@@ -16,6 +16,8 @@ from edgerecon.host import host_profile
 CPU = ("onnxruntime", "openvino")
 SIGNED = ("tensorrt", "cuda")
 """Runtimes that take int8 files of the signed form, and no others."""
+SIMULATED = "hls"
+"""Takes files of the po2 form and no others; its pictures are those of hardware, its time is not."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ def find_ways(
     """
     if unknown := [name for name in backends if name not in BACKENDS]:
         raise UsageError(f"unknown backend '{unknown[0]}': choose from {', '.join(BACKENDS)}")
-    wanted = list(backends) or [name for name in available_backends() if name in CPU or (name in SIGNED and _has_gpu())]
+    usual = (*CPU, SIMULATED)
+    here = [name for name in available_backends() if name in usual or (name in SIGNED and _has_gpu())]
+    wanted = list(backends) or here
     counts = list(threads) or [len(os.sched_getaffinity(0))]
     found = [
         Way(path, backend, precision, count)
@@ -63,7 +67,7 @@ def find_ways(
 
 def whole(path: Path) -> Path:
     """The fp32 file of a file's family, by the naming convention."""
-    return path.with_name(re.sub(r"-(fp16|int8|int8-trt)$", "", path.stem) + path.suffix)
+    return path.with_name(re.sub(r"-(fp16|int8|int8-trt|po2)$", "", path.stem) + path.suffix)
 
 
 def _has_gpu() -> bool:
@@ -75,7 +79,7 @@ def _files(models: Sequence[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for model in models or names:
         path = model_path(model)
-        family = [f"{path.stem}{end}" for end in ("", "-fp16", "-int8", "-int8-trt")] if model in names else []
+        family = [f"{path.stem}{end}" for end in ("", "-fp16", "-int8", "-int8-trt", "-po2")] if model in names else []
         for file in [model_path(name) for name in family if name in names] or [path]:
             found[file] = None
     return list(found)
@@ -85,6 +89,8 @@ def _pairs(path: Path, backends: Sequence[str]) -> Iterator[tuple[str, str]]:
     spec = read_model(path).spec
     for backend in backends:
         if spec.precision == "int8" and (spec.form == "signed") != (backend in SIGNED):
+            continue
+        if backend == SIMULATED and spec.form != "po2":
             continue
         yield backend, spec.precision
         if backend == "openvino" and spec.precision == "fp32":

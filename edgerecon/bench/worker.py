@@ -43,6 +43,7 @@ class Worker:
             "opened_ms": opened_ms,
             "threads": self._engine.spec.threads,
             "macs": self._engine.spec.model.macs_per_pixel,
+            "simulated": self._engine.spec.simulated,
         }
 
     def hold(self, engine: Engine, frames: NDArray[np.uint8]) -> None:
