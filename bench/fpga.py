@@ -58,7 +58,9 @@ def routed(tools: Tools, network: IntegerNetwork) -> dict[str, Any]:
 
 
 def commit() -> str:
-    done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    """The last one that changed the hardware."""
+    command = ["git", "log", "-1", "--format=%h", "--", str(module_folder())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
 
 

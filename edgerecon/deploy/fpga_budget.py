@@ -11,7 +11,8 @@ enters at most. Folding as in FINN (Umuroglu et al., FPGA 2017), two multiplicat
     plan.cycles_per_pixel, plan.frame_cycles(512, 512), plan.cost.dsp, plan.folds[0].in_step
 
 DSPs are exact. Block RAMs, look-up tables and flip-flops are estimates, fitted to what Yosys makes of the same RTL
-(bench/results/fpga.json holds both); another synthesis differs.
+(bench/results/fpga.json holds both); another synthesis differs. Flip-flops are those of xc7: for UltraScale+ Yosys
+leaves the registers of a multiplier outside of its DSP, some 90 more each.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Plan:
     """A folding of a network and what follows from it.
 
     Attributes:
-        folds: one a layer. packed: two multiplications share a DSP. interval: cycles a cell of 2×2 pixels, at least 4.
+        folds: one a layer. packed: two multiplications share a DSP. interval: cycles a cell in the slowest layer.
         cost: of the whole stream. dilations: of the layers. shift_add: no DSP, the weights are wired into adders.
     """
 
@@ -75,7 +76,7 @@ class Plan:
     @property
     def cycles_per_pixel(self) -> float:
         """Of frames that follow each other without a pause, even sides."""
-        return self.interval / CELL_CHANNELS
+        return max(self.interval, MINIMUM_INTERVAL) / CELL_CHANNELS
 
     @property
     def macs_per_cycle(self) -> int:
@@ -90,7 +91,8 @@ class Plan:
     def first_output_cycles(self, width: int) -> int:
         """From the first pixel in to the first pixel out, the few cycles of the registers left out."""
         columns = -(-width // CELL)
-        return width + CELL + self.interval * sum(d * (columns + 1) for d in self.dilations)
+        pace = max(self.interval, MINIMUM_INTERVAL)
+        return width + CELL + pace * sum(d * (columns + 1) for d in self.dilations)
 
     def frames_per_second(self, height: int, width: int, clock_mhz: float = ASSUMED_CLOCK_MHZ) -> float:
         """Cycles × assumed clock."""
@@ -141,7 +143,7 @@ def shift_add_plan(network: IntegerNetwork) -> Plan:
     whole = tuple(Fold(layer.inputs, layer.outputs) for layer in layers)
     plan = plan_of(network, whole, False)
     adders = sum(signed_digits(weight) for layer in layers for weight in layer.weight.ravel().tolist())
-    folded = sum(LUT_PRODUCT * layer.weight.size for layer in layers)
+    folded = sum(LUT_TERM * layer.weight.size for layer in layers)
     lut = int(plan.cost.lut - folded + LUT_ADDER * adders)
     return replace(plan, cost=replace(plan.cost, dsp=0, lut=lut), shift_add=True)
 
@@ -162,7 +164,7 @@ def plan_of(network: IntegerNetwork, folds: tuple[Fold, ...], packed: bool) -> P
             raise GateError(f"layer {number} ('{layer.name}') has {layer.inputs} channels in and {layer.outputs} out, "
                             f"which do not fold into steps of {fold.in_step} and {fold.out_step}")  # fmt: skip
     pairs = list(zip(network.layers, folds, strict=True))
-    interval = max(MINIMUM_INTERVAL, *(interval_of(layer, fold) for layer, fold in pairs))
+    interval = max(interval_of(layer, fold) for layer, fold in pairs)
     costs = [layer_cost(layer, fold, packed, network.width) for layer, fold in pairs]
     ends = _ends_cost(network)
     cost = Cost(sum(c.dsp for c in costs), ends.bram36 + sum(c.bram36 for c in costs),
@@ -196,15 +198,22 @@ def power_of_two(number: int) -> int:
 
 
 def layer_cost(layer: IntegerLayer, fold: Fold, packed: bool, width: int) -> Cost:
-    """Of one convolution with its line buffer, window, multipliers and rounding."""
+    """Of one convolution with its line buffer, window, multipliers and rounding.
+
+    The terms are those of the modules, as Yosys 0.70 counts them for xc7: adder trees, rounding, taps, control.
+    """
     taps = 9 * fold.in_step
     multipliers = taps * _multiplier_rows(fold.out_step, packed)
-    lines = block_rams(2 * 8 * layer.inputs, layer.dilation * -(-width // CELL))
     products = taps * fold.out_step
-    lut = int(LUT_PRODUCT * products + LUT_OUT * fold.out_step + LUT_TAP * 9 * layer.inputs + LUT_LAYER)
-    window = 3 * (2 * layer.dilation + 1) * 8 * layer.inputs
-    ff = int(FF_PRODUCT * products + FF_OUT * fold.out_step + window + FF_LAYER)
-    return Cost(multipliers, lines, lut, ff)
+    shared = products - multipliers
+    lines = block_rams(2 * 8 * layer.inputs, layer.dilation * -(-width // CELL))
+    long = layer.dilation >= 3  # three registers in a row become a look-up table
+    window_ff = 24 * layer.inputs * (1 if long else 2 * layer.dilation + 1)
+    lut = LUT_TERM * products + 3 * shared + 140 * fold.out_step + (120 if long else 72) * layer.inputs + 400
+    lut += 8 * taps if fold.in_step < layer.inputs else 0  # which inputs
+    lut += min(8 * products, 200) if interval_of(layer, fold) > 4 else 0  # weights
+    ff = FF_TERM * products + 4 * shared + 8 * taps + 50 * fold.out_step + window_ff + 850
+    return Cost(multipliers, lines, int(lut), int(ff))
 
 
 def block_rams(width: int, depth: int) -> float:
@@ -216,11 +225,11 @@ def block_rams(width: int, depth: int) -> float:
     return min(float(whole), halves / 2)
 
 
-# Fitted to Yosys 0.70, synth_xilinx -family xc7, of single layers (see bench/fpga.py).
-LUT_PRODUCT, LUT_OUT, LUT_TAP, LUT_LAYER = 20.0, 150.0, 9.0, 400.0
-FF_PRODUCT, FF_OUT, FF_LAYER = 30.0, 150.0, 500.0
+LUT_TERM, FF_TERM = 18.0, 18.0
+"""Of one more product in an adder tree."""
 LUT_ADDER = 15.0
-_ENDS_LUT, _ENDS_FF = 600, 500
+"""Of one more digit in a product with a constant."""
+_ENDS_LUT, _ENDS_FF = 290, 280
 
 
 def _ends_cost(network: IntegerNetwork) -> Cost:
