@@ -69,7 +69,8 @@ void convolve_with(hls::stream<Cell<L::IN>>& in, Way& way, hls::stream<Cell<L::O
 #pragma HLS UNROLL
             const int y = out_row + (tap / 3 - 1) * D, x = out_column + (tap % 3 - 1) * D;
             const bool inside = y >= 0 && y < rows && x >= 0 && x < columns;
-            for (int i = 0; i < L::IN; i++) seen[tap][i] = inside ? window.at(tap / 3, tap % 3, i) : 0;
+            const uint8_t mask = inside ? 255 : 0;
+            for (int i = 0; i < L::IN; i++) seen[tap][i] = window.at(tap / 3, tap % 3, i) & mask;
         }
         out.write(output_cell<L>(seen, way.read()));
         out_column = out_column + 1 == columns ? 0 : out_column + 1;

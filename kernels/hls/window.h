@@ -14,16 +14,19 @@ template <int IN, int DILATION, int MAX_COLUMNS> class Window {
 #pragma HLS INLINE
         if (column == 0) slot_ = slot_ + 1 == 2 * DILATION ? 0 : slot_ + 1;
         const int half = slot_ >= DILATION ? slot_ - DILATION : slot_ + DILATION;
-        for (int channel = 0; channel < IN; channel++) {
+        for (int row = 0; row < 3; row++) {
 #pragma HLS UNROLL
             for (int place = 0; place < SPAN - 1; place++) {
 #pragma HLS UNROLL
-                for (int row = 0; row < 3; row++) taps_[row][place][channel] = taps_[row][place + 1][channel];
+                for (int i = 0; i < IN; i++) taps_[row][place][i] = taps_[row][place + 1][i];
             }
-            taps_[0][SPAN - 1][channel] = lines_[slot_][column][channel];  // of 2·DILATION rows ago, overwritten now
-            taps_[1][SPAN - 1][channel] = lines_[half][column][channel];
-            taps_[2][SPAN - 1][channel] = cell.value[channel];
-            lines_[slot_][column][channel] = cell.value[channel];
+        }
+        for (int i = 0; i < IN; i++) {
+#pragma HLS UNROLL
+            taps_[0][SPAN - 1][i] = lines_[slot_][column][i];  // of 2·DILATION rows ago, overwritten now
+            taps_[1][SPAN - 1][i] = lines_[half][column][i];
+            taps_[2][SPAN - 1][i] = cell.value[i];
+            lines_[slot_][column][i] = cell.value[i];
         }
     }
 
