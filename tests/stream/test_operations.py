@@ -61,13 +61,25 @@ def test_trace_holds_every_stage_of_every_frame(tmp_path: Path) -> None:
 
 
 def test_trace_tells_how_far_a_dropped_frame_came(tmp_path: Path) -> None:
-    trace, captured = Trace(tmp_path / "trace.json"), threading.Event()
-    gate = GatedSource(ramp(9), lambda index: captured.set() if index == 9 else None)
-    stream(gate, FakeEngine(lambda call: captured.wait(10)), [], pace=False, trace=trace)
+    """Frame 0 is in the engine until all have been captured, and frame 8 comes next."""
+    trace, in_engine, captured = Trace(tmp_path / "trace.json"), threading.Event(), threading.Event()
+
+    def gate(index: int) -> None:
+        if index == 1:
+            assert in_engine.wait(10)
+        if index == 9:
+            captured.set()
+
+    def act(call: int) -> None:
+        in_engine.set()
+        assert captured.wait(10)
+
+    stream(GatedSource(ramp(9), gate), FakeEngine(act), [], pace=False, trace=trace)
     trace.close()
     events = json.loads((tmp_path / "trace.json").read_text())
-    dropped = [event["name"] for event in events if event["ph"] == "X" and event["args"]["fate"].startswith("dropped")]
-    assert set(dropped) == {"capture", "wait for engine"}
+    overtaken = [event for event in events if event["ph"] == "X" and event["args"]["frame"] not in (0, 8)]
+    assert {event["name"] for event in overtaken} == {"capture", "wait for engine"}
+    assert {event["args"]["fate"] for event in overtaken} == {"dropped: overtaken by a newer frame while it waited"}
 
 
 def test_trace_of_a_killed_process_is_read_by_adding_the_bracket(tmp_path: Path) -> None:
