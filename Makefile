@@ -10,7 +10,7 @@ DEV := .venv/.dev
 FPGA := .venv-fpga
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint models figures study-quick study-long study-full bench soak fpga clean
+.PHONY: help demo test lint models figures study-quick study-long study-full bench soak fuzz fpga clean
 
 help:
 	@echo 'make demo     stream a real heart through a shipped model, into edgerecon-demo/ (VIEW=1: watch it live)'
@@ -93,6 +93,10 @@ $(FPGA)/.ready: kernels/hls/tools.txt | .venv/bin/python
 	@.venv/bin/python -m venv $(FPGA)
 	$(FPGA)/bin/python -m pip install --quiet --disable-pip-version-check -r kernels/hls/tools.txt
 	@touch $@
+
+fuzz: $(DEV)  # a minute of bytes that nobody sent on purpose
+	$(BIN)/python -m pip install --quiet atheris
+	$(BIN)/python tests/fuzz/openigtlink.py -max_total_time=60 -max_len=4096 -rss_limit_mb=600 -timeout=5
 
 clean:
 	rm -rf $(FPGA) .venv edgerecon-demo
