@@ -1,18 +1,22 @@
-"""A real Ray cluster of two nodes on this machine: simulation as here, a node that is lost, and jobs that fail."""
+"""A real Ray cluster of two nodes on this machine: simulation as here, streams, nodes that are lost, jobs that fail."""
 
 from __future__ import annotations
 
 import os
 import socket
 import sys
+import threading
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from edgerecon.cluster import spread_over
 from edgerecon.errors import DependencyError, EdgereconError, UsageError
+from edgerecon.stream.serve.ledger import Look
 
 
 def _job(number: int) -> tuple[int, int]:
@@ -25,49 +29,97 @@ def _job(number: int) -> tuple[int, int]:
     return number**2, os.getppid()
 
 
-def test_two_nodes_and_then_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+_NODE = {"num_cpus": 1, "object_store_memory": 80 << 20}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Of one node, to which each test adds one."""
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        monkeypatch.setenv("RAY_worker_niceness", "0")  # else a machine that is busy with other tests starves the nodes
+        ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the nodes do not have the tests
+        cluster = Cluster(initialize_head=True, head_node_args={**_NODE, "include_dashboard": False})
+        try:
+            yield cluster
+        finally:
+            cluster.shutdown()
+
+
+def test_two_nodes_and_then_one(cluster: Any, tmp_path: Path) -> None:
     from edgerecon.data.simulate import simulate
     from edgerecon.data.simulate.sample import simulate_sample
 
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("RAY_worker_niceness", "0")  # else a machine that is busy with other tests starves the nodes
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the nodes do not have the tests
-    node = {"num_cpus": 1, "object_store_memory": 80 << 20}
-    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    try:
-        second = cluster.add_node(**node)
-        with spread_over(cluster.address) as spread:
-            nodes: set[int] = set()
-            deadline = time.monotonic() + 60
-            while len(nodes) < 2 and time.monotonic() < deadline:  # the second one's worker may still be starting
-                found = list(spread(_job, range(6)))
-                assert [square for square, _ in found] == [0, 1, 4, 9, 16, 25]
-                nodes |= {node for _, node in found}
-            assert len(nodes) == 2, "both nodes worked"
+    second = cluster.add_node(**_NODE)
+    with spread_over(cluster.address) as spread:
+        nodes: set[int] = set()
+        deadline = time.monotonic() + 60
+        while len(nodes) < 2 and time.monotonic() < deadline:  # the second one's worker may still be starting
+            found = list(spread(_job, range(6)))
+            assert [square for square, _ in found] == [0, 1, 4, 9, 16, 25]
+            nodes |= {node for _, node in found}
+        assert len(nodes) == 2, "both nodes worked"
 
-            assert simulate(tmp_path / "a.h5", 1, seed=5, spread=spread) == 1
-            import h5py
+        assert simulate(tmp_path / "a.h5", 1, seed=5, spread=spread) == 1
+        import h5py
 
-            with h5py.File(tmp_path / "a.h5") as file:
-                images, _ = simulate_sample(5, 0)
-                for name, image in images.items():
-                    np.testing.assert_array_equal(file["sample_00000"][name], image)
+        with h5py.File(tmp_path / "a.h5") as file:
+            images, _ = simulate_sample(5, 0)
+            for name, image in images.items():
+                np.testing.assert_array_equal(file["sample_00000"][name], image)
 
-            with pytest.raises(EdgereconError, match="^99 is refused$"):
-                list(spread(_job, [1, 99]))
-            with pytest.raises(EdgereconError, match="a job failed on the cluster: ZeroDivisionError: by 100"):
-                list(spread(_job, [100]))
+        with pytest.raises(EdgereconError, match="^99 is refused$"):
+            list(spread(_job, [1, 99]))
+        with pytest.raises(EdgereconError, match="a job failed on the cluster: ZeroDivisionError: by 100"):
+            list(spread(_job, [100]))
 
-            results = spread(_job, range(10, 18))
-            squares = [next(results)[0]]
-            cluster.remove_node(second, allow_graceful=False)
-            squares += [square for square, _ in results]
-            assert squares == [number**2 for number in range(10, 18)], "what the lost node had was done again"
-    finally:
-        cluster.shutdown()
+        results = spread(_job, range(10, 18))
+        squares = [next(results)[0]]
+        cluster.remove_node(second, allow_graceful=False)
+        squares += [square for square, _ in results]
+        assert squares == [number**2 for number in range(10, 18)], "what the lost node had was done again"
+
+
+def test_streams_of_a_lost_node_start_again_elsewhere(cluster: Any) -> None:
+    from edgerecon.stream.serve.config import ServeConfig
+    from edgerecon.stream.serve.placed import elsewhere
+    from edgerecon.stream.serve.supervisor import Supervisor
+
+    second = cluster.add_node(**_NODE)
+    source = {"source": "sim://?size=32x32&fps=50", "cpus": 0.5}
+    config = ServeConfig.model_validate({"stream": [{"name": name, **source} for name in "ab"]})
+    stop, counted, deadline = threading.Event(), dict[str, int](), time.monotonic() + 90
+
+    def act(looks: Mapping[str, Look]) -> None:
+        if stop.is_set():
+            return
+        for look in looks.values():
+            tally = look.tally
+            assert tally.frames_in == tally.presented + tally.dropped + tally.failed + tally.lost + tally.in_flight
+        if not counted:
+            if all(look.tally.presented for look in looks.values()):
+                counted.update({name: look.tally.presented for name, look in looks.items()})
+                assert sorted(look.place.endswith(second.node_id[:8]) for look in looks.values()) == [False, True]
+                cluster.remove_node(second, allow_graceful=False)
+        elif sum(look.lives for look in looks.values()) == 3:
+            if all(look.state == "running" and look.tally.presented for look in looks.values()):
+                stop.set()
+        if time.monotonic() > deadline:
+            stop.set()
+
+    with elsewhere(cluster.address) as make:
+        supervisor = Supervisor(make)
+        assert not supervisor.run(config, lambda: config, stop, threading.Event(), act)
+        looks = supervisor.looks()
+    lives = sorted((look.lives, look.place) for look in looks.values())
+    assert [life for life, _ in lives] == [1, 2], "one was lost and came back, the other was left alone"
+    assert not any(place.endswith(second.node_id[:8]) for _, place in lives)
+    for name, look in looks.items():
+        assert look.state == "ended" and look.error is None and look.tally.in_flight == 0
+        assert look.tally.presented > counted[name], "what was counted before stays counted"
 
 
 def test_nothing_answers() -> None:

@@ -113,7 +113,8 @@ def load_config(path: str | Path) -> ServeConfig:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key is absent as well: how it was spelt says more.
+        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         line = _line_of(text, first["loc"])
         keys = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
         reason = first["msg"].removeprefix("Value error, ")

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
+from math import inf
 from urllib.parse import quote
 
 from edgerecon.engines import open_engine
@@ -14,12 +15,12 @@ from edgerecon.engines.base import Engine
 from edgerecon.errors import EdgereconError
 from edgerecon.stream.counters import Counters
 from edgerecon.stream.engines import Engines
-from edgerecon.stream.loop import stream
+from edgerecon.stream.loop import DEFAULT_PERIOD_S, stream
 from edgerecon.stream.report import StreamReport
 from edgerecon.stream.serve.config import StreamTable, kind_of
 from edgerecon.stream.serve.ledger import Look, Tally
 from edgerecon.stream.sinks import open_sink
-from edgerecon.stream.sinks.base import Sink
+from edgerecon.stream.sinks.base import Sink, StreamInfo
 from edgerecon.stream.sources import open_source
 
 _log = logging.getLogger(__name__)
@@ -85,6 +86,8 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the fault of one stream is not that of the others
             self._error = str(error) if isinstance(error, EdgereconError) else f"{type(error).__name__}: {error}"
         finally:
+            if self._error and self._counters is None:
+                self._say_missing(sinks)
             for sink in sinks:  # what the stream did not come to close holds ports
                 with suppress(Exception):
                     sink.close()
@@ -109,6 +112,24 @@ class Worker:
                 stop=self._stop, on_progress=self._told,
             )  # fmt: skip
             self._error = self._report.error
+
+    def _say_missing(self, sinks: list[Sink]) -> None:
+        """A stream that never began is in the metrics too, as ended: a service without it is not healthy."""
+        table = self.table
+        info = StreamInfo(
+            table.source,
+            table.model or "none",
+            "none",
+            "fp32",
+            DEFAULT_PERIOD_S,
+            table.deadline_ms or inf,
+            None,
+            Counters(),
+        )
+        for uri, sink in zip(table.sinks, sinks, strict=False):
+            if kind_of(uri) == "metrics":
+                with suppress(Exception):
+                    sink.open(info)
 
     def _told(self, counters: Counters) -> None:
         self._counters = counters
