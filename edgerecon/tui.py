@@ -17,7 +17,7 @@ from edgerecon.stream.serve.ledger import Look
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 60
-_STATES = {"running": "green", "stalled": "yellow", "failed": "red"}
+_STATES = {"running": "green", "waiting": "yellow", "stalled": "yellow", "failed": "red"}
 
 
 @contextmanager

@@ -56,7 +56,8 @@ class Look:
     """What a stream says of itself at one moment.
 
     Attributes:
-        state: "starting", "running", "stalled" (its source gives no frames), "ended" or "failed".
+        state: "starting", "waiting" (its live source is not there yet), "running", "stalled" (its source gives no
+            frames), "ended" or "failed".
         error: in one line why it failed, or None. stopped: it was ended from outside.
         rung: name of the engine that runs, as in ``Counters.ladder``.
         latency_ms: of the last frame. report: ``StreamReport`` as plain values, once it has ended in order.

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from math import inf
 from urllib.parse import quote
 
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine
-from edgerecon.errors import EdgereconError
+from edgerecon.errors import EdgereconError, SourceError
 from edgerecon.stream.counters import Counters
 from edgerecon.stream.engines import Engines
 from edgerecon.stream.loop import DEFAULT_PERIOD_S, stream
@@ -21,13 +21,17 @@ from edgerecon.stream.serve.config import StreamTable, kind_of
 from edgerecon.stream.serve.ledger import Look, Tally
 from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sinks.base import Sink, StreamInfo
-from edgerecon.stream.sources import open_source
+from edgerecon.stream.sources import Source, open_source
+from edgerecon.stream.sources.live import SCHEMES as LIVE_SCHEMES
 
+_WAIT_S, _WAIT_AT_MOST_S = 1.0, 10.0
 _log = logging.getLogger(__name__)
 
 
 class Worker:
     """Starts at once. Whatever fails in it ends this stream alone, and is said by ``look``.
+
+    A live source that is not there yet, as a scanner that is switched on later, is waited for.
 
     Args:
         threads: of the engine, where the table gives none; default: all cores.
@@ -49,6 +53,7 @@ class Worker:
         self._report: StreamReport | None = None
         self._error: str | None = None
         self._addresses: list[str] = []
+        self._waiting = False
         threading.Thread(target=self._run, name=table.name, daemon=True).start()
 
     def stop(self) -> None:
@@ -62,7 +67,8 @@ class Worker:
     def look(self) -> Look:
         counters = self._counters or Counters()
         counts = counters.snapshot()
-        state = "starting" if self._counters is None else "stalled" if counts["stalled"] else "running"
+        state = "waiting" if self._waiting else "starting" if self._counters is None else "running"
+        state = "stalled" if counts["stalled"] else state
         if self._ended.is_set():
             state = "failed" if self._error else "ended"
         tally = Tally.of(counts)
@@ -78,61 +84,82 @@ class Worker:
         )
 
     def _run(self) -> None:
-        sinks: list[Sink] = []
         try:
             self._wait_for()
-            if not self._stop.is_set():
-                self._stream(sinks)
+            source = self._await_source()
+            if source is not None:
+                with closing(source):
+                    self._stream(source)
         except Exception as error:  # noqa: BLE001 - the fault of one stream is not that of the others
             self._error = str(error) if isinstance(error, EdgereconError) else f"{type(error).__name__}: {error}"
         finally:
             if self._error and self._counters is None:
-                self._say_missing(sinks)
-            for sink in sinks:  # what the stream did not come to close holds ports
-                with suppress(Exception):
-                    sink.close()
+                close_all(self._missing())
             if self._error:
                 _log.error("stream '%s' failed: %s", self.table.name, self._error)
             self._ended.set()
 
-    def _stream(self, sinks: list[Sink]) -> None:
-        table = self.table
-        with ExitStack() as stack:
+    def _await_source(self) -> Source | None:
+        """The source; a live one is tried again until it is there, or the stream is stopped: then None."""
+        uri, missing, wait_s = self.table.source, list[Sink](), _WAIT_S
+        try:
+            while not self._stop.is_set():
+                try:
+                    return open_source(uri)
+                except SourceError as error:
+                    if uri.partition("://")[0] not in LIVE_SCHEMES:
+                        raise
+                    if not self._waiting:
+                        _log.warning("stream '%s' waits for its source: %s", self.table.name, error)
+                        self._waiting, missing = True, self._missing()
+                self._stop.wait(wait_s)
+                wait_s = min(2 * wait_s, _WAIT_AT_MOST_S)
+        finally:
+            close_all(missing)
+            self._waiting = False
+        return None
+
+    def _stream(self, source: Source) -> None:
+        table, sinks = self.table, list[Sink]()
+        try:
             for uri in table.sinks:
                 sinks.append(open_sink(named(uri, table.name)))
                 self._addresses += [text for key in ("url", "token") if (text := getattr(sinks[-1], key, None))]
-            threads = table.threads or self._threads
-            engines = stack.enter_context(Engines(table.backend, table.precision, threads, self._opener))
-            engine = engines.open(table.model) if table.model else None
-            ladder = engines.open_ladder(table.model, table.ladder)
-            source = stack.enter_context(closing(open_source(table.source)))
-            self._report = stream(
-                source, engine, sinks, policy=table.policy, late=table.late, deadline_ms=table.deadline_ms,
-                loop=table.loop, frames=table.frames, seconds=table.seconds, ladder=ladder, reopen=engines.reopen,
-                stop=self._stop, on_progress=self._told,
-            )  # fmt: skip
+            with Engines(table.backend, table.precision, table.threads or self._threads, self._opener) as engines:
+                engine = engines.open(table.model) if table.model else None
+                ladder = engines.open_ladder(table.model, table.ladder)
+                self._report = stream(
+                    source, engine, sinks, policy=table.policy, late=table.late, deadline_ms=table.deadline_ms,
+                    loop=table.loop, frames=table.frames, seconds=table.seconds, ladder=ladder, reopen=engines.reopen,
+                    stop=self._stop, on_progress=self._told,
+                )  # fmt: skip
             self._error = self._report.error
+        finally:
+            close_all(sinks)  # what the stream did not come to close holds ports
 
-    def _say_missing(self, sinks: list[Sink]) -> None:
-        """A stream that never began is in the metrics too, as ended: a service without it is not healthy."""
-        table = self.table
+    def _missing(self) -> list[Sink]:
+        """A stream that has not begun is in the metrics all the same: a service without it is not healthy."""
+        table, sinks = self.table, list[Sink]()
         info = StreamInfo(
-            table.source,
-            table.model or "none",
-            "none",
-            "fp32",
-            DEFAULT_PERIOD_S,
-            table.deadline_ms or inf,
-            None,
+            table.source, table.model or "none", "none", "fp32", DEFAULT_PERIOD_S, table.deadline_ms or inf, None,
             Counters(),
-        )
-        for uri, sink in zip(table.sinks, sinks, strict=False):
+        )  # fmt: skip
+        for uri in table.sinks:
             if kind_of(uri) == "metrics":
-                with suppress(Exception):
-                    sink.open(info)
+                with suppress(Exception):  # what is wrong with it is said when the stream begins
+                    sinks.append(open_sink(named(uri, table.name)))
+                    sinks[-1].open(info)
+        return sinks
 
     def _told(self, counters: Counters) -> None:
         self._counters = counters
+
+
+def close_all(sinks: Sequence[Sink]) -> None:
+    """Whatever they say to it."""
+    for sink in sinks:
+        with suppress(Exception):
+            sink.close()
 
 
 def named(uri: str, name: str) -> str:
