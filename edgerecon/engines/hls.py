@@ -25,7 +25,8 @@ from edgerecon.errors import EngineError, UsageError
 from edgerecon.frame import Image
 
 COMPILER = "g++"
-FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-Wno-unknown-pragmas")
+# Hidden: the loader makes one of the weights of all models in a process where their names can be seen.
+FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-fvisibility=hidden", "-Wno-unknown-pragmas")
 _SECONDS = 300
 
 

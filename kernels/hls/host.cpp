@@ -1,9 +1,7 @@
 // The C++ model for the engine `hls`: the same top function, fed from memory. Not part of the hardware.
 #include "compact_top.h"
 
-extern "C" int edgerecon_max_width() { return MAX_WIDTH; }
-
-extern "C" void edgerecon_run(const uint8_t* frame, uint8_t* picture, int height, int width) {
+extern "C" __attribute__((visibility("default"))) void edgerecon_run(const uint8_t* frame, uint8_t* picture, int height, int width) {
     hls::stream<Beat> in, out;
     for (int at = 0; at < height * width; at++) {
         const Beat beat = {frame[at], 1, 1, at + 1 == height * width};

@@ -22,7 +22,7 @@ from edgerecon.deploy.fpga_cpp import cpp_sources
 from edgerecon.deploy.integer_ir import IntegerNetwork, read_ir
 from edgerecon.deploy.integer_onnx import integer_network
 from edgerecon.device import Fpga, load_device
-from edgerecon.engines import open_engine
+from edgerecon.engines import find_file, open_engine, shipped_models
 from edgerecon.engines.model_file import read_model
 from edgerecon.errors import EdgereconError, GateError, ModelError, UsageError
 from edgerecon.frame import to_unit
@@ -91,11 +91,12 @@ def _real_frames(folder: Path | None) -> list[np.ndarray]:
 
 
 @GXX
-def test_no_byte_differs_over_real_frames(model: Path, network: IntegerNetwork, shared_data: Path) -> None:
+@pytest.mark.parametrize("name", [name for name in shipped_models() if name.endswith("-po2")])
+def test_no_byte_of_a_shipped_model_differs_over_real_frames(name: str, shared_data: Path) -> None:
     frames = _real_frames(shared_data)
     assert len(frames) >= 50
-    mismatches = 0
-    with closing(open_engine(model, "hls")) as cpp, closing(open_engine(model, "onnxruntime", threads=1)) as runtime:
+    network, mismatches = integer_network(find_file(name)), 0
+    with closing(open_engine(name, "hls")) as cpp, closing(open_engine(name, "onnxruntime", threads=1)) as runtime:
         for frame in frames:
             expected = integer_reference.run(network, integer_reference.levels_of(frame))
             for engine in (cpp, runtime):
