@@ -63,7 +63,7 @@ class Plan:
 
     Attributes:
         folds: one a layer. packed: two multiplications share a DSP. interval: cycles a cell in the slowest layer.
-        cost: of the whole stream. dilations: of the layers. shift_add: no DSP, the weights are wired into adders.
+        cost: of the whole stream. dilations: of the layers. distributed: no DSP, see ``distributed_plan``.
     """
 
     folds: tuple[Fold, ...]
@@ -71,7 +71,7 @@ class Plan:
     interval: int
     cost: Cost
     dilations: tuple[int, ...]
-    shift_add: bool = False
+    distributed: bool = False
 
     @property
     def cycles_per_pixel(self) -> float:
@@ -110,7 +110,7 @@ def fit_plan(network: IntegerNetwork, part: Fpga, name: str) -> Plan:
     """
     packed = packs(name)
     made = list(plans(network, packed))
-    for plan in [*made, shift_add_plan(network)]:
+    for plan in [*made, distributed_plan(network)]:
         if not _lacking(plan.cost, part):
             return plan
     least = made[-1]
@@ -134,23 +134,20 @@ def plans(network: IntegerNetwork, packed: bool) -> Iterator[Plan]:
             yield plan_of(network, folds, packed)
 
 
-def shift_add_plan(network: IntegerNetwork) -> Plan:
-    """No DSPs: each weight is an adder or a few, one for each digit of its non-adjacent form but the first.
+def distributed_plan(network: IntegerNetwork) -> Plan:
+    """No DSPs: tables hold the sums of six weights, which the activations address bit by bit, one bit a cycle.
 
-    Nothing is folded, since a constant cannot change from one cycle to the next.
+    Distributed arithmetic (White, IEEE ASSP Magazine 1989). Nothing is folded, since the weights are in the logic.
     """
-    layers = network.layers
-    whole = tuple(Fold(layer.inputs, layer.outputs) for layer in layers)
+    whole = tuple(Fold(layer.inputs, layer.outputs) for layer in network.layers)
     plan = plan_of(network, whole, False)
-    adders = sum(signed_digits(weight) for layer in layers for weight in layer.weight.ravel().tolist())
-    folded = sum(LUT_TERM * layer.weight.size for layer in layers)
-    lut = int(plan.cost.lut - folded + LUT_ADDER * adders)
-    return replace(plan, cost=replace(plan.cost, dsp=0, lut=lut), shift_add=True)
-
-
-def signed_digits(number: int) -> int:
-    """Digits other than 0 of the non-adjacent form, which has the fewest (Reitwiesner 1960)."""
-    return (number ^ 3 * number).bit_count() if number >= 0 else signed_digits(-number)
+    lut = ff = 0
+    for layer in network.layers:
+        window_lut, window_ff = _window(layer)
+        lut += int(3.7 * layer.weight.size) + 190 * layer.outputs + window_lut + 600
+        ff += int(4.1 * layer.weight.size) + 50 * layer.outputs + window_ff + 780
+    cost = Cost(0, plan.cost.bram36, lut + _ENDS_LUT, ff + _ENDS_FF)
+    return replace(plan, interval=BITS, cost=cost, distributed=True)
 
 
 def plan_of(network: IntegerNetwork, folds: tuple[Fold, ...], packed: bool) -> Plan:
@@ -207,13 +204,19 @@ def layer_cost(layer: IntegerLayer, fold: Fold, packed: bool, width: int) -> Cos
     products = taps * fold.out_step
     shared = products - multipliers
     lines = block_rams(2 * 8 * layer.inputs, layer.dilation * -(-width // CELL))
-    long = layer.dilation >= 3  # three registers in a row become a look-up table
-    window_ff = 24 * layer.inputs * (1 if long else 2 * layer.dilation + 1)
-    lut = LUT_TERM * products + 3 * shared + 140 * fold.out_step + (120 if long else 72) * layer.inputs + 400
+    window_lut, window_ff = _window(layer)
+    lut = LUT_TERM * products + 3 * shared + 140 * fold.out_step + window_lut + 400
     lut += 8 * taps if fold.in_step < layer.inputs else 0  # which inputs
     lut += min(8 * products, 200) if interval_of(layer, fold) > 4 else 0  # weights
     ff = FF_TERM * products + 4 * shared + 8 * taps + 50 * fold.out_step + window_ff + 850
     return Cost(multipliers, lines, int(lut), int(ff))
+
+
+def _window(layer: IntegerLayer) -> tuple[int, int]:
+    """Look-up tables and flip-flops of the taps: three registers in a row become a table."""
+    if layer.dilation >= 3:
+        return 120 * layer.inputs, 24 * layer.inputs
+    return 72 * layer.inputs, 24 * layer.inputs * (2 * layer.dilation + 1)
 
 
 def block_rams(width: int, depth: int) -> float:
@@ -227,8 +230,8 @@ def block_rams(width: int, depth: int) -> float:
 
 LUT_TERM, FF_TERM = 18.0, 18.0
 """Of one more product in an adder tree."""
-LUT_ADDER = 15.0
-"""Of one more digit in a product with a constant."""
+BITS = 8
+"""Of an activation: cycles a cell of the form without DSPs."""
 _ENDS_LUT, _ENDS_FF = 290, 280
 
 

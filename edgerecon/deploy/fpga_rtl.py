@@ -67,7 +67,7 @@ def weight_words(layer: IntegerLayer, fold: Fold) -> str:
 def _constants(layer: IntegerLayer) -> str:
     """Weights as a parameter: all of them are one word of ``weight_words``."""
     word = weight_words(layer, Fold(layer.inputs, layer.outputs)).strip()
-    return f"\n        .SHIFT_ADD(1), .CONSTANTS({8 * layer.weight.size}'h{word}),"
+    return f"\n        .DISTRIBUTED(1), .CONSTANTS({8 * layer.weight.size}'h{word}),"
 
 
 def rounding_words(layer: IntegerLayer, fold: Fold) -> str:
@@ -94,7 +94,7 @@ def top_module(network: IntegerNetwork, plan: Plan) -> str:
     layers = "\n".join(
         _LAYER.format(
             n=n, before=n - 1, inputs=layer.inputs, outputs=layer.outputs, in_step=fold.in_step, out_step=fold.out_step,
-            constants=_constants(layer) if plan.shift_add else "", dilation=layer.dilation, columns=columns,
+            constants=_constants(layer) if plan.distributed else "", dilation=layer.dilation, columns=columns,
             packed=int(plan.packed), queue=QUEUE, residual=int(n == last),
             valid="s0_valid && way_ready" if n == 1 else f"s{n - 1}_valid",
             ready="layer_ready" if n == 1 else f"s{n - 1}_ready",

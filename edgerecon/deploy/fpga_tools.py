@@ -50,7 +50,7 @@ class Tools:
         """What it writes to standard output.
 
         Raises:
-            EngineError: it is missing, fails or takes too long; the message has the last line that it wrote.
+            EngineError: it is missing, fails or takes too long; the message has its first complaint.
         """
         try:
             done = subprocess.run(command, cwd=folder, env={**self.environment, **(more or {})}, capture_output=True,
@@ -60,8 +60,9 @@ class Tools:
         except subprocess.TimeoutExpired:
             raise EngineError(f"{command[0]} has not ended after {_WAIT_S} s") from None
         if done.returncode:
-            said = [line for line in (done.stderr + done.stdout).splitlines() if "rror" in line or "{" in line]
-            raise EngineError(f"{command[0]} failed: {said[-1] if said else done.returncode}")
+            lines = (done.stderr + done.stdout).splitlines()
+            said = [line for line in lines if line.lower().startswith(("error", "%error", "%warning"))] or lines[-1:]
+            raise EngineError(f"{command[0]} failed: {said[0] if said else done.returncode}")
         return done.stdout
 
 

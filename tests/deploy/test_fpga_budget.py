@@ -17,7 +17,6 @@ from edgerecon.deploy.fpga_budget import (
     plan_of,
     plans,
     residual_depth,
-    signed_digits,
 )
 from edgerecon.deploy.fpga_rtl import module_folder, rounding_words, top_module, weight_words, write_rtl
 from edgerecon.deploy.fpga_tools import cells_cost, find_tools, within
@@ -89,20 +88,10 @@ def test_a_part_that_is_too_small_hears_what_is_missing() -> None:
 
 def test_a_part_without_multipliers_gets_the_form_without_them() -> None:
     plan = fit_plan(network(), replace(part("zcu104"), dsp=1), "zcu104-without")
-    assert plan.shift_add
+    assert plan.distributed
     assert plan.cost.dsp == 0
-    assert "SHIFT_ADD(1)" in top_module(network(), plan)
-
-
-def test_signed_digits_rebuild_the_number_with_no_two_neighbours() -> None:
-    for number in range(-128, 128):
-        digits, left, place = [], number, 0
-        while left:  # the textbook way, digit by digit
-            digit = 2 - left % 4 if left % 2 else 0
-            digits.append(digit)
-            left, place = (left - digit) // 2, place + 1
-        assert sum(digit << place for place, digit in enumerate(digits)) == number
-        assert signed_digits(number) == sum(map(abs, digits)) <= 4
+    assert plan.cycles_per_pixel == 2
+    assert "DISTRIBUTED(1)" in top_module(network(), plan)
 
 
 def test_weight_words_hold_each_weight_where_the_module_looks() -> None:

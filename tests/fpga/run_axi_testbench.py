@@ -16,4 +16,4 @@ results = runner.test(
     test_module="axi_testbench", hdl_toplevel="compact_stream", build_dir=folder / "cocotb", test_dir=folder,
 )  # fmt: skip
 failed = [line for line in Path(results).read_text().splitlines() if "<failure" in line or "<error" in line]
-sys.exit(f"{{cocotb: {failed[0]}}}" if failed else 0)
+sys.exit(f"error: {failed[0]}" if failed else 0)

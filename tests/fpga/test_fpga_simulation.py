@@ -13,7 +13,7 @@ import pytest
 from random_stream import random_network
 
 from edgerecon.deploy import integer_reference
-from edgerecon.deploy.fpga_budget import Fold, Plan, fit_plan, plan_of, shift_add_plan
+from edgerecon.deploy.fpga_budget import Fold, Plan, distributed_plan, fit_plan, plan_of
 from edgerecon.deploy.fpga_rtl import write_rtl
 from edgerecon.deploy.fpga_tools import Tools, build_simulator
 from edgerecon.deploy.integer_ir import IntegerNetwork
@@ -149,11 +149,11 @@ def test_the_shipped_network_on_60_real_frames(tools: Tools, tmp_path: Path) -> 
     assert_equal(simulate(network, program, large), large)
 
 
-@pytest.mark.parametrize("kind", ["folded", "odd", "shift-add"])
+@pytest.mark.parametrize("kind", ["folded", "odd", "distributed"])
 def test_other_foldings_are_the_same_function(tools: Tools, tmp_path: Path, kind: str) -> None:
     network = random_network(hidden=3 if kind == "odd" else 2, dilations=(1, 3, 2), width=64)
     folds = (Fold(2, 1), Fold(1, 2), Fold(2, 1)) if kind == "folded" else (Fold(4, 3), Fold(3, 1), Fold(1, 4))
-    plan = shift_add_plan(network) if kind == "shift-add" else plan_of(network, folds, packed=kind == "odd")
+    plan = distributed_plan(network) if kind == "distributed" else plan_of(network, folds, packed=kind == "odd")
     write_rtl(network, plan, tmp_path)
     program = build_simulator(tools, tmp_path)
     frames = random_frames(8, 9, 12)
@@ -168,5 +168,5 @@ def test_lint_refuses_what_it_warns_of(tools: Tools, tmp_path: Path) -> None:
     write_rtl(network, plan_of(network, (Fold(4, 2), Fold(2, 2)), packed=True), tmp_path)
     source = tmp_path / "window.sv"
     source.write_text(source.read_text().replace("assign taps", "assign tops"))
-    with pytest.raises(EngineError, match="tops"):
+    with pytest.raises(EngineError, match="window.sv"):
         build_simulator(tools, tmp_path)

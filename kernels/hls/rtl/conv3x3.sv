@@ -12,7 +12,7 @@ module conv3x3 #(
     parameter integer MAX_COLUMNS = 960,
     parameter integer RESIDUAL    = 0,    // 1: adds a cell of OUT channels, taken with residual_ready, to each one
     parameter integer PACKED      = 1,
-    parameter integer SHIFT_ADD   = 0,    // 1: no multipliers, the weights are CONSTANTS; IN_STEP is IN, OUT_STEP is OUT
+    parameter integer DISTRIBUTED = 0,    // 1: no multipliers, weights are CONSTANTS; IN_STEP is IN, OUT_STEP is OUT
     parameter integer QUEUE       = 16,
     parameter [OUT*IN*72-1:0] CONSTANTS = '0,
     parameter         WEIGHTS     = "weights.mem",   // word a cycle: weight i, tap t, channel o is byte (o·9 + t)·IN_STEP + i
@@ -31,7 +31,7 @@ module conv3x3 #(
     input  logic             out_ready,
     output logic [OUT*8-1:0] out_data
 );
-    localparam integer IN_GROUPS  = IN / IN_STEP;
+    localparam integer IN_GROUPS  = DISTRIBUTED != 0 ? 8 : IN / IN_STEP;  // or the bits, the highest first
     localparam integer OUT_GROUPS = OUT / OUT_STEP;
     localparam integer FOLDS      = IN_GROUPS * OUT_GROUPS;
     localparam integer INTERVAL   = FOLDS > 2 ? FOLDS : 2;
@@ -106,33 +106,36 @@ module conv3x3 #(
         end
     end
 
-    logic [N*8-1:0] activations;
-    logic [OUT_STEP*N*8-1:0] weights;
-    logic [OUT_STEP*N*8-1:0] weight_rom [0:FOLDS-1];
-    initial $readmemh(WEIGHTS, weight_rom);
+    localparam integer PARTIAL = 17 + $clog2(N);
+    localparam integer LATENCY = DISTRIBUTED != 0 ? 1 + $clog2((N + 5) / 6) : 3 + $clog2(N);
+    logic [OUT_STEP*PARTIAL-1:0] partial;
 
     genvar t, g, o;
     generate
-        for (t = 0; t < 9; t = t + 1) begin : g_tap
-            integer i;
-            always_ff @(posedge clk) for (i = 0; i < IN_GROUPS; i = i + 1)
-                if (in_group == i[7:0]) activations[t*IN_STEP*8 +: IN_STEP*8] <= taps[(t*IN + i*IN_STEP)*8 +: IN_STEP*8];
-        end
-    endgenerate
-    always_ff @(posedge clk) weights <= weight_rom[fold];
-
-    localparam integer PARTIAL = 17 + $clog2(N);
-    logic [OUT_STEP*PARTIAL-1:0] partial;
-    generate
-        if (SHIFT_ADD != 0) begin : g_constant
-            dot_constant #(.N(N), .OUT(OUT_STEP), .WEIGHTS(CONSTANTS)) dot (.clk, .activations, .sums(partial));
+        if (DISTRIBUTED != 0) begin : g_distributed
+            logic [N-1:0] bits;
+            for (t = 0; t < N; t = t + 1) begin : g_tap
+                always_ff @(posedge clk) bits[t] <= taps[{t[12:0], ~in_group[2:0]}];
+            end
+            dot_distributed #(.N(N), .OUT(OUT), .WEIGHTS(CONSTANTS)) dot (.clk, .bits, .sums(partial));
         end else begin : g_product
+            logic [N*8-1:0] activations;
+            logic [OUT_STEP*N*8-1:0] weights;
+            logic [OUT_STEP*N*8-1:0] weight_rom [0:FOLDS-1];
+            initial $readmemh(WEIGHTS, weight_rom);
+            always_ff @(posedge clk) weights <= weight_rom[fold];
+            for (t = 0; t < 9; t = t + 1) begin : g_tap
+                integer i;
+                always_ff @(posedge clk) for (i = 0; i < IN_GROUPS; i = i + 1)
+                    if (in_group == i[7:0])
+                        activations[t*IN_STEP*8 +: IN_STEP*8] <= taps[(t*IN + i*IN_STEP)*8 +: IN_STEP*8];
+            end
             dot_product #(.N(N), .OUT(OUT_STEP), .PACKED(PACKED)) dot (.clk, .activations, .weights, .sums(partial));
         end
     endgenerate
 
     // What the folds are travels beside them.
-    localparam integer DELAY = 4 + $clog2(N);
+    localparam integer DELAY = 1 + LATENCY;
     logic [10:0] tag [0:DELAY];  // out_group, first of its sum, last of its sum, valid
     assign tag[0] = {out_group, in_group == 0, last_in, folding};
     genvar d;
@@ -143,6 +146,7 @@ module conv3x3 #(
     endgenerate
     wire [7:0] group = tag[DELAY][10:3];
     wire first = tag[DELAY][2];
+    wire last  = tag[DELAY][1];
 
     logic [OUT_STEP*30-1:0] rounding_rom [0:OUT_GROUPS-1];
     initial $readmemh(ROUNDING, rounding_rom);
@@ -166,8 +170,10 @@ module conv3x3 #(
             logic [4:0] shift;
             wire signed [SUM-1:0] bias = $signed(rounding[o*30 +: SUM]);
             wire signed [PARTIAL-1:0] term = $signed(partial[o*PARTIAL +: PARTIAL]);
+            wire signed [SUM-1:0] so_far = DISTRIBUTED == 0 ? (first ? bias : sum)
+                : (first ? '0 : sum <<< 1) + (last ? bias : '0);
             always_ff @(posedge clk) begin
-                sum   <= (first ? bias : sum) + term;
+                sum   <= so_far + term;
                 shift <= rounding[o*30+SUM +: 5];
             end
             logic [7:0] residual;
