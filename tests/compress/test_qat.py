@@ -105,7 +105,7 @@ def test_fine_tuning_widens_ranges_that_are_too_narrow(
 def test_it_never_ends_worse_than_it_began(
     model: onnx.ModelProto, calibration: Calibration, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(qat, "RATE", 100.0)  # ruins the weights
+    monkeypatch.setattr(qat, "RATE", dict.fromkeys(FORMS, 100.0))  # ruins the weights
     ranges = calibration.ranges("minmax")
     tuned, learnt = fine_tune(model, calibration, ranges, recipe, form="signed", steps=3)
     start = RoundedModule(model, ranges, "signed")
