@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import selectors
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edgerecon.bench.worker import ANSWERS
 from edgerecon.errors import EngineError
 
 WORKER = (sys.executable, "-m", "edgerecon.bench.worker")
@@ -22,14 +24,21 @@ START_S = 180.0
 class Remote:
     """One worker process. Every method may raise EngineError, which says what became of it; it is closed then."""
 
-    def __init__(self, name: str, timeout_s: float, command: Sequence[str] = WORKER) -> None:
+    def __init__(
+        self, name: str, timeout_s: float, command: Sequence[str] = WORKER, env: Mapping[str, str] | None = None
+    ) -> None:
         self.name, self._timeout_s = name, timeout_s
         self._started = time.perf_counter()
         self._errors = tempfile.TemporaryFile()
+        answers, theirs = (
+            os.pipe()
+        )  # runtimes write to standard output as they please: answers have a pipe of their own
+        self._answers = os.fdopen(answers, "rb")
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self._errors, start_new_session=True,
+            command, stdin=subprocess.PIPE, stdout=self._errors, stderr=self._errors, start_new_session=True,
+            pass_fds=(theirs,), env={**(os.environ if env is None else env), ANSWERS: str(theirs)},
         )  # fmt: skip
+        os.close(theirs)
 
     def open(self, **what: Any) -> dict[str, Any]:
         """See ``Worker.open``; adds startup_ms, from the start of the process to the first frame's end."""
@@ -61,7 +70,7 @@ class Remote:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout, self._errors):
+        for pipe in (self._process.stdin, self._answers, self._errors):
             if pipe is not None:
                 try:
                     pipe.close()
@@ -70,13 +79,12 @@ class Remote:
 
     def _line(self, timeout_s: float) -> bytes:
         """One answer; empty when the process ended. The worker writes nothing but whole lines, one a command."""
-        assert self._process.stdout is not None
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
+            selector.register(self._answers, selectors.EVENT_READ)
             if not selector.select(timeout_s):
                 self.close()
                 raise EngineError(f"gave no answer for {timeout_s:g} s and was stopped")
-        return self._process.stdout.readline()
+        return self._answers.readline()
 
     def _death(self) -> str:
         try:

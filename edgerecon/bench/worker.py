@@ -23,6 +23,8 @@ from edgerecon.errors import EdgereconError
 from edgerecon.frame import to_uint8, to_unit
 
 Answer = dict[str, Any]
+ANSWERS = "EDGERECON_BENCH_ANSWERS"
+"""Environment variable: the descriptor that answers go to."""
 
 
 class Worker:
@@ -36,15 +38,18 @@ class Worker:
     def open(self, model: str, backend: str, precision: str, threads: int | None, frames: str) -> Answer:
         """Open the engine and run the first frame. frames: .npy of uint8 (n, H, W), which ``time`` takes in turn."""
         start = time.perf_counter()
-        engine = open_engine(Path(model), backend, precision, threads=threads)
+        engine = self.engine(model, backend, precision, threads)
         self.hold(engine, np.load(frames, allow_pickle=False))
         opened_ms = (time.perf_counter() - start) * 1e3
         return {
             "opened_ms": opened_ms,
             "threads": self._engine.spec.threads,
-            "macs": self._engine.spec.model.macs_per_pixel,
             "simulated": self._engine.spec.simulated,
         }
+
+    def engine(self, model: str, backend: str, precision: str, threads: int | None) -> Engine:
+        """What ``open`` opens; a peer's worker opens something else."""
+        return open_engine(Path(model), backend, precision, threads=threads)
 
     def hold(self, engine: Engine, frames: NDArray[np.uint8]) -> None:
         """Take an engine that is open, and run the first frame."""
@@ -100,9 +105,8 @@ def _memory_mb() -> float | None:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def serve(commands: TextIO, answers: TextIO) -> None:
+def serve(worker: Worker, commands: TextIO, answers: TextIO) -> None:
     """Until the commands end."""
-    worker = Worker()
     for line in commands:
         command = json.loads(line)
         do: Callable[..., Answer] = getattr(worker, command.pop("do"))
@@ -116,12 +120,11 @@ def serve(commands: TextIO, answers: TextIO) -> None:
         answers.flush()
 
 
-def main() -> None:
-    # Runtimes write to standard output as they please: answers get a descriptor of their own.
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
-        os.dup2(2, 1)
-        serve(sys.stdin, answers)
+def main(worker: Worker) -> None:
+    """Answer through the pipe that the parent left open."""
+    with os.fdopen(int(os.environ[ANSWERS]), "w", encoding="utf-8") as answers:
+        serve(worker, sys.stdin, answers)
 
 
 if __name__ == "__main__":
-    main()
+    main(Worker())

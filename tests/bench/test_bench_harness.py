@@ -17,7 +17,7 @@ from edgerecon.bench.noise import Calibration
 from edgerecon.bench.remote import Remote
 from edgerecon.bench.resample import interval, ratio_samples
 from edgerecon.bench.rounds import Turns, run_rounds
-from edgerecon.bench.worker import Worker
+from edgerecon.bench.worker import ANSWERS, Worker
 from edgerecon.errors import EngineError
 from edgerecon.frame import Image
 
@@ -114,7 +114,8 @@ def test_ratios_hold_whatever_drifts() -> None:
 
 def fake(tmp_path: Path, script: str, timeout_s: float = 20.0) -> Remote:
     path = tmp_path / "worker.py"
-    path.write_text("import sys, os, time\n" + script)
+    answer = f"answer = lambda line: os.write(int(os.environ['{ANSWERS}']), line + bytes([10]))\n"
+    path.write_text("import sys, os, time\n" + answer + script)
     return Remote("fake", timeout_s, (sys.executable, "-I", "-S", str(path)))
 
 
@@ -123,7 +124,7 @@ def fake(tmp_path: Path, script: str, timeout_s: float = 20.0) -> Remote:
     [
         (f"sys.stdin.readline(); os.kill(os.getpid(), {int(signal.SIGSEGV)})", r"crashed \(SIGSEGV\)"),
         ("sys.stderr.write('no more memory\\n'); sys.exit(3)", r"crashed \(exit status 3\): no more memory"),
-        ("sys.stdin.readline(); print('{\"error\": \"the runtime refused\"}', flush=True); time.sleep(60)",
+        ("sys.stdin.readline(); print('noise'); answer(b'{\"error\": \"the runtime refused\"}'); time.sleep(60)",
          "the runtime refused"),
     ],
 )  # fmt: skip
