@@ -6,6 +6,8 @@ PAUSE_S = 1.0
 """A longer silence of an unbroken connection is a frozen image or a probe put down, not frames that were lost."""
 
 _AGREE = 0.2
+_SHARE = 0.25
+"""Of a new step in the period that is known."""
 _RESTART = 1 << 20
 """A count that jumps by more began anew."""
 
@@ -65,7 +67,8 @@ class Gaps:
             self._step_s = 0.0
             return 0
         if before > 0 and abs(step - before) < _AGREE * step:
-            self._period_s = step
+            steady = abs(step - self._period_s) < _AGREE * step
+            self._period_s += (step - self._period_s) * (_SHARE if steady else 1)  # single steps jitter
             return 0
         if not self._period_s:
             return 0
