@@ -15,8 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgerecon.deploy.fpga_budget import ASSUMED_CLOCK_MHZ, Plan, fit_plan
-from edgerecon.deploy.fpga_rtl import module_folder, write_rtl
+from edgerecon.deploy.fpga_budget import ASSUMED_CLOCK_MHZ, Fold, Plan, distributed_plan, fit_plan
+from edgerecon.deploy.fpga_rtl import module_folder, weight_words, write_rtl
 from edgerecon.deploy.fpga_tools import Tools, find_tools, route_ecp5, synthesise, within
 from edgerecon.deploy.integer_ir import WIDTH, IntegerNetwork
 from edgerecon.device import load_device
@@ -57,6 +57,20 @@ def routed(tools: Tools, network: IntegerNetwork) -> dict[str, Any]:
         return {"device": "LFE5U-85F-6CABGA756", "layer": layer, **route_ecp5(tools, Path(folder), layer)}
 
 
+def without_dsp(tools: Tools, network: IntegerNetwork) -> dict[str, Any]:
+    """The third layer as distributed arithmetic, for xc7."""
+    layer = network.layers[2]
+    whole = Fold(layer.inputs, layer.outputs)
+    constants = f"{8 * layer.weight.size}'h{weight_words(layer, whole).strip()}"
+    settings = {"IN": layer.inputs, "OUT": layer.outputs, "IN_STEP": layer.inputs, "OUT_STEP": layer.outputs,
+                "DILATION": layer.dilation, "MAX_COLUMNS": network.width // 2, "DISTRIBUTED": 1,
+                "CONSTANTS": constants, "ROUNDING": "layer3_rounding.mem"}  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        write_rtl(network, distributed_plan(network), Path(folder))
+        measured = synthesise(tools, Path(folder), "xc7", settings)
+    return {"family": "xc7", "cycles_per_pixel": 2, "measured": asdict(measured)}
+
+
 def commit() -> str:
     """The last one that changed the hardware."""
     command = ["git", "log", "-1", "--format=%h", "--", str(module_folder())]
@@ -67,14 +81,14 @@ def commit() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--only", choices=[*BOARDS, "ecp5-85"], help="one board, the others as the file has them")
+    parser.add_argument("--only", choices=[*BOARDS, "ecp5-85", "without-dsp"], help="this alone")
     arguments = parser.parse_args()
     tools = find_tools()
     if tools is None:
         sys.exit("bench/fpga.py: there are no tools: run  make fpga")
     network = random_network(width=WIDTH)
     result: dict[str, Any] = {"boards": {}}
-    if arguments.only and arguments.json and arguments.json.is_file():
+    if arguments.json and arguments.json.is_file():  # what does not run keeps its figures
         result = json.loads(arguments.json.read_text())
     result |= {
         "network": "random weights, width 8, depth 6", "image_width": network.width, "tools": tools.versions(),
@@ -87,6 +101,9 @@ def main() -> None:
     if arguments.only in (None, "ecp5-85"):
         result["ecp5_layer"] = routed(tools, network)
         print("ecp5-85", result["ecp5_layer"])  # noqa: T201
+    if arguments.only == "without-dsp":
+        result["layer_without_dsp"] = without_dsp(tools, network)
+        print("without DSP", result["layer_without_dsp"])  # noqa: T201
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
     budget = json.loads((module_folder() / "budget.json").read_text())

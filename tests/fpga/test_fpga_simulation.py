@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from edgerecon.deploy.integer_ir import IntegerNetwork
 from edgerecon.deploy.integer_onnx import integer_network
 from edgerecon.device import load_device
 from edgerecon.engines import find_file
-from edgerecon.errors import EdgereconError, EngineError
+from edgerecon.errors import EngineError
 from edgerecon.frame import to_unit
 from edgerecon.stream.sources import open_source
 
@@ -59,15 +60,12 @@ def random_frames(count: int, height: int, width: int) -> Any:
     return np.random.default_rng(height * width).integers(0, 256, (count, height, width), np.uint8)
 
 
-def real_frames(shape: tuple[int, int] | None = None) -> list[Any]:
-    """Of the echocardiography cine that ships inside pydicom, the last four of its 30 left out when cropped."""
-    source = open_source("sample")
-    try:
-        images = [capture.image for capture in islice(source.frames(), 30) if capture.image is not None]
-    finally:
-        source.close()
-    levels = [integer_reference.levels_of(to_unit(image)) for image in images]
-    return levels if shape is None else [level[: shape[0], : shape[1]] for level in levels]
+def real_frames(uri: str, count: int) -> list[Any]:
+    """Levels of the first frames of a recording."""
+    with closing(open_source(uri)) as source:
+        return [
+            integer_reference.levels_of(to_unit(c.image)) for c in islice(source.frames(), count) if c.image is not None
+        ]
 
 
 SIZES = [(16, 16), (20, 32), (1, 1), (1, 7), (9, 1), (7, 13), (2, 2), (3, 40), (2, 1), (33, 51)]
@@ -121,32 +119,46 @@ def test_a_wrong_byte_is_found(stream: Stream) -> None:
     assert simulate(network, program, frames, expected=expected)["mismatches"] == 1
 
 
-def test_a_large_frame_of_each_size(stream: Stream) -> None:
+@pytest.mark.parametrize("side", [256, 512])
+def test_large_frames_and_their_cycles(stream: Stream, side: int) -> None:
     network, _, program = stream
-    for side in (256, 512):
-        frames = random_frames(1, side, side)
-        assert_equal(simulate(network, program, frames), frames)
+    frames = random_frames(3, side, side)
+    result = simulate(network, program, frames)
+    assert_equal(result, frames)
+    assert result["ends"][1] - result["ends"][0] == side * side
 
 
-def test_the_shipped_network_on_60_real_frames(tools: Tools, tmp_path: Path) -> None:
-    try:
-        network = integer_network(find_file("compact-fpga", "hls"), 512)
-    except EdgereconError as reason:
-        pytest.skip(f"compact-fpga is not shipped yet: {reason}")
+@pytest.fixture(scope="module")
+def shipped(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Stream:
+    """compact-fpga as the PYNQ-Z2 gets it."""
+    network = integer_network(find_file("compact-fpga", "hls"), 512)
     part = load_device("pynq-z2").fpga
     assert part is not None
     plan = fit_plan(network, part, "pynq-z2")
-    write_rtl(network, plan, tmp_path)
-    program = build_simulator(tools, tmp_path)
-    whole = real_frames()
+    folder = tmp_path_factory.mktemp("shipped")
+    write_rtl(network, plan, folder)
+    return network, plan, build_simulator(tools, folder)
+
+
+def test_the_shipped_network_on_a_real_cine(shipped: Stream) -> None:
+    network, plan, program = shipped
+    whole = real_frames("sample", 30)  # the echocardiography cine inside pydicom, 240×320
     assert len(whole) == 30
     result = simulate(network, program, whole)
     assert_equal(result, whole)
     assert set(np.diff(result["ends"])[:20]) == {plan.frame_cycles(*whole[0].shape)}
-    odd = real_frames((119, 161))
+    odd = [frame[:119, :161] for frame in whole[:4]]
     assert_equal(simulate(network, program, odd, (20, 20)), odd)
-    large = [np.tile(whole[0], (3, 2))[:512, :512]]
-    assert_equal(simulate(network, program, large), large)
+
+
+def test_the_shipped_network_on_recordings(shipped: Stream, shared_data: Path) -> None:
+    network, _, program = shipped
+    seen = 0
+    for recording in sorted((shared_data / "cine").glob("*.npz")):
+        frames = [frame[:256, :300] for frame in real_frames(str(recording), 10)]
+        assert_equal(simulate(network, program, frames, (0, 5)), frames)
+        seen += len(frames)
+    assert seen >= 20
 
 
 @pytest.mark.parametrize("kind", ["folded", "odd", "distributed"])
