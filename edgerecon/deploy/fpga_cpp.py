@@ -51,10 +51,11 @@ def weights_header(network: IntegerNetwork, plan: Plan) -> str:
 
 
 def _layer(number: int, layer: IntegerLayer, fold: Fold) -> str:
-    taps = layer.weight.reshape(layer.outputs, layer.inputs, 9).transpose(0, 2, 1)
+    groups = (layer.outputs // fold.out_step, fold.out_step, layer.inputs // fold.in_step, fold.in_step, 9)
+    used = layer.weight.reshape(groups).transpose(0, 2, 1, 4, 3)  # fold (outputs, inputs), channel, tap, input
     return _LAYER.format(
         number=number, inputs=layer.inputs, outputs=layer.outputs, dilation=layer.dilation, in_step=fold.in_step,
-        out_step=fold.out_step, weights=_numbers(taps), biases=_numbers(layer.bias), shifts=_numbers(layer.shift),
+        out_step=fold.out_step, weights=_numbers(used), biases=_numbers(layer.bias), shifts=_numbers(layer.shift),
     )  # fmt: skip
 
 
@@ -89,8 +90,7 @@ _LAYER = """
 struct Layer{number} {{
     static constexpr int IN = {inputs}, OUT = {outputs}, DILATION = {dilation};
     static constexpr int IN_STEP = {in_step}, OUT_STEP = {out_step};
-    // [OUT][tap][IN]
-    static constexpr int8_t WEIGHTS[OUT * 9 * IN] = {{
+    static constexpr int8_t WEIGHTS[(OUT / OUT_STEP) * (IN / IN_STEP)][OUT_STEP][9 * IN_STEP] = {{
         {weights}
     }};
     static constexpr int32_t BIASES[OUT] = {{
@@ -99,9 +99,6 @@ struct Layer{number} {{
     static constexpr uint8_t SHIFTS[OUT] = {{
         {shifts}
     }};
-    static int8_t weight(int out, int tap, int in) {{ return WEIGHTS[(out * 9 + tap) * IN + in]; }}
-    static int32_t bias(int out) {{ return BIASES[out]; }}
-    static int shift(int out) {{ return SHIFTS[out]; }}
 }};
 """
 

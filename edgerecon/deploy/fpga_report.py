@@ -58,7 +58,8 @@ def report(network: IntegerNetwork, plan: Plan, device: DeviceProfile, checked: 
         {
             "layer": number, "name": layer.name, "inputs": layer.inputs, "outputs": layer.outputs,
             "dilation": layer.dilation, "in_step": fold.in_step, "out_step": fold.out_step,
-            "macs_per_cycle": 9 * fold.in_step * fold.out_step, "cycles_per_cell": interval_of(layer, fold),
+            "macs_per_cycle": 9 * fold.in_step * fold.out_step,
+            "cycles_per_cell": plan.interval if plan.distributed else interval_of(layer, fold),
         }
         for number, (layer, fold) in enumerate(zip(network.layers, plan.folds, strict=True), 1)
     ]  # fmt: skip
@@ -76,6 +77,7 @@ def report(network: IntegerNetwork, plan: Plan, device: DeviceProfile, checked: 
         "model_sha256": network.model_sha256, "device": device.name, "title": device.title, "part": part.get("part"),
         "assumed_clock_mhz": ASSUMED_CLOCK_MHZ, "width": network.width, "macs_per_pixel": network.macs_per_pixel,
         "cycles_per_pixel": plan.cycles_per_pixel, "macs_per_cycle": plan.macs_per_cycle, "packed": plan.packed,
+        "distributed": plan.distributed,
         "first_output_rows": first_output_rows(network), "residual_cells": residual_depth(network), "layers": rows,
         "resources": {key: {"used": value, "available": part.get(key)} for key, value in cost.items()},
         "frames": frames, "checked": asdict(checked), "unverified": list(UNVERIFIED),
@@ -115,7 +117,13 @@ def markdown(facts: Facts) -> str:
     )
     return _MARKDOWN.format(**v, used=used, speed=speed, folding=layers, summary=facts.summary,
                             part_text=f" ({v['part']})" if v["part"] else "",
-                            sharing=", two products a DSP" if v["packed"] else "")  # fmt: skip
+                            sharing=_sharing(v))  # fmt: skip
+
+
+def _sharing(values: dict[str, Any]) -> str:
+    if values["distributed"]:
+        return ", without DSPs; the C++ multiplies all the same, so synthesise the SystemVerilog"
+    return ", two products a DSP" if values["packed"] else ""
 
 
 def readme(facts: Facts) -> str:

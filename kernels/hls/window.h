@@ -33,7 +33,7 @@ template <int IN, int DILATION, int MAX_COLUMNS> class Window {
     uint8_t at(int row, int column, int channel) const { return taps_[row][column * DILATION][channel]; }
 
     uint8_t lines_[2 * DILATION][MAX_COLUMNS][IN];  // block RAM; public for the pragmas of whoever holds it
-    uint8_t taps_[3][SPAN][IN];                     // registers
+    uint8_t taps_[3][SPAN][IN] = {};                // registers
 
   private:
     int slot_ = 2 * DILATION - 1;

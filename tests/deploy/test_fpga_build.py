@@ -188,9 +188,9 @@ def test_what_does_not_fit_is_named(
     network: IntegerNetwork, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = dict.fromkeys(("fpga", "memory_gb", "cores"), "a test")
-    board = Fpga(dsp=20, bram36=140, lut=53200)
+    board = Fpga(dsp=20, bram36=140, lut=5000)
     tiny = replace(load_device("pynq-z2"), name="board", fpga=board, sources=sources)
-    with pytest.raises(GateError, match="does not fit board.*DSPs of 20"):
+    with pytest.raises(GateError, match="does not fit board.*look-up tables of 4000"):
         build_fpga(model, tiny, tmp_path / "out")
     assert not list(tmp_path.iterdir())
     with pytest.raises(GateError, match="layer 2 .*do not fold into steps of 3 and 2"):
@@ -199,6 +199,15 @@ def test_what_does_not_fit_is_named(
         build_fpga(model, load_device("x86-avx2"), tmp_path / "out")
     with pytest.raises(ModelError, match="no integer form"):
         build_fpga(fp32(tmp_path / "net.onnx"), load_device("zcu104"), tmp_path / "out")
+
+
+def test_a_board_without_multipliers_gets_the_form_without(quick: None, model: Path, tmp_path: Path) -> None:
+    board = replace(load_device("zcu104"), name="board", fpga=Fpga(dsp=4, bram36=140, lut=90_000),
+                    sources=dict.fromkeys(("fpga", "memory_gb"), "a test"))  # fmt: skip
+    facts = build_fpga(model, board, tmp_path / "out").facts
+    assert facts["distributed"] and facts["resources"]["dsp"]["used"] == 0
+    assert {row["cycles_per_cell"] for row in facts["layers"]} == {facts["cycles_per_pixel"] * 4}
+    assert "synthesise the SystemVerilog" in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_the_verb_says_what_it_made(
