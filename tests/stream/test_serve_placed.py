@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -131,7 +132,7 @@ def test_stopped_while_it_waits_for_a_place(monkeypatch: pytest.MonkeyPatch, cap
         time.sleep(0.001)
     placed.stop()
     assert placed.wait(20) and placed.look().state == "ended" and ray.killed == 1
-    assert caplog.messages[0] == "stream 'a' waits for a machine with 0.5 CPUs and 1 GPUs free"
+    assert caplog.messages == ["stream 'a' waits for a machine with 0.5 CPUs and 1 GPUs free"]
 
 
 def test_lost_while_it_is_stopped_is_not_started_again() -> None:
@@ -167,8 +168,8 @@ def test_a_failure_is_one_line(say: Callable[[], Any], caplog: pytest.LogCapture
 
 
 def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    ray = pytest.importorskip("ray")
-    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "0123456789"))
+    context = SimpleNamespace(get_node_id=lambda: "0123456789")
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get_runtime_context=lambda: context))
     host = _Host("0.0.0", table().model_dump())
     look = Look.from_plain(host.look())
     assert look.state == "failed" and f"has edgerecon {__version__}, not 0.0.0: install the same" in str(look.error)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -156,13 +157,14 @@ class Placed:
             answer = actor.look.remote()
 
     def _say_pending(self, asked: float) -> float:
+        """Once. ``asked``: since when it waits; returns the next such time."""
         if self._now.state != "starting" or monotonic() - asked < _SAY_PENDING_S:
             return asked
         _log.warning(
             "stream '%s' waits for a machine with %g CPUs and %g GPUs free", self.table.name, self.table.cpus,
             self.table.gpus,
         )  # fmt: skip
-        return monotonic()
+        return inf
 
     def _bury(self) -> None:
         """What the lost life counted up to its last report stays; what was on its way then is lost."""
