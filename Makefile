@@ -43,11 +43,11 @@ lint: $(DEV)
 		|| { rm -rf .venv; echo 'the venv module is missing: on Debian and Ubuntu  apt install python3-venv' >&2; exit 1; }
 
 $(DEVICE): pyproject.toml $(CONSTRAINTS) | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[stream]'
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) -e '.[stream]'
 	@touch $@
 
 $(DEV): pyproject.toml $(CONSTRAINTS) | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
 	@touch $@ $(DEVICE)
 
 models: $(DEV)
@@ -91,7 +91,7 @@ fpga: $(DEV) $(FPGA)/.ready
 
 $(FPGA)/.ready: kernels/hls/tools.txt | .venv/bin/python
 	@.venv/bin/python -m venv $(FPGA)
-	$(FPGA)/bin/python -m pip install --quiet --disable-pip-version-check -r kernels/hls/tools.txt
+	$(FPGA)/bin/python -m pip install -qq --disable-pip-version-check -r kernels/hls/tools.txt
 	@touch $@
 
 fuzz: $(DEV)  # a minute of bytes that nobody sent on purpose
