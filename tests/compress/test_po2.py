@@ -81,7 +81,7 @@ def test_fine_tuning_keeps_to_powers_of_two(
     recipe = tiny_recipe()
     recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"file": data})})
     narrow = {name: (low, high / 3) for name, (low, high) in calibration.ranges("minmax").items()}
-    tuned, learnt = fine_tune(model, calibration, narrow, recipe, form="po2", steps=12)
+    tuned, learnt = fine_tune(model, calibration, narrow, recipe, form="po2", steps=8)
     before, after = (_network(quantise(*way, form="po2"), tmp_path) for way in ((model, narrow), (tuned, learnt)))
     assert [layer.exponent for layer in after.layers][-1] == [layer.exponent for layer in before.layers][-1] == -8
     pictures = frames(4, (48, 48), seed=9)

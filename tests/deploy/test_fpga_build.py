@@ -84,7 +84,7 @@ def _real_frames(folder: Path | None) -> list[np.ndarray]:
     found = []
     for name in names:
         with closing(open_source(name)) as source:
-            for capture in islice(source.frames(), 30):
+            for capture in islice(source.frames(), 15):
                 if capture.image is not None:
                     found.append(to_unit(capture.image)[40:95, 60:131].astype(np.float32))
     return found
