@@ -55,6 +55,7 @@ models: $(DEV)
 	$(MAKE) -j2 train-compact-despeckle train-compact-compound
 	$(BIN)/edgerecon export export/compact-despeckle.toml
 	$(BIN)/edgerecon export export/compact-despeckle-small.toml --checkpoint export/compact-despeckle.pt
+	$(BIN)/edgerecon export export/compact-fpga.toml --checkpoint export/compact-despeckle-small.pt
 	$(BIN)/edgerecon export export/compact-compound.toml
 	$(MAKE) train-compact-despeckle-w8d4
 	$(BIN)/edgerecon export export/compact-despeckle-w8d4.toml
