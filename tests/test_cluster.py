@@ -117,9 +117,8 @@ def test_streams_of_a_lost_node_start_again_elsewhere(cluster: Any) -> None:
         looks = supervisor.looks()
     assert sorted(there(look) for look in before.values()) == [False, True], "they were spread"
     for name, look in looks.items():
-        assert look.lives == before[name].lives + there(before[name]), (
-            "the lost one came back, the other was left alone"
-        )
+        lives = look.lives - before[name].lives  # more than one where Ray first tried the node that is no more
+        assert lives >= 1 if there(before[name]) else lives == 0, "the lost one came back, the other was left alone"
         assert not there(look) and look.state == "ended" and look.error is None and look.tally.in_flight == 0
         assert look.tally.presented > before[name].tally.presented, "what was counted before stays counted"
 

@@ -21,10 +21,14 @@ class RayActorError(Exception):
     pass
 
 
+class ActorUnavailableError(RayActorError):
+    pass
+
+
 class PretendedRay:
     """Each life is a list of what the stream says when it is looked at; an exception is raised, None: no answer yet."""
 
-    exceptions = SimpleNamespace(RayActorError=RayActorError)
+    exceptions = SimpleNamespace(RayActorError=RayActorError, ActorUnavailableError=ActorUnavailableError)
 
     def __init__(self, *lives: Sequence[Look | Exception | None]) -> None:
         self._lives = [list(life) for life in lives]
@@ -115,6 +119,17 @@ def test_the_invariant_holds_at_every_moment() -> None:
     assert seen[-1] == Tally(3 * 21 + 1, 3 * 19 + 1, lost=3 * 2)
 
 
+def test_what_is_silent_for_a_moment_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = ActorUnavailableError("no route")
+    one = Look("running", tally=Tally(3, 2))
+    look = lived(PretendedRay([one, silent, silent, one, silent, Look("ended", tally=Tally(9, 9))]))
+    assert look.tally == Tally(9, 9) and look.lives == 1
+
+    monkeypatch.setattr("edgerecon.stream.serve.placed._SILENT_AT_MOST_S", 0.02)
+    look = lived(PretendedRay([one, silent], [Look("ended", tally=Tally(4, 4))]))
+    assert look.tally == Tally(7, 6, lost=1) and look.lives == 2, "for longer it is"
+
+
 def test_stopped_in_order() -> None:
     ray = PretendedRay([Look("running", tally=Tally(3, 2))])
     placed = Placed(ray, table())
@@ -154,9 +169,9 @@ def test_lost_while_it_is_stopped_is_not_started_again() -> None:
 
 def test_what_dies_at_birth_is_given_up() -> None:
     error = RayActorError("The actor died\nModuleNotFoundError: No module named 'edgerecon'")
-    ray = PretendedRay([error], [error], [error])
+    ray = PretendedRay(*[[error]] * 5)
     look = lived(ray)
-    assert look.state == "failed" and len(ray.tables) == 3
+    assert look.state == "failed" and len(ray.tables) == 5
     assert look.error == "it dies as soon as it is started: ModuleNotFoundError: No module named 'edgerecon'"
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from math import inf
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from edgerecon import __version__
@@ -27,9 +27,13 @@ from edgerecon.stream.serve.worker import Worker
 LOOK_EVERY_S = 0.25
 """Between two reports of a stream to us: what it counted after the last one is not known when its machine is lost."""
 
-_STILLBORN_AT_MOST = 3
+_STILLBORN_AT_MOST = 5
+"""Lives in a row that ended before they were heard of; some may, while Ray does not know that a machine is lost."""
 _WAIT_S, _WAIT_AT_MOST_S = 0.5, 30.0
 _SAY_PENDING_S = 10.0
+_SILENT_AT_MOST_S = 30.0
+"""A stream that cannot be reached for longer is taken for lost, whatever the cluster thinks."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -136,7 +140,7 @@ class Placed:
 
     def _follow(self, actor: Any) -> None:
         """Look at the stream until it is over."""
-        asked, told = monotonic(), False
+        asked, heard, told = monotonic(), monotonic(), False
         answer = actor.look.remote()
         while True:
             ready, _ = self._ray.wait([answer], timeout=LOOK_EVERY_S)
@@ -148,12 +152,15 @@ class Placed:
             if not ready:
                 asked = self._say_pending(asked)
                 continue
-            self._now = Look.from_plain(self._ray.get(answer))
+            try:
+                self._now, heard = Look.from_plain(self._ray.get(answer)), monotonic()
+            except self._ray.exceptions.ActorUnavailableError:  # the cluster does not know yet whether it is dead
+                if monotonic() - heard > _SILENT_AT_MOST_S:
+                    raise
             if self._now.over:
                 return
             self._begun = self._begun or monotonic()
-            if not told:
-                self._stop.wait(LOOK_EVERY_S)
+            sleep(LOOK_EVERY_S)
             answer = actor.look.remote()
 
     def _say_pending(self, asked: float) -> float:
