@@ -42,7 +42,9 @@ def cluster() -> Iterator[Any]:
         monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         monkeypatch.setenv("RAY_worker_niceness", "0")  # else a machine that is busy with other tests starves the nodes
         ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the nodes do not have the tests
-        cluster = Cluster(initialize_head=True, head_node_args={**_NODE, "include_dashboard": False})
+        noticed = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000}  # else a loss takes 15 s
+        head = {**_NODE, "include_dashboard": False, "_system_config": noticed}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
             yield cluster
         finally:
