@@ -11,7 +11,9 @@ import json
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "fpga"))
 from random_stream import random_network
 
 BOARDS = {"pynq-z2": "xc7", "zcu104": "xcup"}
+ONLY = {**{board: board for board in BOARDS}, "ecp5-85": "ecp5_layer", "without-dsp": "layer_without_dsp"}
 
 
 def plan_for(network: IntegerNetwork, board: str) -> Plan:
@@ -81,7 +84,7 @@ def commit() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--only", choices=[*BOARDS, "ecp5-85", "without-dsp"], help="this alone")
+    parser.add_argument("--only", choices=list(ONLY), help="this alone")
     arguments = parser.parse_args()
     tools = find_tools()
     if tools is None:
@@ -94,16 +97,13 @@ def main() -> None:
         "network": "random weights, width 8, depth 6", "image_width": network.width, "tools": tools.versions(),
         "commit": commit(), "assumed_clock_mhz": ASSUMED_CLOCK_MHZ,
     }  # fmt: skip
-    for board, family in BOARDS.items():
-        if arguments.only in (None, board):
-            result["boards"][board] = synthesised(tools, network, board, family)
-            print(board, result["boards"][board]["measured"])  # noqa: T201
-    if arguments.only in (None, "ecp5-85"):
-        result["ecp5_layer"] = routed(tools, network)
-        print("ecp5-85", result["ecp5_layer"])  # noqa: T201
-    if arguments.only == "without-dsp":
-        result["layer_without_dsp"] = without_dsp(tools, network)
-        print("without DSP", result["layer_without_dsp"])  # noqa: T201
+    jobs = {board: partial(synthesised, tools, network, board, family) for board, family in BOARDS.items()}
+    jobs |= {"ecp5_layer": partial(routed, tools, network), "layer_without_dsp": partial(without_dsp, tools, network)}
+    wanted = [ONLY[arguments.only]] if arguments.only else [*BOARDS, "ecp5_layer"]
+    with ThreadPoolExecutor(2) as pool:  # two tools at a time
+        for name, made in zip(wanted, pool.map(lambda name: jobs[name](), wanted), strict=True):
+            (result["boards"] if name in BOARDS else result)[name] = made
+            print(name, made)  # noqa: T201
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
     budget = json.loads((module_folder() / "budget.json").read_text())
