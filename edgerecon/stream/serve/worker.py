@@ -48,7 +48,7 @@ class Worker:
     ) -> None:
         self.table = table
         self._threads, self._opener, self._wait_for = threads, opener, wait_for
-        self._stop, self._ended = threading.Event(), threading.Event()
+        self._stop, self._ended, self._gone = threading.Event(), threading.Event(), threading.Event()
         self._counters: Counters | None = None
         self._report: StreamReport | None = None
         self._error: str | None = None
@@ -61,8 +61,8 @@ class Worker:
         self._stop.set()
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether it has ended by then."""
-        return self._ended.wait(timeout_s)
+        """Whether it has ended by then and, where it failed, was stopped: nothing of it is left."""
+        return self._gone.wait(timeout_s)
 
     def look(self) -> Look:
         counters = self._counters or Counters()
@@ -93,11 +93,14 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the fault of one stream is not that of the others
             self._error = str(error) if isinstance(error, EdgereconError) else f"{type(error).__name__}: {error}"
         finally:
-            if self._error and self._counters is None:
-                close_all(self._missing())
+            missing = self._missing() if self._error and self._counters is None else []
             if self._error:
                 _log.error("stream '%s' failed: %s", self.table.name, self._error)
             self._ended.set()
+            if missing:
+                self._stop.wait()
+                close_all(missing)
+            self._gone.set()
 
     def _await_source(self) -> Source | None:
         """The source; a live one is tried again until it is there, or the stream is stopped: then None."""

@@ -84,15 +84,15 @@ class Site:
 
     def leave(self) -> None:
         """One sink less; the last one stops the server, within two seconds."""
-        with _lock:
+        with _lock:  # to the end: who joins this address next must find the port free
             self._users -= 1
             if self._users:
                 return
             del _sites[(self._address.host, self.port)]
-        if self._thread is not None and self._thread.is_alive():
-            self.loop.call_soon_threadsafe(self._stop)
-            self._thread.join(2)
-        self._listener.close()
+            if self._thread is not None and self._thread.is_alive():
+                self.loop.call_soon_threadsafe(self._stop)
+                self._thread.join(2)
+            self._listener.close()
 
     def _run(self) -> None:
         if sys.platform == "linux":
