@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgerecon.engines import BACKENDS, available_backends, open_engine
@@ -50,12 +51,14 @@ class Candidate:
 
 
 def find_candidates(folder: Path, task: str) -> list[Candidate]:
-    """Every way to run a task with the models of a folder.
+    """Every way to run a task with the models of a folder. Files with the same network and record count once.
 
     Raises:
         DataError: the folder holds no model of the task.
     """
-    found = [one for path in sorted(folder.glob("*.onnx")) for one in _ways(path, task)]
+    every = [one for path in sorted(folder.glob("*.onnx")) for one in _ways(path, task)]
+    found = list({(replace(one, path=Path()) if math.isfinite(one.ssim) else one): one for one in every[::-1]}.values())
+    found.reverse()
     if not found:
         raise DataError(f"{folder} holds no model for the task '{task}': make one with  edgerecon export RECIPE")
     return found

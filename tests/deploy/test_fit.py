@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,16 @@ def test_candidates_are_of_the_task_and_run_here(models: Path) -> None:
         find_candidates(models, "upscale")
 
 
-def test_the_choice_was_streamed_and_holds(models: Path) -> None:
+def test_the_same_network_under_two_names_counts_once(models: Path) -> None:
+    once = find_candidates(models, "despeckle")
+    path = models / "compact-despeckle.onnx"
+    shutil.copy(path, models / "a-copy.onnx")
+    assert [replace(one, path=path) for one in find_candidates(models, "despeckle")] == once
+
+
+def test_the_choice_was_streamed_and_holds(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgerecon.deploy.proof.PERIOD_S", 0.25)  # a busy machine drops frames at 30 a second
+    monkeypatch.setattr("edgerecon.deploy.proof._Cine.period_s", 0.25)
     told: list[str] = []
     found = fit(Requirement(1000.0), models=models, shape=(96, 128), seconds=0.7,
                 on_progress=lambda what, done, total: told.append(what))  # fmt: skip
