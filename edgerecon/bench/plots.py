@@ -16,7 +16,7 @@ def bars(rows: Sequence[tuple[str, float, float, float]]) -> str:
     """Horizontal bars: (label, value, low, high) in ms, the interval as a whisker; the axis starts at 0."""
     if not rows:
         return ""
-    names, step = 330.0, 26.0
+    names, step = 400.0, 26.0
     end = max(high for *_, high in rows) * 1.12
     height = TOP + step * len(rows) + BOTTOM
 
