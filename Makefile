@@ -21,7 +21,7 @@ help:
 	@echo 'make study-quick  train and compare every published method (40 minutes on 2 cores); study-long: a night; study-full: on a GPU'
 	@echo 'make bench    measure everything on this machine, and write the page and the table of the README'
 	@echo 'make soak     stream a million frames with a fault every thousand, and compare every count'
-	@echo 'make fpga     check the FPGA path with open tools, which it installs (5 to 10 minutes on 2 cores)'
+	@echo 'make fpga     check the FPGA path with open tools, which it installs (about 5 minutes on 2 cores)'
 	@echo 'make clean    remove the environment and everything that was made'
 
 demo: $(DEVICE)
