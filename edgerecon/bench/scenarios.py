@@ -83,5 +83,6 @@ def _curve(remote: Remote, capacity_ms: float) -> list[dict[str, Any]]:
 
 def _loadgen(remote: Remote, name: str, logs: Path, way: Way, ms: float) -> dict[str, Any]:
     folder = logs / f"{way.path.stem}-{way.precision}-{way.backend}-{way.threads}" / name
-    return remote.ask("loadgen", timeout_s=10 * SECONDS + 600, scenario=name, folder=str(folder.resolve()),
-                      seconds=SECONDS, expected_ms=ms)  # fmt: skip
+    found = remote.ask("loadgen", timeout_s=10 * SECONDS + 600, scenario=name, folder=str(folder.resolve()),
+                       seconds=SECONDS, expected_ms=ms)  # fmt: skip
+    return found | {"logs": str(folder)}
