@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ INCLUDED = (
     "threads (edgerecon stream measures those). Each row runs in a process of its own; rows take turns."
 )
 REAL = 6
+AT_MOST = 60
 GROUP = 8
 """Rows whose processes are alive at once, beside the reference: a small device has no memory for more."""
 Progress = Callable[[str, int, int], None]
@@ -88,10 +90,10 @@ class Bench:
 def bench(ways: Sequence[Way], plan: Plan, on_progress: Progress | None = None) -> Bench:
     """Time and judge every way; one that fails has the reason as its status, and the rest goes on.
 
-    The first way is the reference of the speeds: it runs in every round of every group, beside its own row.
+    The first way that runs is the reference of the speeds: it runs in every round of every group, beside its own row.
 
     Raises:
-        SourceError: the recording cannot be read. EngineError: the reference does not run.
+        SourceError: the recording cannot be read. EngineError: no way runs, or the reference failed later on.
     """
     progress = on_progress or (lambda what, done, total: None)
     before, calibration, meter = conditions(), Calibration(), Meter()
@@ -103,7 +105,7 @@ def bench(ways: Sequence[Way], plan: Plan, on_progress: Progress | None = None) 
         np.save(folder / "timed.npy", np.stack([cv2.resize(f, plan.shape[::-1]) for f in native]))
         np.save(folder / "real.npy", np.stack(native))
         truth = Truth(folder, plan.timeout_s)
-        reference = whole.enter_context(closing(_opened(ways[0], plan, folder)[0]))
+        reference = whole.enter_context(closing(_reference(ways, plan, folder)))
         for at in range(0, len(ways), GROUP):
             with ExitStack() as stack:
                 group: list[tuple[Row, Turns | None]] = []
@@ -118,7 +120,7 @@ def bench(ways: Sequence[Way], plan: Plan, on_progress: Progress | None = None) 
 
                 run_rounds([base, *alive], plan.seconds, calibration, meter, told)
                 if base.error is not None:
-                    raise EngineError(f"the first row is the reference and failed: {base.error}")
+                    raise EngineError(f"{base.remote.name} is the reference and failed: {base.error}")
                 for row, turns in group:
                     rows.append(row if turns is None else _timed(row, turns))
                     samples.append(
@@ -131,13 +133,14 @@ def bench(ways: Sequence[Way], plan: Plan, on_progress: Progress | None = None) 
 
 
 def real_frames(recording: str) -> list[NDArray[np.uint8]]:
-    """Evenly spread frames of a recording, uint8 (H, W), all of the first one's size.
+    """Evenly spread frames of a recording's first ``AT_MOST``, uint8 (H, W), all of the first one's size.
 
     Raises:
         SourceError: see ``open_source``.
     """
     with closing(open_source(recording)) as source:
-        images = [capture.image for capture in source.frames() if capture.image is not None]
+        captures = islice(source.frames(), AT_MOST)  # a live source never ends
+        images = [capture.image.copy() for capture in captures if capture.image is not None]
     if not images:
         raise SourceError(f"{recording} holds no frame")
     picked = [to_uint8(to_unit(images[i])) for i in np.linspace(0, len(images) - 1, REAL).astype(int)]
@@ -152,6 +155,17 @@ def _opened(way: Way, plan: Plan, folder: Path) -> tuple[Remote, dict[str, Any]]
     except EngineError:
         remote.close()
         raise
+
+
+def _reference(ways: Sequence[Way], plan: Plan, folder: Path) -> Remote:
+    """The first way that opens. Raises EngineError, with why the first does not, when none does."""
+    failures: list[EngineError] = []
+    for way in ways:
+        try:
+            return _opened(way, plan, folder)[0]
+        except EngineError as error:
+            failures.append(error)
+    raise EngineError(f"no row runs; {ways[0].label}: {failures[0]}")
 
 
 def _start(way: Way, plan: Plan, folder: Path, truth: Truth, stack: ExitStack) -> tuple[Row, Turns | None]:

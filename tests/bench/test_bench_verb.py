@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from edgerecon.bench.run import real_frames
 from edgerecon.bench.ways import find_ways
 from edgerecon.cli import app
 from edgerecon.errors import EdgereconError, UsageError
@@ -18,23 +19,32 @@ MODEL = "compact-despeckle-small"
 
 def test_every_row_is_timed_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    wanted = [MODEL, "--backend", "onnxruntime", "--precision", "fp32", "--precision", "int8", "--threads", "1",
-              "--shape", "48x64", "--seconds", "0.2", "--scenario", "singlestream"]  # fmt: skip
+    wanted = [MODEL, "--backend", "cuda", "--backend", "onnxruntime", "--precision", "fp32", "--precision", "int8",
+              "--threads", "1", "--shape", "48x64", "--seconds", "0.2", "--scenario",
+              "singlestream"]  # fmt: skip
     done = CliRunner().invoke(app, ["bench", *wanted, "--json", "r.json", "-o", "r.html"])
     assert done.exit_code == 0, done.output
     found = json.loads(Path("r.json").read_text())
-    assert [row["precision"] for row in found["rows"]] == ["fp32", "int8"]
-    for row in found["rows"]:
+    rows = [row for row in found["rows"] if row["backend"] == "onnxruntime"]
+    assert [row["precision"] for row in rows] == ["fp32", "int8"]
+    # What comes first and cannot run here costs its own row alone.
+    assert found["rows"][0]["backend"] == "cuda" and (found["rows"][0]["status"] != "ok" or found["host"]["gpus"])
+    for row in rows:
         assert row["status"] == "ok" and row["shape"] == [48, 64] and row["threads"] == 1
         assert 0 < row["latency_ms"]["p50"] <= row["latency_ms"]["p99"] <= row["latency_ms"]["p999"]
         assert set(row["stages_ms"]) == {"prepare", "engine", "postprocess"} and row["memory_mb"] > 10
         assert row["psnr_db"] > 20 and 0 < row["gcnr"] <= 1 and row["to_best"][1] <= row["to_best"][2]
-    exact, rounded = (row["max_abs_error"] for row in found["rows"])
+    exact, rounded = (row["max_abs_error"] for row in rows)
     assert exact < 1e-5 < rounded
     assert found["scenarios"][0]["value"] > 0 and found["included"] and found["host"]["cpu"]
     assert "int8 on onnxruntime" in Path("r.html").read_text()
     again = CliRunner().invoke(app, ["bench", "--compare", "r.json", "r.json"])
     assert again.exit_code == 0 and "undecided" in again.output
+
+
+def test_a_live_source_gives_some_frames() -> None:
+    frames = real_frames("sim://?size=32x24&fps=200")
+    assert len(frames) == 6 and {frame.shape for frame in frames} == {(24, 32)}
 
 
 def test_a_name_stands_for_its_precisions() -> None:

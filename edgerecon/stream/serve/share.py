@@ -13,7 +13,7 @@ What was measured (8 streams of 256×256 through compact-despeckle, 2 cores, fp3
   with more noise on ONNX Runtime. A batch ends with its last frame, so that none of them is ready earlier than it would
   be alone, and the first ones later. There is no micro-batching.
 - Eight engines of which only two may run at a time are no cure for a machine that is nearly full: 74 % of the deadlines
-  missed, where each running when it likes missed 13 %.
+  missed, where each running when it likes missed 5 to 13 %.
 """
 
 from __future__ import annotations

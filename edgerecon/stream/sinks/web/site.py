@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import threading
+from abc import ABC, abstractmethod
 from typing import ClassVar, TypeVar
 
 import uvicorn
@@ -24,7 +25,7 @@ _sites: dict[tuple[str, int], Site] = {}
 _SiteKind = TypeVar("_SiteKind", bound="Site")
 
 
-class Site:
+class Site(ABC):
     """Serves from when the first sink starts it until the last one leaves. Subclasses say what, in ``app``.
 
     The address is taken at once, so that a busy port is reported before a stream starts.
@@ -70,9 +71,9 @@ class Site:
             site._users += 1
             return site
 
+    @abstractmethod
     def app(self) -> ASGIApp:
         """The ASGI application with its guard."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Serve, unless it does already; returns once the server runs."""
