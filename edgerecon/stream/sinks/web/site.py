@@ -128,6 +128,7 @@ class Site(ABC):
 
     async def tick(self) -> None:
         """Runs beside the server for as long as it serves; here for subclasses."""
+        return
 
     def _stop(self) -> None:
         self._uvicorn.should_exit = True
