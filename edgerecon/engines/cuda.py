@@ -12,6 +12,7 @@ from edgerecon.engines.compact_file import read_compact
 from edgerecon.engines.cuda_driver import CudaError
 from edgerecon.engines.cuda_graph import Graph
 from edgerecon.engines.cuda_memory import Buffer, Gpu, open_gpu
+from edgerecon.engines.cuda_stages import stage_times
 from edgerecon.engines.model_file import ModelFile
 from edgerecon.engines.padded import PaddedEngine, first_line
 from edgerecon.errors import EngineError
@@ -49,6 +50,7 @@ class CudaEngine(PaddedEngine):
         self._stream: Any = None
         self._constants: tuple[Buffer, ...] = ()
         self._buffers: tuple[Buffer, ...] = ()
+        self._kernel: CompactKernel | None = None
         self._graph: Graph | None = None
         self._recorded: tuple[int, ...] = ()
         with gpu.current():
@@ -95,6 +97,16 @@ class CudaEngine(PaddedEngine):
             raise EngineError(f"cuda failed on a sequence of {shape}: {first_line(error)}") from None
         return np.clip(self._buffers[1].host[:, 0], 0.0, 1.0, out=out)
 
+    def stage_times(self) -> dict[str, float]:
+        """Milliseconds of {to_device, compute, to_host} for the last frame or sequence, run again without the graph.
+
+        Raises:
+            EngineError: no frame has been run, the engine is closed, or the GPU failed.
+        """
+        if self._graph is None:
+            raise EngineError("run a frame first")
+        return stage_times(self._gpu, self._stream, (self._upload, self._launch, self._download))
+
     def _bind(self, padded: tuple[int, int]) -> tuple[Image, Image]:
         self._prepare(1, padded)
         self._recorded = ()
@@ -107,18 +119,31 @@ class CudaEngine(PaddedEngine):
             # Held from the start: they have to be dropped while the GPU is current, whatever fails below.
             for _ in range(2):
                 self._buffers += (self._gpu.buffer((count, 1, *size)),)
-            addresses = [constant.address for constant in self._constants]
-            kernel = CompactKernel(self._module, self._network, addresses[0], addresses[1], (1, size[0], size[1]))
-            self._graph = Graph(self._stream.handle, lambda: self._queue(kernel, count))
+            weights, scales = (constant.address for constant in self._constants)
+            self._kernel = CompactKernel(self._module, self._network, weights, scales, (1, size[0], size[1]))
+            self._graph = Graph(self._stream.handle, self._queue)
         self._recorded = (count, *size)
 
-    def _queue(self, kernel: CompactKernel, count: int) -> None:
-        # No buffer is held by a name of this frame: an exception would keep it until the GPU is current no more.
+    def _queue(self) -> None:
+        self._upload()
+        self._launch()
+        self._download()
+
+    def _upload(self) -> None:
         self._buffers[0].upload(self._stream)
+
+    def _launch(self) -> None:
+        """Once a frame."""
+        if self._kernel is None:
+            raise EngineError("no frame is bound")
+        # No buffer is held by a name of this function: an exception would keep it until the GPU is current no more.
         frame, out = (buffer.address for buffer in self._buffers)
+        count = len(self._buffers[0].host)
         each = self._buffers[0].host.nbytes // count
         for index in range(count):
-            kernel.launch(frame + index * each, out + index * each, self._stream.handle)
+            self._kernel.launch(frame + index * each, out + index * each, self._stream.handle)
+
+    def _download(self) -> None:
         self._buffers[1].download(self._stream)
 
     def _execute(self) -> None:
@@ -129,7 +154,7 @@ class CudaEngine(PaddedEngine):
             self._module.wait(self._stream.handle)
 
     def _unbind(self) -> None:
-        graph, self._graph = self._graph, None
+        graph, self._graph, self._kernel = self._graph, None, None
         self._buffers, self._recorded = (), ()
         self._input, self._output = _NOTHING, _NOTHING
         try:

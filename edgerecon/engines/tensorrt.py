@@ -11,6 +11,7 @@ from edgerecon.engines.build import engine_facts, host_targets, obtain
 from edgerecon.engines.cache import EngineFacts, Shapes, candidates, read_engine
 from edgerecon.engines.cuda_graph import CudaError, Graph
 from edgerecon.engines.cuda_memory import Buffer, Gpu, open_gpu
+from edgerecon.engines.cuda_stages import stage_times
 from edgerecon.engines.model_file import ModelFile
 from edgerecon.engines.padded import INPUT, OUTPUT, STATE_IN, STATE_OUT, PaddedEngine
 from edgerecon.engines.rtx_kernels import KernelCache
@@ -141,38 +142,32 @@ class TensorRtEngine(PaddedEngine):
     def stage_times(self) -> dict[str, float]:
         """Milliseconds of {to_device, compute, to_host} for the last frame, run again without the graph.
 
-        By CUDA events, which have a resolution of about half a microsecond.
-
         Raises:
-            EngineError: no frame has been run, or the engine is closed.
+            EngineError: no frame has been run, the engine is closed, or the GPU failed.
         """
         if not self._buffers:
             raise EngineError("run a frame first")
-        source, result = self._buffers[:2]
-        with self._gpu.current():
-            marks = [self._gpu.driver.Event() for _ in range(4)]
-            marks[0].record(self._stream)
-            for mark, work in zip(marks[1:], (source.upload, self._infer, result.download), strict=True):
-                work(self._stream)
-                mark.record(self._stream)
-            self._stream.synchronize()
-            spans = [float(start.time_till(end)) for start, end in zip(marks, marks[1:], strict=False)]
-        return dict(zip(("to_device", "compute", "to_host"), spans, strict=True))
+        return stage_times(self._gpu, self._stream, (self._upload, self._infer, self._download))
+
+    def _upload(self) -> None:
+        self._buffers[0].upload(self._stream)
+
+    def _download(self) -> None:
+        self._buffers[1].download(self._stream)
 
     def _queue(self) -> None:
-        source, result = self._buffers[:2]
-        source.upload(self._stream)
-        self._infer(self._stream)
-        result.download(self._stream)
+        self._upload()
+        self._infer()
+        self._download()
 
-    def _infer(self, stream: Any) -> None:
+    def _infer(self) -> None:
         source, result, *states = self._buffers
         places = {INPUT: source, OUTPUT: result}
         if states:
             places |= {STATE_IN: states[self._turn], STATE_OUT: states[1 - self._turn]}
         for name, buffer in places.items():
             self._require(self._context.set_tensor_address(name, buffer.address), "set_tensor_address")
-        self._require(self._context.execute_async_v3(stream.handle), "execute_async_v3")
+        self._require(self._context.execute_async_v3(self._stream.handle), "execute_async_v3")
 
     def _record(self) -> Graph | None:
         """The frame's work as a graph; None when it cannot be one, and is queued piece by piece."""

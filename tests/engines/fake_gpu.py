@@ -49,11 +49,17 @@ class FakeGpu:
                 machine.stack.pop()
 
         class Event:
+            """Its clock is the number of calls so far."""
+
+            def __init__(self) -> None:
+                machine.require_context("cuEventCreate")
+
             def record(self, stream: FakeStream) -> None:
-                stream.submit("event", lambda: None)
+                stream.submit("cuEventRecord", lambda: None)
                 self.time = len(machine.calls)
 
             def time_till(self, other: Any) -> float:
+                machine.require_context("cuEventElapsedTime")
                 return float(other.time - self.time)
 
         driver = SimpleNamespace(
@@ -211,6 +217,8 @@ class FakeStream:
 
     def synchronize(self) -> None:
         self._machine.require_context("cuStreamSynchronize")
+        if "cuStreamSynchronize" in self._machine.failing:
+            raise DriverError("cuStreamSynchronize failed: an illegal memory access was encountered")
         if self.recorded is not None:
             raise DriverError("cuStreamSynchronize failed: operation not permitted when stream is capturing")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,46 @@ def test_a_sequence_is_one_replay(fake: fake_gpu.FakeGpu, rng: np.random.Generat
     engine.close()
     with pytest.raises(EngineError, match="closed"):
         engine.run_sequence(frames)
+
+
+def test_times_of_the_stages(fake: fake_gpu.FakeGpu, rng: np.random.Generator) -> None:
+    """One launch a frame between the two copies, and the frame's result is the same afterwards."""
+    engine: Any = open_engine("compact-compound", "cuda")
+    with pytest.raises(EngineError, match="run a frame first"):
+        engine.stage_times()
+    frame = rng.random((9, 14), dtype=np.float32)
+    expected = engine.run(frame)
+    fake.calls.clear()
+    one = engine.stage_times()
+    assert list(one) == ["to_device", "compute", "to_host"] and all(value > 0 for value in one.values())
+    queued = [call for call, after in pairwise(fake.calls) if ("Memcpy" in call or "Launch" in call) and call != after]
+    assert queued == ["cuMemcpyHtoDAsync", "cuLaunchKernel", "cuMemcpyDtoHAsync"]
+    np.testing.assert_array_equal(engine.run(frame), expected)
+    engine.run_sequence(np.stack([frame] * 3))
+    three = engine.stage_times()
+    assert three["to_host"] == one["to_host"] and three["compute"] > 2 * one["compute"]
+    engine.close()
+    with pytest.raises(EngineError, match="run a frame first"):
+        engine.stage_times()
+
+
+STAGE_CALLS = ["cuMemcpyHtoDAsync", "cuLaunchKernel", "cuMemcpyDtoHAsync", "cuEventRecord", "cuStreamSynchronize"]
+
+
+@pytest.mark.parametrize("call", STAGE_CALLS)
+def test_stages_that_fail_are_one_line_and_hold_nothing(fake: fake_gpu.FakeGpu, call: str) -> None:
+    engine: Any = open_engine("compact-compound", "cuda")
+    frame = np.ones((8, 8), np.float32)
+    engine.run(frame)
+    fake.failing[call] = 700
+    with pytest.raises(
+        EngineError, match="the stages cannot be timed: .*(out of memory|illegal memory access)"
+    ) as caught:
+        engine.stage_times()
+    fake.failing.clear()
+    engine.run(frame)
+    engine.close()  # the exception is still held, and must hold no buffer
+    assert caught.value and not fake.memory
 
 
 CALLS = ["cuModuleGetFunction", "cuFuncSetAttribute", "cuStreamBeginCapture_v2", "cuLaunchKernel", "cuMemcpyDtoHAsync",

@@ -279,6 +279,9 @@ def test_times_of_the_stages(machine: Machine) -> None:
     engine.run(_frame((8, 8)))
     assert list(engine.stage_times()) == ["to_device", "compute", "to_host"]
     assert all(value > 0 for value in engine.stage_times().values())
+    machine.fake.failing["execute_async_v3"] = 1
+    with pytest.raises(EngineError, match="the stages cannot be timed: execute_async_v3 failed: .*the GPU has gone"):
+        engine.stage_times()
     engine.close()
 
 
