@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Literal, cast
 
 from edgerecon.errors import DeviceError, UsageError
+from edgerecon.faults import dotted, first_fault
 from edgerecon.host import host_profile
 from edgerecon.resources import resource_dir
 
@@ -186,11 +187,8 @@ def _read(name: str) -> DeviceProfile:
     except tomllib.TOMLDecodeError as error:
         raise DeviceError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        unknown = first["type"] == "unexpected_keyword_argument"
-        reason = "there is no such key: remove it" if unknown else first["msg"].removeprefix("Value error, ")
-        raise DeviceError(f"{path}: {where + ': ' if where else ''}{reason}") from None
+        keys, reason = first_fault(error, DeviceProfile)
+        raise DeviceError(": ".join(filter(None, (str(path), dotted(keys), reason)))) from None
     if device.name != name:
         raise DeviceError(f"{path}: name: it is '{device.name}', make it that of the file, '{name}'")
     return device

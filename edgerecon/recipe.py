@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from edgerecon.errors import RecipeError
+from edgerecon.faults import dotted, first_fault
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -270,9 +271,9 @@ def load_recipe(path: str | Path) -> Recipe:
     try:
         recipe = Recipe.model_validate(_read(path, files))
     except ValidationError as error:
-        first = error.errors()[0]
-        keys = [str(part) for part in first["loc"]]
-        raise RecipeError(f"{_place(files, keys)}: {'.'.join(keys)}: {first['msg'].lower()}") from None
+        where, reason = first_fault(error, Recipe)
+        keys = [str(part) for part in where]
+        raise RecipeError(f"{_place(files, keys)}: {dotted(where)}: {reason}") from None
     for key in ("zoom", "gain"):
         low, high = getattr(recipe.augment, key)
         if not 0.1 <= low <= high <= 10:

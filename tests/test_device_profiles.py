@@ -96,7 +96,7 @@ def test_unknown_name_lists_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (MINIMAL + "speed = 3\n", r"board\.toml: speed: there is no such key"),
+        (MINIMAL + "speed = 3\n", r"board\.toml: speed: there is no such key: remove it\. Known: name, title, kind"),
         (MINIMAL.replace('"cpu"', '"tpu"'), r"board\.toml: kind: "),
         (MINIMAL.replace('title = "A board"\n', ""), r"board\.toml: title: "),
         (MINIMAL + "memory_gb = 8\n", r"board\.toml: memory_gb: name the document"),
@@ -108,7 +108,10 @@ def test_unknown_name_lists_the_known_ones() -> None:
         (MINIMAL + "[peak]\nint8 = nan\n[sources]\npeak = 'paper'\n", r"board\.toml: peak\.int8: give a positive"),
         (MINIMAL + "[sources]\ncores = 'paper'\n", r"board\.toml: sources\.cores: there is no such number"),
         (MINIMAL + "power_modes = [{ name = 'MAXN', watts = 10 }]\n", r"board\.toml: power_modes\.MAXN: name the"),
-        (MINIMAL + "power_modes = [{ name = 'MAXN', amps = 10 }]\n", r"board\.toml: power_modes\.0\.amps: there is no"),
+        (
+            MINIMAL + "power_modes = [{ name = 'MAXN', amps = 10 }]\n",
+            r"board\.toml: power_modes\.0\.amps: there is no such key: remove it\. Known: name, watts$",
+        ),
         (MINIMAL + "[fpga]\nlut = 3\n", r"board\.toml: fpga\.lut: name the document"),
         (MINIMAL.replace('"board"', '"bread"'), r"board\.toml: name: it is 'bread'"),
         ("name = ", r"board\.toml is not valid TOML"),

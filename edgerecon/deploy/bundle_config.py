@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgerecon.deploy.archive import CONFIG, BundleError
 from edgerecon.errors import UsageError
+from edgerecon.faults import dotted, first_fault
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -67,6 +68,5 @@ def parse_config(content: bytes) -> BundleConfig:
 
 
 def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where + ': ' if where else ''}{first['msg'].lower()}"
+    keys, reason = first_fault(error, BundleConfig)
+    return ": ".join(filter(None, (dotted(keys), reason)))

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from edgerecon.deploy.steps import write
 from edgerecon.errors import RecipeError
+from edgerecon.faults import dotted, first_fault
 from edgerecon.recipe import ModelTable, Recipe
 
 WIDTHS = (8, 16, 24, 32)
@@ -44,8 +45,8 @@ def reshaped(recipe: Recipe, width: int | None, depth: int | None) -> Recipe:
     try:
         return recipe.model_copy(update={"model": ModelTable.model_validate(table.model_dump() | changed)})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise RecipeError(f"model.{first['loc'][0]}: {first['msg'].lower()}") from None
+        keys, reason = first_fault(error, ModelTable)
+        raise RecipeError(f"model.{dotted(keys)}: {reason}") from None
 
 
 def keep_recipe(recipe: Recipe, base: Path, folder: Path) -> Path:

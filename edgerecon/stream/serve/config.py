@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from edgerecon.engines import BACKENDS, model_path
 from edgerecon.errors import ConfigError, UsageError
+from edgerecon.faults import dotted, first_fault
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -85,10 +86,19 @@ class StreamTable(_Table):
 class ServeConfig(_Table):
     """The whole file."""
 
-    stream: tuple[StreamTable, ...] = Field(min_length=1)
+    stream: tuple[StreamTable, ...] = ()
+
+    @field_validator("stream", mode="before")
+    @classmethod
+    def _tables(cls, stream: object) -> object:
+        if not isinstance(stream, list):
+            raise ValueError("write [[stream]] above each stream's keys")
+        return stream
 
     @model_validator(mode="after")
     def _each_its_own(self) -> ServeConfig:
+        if not self.stream:
+            raise ValueError("there is no stream: write a [[stream]] table for each")
         for what, values in (
             ("streams have the name", [table.name for table in self.stream]),
             ("streams write to", [uri for table in self.stream for uri in table.sinks if kind_of(uri) not in _SHARED]),
@@ -113,12 +123,13 @@ def load_config(path: str | Path) -> ServeConfig:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:
-        # A misspelt key is absent as well: how it was spelt says more.
-        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-        line = _line_of(text, first["loc"])
-        keys = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
-        reason = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(": ".join(filter(None, (f"{path}:{line}" if line else f"{path}", keys, reason)))) from None
+        where, reason = first_fault(error, ServeConfig)
+        line = _line_of(text, where)
+        place, keys = (
+            f"{path}:{line}" if line else f"{path}",
+            dotted(tuple(key for key in where if isinstance(key, str))),
+        )
+        raise ConfigError(": ".join(filter(None, (place, keys, reason)))) from None
 
 
 def _line_of(text: str, where: tuple[int | str, ...]) -> int | None:

@@ -1,0 +1,85 @@
+"""What is wrong with a table that someone wrote, in words that say what to do: pydantic's own name no key and no value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+_ABSENT = ("missing", "missing_argument")
+_KINDS = {
+    "tuple_type": "a list in [ ]", "model_type": "a table", "dataclass_type": "a table", "dict_type": "a table",
+    "string_type": "text in quotes", "path_type": "a path in quotes", "bool_type": "true or false",
+    "bool_parsing": "true or false", "float_type": "a number", "float_parsing": "a number", "int_type": "a whole number",
+    "int_parsing": "a whole number", "int_from_float": "a whole number",
+}  # fmt: skip
+_LONGEST = 80
+
+
+def first_fault(error: ValidationError, table: type) -> tuple[tuple[int | str, ...], str]:
+    """The fault to mend first, and what to do.
+
+    Args:
+        error: of validating ``table``, a pydantic model or a dataclass.
+
+    Returns:
+        The keys that lead to it, () for the table as a whole, and one line without them.
+    """
+    # A misspelt key is absent as well: how it was spelt says more.
+    first = min(error.errors(), key=lambda each: each["type"] in _ABSENT)
+    keys, message = first["loc"], first["msg"]
+    if first["type"] in _UNKNOWN:
+        return keys, _unknown(str(keys[-1]), _known(table, keys[:-1]))
+    if first["type"] in _ABSENT:
+        return keys, "it is absent: give one"
+    if first["type"] == "too_short":
+        return keys, f"give at least {first['ctx']['min_length']}"
+    if message.startswith("Value error, "):
+        return keys, message.removeprefix("Value error, ")
+    kind, words = _KINDS.get(first["type"]), message.partition(" should ")[2]
+    if not (kind or words):
+        return keys, message[:1].lower() + message[1:]
+    given = "" if isinstance(first["input"], Mapping | list | tuple) else f", not {first['input']!r}"
+    return keys, f"it should {f'be {kind}' if kind else words}{given if len(given) < _LONGEST else ''}"
+
+
+def dotted(keys: tuple[int | str, ...]) -> str:
+    """e.g. "train.loss.ssim", "power_modes.0.watts"."""
+    return ".".join(map(str, keys))
+
+
+def _unknown(key: str, known: tuple[str, ...]) -> str:
+    if not known:
+        return "there is no such key: remove it"
+    near = get_close_matches(key, known, n=1)
+    advice = f"did you mean {near[0]}?" if near else "remove it."
+    return f"there is no such key: {advice} Known: {', '.join(known)}"
+
+
+def _known(table: type, keys: tuple[int | str, ...]) -> tuple[str, ...]:
+    """Keys that may stand in the table to which ``keys`` lead; () where any may or nobody can tell."""
+    kind: Any = table
+    for key in keys:
+        if isinstance(key, str):
+            kind = _inner(_fields(kind).get(key))
+    return tuple(_fields(kind))
+
+
+def _fields(kind: object) -> dict[str, Any]:
+    """Key → type of the tables that a model or dataclass describes; {} for all else."""
+    if described := getattr(kind, "model_fields", None):
+        return {name: each.annotation for name, each in described.items()}
+    if isinstance(kind, type) and is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return {each.name: hints[each.name] for each in fields(kind)}
+    return {}
+
+
+def _inner(kind: object) -> object:
+    """The table in ``Table | None`` or ``tuple[Table, ...]``; ``kind`` itself where there is none."""
+    return next((found for part in get_args(kind) if _fields(found := _inner(part))), kind)
