@@ -21,7 +21,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgerecon.bench.energy import Meter
 from edgerecon.bench.noise import Calibration
 from edgerecon.bench.remote import WORKER, Remote
 from edgerecon.bench.resample import interval, ratio_samples
@@ -55,6 +54,14 @@ PEERS = (
         "ExecuTorch (XNNPACK)",
         ("executorch", "ruamel.yaml", "flatbuffers", "tabulate", "torchao", "pyyaml"),
         ("executorch_peer.py",),
+    ),
+    Peer(
+        "LiteRT (XNNPACK)",
+        (
+            *("litert-torch==0.10.0", "litert-converter==0.5.0", "ai-edge-litert==2.3.0", "ai-edge-quantizer==0.10.0"),
+            *("jax", "jaxlib", "opt_einsum", "absl-py", "immutabledict", "torchao"),
+        ),
+        ("litert_peer.py",),
     ),
     Peer("non-local means", (), ("filters.py", "nlm"), False),
     Peer("CLAHE", (), ("filters.py", "clahe"), False),
@@ -107,7 +114,7 @@ def measure(seconds: float, threads: int) -> dict[str, Any]:
                 turns.append((row, Turns(remote)))
             except EngineError as error:
                 row["status"] = str(error)
-        run_rounds([one for _, one in turns], seconds, calibration, Meter(), lambda done, total: None)
+        run_rounds([one for _, one in turns], seconds, calibration, lambda done, total: None)
         _fill(turns)
     return {"rows": rows, "noise": calibration.spread, "noisy": calibration.noisy, "model": MODEL, "shape": SHAPE,
             "threads": threads, "host": host_profile()}  # fmt: skip
