@@ -36,14 +36,20 @@ def demo(
 
 def stream(
     source: Annotated[
-        str, typer.Argument(help="A recording (DICOM, video, image, array …), a live address, `sample`.")
+        str,
+        typer.Argument(
+            help="A recording (DICOM, video, image, array …), `sample`, or igtl://, shm://, sim://, v4l2://, rtsp://, udp://."
+        ),
     ],
     model: Annotated[
         str | None, typer.Argument(help="Shipped name or ONNX file; none: show frames as they are.")
     ] = None,
     sink: Annotated[
         list[str] | None,
-        typer.Option(help="A file to write, viewer[:PORT], metrics[:PORT], igtl://:PORT, null …; repeatable."),
+        typer.Option(
+            help="viewer[:PORT], a file (.mp4 .h5 .zarr .npz .dcm), metrics[:PORT], black-box:DIR, igtl://:PORT, "
+            "shm://NAME or null; repeatable."
+        ),
     ] = None,
     backend: Annotated[str, typer.Option(help="Engine, or auto.")] = "auto",
     precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16 or int8; default: that of the file.")] = None,
