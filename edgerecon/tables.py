@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -257,21 +259,62 @@ def _study_cell(value: Interval | None, digits: int) -> str:
     return "" if value is None else f"{value['mean']:.{digits}f}"
 
 
+@dataclass(frozen=True)
+class _Column:
+    """Of the bench's table. always: on a terminal narrower than ``BENCH_WIDTH`` too."""
+
+    head: str
+    figure: Callable[[Mapping[str, Any]], float | None]
+    digits: int
+    always: bool = False
+
+
+def _latency(name: str) -> Callable[[Mapping[str, Any]], float | None]:
+    return lambda row: row["latency_ms"][name]
+
+
+BENCH_WIDTH = 150
+BENCH = (
+    _Column("p50 ms", _latency("p50"), 2, True),
+    _Column("p90", _latency("p90"), 2),
+    _Column("p99", _latency("p99"), 2, True),
+    _Column("p99.9", _latency("p999"), 2),
+    _Column("fps", itemgetter("fps"), 0, True),
+    _Column("× fastest", lambda row: row["to_best"] and row["to_best"][0], 2),
+    _Column("PSNR dB", itemgetter("psnr_db"), 2, True),
+    _Column("SSIM", itemgetter("ssim"), 3, True),
+    _Column("gCNR", itemgetter("gcnr"), 3),
+    _Column("error", itemgetter("max_abs_error"), 4, True),
+    _Column("like fp32", itemgetter("ssim_to_fp32"), 4),
+    _Column("MB", itemgetter("memory_mb"), 0),
+    _Column("start ms", itemgetter("startup_ms"), 0),
+    _Column("J", itemgetter("joules"), 3),
+)
+
+
 def print_bench(console: Console, result: Mapping[str, Any]) -> None:
-    """One line a row that ran, then why the others did not."""
+    """One line a row that ran, model by model, then why the others did not."""
+    from edgerecon.bench.ways import family
+
     height, width = result["shape"]
     table = Table(title=f"{width}×{height}, frames of {result['recording']}", caption=result["included"])
-    heads = ("model", "engine", "thr.", "p50 ms", "p90", "p99", "p99.9", "fps", "× fastest", "PSNR dB", "SSIM", "gCNR",
-             "error", "MB", "start ms", "J")  # fmt: skip
-    for head in heads:
-        table.add_column(head, justify="left" if head in ("model", "engine") else "right", overflow="fold")
-    for row in (row for row in result["rows"] if row["status"] == "ok"):
-        times, behind = row["latency_ms"], row["to_best"][0] if row["to_best"] else None
-        figures = (*((times[name], 2) for name in ("p50", "p90", "p99", "p999")), (row["fps"], 0), (behind, 2),
-                   (row["psnr_db"], 2), (row["ssim"], 3), (row["gcnr"], 3), (row["max_abs_error"], 4),
-                   (row["memory_mb"], 0), (row["startup_ms"], 0), (row["joules"], 3))  # fmt: skip
-        cells = ("–" if value is None else f"{value:.{digits}f}" for value, digits in figures)
-        table.add_row(row["model"], f"{row['precision']} on {row['backend']}", str(row["threads"]), *cells)
+    table.add_column("engine", no_wrap=True)
+    shown = [column for column in BENCH if column.always or console.width >= BENCH_WIDTH]
+    for column in shown:
+        table.add_column(column.head, justify="right")
+    rows = [row for row in result["rows"] if row["status"] == "ok"]
+    several = len({row["threads"] for row in rows}) > 1
+    families: dict[str, list[Mapping[str, Any]]] = {family(row["model"]): [] for row in rows}
+    for row in rows:
+        families[family(row["model"])].append(row)
+    for name, members in families.items():
+        table.add_section()
+        table.add_row(f"[bold]{_plain(name)}")
+        for row in members:
+            threads = f", {row['threads']} thr." if several else ""
+            figures = ((column.figure(row), column.digits) for column in shown)
+            cells = ("–" if value is None else f"{value:.{digits}f}" for value, digits in figures)
+            table.add_row(f"  {row['precision']} {row['backend']}{threads}", *cells)
     console.print(table)
     reasons: dict[str, list[str]] = {}
     for row in result["rows"]:

@@ -1,16 +1,20 @@
-"""What a row's pictures are worth: its output on real frames against the fp32 file, and the contrast that it keeps."""
+"""What a row's pictures are worth: on real frames against the fp32 file, on held-out scenes against the truth."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.engines.base import ModelSpec
+from edgerecon.errors import DataError
 from edgerecon.latency.row import Row
+from edgerecon.quality.full_reference import ssim
+from edgerecon.quality.heldout import restored_quality
 from edgerecon.quality.no_reference import measure
 from edgerecon.quality.regions import find_regions
 
@@ -22,18 +26,12 @@ def judge(
     row: Row, spec: ModelSpec, frames: NDArray[np.uint8], outputs: NDArray[np.float32],
     truth: NDArray[np.float32] | None,
 ) -> Row:  # fmt: skip
-    """The row with its quality.
-
-    psnr_db and ssim are those that the file's own record states, measured on validation scenes when it was exported;
-    everything else is measured here. A row whose output is another picture than the fp32 file's loses its record.
+    """The row with what its outputs on real frames tell; marked when they are another picture than the fp32 file's.
 
     Args:
         frames, outputs: (n, H, W) real ones and what the row made of them. truth: what the fp32 file made on ONNX
             Runtime, or None when it does not run.
     """
-    recorded = (spec.quality.get(f"validation_{name}", math.nan) for name in ("psnr_db", "ssim"))
-    psnr_db, ssim = recorded
-    row = dataclasses.replace(row, psnr_db=psnr_db, ssim=ssim)
     if not np.isfinite(outputs).all():
         return _refused(row, "wrong output: NaN or infinite values")
     if spec.scale == 1 and spec.fixed_output is None:
@@ -47,12 +45,40 @@ def judge(
         return _refused(row, f"wrong output: shape {outputs.shape[1:]} instead of {truth.shape[1:]}")
     off = np.abs(outputs - truth)
     row = dataclasses.replace(
-        row, max_abs_error=float(off.max()), mean_shift=float(outputs.mean(dtype=float) - truth.mean(dtype=float))
-    )
+        row, max_abs_error=float(off.max()), mean_shift=float(outputs.mean(dtype=float) - truth.mean(dtype=float)),
+        ssim_to_fp32=_likeness(outputs, truth),
+    )  # fmt: skip
     if off.mean() > GARBAGE:
         return _refused(row, f"wrong output: {off.mean():.2f} grey levels from fp32 on average")
     return row
 
 
+def _likeness(outputs: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
+    """Mean SSIM; nan for what is no image, or too small for it."""
+    try:
+        return fmean(ssim(a, b) for a, b in zip(outputs, truth, strict=True))
+    except ValueError:
+        return math.nan
+
+
+def judge_restored(
+    row: Row, spec: ModelSpec, outputs: NDArray[np.float32] | None, wanted: NDArray[Any] | None
+) -> Row:  # fmt: skip
+    """The row with PSNR and SSIM of what it made of held-out scenes.
+
+    Without such scenes they are those that the file's own record states, and only of a row that is sound.
+    """
+    if outputs is None or wanted is None:
+        recorded = [spec.quality.get(f"validation_{name}", math.nan) for name in ("psnr_db", "ssim")]
+        return dataclasses.replace(row, psnr_db=recorded[0], ssim=recorded[1], quality="record") if row.ok else row
+    if not np.isfinite(outputs).all():
+        return _refused(row, "wrong output: NaN or infinite values on held-out scenes")
+    try:
+        psnr_db, similarity = restored_quality(outputs, wanted)
+    except DataError as error:
+        return _refused(row, str(error))
+    return dataclasses.replace(row, psnr_db=psnr_db, ssim=similarity, quality="held out")
+
+
 def _refused(row: Row, why: str) -> Row:
-    return dataclasses.replace(row, psnr_db=math.nan, ssim=math.nan, status=why)
+    return dataclasses.replace(row, status=why)

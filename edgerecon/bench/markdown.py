@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edgerecon.bench.page import recorded
 from edgerecon.latency.page import number
 
 HEAD = ("Model", "Engine", "p50, ms", "p99, ms", "fps", "× fastest", "PSNR, dB", "SSIM", "gCNR", "error")
@@ -26,7 +27,7 @@ def _cells(row: Mapping[str, Any]) -> Sequence[str]:
     return (
         row["model"], f"{row['precision']} on {row['backend']}", number(times["p50"]), number(times["p99"]),
         number(row["fps"], 0), f"{number(best[0], 2)} ({number(best[1], 2)}–{number(best[2], 2)})",
-        number(row["psnr_db"], 2), number(row["ssim"], 3), number(row["gcnr"], 2), number(row["max_abs_error"], 4),
+        recorded(row, "psnr_db", 2), recorded(row, "ssim", 3), number(row["gcnr"], 2), number(row["max_abs_error"], 4),
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def bench_page(result: Fields) -> str:
         f"percentile.</p><div class='scroll'>{_bars(fastest)}</div>"
         f"<h2>Every row</h2>{rows_table(rows)}<p class='note'>{escape(result['included'])} {escape(READING)}</p>"
         f"{_failed(failed)}<h2>Where the time goes</h2>{_stages(fastest)}"
-        f"<h2>Quality against time</h2><div class='scroll'>{_front(rows)}</div>"
+        f"<h2>Quality against time</h2>{_fronts(rows)}"
         f"<h2>Distribution</h2><p class='note'>How many frames took at most so long, of the {SHOWN} fastest rows.</p>"
         f"<div class='scroll'>{_cdf(fastest[:SHOWN])}</div>{_loads(result['loads'])}{_scenarios(result['scenarios'])}"
         f"{_conditions(result)}"
@@ -40,10 +40,12 @@ def bench_page(result: Fields) -> str:
 
 READING = (
     "× fastest: how many times longer than the fastest row that is ok, with a 95 % bootstrap interval over rounds. "
-    "PSNR and SSIM: as the file's own record states them (simulated validation scenes, at export); gCNR and the "
-    "largest error against the fp32 file on ONNX Runtime: measured here, on real frames. × floor: over what this "
-    "host's measured peak rate and bandwidth allow. Memory: resident, of the row's own process, runtime included. "
-    "Start: from the start of that process to its first frame. Joules: of the whole package or board, a frame."
+    "PSNR and SSIM: measured here, of what each engine made of scenes with known truth that no training saw, after a "
+    "least-squares gain and offset; in brackets where there are no such scenes and the file's own record speaks; they "
+    "compare within a task, not between tasks. gCNR, the largest error and the SSIM against the fp32 file on ONNX "
+    "Runtime: measured here, on real frames. × floor: over what this host's measured peak rate and bandwidth allow. "
+    "Memory: resident, of the row's own process, runtime included. Start: from the start of that process to its first "
+    "frame. Joules: of the whole package or board, a frame."
 )
 
 
@@ -69,7 +71,7 @@ def _bars(rows: Sequence[Fields]) -> str:
 def rows_table(rows: Sequence[Fields]) -> str:
     """All figures of the rows that are ok."""
     head = ("Model", "Engine", "Threads", "p50, ms", "p90", "p99", "p99.9", "fps", "× fastest", "PSNR, dB", "SSIM",
-            "gCNR", "Error", "kB", "Memory, MB", "Start, ms", "J", "× floor")  # fmt: skip
+            "gCNR", "Error", "SSIM to fp32", "kB", "Memory, MB", "Start, ms", "J", "× floor")  # fmt: skip
     cells = []
     for r in rows:
         times, best = r["latency_ms"], r["to_best"] or (None, None, None)
@@ -79,18 +81,25 @@ def rows_table(rows: Sequence[Fields]) -> str:
         cells.append((
             r["model"], f"{r['precision']} on {r['backend']}", str(r["threads"]),
             *(number(times[name], 2) for name in ("p50", "p90", "p99", "p999")), number(r["fps"]), behind,
-            number(r["psnr_db"], 2), number(r["ssim"], 3), number(r["gcnr"], 3), number(r["max_abs_error"], 4),
+            recorded(r, "psnr_db", 2), recorded(r, "ssim", 3), number(r["gcnr"], 3), number(r["max_abs_error"], 4),
+            number(r.get("ssim_to_fp32"), 4),
             number(r["size_kb"], 0), number(r["memory_mb"], 0), number(r["startup_ms"], 0), number(r["joules"], 3),
             number(floor, 1),
         ))  # fmt: skip
-    return table(head, cells, "..nnnnnnnnnnnnnnnn")
+    return table(head, cells, "..nnnnnnnnnnnnnnnnn")
+
+
+def recorded(row: Fields, figure: str, digits: int) -> str:
+    """In brackets when it is the file's word, not this engine's work."""
+    shown = number(row[figure], digits)
+    return f"({shown})" if row.get("quality") == "record" and row[figure] is not None else shown
 
 
 def _failed(rows: Sequence[Fields]) -> str:
     if not rows:
         return ""
-    cells = [(label(row), row["status"]) for row in rows]
-    return f"<h2>Did not run, or not rightly</h2>{table(('Row', 'Why'), cells, '..')}"
+    cells = [(label(row), row["status"], recorded(row, "psnr_db", 2), recorded(row, "ssim", 3)) for row in rows]
+    return f"<h2>Did not run, or not rightly</h2>{table(('Row', 'Why', 'PSNR, dB', 'SSIM'), cells, '..nn')}"
 
 
 def _stages(rows: Sequence[Fields]) -> str:
@@ -103,9 +112,18 @@ def _stages(rows: Sequence[Fields]) -> str:
     return f"{table(head, cells, '.nnnnnn')}<p class='note'>{note}</p>" if cells else ""
 
 
-def _front(rows: Sequence[Fields]) -> str:
-    points = [(label(row), row["latency_ms"]["p50"], row["ssim"]) for row in rows if row["ssim"] is not None]
-    return front(points, "p50, ms (logarithmic)", "SSIM on validation scenes")
+def _fronts(rows: Sequence[Fields]) -> str:
+    """One for each task of which several rows are known: SSIMs of different truths do not compare."""
+    tasks: dict[str, list[tuple[str, float, float]]] = {}
+    for row in rows:
+        if row["ssim"] is not None:
+            tasks.setdefault(row.get("task") or "", []).append((label(row), row["latency_ms"]["p50"], row["ssim"]))
+    return "".join(
+        f"<h3>{escape(task)}</h3><div class='scroll'>"
+        f"{front(points, 'p50, ms (logarithmic)', 'SSIM on held-out scenes')}</div>"
+        for task, points in tasks.items()
+        if len(points) > 1
+    )
 
 
 def _cdf(rows: Sequence[Fields]) -> str:

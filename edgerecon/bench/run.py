@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.bench.energy import Meter, conditions
-from edgerecon.bench.judge import judge
+from edgerecon.bench.judge import judge, judge_restored
 from edgerecon.bench.noise import Calibration
 from edgerecon.bench.remote import Remote
 from edgerecon.bench.resample import RESAMPLES, interval, ratio_samples
@@ -32,6 +32,7 @@ from edgerecon.host import host_profile
 from edgerecon.latency.roofline import bound, count
 from edgerecon.latency.row import Row
 from edgerecon.latency.timing import PERCENTILES
+from edgerecon.quality.pairs_file import sample_names
 from edgerecon.stream.sources import open_source
 
 SCHEMA = 1
@@ -54,13 +55,15 @@ class Plan:
 
     Attributes:
         shape: (height, width) that is timed. seconds: about, for each row. timeout_s: after which a worker's answer is
-            given up. recording: real frames, a source as ``open_source`` takes it.
+            given up. recording: real frames, a source as ``open_source`` takes it. data: scenes with truth, see
+            ``quality.heldout.find_heldout``.
     """
 
     shape: tuple[int, int] = (512, 512)
     seconds: float = 4.0
     timeout_s: float = 60.0
     recording: str = "sample"
+    data: Path | None = None
 
 
 @dataclass
@@ -83,7 +86,8 @@ class Bench:
             "schema": SCHEMA, "rows": [row.to_json() for row in self.rows], "loads": self.loads,
             "scenarios": self.scenarios, "noise": self.noise, "noisy": self.noisy, "included": INCLUDED,
             "energy_sources": self.energy_sources, "conditions": self.conditions, "shape": list(self.plan.shape),
-            "seconds": self.plan.seconds, "recording": self.plan.recording, "host": self.host,
+            "seconds": self.plan.seconds, "recording": self.plan.recording,
+            "data": self.plan.data and self.plan.data.name, "host": self.host,
         }  # fmt: skip
 
 
@@ -93,9 +97,12 @@ def bench(ways: Sequence[Way], plan: Plan, on_progress: Progress | None = None) 
     The first way that runs is the reference of the speeds: it runs in every round of every group, beside its own row.
 
     Raises:
-        SourceError: the recording cannot be read. EngineError: no way runs, or the reference failed later on.
+        SourceError: the recording cannot be read. DataError: ``plan.data`` cannot. EngineError: no way runs, or the
+        reference failed later on.
     """
     progress = on_progress or (lambda what, done, total: None)
+    if plan.data is not None:
+        sample_names(plan.data)
     before, calibration, meter = conditions(), Calibration(), Meter()
     native = real_frames(plan.recording)
     rows: list[Row] = []
@@ -104,7 +111,7 @@ def bench(ways: Sequence[Way], plan: Plan, on_progress: Progress | None = None) 
         folder = Path(name)
         np.save(folder / "timed.npy", np.stack([cv2.resize(f, plan.shape[::-1]) for f in native]))
         np.save(folder / "real.npy", np.stack(native))
-        truth = Truth(folder, plan.timeout_s)
+        truth = Truth(folder, plan.timeout_s, plan.data)
         reference = whole.enter_context(closing(_reference(ways, plan, folder)))
         for at in range(0, len(ways), GROUP):
             with ExitStack() as stack:
@@ -172,18 +179,28 @@ def _start(way: Way, plan: Plan, folder: Path, truth: Truth, stack: ExitStack) -
     """The row with its quality, and its open worker; None where it cannot be timed."""
     size = way.path.stat().st_size / 1000
     row = Row(way.path.stem, way.backend, way.precision, way.threads, plan.shape, size_kb=size,
-              floor_ms=_floor(way, plan.shape))  # fmt: skip
+              floor_ms=_floor(way, plan.shape), task=read_model(way.path).spec.task)  # fmt: skip
     try:
         remote, answer = _opened(way, plan, folder)
         stack.enter_context(closing(remote))
         note = "the time of a simulation on this CPU, not of hardware" if answer["simulated"] else ""
         row = dataclasses.replace(row, startup_ms=answer["startup_ms"], threads=answer["threads"], note=note)
-        remote.ask("outputs", frames=str(folder / "real.npy"), out=str(folder / "out.npy"))
-        outputs = np.load(folder / "out.npy", allow_pickle=False)
-        spec = read_model(way.path).spec
-        return judge(row, spec, np.load(folder / "real.npy"), outputs, truth.of(way.path)), Turns(remote)
+        return _judged(row, way, remote, folder, truth), Turns(remote)
     except EdgereconError as error:
         return dataclasses.replace(row, status=str(error)), None
+
+
+def _judged(row: Row, way: Way, remote: Remote, folder: Path, truth: Truth) -> Row:
+    def outputs(name: str) -> NDArray[np.float32]:
+        remote.ask("outputs", frames=str(folder / name), out=str(folder / "out.npy"))
+        return np.asarray(np.load(folder / "out.npy", allow_pickle=False))
+
+    spec = read_model(way.path).spec
+    row = judge(row, spec, np.load(folder / "real.npy"), outputs("real.npy"), truth.of(way.path))
+    if (scenes := truth.scenes(way.path, spec.task)) is None:
+        return judge_restored(row, spec, None, None)
+    np.save(folder / "given.npy", scenes.given)
+    return judge_restored(row, spec, outputs("given.npy"), scenes.wanted)
 
 
 def _floor(way: Way, shape: tuple[int, int]) -> float:

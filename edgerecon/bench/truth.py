@@ -1,4 +1,4 @@
-"""What a family's fp32 file makes of the real frames on ONNX Runtime: what the other rows are compared with."""
+"""What rows are compared with: the fp32 file's output on real frames, and held-out scenes with their truth."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from numpy.typing import NDArray
 from edgerecon.bench.remote import Remote
 from edgerecon.bench.ways import whole
 from edgerecon.errors import EngineError
+from edgerecon.quality.heldout import HeldOut, find_heldout
 
 
 class Truth:
     """Made once for each family, in a process of its own.
 
     Args:
-        folder: holds real.npy and timed.npy.
+        folder: holds real.npy and timed.npy. data: see ``find_heldout``.
     """
 
-    def __init__(self, folder: Path, timeout_s: float) -> None:
-        self._folder, self._timeout_s = folder, timeout_s
+    def __init__(self, folder: Path, timeout_s: float, data: Path | None = None) -> None:
+        self._folder, self._timeout_s, self._data = folder, timeout_s, data
         self._made: dict[Path, NDArray[np.float32] | None] = {}
+        self._scenes: dict[Path, HeldOut | None] = {}
 
     def of(self, path: Path) -> NDArray[np.float32] | None:
         """float32 (n, H·scale, W·scale); None when there is no fp32 file beside it, or it does not run."""
@@ -30,6 +32,17 @@ class Truth:
         if family not in self._made:
             self._made[family] = self._make(family) if family.is_file() else None
         return self._made[family]
+
+    def scenes(self, path: Path, task: str) -> HeldOut | None:
+        """Held out for a file's family; None when there are none.
+
+        Raises:
+            DataError: see ``find_heldout``.
+        """
+        family = whole(path)
+        if family not in self._scenes:
+            self._scenes[family] = find_heldout(family, task, self._data)
+        return self._scenes[family]
 
     def _make(self, path: Path) -> NDArray[np.float32] | None:
         out = self._folder / "truth.npy"

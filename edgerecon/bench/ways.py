@@ -67,7 +67,12 @@ def find_ways(
 
 def whole(path: Path) -> Path:
     """The fp32 file of a file's family, by the naming convention."""
-    return path.with_name(re.sub(r"-(fp16|int8|int8-trt|po2)$", "", path.stem) + path.suffix)
+    return path.with_name(family(path.stem) + path.suffix)
+
+
+def family(stem: str) -> str:
+    """Name of the model that a file is one precision of, e.g. "compact-despeckle" of "compact-despeckle-int8"."""
+    return re.sub(r"-(fp16|int8|int8-trt|po2)$", "", stem)
 
 
 def _has_gpu() -> bool:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine
 from edgerecon.errors import EdgereconError
-from edgerecon.frame import to_uint8, to_unit
+from edgerecon.frame import Image, to_uint8, to_unit
 
 Answer = dict[str, Any]
 ANSWERS = "EDGERECON_BENCH_ANSWERS"
@@ -75,12 +75,13 @@ class Worker:
         return {"ns": np.diff(stages, axis=1).tolist(), "memory_mb": _memory_mb()}
 
     def outputs(self, frames: str, out: str) -> Answer:
-        """Reconstruct each frame of a .npy (uint8, n×H×W) by itself; the results go to another."""
-        found = []
-        for frame in np.load(frames, allow_pickle=False):
+        """Reconstruct each frame (n, H, W) or sequence (n, T, H, W) of a .npy by itself; the results go to another."""
+        given = np.load(frames, allow_pickle=False)
+        found: list[Image] = []
+        for sequence in given:
             self._engine.reset()
-            found.append(np.array(self._engine.run(to_unit(frame))))
-        np.save(out, np.stack(found))
+            found += [np.array(self._engine.run(_unit(frame))) for frame in sequence.reshape(-1, *given.shape[-2:])]
+        np.save(out, np.stack(found).reshape(*given.shape[:-2], *found[0].shape))
         return {}
 
     def load(self, period_ms: float, seconds: float) -> Answer:
@@ -94,6 +95,11 @@ class Worker:
         from edgerecon.bench.loadgen import run_scenario
 
         return run_scenario(self._engine, self._frames, scenario, Path(folder), seconds, expected_ms)
+
+
+def _unit(frame: NDArray[Any]) -> Image:
+    """Floats go as they are: what a network of the workshop is given may leave [0, 1] a little."""
+    return np.ascontiguousarray(frame, np.float32) if frame.dtype.kind == "f" else to_unit(frame)
 
 
 def _memory_mb() -> float | None:

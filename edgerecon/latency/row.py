@@ -14,10 +14,13 @@ class Row:
     """What one engine did.
 
     Attributes:
-        model: file stem. backend, precision, threads: of the engine. shape: (height, width) that was timed.
+        model: file stem. backend, precision, threads: of the engine. task: what the model is for, e.g. "despeckle".
+        shape: (height, width) that was timed.
         latency_ms: see ``timing.Timing.summary``. speed: times as fast as the reference row, within the same rounds.
-        psnr_db, ssim: on scenes with targets. gcnr: on real frames. max_abs_error: against the fp32 file on real
-            frames, grey levels in [0, 1]. mean_shift: change of the mean grey level. size_kb: of the file.
+        psnr_db, ssim: on scenes with targets; quality: who says so, "held out" (measured by this engine) or "record"
+            (of the file), "" for nobody or elsewhere. gcnr: on real frames. max_abs_error, ssim_to_fp32: against the
+            fp32 file on real frames, grey levels in [0, 1]. mean_shift: change of the mean grey level. size_kb: of the
+            file.
         speed_interval: 95 % of ``speed``. to_best: times longer than the fastest row that is ok, with interval.
         stages_ms: stage → {p50, p99}, end to end apart. memory_mb: resident, of the row's own process with its runtime.
         cdf_ms: percentiles 0, 1, … 100 of the latency.
@@ -49,6 +52,9 @@ class Row:
     floor_ms: float = math.nan
     status: str = OK
     note: str = ""
+    task: str = ""
+    quality: str = ""
+    ssim_to_fp32: float = math.nan
 
     @property
     def ok(self) -> bool:

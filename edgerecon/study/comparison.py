@@ -56,6 +56,11 @@ class Comparison:
     values: Mapping[str, Mapping[str, Sequence[float]]]
 
 
+def given_and_wanted(cases: Sequence[Case]) -> tuple[Image, Image]:
+    """Frames and targets of all cases, (n, H, W) each."""
+    return np.stack([case.frame for case in cases]), np.stack([case.target for case in cases])
+
+
 def unchanged() -> Method:
     """The frame as it is given."""
     return Method("input", "reference", lambda frame: frame)

@@ -20,6 +20,7 @@ from edgerecon import __version__
 from edgerecon.deploy.network_file import save_network
 from edgerecon.errors import EdgereconError
 from edgerecon.models.network import Network
+from edgerecon.quality.heldout import write_heldout
 from edgerecon.study.profile import Profile
 from edgerecon.study.results import Result, TrainedModel
 from edgerecon.study.training import Draw, Schedule, train_network
@@ -126,6 +127,23 @@ class Context:
                          network.receptive_field, error, shape)
         )  # fmt: skip
         return path
+
+    def hold_out(self, name: str, given: NDArray[Any], wanted: NDArray[Any]) -> None:
+        """Keep a few test scenes beside the shipped model NAME: ``edgerecon bench`` judges every engine on them.
+
+        Args:
+            given, wanted: (n, H, W), or sequences (n, T, H, W), [0, 1].
+
+        Raises:
+            EdgereconError: the folder cannot be written.
+        """
+        path = self.folder / "models" / f"{name}.onnx"
+        if not path.is_file():
+            return  # not every profile exports every network
+        try:
+            write_heldout(path, given, wanted)
+        except OSError as error:
+            raise EdgereconError(f"cannot write beside {path}: {error.strerror or error}") from None
 
 
 def _key(profile: str, inputs: Mapping[str, Any], *code: Callable[..., Any]) -> str:

@@ -53,6 +53,8 @@ def _study(
     for method, (block, gated) in variants.items():
         label = f"{name}-{method.split()[-1]}"
         networks[method] = common.trained(ctx, label, draw, facts, block, gated)
+        ctx.hold_out(f"study-{label}", methods["FBP"], test)
+    ctx.hold_out(f"study-{name}", methods["FBP"], test)
     outputs = {method: common.apply(net, methods["FBP"]) for method, net in networks.items()}
     notes = {"FBP": f"{filter_name} filter, the best of {len(FILTERS)} on training slices",
              "TV": f"weight {weight:g}, the best of {len(WEIGHTS)} on training slices"}  # fmt: skip

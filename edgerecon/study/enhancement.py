@@ -15,7 +15,17 @@ from edgerecon.quality import classical, contrast
 from edgerecon.quality.full_reference import psnr
 from edgerecon.quality.tuning import matched_psnr
 from edgerecon.recipe import AugmentTable
-from edgerecon.study.comparison import MATCHED, Method, beats, compare, exported, picture, tuned, unchanged
+from edgerecon.study.comparison import (
+    MATCHED,
+    Method,
+    beats,
+    compare,
+    exported,
+    given_and_wanted,
+    picture,
+    tuned,
+    unchanged,
+)
 from edgerecon.study.context import Arrays, Context
 from edgerecon.study.degraded import cases, error, faint_and_noisy
 from edgerecon.study.results import PSNR, SSIM
@@ -46,6 +56,7 @@ def run(ctx: Context) -> None:
     for name, hidden in FORMS.items():
         network = trained(ctx, name, hidden, train)
         path = ctx.ship(network, f"study-enhance-{'dense' if hidden else 'conv'}", "enhance", (128, 128))
+        ctx.hold_out(path.stem, *given_and_wanted(test))
         methods.append(exported(name, path, f"{EPOCHS} epochs, batches of {BATCH}, Adam at {RATE:g}"))
     found = compare(TITLE, f"{len(test)} simulated test scenes. {faint_and_noisy.__doc__}", test, methods)
     ctx.result.tables.append(found.table)

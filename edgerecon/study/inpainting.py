@@ -24,6 +24,7 @@ from edgerecon.study.comparison import (
     compare,
     exported,
     figures,
+    given_and_wanted,
     picture,
     unchanged,
 )
@@ -64,6 +65,8 @@ def run(ctx: Context, train: Arrays, test: Arrays) -> None:
     for what, make in (("lines", degraded.without_lines), ("regions", degraded.without_regions)):
         cases = degraded.cases(test, make, ctx.rng(f"missing {what}"))
         data = f"{len(cases)} simulated test scenes with missing {what}; texture: see the note; 1 is the target's."
+        for name in ("cnn", "gan"):
+            ctx.hold_out(f"study-inpainting-{name}", *given_and_wanted(cases))
         found = compare(f"Inpainting of missing {what}", data, cases, methods, SHOWN, measure)
         ctx.result.tables.append(found.table)
         ctx.result.pictures.append(picture(found, cases, 0, f"Inpainting of missing {what}"))

@@ -34,6 +34,8 @@ def run(ctx: Context) -> None:
     train, test = (common.subjects(ctx, "brain", split) for split in ("train", "test"))
     fitted = {name: _fitted(ctx, name, mask, train) for name, mask in masks(ctx, train).items()}
     found = {name: _reconstructed(ctx, f"{name}-test", fit, test) for name, fit in fitted.items()}
+    for name, images in found.items():
+        ctx.hold_out(f"study-{_label(name)}", images[METHODS[0]], test)
     data = (f"{len(test)} procedural brains of {test.shape[1]} slices, {test.shape[-1]}×{test.shape[-1]} pixels; a "
             f"quarter of the lines of k-space, noise {NOISE:g} of the greatest display value")  # fmt: skip
     table = _shown(ctx, f"MRI at {ACCELERATION}×, {MAIN} sampling", found[MAIN], test, data)
@@ -106,11 +108,16 @@ class _Fit:
 
 
 def _fitted(ctx: Context, name: str, mask: Mask, train: common.Slices) -> _Fit:
-    label = f"mri-{name.split()[0]}"
+    label = _label(name)
     facts = {"mask": np.flatnonzero(mask).tolist(), "noise": NOISE, "slices": list(train.shape)}
     tuned = ctx.data(f"{label}-tuned", facts, lambda: {"weight": np.array(_tuned(ctx, label, train, mask))})
     draw = functools.partial(draw_images, train.reshape(-1, *train.shape[-2:]), mask, common.batch_size(ctx))
     return _Fit(mask, float(tuned["weight"]), common.trained(ctx, label, draw, facts))
+
+
+def _label(name: str) -> str:
+    """Of a mask's network, as its files call it."""
+    return f"mri-{name.split()[0]}"
 
 
 def _reconstructed(ctx: Context, name: str, fit: _Fit, test: common.Slices) -> dict[str, common.Slices]:

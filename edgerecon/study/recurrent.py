@@ -97,6 +97,7 @@ def run(ctx: Context) -> None:
     methods |= {method: partial(restore, network) for method, network in networks.items()}
     for plan in plans(ctx):
         ctx.ship(networks[plan.method], f"study-{plan.file}", "restore", (size, size))
+        ctx.hold_out(f"study-{plan.file}", *(np.stack([getattr(case, x) for case in test]) for x in ("given", "truth")))
     scores = {method: _scores(ctx, method, run, test) for method, run in methods.items()}
     data = f"{len(test)} scenes of {FRAMES} frames that no method has seen, {size}×{size} pixels; {_task()}"
     ctx.result.tables.append(_table("Denoising and missing data, all frames of a sequence", scores, data))

@@ -16,7 +16,17 @@ from edgerecon.models.residual_unet import ResidualUNet
 from edgerecon.quality.full_reference import psnr
 from edgerecon.quality.tuning import matched_psnr
 from edgerecon.study import degraded, inpainting
-from edgerecon.study.comparison import MATCHED, Method, beats, compare, exported, picture, tuned, unchanged
+from edgerecon.study.comparison import (
+    MATCHED,
+    Method,
+    beats,
+    compare,
+    exported,
+    given_and_wanted,
+    picture,
+    tuned,
+    unchanged,
+)
 from edgerecon.study.context import Arrays, Context
 from edgerecon.study.real_frames import real_frames
 from edgerecon.study.results import PSNR, Metric, Picture
@@ -81,6 +91,8 @@ def restored(ctx: Context, task: Task, train: Arrays, test: Arrays) -> None:
              for name, network in networks.items()}  # fmt: skip
     methods += [exported(name, path) for name, path in files.items()]
     cases = degraded.cases(test, task.make, ctx.rng(f"test {task.name}"))
+    for path in files.values():
+        ctx.hold_out(path.stem, *given_and_wanted(cases))
     found = compare(task.title, f"{len(cases)} simulated test scenes. {task.make.__doc__}", cases, methods)
     ctx.result.tables.append(found.table)
     ctx.result.pictures.append(picture(found, cases, 0, task.title))

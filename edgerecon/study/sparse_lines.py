@@ -35,6 +35,7 @@ def run(ctx: Context) -> None:
     tv = np.stack(list(in_parallel(functools.partial(_inpainted, flat, weight), len(flat))))
     methods = {name: np.stack([fill(image, how) for image in flat]) for name, how in INTERPOLATIONS.items()}
     outputs = {**methods, "TV inpainting": tv, UNET: common.apply(net, methods["linear"])}
+    ctx.hold_out("study-ultrasound-lines", methods["linear"], flat)
     shaped = {name: images.reshape(test.shape) for name, images in outputs.items()}
     rows = [common.row(name, "trained" if name == UNET else "classical", images, test,
                        paper=common.PAPER if name == UNET else None) for name, images in shaped.items()]  # fmt: skip

@@ -69,6 +69,7 @@ def run(ctx: Context) -> None:
         for name, network in networks.items():
             shape = ctx.profile.pick(smoke=(24, 32), quick=(128, 128), full=(256, 256))
             ctx.ship(network, f"study-{name.lower()}-x{scale}", "super-resolution", shape)
+            ctx.hold_out(f"study-{name.lower()}-x{scale}", *_held_out(scale, test))
 
 
 def _images(ctx: Context, name: str, scenes: int, size: int) -> NDArray[np.uint8]:
@@ -83,6 +84,12 @@ def _interpolated(scale: int, flag: int) -> Enlarge:
         return np.asarray(np.clip(cv2.resize(small, side, interpolation=flag), 0, 1), np.float32)
 
     return enlarge
+
+
+def _held_out(scale: int, test: NDArray[np.uint8]) -> tuple[Image, Image]:
+    """Small images and their large ones, (scenes, 2, H, W)."""
+    large = test.astype(np.float32) / np.float32(255)
+    return np.stack([[smaller(image, scale) for image in pair] for pair in large]), large
 
 
 def _by(network: Network) -> Enlarge:

@@ -26,6 +26,9 @@ def bench(
         ),
     ] = None,
     recording: Annotated[str, typer.Option(help="Real frames: a recording, or `sample`.")] = "sample",
+    data: Annotated[
+        Path | None, typer.Option(help="Scenes with truth (edgerecon simulate); default: the eight that ship.")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="About, for each row.", min=0.1)] = 4.0,
     timeout: Annotated[float, typer.Option(help="Seconds after which an engine that hangs is given up.", min=1)] = 60.0,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Page (.html); default: none.")] = None,
@@ -51,7 +54,7 @@ def bench(
     refuse_unknown(scenario or [])
     if out is not None and (not out.parent.is_dir() or out.is_dir()):
         raise EdgereconError(f"cannot write {out}: give a file in a folder that exists")
-    plan = Plan(_shape(shape), seconds, timeout, recording)
+    plan = Plan(_shape(shape), seconds, timeout, recording, data)
     ways = find_ways(models or [], backend or [], precision or [], threads or [])
     screen = console()
     with work_bar(screen) as on_progress:

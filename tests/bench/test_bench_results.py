@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgerecon.bench.compare import compare, read_result, regressions
-from edgerecon.bench.judge import judge
+from edgerecon.bench.judge import judge, judge_restored
 from edgerecon.bench.load import paced
 from edgerecon.bench.loadgen import read_summary, run_scenario
 from edgerecon.bench.markdown import markdown
@@ -38,9 +39,10 @@ def test_a_sound_row_has_its_record_and_its_errors() -> None:
     truth = given.astype(np.float32) / 255
     off = truth.copy()
     off[0, 0, 0] += 0.25
-    row = judge(ROW, SPEC, given, off, truth)
-    assert row.ok and (row.psnr_db, row.ssim) == (28.5, 0.8)
+    row = judge_restored(judge(ROW, SPEC, given, off, truth), SPEC, None, None)
+    assert row.ok and (row.psnr_db, row.ssim, row.quality) == (28.5, 0.8, "record")
     assert row.max_abs_error == pytest.approx(0.25) and row.mean_shift == pytest.approx(0.25 / truth.size)
+    assert 0.98 < row.ssim_to_fp32 < 1
 
 
 @pytest.mark.parametrize(
@@ -48,11 +50,22 @@ def test_a_sound_row_has_its_record_and_its_errors() -> None:
     [(lambda x: x * np.nan, "NaN"), (lambda x: np.full_like(x, 0.5), "from fp32 on average"),
      (lambda x: x[:, :50], r"shape \(50, 96\)")],
 )  # fmt: skip
-def test_garbage_is_marked_and_loses_its_record(spoil: Any, said: str) -> None:
+def test_garbage_is_marked_and_has_no_record(spoil: Any, said: str) -> None:
     truth = frames().astype(np.float32) / 255
     spoilt = spoil(truth)
-    row = judge(ROW, SPEC, frames()[:, : spoilt.shape[1]], spoilt, truth)
+    row = judge_restored(judge(ROW, SPEC, frames()[:, : spoilt.shape[1]], spoilt, truth), SPEC, None, None)
     assert not row.ok and re.search(said, row.status) and math.isnan(row.psnr_db) and math.isnan(row.ssim)
+
+
+def test_held_out_scenes_outweigh_the_record() -> None:
+    wanted = frames()
+    noise = np.random.default_rng(8).normal(0, 0.1, wanted.shape).astype(np.float32)
+    row = judge_restored(ROW, SPEC, wanted.astype(np.float32) / 255 + noise, wanted)
+    assert row.ok and row.quality == "held out" and row.psnr_db == pytest.approx(20, abs=1.5)
+    garbage = judge_restored(dataclasses.replace(ROW, status="wrong output"), SPEC, noise, wanted)
+    assert garbage.status == "wrong output" and garbage.psnr_db < 20  # the quality column shows it
+    assert "NaN" in judge_restored(ROW, SPEC, noise * np.nan, wanted).status
+    assert "no truth of shape" in judge_restored(ROW, SPEC, noise[:, :50], wanted).status
 
 
 def row_json(model: str = "m", ok: bool = True, **changes: Any) -> dict[str, Any]:
