@@ -316,6 +316,7 @@ def print_bench(console: Console, result: Mapping[str, Any]) -> None:
             cells = ("–" if value is None else f"{value:.{digits}f}" for value, digits in figures)
             table.add_row(f"  {row['precision']} {row['backend']}{threads}", *cells)
     console.print(table)
+    _print_stages(console, rows, result)
     reasons: dict[str, list[str]] = {}
     for row in result["rows"]:
         if row["status"] != "ok":
@@ -332,6 +333,25 @@ def print_bench(console: Console, result: Mapping[str, Any]) -> None:
         console.print(
             f"This host is noisy (spread {result['noise']:.2f}): trust ratios, not milliseconds", style="yellow"
         )
+
+
+def _print_stages(console: Console, rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> None:
+    """Where the time goes, and what the host told meanwhile."""
+    from edgerecon.bench.conditions import facts
+    from edgerecon.bench.stages import stage_note, stage_table
+
+    head, lines = stage_table(rows, ("p50",))
+    table = Table(title="Where the time goes: p50, ms", caption=stage_note(rows))
+    table.add_column("row", overflow="fold")
+    for name in head:
+        table.add_column(name, justify="right")
+    for row, line in zip(rows, lines, strict=True):
+        table.add_row(_plain(f"{row['model']}, {row['precision']} {row['backend']}"), *line)
+    console.print(table)
+    for row in (row for row in rows if row["note"]):
+        console.print(f"{row['model']} ({row['precision']} on {row['backend']}): {row['note']}", markup=False)
+    for what, said in facts(result):
+        console.print(f"{what}: {said}", markup=False, style="dim")
 
 
 def print_changes(console: Console, changes: Sequence[Change]) -> None:

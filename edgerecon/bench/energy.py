@@ -1,146 +1,175 @@
-"""What the host tells of energy and of what changes it: joules, clocks, temperatures, throttling, power mode.
+"""Joules, as far as the host counts them.
 
-Counters: RAPL's package domains (Linux powercap), an NVIDIA GPU's own (NVML, where ``pynvml`` is installed), and the
-INA power monitors of a Jetson, whose power is integrated. They hold the whole package or board, idle share included.
+RAPL's package domains (Linux powercap), NVIDIA GPUs' own counters (NVML), and the INA3221 power monitors of a Jetson,
+whose power is sampled and integrated. They hold whole packages, boards and modules, their idle share included.
 """
 
 from __future__ import annotations
 
-import os
+import re
 import shutil
-import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from threading import Event, Thread
+from typing import Protocol
 
-_POWERCAP = Path("/sys/class/powercap")
-_HWMON = Path("/sys/class/hwmon")
-_CPU = Path("/sys/devices/system/cpu/cpu0")
-_THERMAL = Path("/sys/class/thermal")
+from edgerecon.bench import sysfs
+from edgerecon.bench.nvml import NvidiaGpu, nvidia_gpus
+
+SAMPLE_S = 0.02
+WHOLE = "VDD_IN"
+"""The rail of a whole Jetson module, Orin Nano and NX, Xavier NX; the AGX modules' is the sum of what they have."""
+WITHIN = ("VDDQ_VDD2_1V8AO", "NC")
+"""An AGX Orin's memory is fed by VIN_SYS_5V0, which is counted; NC is not connected."""
+
+
+class Counter(Protocol):
+    """Joules that only grow."""
+
+    @property
+    def name(self) -> str:
+        """As tables call it."""
+
+    def joules(self) -> float | None:
+        """Since some moment; None when it stopped telling."""
 
 
 class Meter:
-    """Joules since some moment, added up over every counter that can be read.
+    """All of the host's counters.
 
     Attributes:
         sources: what is counted, e.g. ["RAPL package-0"]; empty where the host tells nothing.
+        missing: what could be counted, and what to do.
     """
 
     def __init__(self) -> None:
-        self._counters = [*_rapl(), *_nvml(), *_ina()]
-        self.sources = [name for name, _ in self._counters]
+        self.missing: list[str] = []
+        self._counters: list[Counter] = [*self._rapl(), *self._nvml(), *_jetson()]
+        self.sources = [counter.name for counter in self._counters]
+
+    def spent(self, work: Callable[[], None]) -> float | None:
+        """Joules while ``work`` ran, which should take a second: NVML renews its counters ten times in one.
+
+        None where the host tells nothing, or stopped telling. What ``work`` raises passes through.
+        """
+        before, done = self._joules(), Event()
+        sampler = Thread(target=self._sample, args=(done,), name="energy", daemon=True)
+        sampler.start()
+        try:
+            work()
+        finally:
+            done.set()
+            sampler.join()
+        after = self._joules()
+        return None if before is None or after is None else after - before
+
+    def _sample(self, done: Event) -> None:
+        """Power is integrated over what is read here, and counters are seen before they start again twice."""
+        while not done.wait(SAMPLE_S):
+            self._joules()
+
+    def _joules(self) -> float | None:
+        read = [counter.joules() for counter in self._counters]
+        told = [joules for joules in read if joules is not None]
+        return sum(told) if read and len(told) == len(read) else None
+
+    def _rapl(self) -> Iterator[Counter]:
+        for folder in sysfs.found("sys/class/powercap/*-rapl:*"):
+            # Not its parts (two colons), nor the whole platform ("psys"), which holds the packages once more.
+            if not re.fullmatch(r"[a-z]+-rapl:\d+", folder.name) or not sysfs.text(folder / "name").startswith("pack"):
+                continue
+            energy = folder / "energy_uj"
+            if (start := sysfs.integer(energy)) is None:
+                self.missing.append(f"RAPL is here, but only root may read {energy}")
+            else:
+                yield Rapl(folder, start)
+
+    def _nvml(self) -> Iterator[Counter]:
+        if find_spec("pynvml") is None and shutil.which("nvidia-smi"):
+            self.missing.append("an NVIDIA GPU is here, but its sensors take the package nvidia-ml-py")
+        for gpu in nvidia_gpus():
+            if gpu.joules() is None:
+                self.missing.append(f"{gpu.name} does not count its energy")
+            else:
+                yield Board(gpu)
+
+
+@dataclass
+class Rapl:
+    """One package; its counter starts again at its range, which a busy server reaches in minutes."""
+
+    folder: Path
+    last: int
+    total: int = 0
+
+    @property
+    def name(self) -> str:
+        """E.g. "RAPL package-0"."""
+        return f"RAPL {sysfs.text(self.folder / 'name')}"
 
     def joules(self) -> float | None:
-        """None where the host tells nothing, or stopped telling."""
-        try:
-            return sum(read() for _, read in self._counters) if self._counters else None
-        except (OSError, ValueError):
+        """See ``Counter``."""
+        now, limit = sysfs.integer(self.folder / "energy_uj"), sysfs.integer(self.folder / "max_energy_range_uj")
+        if now is None or (now < self.last and not limit):
             return None
+        self.total += now - self.last + (limit or 0 if now < self.last else 0)
+        self.last = now
+        return self.total / 1e6
 
 
-Counter = tuple[str, Callable[[], float]]
+@dataclass(frozen=True)
+class Board:
+    """One NVIDIA GPU."""
+
+    gpu: NvidiaGpu
+
+    @property
+    def name(self) -> str:
+        """E.g. "NVML GPU 0"."""
+        return f"NVML {self.gpu.name}"
+
+    def joules(self) -> float | None:
+        """See ``Counter``."""
+        return self.gpu.joules()
 
 
-def _rapl() -> list[Counter]:
-    found: list[Counter] = []
-    for folder in sorted(_POWERCAP.glob("*-rapl:[0-9]")):
-        if os.access(folder / "energy_uj", os.R_OK):
-            found.append((f"RAPL {_text(folder / 'name')}", _unwrapped(folder)))
-    return found
+@dataclass
+class Rails:
+    """Supplies of a Jetson: (label, file of millivolts, file of milliamperes) each; power by the trapezoidal rule."""
+
+    rails: list[tuple[str, Path, Path]]
+    total: float = 0.0
+    last: tuple[float, float] | None = field(default=None)
+
+    @property
+    def name(self) -> str:
+        """E.g. "INA3221 VDD_IN"."""
+        return f"INA3221 {' + '.join(label for label, *_ in self.rails)}"
+
+    def joules(self) -> float | None:
+        """See ``Counter``."""
+        read = [(sysfs.integer(volts), sysfs.integer(amperes)) for _, volts, amperes in self.rails]
+        now, watts = time.monotonic(), 0.0
+        for millivolts, milliamperes in read:
+            if millivolts is None or milliamperes is None:
+                return None
+            watts += millivolts * milliamperes / 1e6
+        if self.last is not None:
+            self.total += (now - self.last[0]) * (watts + self.last[1]) / 2
+        self.last = now, watts
+        return self.total
 
 
-def _unwrapped(folder: Path) -> Callable[[], float]:
-    """The counter starts again at its range; reads are minutes apart at most, its range is an hour's."""
-    limit = int(_text(folder / "max_energy_range_uj") or 0)
-    state = [int(_text(folder / "energy_uj")), 0]
-
-    def read() -> float:
-        now = int(_text(folder / "energy_uj"))
-        state[1] += now - state[0] + (limit if now < state[0] else 0)
-        state[0] = now
-        return state[1] / 1e6
-
-    return read
-
-
-def _nvml() -> list[Counter]:
-    if find_spec("pynvml") is None:
-        return []
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        for handle in handles:
-            pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
-    except pynvml.NVMLError:
-        return []
-    return [
-        (f"NVML GPU {i}", lambda handle=handle: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3)  # type: ignore[misc]
-        for i, handle in enumerate(handles)
-    ]
-
-
-def _ina() -> list[Counter]:
-    """A Jetson's ina3221: the channel of the whole module, in microwatts or as volts × amperes."""
-    found: list[Counter] = []
-    for folder in sorted(_HWMON.glob("hwmon*")):
-        if not _text(folder / "name").startswith("ina"):
-            continue
-        for label in sorted(folder.glob("in*_label")):
-            channel = label.name[2:-6]
-            if _text(label).upper() in ("VDD_IN", "VIN_SYS_5V0", "POM_5V_IN"):
-                found.append((f"INA {_text(label)}", _integrated(folder, channel)))
-    return found
-
-
-def _integrated(folder: Path, channel: str) -> Callable[[], float]:
-    def watts() -> float:
-        return int(_text(folder / f"in{channel}_input")) * int(_text(folder / f"curr{channel}_input")) / 1e6
-
-    state = [time.monotonic(), watts(), 0.0]
-
-    def read() -> float:
-        now, power = time.monotonic(), watts()
-        state[2] += (now - state[0]) * (power + state[1]) / 2
-        state[:2] = now, power
-        return state[2]
-
-    return read
-
-
-def conditions() -> dict[str, Any]:
-    """Clock, governor, temperatures, throttling and power mode, as far as the host tells them."""
-    found: dict[str, Any] = {}
-    if clock := _text(_CPU / "cpufreq/scaling_cur_freq"):
-        found["cpu_mhz"] = round(int(clock) / 1e3)
-    if governor := _text(_CPU / "cpufreq/scaling_governor"):
-        found["governor"] = governor
-    if throttled := _text(_CPU / "thermal_throttle/package_throttle_count"):
-        found["throttle_count"] = int(throttled)
-    zones = {_text(z / "type"): _text(z / "temp") for z in sorted(_THERMAL.glob("thermal_zone*"))}
-    if heat := {name: int(value) / 1e3 for name, value in zones.items() if value.lstrip("-").isdigit()}:
-        found["celsius"] = heat
-    if mode := _power_mode():
-        found["power_mode"] = mode
-    return found
-
-
-def _power_mode() -> str:
-    """Of a Jetson."""
-    if shutil.which("nvpmodel") is None:
-        return ""
-    try:
-        said = subprocess.run(["nvpmodel", "-q"], capture_output=True, text=True, timeout=5, check=False).stdout
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return next((line.partition(":")[2].strip() for line in said.splitlines() if "Power Mode" in line), "")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii", errors="replace").strip()
-    except OSError:
-        return ""
+def _jetson() -> list[Counter]:
+    rails = []
+    for label in sysfs.found("sys/class/hwmon/hwmon*/in[1-3]_label"):
+        folder, channel, name = label.parent, label.name[2], sysfs.text(label)
+        volts, amperes = folder / f"in{channel}_input", folder / f"curr{channel}_input"
+        read = None not in (sysfs.integer(volts), sysfs.integer(amperes))  # a channel may be switched off
+        if sysfs.text(folder / "name") == "ina3221" and name not in WITHIN and read:
+            rails.append((name, volts, amperes))
+    rails = [rail for rail in rails if rail[0] == WHOLE] or rails
+    return [Rails(rails)] if rails else []

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from edgerecon.bench.conditions import facts
 from edgerecon.bench.plots import bars, front, lines
+from edgerecon.bench.stages import stage_note, stage_table
 from edgerecon.latency.page import number, page, table
 
 SHOWN = 10
@@ -103,13 +105,11 @@ def _failed(rows: Sequence[Fields]) -> str:
 
 
 def _stages(rows: Sequence[Fields]) -> str:
-    cells = [
-        (label(row), *(number(row["stages_ms"][name][q], 2) for name in row["stages_ms"] for q in ("p50", "p99")))
-        for row in rows
-    ]
-    head = ("Row", "prepare p50, ms", "p99", "engine p50", "p99", "postprocess p50", "p99")
-    note = "A CPU engine copies nothing to a device; on a GPU the copies are part of the engine's one CUDA graph."
-    return f"{table(head, cells, '.nnnnnn')}<p class='note'>{note}</p>" if cells else ""
+    head, lines = stage_table(rows, ("p50", "p99"))
+    cells = [(label(row), *line) for row, line in zip(rows, lines, strict=True)]
+    remarks = "".join(f"<br>{escape(label(row))}: {escape(row['note'])}." for row in rows if row["note"])
+    note = f"<p class='note'>p50 / p99, ms. {stage_note(rows)}{remarks}</p>"
+    return f"{table(('Row', *head), cells, '.' + 'n' * len(head))}{note}" if cells else ""
 
 
 def _fronts(rows: Sequence[Fields]) -> str:
@@ -156,11 +156,8 @@ def _scenarios(found: Sequence[Fields]) -> str:
 
 
 def _conditions(result: Fields) -> str:
-    told = result["conditions"]
-    facts = [(f"{name} ({when})", str(value)) for when in ("before", "after") for name, value in told[when].items()]
-    facts.append(("energy", ", ".join(result["energy_sources"]) or "this host tells nothing of energy"))
     packages = [(name, str(version)) for name, version in (result["host"].get("packages") or {}).items()]
     return (
-        f'<h2>Host</h2><div class="columns"><div>{table(("Condition", ""), facts, "..")}</div>'
+        f'<h2>Host</h2><div class="columns"><div>{table(("Condition", ""), facts(result), "..")}</div>'
         f"<div>{table(('Package', 'Version'), packages, '..')}</div></div>"
     )

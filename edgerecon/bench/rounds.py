@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.bench.energy import Meter
 from edgerecon.bench.noise import Calibration
 from edgerecon.bench.remote import Remote
 from edgerecon.errors import EngineError
@@ -25,16 +24,19 @@ class Turns:
     """What one engine did in its turns.
 
     Attributes:
-        blocks: ms of (prepare, engine, postprocess), (calls, 3) a round. joules: in all turns; None when nobody tells.
-        error: why it stopped, or None.
+        blocks: ms of (prepare, engine, postprocess), (calls, 3) a round. joules: a frame; nan when nobody tells.
+        apart: ms of each stage within the engine, see ``edgerecon.bench.apart``. error: why it stopped, or None.
+        note: what else a reader has to know.
     """
 
     remote: Remote
     calls: int = 1
     blocks: list[Times] = field(default_factory=list)
-    joules: float | None = 0.0
+    joules: float = float("nan")
+    apart: dict[str, Times] = field(default_factory=dict)
     memory_mb: float = float("nan")
     error: str | None = None
+    note: str = ""
 
     @property
     def medians(self) -> Times:
@@ -43,8 +45,7 @@ class Turns:
 
 
 def run_rounds(
-    turns: Sequence[Turns], seconds: float, calibration: Calibration, meter: Meter,
-    on_round: Callable[[int, int], None],
+    turns: Sequence[Turns], seconds: float, calibration: Calibration, on_round: Callable[[int, int], None]
 ) -> None:  # fmt: skip
     """Fill in the turns, about ``seconds`` each altogether; one that fails is left out from then on."""
     costs = [_warm_up(one) for one in turns]
@@ -55,7 +56,7 @@ def run_rounds(
         calibration.tick()
         at = index % max(1, len(alive))
         for one in [*alive[at:], *alive[:at]]:
-            _turn(one, meter)
+            _turn(one)
         alive = [one for one in alive if one.error is None]
         on_round(index + 1, rounds)
 
@@ -72,14 +73,11 @@ def _warm_up(one: Turns) -> float:
     return cost
 
 
-def _turn(one: Turns, meter: Meter) -> None:
-    before = meter.joules()
+def _turn(one: Turns) -> None:
     try:
         answer = one.remote.ask("time", calls=one.calls)
     except EngineError as error:
         one.error = str(error)
         return
-    after = meter.joules()
-    one.joules = None if None in (one.joules, before, after) else one.joules + after - before  # type: ignore[operator]
     one.blocks.append(np.array(answer["ns"]) / 1e6)
     one.memory_mb = answer["memory_mb"] or float("nan")

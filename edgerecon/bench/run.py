@@ -16,7 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.bench.energy import Meter, conditions
+from edgerecon.bench.apart import measure_apart
+from edgerecon.bench.conditions import conditions
+from edgerecon.bench.energy import Meter
 from edgerecon.bench.judge import judge, judge_restored
 from edgerecon.bench.noise import Calibration
 from edgerecon.bench.remote import Remote
@@ -75,6 +77,7 @@ class Bench:
     noise: float
     noisy: bool
     energy_sources: list[str]
+    energy_missing: list[str]
     conditions: dict[str, Any]
     loads: list[dict[str, Any]] = field(default_factory=list)
     scenarios: list[dict[str, Any]] = field(default_factory=list)
@@ -85,7 +88,8 @@ class Bench:
         return {
             "schema": SCHEMA, "rows": [row.to_json() for row in self.rows], "loads": self.loads,
             "scenarios": self.scenarios, "noise": self.noise, "noisy": self.noisy, "included": INCLUDED,
-            "energy_sources": self.energy_sources, "conditions": self.conditions, "shape": list(self.plan.shape),
+            "energy_sources": self.energy_sources, "energy_missing": self.energy_missing,
+            "conditions": self.conditions, "shape": list(self.plan.shape),
             "seconds": self.plan.seconds, "recording": self.plan.recording,
             "data": self.plan.data and self.plan.data.name, "host": self.host,
         }  # fmt: skip
@@ -97,8 +101,7 @@ def bench(ways: Sequence[Way], plan: Plan, on_progress: Progress | None = None) 
     The first way that runs is the reference of the speeds: it runs in every round of every group, beside its own row.
 
     Raises:
-        SourceError: the recording cannot be read. DataError: ``plan.data`` cannot. EngineError: no way runs, or the
-        reference failed later on.
+        SourceError: the recording cannot be read. DataError: ``plan.data`` cannot. EngineError: no way runs, or the reference failed later on.
     """
     progress = on_progress or (lambda what, done, total: None)
     if plan.data is not None:
@@ -125,17 +128,21 @@ def bench(ways: Sequence[Way], plan: Plan, on_progress: Progress | None = None) 
                 def told(done: int, total: int, first: int = at) -> None:
                     progress("timing side by side", first * total + done * GROUP, len(ways) * total)
 
-                run_rounds([base, *alive], plan.seconds, calibration, meter, told)
+                run_rounds([base, *alive], plan.seconds, calibration, told)
+                during = conditions()
                 if base.error is not None:
                     raise EngineError(f"{base.remote.name} is the reference and failed: {base.error}")
+                for one in alive:
+                    measure_apart(one, meter)
                 for row, turns in group:
                     rows.append(row if turns is None else _timed(row, turns))
                     samples.append(
                         ratio_samples(base.medians, turns.medians) if turns and rows[-1].latency_ms else None
                     )
-    told_of_host = {"before": before, "after": conditions()}
+    told_of_host = {"before": before, "during": during, "after": conditions()}
     return Bench(
-        plan, _compared(rows, samples), calibration.spread, calibration.noisy, meter.sources, told_of_host
+        plan, _compared(rows, samples), calibration.spread, calibration.noisy, meter.sources, meter.missing,
+        told_of_host,
     )  # fmt: skip
 
 
@@ -223,12 +230,13 @@ def _timed(row: Row, turns: Turns) -> Row:
     times = np.concatenate(turns.blocks)
     total = times.sum(axis=1)
     latency = {name: float(np.percentile(total, q, method="higher")) for name, q in PERCENTILES.items()}
+    columns = dict(zip(STAGES, times.T, strict=True)) | turns.apart
     stages = {stage: {"p50": float(np.median(column)), "p99": float(np.percentile(column, 99, method="higher"))}
-              for stage, column in zip(STAGES, times.T, strict=True)}  # fmt: skip
-    joules = math.nan if turns.joules is None else turns.joules / len(times)
+              for stage, column in columns.items()}  # fmt: skip
+    note = "; ".join(filter(None, (row.note, turns.note)))
     return dataclasses.replace(
         row, latency_ms=latency | {"mean": float(total.mean())}, stages_ms=stages, memory_mb=turns.memory_mb,
-        joules=joules, cdf_ms=tuple(np.percentile(total, np.arange(101)).tolist()),
+        joules=turns.joules, note=note, cdf_ms=tuple(np.percentile(total, np.arange(101)).tolist()),
     )  # fmt: skip
 
 

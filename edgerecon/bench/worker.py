@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.engines import open_engine
-from edgerecon.engines.base import Engine
+from edgerecon.engines.base import Engine, StageTimer
 from edgerecon.errors import EdgereconError
 from edgerecon.frame import Image, to_uint8, to_unit
 
@@ -73,6 +73,11 @@ class Worker:
             to_uint8(self._out, self._shown)
             row[3] = now()
         return {"ns": np.diff(stages, axis=1).tolist(), "memory_mb": _memory_mb()}
+
+    def stages(self, calls: int) -> Answer:
+        """ms of the stages within the engine, for so many runs of the last frame; none where nothing is copied."""
+        timed = self._engine
+        return {"ms": [timed.stage_times() for _ in range(calls)] if isinstance(timed, StageTimer) else []}
 
     def outputs(self, frames: str, out: str) -> Answer:
         """Reconstruct each frame (n, H, W) or sequence (n, T, H, W) of a .npy by itself; the results go to another."""

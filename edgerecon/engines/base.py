@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from edgerecon.frame import Image
 
@@ -86,4 +86,17 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Release the runtime's memory; the engine cannot be used afterwards."""
+        ...
+
+
+@runtime_checkable
+class StageTimer(Protocol):
+    """An engine that can tell its copies from its work: one whose frames go to a device and back."""
+
+    def stage_times(self) -> dict[str, float]:
+        """Milliseconds of {to_device, compute, to_host} for the last frame, run again by itself.
+
+        Raises:
+            EngineError: no frame has been run, or the device failed.
+        """
         ...

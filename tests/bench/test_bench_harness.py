@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from edgerecon.bench import worker as worker_module
-from edgerecon.bench.energy import Meter
 from edgerecon.bench.noise import Calibration
 from edgerecon.bench.remote import Remote
 from edgerecon.bench.resample import interval, ratio_samples
@@ -82,7 +81,7 @@ def distributions() -> Iterator[tuple[str, np.ndarray]]:
 def test_percentiles_are_those_of_the_engine(name: str, delays: np.ndarray, clock: Clock) -> None:
     engine = Delayed(clock, delays)
     turns = Turns(InProcess(engine))  # type: ignore[arg-type]
-    run_rounds([turns], 4.0, Calibration(), Meter(), lambda done, total: None)
+    run_rounds([turns], 4.0, Calibration(), lambda done, total: None)
     times = np.concatenate(turns.blocks).sum(axis=1)
     taken = delays[np.arange(3, 3 + len(times)) % len(delays)]  # three calls warmed up
     assert len(times) > 500
@@ -95,7 +94,7 @@ def test_a_row_that_dies_leaves_the_others(clock: Clock) -> None:
     sound = Turns(InProcess(Delayed(clock, np.full(5, 2.0))))  # type: ignore[arg-type]
     dying = Turns(InProcess(Delayed(clock, np.full(5, 2.0)), fails_at=4))  # type: ignore[arg-type]
     stillborn = Turns(InProcess(Delayed(clock, np.full(5, 2.0)), fails_at=0))  # type: ignore[arg-type]
-    run_rounds([sound, dying, stillborn], 0.5, Calibration(), Meter(), lambda done, total: None)
+    run_rounds([sound, dying, stillborn], 0.5, Calibration(), lambda done, total: None)
     assert sound.error is None and len(sound.blocks) == 25
     assert dying.error == stillborn.error == "the process crashed (SIGSEGV)"
     assert len(dying.blocks) == 3 and not stillborn.blocks
