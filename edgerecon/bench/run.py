@@ -101,7 +101,8 @@ def bench(ways: Sequence[Way], plan: Plan, on_progress: Progress | None = None) 
     The first way that runs is the reference of the speeds: it runs in every round of every group, beside its own row.
 
     Raises:
-        SourceError: the recording cannot be read. DataError: ``plan.data`` cannot. EngineError: no way runs, or the reference failed later on.
+        SourceError: the recording cannot be read. DataError: ``plan.data`` cannot. EngineError: no way runs, or the
+        reference failed later on.
     """
     progress = on_progress or (lambda what, done, total: None)
     if plan.data is not None:
