@@ -10,7 +10,7 @@ DEV := .venv/.dev
 FPGA := .venv-fpga
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint models figures study-quick study-long study-full bench soak fuzz fpga clean
+.PHONY: help demo test lint models figures study-quick study-long study-full bench peers soak fuzz fpga clean
 
 help:
 	@echo 'make demo     stream a real heart through a shipped model, into edgerecon-demo/ (VIEW=1: watch it live)'
@@ -20,6 +20,7 @@ help:
 	@echo 'make figures  measure image quality again (RECORDINGS=folder: also on your own recordings)'
 	@echo 'make study-quick  train and compare every published method (40 minutes on 2 cores); study-long: a night; study-full: on a GPU'
 	@echo 'make bench    measure everything on this machine, and write the page and the table of the README'
+	@echo 'make peers    other runtimes and streaming frameworks on the same frames, each in an environment of its own'
 	@echo 'make soak     stream a million frames with a fault every thousand, and compare every count'
 	@echo 'make fpga     check the FPGA path with open tools, which it installs (about 5 minutes on 2 cores)'
 	@echo 'make clean    remove the environment and everything that was made'
@@ -74,12 +75,32 @@ endif
 study-quick study-long study-full: study-%: $(DEV)
 	$(BIN)/edgerecon study --profile $* --resume --json bench/results/study-$*.json $(if $(RECORDINGS),--recordings $(RECORDINGS))
 
-bench: $(DEV)
-	$(BIN)/python bench/stream_loop.py --json bench/results/stream-loop.json
+SHIPPED := compact-compound compact-despeckle compact-despeckle-small compact-despeckle-w8d4 compact-fpga
+STUDIED := $(foreach name,tomography/models/study-ct-sparse super_resolution/models/study-srcnn-x2 \
+	recurrent/models/study-row-rnn recurrent/models/study-conv-rnn,$(wildcard edgerecon-study/quick/$(name).onnx))
+
+bench: $(DEV)  # with the networks of  make study-quick  where they have been trained
+	$(BIN)/python bench/stream_loop.py --frames 8000 --json bench/results/stream-loop.json
 	$(BIN)/python bench/startup.py --json bench/results/startup.json
 	$(BIN)/python bench/harness_error.py --json bench/results/harness-error.json
+	$(BIN)/python bench/eight_streams.py --json bench/results/eight-streams-fp32.json
+	$(BIN)/python bench/eight_streams.py --precision int8 --json bench/results/eight-streams.json
+	$(BIN)/python bench/openigtlink.py --fps 220 --json bench/results/openigtlink.json
+	$(BIN)/python bench/viewer_load.py --json bench/results/viewer-load.json
+	$(BIN)/edgerecon demo && cp edgerecon-demo/report.json bench/results/demo.json
+	$(BIN)/edgerecon fit --deadline 33ms --min-ssim 0.8 --json bench/results/fit-33ms.json
+	$(BIN)/edgerecon fit --deadline 15ms --min-ssim 0.7 --json bench/results/fit-15ms.json
 	$(BIN)/pytest bench/suites --benchmark-enable --benchmark-json bench/results/$$(hostname)-$$(date +%F).json
-	$(BIN)/edgerecon bench --scenario realtime --scenario singlestream --json bench/results/models.json -o bench/results/models.html
+	$(BIN)/edgerecon simulate edgerecon-runs/heldout.h5 --samples 64 --seed 1001
+	$(BIN)/edgerecon bench $(SHIPPED) $(STUDIED) --data edgerecon-runs/heldout.h5 --scenario realtime --scenario singlestream \
+		--scenario multistream --scenario offline --scenario server \
+		--json bench/results/models.json -o bench/results/models.html
+	$(BIN)/python bench/readme.py
+
+peers: $(DEV)  # HOLOSCAN=python of an environment that has it: bench/peers/README.md
+	$(BIN)/python bench/peers/run.py --json bench/results/peers.json
+	$(BIN)/python bench/stream_overhead.py $(if $(HOLOSCAN),--holoscan-python $(HOLOSCAN)) --json bench/results/stream-overhead.json
+	$(BIN)/python bench/stream_peers.py $(if $(HOLOSCAN),--holoscan-python $(HOLOSCAN)) --json bench/results/stream-peers.json
 	$(BIN)/python bench/readme.py
 
 soak: $(DEV)

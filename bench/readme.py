@@ -1,34 +1,47 @@
-"""Write the README's table of speed beside quality anew from the committed result, or say that it has drifted.
+"""Write the tables of figures in README.md anew from the committed results, or say that they have drifted.
 
 python bench/readme.py            # after  make bench
-python bench/readme.py --check    # exit status 1 when README.md holds anything else than the result gives
+python bench/readme.py --check    # exit status 1 when README.md holds anything else than the results give
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from edgerecon.bench.compare import read_result
-from edgerecon.bench.markdown import markdown
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import readme_quality
+import readme_speed
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULT = ROOT / "bench/results/models.json"
-BEGIN, END = "<!-- made by bench/readme.py from bench/results/models.json -->", "<!-- end -->"
+RESULTS = ROOT / "bench/results"
+BLOCKS: Mapping[str, Callable[[Path], str]] = {
+    "simulated": readme_quality.simulated,
+    "real": readme_quality.real,
+    "models": readme_speed.models,
+    "peers": readme_speed.peers,
+    "streaming": readme_speed.streaming,
+    "fit": readme_speed.fit,
+}
 
 
-def renewed(readme: str, table: str) -> str:
-    """The README with the table between its marks.
+def renewed(readme: str, blocks: Mapping[str, str]) -> str:
+    """The README with each block between its marks.
 
     Raises:
-        ValueError: the marks are not there.
+        ValueError: marks are not there.
     """
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"README.md holds no '{BEGIN}' … '{END}'")
-    return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"
+    for name, content in blocks.items():
+        begin, end = f"<!-- {name}: made by bench/readme.py -->", f"<!-- end of {name} -->"
+        before, first, rest = readme.partition(begin)
+        _, last, after = rest.partition(end)
+        if not first or not last:
+            raise ValueError(f"README.md holds no '{begin}' … '{end}'")
+        readme = f"{before}{begin}\n\n{content}\n\n{end}{after}"
+    return readme
 
 
 def main() -> None:
@@ -37,11 +50,11 @@ def main() -> None:
     arguments = parser.parse_args()
     path = ROOT / "README.md"
     readme = path.read_text(encoding="utf-8")
-    wanted = renewed(readme, markdown(read_result(RESULT)))
+    wanted = renewed(readme, {name: make(RESULTS) for name, make in BLOCKS.items()})
     if not arguments.check:
         path.write_text(wanted, encoding="utf-8")
     elif wanted != readme:
-        sys.exit("README.md and bench/results/models.json have drifted apart: run  python bench/readme.py")
+        sys.exit("README.md and bench/results have drifted apart: run  python bench/readme.py")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,123 @@
+"""The README's tables of speed: models, other runtimes, streaming, and what ``fit`` chose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from readme_quality import load, measured_on, when
+
+from edgerecon.bench.compare import read_result
+from edgerecon.bench.markdown import markdown
+
+Result = Mapping[str, Any]
+
+
+def models(folder: Path) -> str:
+    """Every model on every runtime of this machine."""
+    return markdown(read_result(folder / "models.json"))
+
+
+def peers(folder: Path) -> str:
+    """Other runtimes and filters, over ONNX Runtime fp32 in the same run; the reason of one that did not run."""
+    found = load(folder, "peers")
+    ran = sorted((row for row in found["rows"] if "ratio" in row), key=lambda row: row["ratio"][0])
+    lines = ["| | p50, ms | p99, ms | times as long, 95 % interval | largest difference |", "|---|--:|--:|--:|--:|"]
+    for row in ran:
+        ratio, low, high = row["ratio"]
+        error = "another function" if row["max_abs_error"] is None else f"{row['max_abs_error']:.1g}"
+        times = " | ".join(f"{row['latency_ms'][name]:.1f}" for name in ("p50", "p99"))
+        lines.append(f"| {row['name']} | {times} | {ratio:.2f} ({low:.2f}–{high:.2f}) | {error} |")
+    absent = [f"{row['name']}: {row['status']}" for row in found["rows"] if "ratio" not in row]
+    height, width = found["shape"]
+    note = f"{found['model']}, {width}×{height}, {found['threads']} threads; {measured_on(found['host'])}."
+    return "\n".join([*lines, "", " ".join([note, *(f"Not run: {one}." for one in absent)])])
+
+
+def streaming(folder: Path) -> str:
+    """One line a benchmark of the stream and of the harness itself."""
+    lines = ["| what | measured | when |", "|---|---|---|"]
+    for what, name, says in STREAMING:
+        found = load(folder, name)
+        lines.append(f"| {what} | {says(found)} | {when(found['host'])} |")
+    machine = measured_on(load(folder, "demo")["host"]).partition("),")[0]
+    return "\n".join([*lines, "", f"On {machine}), 512×512 where nothing else is said."])
+
+
+def fit(folder: Path) -> str:
+    """What ``edgerecon fit`` chose for two deadlines."""
+    lines = ["| `edgerecon fit` | chosen | p50 alone, ms | p99 streamed, ms | largest untrained that would hold |",
+             "|---|---|--:|--:|---|"]  # fmt: skip
+    for name in ("fit-33ms", "fit-15ms"):
+        found = load(folder, name)
+        asked, chosen, larger = found["requirement"], found["chosen"], found["larger"]
+        command = f"--deadline {asked['deadline_ms']:g}ms --min-ssim {asked['min_ssim']:g}"
+        how = f"{chosen['model']}, {chosen['precision']} on {chosen['backend']}, {chosen['threads']} threads"
+        beyond = f"`{larger['model']}`" if larger else "–"
+        lines.append(f"| `{command}` | {how} | {chosen['p50_ms']:.1f} | {found['predicted_p99_ms']:.1f} | {beyond} |")
+    return "\n".join([*lines, "", f"{measured_on(found['host'])}."])
+
+
+def _demo(found: Result) -> str:
+    times, frames = found["latency_ms"], found["frames_in"]
+    missed = _missed({**found, "missed": round(found["deadline_miss_rate"] * frames), "frames": frames})
+    return f"{times['p50']:.1f} / {times['p99']:.1f} ms; {missed}"
+
+
+def _missed(found: Result) -> str:
+    return f"{found['missed']} of {found['frames']:,} frames missed {found['deadline_ms']:.1f} ms".replace(",", " ")
+
+
+def _soak(found: Result) -> str:
+    counts, growth = found["counts"], found["growth_after_warm_up"]
+    return (
+        f"{counts['unaccounted']} unaccounted for, memory {growth['rss_mb']:+.1f} MB, "
+        f"{counts['threads left']} threads and {counts['descriptors left']} descriptors left"
+    )
+
+
+def _igtl(found: Result) -> str:
+    lost = found["unaccounted"]
+    exact = "every gap counted" if found["gaps_exact"] and found["gaps_exact_behind"] else "gaps miscounted"
+    return f"{found['received']['fps']:.0f} frames/s; {exact}, {lost} lost silently"
+
+
+def _viewers(found: Result) -> str:
+    return f"{found['fps_of_viewers']['min']:.0f} fps each at least; the stream's p99 × {found['p99_ratio']:.2f}"
+
+
+def _overhead(found: Result) -> str:
+    own = found["rows"]["edgerecon"]["us_median_of_turns"]
+    over = ", ".join(f"{ratio['p99']:.2f} × {_NAMES[name]}" for name, ratio in found["edgerecon_over"].items())
+    return f"{own['p50'] / 1e3:.2f} / {own['p99'] / 1e3:.2f} ms; p99 {over}"
+
+
+def _loop(found: Result) -> str:
+    return f"{found['overhead_p99_ms']:.1f} ms; memory {found['rss_growth_mb']:+.1f} MB after frame 1 000"
+
+
+def _start(found: Result) -> str:
+    return " / ".join(f"{found[key]:.0f}" for key in ("import_ms", "help_ms", "demo_first_frame_ms")) + " ms"
+
+
+def _harness(found: Result) -> str:
+    worst = max(at["error_us"] for of in found["percentiles"].values() for at in of.values())
+    paced = found["miss_rate"]
+    exact = "exact" if paced["missed"] == paced["calls_over_the_deadline"] else "wrong"
+    return f"at most {worst:.0f} µs; {found['overhead_us']:.1f} µs; misses of a paced stream {exact}"
+
+
+_NAMES = {"holoscan": "Holoscan", "gstreamer": "GStreamer", "opencv": "a bare loop"}
+STREAMING: tuple[tuple[str, str, Callable[[Result], str]], ...] = (
+    ("demo, 240×320 at 30 fps for 10 s: capture to present, p50 / p99 (`make demo`)", "demo", _demo),
+    ("eight streams of 256×256 at 30 fps, int8 (`bench/eight_streams.py --precision int8`)", "eight-streams", _missed),
+    ("the same in fp32 (`bench/eight_streams.py`)", "eight-streams-fp32", _missed),
+    ("a million frames, a fault in every thousandth (`make soak`)", "soak", _soak),
+    ("OpenIGTLink at 640×480, in and out (`bench/openigtlink.py --fps 220`)", "openigtlink", _igtl),
+    ("four viewers, 40 fps (`bench/viewer_load.py`)", "viewer-load", _viewers),
+    ("the loop without a model (`bench/stream_overhead.py`), p50 / p99", "stream-overhead", _overhead),
+    ("what the loop adds to inference (`bench/stream_loop.py --frames 8000`), p99 − p99", "stream-loop", _loop),
+    ("`import edgerecon` / `edgerecon --help` / `demo` to its first frame (`bench/startup.py`)", "startup", _start),
+    ("`edgerecon bench`'s own error; what it adds to a call (`bench/harness_error.py`)", "harness-error", _harness),
+)
