@@ -139,9 +139,10 @@ def make_report(capturer: Capturer, presenter: Presenter, threads: int, interrup
 
 
 def _error(capturer: Capturer, presenter: Presenter, interrupted: bool) -> str | None:
-    errors, name = list(presenter.fanout.failures), presenter.info.source
+    errors, name, counters = list(presenter.fanout.failures), presenter.info.source, presenter.info.counters
     if capturer.error is not None:
         errors.insert(0, f"{name} failed: {capturer.error}")
-    elif presenter.info.counters.presented == 0 and not interrupted:
-        errors.insert(0, f"no frame of {name} could be shown")
+    elif counters.presented == 0 and not interrupted:
+        why = max(counters.failures, key=counters.failures.__getitem__, default="")
+        errors.insert(0, f"no frame of {name} could be shown{f': {why}' if why else ''}")
     return "; ".join(errors) or None

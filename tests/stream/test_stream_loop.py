@@ -230,7 +230,7 @@ def test_source_without_any_frame_is_an_error_before_sinks_open(items: list) -> 
 def test_only_unreadable_frames_end_with_an_error_in_the_report() -> None:
     report = stream(ListSource([Capture(None, "torn")] * 3), FakeEngine(), [KeepSink()])
     assert report.failures == {"torn": 3} and report.presented == 0 and report.fps == 0
-    assert report.error == "no frame of list could be shown"
+    assert report.error == "no frame of list could be shown: torn"
     assert report.latency_ms["p99"] is None
     json.dumps(report.to_json(), allow_nan=False)
 

@@ -184,6 +184,8 @@ def test_dicom_refusals(tmp_path: Path) -> None:
     assert "a.dcm" in refusal(path)
     path.write_bytes(bytes(RNG.integers(0, 256, 500, np.uint8)))
     assert "a.dcm" in refusal(path)
+    path.write_text("a note to myself\n" * 9)
+    assert "is not a DICOM file" in refusal(path)
 
 
 def test_dicom_name_and_errors_hold_nothing_of_the_patient(tmp_path: Path) -> None:
@@ -202,7 +204,7 @@ def test_truncated_dicom_cine_plays_what_is_there(echo_cine: Path, tmp_path: Pat
     refusal(path)
 
 
-def test_damaged_jpeg_in_a_dicom_cine_is_one_fault(tmp_path: Path) -> None:
+def test_damaged_jpeg_in_a_dicom_cine_is_one_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     jpegs = [cv2.imencode(".jpg", frame)[1].tobytes() for frame in np.repeat(FRAMES, 4, 1)]
     jpegs[2] = b"\xff\xd8" + b"\0" * 60
     path = tmp_path / "a.dcm"
@@ -212,6 +214,8 @@ def test_damaged_jpeg_in_a_dicom_cine_is_one_fault(tmp_path: Path) -> None:
     header.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
     header.save_as(path, enforce_file_format=True)
     assert faults(path) == [False, False, True, False, False]
+    assert not caplog.records, "the frame's own fault says it, without pydicom's traceback"
+    assert "plugin" not in (list(open_source(str(path)).frames())[2].fault or "")
 
 
 # --- video ---
@@ -542,6 +546,23 @@ def test_nrrd(tmp_path: Path) -> None:
     assert "bzip2" in refusal(path)
     path.write_bytes(head + b"encoding: raw\ndata file: ../x.raw\n\n")
     assert "outside" in refusal(path)
+
+
+@pytest.mark.parametrize("kinds", ["", "kinds: RGB-color domain domain list\n", "kinds: vector space space list\n"])
+def test_colour_nrrd(tmp_path: Path, kinds: str) -> None:
+    colour = RNG.integers(0, 256, (2, 6, 4, 3), np.uint8)
+    head = f"NRRD0005\ntype: uchar\ndimension: 4\nsizes: 3 4 6 2\nencoding: raw\n{kinds}"
+    path = tmp_path / "a.nrrd"
+    path.write_bytes(f"{head}space directions: none (0.1,0,0) (0,0.2,0) none\n\n".encode() + colour.tobytes())
+    np.testing.assert_array_equal(images(path), colour)
+    assert open_source(str(path)).spacing_mm == pytest.approx((0.2, 0.1))
+
+
+def test_nrrd_with_its_frames_first(tmp_path: Path) -> None:
+    path = tmp_path / "slicer.seq.nrrd"
+    head = b"NRRD0005\ntype: uchar\ndimension: 4\nsizes: 5 10 12 1\nkinds: list domain domain domain\n"
+    path.write_bytes(head + b"encoding: raw\n\n" + FRAMES.tobytes())
+    assert "frames on the first axis: save it with them on the last" in refusal(path)
 
 
 # --- anything ---

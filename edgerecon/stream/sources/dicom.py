@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 import statistics
 import struct
@@ -11,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,10 +29,12 @@ from edgerecon.stream.sources.scaling import stretch_bits
 MODALITIES = ("US", "IVUS")
 # Of text encodings, colour markers and the like: what a frame suffers from is its own fault message.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\.")
+logging.getLogger("pydicom.pixels.decoders").setLevel(logging.CRITICAL)  # a traceback for each damaged frame
 
 _CENTIMETRES = 3  # Physical Units, PS3.3 C.8.5.5.1.15
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _INFLATED_AT_MOST = 512 << 20
+_HAS_GDCM = find_spec("gdcm") is not None
 _SMALLEST = 4  # pixels that a region has on either side
 
 
@@ -77,10 +81,16 @@ class DicomSource:
                         index += 1
                 fault = "the file ends before this frame (truncated)"
             except Exception as error:  # noqa: BLE001 - pydicom and its decoders raise many kinds on damaged data
-                fault = _one_line(error)
+                fault = self._fault(error)
             if index < length:
                 yield Capture(None, fault)
                 index += 1
+
+    def _fault(self, error: Exception) -> str:
+        """Why a frame could not be decoded, and what may help: pydicom speaks of plugins that the user never chose."""
+        words = _one_line(error)
+        _, failed, why = words.partition("raised by all available plugins: ")
+        return f"{why}; pip install 'edgerecon[dicom]' brings further decoders" if failed and not _HAS_GDCM else words
 
     def _crop(self, image: RawImage) -> RawImage:
         return image if self._region is None else image[self._region.rows, self._region.columns]
@@ -139,6 +149,8 @@ def _read_header(file: BinaryIO, name: str) -> Dataset:
 
 def _refuse_other(header: Dataset, name: str) -> None:
     modality = header.get("Modality")
+    if modality is None and header.preamble is None:  # pydicom makes something of any bytes
+        raise SourceError(f"{name} is not a DICOM file, or its beginning is damaged")
     if modality not in MODALITIES:
         raise SourceError(f"{name} is not ultrasound: its DICOM modality is {modality or 'missing'}, not US or IVUS")
     if not all(key in header for key in ("Rows", "Columns", "BitsStored", "PhotometricInterpretation")):

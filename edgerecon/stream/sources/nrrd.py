@@ -20,10 +20,11 @@ TYPES = {
 
 
 def open_nrrd(path: Path) -> FlatSource:
-    """Open a scalar NRRD, raw or gzip, attached or with its data beside the header; its last axes are frames.
+    """Open an NRRD, grey or colour, raw or gzip, attached or with its data beside the header; its last axes are frames.
 
     Raises:
-        SourceError: not an NRRD, of an unknown kind, or its data lie outside the header's folder.
+        SourceError: not an NRRD, of an unknown kind, its frames are not its last axes, or its data lie outside the
+        header's folder.
     """
     fields, after = _read_header(path)
     try:
@@ -32,12 +33,29 @@ def open_nrrd(path: Path) -> FlatSource:
         packed = {"raw": False, "gzip": True, "gz": True}[fields["encoding"]]
     except (KeyError, ValueError) as error:
         raise SourceError(f"{path.name} is not an NRRD that can be read: {error} is missing or unknown") from error
-    if len(sizes) < 2:
+    colour = _colour(path.name, fields.get("kinds", "").lower().split(), sizes)
+    if len(sizes) < 2 + colour:
         raise SourceError(f"{path.name} has {len(sizes)} dimension: an image has two, a recording three")
+    width, height, *others = sizes[colour:]
     name = fields.get("data file") or fields.get("datafile")
     data, offset = (beside(path, name), 0) if name else (path, after)
-    layout = Layout(math.prod(sizes[2:]), (sizes[1], sizes[0]), dtype)
-    return FlatSource(path.name, layout, lambda: open_at(data, offset, packed), spacing_mm=_spacing(fields))
+    layout = Layout(math.prod(others), (height, width, *sizes[:colour]), dtype)
+    spacing = spacing_of(_spacing(fields)[colour : colour + 2])
+    return FlatSource(path.name, layout, lambda: open_at(data, offset, packed), spacing_mm=spacing)
+
+
+def _colour(name: str, kinds: list[str], sizes: list[int]) -> int:
+    """1 when the first axis holds the channels of a pixel, else 0.
+
+    Kinds are words of the NRRD format, section 5: PLUS writes "RGB-color domain domain list". Without them, four axes
+    of which the first has the length 3 or 4 are colour: nobody scans three columns.
+    """
+    first = kinds[0] if kinds else ""
+    if first in ("list", "time"):
+        raise SourceError(f"{name} has its frames on the first axis: save it with them on the last (kind: list)")
+    if first in ("", "???", "none"):
+        return int(len(sizes) == 4 and sizes[0] in (3, 4))
+    return int(first not in ("domain", "space"))
 
 
 def _read_header(path: Path) -> tuple[dict[str, str], int]:
@@ -54,14 +72,12 @@ def _read_header(path: Path) -> tuple[dict[str, str], int]:
         return fields, file.tell()
 
 
-def _spacing(fields: dict[str, str]) -> tuple[float, float] | None:
-    """Per-axis `spacings`, or the lengths of the `space directions`."""
+def _spacing(fields: dict[str, str]) -> list[float]:
+    """Of each axis: its ``spacings``, or the lengths of the ``space directions``; NaN or [] where it has none."""
     try:
         if "spacings" in fields:
-            steps = [float(text) for text in fields["spacings"].split()]
-        else:
-            vectors = re.findall(r"\(([^)]*)\)", fields.get("space directions", ""))
-            steps = [math.hypot(*map(float, vector.split(","))) for vector in vectors]
+            return [float(text) for text in fields["spacings"].split()]
+        vectors = re.findall(r"none|\(([^)]*)\)", fields.get("space directions", ""))
+        return [math.hypot(*map(float, vector.split(","))) if vector else math.nan for vector in vectors]
     except ValueError:
-        return None
-    return spacing_of(steps[:2])
+        return []
