@@ -360,6 +360,6 @@ def print_changes(console: Console, changes: Sequence[Change]) -> None:
     for head in ("row", "before", "after", "verdict", ""):
         table.add_column(head, overflow="fold")
     for one in changes:
-        cells = ("–" if s is None else f"{s[0]:.2f} ({s[1]:.2f}–{s[2]:.2f})" for s in (one.before, one.after))
+        cells = ("–" if s is None else "{:.3g} ({:.3g}–{:.3g})".format(*s) for s in (one.before, one.after))
         table.add_row(_plain(one.name), *cells, one.verdict, _plain(one.note))
     console.print(table)

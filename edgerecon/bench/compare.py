@@ -32,7 +32,7 @@ class Change:
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """A result that ``bench --json`` wrote.
+    """A result that ``bench --json`` wrote, or that of the suites of ``make bench``.
 
     Raises:
         DataError: missing, no JSON, or of another schema (says which).
@@ -69,7 +69,8 @@ def _key(row: dict[str, Any]) -> Key:
 
 
 def _change(key: Key, before: dict[str, Any] | None, after: dict[str, Any] | None) -> Change:
-    name = f"{key[0]}, {key[2]} on {key[1]}, {key[3]} threads, {'×'.join(map(str, key[4]))}"
+    engine = f", {key[2]} on {key[1]}, {key[3]} threads, {'×'.join(map(str, key[4]))}"
+    name = key[0] + (engine if key[4] else "")  # a benchmark of the suites is no engine
     old, new = _speed(before), _speed(after)
     if before is None or after is None:
         return Change(name, "new" if before is None else "gone", old, new)
