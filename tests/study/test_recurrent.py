@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from edgerecon.bench.worker import Worker
 from edgerecon.engines import open_engine
 from edgerecon.models.network import Network
 from edgerecon.models.temporal import Temporal
+from edgerecon.quality.heldout import find_heldout, restored_quality
 from edgerecon.stream.loop import stream
 from edgerecon.stream.sources.base import Capture
 from edgerecon.study import recurrent, svm
@@ -110,6 +112,24 @@ def test_the_state_carries_a_stream(study: Study, tmp_path: Path) -> None:
     for backend in ("onnxruntime", "openvino", "pytorch"):
         shown = _streamed(Path(model.file), backend, [Capture(frame) for frame in frames])
         np.testing.assert_allclose(shown, expected, atol=1e-5)
+
+
+def test_the_bench_measures_the_quality_that_the_study_states(study: Study, tmp_path: Path) -> None:
+    """The worker of the bench, on the sequences that lie beside the model: the state starts anew with each."""
+    result, networks = study
+    model = next(model for model in result.models if model.name == "study-conv-rnn")
+    held = find_heldout(Path(model.file), "restore")
+    assert held is not None and held.given.shape == (2, recurrent.FRAMES, 48, 48)
+    np.save(tmp_path / "given.npy", held.given)
+    worker = Worker()
+    worker.hold(open_engine(model.file, "onnxruntime", threads=1), np.zeros((1, 48, 48), np.uint8))
+    worker.outputs(str(tmp_path / "given.npy"), str(tmp_path / "out.npy"))
+    outputs = np.load(tmp_path / "out.npy")
+    network = networks[model.name]
+    assert isinstance(network, Network)
+    np.testing.assert_allclose(outputs, [recurrent.restore(network, frames) for frames in held.given], atol=1e-5)
+    stated = next(row for row in result.tables[0].rows if row.method == recurrent.CONV).values["psnr_db"]["mean"]
+    assert restored_quality(outputs, held.wanted)[0] >= stated - 0.01  # gain and offset can only help
 
 
 def test_rows_run_on_every_engine(study: Study) -> None:

@@ -9,6 +9,7 @@ import torch
 from edgerecon.data.ct import FILTERS
 from edgerecon.data.mri import fourier, zero_filled
 from edgerecon.data.real_slices import CT_FILES, MR_FILES, real_slices
+from edgerecon.quality.heldout import find_heldout
 from edgerecon.study import ct, sampling, sparse_lines, tomography
 from edgerecon.study.context import Context
 from edgerecon.study.profile import profile
@@ -40,6 +41,8 @@ def test_pictures_show_the_same_slice_and_claims_carry_figures(smoke: Result) ->
     assert any("512×512" in claim.text and "p99" in claim.evidence for claim in smoke.claims)
     assert sum("at least 35" in claim.text for claim in smoke.claims) == 3
     assert Path(smoke.models[0].file).is_file() and smoke.models[0].max_abs_error <= 1e-4
+    held = find_heldout(Path(smoke.models[0].file), "reconstruct")
+    assert held is not None and held.given.shape == held.wanted.shape and held.wanted.max() <= 1
 
 
 def test_masks_have_as_many_lines_as_asked(rng: np.random.Generator) -> None:
