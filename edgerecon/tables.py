@@ -288,14 +288,12 @@ BENCH = (
     _Column("like fp32", itemgetter("ssim_to_fp32"), 4),
     _Column("MB", itemgetter("memory_mb"), 0),
     _Column("start ms", itemgetter("startup_ms"), 0),
-    _Column("J", itemgetter("joules"), 3),
+    _Column("J/frame", itemgetter("joules"), 4),
 )
 
 
 def print_bench(console: Console, result: Mapping[str, Any]) -> None:
     """One line a row that ran, model by model, then why the others did not."""
-    from edgerecon.bench.ways import family
-
     height, width = result["shape"]
     table = Table(title=f"{width}×{height}, frames of {result['recording']}", caption=result["included"])
     table.add_column("engine", no_wrap=True)
@@ -303,18 +301,8 @@ def print_bench(console: Console, result: Mapping[str, Any]) -> None:
     for column in shown:
         table.add_column(column.head, justify="right")
     rows = [row for row in result["rows"] if row["status"] == "ok"]
-    several = len({row["threads"] for row in rows}) > 1
-    families: dict[str, list[Mapping[str, Any]]] = {family(row["model"]): [] for row in rows}
-    for row in rows:
-        families[family(row["model"])].append(row)
-    for name, members in families.items():
-        table.add_section()
-        table.add_row(f"[bold]{_plain(name)}")
-        for row in members:
-            threads = f", {row['threads']} thr." if several else ""
-            figures = ((column.figure(row), column.digits) for column in shown)
-            cells = ("–" if value is None else f"{value:.{digits}f}" for value, digits in figures)
-            table.add_row(f"  {row['precision']} {row['backend']}{threads}", *cells)
+    figures = ([(column.figure(row), column.digits) for column in shown] for row in rows)
+    _add_by_model(table, rows, [[_fixed(*figure) for figure in each] for each in figures])
     console.print(table)
     _print_stages(console, rows, result)
     reasons: dict[str, list[str]] = {}
@@ -335,6 +323,26 @@ def print_bench(console: Console, result: Mapping[str, Any]) -> None:
         )
 
 
+def _add_by_model(table: Table, rows: Sequence[Mapping[str, Any]], cells: Sequence[Sequence[str]]) -> None:
+    """Rows of one family beneath its name."""
+    from edgerecon.bench.ways import family
+
+    several = len({row["threads"] for row in rows}) > 1
+    families: dict[str, list[tuple[Mapping[str, Any], Sequence[str]]]] = {}
+    for row, line in zip(rows, cells, strict=True):
+        families.setdefault(family(row["model"]), []).append((row, line))
+    for name, members in families.items():
+        table.add_section()
+        table.add_row(f"[bold]{_plain(name)}")
+        for row, line in members:
+            threads = f", {row['threads']} thr." if several else ""
+            table.add_row(f"  {row['precision']} {row['backend']}{threads}", *line)
+
+
+def _fixed(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
 def _print_stages(console: Console, rows: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> None:
     """Where the time goes, and what the host told meanwhile."""
     from edgerecon.bench.conditions import facts
@@ -342,11 +350,10 @@ def _print_stages(console: Console, rows: Sequence[Mapping[str, Any]], result: M
 
     head, lines = stage_table(rows, ("p50",))
     table = Table(title="Where the time goes: p50, ms", caption=stage_note(rows))
-    table.add_column("row", overflow="fold")
+    table.add_column("engine", no_wrap=True)
     for name in head:
-        table.add_column(name, justify="right")
-    for row, line in zip(rows, lines, strict=True):
-        table.add_row(_plain(f"{row['model']}, {row['precision']} {row['backend']}"), *line)
+        table.add_column(name, justify="right", overflow="fold")
+    _add_by_model(table, rows, lines)
     console.print(table)
     for row in (row for row in rows if row["note"]):
         console.print(f"{row['model']} ({row['precision']} on {row['backend']}): {row['note']}", markup=False)

@@ -11,6 +11,8 @@ from edgerecon.bench.run import SCHEMA
 from edgerecon.errors import DataError
 
 Key = tuple[str, str, str, int, tuple[int, ...]]
+NEEDED = {"model", "backend", "precision", "threads", "shape", "status"}
+"""Without which a row cannot be compared."""
 ALIKE = 5e-3
 """Largest change of a pixel error, on [0, 1], that is the rounding of another version of a runtime."""
 
@@ -46,6 +48,8 @@ def read_result(path: Path) -> dict[str, Any]:
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA or not isinstance(content.get("rows"), list):
         raise DataError(f"{path} has schema {schema}, this version reads {SCHEMA}: measure again with  edgerecon bench")
+    if not all(isinstance(row, dict) and row.keys() >= NEEDED for row in content["rows"]):
+        raise DataError(f"{path} has rows without {', '.join(sorted(NEEDED))}: measure again with  edgerecon bench")
     return content
 
 

@@ -60,10 +60,10 @@ def _temperatures() -> dict[str, float]:
 def _throttle_counts() -> dict[str, int]:
     """Of x86 packages, and of the over-current and under-voltage events of a Jetson."""
     packages = sysfs.found(f"{CPU}[0-9]*/thermal_throttle/package_throttle_count")
-    found = {"CPU, too hot": max((sysfs.integer(path) or 0 for path in packages), default=-1)}
+    found = {"CPU too hot": max((sysfs.integer(path) or 0 for path in packages), default=-1)}
     for path in sysfs.found("sys/class/hwmon/hwmon*/oc[0-9]_event_cnt"):
         count = sysfs.integer(path)
-        found[f"module, over-current or under-voltage event {path.name[2]}"] = -1 if count is None else count
+        found[f"module over-current or under-voltage (event {path.name[2]})"] = -1 if count is None else count
     return {what: count for what, count in found.items() if count >= 0}
 
 
@@ -123,7 +123,7 @@ def _throttling(before: Told, during: Told, after: Told) -> str:
     reasons = during.get("throttle_reasons")
     if counts is None and reasons is None:
         return NOT_TOLD
-    parts = [f"{part} {count - earlier.get(part, count)} times" for part, count in (counts or {}).items()
+    parts = [f"{part}: {count - earlier.get(part, count)} times" for part, count in (counts or {}).items()
              if count > earlier.get(part, count)]  # fmt: skip
     parts += [f"{part}: {why}" for part, why in (reasons or {}).items() if why != "none"]
     return ", ".join(parts) or "none seen"

@@ -31,7 +31,7 @@ def bench_page(result: Fields) -> str:
         f"<h2>Median latency</h2><p class='note'>Milliseconds a frame, end to end; the line reaches to the 99th "
         f"percentile.</p><div class='scroll'>{_bars(fastest)}</div>"
         f"<h2>Every row</h2>{rows_table(rows)}<p class='note'>{escape(result['included'])} {escape(READING)}</p>"
-        f"{_failed(failed)}<h2>Where the time goes</h2>{_stages(fastest)}"
+        f"{_failed(failed)}<h2>Where the time goes</h2>{_stages(fastest)}{_costs(fastest)}"
         f"<h2>Quality against time</h2>{_fronts(rows)}"
         f"<h2>Distribution</h2><p class='note'>How many frames took at most so long, of the {SHOWN} fastest rows.</p>"
         f"<div class='scroll'>{_cdf(fastest[:SHOWN])}</div>{_loads(result['loads'])}{_scenarios(result['scenarios'])}"
@@ -45,9 +45,13 @@ READING = (
     "PSNR and SSIM: measured here, of what each engine made of scenes with known truth that no training saw, after a "
     "least-squares gain and offset; in brackets where there are no such scenes and the file's own record speaks; they "
     "compare within a task, not between tasks. gCNR, the largest error and the SSIM against the fp32 file on ONNX "
-    "Runtime: measured here, on real frames. × floor: over what this host's measured peak rate and bandwidth allow. "
+    "Runtime (like fp32): measured here, on real frames."
+)
+COSTS = (
     "Memory: resident, of the row's own process, runtime included. Start: from the start of that process to its first "
-    "frame. Joules: of the whole package or board, a frame."
+    "frame. J/frame: of all packages, boards and modules that the host counts (see below), their idle share included, "
+    "in a steady run of a second after the timing; – where nobody tells. × floor: the engine's time over what this "
+    "host's measured peak rate and bandwidth allow."
 )
 
 
@@ -71,24 +75,32 @@ def _bars(rows: Sequence[Fields]) -> str:
 
 
 def rows_table(rows: Sequence[Fields]) -> str:
-    """All figures of the rows that are ok."""
-    head = ("Model", "Engine", "Threads", "p50, ms", "p90", "p99", "p99.9", "fps", "× fastest", "PSNR, dB", "SSIM",
-            "gCNR", "Error", "SSIM to fp32", "kB", "Memory, MB", "Start, ms", "J", "× floor")  # fmt: skip
+    """Speed and quality of the rows that are ok."""
+    head = ("Model", "Engine", "p50, ms", "p90", "p99", "p99.9", "fps", "× fastest", "PSNR, dB", "SSIM",
+            "gCNR", "Error", "like fp32")  # fmt: skip
     cells = []
     for r in rows:
         times, best = r["latency_ms"], r["to_best"] or (None, None, None)
         behind = f"{number(best[0], 2)} ({number(best[1], 2)}–{number(best[2], 2)})"
-        run = (r["stages_ms"].get("engine") or {}).get("p50")
-        floor = run / r["floor_ms"] if run and r["floor_ms"] else None
         cells.append((
-            r["model"], f"{r['precision']} on {r['backend']}", str(r["threads"]),
-            *(number(times[name], 2) for name in ("p50", "p90", "p99", "p999")), number(r["fps"]), behind,
+            r["model"], f"{r['precision']} on {r['backend']}, {r['threads']} thr.",
+            *(number(times[name], 2) for name in ("p50", "p90", "p99", "p999")), number(r["fps"], 0), behind,
             recorded(r, "psnr_db", 2), recorded(r, "ssim", 3), number(r["gcnr"], 3), number(r["max_abs_error"], 4),
             number(r.get("ssim_to_fp32"), 4),
-            number(r["size_kb"], 0), number(r["memory_mb"], 0), number(r["startup_ms"], 0), number(r["joules"], 3),
-            number(floor, 1),
         ))  # fmt: skip
-    return table(head, cells, "..nnnnnnnnnnnnnnnnn")
+    return table(head, cells, "..nnnnnnnnnnn")
+
+
+def _costs(rows: Sequence[Fields]) -> str:
+    """What a row takes beside the time of a frame."""
+    head = ("Row", "File, kB", "Memory, MB", "Start, ms", "J/frame", "× floor")
+    cells = []
+    for r in rows:
+        run = (r["stages_ms"].get("engine") or {}).get("p50")
+        floor = run / r["floor_ms"] if run and r["floor_ms"] else None
+        figures = ((r["size_kb"], 0), (r["memory_mb"], 0), (r["startup_ms"], 0), (r["joules"], 4), (floor, 1))
+        cells.append((label(r), *(number(*figure) for figure in figures)))
+    return f"<h2>What it takes</h2>{table(head, cells, '.nnnnn')}<p class='note'>{escape(COSTS)}</p>" if rows else ""
 
 
 def recorded(row: Fields, figure: str, digits: int) -> str:

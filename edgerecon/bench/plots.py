@@ -31,7 +31,7 @@ def bars(rows: Sequence[tuple[str, float, float, float]]) -> str:
             f'<rect class="bar" x="{names:.1f}" y="{y + 4:.1f}" width="{max(x(value) - names, 1):.1f}" height="16">'
             f"<title>{escape(label)}: {value:.2f} ms ({low:.2f} to {high:.2f})</title></rect>"
             f'<path class="mark" d="M{x(low):.1f} {y + 12:.1f}H{x(high):.1f}M{x(high):.1f} {y + 7:.1f}v10"/>'
-            f'<text x="{x(high) + 6:.1f}" y="{y + 16:.0f}">{value:.1f}</text>'
+            f'<text x="{x(high) + 6:.1f}" y="{y + 16:.0f}">{value:.3g}</text>'
         )
     return _svg(height, "Median latency of each row, the line reaches to its 99th percentile", parts)
 
@@ -87,7 +87,7 @@ def front(points: Sequence[tuple[str, float, float]], x_label: str, y_label: str
         value = bottom + (top - bottom) * step / 4
         parts.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-            f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>'
+            f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3f}</text>'
         )
     parts.append(f'<text x="{LEFT}" y="{TOP - 6}">{escape(y_label)}</text>')
     path = "L".join(f"{axis(a):.1f} {y(b):.1f}" for _, a, b in best)
@@ -102,7 +102,7 @@ def front(points: Sequence[tuple[str, float, float]], x_label: str, y_label: str
         parts.append(f'<text x="{axis(a) + 8:.1f}" y="{y(b) - 7:.1f}">{number}</text>')
     for number, (label, a, b) in enumerate(best, 1):
         at_x, at_y = LEFT + ((number - 1) % 2) * 450, TOP + plot + BOTTOM + 18 * ((number - 1) // 2)
-        parts.append(f'<text x="{at_x}" y="{at_y}">{number}  {escape(label)}: {a:.1f} ms, {b:.3f}</text>')
+        parts.append(f'<text x="{at_x}" y="{at_y}">{number}  {escape(label)}: {a:.3g} ms, {b:.3f}</text>')
     return _svg(TOP + plot + BOTTOM + 18 * math.ceil(len(best) / 2), f"{y_label} against {x_label}", parts)
 
 

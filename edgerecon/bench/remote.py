@@ -49,7 +49,8 @@ class Remote:
         """Send a command and wait for the answer.
 
         Raises:
-            EngineError: the command failed, the process died (names the signal), or no answer came in time.
+            EngineError: the command failed, the process died (names the signal), or no answer came in time, or none
+            that can be read.
         """
         assert self._process.stdin is not None
         try:
@@ -58,9 +59,13 @@ class Remote:
         except OSError:
             raise EngineError(self._death()) from None
         line = self._line(timeout_s or self._timeout_s)
-        if not line:
+        if not line.endswith(b"\n"):  # it died, perhaps in the middle of an answer
             raise EngineError(self._death())
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer: dict[str, Any] = json.loads(line)
+        except ValueError:
+            self.close()
+            raise EngineError(f"answered {line[:60]!r}, which is no answer, and was stopped") from None
         if "error" in answer:
             raise EngineError(answer["error"])
         return answer

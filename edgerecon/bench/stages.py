@@ -8,15 +8,15 @@ from typing import Any
 from edgerecon.latency.page import number
 
 COLUMNS = {
-    "prepare": "prepare", "to_device": "host to GPU", "compute": "compute", "to_host": "GPU to host",
+    "prepare": "prepare", "to_device": "H2D", "compute": "compute", "to_host": "D2H",
     "engine": "engine", "postprocess": "postprocess",
 }  # fmt: skip
 COPIES = ("to_device", "compute", "to_host")
 NO_COPIES = "Nothing is copied to a GPU and back: these engines compute where the frame is."
 WITH_COPIES = (
-    "Engine: with the copies of a GPU, as one CUDA graph. Host to GPU, compute and GPU to host are measured after the "
-    "timing, one frame at a time, by CUDA events and without the graph: they need not add up to the engine's time. "
-    "An engine without these figures copies nothing, or cannot tell."
+    "Engine: with a GPU's copies, as one CUDA graph. H2D (the copy to the GPU), compute and D2H (the copy back) are "
+    "measured after the timing, by CUDA events and without the graph: they need not add up to the engine's time. "
+    "A CPU engine copies nothing."
 )
 Rows = Sequence[Mapping[str, Any]]
 

@@ -222,7 +222,7 @@ def test_a_pc_tells_its_conditions(root: Path) -> None:
     })  # fmt: skip
     assert conditions() == {
         "mhz": {"fastest core": 3400}, "governor": "powersave", "celsius": {"acpitz": 41.0, "k10temp": 65.5},
-        "throttle_counts": {"CPU, too hot": 5}, "throttle_reasons": {"kernel": "none"},
+        "throttle_counts": {"CPU too hot": 5}, "throttle_reasons": {"kernel": "none"},
         "power_mode": {"firmware": "balanced"},
     }  # fmt: skip
 
@@ -237,9 +237,9 @@ def test_a_jetson_tells_its_conditions(root: Path) -> None:
         "var/lib/nvpmodel/status": "pmode:0002",
         "etc/nvpmodel.conf": "< POWER_MODEL ID=0 NAME=15W >\nCPU 1\n< POWER_MODEL ID=2 NAME=MAXN_SUPER >",
     })  # fmt: skip
-    event = "module, over-current or under-voltage event"
+    event = "module over-current or under-voltage (event"
     assert conditions() == {
-        "mhz": {"GPU": 918}, "throttle_counts": {f"{event} 1": 0, f"{event} 3": 37},
+        "mhz": {"GPU": 918}, "throttle_counts": {f"{event} 1)": 0, f"{event} 3)": 37},
         "throttle_reasons": {"kernel": "too hot: devfreq-17000000.gpu"}, "power_mode": {"nvpmodel": "MAXN_SUPER"},
     }  # fmt: skip
 
@@ -262,11 +262,11 @@ def test_the_power_mode_of_a_jetson(root: Path, script: str | None, said: str, m
 
 
 def test_facts_are_sentences() -> None:
-    before = {"celsius": {"tj-thermal": 41.2}, "throttle_counts": {"CPU, too hot": 5, "event 3": 37}}
+    before = {"celsius": {"tj-thermal": 41.2}, "throttle_counts": {"CPU too hot": 5, "event 3": 37}}
     during = {"celsius": {"tj-thermal": 71.9, "GPU 0": 60}, "mhz": {"fastest core": 3400, "GPU 0": 1980},
               "governor": "performance", "throttle_reasons": {"GPU 0": "power cap", "kernel": "none"},
               "power_mode": {"nvpmodel": "MAXN"}}  # fmt: skip
-    after = {"throttle_counts": {"CPU, too hot": 5, "event 3": 40}}
+    after = {"throttle_counts": {"CPU too hot": 5, "event 3": 40}}
     missing = ["GPU 0 does not count its energy"]
     found = facts({"conditions": {"before": before, "during": during, "after": after},
                    "energy_sources": ["RAPL package-0"], "energy_missing": missing})  # fmt: skip
@@ -274,9 +274,9 @@ def test_facts_are_sentences() -> None:
         "energy": "RAPL package-0; GPU 0 does not count its energy",
         "clock while timing": "fastest core 3400 MHz, GPU 0 1980 MHz, governor performance",
         "temperature while timing": "tj-thermal 72 °C, GPU 0 60 °C; before the bench at most 41 °C",
-        "throttling": "event 3 3 times, GPU 0: power cap", "power mode": "nvpmodel MAXN",
+        "throttling": "event 3: 3 times, GPU 0: power cap", "power mode": "nvpmodel MAXN",
     }  # fmt: skip
-    quiet = {"throttle_counts": {"CPU, too hot": 5}, "throttle_reasons": {"GPU 0": "none"}}
+    quiet = {"throttle_counts": {"CPU too hot": 5}, "throttle_reasons": {"GPU 0": "none"}}
     same = facts({"conditions": {"before": quiet, "during": quiet, "after": quiet}, "energy_sources": []})
     assert dict(same)["throttling"] == "none seen"
 
