@@ -288,7 +288,6 @@ BENCH = (
     _Column("like fp32", itemgetter("ssim_to_fp32"), 4),
     _Column("MB", itemgetter("memory_mb"), 0),
     _Column("start ms", itemgetter("startup_ms"), 0),
-    _Column("J/frame", itemgetter("joules"), 4),
 )
 
 
@@ -349,6 +348,9 @@ def _print_stages(console: Console, rows: Sequence[Mapping[str, Any]], result: M
     from edgerecon.bench.stages import stage_note, stage_table
 
     head, lines = stage_table(rows, ("p50",))
+    if any(row["joules"] is not None for row in rows):
+        head.append("J/frame")
+        lines = [[*line, _fixed(row["joules"], 4)] for row, line in zip(rows, lines, strict=True)]
     table = Table(title="Where the time goes: p50, ms", caption=stage_note(rows))
     table.add_column("engine", no_wrap=True)
     for name in head:

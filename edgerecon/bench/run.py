@@ -134,6 +134,7 @@ def bench(ways: Sequence[Way], plan: Plan, on_progress: Progress | None = None) 
                 if base.error is not None:
                     raise EngineError(f"{base.remote.name} is the reference and failed: {base.error}")
                 for one in alive:
+                    progress(f"{one.remote.name} by itself", at + len(group), len(ways))
                     measure_apart(one, meter)
                 for row, turns in group:
                     rows.append(row if turns is None else _timed(row, turns))
