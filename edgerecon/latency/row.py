@@ -23,7 +23,8 @@ class Row:
             file.
         speed_interval: 95 % of ``speed``. to_best: times longer than the fastest row that is ok, with interval.
         stages_ms: stage → {p50, p99}: prepare, engine and postprocess of the end-to-end time; where a GPU copies, also
-            to_device, compute and to_host, taken by themselves. memory_mb: resident, of the row's own process with its runtime.
+            to_device, compute and to_host, taken by themselves.
+        memory_mb: resident, of the row's own process with its runtime.
         cdf_ms: percentiles 0, 1, … 100 of the latency.
         startup_ms: from the start of that process to its first frame's end. joules: a frame, as the host counts it.
         floor_ms: what this host's measured peak rate and bandwidth allow at best.
