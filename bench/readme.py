@@ -22,6 +22,7 @@ BLOCKS: Mapping[str, Callable[[Path], str]] = {
     "simulated": readme_quality.simulated,
     "real": readme_quality.real,
     "models": readme_speed.models,
+    "scenarios": readme_speed.scenarios,
     "peers": readme_speed.peers,
     "streaming": readme_speed.streaming,
     "fit": readme_speed.fit,

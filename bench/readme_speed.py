@@ -12,11 +12,37 @@ from edgerecon.bench.compare import read_result
 from edgerecon.bench.markdown import markdown
 
 Result = Mapping[str, Any]
+TOLERATED = 0.01
+"""Deadline misses of a load that a row still carries."""
+SCENARIOS = {
+    "singlestream": "SingleStream p90, ms",
+    "multistream": "MultiStream p99 of 8, ms",
+    "offline": "Offline, frames/s",
+    "server": "Server, frames/s",
+    "realtime": "load with ≤ 1 % misses",
+}
 
 
 def models(folder: Path) -> str:
     """Every model on every runtime of this machine."""
     return markdown(read_result(folder / "models.json"))
+
+
+def scenarios(folder: Path) -> str:
+    """What LoadGen says of each model's fastest row, and the load that it carries in real time."""
+    found = load(folder, "models")
+    rows: dict[str, dict[str, Any]] = {}
+    for one in found["scenarios"]:
+        row = rows.setdefault(f"{one['model']}, {one['precision']} on {one['backend']}", {})
+        said = one.get("error") or f"{one['value']:.{1 if 'latency' in one['figure'] else 0}f}"
+        row[one["scenario"]] = said if one.get("valid") else f"{said} (not valid)"
+    for one in found["loads"]:
+        carried = [p["load"] for p in one.get("points", []) if p["miss_rate"] <= TOLERATED]
+        row = rows.setdefault(f"{one['model']}, {one['precision']} on {one['backend']}", {})
+        row["realtime"] = f"{100 * max(carried):.0f} %" if carried else "none"
+    lines = [f"| fastest row of each model | {' | '.join(SCENARIOS.values())} |", f"|---|{'--:|' * len(SCENARIOS)}"]
+    lines += [f"| {name} | {' | '.join(row.get(key, '–') for key in SCENARIOS)} |" for name, row in rows.items()]
+    return "\n".join([*lines, "", f"{measured_on(found['host'])}."])
 
 
 def peers(folder: Path) -> str:
