@@ -1,4 +1,4 @@
-"""What is wrong with a table that someone wrote, in words that say what to do: pydantic's own name no key and no value."""
+"""What is wrong with a table that someone wrote, in words that say what to do: pydantic's name no key and no value."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _ABSENT = ("missing", "missing_argument")
 _KINDS = {
     "tuple_type": "a list in [ ]", "model_type": "a table", "dataclass_type": "a table", "dict_type": "a table",
     "string_type": "text in quotes", "path_type": "a path in quotes", "bool_type": "true or false",
-    "bool_parsing": "true or false", "float_type": "a number", "float_parsing": "a number", "int_type": "a whole number",
-    "int_parsing": "a whole number", "int_from_float": "a whole number",
+    "bool_parsing": "true or false", "float_type": "a number", "float_parsing": "a number",
+    "int_type": "a whole number", "int_parsing": "a whole number", "int_from_float": "a whole number",
 }  # fmt: skip
 _LONGEST = 80
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edgerecon.errors import EdgereconError
+from edgerecon.whole_file import write
 
 SUMS = "SHA256SUMS"
 CONFIG = "config.json"
@@ -70,7 +71,7 @@ def write_archive(path: Path, files: Mapping[str, bytes]) -> str:
         SHA-256 of the archive, in hex.
 
     Raises:
-        BundleError: a name or size that ``verify`` would refuse, or the archive cannot be written.
+        BundleError: a name or size that ``verify`` would refuse. EdgereconError: the archive cannot be written.
     """
     lines = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
     whole = {**files, SUMS: "".join(lines).encode()}
@@ -85,14 +86,9 @@ def write_archive(path: Path, files: Mapping[str, bytes]) -> str:
             archive.addfile(info, io.BytesIO(content))
     packed.seek(0)
     verify(packed)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(packed.getbuffer())
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise BundleError(f"cannot write {path}: {error.strerror or error}") from None
-    return hashlib.sha256(packed.getbuffer()).hexdigest()
+    content = packed.getvalue()
+    write(path, content)
+    return hashlib.sha256(content).hexdigest()
 
 
 def verify(file: BinaryIO) -> Contents:

@@ -20,13 +20,14 @@ from edgerecon.deploy.measure import Material, Measured, material, measure_all, 
 from edgerecon.deploy.precisions import make_half, make_int8
 from edgerecon.deploy.report import REPORT, ExportReport
 from edgerecon.deploy.restoration_checks import Restoration, violations
-from edgerecon.deploy.steps import Facts, Steps, file_hash, write
+from edgerecon.deploy.steps import Facts, Steps, file_hash
 from edgerecon.engines import open_engine
 from edgerecon.errors import DataError, EdgereconError, GateError
 from edgerecon.host import host_profile
 from edgerecon.latency.row import Row
 from edgerecon.latency.verdict import best
 from edgerecon.recipe import Recipe
+from edgerecon.whole_file import write
 
 Progress = Callable[[str, int, int], None]
 LABELS = {

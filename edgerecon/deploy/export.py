@@ -11,11 +11,12 @@ from typing import Any
 from edgerecon.deploy.card import Figure, model_card
 from edgerecon.deploy.network_file import OPSET, check_graph, network_graph
 from edgerecon.deploy.parity import max_abs_error
-from edgerecon.deploy.steps import digest, write
+from edgerecon.deploy.steps import digest
 from edgerecon.errors import EdgereconError, GateError
 from edgerecon.models.network import Network
 from edgerecon.recipe import Recipe
 from edgerecon.train.checkpoint import load_checkpoint, load_model
+from edgerecon.whole_file import write
 
 SUMS = "SHA256SUMS"
 

@@ -22,13 +22,13 @@ from edgerecon.deploy.fpga_report import Checked, markdown, readme, report
 from edgerecon.deploy.fpga_rtl import write_rtl
 from edgerecon.deploy.integer_ir import FRAME_EXPONENT, IntegerNetwork
 from edgerecon.deploy.integer_onnx import integer_network
-from edgerecon.deploy.steps import write
 from edgerecon.device import DeviceProfile
 from edgerecon.engines import find_file, open_engine
 from edgerecon.engines.model_file import ModelFile
 from edgerecon.errors import EdgereconError, GateError, UsageError
 from edgerecon.frame import to_unit
 from edgerecon.stream.sources import open_source
+from edgerecon.whole_file import write
 
 REPORT = "report.json"
 MARK = '"made_by": "edgerecon build"'

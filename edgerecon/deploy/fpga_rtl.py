@@ -12,8 +12,8 @@ import numpy as np
 
 from edgerecon.deploy.fpga_budget import QUEUE, Fold, Plan, max_columns, power_of_two, residual_depth
 from edgerecon.deploy.integer_ir import CELL_CHANNELS, IntegerLayer, IntegerNetwork
-from edgerecon.deploy.steps import write
 from edgerecon.resources import resource_dir
+from edgerecon.whole_file import write
 
 TOP = "compact_stream"
 """Name of the top module: AXI4-Stream in and out, 8 bits a beat."""

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.deploy.steps import write
 from edgerecon.errors import ModelError
+from edgerecon.whole_file import write
 
 FORMAT = 1
 FRAME_EXPONENT = -8

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from edgerecon import __version__
 from edgerecon.deploy.parity import max_abs_error
-from edgerecon.deploy.steps import write
 from edgerecon.engines.model_file import FORMAT_VERSION, PREFIX
 from edgerecon.engines.padded import INPUT, OUTPUT, STATE_IN, STATE_OUT
 from edgerecon.errors import DependencyError, EdgereconError, GateError
 from edgerecon.models.network import Network
 from edgerecon.models.temporal import Temporal
+from edgerecon.whole_file import write
 
 OPSET = 18
 """The lowest that the dynamo exporter writes, for the older parsers of Jetson's TensorRT; with it goes IR version 8."""

@@ -17,11 +17,12 @@ from edgerecon.compress.half import to_half
 from edgerecon.compress.quantise import Form, first_and_last, quantise
 from edgerecon.deploy.measure import Material, compare, quality
 from edgerecon.deploy.restoration_checks import violations
-from edgerecon.deploy.steps import Facts, write
+from edgerecon.deploy.steps import Facts
 from edgerecon.engines import open_engine
 from edgerecon.errors import GateError
 from edgerecon.frame import Image
 from edgerecon.recipe import Recipe
+from edgerecon.whole_file import write
 
 _log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]

@@ -8,11 +8,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from edgerecon.deploy.steps import write
 from edgerecon.device import host_profile
 from edgerecon.latency.page import number, page, table
 from edgerecon.latency.row import Row
 from edgerecon.latency.verdict import verdict
+from edgerecon.whole_file import write
 
 REPORT, DATA = "report.html", "report.json"
 _HEAD = ("File", "Engine", "Size, kB", "PSNR, dB", "SSIM", "gCNR", "Mean shift", "Largest difference", "p50, ms",

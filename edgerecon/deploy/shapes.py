@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from edgerecon.deploy.steps import write
 from edgerecon.errors import RecipeError
 from edgerecon.faults import dotted, first_fault
 from edgerecon.recipe import ModelTable, Recipe
+from edgerecon.whole_file import write
 
 WIDTHS = (8, 16, 24, 32)
 DEPTHS = (4, 6, 8)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from edgerecon import __version__
 from edgerecon.errors import EdgereconError
+from edgerecon.whole_file import write
 
 LEDGER = "steps.json"
 Facts = dict[str, Any]
@@ -76,21 +76,6 @@ def file_hash(path: Path) -> str | None:
 def digest(content: bytes) -> str:
     """SHA-256 in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
-
-
-def write(path: Path, content: bytes) -> None:
-    """Whole or not at all.
-
-    Raises:
-        EdgereconError: the folder cannot be written, or the disk is full.
-    """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise EdgereconError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:

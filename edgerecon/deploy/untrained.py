@@ -13,10 +13,10 @@ import numpy as np
 
 from edgerecon.deploy.candidates import Candidate
 from edgerecon.deploy.shapes import DEPTHS, WIDTHS, dilations, shape_name
-from edgerecon.deploy.steps import write
 from edgerecon.engines.model_file import read_model
 from edgerecon.engines.padded import INPUT, OUTPUT
 from edgerecon.errors import DependencyError, ModelError
+from edgerecon.whole_file import write
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto

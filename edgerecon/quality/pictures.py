@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 from pathlib import Path
 
 import cv2
@@ -13,6 +13,7 @@ from edgerecon.errors import DependencyError, SinkError
 from edgerecon.frame import Image, to_uint8
 from edgerecon.quality.evaluation import Evaluation
 from edgerecon.quality.full_reference import match_gain_offset
+from edgerecon.whole_file import write
 
 _TILE, _CAPTION = 320, 22
 
@@ -24,7 +25,7 @@ def contact_sheet(evaluation: Evaluation, path: Path) -> None:
     edge preservation. Outputs are shown matched in gain and offset to what they were measured against.
 
     Raises:
-        SinkError: the file cannot be written.
+        SinkError: there is no image to show. EdgereconError: the file cannot be written.
     """
     measure = "psnr_db" if evaluation.kind == "pairs" else "snr_ratio"
     classical = [line for line in evaluation.table if line.method not in ("input", "model")]
@@ -41,14 +42,15 @@ def contact_sheet(evaluation: Evaluation, path: Path) -> None:
     done, encoded = cv2.imencode(".png", np.vstack(rows))
     if not done:
         raise SinkError(f"cannot encode {path}")
-    _write(path, encoded.tobytes())
+    write(path, encoded.tobytes())
 
 
 def tradeoff_plot(evaluation: Evaluation, path: Path) -> None:
     """Write the trade-off of an evaluation on recordings as PNG.
 
     Raises:
-        DependencyError: matplotlib is absent. SinkError: the file cannot be written, or there is no trade-off.
+        DependencyError: matplotlib is absent. SinkError: there is no trade-off. EdgereconError: the file cannot
+            be written.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -72,12 +74,9 @@ def tradeoff_plot(evaluation: Evaluation, path: Path) -> None:
     axes.set_title(f"{evaluation.model} on {Path(evaluation.data).name}")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    temporary = path.with_name(path.name + ".part")
-    try:
-        FigureCanvasAgg(figure).print_png(temporary)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise SinkError(f"cannot write {path}: {error.strerror or error}") from error
+    png = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(png)
+    write(path, png.getvalue())
 
 
 def _tile(image: Image | NDArray[np.float64], caption: str) -> NDArray[np.uint8]:
@@ -90,12 +89,3 @@ def _tile(image: Image | NDArray[np.float64], caption: str) -> NDArray[np.uint8]
     tile[_CAPTION : _CAPTION + size[1], : size[0]] = small
     cv2.putText(tile, caption, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 255, 1, cv2.LINE_AA)
     return tile
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".part")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise SinkError(f"cannot write {path}: {error.strerror or error}") from error

@@ -7,9 +7,9 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from edgerecon.errors import SinkError
 from edgerecon.stream.capture import Capturer
 from edgerecon.stream.present import Presenter
+from edgerecon.whole_file import write
 
 Percentiles = dict[str, "float | None"]
 """Milliseconds; None when nothing was measured."""
@@ -84,15 +84,9 @@ class StreamReport:
         """Write the JSON file.
 
         Raises:
-            SinkError: the path cannot be written.
+            EdgereconError: the path cannot be written.
         """
-        target = Path(path)
-        part = target.with_name(f".{target.name}.part")
-        try:
-            part.write_text(json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n")
-            os.replace(part, target)
-        except OSError as error:
-            raise SinkError(f"cannot write {target}: {error.strerror or error}") from error
+        write(Path(path), (json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n").encode())
 
 
 def make_report(capturer: Capturer, presenter: Presenter, threads: int, interrupted: bool) -> StreamReport:

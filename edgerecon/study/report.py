@@ -15,12 +15,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgerecon.deploy.steps import write
 from edgerecon.device import host_profile
 from edgerecon.errors import EdgereconError
 from edgerecon.frame import to_uint8
 from edgerecon.latency.row import Row
 from edgerecon.study.results import Picture, Result
+from edgerecon.whole_file import write
 
 PAGE, DATA, ROWS, PICTURES = "report.html", "report.json", "report.csv", "pictures"
 CAPTION = 18

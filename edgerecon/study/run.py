@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edgerecon.deploy.steps import write
 from edgerecon.errors import EdgereconError, UsageError
 from edgerecon.study.context import Context
 from edgerecon.study.profile import Profile
 from edgerecon.study.report import StudyReport
 from edgerecon.study.results import Result
 from edgerecon.study.speed import time_models
+from edgerecon.whole_file import write
 
 SYSTEMS = ("recurrent", "tomography", "restoration", "enhancement", "super_resolution", "diagnosis")
 """Files of this folder; each has TITLE, PAPER and ``run(ctx)``, which fills ``ctx.result``."""

@@ -207,7 +207,7 @@ STRICT = Recipe.model_validate({**TABLES, "gates": {"max_difference": 1e-4}})
     ({"backend": "tensorrt"}, UsageError, "no backend 'tensorrt'"),
     ({"device": load_device("pynq-z2"), "backend": None}, UsageError, "no backend that streams"),
     ({"out": "b.zip"}, UsageError, "tar.gz"),
-    ({"out": "absent/b.tar.gz"}, BundleError, "cannot write"),
+    ({"out": "absent/b.tar.gz"}, EdgereconError, "cannot write"),
     ({"threads": 0}, UsageError, "threads"),
     ({"deadline_ms": float("nan")}, UsageError, "deadline_ms"),
     ({"engine": "absent.engine"}, BundleError, "absent.engine"),
@@ -244,8 +244,8 @@ def test_a_failed_write_leaves_the_older_bundle(models: Path, tmp_path: Path, mo
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("edgerecon.deploy.archive.os.replace", full)
-    with pytest.raises(BundleError, match="No space left"):
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(EdgereconError, match="No space left"):
         bundle(RECIPE, models, CPU, out, backend="onnxruntime")
     assert [path.name for path in tmp_path.iterdir()] == ["b.tar.gz"] and out.read_bytes() == b"older"
 

@@ -428,7 +428,7 @@ def test_what_is_no_plain_file(files: dict[str, bytes], tmp_path: Path, kind: st
     (lambda f: [*_whole(f)[:-1], _file(SUMS, _sums(f) + b"junk\n")], "makes no sense: 'junk'"),
     (lambda f: [*_whole(f)[:-1], _file(SUMS, _sums(f) * 2)], "makes no sense"),
     (lambda f: [*_whole(f)[:-1], _file(SUMS, bytes(2 << 20))], "SHA256SUMS is too large"),
-    (lambda f: _whole({**f, "config.json": b"{}"}), "config.json is not one that this edgerecon reads: name: it is absent"),
+    (lambda f: _whole({**f, "config.json": b"{}"}), "not one that this edgerecon reads: name: it is absent"),
     (lambda f: _whole({**f, "config.json": b"no json"}), "not one that this edgerecon reads"),
     (lambda f: _whole({**f, **{f"f{n}": b"" for n in range(256)}}), "more than 256 files"),
     (lambda f: [_file("evil", b"", size=600 << 20)], "claims 600 MB"),

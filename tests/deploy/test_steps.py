@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from edgerecon.deploy.steps import LEDGER, Steps, write
+from edgerecon.deploy.steps import LEDGER, Steps
 from edgerecon.errors import EdgereconError
+from edgerecon.whole_file import write
 
 
 class Chain:
@@ -67,5 +68,3 @@ def test_an_unwritable_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EdgereconError, match="cannot write"):
         Steps(tmp_path / "file" / "work")
-    with pytest.raises(EdgereconError, match="cannot write"):
-        write(tmp_path / "absent" / "a", b"")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgerecon.engines.base import EngineSpec, ModelSpec
-from edgerecon.errors import DataError, EngineError, SinkError, SourceError, UsageError
+from edgerecon.errors import DataError, EdgereconError, EngineError, SinkError, SourceError, UsageError
 from edgerecon.quality import classical, sweep, sweep_cache
 from edgerecon.quality.evaluate import evaluate
 from edgerecon.quality.pairs_file import FORMAT
@@ -225,7 +225,7 @@ def test_recordings_table_and_tradeoff(recordings: Path, tmp_path: Path) -> None
     contact_sheet(result, tmp_path / "sheet.png")
     tradeoff_plot(result, tmp_path / "plot.png")
     assert cv2.imread(str(tmp_path / "plot.png")) is not None
-    with pytest.raises(SinkError):
+    with pytest.raises(EdgereconError, match="cannot write"):
         contact_sheet(result, tmp_path / "absent" / "sheet.png")
 
 
