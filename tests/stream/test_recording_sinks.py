@@ -161,6 +161,49 @@ def test_a_killed_process_leaves_all_but_the_last_second(tmp_path: Path) -> None
     assert sum(capture.image is not None for capture in open_source(str(video)).frames()) >= 39
 
 
+FULL = """
+import resource, sys
+import numpy as np
+from edgerecon.stream.loop import stream
+from edgerecon.stream.sinks import open_sink
+from edgerecon.stream.sources import open_source
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+sinks = [open_sink(path) for path in (sys.argv[2], "null")]
+report = stream(open_source(sys.argv[1]), None, sinks, policy="every", pace=False)
+print(report.presented, report.error)
+"""
+
+
+def test_a_disk_that_is_really_full_ends_the_recording_without_a_crash(tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.random.default_rng(6).integers(0, 256, (600, 60, 80), np.uint8))
+    child = subprocess.run(
+        [sys.executable, "-c", FULL, tmp_path / "in.npy", tmp_path / "out.h5"], capture_output=True, text=True
+    )
+    assert child.returncode == 0, child.stderr  # HDF5 used to crash when the process ended
+    (kept,) = tmp_path.glob(".out.h5.*.part")
+    assert child.stdout.startswith(f"600 cannot write {tmp_path / 'out.h5'}: File too large; ")
+    assert kept.name in child.stdout and "Traceback" not in child.stderr
+
+
+def test_two_sinks_of_one_file_and_a_killed_one_do_not_mix(tmp_path: Path) -> None:
+    left = tmp_path / f".out.npz.{os.getpid()}.part"  # of a container's process of the same number
+    left.write_bytes(b"kept")
+    for name in ("out.npz", "out.mp4", "out.h5"):
+        play(ramp(5), tmp_path / name, tmp_path / name)
+        assert open_source(str(tmp_path / name)).length == 5
+    assert left.read_bytes() == b"kept"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [left.name, "out.h5", "out.mp4", "out.npz"]
+
+
+@pytest.mark.parametrize("name", ["out.npz", "out.h5", "out.dcm"])
+def test_a_pipe_is_not_replaced_by_a_recording(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(SinkError, match="it is a pipe or a device"):
+        play(ramp(3), tmp_path / name)
+    assert (tmp_path / name).is_fifo() and list(tmp_path.iterdir()) == [tmp_path / name]
+
+
 # --- DICOM ---
 
 

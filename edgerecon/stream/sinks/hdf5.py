@@ -38,17 +38,18 @@ class Hdf5Store:
         import h5py
 
         self._file = file = h5py.File(path, "w", libver="latest")
-        file.attrs.update(attributes)
-        for name in ("frames", "before"):
-            file.create_dataset(name, (0, *shape), np.uint8, maxshape=(None, *shape), chunks=(1, *shape))
-        for name, dtype in STAMPS.items():
-            file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(_STAMPS_A_CHUNK,))
-        file.flush()
-        file.swmr_mode = True
+        with self._failing():
+            file.attrs.update(attributes)
+            for name in ("frames", "before"):
+                file.create_dataset(name, (0, *shape), np.uint8, maxshape=(None, *shape), chunks=(1, *shape))
+            for name, dtype in STAMPS.items():
+                file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(_STAMPS_A_CHUNK,))
+            file.flush()
+            file.swmr_mode = True
 
     def append(self, count: int, columns: dict[str, np.ndarray]) -> None:
         assert self._file is not None
-        with _plain_errors():
+        with self._failing():
             for name, rows in columns.items():  # the stamps come last: a frame counts when it has them
                 found = self._file[name]
                 found.resize(count + len(rows), 0)
@@ -57,17 +58,27 @@ class Hdf5Store:
 
     def close(self) -> None:
         if self._file is not None:
-            with _plain_errors():
+            with self._failing():
                 self._file.close()
 
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """HDF5 tells of a full disk in a paragraph: say what the system said, and let it write no more."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            self._let_go()
+            number = re.search(r"errno = (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from None
 
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """HDF5 tells of a full disk in a paragraph: say what the system said."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        number = re.search(r"errno = (\d+)", str(error))
-        if number is None:
-            raise
-        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+    def _let_go(self) -> None:
+        """Point the file's descriptor at nothing, and close it: what HDF5 cannot write it tries again at every turn,
+        and at the end of the process it crashes on that. On the disk the file stays as after a kill."""
+        file, self._file = self._file, None
+        if file is not None and file.id.valid:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, file.id.get_vfd_handle())
+            os.close(nothing)
+            file.close()

@@ -28,17 +28,19 @@ def written(path: Path) -> Iterator[None]:
 class Part:
     """Keeps ``temporary`` beside ``path``: ``finish`` gives it its final name, ``discard`` removes it.
 
+    Its name is no other's: not that of a second sink for the same file, nor that of a process of the same number that
+    was killed, as in a container that starts again.
+
     Raises:
-        SinkError: the folder is missing or cannot be written.
+        SinkError: the folder is missing or cannot be written, or ``path`` is a folder, a pipe or a device.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-        if path.is_dir():
-            raise SinkError(f"cannot write {path}: it is a folder")
+        if path.exists() and not path.is_file():
+            raise SinkError(f"cannot write {path}: it is {'a folder' if path.is_dir() else 'a pipe or a device'}")
         with written(path):
-            self.temporary.touch()
+            self.temporary = _new_file(path)
 
     def finish(self) -> None:
         with written(self.path):
@@ -49,3 +51,14 @@ class Part:
             shutil.rmtree(self.temporary, ignore_errors=True)
         else:
             self.temporary.unlink(missing_ok=True)
+
+
+def _new_file(path: Path) -> Path:
+    number = 0
+    while True:
+        name = path.with_name(f".{path.name}.{os.getpid()}{f'-{number}' if number else ''}.part")
+        try:
+            name.touch(exist_ok=False)
+            return name
+        except FileExistsError:
+            number += 1
