@@ -170,7 +170,8 @@ def print_devices(console: Console, name: str | None, rows: list[dict[str, Any]]
         for heading in ("what", "value", "source"):
             table.add_column(heading, overflow="fold")
         for row in rows:
-            table.add_row(row["key"], _plain(str(row["value"])), _plain(row["source"]))
+            value = round(row["value"], 2) if isinstance(row["value"], float) else row["value"]
+            table.add_row(row["key"], _plain(str(value)), _plain(row["source"]))
     else:
         table = Table(caption="GFLOPS and GOPS: dense peak. The source of every number: edgerecon devices NAME")
         for heading in ("device", "architecture", "capability", "GB", "GB/s", "peak", "W", "backends"):

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -276,6 +278,23 @@ def test_doctor(edgerecon: Cli, tmp_path: Path) -> None:
     status, out, _ = edgerecon("doctor", "--json", tmp_path / "d.json")
     assert status == 0 and "ONNX Runtime" in out
     assert {"checks", "host"} <= set(json.loads((tmp_path / "d.json").read_text()))
+
+
+def test_json_to_standard_output_stands_alone_there(edgerecon: Cli, cine: Path, tmp_path: Path) -> None:
+    for call in (["devices", "h200"], ["stream", cine, "--no-pace"]):
+        status, out, shown = edgerecon(*call, "--json", "-")
+        assert status == 0 and json.loads(out) and "┃" in shown
+    assert not Path("-").exists()
+
+
+def test_json_into_a_pipe_leaves_the_pipe(edgerecon: Cli, tmp_path: Path) -> None:
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    assert edgerecon("devices", "h200", "--json", pipe)[0] == 0
+    reader.join(10)
+    assert json.loads(read[0]) and pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from edgerecon.deploy.steps import write
 from edgerecon.errors import DependencyError
 from edgerecon.explain import Explanation
 from edgerecon.frame import Image
 from edgerecon.quality.regions import Box
+from edgerecon.whole_file import write
 
 _COLUMNS = 3
+_TALLEST = 3.0
+"""Height of a panel over its width, at most: a frame of a few columns would else take a sheet of 10⁹ pixels."""
 _CLIPPED = 99.5
 """Percentile of a map's values but 0 at which its colours end: single pixels would else leave the rest no contrast."""
 
@@ -33,7 +35,8 @@ def write_sheet(found: Explanation, path: Path, title: str) -> None:
     panels = {"frame": found.frame, "reconstruction": found.reconstruction, **found.maps}
     rows = -(-len(panels) // _COLUMNS)
     height, width = found.frame.shape
-    figure = Figure(figsize=(4.6 * _COLUMNS, (4.0 * height / width + 0.6) * rows), layout="constrained")
+    panel = 4.0 * min(height / width, _TALLEST)
+    figure = Figure(figsize=(4.6 * _COLUMNS, (panel + 0.6) * rows), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title)
     for at, (name, values) in enumerate(panels.items(), 1):

@@ -56,7 +56,7 @@ def bench(
         raise EdgereconError(f"cannot write {out}: give a file in a folder that exists")
     plan = Plan(_shape(shape), seconds, timeout, recording, data)
     ways = find_ways(models or [], backend or [], precision or [], threads or [])
-    screen = console()
+    screen = console(json)
     with work_bar(screen) as on_progress:
         result = run(ways, plan, on_progress)
         if scenario:
@@ -88,7 +88,7 @@ def _compare(before: Path, after: Path, json: Path | None) -> None:
     from edgerecon.tables import print_changes
 
     changes = compare(read_result(before), read_result(after))
-    print_changes(console(), changes)
+    print_changes(console(json), changes)
     write_json(json, {"changes": [asdict(one) for one in changes]})
     if bad := regressions(changes):
         raise EdgereconError(f"{len(bad)} of {len(changes)} rows became slower or broke: {bad[0].name}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgerecon.errors import GateError, UsageError
-from edgerecon.verbs.output import Json, check_json, console, write_json
+from edgerecon.verbs.output import Json, check_json, console, say, write_json
 
 
 def export(
@@ -42,7 +42,7 @@ def export(
     )
     measured = [figure for path in figures or [] for figure in figures_of(path)]
     folder = work or runs / "export"
-    screen = console()
+    screen = console(json)
     with work_bar(screen) as on_progress:
         chain = Chain(
             made, weights, out or recipe.parent, folder, str(recipe), measured,
@@ -68,7 +68,7 @@ def devices(
 
     check_json(json)
     rows = device_table(name)
-    print_devices(console(), name, rows)
+    print_devices(console(json), name, rows)
     write_json(json, rows)
 
 
@@ -92,15 +92,16 @@ def build(
         if out is None:
             raise UsageError(f"{device} gets a folder of sources: say where with  -o FOLDER")
         written = build_fpga(model, board, out)
-        typer.echo(f"{written.path}: {written.summary}")
+        say(f"{written.path}: {written.summary}", json)
         write_json(json, written.facts)
         return
     made = run(model, device, out)
     how = "from the cache" if made.cached else f"built in {made.seconds:.1f} s"
     facts = made.facts
-    typer.echo(
+    say(
         f"{made.path}: {made.model}, {facts.precision}, for compute capability {facts.compute_capability} by "
-        f"{facts.runtime} {facts.version}, {made.size_kb:.0f} kB, {how}"
+        f"{facts.runtime} {facts.version}, {made.size_kb:.0f} kB, {how}",
+        json,
     )
     write_json(json, made.to_json())
 
@@ -128,7 +129,7 @@ def fit(
     check_json(out)
     wanted = Requirement(_milliseconds(deadline), min_ssim, min_gcnr)
     size = _shape(shape)
-    screen = console()
+    screen = console(json)
     if device != "host":
         from edgerecon.deploy.fit_bound import fit_bound
 
@@ -142,7 +143,7 @@ def fit(
     write_json(json, found.to_json())
     if out:
         from edgerecon.deploy.fit_page import fit_page
-        from edgerecon.deploy.steps import write
+        from edgerecon.whole_file import write
 
         write(out, fit_page(found).encode())
     if found.chosen is None:
@@ -172,7 +173,7 @@ def bundle(
         load_recipe(recipe), recipe.parent, load_device(device), out, precision=precision, backend=backend,
         threads=threads, deadline_ms=_milliseconds(deadline) if deadline else None, engine=engine,
     )  # fmt: skip
-    typer.echo(f"{made.path}: {made.model} for {device}, {made.size_kb:.0f} kB, sha256 {made.sha256}")
+    say(f"{made.path}: {made.model} for {device}, {made.size_kb:.0f} kB, sha256 {made.sha256}", json)
     write_json(json, {key: str(value) if isinstance(value, Path) else value for key, value in asdict(made).items()})
 
 
@@ -188,7 +189,7 @@ def install(
 
     check_json(json)
     done = run(archive, prefix)
-    typer.echo(f"{done.path} is current; self-test {done.max_error:.1e}, allowed {done.tolerance:.1e}")
+    say(f"{done.path} is current; self-test {done.max_error:.1e}, allowed {done.tolerance:.1e}", json)
     write_json(json, {key: str(value) if isinstance(value, Path) else value for key, value in asdict(done).items()})
 
 

@@ -9,28 +9,38 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgerecon.errors import EdgereconError
+from edgerecon.whole_file import write
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-Json = Annotated[Path | None, typer.Option("--json", help="Also write the result as JSON.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Also write the result as JSON; - is standard output.")]
 
 INTERRUPTED = 130
 
 
-def console() -> Console:
-    """Where tables and bars go."""
+def console(json: Path | None = None) -> Console:
+    """Where tables and bars go: standard output, unless ``--json -`` wants it for itself."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 140)  # a file does not fold tables
+    apart = _is_stdout(json)
+    screen = sys.stderr if apart else sys.stdout
+    return Console(stderr=apart, highlight=False, width=None if screen.isatty() else 140)  # a file does not fold tables
+
+
+def say(text: str, json: Path | None = None) -> None:
+    """One line, where tables go."""
+    typer.echo(text, err=_is_stdout(json))
 
 
 def check_json(path: Path | None) -> None:
     """Refuse a place that cannot be written before the work, not after it."""
     import os
 
-    writable = path is None or (path.parent.is_dir() and os.access(path.parent, os.W_OK) and not path.is_dir())
-    if not writable:
+    if path is None or _is_stdout(path):
+        return
+    place = path if _is_special(path) else path.parent
+    if path.is_dir() or not (place is path or place.is_dir()) or not os.access(place, os.W_OK):
         raise EdgereconError(f"cannot write {path}: give a file in a folder that exists and can be written")
 
 
@@ -39,14 +49,26 @@ def write_json(path: Path | None, content: Any) -> None:
     if path is None:
         return
     import json
-    import os
 
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(json.dumps(content, indent=2) + "\n")
-        os.replace(part, path)
-    except OSError as error:
-        raise EdgereconError(f"cannot write {path}: {error.strerror or error}") from None
+    text = json.dumps(content, indent=2) + "\n"
+    if _is_stdout(path):
+        sys.stdout.write(text)
+    elif _is_special(path):
+        try:
+            path.write_text(text)
+        except OSError as error:
+            raise EdgereconError(f"cannot write {path}: {error.strerror or error}") from None
+    else:
+        write(path, text.encode())
+
+
+def _is_stdout(path: Path | None) -> bool:
+    return path is not None and str(path) == "-"
+
+
+def _is_special(path: Path) -> bool:
+    """A pipe or a device, e.g. /dev/null: to be written to, not replaced."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def leave_if_interrupted(flag: bool) -> None:

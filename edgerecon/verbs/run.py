@@ -106,7 +106,7 @@ def stream(
         raise UsageError(f"--policy is latest or every, not '{policy}'")
     if late not in ("present", "skip"):
         raise UsageError(f"--late is present or skip, not '{late}'")
-    screen, service, stop, reset = console(), Service(), Event(), Event()
+    screen, service, stop, reset = console(json), Service(), Event(), Event()
     standing = chosen(priority, cpus)
     standing.stay_put()  # before the engine starts threads of its own
     with ExitStack() as stack:
@@ -140,8 +140,7 @@ def stream(
             on_progress=told,
         )  # fmt: skip
     print_stream(screen, report)
-    if json:
-        report.write(json)
+    write_json(json, report.to_json())
     if report.error:
         raise EdgereconError(report.error)
     leave_if_interrupted(report.interrupted and not terminated.is_set())
@@ -156,7 +155,7 @@ def doctor(json: Json = None) -> None:
     from edgerecon.tables import doctor_table
 
     checks = diagnose()
-    console().print(doctor_table(checks))
+    console(json).print(doctor_table(checks))
     write_json(json, {"checks": [asdict(check) for check in checks], "host": host_profile()})
     if any(check.required and not check.ok for check in checks):
         raise EdgereconError("something required is missing: see the commands above")

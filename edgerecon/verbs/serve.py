@@ -51,7 +51,7 @@ def serve(
         from edgerecon.stream.serve.placed import elsewhere
 
         start = elsewhere(ray)
-    screen, stop, reload, said = console(), Event(), Event(), set[str]()
+    screen, stop, reload, said = console(json), Event(), Event(), set[str]()
     with ExitStack() as stack:
         make = stack.enter_context(start)
         terminated = stack.enter_context(obeyed_signals(stop, reload))

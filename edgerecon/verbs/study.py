@@ -34,7 +34,7 @@ def study(
     if recordings is not None and not recordings.is_dir():
         raise UsageError(f"--recordings: {recordings} is not a folder")
     folder = out or Path("edgerecon-study") / profile
-    screen = console()
+    screen = console(json)
     with work_bar(screen) as on_progress:
         report = run_study(size, folder, systems, resume=resume, recordings=recordings, on_progress=on_progress)
     print_study(screen, report)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgerecon.verbs.output import Json, check_json, console, write_json
+from edgerecon.verbs.output import Json, check_json, console, say, write_json
 
 Ray = Annotated[str | None, typer.Option("--ray", help="Work on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT.")]
 
@@ -26,7 +26,7 @@ def simulate(
 
     with spread_over(ray) as spread, count_bar(console(), f"Simulating {out.name}", "samples") as on_sample:
         made = run(out, samples, seed, sequence, on_sample=on_sample, spread=spread if ray else None)
-    typer.echo(f"{out}: {samples} samples, {made} of them new")
+    say(f"{out}: {samples} samples, {made} of them new")
 
 
 def train(
@@ -89,7 +89,7 @@ def evaluate(
     from edgerecon.tables import print_evaluation, work_bar
 
     check_json(json)
-    screen = console()
+    screen = console(json)
     with (
         closing(open_engine(model, backend, precision)) as engine,
         spread_over(ray) as spread,
@@ -132,7 +132,7 @@ def explain(
     for path in (json, sheet, arrays):
         check_json(path)
     box, pixels = read_region(at, region), read_frame(frame, number)
-    screen = console()
+    screen = console(json)
     with work_bar(screen) as on_progress:
         found = explain_frame(model, pixels, box, on_progress)
     write_sheet(found, sheet, f"{model} on {Path(frame).name}, region {','.join(map(str, found.region))}")

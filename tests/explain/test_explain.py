@@ -17,7 +17,7 @@ import hand_made  # noqa: E402
 from edgerecon.engines import open_engine  # noqa: E402
 from edgerecon.engines.model_file import read_model  # noqa: E402
 from edgerecon.errors import EngineError, ModelError, SourceError, UsageError  # noqa: E402
-from edgerecon.explain import brightest, explain, explain_frame  # noqa: E402
+from edgerecon.explain import Explanation, brightest, explain, explain_frame  # noqa: E402
 from edgerecon.explain.asked import read_frame, read_region  # noqa: E402
 from edgerecon.explain.gradients import Differentiable, integrated, saliency, score  # noqa: E402
 from edgerecon.explain.occlusion import occlusion  # noqa: E402
@@ -157,6 +157,13 @@ def test_the_brightest_square(frame: np.ndarray) -> None:
     image[12:15, 20:23] = 1.0
     assert brightest(image) == (12, 20, 15, 23)
     assert brightest(np.ones((1, 1), np.float32)) == (0, 0, 1, 1)
+
+
+def test_the_sheet_of_a_frame_of_few_columns_is_no_tower(frame: np.ndarray, tmp_path: Path) -> None:
+    tall = np.tile(frame[:, :3], (99, 1))
+    maps = {"saliency": np.abs(tall), "occlusion": tall}
+    write_sheet(Explanation(tall, tall, (0, 0, 1, 1), 0.5, 0.0, maps), tmp_path / "a.png", "title")
+    assert max(cv2.imread(str(tmp_path / "a.png")).shape) < 4000
 
 
 def test_sheet_arrays_and_figures(model: Path, frame: np.ndarray, tmp_path: Path) -> None:
