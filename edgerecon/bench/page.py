@@ -7,8 +7,9 @@ from html import escape
 from typing import Any
 
 from edgerecon.bench.conditions import facts
-from edgerecon.bench.plots import bars, front, lines
+from edgerecon.bench.plots import SHOWN_DIGITS, bars, front, histograms, lines
 from edgerecon.bench.stages import stage_note, stage_table
+from edgerecon.bench.ways import family
 from edgerecon.latency.page import number, page, table
 
 SHOWN = 10
@@ -27,14 +28,15 @@ def bench_page(result: Fields) -> str:
         '<p class="brand">edgerecon bench</p><h1>Latency and image quality, side by side</h1>'
         f'<p class="muted">{width} × {height} pixels, frames of {escape(str(result["recording"]))}. '
         f"{escape(str(host.get('cpu')))}, {host.get('cores_logical')} cores; {escape(str(host.get('date')))}, "
-        f"commit {escape(str(host.get('commit') or 'unknown')[:9])}.</p>{_noise(result)}"
+        f"commit {escape(str(host.get('commit') or 'unknown')[:9])}.</p>{_verdict(rows)}{_noise(result)}"
         f"<h2>Median latency</h2><p class='note'>Milliseconds a frame, end to end; the line reaches to the 99th "
         f"percentile.</p><div class='scroll'>{_bars(fastest)}</div>"
         f"<h2>Every row</h2>{rows_table(rows)}<p class='note'>{escape(result['included'])} {escape(READING)}</p>"
         f"{_failed(failed)}<h2>Where the time goes</h2>{_stages(fastest)}{_costs(fastest)}"
         f"<h2>Quality against time</h2>{_fronts(rows)}"
-        f"<h2>Distribution</h2><p class='note'>How many frames took at most so long, of the {SHOWN} fastest rows.</p>"
-        f"<div class='scroll'>{_cdf(fastest[:SHOWN])}</div>{_loads(result['loads'])}{_scenarios(result['scenarios'])}"
+        f"<h2>Distribution</h2><p class='note'>How long frames took, of the {SHOWN} fastest rows: each row's own "
+        f"histogram, then how many frames took at most so long.</p>{_distributions(fastest[:SHOWN])}"
+        f"{_loads(result['loads'])}{_scenarios(result['scenarios'])}"
         f"{_conditions(result)}"
     )
     return page("edgerecon bench", body)
@@ -53,6 +55,27 @@ COSTS = (
     "in a steady run of a second after the timing; – where nobody tells. × floor: the engine's time over what this "
     "host's measured peak rate and bandwidth allow."
 )
+
+
+def _verdict(rows: Sequence[Fields]) -> str:
+    """Of each task: the fastest row, and the fastest of those with the best picture."""
+    said = []
+    for task in dict.fromkeys(row.get("task") for row in rows if row["ssim"] is not None):
+        known = [row for row in rows if row.get("task") == task and row["ssim"] is not None]
+        if len(known) < 2:
+            continue
+        best = max(round(row["ssim"], SHOWN_DIGITS) for row in known)
+        picks = [known, [row for row in known if round(row["ssim"], SHOWN_DIGITS) == best]]
+        fastest, finest = (min(of, key=lambda row: row["latency_ms"]["p50"]) for of in picks)
+        more = "; nothing has a better picture" if fastest is finest else f"; best picture: {_pick(finest)}"
+        said.append(f"<b>{escape(task or '')}</b>, fastest: {_pick(fastest)}{more}")
+    return "".join(f'<p class="verdict">{line}.</p>' for line in said)
+
+
+def _pick(row: Fields) -> str:
+    times = row["latency_ms"]
+    name = escape(f"{row['model']}, {row['precision']} on {row['backend']}")
+    return f"{name} (p50 {times['p50']:.1f} ms, p99 {times['p99']:.1f} ms, SSIM {row['ssim']:.{SHOWN_DIGITS}f})"
 
 
 def _noise(result: Fields) -> str:
@@ -78,17 +101,20 @@ def rows_table(rows: Sequence[Fields]) -> str:
     """Speed and quality of the rows that are ok."""
     head = ("Model", "Engine", "p50, ms", "p90", "p99", "p99.9", "fps", "× fastest", "PSNR, dB", "SSIM",
             "gCNR", "Error", "like fp32")  # fmt: skip
-    cells = []
-    for r in rows:
+    several = len({r["threads"] for r in rows}) > 1
+    cells: list[tuple[str, ...]] = []
+    for before, r in zip([None, *rows], rows, strict=False):
+        same = before is not None and family(before["model"]) == family(r["model"])
         times, best = r["latency_ms"], r["to_best"] or (None, None, None)
         behind = f"{number(best[0], 2)} ({number(best[1], 2)}–{number(best[2], 2)})"
         cells.append((
-            r["model"], f"{r['precision']} on {r['backend']}, {r['threads']} thr.",
+            "" if same else family(r["model"]),
+            f"{r['precision']} on {r['backend']}" + (f", {r['threads']} thr." if several else ""),
             *(number(times[name], 2) for name in ("p50", "p90", "p99", "p999")), number(r["fps"], 0), behind,
             recorded(r, "psnr_db", 2), recorded(r, "ssim", 3), number(r["gcnr"], 3), number(r["max_abs_error"], 4),
             number(r.get("ssim_to_fp32"), 4),
         ))  # fmt: skip
-    return table(head, cells, "..nnnnnnnnnnn")
+    return f'<div class="dense">{table(head, cells, "..nnnnnnnnnnn")}</div>'
 
 
 def _costs(rows: Sequence[Fields]) -> str:
@@ -138,9 +164,12 @@ def _fronts(rows: Sequence[Fields]) -> str:
     )
 
 
-def _cdf(rows: Sequence[Fields]) -> str:
-    curves = [(label(row), [(ms, i / 100) for i, ms in enumerate(row["cdf_ms"])]) for row in rows if row["cdf_ms"]]
-    return lines(curves, "latency, ms (logarithmic)", "share of frames", log_x=True, percent=True)
+def _distributions(rows: Sequence[Fields]) -> str:
+    known = [row for row in rows if row["cdf_ms"]]
+    shapes = histograms([(label(row), row["cdf_ms"]) for row in known], "latency, ms (logarithmic)")
+    curves = [(label(row), [(ms, i / 100) for i, ms in enumerate(row["cdf_ms"])]) for row in known]
+    cdf = lines(curves, "latency, ms (logarithmic)", "share of frames", log_x=True, percent=True)
+    return f"<div class='scroll'>{shapes}{cdf}</div>"
 
 
 def _loads(loads: Sequence[Fields]) -> str:
@@ -161,10 +190,15 @@ def _scenarios(found: Sequence[Fields]) -> str:
         return ""
     cells = [
         (label(one), one["scenario"], one.get("figure", ""), number(one.get("value"), 2),
-         one["error"] if "error" in one else "VALID" if one["valid"] else "INVALID: " + ", ".join(one["why"]))
+         one["error"] if "error" in one else "VALID" if one["valid"] else f"INVALID, not met: {_not_met(one['why'])}")
         for one in found
     ]  # fmt: skip
     return f"<h2>MLPerf LoadGen</h2>{table(('Row', 'Scenario', 'Figure', 'Value', 'LoadGen says'), cells, '...n.')}"
+
+
+def _not_met(criteria: Sequence[str]) -> str:
+    """LoadGen names what it looks for: "Min duration satisfied"."""
+    return ", ".join(name.removesuffix(" satisfied").lower() for name in criteria)
 
 
 def _conditions(result: Fields) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from html import escape
 
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 960.0, 60.0, 24.0, 20.0, 44.0
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 960.0, 60.0, 24.0, 20.0, 56.0
 HUES = (174, 32, 262, 210, 340, 90, 12, 300)
+SHOWN_DIGITS = 3
+"""Of a quality."""
 Line = tuple[str, Sequence[tuple[float, float]]]
 """(label, points)."""
 
@@ -66,13 +70,55 @@ def lines(
     return _svg(height, f"{y_label} against {x_label}", parts)
 
 
+def histograms(rows: Sequence[tuple[str, Sequence[float]]], x_label: str) -> str:
+    """One histogram a row over a common logarithmic axis, each to its own height.
+
+    Args:
+        rows: (label, percentiles 0 to 100 in ms).
+    """
+    if not rows:
+        return ""
+    low, high = min(p[0] for _, p in rows) / 1.02, max(p[-1] for _, p in rows) * 1.02
+    axis, step, bins = _axis(low, high, True), 44.0, 120
+    edges = [low * (high / low) ** (i / bins) for i in range(bins + 1)]
+    plot = step * len(rows)
+    parts = _ticks(axis, low, high, True, plot, x_label)
+    for number, (label, percentiles) in enumerate(rows):
+        base = TOP + step * (number + 1)
+        shares = [_below(percentiles, b) - _below(percentiles, a) for a, b in itertools.pairwise(edges)]
+        tallest = (step - 16) / max(shares)
+        path = "".join(
+            f"M{axis(a):.1f} {base:.1f}V{base - tallest * share:.1f}H{axis(b):.1f}V{base:.1f}"
+            for (a, b), share in zip(itertools.pairwise(edges), shares, strict=True)
+            if share
+        )
+        parts.append(
+            f'<path class="bar" d="{path}"/><path class="grid" d="M{LEFT} {base:.1f}H{WIDTH - RIGHT}"/>'
+            f'<text x="{WIDTH - RIGHT}" y="{base - step + 14:.1f}" text-anchor="end">{escape(label)}</text>'
+        )
+    return _svg(TOP + plot + BOTTOM, f"Histograms of {x_label}", parts)
+
+
+def _below(percentiles: Sequence[float], value: float) -> float:
+    """Share of what lies below a value, linear between percentiles."""
+    at = bisect.bisect_left(percentiles, value)
+    if at == 0:
+        return 0.0
+    if at == len(percentiles):
+        return 1.0
+    before, after = percentiles[at - 1], percentiles[at]
+    return (at - 1 + (value - before) / (after - before)) / (len(percentiles) - 1)
+
+
 def front(points: Sequence[tuple[str, float, float]], x_label: str, y_label: str) -> str:
     """(label, x, y) as circles over a logarithmic x, and the line of those that nothing beats: small x, large y."""
     if not points:
         return ""
+    points = [(label, a, round(b, SHOWN_DIGITS)) for label, a, b in points]  # what looks alike is alike
     low, high = min(x for _, x, _ in points) / 1.2, max(x for _, x, _ in points) * 1.5
-    bottom, top = min(y for *_, y in points), max(y for *_, y in points)
-    margin = max(top - bottom, 1e-3) * 0.12
+    top = max(y for *_, y in points)
+    bottom = min(*(y for *_, y in points), top - 10 * 10**-SHOWN_DIGITS)
+    margin = (top - bottom) * 0.12
     axis, plot = _axis(low, high, True), 320.0
 
     def y(value: float) -> float:
@@ -87,7 +133,7 @@ def front(points: Sequence[tuple[str, float, float]], x_label: str, y_label: str
         value = bottom + (top - bottom) * step / 4
         parts.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-            f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3f}</text>'
+            f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.{SHOWN_DIGITS}f}</text>'
         )
     parts.append(f'<text x="{LEFT}" y="{TOP - 6}">{escape(y_label)}</text>')
     path = "L".join(f"{axis(a):.1f} {y(b):.1f}" for _, a, b in best)

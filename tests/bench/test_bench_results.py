@@ -18,6 +18,7 @@ from edgerecon.bench.load import paced
 from edgerecon.bench.loadgen import read_summary, run_scenario
 from edgerecon.bench.markdown import markdown
 from edgerecon.bench.page import bench_page as page_of
+from edgerecon.bench.plots import histograms
 from edgerecon.engines.base import EngineSpec, ModelSpec
 from edgerecon.errors import DataError, EdgereconError, UsageError
 from edgerecon.frame import Image
@@ -91,6 +92,19 @@ def result(*rows: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def test_a_histogram_holds_every_frame_once() -> None:
+    """Two peaks: as much area on each as frames lie there."""
+    percentiles = [2.0 + 0.001 * i for i in range(76)] + [9.0 + 0.01 * i for i in range(25)]
+    svg = histograms([("two peaks", percentiles)], "ms")
+    boxes = re.findall(r"M([\d.]+) ([\d.]+)V([\d.]+)H", svg.partition('class="bar" d="')[2].partition('"')[0])
+    heights = np.array([[float(x), float(base) - float(top)] for x, base, top in boxes])
+    middle = heights[:, 0].mean()
+    left = heights[heights[:, 0] < middle, 1].sum() / heights[:, 1].sum()
+    assert left == pytest.approx(0.75, abs=0.02)
+    assert "two peaks" in svg and histograms([], "ms") == ""
+    assert "nan" not in histograms([("constant", [3.0] * 101)], "ms")
+
+
 def test_intervals_decide_what_is_a_regression() -> None:
     before = result(row_json("same"), row_json("slow"), row_json("fast"), row_json("lost"), row_json("broke"),
                     row_json("blurred"))  # fmt: skip
@@ -127,7 +141,7 @@ def test_results_of_other_schemas_are_refused(tmp_path: Path) -> None:
 def test_the_page_and_the_table_hold_every_row() -> None:
     found = result(row_json("first"), row_json("second", floor_ms=1.0), row_json("third", ok=False, to_best=None))
     html, text = page_of(found), markdown(found)
-    assert "a [reason] &lt;b&gt;" in html and "A quiet host" in html and "INVALID: Early stopping" in html
+    assert "a [reason] &lt;b&gt;" in html and "A quiet host" in html and "INVALID, not met: early stopping" in html
     assert html.count("<svg") == 4 and "http" not in html.replace("http://www.w3.org", "")
     assert "| first | fp32 on onnxruntime | 5.0 | 7.0 | 200 |" in text and "third" not in text
     assert "on h (a CPU, 2 cores), 2026-01-02, commit abcdef012" in text
