@@ -197,12 +197,12 @@ def _read(name: str) -> DeviceProfile:
 @lru_cache(maxsize=1)
 def _host() -> DeviceProfile:
     """This machine. Its network runs on the GPU when there is one, but what is measured here is the CPU."""
-    from edgerecon.latency.host_peak import measure_host
+    from edgerecon.host_peak import measure_host
 
     facts = host_profile()
     features = cast("list[str]", facts["cpu_features"])
     measured = measure_host()
-    how = "measured here, see edgerecon/latency/host_peak.py"
+    how = "measured here, see edgerecon/host_peak.py"
     numbers = {"memory_gb": facts["memory_gb"], "cores": facts["cores_physical"]}
     sources = {key: "read from the operating system" for key, value in numbers.items() if value is not None}
     return DeviceProfile(

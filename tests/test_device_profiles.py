@@ -12,10 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgerecon import device
+from edgerecon import device, host_peak
 from edgerecon.device import DeviceProfile, device_names, device_table, load_device
 from edgerecon.errors import EdgereconError, UsageError
-from edgerecon.latency import host_peak
 from edgerecon.resources import resource_dir
 
 NAMES = [name for name in device_names() if name != "host"]

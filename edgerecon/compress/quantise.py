@@ -17,7 +17,7 @@ Three forms, from the same ranges:
   what is added to a convolution's output inside the network; weights use [−127, 127]; biases stay float32.
 - "po2", for integer hardware. As "unsigned", but every scale is a power of two, every zero point is 0, and the frame
   and the picture are rounded too, to levels of 1/256: nothing but integers and shifts goes from one end to the other
-  (see ``deploy.integer_ir``). Activations are uint8 rather than int8, since a ReLU leaves no negative half to spend a
+  (see ``fpga.integer_ir``). Activations are uint8 rather than int8, since a ReLU leaves no negative half to spend a
   bit on; weights use [−127, 127], of which a power of two leaves half unused at worst.
 """
 

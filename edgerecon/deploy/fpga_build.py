@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.deploy import integer_reference
-from edgerecon.deploy.fpga_budget import ASSUMED_CLOCK_MHZ, Plan, fit_plan
-from edgerecon.deploy.fpga_cpp import TOP, cpp_sources
 from edgerecon.deploy.fpga_report import Checked, markdown, readme, report
-from edgerecon.deploy.fpga_rtl import write_rtl
-from edgerecon.deploy.integer_ir import FRAME_EXPONENT, IntegerNetwork
-from edgerecon.deploy.integer_onnx import integer_network
 from edgerecon.device import DeviceProfile
 from edgerecon.engines import find_file, open_engine
 from edgerecon.engines.model_file import ModelFile
 from edgerecon.errors import EdgereconError, GateError, UsageError
+from edgerecon.fpga import integer_reference
+from edgerecon.fpga.budget import ASSUMED_CLOCK_MHZ, Plan, fit_plan
+from edgerecon.fpga.cpp import TOP, cpp_sources
+from edgerecon.fpga.integer_ir import FRAME_EXPONENT, IntegerNetwork
+from edgerecon.fpga.integer_onnx import integer_network
+from edgerecon.fpga.rtl import write_rtl
 from edgerecon.frame import to_unit
 from edgerecon.stream.sources import open_source
 from edgerecon.whole_file import write

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgerecon import __version__
-from edgerecon.deploy.fpga_budget import ASSUMED_CLOCK_MHZ, Plan, interval_of, residual_depth
-from edgerecon.deploy.integer_ir import CELL, IntegerNetwork
 from edgerecon.device import DeviceProfile
+from edgerecon.fpga.budget import ASSUMED_CLOCK_MHZ, Plan, interval_of, residual_depth
+from edgerecon.fpga.integer_ir import CELL, IntegerNetwork
 
 SIZES = ((256, 256), (512, 512), (768, 1024), (1080, 1920))
 UNVERIFIED = (

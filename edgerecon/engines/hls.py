@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.deploy.fpga_budget import Fold, plan_of
-from edgerecon.deploy.fpga_cpp import cpp_sources
-from edgerecon.deploy.integer_ir import FRAME_EXPONENT, MAX_LEVEL, IntegerNetwork
-from edgerecon.deploy.integer_onnx import integer_network
 from edgerecon.engines.cache import cache_folder
 from edgerecon.engines.model_file import ModelFile
 from edgerecon.engines.padded import PaddedEngine, first_line
 from edgerecon.errors import EngineError, UsageError
+from edgerecon.fpga.budget import Fold, plan_of
+from edgerecon.fpga.cpp import cpp_sources
+from edgerecon.fpga.integer_ir import FRAME_EXPONENT, MAX_LEVEL, IntegerNetwork
+from edgerecon.fpga.integer_onnx import integer_network
 from edgerecon.frame import Image
 
 COMPILER = "g++"

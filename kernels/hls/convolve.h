@@ -1,4 +1,4 @@
-// One layer: 3×3 convolution, bias, rounding to uint8. The arithmetic is that of edgerecon/deploy/integer_reference.py.
+// One layer: 3×3 convolution, bias, rounding to uint8. The arithmetic is that of edgerecon/fpga/integer_reference.py.
 #pragma once
 
 #include "stream.h"

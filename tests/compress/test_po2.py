@@ -15,12 +15,12 @@ from edgerecon.compress import qat
 from edgerecon.compress.calibration import Calibration, calibrate
 from edgerecon.compress.qat import RoundedModule, fine_tune
 from edgerecon.compress.quantise import quantise
-from edgerecon.deploy import integer_reference
-from edgerecon.deploy.integer_ir import IntegerNetwork
-from edgerecon.deploy.integer_onnx import integer_network
 from edgerecon.engines import open_engine
 from edgerecon.engines.model_file import read_model
 from edgerecon.errors import ModelError
+from edgerecon.fpga import integer_reference
+from edgerecon.fpga.integer_ir import IntegerNetwork
+from edgerecon.fpga.integer_onnx import integer_network
 
 
 @pytest.fixture(scope="module")

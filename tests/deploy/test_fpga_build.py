@@ -15,16 +15,17 @@ import numpy as np
 import pytest
 from hand_made import fp32, po2
 
-from edgerecon.deploy import fpga_build, integer_reference
-from edgerecon.deploy.fpga_budget import Fold, plan_of
+from edgerecon.deploy import fpga_build
 from edgerecon.deploy.fpga_build import build_fpga
-from edgerecon.deploy.fpga_cpp import cpp_sources
-from edgerecon.deploy.integer_ir import IntegerNetwork, read_ir
-from edgerecon.deploy.integer_onnx import integer_network
 from edgerecon.device import Fpga, load_device
 from edgerecon.engines import find_file, open_engine, shipped_models
 from edgerecon.engines.model_file import read_model
 from edgerecon.errors import EdgereconError, GateError, ModelError, UsageError
+from edgerecon.fpga import integer_reference
+from edgerecon.fpga.budget import Fold, plan_of
+from edgerecon.fpga.cpp import cpp_sources
+from edgerecon.fpga.integer_ir import IntegerNetwork, read_ir
+from edgerecon.fpga.integer_onnx import integer_network
 from edgerecon.frame import to_unit
 from edgerecon.stream.sources import open_source
 from edgerecon.verbs.deploy import build

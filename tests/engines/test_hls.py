@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from edgerecon import engines
-from edgerecon.deploy.integer_ir import WIDTH
 from edgerecon.engines import hls, open_engine
 from edgerecon.errors import EngineError, ModelError, UsageError
+from edgerecon.fpga.integer_ir import WIDTH
 
 pytestmark = pytest.mark.skipif(not hls.available(), reason="there is no g++ here")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from random_stream import random_network
 
-from edgerecon.deploy.fpga_budget import Plan, fit_plan
-from edgerecon.deploy.fpga_rtl import write_rtl
-from edgerecon.deploy.fpga_tools import Tools, build_simulator, find_tools
-from edgerecon.deploy.integer_ir import IntegerNetwork
 from edgerecon.device import load_device
+from edgerecon.fpga.budget import Plan, fit_plan
+from edgerecon.fpga.integer_ir import IntegerNetwork
+from edgerecon.fpga.rtl import write_rtl
+from edgerecon.fpga.tools import Tools, build_simulator, find_tools
 
 
 @pytest.fixture(scope="session")

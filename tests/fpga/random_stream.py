@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgerecon.deploy.integer_ir import IntegerLayer, IntegerNetwork
+from edgerecon.fpga.integer_ir import IntegerLayer, IntegerNetwork
 
 DILATIONS = (1, 2, 3, 3, 2, 1)
 

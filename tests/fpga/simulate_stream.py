@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from edgerecon.deploy import integer_reference
-from edgerecon.deploy.integer_ir import IntegerNetwork
+from edgerecon.fpga import integer_reference
+from edgerecon.fpga.integer_ir import IntegerNetwork
 
 
 def simulate(

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from random_stream import random_network
 
-from edgerecon.deploy import integer_reference
-from edgerecon.deploy.fpga_budget import Fold, plan_of
-from edgerecon.deploy.fpga_rtl import write_rtl
-from edgerecon.deploy.fpga_tools import Tools
+from edgerecon.fpga import integer_reference
+from edgerecon.fpga.budget import Fold, plan_of
+from edgerecon.fpga.rtl import write_rtl
+from edgerecon.fpga.tools import Tools
 
 HERE = Path(__file__).parent
 

@@ -12,15 +12,15 @@ import pytest
 from random_stream import random_network
 from simulate_stream import assert_equal, random_frames, simulate
 
-from edgerecon.deploy import integer_reference
-from edgerecon.deploy.fpga_budget import Fold, Plan, distributed_plan, fit_plan, plan_of
-from edgerecon.deploy.fpga_rtl import write_rtl
-from edgerecon.deploy.fpga_tools import Tools, build_simulator
-from edgerecon.deploy.integer_ir import IntegerNetwork
-from edgerecon.deploy.integer_onnx import integer_network
 from edgerecon.device import load_device
 from edgerecon.engines import find_file
 from edgerecon.errors import EngineError
+from edgerecon.fpga import integer_reference
+from edgerecon.fpga.budget import Fold, Plan, distributed_plan, fit_plan, plan_of
+from edgerecon.fpga.integer_ir import IntegerNetwork
+from edgerecon.fpga.integer_onnx import integer_network
+from edgerecon.fpga.rtl import write_rtl
+from edgerecon.fpga.tools import Tools, build_simulator
 from edgerecon.frame import to_unit
 from edgerecon.stream.sources import open_source
 

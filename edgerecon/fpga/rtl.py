@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgerecon.deploy.fpga_budget import QUEUE, Fold, Plan, max_columns, power_of_two, residual_depth
-from edgerecon.deploy.integer_ir import CELL_CHANNELS, IntegerLayer, IntegerNetwork
+from edgerecon.fpga.budget import QUEUE, Fold, Plan, max_columns, power_of_two, residual_depth
+from edgerecon.fpga.integer_ir import CELL_CHANNELS, IntegerLayer, IntegerNetwork
 from edgerecon.resources import resource_dir
 from edgerecon.whole_file import write
 

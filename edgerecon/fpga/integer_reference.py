@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.deploy.integer_ir import CELL, CELL_CHANNELS, MAX_LEVEL, IntegerLayer, IntegerNetwork
 from edgerecon.errors import DataError
+from edgerecon.fpga.integer_ir import CELL, CELL_CHANNELS, MAX_LEVEL, IntegerLayer, IntegerNetwork
 
 Levels = NDArray[np.uint8]
 

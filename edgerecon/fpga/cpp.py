@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.deploy.fpga_budget import Fold, Plan, max_columns, power_of_two, residual_depth
-from edgerecon.deploy.integer_ir import CELL, CELL_CHANNELS, IntegerLayer, IntegerNetwork
+from edgerecon.fpga.budget import Fold, Plan, max_columns, power_of_two, residual_depth
+from edgerecon.fpga.integer_ir import CELL, CELL_CHANNELS, IntegerLayer, IntegerNetwork
 from edgerecon.resources import resource_dir
 
 TOP = "compact_top"

@@ -13,11 +13,11 @@ import pytest
 from hand_made import fp32, po2, save
 from onnx import helper
 
-from edgerecon.deploy import integer_reference
-from edgerecon.deploy.integer_ir import IntegerNetwork, read_ir
-from edgerecon.deploy.integer_onnx import integer_network
 from edgerecon.engines.model_file import read_model
 from edgerecon.errors import DataError, ModelError
+from edgerecon.fpga import integer_reference
+from edgerecon.fpga.integer_ir import IntegerNetwork, read_ir
+from edgerecon.fpga.integer_onnx import integer_network
 
 DILATIONS = ((1, 2, 1), (1, 2, 3, 3, 2, 1), (2, 1))
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgerecon.deploy.fpga_budget import (
+from edgerecon.device import Fpga, load_device
+from edgerecon.errors import GateError
+from edgerecon.fpga.budget import (
     Cost,
     Fold,
     block_rams,
@@ -18,11 +20,9 @@ from edgerecon.deploy.fpga_budget import (
     plans,
     residual_depth,
 )
-from edgerecon.deploy.fpga_rtl import module_folder, rounding_words, top_module, weight_words, write_rtl
-from edgerecon.deploy.fpga_tools import cells_cost, find_tools, within
-from edgerecon.deploy.integer_ir import IntegerLayer, IntegerNetwork
-from edgerecon.device import Fpga, load_device
-from edgerecon.errors import GateError
+from edgerecon.fpga.integer_ir import IntegerLayer, IntegerNetwork
+from edgerecon.fpga.rtl import module_folder, rounding_words, top_module, weight_words, write_rtl
+from edgerecon.fpga.tools import cells_cost, find_tools, within
 
 RESULTS = Path(__file__).parents[2] / "bench" / "results" / "fpga.json"
 

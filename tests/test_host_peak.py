@@ -10,7 +10,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from edgerecon.latency import host_peak
+from edgerecon import host_peak
 
 
 @pytest.fixture(autouse=True)
