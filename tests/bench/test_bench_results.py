@@ -142,7 +142,7 @@ def test_the_page_and_the_table_hold_every_row() -> None:
     found = result(row_json("first"), row_json("second", floor_ms=1.0), row_json("third", ok=False, to_best=None))
     html, text = page_of(found), markdown(found)
     assert "a [reason] &lt;b&gt;" in html and "A quiet host" in html and "INVALID, not met: early stopping" in html
-    assert html.count("<svg") == 4 and "http" not in html.replace("http://www.w3.org", "")
+    assert html.count("<svg") == 5 and "http" not in html.replace("http://www.w3.org", "")
     assert "| first | fp32 on onnxruntime | 5.0 | 7.0 | 200 |" in text and "third" not in text
     assert "on h (a CPU, 2 cores), 2026-01-02, commit abcdef012" in text
     nothing = result(row_json("third", ok=False, to_best=None)) | {"loads": [], "scenarios": [], "noisy": True}
