@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,15 +81,16 @@ def print_evaluation(console: Console, result: Evaluation) -> None:
         table.add_row(label, *(_interval(line.measures.get(name)) for name in names))
     console.print(table)
     for measure, gain in result.advantage.items():
-        text = f"{gain['mean']:+.3f} (95 % interval {gain['low']:+.3f} to {gain['high']:+.3f})"
+        text = f"{gain['mean']:+.3f}{_bounds(gain, '+.3f')}"
         console.print(f"{HEADINGS.get(measure, measure)} over {gain['over']}: {text}")
     place = result.tradeoff or {}
     if "advantage_percent" in place:
         at, gain = place["model"], place["advantage_percent"]
         console.print(
-            f"Speckle SNR ×{at['snr_ratio']:.2f} at edge preservation {at['edge']:.3f}, where the best classical "
-            f"filter reaches ×{place['classical_at_edge']:.2f}: {gain['mean']:+.1f} % "
-            f"(95 % interval {gain['low']:+.1f} to {gain['high']:+.1f})"
+            "No speckle SNR, and so no advantage: no speckle was found where it was looked for"
+            if math.isnan(gain["mean"])
+            else f"Speckle SNR ×{at['snr_ratio']:.2f} at edge preservation {at['edge']:.3f}, where the best classical "
+            f"filter reaches ×{place['classical_at_edge']:.2f}: {gain['mean']:+.1f} %{_bounds(gain, '+.1f')}"
         )
     for note in result.notes:
         console.print(f"Note: {note}", style="dim")
@@ -161,6 +163,13 @@ def training_bar(console: Console, what: str) -> Iterator[Callable[[Any], None]]
             bar.update(task, completed=progress.step, total=progress.steps, figures=figures)
 
         yield show
+
+
+def _bounds(gain: Mapping[str, float], digits: str) -> str:
+    """The interval in brackets; "" where one file or pair gives none."""
+    if math.isnan(gain["low"]):
+        return ""
+    return f" (95 % interval {gain['low']:{digits}} to {gain['high']:{digits}})"
 
 
 def print_devices(console: Console, name: str | None, rows: list[dict[str, Any]]) -> None:

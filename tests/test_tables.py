@@ -46,7 +46,16 @@ def test_the_place_on_the_trade_off() -> None:
     console = _console()
     print_evaluation(console, Evaluation("m", "b", "fp32", "d", "recordings", [], [], tradeoff=place))
     text = " ".join(_text(console).split())
-    assert "×2.50 at edge preservation 0.910, where the best classical filter reaches ×2.00: +25.0 %" in text
+    assert (
+        "×2.50 at edge preservation 0.910, where the best classical filter reaches ×2.00: +25.0 % (95 % interval"
+        in text
+    )
+
+    place["advantage_percent"] |= {"low": math.nan, "high": math.nan}  # of one file
+    print_evaluation(console, Evaluation("m", "b", "fp32", "d", "recordings", [], [], tradeoff=place))
+    place["advantage_percent"]["mean"] = math.nan  # of frames without speckle
+    print_evaluation(console, Evaluation("m", "b", "fp32", "d", "recordings", [], [], tradeoff=place))
+    assert "No speckle SNR, and so no advantage" in _text(console) and "nan" not in _text(console)
 
 
 def test_bars_show_only_on_a_terminal() -> None:

@@ -121,7 +121,8 @@ def _backend(device: DeviceProfile, wanted: str | None) -> str:
     if wanted is None and usable:
         return usable[0]
     if wanted is None:
-        raise UsageError(f"{device.name} has no backend that streams ({', '.join(device.backends) or 'none'})")
+        fpga = f": `edgerecon build --device {device.name}` writes hardware for it" if device.kind == "fpga" else ""
+        raise UsageError(f"no runtime streams on {device.name}{fpga}")
     if wanted not in usable:
         raise UsageError(f"{device.name} has no backend '{wanted}': choose one of {', '.join(usable) or 'none'}")
     return wanted
