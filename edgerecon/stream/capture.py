@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -104,6 +105,7 @@ class Capturer:
     def _capture_all(self) -> None:
         due = perf_counter_ns()
         self.started_ns = due
+        ends_ns = due + self.seconds * 1e9 if self.seconds else math.inf
         taken = 0
         while self.frames is None or taken < self.frames:
             asked_ns = self.waiting_ns = perf_counter_ns()
@@ -112,10 +114,10 @@ class Capturer:
             if played is None:
                 self.interrupted = self.stop.is_set()
                 return
-            if self._stopped(due):
+            if self._stopped(min(due, ends_ns)):
                 self.interrupted = True
                 return
-            if self.time_is_up():
+            if self.time_is_up() or due >= ends_ns:
                 return
             if self.period_s is not None:
                 due += round(self.period_s * 1e9)
@@ -123,7 +125,7 @@ class Capturer:
             self._capture(*played, delivery_ns=0 if self.live else given_ns - asked_ns)
             taken += 1
 
-    def _stopped(self, due_ns: int) -> bool:
+    def _stopped(self, due_ns: float) -> bool:
         if self.period_s is None:
             return self.stop.is_set()
         left_s = (due_ns - perf_counter_ns()) / 1e9

@@ -32,6 +32,9 @@ from edgerecon.stream.watch import Watch
 DEFAULT_PERIOD_S = 1 / 30
 """Between two frames of a source that does not state its rate."""
 
+_SHORTEST_S, _LONGEST_S = 1e-6, 3600.0
+"""A period beyond them is a damaged number."""
+
 _HANG_AT_LEAST_S, _HANG_DEADLINES = 1.0, 10
 
 
@@ -72,8 +75,8 @@ def stream(
         policy: `latest`, where a frame that waits is dropped for a newer one; or `every`, where capture waits.
         late: what becomes of a frame that is over its deadline before it is shown: it is shown and counted as late, or
             dropped.
-        pace: capture at the source's frame period (1/30 s when it states none); else as fast as frames are taken. A
-            live source sets its own pace.
+        pace: capture at the source's frame period (1/30 s when it states none, or one below 1 µs or above an hour);
+            else as fast as frames are taken. A live source sets its own pace.
         deadline_ms: from capture to presentation; the frame period when None.
         loop: repeat the source, unless it is live.
         frames, seconds: end after so many captures, or so long.
@@ -98,7 +101,8 @@ def stream(
     engines = [*([engine] if engine else []), *(ladder or ())]
     scale = _common_scale(engines)
     standing.try_out()
-    period_s, live = source.period_s or DEFAULT_PERIOD_S, getattr(source, "live", False)
+    stated_s, live = source.period_s or 0.0, getattr(source, "live", False)
+    period_s = stated_s if _SHORTEST_S <= stated_s <= _LONGEST_S else DEFAULT_PERIOD_S
     deadline_ms = period_s * 1e3 if deadline_ms is None else deadline_ms
     played: Iterator[tuple[Capture, bool]] = play(source, loop and not live)
     slots = ring(scale)

@@ -252,6 +252,17 @@ def test_stop_event_and_limits() -> None:
     assert report.frames_in == 1 and report.deadline_ms == 60_000
 
 
+def test_seconds_are_kept_by_a_slow_source() -> None:
+    report = stream(ListSource(ramp(5), period_s=10), None, [], seconds=0.05)
+    assert report.frames_in == report.presented == 1 and not report.interrupted and report.error is None
+
+
+@pytest.mark.parametrize("period_s", [1e-12, 1e10, float("inf"), float("nan"), -1.0, 0.0, None])
+def test_a_period_that_cannot_be_is_as_none(period_s: float | None) -> None:
+    report = stream(ListSource(ramp(3), period_s=period_s), None, [], frames=2, policy="every")
+    assert report.presented == 2 and report.deadline_ms == pytest.approx(1000 / 30)
+
+
 @pytest.mark.parametrize("policy", ["latest", "every"])
 def test_no_frame_is_captured_before_it_is_due(policy) -> None:
     sink = KeepSink()
