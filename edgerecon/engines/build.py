@@ -245,6 +245,6 @@ def _no_rtx(trt: Any, capability: str) -> str:
 
 def _no_build(profile: Profile) -> str:
     if profile.kind == "cpu":
-        return (f"{profile.name} needs no build: {' and '.join(profile.backends)} compile a model when they open it, "
+        return (f"{profile.name} needs no build: {' or '.join(profile.backends)} compiles a model when it opens it, "
                 "so ship the ONNX file itself")  # fmt: skip
     return f"{profile.name} is no NVIDIA GPU: engines are built for GPUs alone"

@@ -205,7 +205,7 @@ STRICT = Recipe.model_validate({**TABLES, "gates": {"max_difference": 1e-4}})
     ({"precision": "int4"}, UsageError, "unknown precision 'int4'"),
     ({"precision": "bf16"}, UsageError, "no bf16"),
     ({"backend": "tensorrt"}, UsageError, "no backend 'tensorrt'"),
-    ({"device": load_device("pynq-z2"), "backend": None}, UsageError, "no runtime streams on pynq-z2: `edgerecon build --device pynq-z2` writes"),
+    ({"device": load_device("pynq-z2"), "backend": None}, UsageError, "streams on pynq-z2: `edgerecon build"),
     ({"out": "b.zip"}, UsageError, "tar.gz"),
     ({"out": "absent/b.tar.gz"}, EdgereconError, "cannot write"),
     ({"threads": 0}, UsageError, "threads"),
