@@ -146,13 +146,11 @@ def gstreamer(job: Job) -> Seen:
     parts = {name: pipe.get_by_name(name) for name in ("in1", "out1", "in2", "out2")}
 
     def processed(sink: Any) -> object:
-        buffer, made = sink.emit("pull-sample").get_buffer(), Gst.Buffer.new_allocate(None, job.empty().nbytes, None)
-        (_, view), (_, room) = buffer.map(Gst.MapFlags.READ), made.map(Gst.MapFlags.WRITE)
-        out = np.frombuffer(room.data, np.float32).reshape(job.shape)
-        job.process(np.frombuffer(view.data, np.uint8).reshape(job.shape), out)
-        buffer.unmap(view)
-        made.unmap(room)
-        made.pts = buffer.pts
+        given, made = sink.emit("pull-sample").get_buffer(), Gst.Buffer.new_allocate(None, job.empty().nbytes, None)
+        with given.map(Gst.MapFlags.READ) as raw, made.map(Gst.MapFlags.WRITE) as out:
+            pixels = np.frombuffer(out.data, np.float32).reshape(job.shape)
+            job.process(np.frombuffer(raw.data, np.uint8).reshape(job.shape), pixels)
+        made.pts = given.pts
         parts["in2"].emit("push-buffer", made)
         return Gst.FlowReturn.OK
 
@@ -168,7 +166,9 @@ def gstreamer(job: Job) -> Seen:
     pipe.set_state(Gst.State.PLAYING)
     for n, frame in enumerate(job.captures()):
         stamps.append(time.perf_counter_ns())
-        buffer = Gst.Buffer.new_wrapped(frame.tobytes())
+        buffer = Gst.Buffer.new_allocate(None, frame.nbytes, None)
+        with buffer.map(Gst.MapFlags.WRITE) as room:
+            np.frombuffer(room.data, np.uint8)[:] = frame.ravel()
         buffer.pts = n
         parts["in1"].emit("push-buffer", buffer)
     done.wait(5)
@@ -177,18 +177,24 @@ def gstreamer(job: Job) -> Seen:
 
 
 def holoscan(job: Job) -> Seen:
-    """Three Python operators, a worker thread for each. A full queue holds the one before it back: its default."""
+    """Three Python operators, a worker thread for each. Paced, the newest message replaces one that waits."""
     from holoscan.conditions import CountCondition, PeriodicCondition
-    from holoscan.core import Application, Operator, OperatorSpec
+    from holoscan.core import Application, ConditionType, IOSpec, Operator, OperatorSpec
     from holoscan.schedulers import EventBasedScheduler
 
     seen: Seen = []
+    newest = IOSpec.QueuePolicy.POP if job.period_s else None
+
+    def emitter(spec: OperatorSpec) -> None:
+        port = spec.output("out")
+        if job.period_s:
+            port.condition(ConditionType.NONE)  # else capture would wait for room
 
     class Source(Operator):
         n = 0
 
         def setup(self, spec: OperatorSpec) -> None:
-            spec.output("out")
+            emitter(spec)
 
         def compute(self, op_input, op_output, context) -> None:  # type: ignore[no-untyped-def]
             start_ns = time.perf_counter_ns()
@@ -200,8 +206,8 @@ def holoscan(job: Job) -> Seen:
 
         def setup(self, spec: OperatorSpec) -> None:
             self.buffers = [job.empty() for _ in range(3)]
-            spec.input("in")
-            spec.output("out")
+            spec.input("in", policy=newest)
+            emitter(spec)
 
         def compute(self, op_input, op_output, context) -> None:  # type: ignore[no-untyped-def]
             start_ns, raw = op_input.receive("in")
@@ -210,14 +216,15 @@ def holoscan(job: Job) -> Seen:
 
     class Present(Operator):
         def setup(self, spec: OperatorSpec) -> None:
-            spec.input("in")
+            spec.input("in", policy=newest)
 
         def compute(self, op_input, op_output, context) -> None:  # type: ignore[no-untyped-def]
             seen.append((op_input.receive("in")[0], time.perf_counter_ns()))
 
     class Loop(Application):
         def compose(self) -> None:
-            pace = [PeriodicCondition(self, recess_period=int(job.period_s * 1e9))] if job.period_s else []
+            due = {"recess_period": int(job.period_s * 1e9), "policy": "NoCatchUpMissedTicks"}
+            pace = [PeriodicCondition(self, **due)] if job.period_s else []
             source = Source(self, CountCondition(self, job.count), *pace, name="source")
             middle, last = Process(self, name="process"), Present(self, name="present")
             self.add_flow(source, middle)
