@@ -151,29 +151,35 @@ class Ring:
 
 
 class RingWriter(Ring):
-    """Makes a ring, in place of any of that name. Frames are at most ``frame_bytes`` large.
+    """Makes a ring, in place of any of that name whose writer is gone. Frames are at most ``frame_bytes`` large.
+
+    Args:
+        before: the writer's own ring, to be replaced by a larger one.
 
     Raises:
         OSError: no room, no right to, or something else has that name.
     """
 
-    def __init__(self, path: Path, frame_bytes: int, slots: int = 8) -> None:
-        _refuse_other(path)
+    def __init__(self, path: Path, frame_bytes: int, slots: int = 8, before: RingWriter | None = None) -> None:
+        import fcntl  # not on every system
+
+        if before is None or not before.is_at(path):
+            refuse_taken(path)
         slot_bytes = _HEAD + -(-frame_bytes // 64) * 64
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
+            fcntl.flock(handle, fcntl.LOCK_EX)  # until it is closed: the system gives it back when the writer is killed
             os.posix_fallocate(handle, 0, _HEAD + slots * slot_bytes)  # memory that is short is known now
             os.pwrite(handle, MAGIC + slots.to_bytes(8, "little") + slot_bytes.to_bytes(8, "little"), 0)
             os.replace(temporary, path)
         except OSError:
+            os.close(handle)
             temporary.unlink(missing_ok=True)
             raise
-        finally:
-            os.close(handle)
         super().__init__(path, writable=True)
         self.frame_bytes = slot_bytes - _HEAD
-        self._path = path
+        self._path, self._handle = path, handle
         self._next = 0
 
     def begin(self, shape: tuple[int, ...], dtype: np.dtype) -> NDArray[Any]:
@@ -200,16 +206,22 @@ class RingWriter(Ring):
         self._bytes[_ENDED : _ENDED + 8].view("<u8")[0] = 1
         if self.is_at(self._path):
             self._path.unlink(missing_ok=True)
+        os.close(self._handle)
 
 
-def _refuse_other(path: Path) -> None:
+def refuse_taken(path: Path) -> None:
+    """Raises OSError when a living writer of ours, or another program, has that name."""
+    import fcntl
+
     try:
         with path.open("rb") as file:
-            if file.read(len(MAGIC)) in (MAGIC, b""):
-                return
+            if file.read(len(MAGIC)) not in (MAGIC, b""):
+                raise FileExistsError(errno.EEXIST, "another program's memory has that name")
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return
-    raise FileExistsError(errno.EEXIST, "another program's memory has that name")
+    except BlockingIOError:
+        raise FileExistsError(errno.EEXIST, "another stream writes it: choose another name") from None
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

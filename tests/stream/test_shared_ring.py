@@ -259,6 +259,34 @@ def test_what_is_no_ring_is_not_replaced(name) -> None:
     assert path.read_bytes() == b"another program's memory"
 
 
+OURS = """
+import sys, time
+from edgerecon.stream.shared_ring import RingWriter, ring_path
+ring = RingWriter(ring_path(sys.argv[1]), 24)
+print("made", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_ring_is_taken_over_from_a_dead_writer_and_not_from_a_living_one(name) -> None:
+    child = subprocess.Popen([sys.executable, "-c", OURS, name], stdout=subprocess.PIPE)
+    try:
+        assert child.stdout is not None and child.stdout.readline() == b"made\n"
+        sink, pixels = open_sink(f"shm://{name}"), np.zeros((40, 60), np.float32)
+        with pytest.raises(SinkError, match=f"cannot make /dev/shm/{name}: another stream writes it"):
+            sink.open(INFO)
+    finally:
+        child.kill()
+        child.communicate()
+    sink.open(INFO)
+    for size in (4, 40):
+        sink.present(pixels[:size], Frame(pixels[:size], 0, 0), False)
+        with pytest.raises(SinkError, match="another stream writes it"):
+            open_sink(f"shm://{name}").open(INFO)
+    sink.close()
+    assert not list(Path("/dev/shm").glob(f"*{name}*"))
+
+
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 def test_the_c_program_of_the_documentation_writes_a_ring(name, tmp_path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "streaming.md").read_text()

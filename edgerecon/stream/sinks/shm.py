@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import cv2
 import numpy as np
 
 from edgerecon.errors import SinkError
 from edgerecon.frame import Frame, Image
-from edgerecon.stream.shared_ring import RingWriter, ring_path
+from edgerecon.stream.shared_ring import RingWriter, refuse_taken, ring_path
 from edgerecon.stream.sinks.base import StreamInfo
 
 _UINT8 = np.dtype("<u1")
@@ -29,7 +32,9 @@ class ShmSink:
         self._path = ring_path(name)
         self._ring: RingWriter | None = None
 
-    def open(self, info: StreamInfo) -> None: ...
+    def open(self, info: StreamInfo) -> None:
+        with self._made():
+            refuse_taken(self._path)
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
         size = after.pixels.size
@@ -46,10 +51,15 @@ class ShmSink:
             ring.close()
 
     def _renew(self, frame_bytes: int) -> None:
-        try:
-            renewed = RingWriter(self._path, frame_bytes)
-        except OSError as error:
-            raise SinkError(f"cannot make {self._path}: {error.strerror or error}") from error
+        with self._made():
+            renewed = RingWriter(self._path, frame_bytes, before=self._ring)
         if self._ring is not None:
             self._ring.close()
         self._ring = renewed
+
+    @contextmanager
+    def _made(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise SinkError(f"cannot make {self._path}: {error.strerror or error}") from error
