@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 from executorch.exir import to_edge_transform_and_lower
+from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool  # the only way to set threads
 from executorch.runtime import Runtime
 from peer import Run, serve
 
@@ -24,6 +25,7 @@ def open_model(path: str, threads: int) -> Run:
     network.forward = network.core  # type: ignore[method-assign]
     program = torch.export.export(network, (torch.zeros(SHAPE),))
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
+    _unsafe_reset_threadpool(threads)
     method = Runtime.get().load_program(lowered.buffer).load_method("forward")
     return lambda frame: method.execute([torch.from_numpy(np.ascontiguousarray(frame))])[0].numpy()
 
