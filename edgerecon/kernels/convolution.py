@@ -18,6 +18,8 @@ THREADS = 128
 _TILES = ((16, 32), (16, 16), (8, 16), (8, 8), (4, 8), (4, 4), (1, 1))
 _PIXELS = 4
 _LARGEST_GRID = 2**31 - 1
+_RESERVED = 1024
+"""Bytes of a multiprocessor's shared memory that the system keeps for each block, beside what the block has."""
 
 Form = Literal["fp32", "fp16", "int8"]
 
@@ -114,7 +116,7 @@ def choose_tile(conv: Convolution, shared: int) -> tuple[int, int, int]:
         return 1, 1, 0
     cell = (4 if conv.before <= 4 else -(-conv.before // 16) * 16) * (2 if conv.form == "fp16" else 1)
     sizes = [(rows, cols, (rows + 2 * conv.dilation) * (cols + 2 * conv.dilation) * cell) for rows, cols in _TILES]
-    for limit in (shared // 2, shared):
+    for limit in ((shared - _RESERVED) // 2, shared):
         for rows, cols, size in sizes:
             if size <= limit:
                 return rows, cols, size

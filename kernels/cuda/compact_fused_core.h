@@ -173,7 +173,7 @@ CORE void step(const Compact& net, int tile, int s, char* shared, int warp, int 
     for (int later = s; later < LAYERS; ++later) margin += net.dilation[later];
     void *to = shared + s % 2 * net.second, *from = shared + (s + 1) % 2 * net.second;
     const char* weights = net.weights + (s < 2 ? 0 : FIRST + (s - 2) * EACH);
-    const Scale* scales = net.scales + (s - 1) * WIDTH;
+    const Scale* scales = net.scales + (s < 1 ? 0 : s - 1) * WIDTH;
     if (s == 0)
         load_frame<Ends>(net, tile, margin, to, warp, warps);
     else if (s == 1)

@@ -1,7 +1,8 @@
 // A warp's share of a 3×3 convolution over a tile in shared memory, as an implicit matrix product on tensor cores.
 //
 // The tile is stored in planes of 16 channels (or of 4), cell by cell, row by row: a cell is 4 quads of 4 channels
-// (or one quad), so that the 32 lanes of a load, 8 cells × 4 quads, read consecutive bytes and no bank twice.
+// (or one quad), so that the 32 lanes of a load, 8 cells × 4 quads, read consecutive bytes and no bank twice, but where
+// a row of the tile ends.
 //
 //     plane of 16, halves    | quad 0 | quad 1 | quad 2 | quad 3 | quad 0 | …       a quad is 8 bytes
 //                              cell (0, 0), 32 bytes               cell (0, 1)

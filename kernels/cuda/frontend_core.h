@@ -4,11 +4,7 @@
 #include <math.h>
 #include <stdint.h>
 
-#ifdef __CUDACC__
-#define FRONTEND_CORE __host__ __device__ __forceinline__
-#else
-#define FRONTEND_CORE inline
-#endif
+#include "host_device.h"
 
 namespace frontend {
 
@@ -19,7 +15,7 @@ struct Between {
     float weight;  // of the second
 };
 
-FRONTEND_CORE Between between(int index, int source, int target) {
+CORE Between between(int index, int source, int target) {
     const int doubled = 2 * target, position = (2 * index + 1) * source - target;
     if (position <= 0) return {0, 0, 0.0f};
     const int first = position / doubled;
@@ -27,10 +23,10 @@ FRONTEND_CORE Between between(int index, int source, int target) {
     return {first, first + 1, static_cast<float>(position - first * doubled) / static_cast<float>(doubled)};
 }
 
-FRONTEND_CORE float mix(float first, float second, float weight) { return first + weight * (second - first); }
+CORE float mix(float first, float second, float weight) { return first + weight * (second - first); }
 
 // [0, 255] at the centre of an output pixel.
-FRONTEND_CORE float bilinear(const uint8_t* image, int width, Between row, Between column) {
+CORE float bilinear(const uint8_t* image, int width, Between row, Between column) {
     const uint8_t *upper = image + static_cast<int64_t>(row.first) * width,
                   *lower = image + static_cast<int64_t>(row.second) * width;
     return mix(mix(upper[column.first], upper[column.second], column.weight),
@@ -38,14 +34,14 @@ FRONTEND_CORE float bilinear(const uint8_t* image, int width, Between row, Betwe
 }
 
 // How much of source pixel k lies under output i, which covers [i, i + 1]·source/target: in parts of 1/source.
-FRONTEND_CORE int overlap(int k, int index, int source, int target) {
+CORE int overlap(int k, int index, int source, int target) {
     const int start = k * target > index * source ? k * target : index * source;
     const int end = (k + 1) * target < (index + 1) * source ? (k + 1) * target : (index + 1) * source;
     return end - start;
 }
 
 // [0, 255], the mean over what an output pixel covers; the image is not enlarged.
-FRONTEND_CORE float area(const uint8_t* image, int height, int width, int row, int column, int rows, int columns) {
+CORE float area(const uint8_t* image, int height, int width, int row, int column, int rows, int columns) {
     float sum = 0;
     for (int y = row * height / rows; y * rows < (row + 1) * height; ++y) {
         float line = 0;
@@ -57,16 +53,16 @@ FRONTEND_CORE float area(const uint8_t* image, int height, int width, int row, i
     return sum / (static_cast<float>(height) * static_cast<float>(width));
 }
 
-FRONTEND_CORE float clamp_unit(float x) { return x > 0 ? (x < 1 ? x : 1.0f) : 0.0f; }  // NaN → 0
+CORE float clamp_unit(float x) { return x > 0 ? (x < 1 ? x : 1.0f) : 0.0f; }  // NaN → 0
 
 // 1 + 20·log10(|I + jQ| / reference) / range, in [0, 1]; range in dB.
-FRONTEND_CORE float log_compressed(float i, float q, float inverse_reference, float inverse_range) {
+CORE float log_compressed(float i, float q, float inverse_reference, float inverse_range) {
     const float u = i * inverse_reference, v = q * inverse_reference;
     return clamp_unit(1.0f + 10.0f * log10f(u * u + v * v) * inverse_range);
 }
 
 // [0, 1] → 0 … 255, halves to even; saturates, NaN → 0.
-FRONTEND_CORE uint8_t to_byte(float x) { return static_cast<uint8_t>(rintf(clamp_unit(x) * 255.0f)); }
+CORE uint8_t to_byte(float x) { return static_cast<uint8_t>(rintf(clamp_unit(x) * 255.0f)); }
 
 // A sector: lines at equal angles from an apex, each sampled at equal depths; and the Cartesian picture of it.
 struct Sector {
@@ -79,7 +75,7 @@ struct Sector {
 };
 
 // A pixel of the picture; outside the sector it is 0.
-FRONTEND_CORE float scan_converted(const Sector& sector, const float* polar, int row, int column) {
+CORE float scan_converted(const Sector& sector, const float* polar, int row, int column) {
     const float x = sector.left + static_cast<float>(column) * sector.step_x - sector.apex_x;
     const float z = sector.top + static_cast<float>(row) * sector.step_z - sector.apex_z;
     const float sample = (sqrtf(x * x + z * z) - sector.start_depth) / sector.depth_step;

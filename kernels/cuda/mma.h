@@ -12,12 +12,12 @@
 #include <cstring>
 #include <type_traits>
 
+#include "host_device.h"
+
 #ifdef __CUDACC__
 #include <cuda_fp16.h>
-#define CORE __host__ __device__ __forceinline__
 #else
 #include <cmath>
-#define CORE inline
 #endif
 
 #ifdef __CUDA_ARCH__

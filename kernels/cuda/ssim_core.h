@@ -1,11 +1,7 @@
 // Arithmetic of ssim.cu, for the GPU and for the CPU alike; the design is in ssim.cu.
 #pragma once
 
-#ifdef __CUDACC__
-#define SSIM_CORE __host__ __device__ __forceinline__
-#else
-#define SSIM_CORE inline
-#endif
+#include "host_device.h"
 
 namespace ssim {
 
@@ -15,7 +11,7 @@ constexpr int LINE = COLUMNS + SIZE - 1;
 constexpr float C1 = 0.0001f, C2 = 0.0009f;
 
 // Normalised Gaussian; the window is symmetric.
-SSIM_CORE constexpr float tap(int index) {
+CORE constexpr float tap(int index) {
     constexpr float taps[6] = {0.001028380123898387f, 0.0075987582094967365f, 0.036000773310661316f,
                                0.10936068743467331f,  0.21300554275512695f,   0.26601171493530273f};
     return taps[index < 6 ? index : SIZE - 1 - index];
@@ -25,10 +21,10 @@ SSIM_CORE constexpr float tap(int index) {
 // the plane everything is zero. border: 0 "valid", 5 "same"; 10 − border leads from the windows back to the pixels.
 struct Plane {
     int height, width, border;
-    SSIM_CORE int rows() const { return height - SIZE + 1 + 2 * border; }
-    SSIM_CORE int columns() const { return width - SIZE + 1 + 2 * border; }
-    SSIM_CORE bool holds(int row, int column) const { return row >= 0 && row < height && column >= 0 && column < width; }
-    SSIM_CORE long long at(int plane, int row, int column) const {
+    CORE int rows() const { return height - SIZE + 1 + 2 * border; }
+    CORE int columns() const { return width - SIZE + 1 + 2 * border; }
+    CORE bool holds(int row, int column) const { return row >= 0 && row < height && column >= 0 && column < width; }
+    CORE long long at(int plane, int row, int column) const {
         return (static_cast<long long>(plane) * height + row) * width + column;
     }
 };
@@ -43,7 +39,7 @@ struct Strip {
 template <int N>
 struct Column {
     float pending[SIZE][N] = {};
-    SSIM_CORE void push(const float (&across)[N]) {
+    CORE void push(const float (&across)[N]) {
 #pragma unroll
         for (int i = 0; i < SIZE; ++i)
 #pragma unroll
@@ -56,7 +52,7 @@ struct Column {
 struct Moments {
     struct Pixel { float a, b; };
     static constexpr int N = 5;
-    static SSIM_CORE void across(const Pixel* line, float (&sums)[N]) {
+    static CORE void across(const Pixel* line, float (&sums)[N]) {
 #pragma unroll
         for (int i = 0; i < SIZE; ++i) {
             const Pixel pixel = line[i];
@@ -74,7 +70,7 @@ struct Moments {
 struct Flows {
     struct Pixel { float mean, square, product; };
     static constexpr int N = 3;
-    static SSIM_CORE void across(const Pixel* line, float (&sums)[N]) {
+    static CORE void across(const Pixel* line, float (&sums)[N]) {
 #pragma unroll
         for (int i = 0; i < SIZE; ++i) {
             sums[0] += tap(i) * line[i].mean;
@@ -89,7 +85,7 @@ struct Similarity {
     float mean, square, product;  // ∂SSIM / ∂ E[a], E[a²], E[ab]
 };
 
-SSIM_CORE Similarity similarity(const float (&m)[Moments::N]) {
+CORE Similarity similarity(const float (&m)[Moments::N]) {
     const float a = m[0], b = m[1], ab = a * b, squares = a * a + b * b;
     const float a1 = 2 * ab + C1, a2 = 2 * (m[4] - ab) + C2;
     const float b1 = squares + C1, b2 = m[2] + m[3] - squares + C2;
@@ -110,7 +106,7 @@ struct Thread {
 // row is on its way from global memory while this one is filtered. `fetch(row, column)` gives a pixel of the source,
 // `emit(row, column, sums, thread)` takes a filtered window that lies inside the result.
 template <class Kind, class Block, class Fetch, class Emit>
-SSIM_CORE void walk(Block& block, typename Kind::Pixel (&lines)[2][LINE], Plane source, Strip strip, Fetch fetch,
+CORE void walk(Block& block, typename Kind::Pixel (&lines)[2][LINE], Plane source, Strip strip, Fetch fetch,
                     Emit emit) {
     const int top = strip.top - source.border, left = strip.left - source.border;
     const int rows = strip.rows < source.rows() - strip.top ? strip.rows : source.rows() - strip.top;
@@ -142,7 +138,7 @@ SSIM_CORE void walk(Block& block, typename Kind::Pixel (&lines)[2][LINE], Plane 
 //   map (planes, rows, columns); derivatives: three such maps, one after the other, `apart` floats each;
 //   total: the sum of the strip's SSIM.
 template <class T, class Block>
-SSIM_CORE void forward(Block& block, Moments::Pixel (&lines)[2][LINE], float (&sums)[COLUMNS], Plane source, Strip strip,
+CORE void forward(Block& block, Moments::Pixel (&lines)[2][LINE], float (&sums)[COLUMNS], Plane source, Strip strip,
                        const T* a, const T* b, float* map, float* derivatives, long long apart, float* total) {
     const Plane windows{source.rows(), source.columns(), 0};
     const auto fetch = [&](int row, int column) -> Moments::Pixel {
@@ -177,7 +173,7 @@ SSIM_CORE void forward(Block& block, Moments::Pixel (&lines)[2][LINE], float (&s
 // One block of the backward pass: gradient with respect to image a. `pixels`: of the images; the strip is one of pixels.
 //   flow: what flows into each window (planes, rows, columns); null: 1 into every window. scale: times everything.
 template <class T, class Block>
-SSIM_CORE void backward(Block& block, Flows::Pixel (&lines)[2][LINE], Plane pixels, Strip strip, const T* a, const T* b,
+CORE void backward(Block& block, Flows::Pixel (&lines)[2][LINE], Plane pixels, Strip strip, const T* a, const T* b,
                         const float* derivatives, long long apart, const float* flow, float scale, T* gradient) {
     const Plane windows{pixels.rows(), pixels.columns(), SIZE - 1 - pixels.border};
     const auto fetch = [&](int row, int column) -> Flows::Pixel {

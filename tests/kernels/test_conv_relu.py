@@ -119,6 +119,14 @@ def test_every_size(convolved: Run, form: str, size: tuple, rng: np.random.Gener
     check(convolved(conv, x, size[3], residual), expected_of(conv, x, weight, bias, residual), form)
 
 
+@pytest.mark.parametrize(("before", "dilation"), [(4, 28), (16, 1), (16, 14), (64, 7)])
+def test_two_blocks_fit_a_multiprocessor(before: int, dilation: int, rng: np.random.Generator) -> None:
+    """The system keeps 1 KiB for each: of 100 KiB (sm_86, 89, 120) one block has 99 at most, two 49 each."""
+    conv = layer("fp16", before, 16, rng, dilation=dilation)[2]
+    rows, cols, size = choose_tile(conv, 99 << 10)
+    assert size == (rows + 2 * dilation) * (cols + 2 * dilation) * 2 * before <= 49 << 10
+
+
 @pytest.mark.parametrize("value", [-128, 127])
 def test_bytes_saturate(convolved: Run, value: int) -> None:
     weight = np.full((16, 64, 3, 3), 127, np.int8)

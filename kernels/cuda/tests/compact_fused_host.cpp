@@ -22,13 +22,15 @@ int main(int count, char** argument) {
     if (count != 22) return 2;
     const std::string form = argument[1];
     const int width = std::atoi(argument[2]), warps = std::atoi(argument[17]);
-    const std::vector<char> frame = read_file(argument[18]), weights = read_file(argument[19]), scales = read_file(argument[20]);
-    std::vector<float> out(frame.size() / sizeof(float), NAN);
+    const auto frame = read_file<float>(argument[18]);
+    const auto weights = read_file<char>(argument[19]);
+    const auto scales = read_file<Scale>(argument[20]);
+    std::vector<float> out(frame.size(), NAN);
     Compact net = {};
-    net.frame = reinterpret_cast<const float*>(frame.data());
+    net.frame = frame.data();
     net.out = out.data();
     net.weights = weights.data();
-    net.scales = reinterpret_cast<const Scale*>(scales.data());
+    net.scales = scales.data();
     int* const numbers[] = {&net.images, &net.height, &net.width, &net.tile_rows, &net.tile_cols, &net.second};
     for (int i = 0; i < 6; ++i) *numbers[i] = std::atoi(argument[3 + i]);
     const size_t shared = static_cast<size_t>(std::atol(argument[9]));
@@ -38,7 +40,5 @@ int main(int count, char** argument) {
     if (form == "fp32") width == 16 ? run<16, Split>(net, shared, warps) : run<32, Split>(net, shared, warps);
     if (form == "mixed") width == 16 ? run<16, Mixed>(net, shared, warps) : run<32, Mixed>(net, shared, warps);
     if (form == "int8") width == 16 ? run<16, Bytes>(net, shared, warps) : run<32, Bytes>(net, shared, warps);
-    std::FILE* file = std::fopen(argument[21], "wb");
-    if (!file || std::fwrite(out.data(), sizeof(float), out.size(), file) != out.size()) return 3;
-    return std::fclose(file);
+    write_file(argument[21], out);
 }

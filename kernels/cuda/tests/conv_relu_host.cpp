@@ -34,13 +34,14 @@ int main(int count, char** argument) {
                             &conv.dilation, &conv.relu,  &conv.tile_rows, &conv.tile_cols};
     for (int i = 0; i < 9; ++i) *numbers[i] = std::atoi(argument[2 + i]);
     conv.residual_step = static_cast<float>(std::atof(argument[12]));
-    const std::vector<char> input = read_file(argument[14]), weights = read_file(argument[15]),
-                            scales = read_file(argument[16]), residual = read_file(argument[17]);
+    const auto input = read_file<char>(argument[14]), weights = read_file<char>(argument[15]);
+    const auto scales = read_file<Scale>(argument[16]);
+    const auto residual = read_file<char>(argument[17]);
     const size_t each = form == "fp32" ? 4 : form == "fp16" ? 2 : 1;
     std::vector<char> out(each * conv.images * conv.height * conv.width * conv.after, '\xff');
     conv.input = input.data();
     conv.weights = weights.data();
-    conv.scales = reinterpret_cast<const Scale*>(scales.data());
+    conv.scales = scales.data();
     conv.residual = std::atoi(argument[13]) ? residual.data() : nullptr;
     conv.output = out.data();
     const size_t shared = static_cast<size_t>(std::atol(argument[11]));
@@ -48,7 +49,5 @@ int main(int count, char** argument) {
     if (form == "int8") choose<ByteQuad>(conv, shared);
     if (form == "fp32")
         for (int64_t index = 0; index < float_items(conv); ++index) convolve_floats(conv, index);
-    std::FILE* file = std::fopen(argument[18], "wb");
-    if (!file || std::fwrite(out.data(), 1, out.size(), file) != out.size()) return 3;
-    return std::fclose(file);
+    write_file(argument[18], out);
 }

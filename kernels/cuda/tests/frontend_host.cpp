@@ -3,35 +3,15 @@
 //   frontend log INVERSE_REFERENCE INVERSE_RANGE IQ OUT
 //   frontend bytes IMAGE OUT
 //   frontend scan SECTOR POLAR OUT               SECTOR: the struct's bytes
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <string>
-#include <vector>
 
 #include "../frontend_core.h"
-
-template <class T>
-std::vector<T> read(const char* path) {
-    std::ifstream file(path, std::ios::binary);
-    const std::vector<char> bytes{std::istreambuf_iterator<char>(file), {}};
-    std::vector<T> values(bytes.size() / sizeof(T));
-    if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
-    return values;
-}
-
-template <class T>
-void write(const char* path, const std::vector<T>& values) {
-    std::ofstream(path, std::ios::binary)
-        .write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(T)));
-}
+#include "raw_file.h"
 
 void resize(char** argv, bool area) {
     const int height = std::atoi(argv[2]), width = std::atoi(argv[3]), rows = std::atoi(argv[4]),
               columns = std::atoi(argv[5]);
-    const auto image = read<uint8_t>(argv[6]);
+    const auto image = read_file<uint8_t>(argv[6]);
     std::vector<float> out;
     for (int row = 0; row < rows; ++row)
         for (int column = 0; column < columns; ++column)
@@ -39,17 +19,17 @@ void resize(char** argv, bool area) {
                                 : frontend::bilinear(image.data(), width, frontend::between(row, height, rows),
                                                      frontend::between(column, width, columns))) /
                           255.0f);
-    write(argv[7], out);
+    write_file(argv[7], out);
 }
 
 void scan(char** argv) {
-    const auto sector = read<frontend::Sector>(argv[2]).at(0);
-    const auto polar = read<float>(argv[3]);
+    const auto sector = read_file<frontend::Sector>(argv[2]).at(0);
+    const auto polar = read_file<float>(argv[3]);
     std::vector<float> out;
     for (int row = 0; row < sector.height; ++row)
         for (int column = 0; column < sector.width; ++column)
             out.push_back(frontend::scan_converted(sector, polar.data(), row, column));
-    write(argv[4], out);
+    write_file(argv[4], out);
 }
 
 int main(int argc, char** argv) {
@@ -59,16 +39,16 @@ int main(int argc, char** argv) {
     } else if (what == "scan" && argc == 5) {
         scan(argv);
     } else if (what == "log" && argc == 6) {
-        const auto iq = read<float>(argv[4]);
+        const auto iq = read_file<float>(argv[4]);
         std::vector<float> out;
         for (size_t at = 0; at + 1 < iq.size(); at += 2)
             out.push_back(frontend::log_compressed(iq[at], iq[at + 1], std::strtof(argv[2], nullptr),
                                                    std::strtof(argv[3], nullptr)));
-        write(argv[5], out);
+        write_file(argv[5], out);
     } else if (what == "bytes" && argc == 4) {
         std::vector<uint8_t> out;
-        for (const float value : read<float>(argv[2])) out.push_back(frontend::to_byte(value));
-        write(argv[3], out);
+        for (const float value : read_file<float>(argv[2])) out.push_back(frontend::to_byte(value));
+        write_file(argv[3], out);
     } else {
         return std::fprintf(stderr, "frontend: wrong arguments\n"), 2;
     }

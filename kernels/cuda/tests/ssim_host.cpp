@@ -2,16 +2,11 @@
 //   ssim PLANES HEIGHT WIDTH BORDER ROWS TYPE A B FLOW OUT     TYPE: f32 or f16, FLOW may be empty
 // OUT: map, the three derivatives, one total a block, then the gradient of A; all fp32.
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "../ssim_core.h"
+#include "raw_file.h"
 
 // IEEE binary16 as the tests need it: finite values, and stores rounded by the test instead.
 struct Half {
@@ -35,15 +30,6 @@ struct HostBlock {
     }
     void barrier() {}
 };
-
-template <class T>
-std::vector<T> read(const char* path) {
-    std::ifstream file(path, std::ios::binary);
-    const std::vector<char> bytes{std::istreambuf_iterator<char>(file), {}};
-    std::vector<T> values(bytes.size() / sizeof(T));
-    if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
-    return values;
-}
 
 template <class F>
 void each_strip(int planes, ssim::Plane source, int rows, F work) {
@@ -72,8 +58,8 @@ template <class T>
 void run(char** argv) {
     const int planes = std::atoi(argv[1]), rows = std::atoi(argv[5]);
     const ssim::Plane source{std::atoi(argv[2]), std::atoi(argv[3]), std::atoi(argv[4])};
-    const auto a = read<T>(argv[7]), b = read<T>(argv[8]);
-    const auto flow = read<float>(argv[9]);
+    const auto a = read_file<T>(argv[7]), b = read_file<T>(argv[8]);
+    const auto flow = read_file<float>(argv[9]);
     const long long apart = static_cast<long long>(planes) * source.rows() * source.columns();
     std::vector<float> map(apart, -1e30f), derivatives(3 * apart, -1e30f), totals;
     each_strip(planes, source, rows, [&](ssim::Strip strip) {
@@ -85,9 +71,8 @@ void run(char** argv) {
         totals.push_back(total);
     });
     std::vector<float> gradient = gradient_of(planes, source, rows, a, b, derivatives, apart, flow);
-    std::ofstream out(argv[10], std::ios::binary);
-    for (const auto* part : {&map, &derivatives, &totals, &gradient})
-        out.write(reinterpret_cast<const char*>(part->data()), static_cast<std::streamsize>(part->size() * sizeof(float)));
+    for (const auto* part : {&derivatives, &totals, &gradient}) map.insert(map.end(), part->begin(), part->end());
+    write_file(argv[10], map);
 }
 
 int main(int argc, char** argv) {
