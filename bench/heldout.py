@@ -12,6 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from edgerecon.deploy.export import write_sums
 from edgerecon.quality.heldout import SCENES, SHIPPED
 from edgerecon.quality.pairs_file import sample_names
 from edgerecon.quality.with_targets import TASK_FIELDS
@@ -25,7 +26,9 @@ def main() -> None:
     fields = sorted({field for both in TASK_FIELDS.values() for field in both})
     with h5py.File(path, "r") as file:
         arrays = {field: np.stack([file[name][field] for name in names]) for field in fields}
-    np.savez_compressed(Path(__file__).resolve().parents[1] / "export" / SHIPPED, **arrays)
+    shipped = Path(__file__).resolve().parents[1] / "export"
+    np.savez_compressed(shipped / SHIPPED, **arrays)
+    write_sums(shipped)
 
 
 if __name__ == "__main__":

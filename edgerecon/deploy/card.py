@@ -48,7 +48,8 @@ def figures_of(path: Path) -> list[Figure]:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
         data = Path(report["data"])
-        place = data.name if data.is_absolute() else str(data)  # a card tells no paths of the machine that made it
+        outside = data.is_absolute() or ".." in data.parts
+        place = data.name if outside else str(data)  # a card tells no paths of the machine that made it
         command = f"edgerecon evaluate {report['model']} --data {place} --backend {report['backend']}"
         return [Figure(key, f"{label}, {data.name}", round(value, 4), command) for key, label, value in _found(report)]
     except OSError as error:
@@ -108,6 +109,8 @@ def model_card(recipe: Recipe, recipe_name: str, figures: Sequence[Figure], fact
     model, train = recipe.model, recipe.train
     rows = "\n".join(f"| {figure.label} | {figure.value:g} | `{figure.command}` |" for figure in figures)
     shape = f"`{model.family}`, width {model.width}, depth {model.depth}"
+    if recipe.prune.ratio:
+        shape += " before pruning"
     if model.dilations:
         shape += f", dilations {' '.join(map(str, model.dilations))}"
     inputs = " or ".join(f"`{name}`" for name in recipe.data.inputs)

@@ -19,6 +19,7 @@ from edgerecon.train.checkpoint import load_checkpoint, load_model
 from edgerecon.whole_file import write
 
 SUMS = "SHA256SUMS"
+SUMMED = (".onnx", ".pt", ".npz")
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,6 @@ def _figures_of_training(state: dict[str, Any], recipe_name: str) -> tuple[Figur
 
 
 def write_sums(folder: Path) -> None:
-    """Every model and checkpoint of the folder, in the format that ``sha256sum --check`` reads."""
-    files = sorted(path for path in folder.iterdir() if path.suffix in (".onnx", ".pt"))
+    """Every model, checkpoint and set of scenes of the folder, in the format that ``sha256sum --check`` reads."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in SUMMED)
     write(folder / SUMS, "".join(f"{digest(path.read_bytes())}  {path.name}\n" for path in files).encode())

@@ -19,13 +19,14 @@ def _write(path: Path, evaluation: Evaluation) -> Path:
     return path
 
 
-def test_figures_on_pairs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["/secret/place/h.h5", "../elsewhere/h.h5"])
+def test_figures_on_pairs(tmp_path: Path, place: str) -> None:
     table = [
         MethodResult("input", {}, {"psnr_db": _interval(20.0), "ssim": _interval(float("nan"))}),
         MethodResult("model", {}, {"psnr_db": _interval(29.123456), "ssim": _interval(0.8)}),
     ]
     advantage = {"psnr_db": {"over": "nlm", **_interval(1.5)}}
-    result = Evaluation("m", "onnxruntime", "fp32", "/secret/place/h.h5", "pairs", table, [], advantage=advantage)
+    result = Evaluation("m", "onnxruntime", "fp32", place, "pairs", table, [], advantage=advantage)
     figures = {figure.key: figure for figure in figures_of(_write(tmp_path / "r.json", result))}
     assert {key: figure.value for key, figure in figures.items()} == {
         "psnr_db": 29.1235, "ssim": 0.8, "psnr_db_advantage": 1.5,

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from edgerecon.deploy.export import SUMS, to_onnx
+from edgerecon.deploy.export import SUMMED, SUMS, to_onnx
 from edgerecon.deploy.steps import file_hash
 from edgerecon.engines.model_file import read_model
 from edgerecon.recipe import load_recipe
@@ -44,4 +44,4 @@ def test_every_file_of_a_recipe_is_of_it_and_small(path: Path) -> None:
 def test_the_checksums_are_of_all_files() -> None:
     lines = (FOLDER / SUMS).read_text(encoding="utf-8").splitlines()
     listed = {name: digest for digest, name in (line.split("  ") for line in lines)}
-    assert listed == {p.name: file_hash(p) for p in FOLDER.iterdir() if p.suffix in (".onnx", ".pt")}
+    assert listed == {p.name: file_hash(p) for p in FOLDER.iterdir() if p.suffix in SUMMED}
