@@ -1,24 +1,22 @@
 """Reads what an ONNX file says of itself, and refuses it before any runtime sees it.
 
-ONNX is protocol buffers; the few fields of interest are read straight off the wire, since the device install has no
-onnx package. Field numbers: onnx.proto3 of ONNX 1.16 (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto).
+Field numbers: onnx.proto3 of ONNX 1.16 (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgerecon.engines.base import ModelSpec
+from edgerecon.engines.protobuf import Corrupt, parts
 from edgerecon.errors import ModelError
 
 MAX_BYTES = 256 * 1024 * 1024
 PREFIX = "edgerecon."
 FORMAT_VERSION = 1
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MODEL_METADATA = 14
 _EXTERNAL_DATA = 13
 # Message → {field number: message found there}; every way from a model to a tensor.
@@ -64,7 +62,7 @@ def read_model(path: str | Path) -> ModelFile:
     try:
         metadata = _metadata(content)
         reference = _external_reference(memoryview(content), "model", 0)
-    except (_Corrupt, UnicodeDecodeError):
+    except (Corrupt, UnicodeDecodeError):
         raise ModelError(f"{path} is not an ONNX file, or it is corrupt: copy or export it again") from None
     if PREFIX + "format" not in metadata:
         raise ModelError(f"{path} was not made by edgerecon (no metadata): make it with  edgerecon export RECIPE")
@@ -125,26 +123,22 @@ def _fixed_output(text: str) -> tuple[int, int] | None:
     return rows, columns
 
 
-class _Corrupt(Exception):
-    """The bytes are not protocol buffers."""
-
-
 def _metadata(content: bytes) -> dict[str, str]:
-    entries = (value for field, value in _fields(memoryview(content)) if field == _MODEL_METADATA)
+    entries = (value for field, value in parts(memoryview(content)) if field == _MODEL_METADATA)
     return dict(_entry(entry) for entry in entries)
 
 
 def _entry(message: memoryview) -> tuple[str, str]:
     """A StringStringEntryProto: key = 1, value = 2."""
-    pair = {field: bytes(value).decode() for field, value in _fields(message)}
+    pair = {field: bytes(value).decode() for field, value in parts(message)}
     return pair.get(1, ""), pair.get(2, "")
 
 
 def _external_reference(message: memoryview, kind: str, depth: int) -> str | None:
     """The first file that a tensor asks for, anywhere in the model."""
     if depth > _MAX_DEPTH:
-        raise _Corrupt
-    for field, value in _fields(message):
+        raise Corrupt
+    for field, value in parts(message):
         if kind == "tensor" and field == _EXTERNAL_DATA:
             return _entry(value)[1] or "?"
         child = _CHILDREN[kind].get(field)
@@ -152,38 +146,3 @@ def _external_reference(message: memoryview, kind: str, depth: int) -> str | Non
         if found is not None:
             return found
     return None
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Length-delimited fields of a message, in order; numbers are stepped over."""
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        kind = tag & 7
-        if kind == _BYTES:
-            length, at = _varint(message, at)
-            if at + length > len(message):
-                raise _Corrupt
-            yield tag >> 3, message[at : at + length]
-            at += length
-        elif kind == _VARINT:
-            _, at = _varint(message, at)
-        elif kind in (_FIXED64, _FIXED32):
-            at += 8 if kind == _FIXED64 else 4
-        else:
-            raise _Corrupt
-    if at > len(message):
-        raise _Corrupt
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(message):
-            raise _Corrupt
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise _Corrupt
