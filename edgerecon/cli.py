@@ -5,8 +5,11 @@ Exit status: 0 done, 1 the work failed or a gate refused (one line on stderr), 2
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -15,6 +18,8 @@ from edgerecon import __version__
 from edgerecon.errors import DependencyError, EdgereconError
 from edgerecon.verbs import bench, deploy, kernels, run, serve, study, workshop
 from edgerecon.verbs.output import INTERRUPTED
+
+_log = logging.getLogger(__name__)
 
 app = typer.Typer(
     name="edgerecon",
@@ -37,8 +42,12 @@ app.add_typer(kernels.app, name="kernels")
 
 def main() -> None:
     """Run the command line; every error that a user can cause becomes one line on stderr."""
+    _prepare_screens()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except EdgereconError as error:
         _leave(error)
     except ModuleNotFoundError as error:  # a verb of the workshop on a device install
@@ -49,14 +58,30 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone, as `| head` does
         sys.exit(0)
+    except OSError as error:  # of disks, permissions and terminals that nobody foresaw
+        _log.debug("unforeseen", exc_info=True)
+        with suppress(OSError):  # what stdout did not take, it would not take at the end either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave(EdgereconError(": ".join(str(part) for part in (error.filename, error.strerror or error) if part)))
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer turns Ctrl-C into this, without a word
             sys.stderr.write("edgerecon: interrupted\n")
         raise
 
 
+def _prepare_screens() -> None:
+    """Standard output and error that are there, and take what the terminal's encoding lacks."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who called us
+            setattr(sys, name, open(os.devnull, "w"))
+        elif isinstance(screen := getattr(sys, name), io.TextIOWrapper):
+            screen.reconfigure(errors="replace")
+
+
 def _leave(error: EdgereconError) -> None:
-    sys.stderr.write(f"edgerecon: {error}\n")
+    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(error))  # a file's name may be odd
+    with suppress(OSError):
+        sys.stderr.write(f"edgerecon: {text}\n")
     sys.exit(error.exit_code)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -295,6 +296,43 @@ def test_json_into_a_pipe_leaves_the_pipe(edgerecon: Cli, tmp_path: Path) -> Non
     assert edgerecon("devices", "h200", "--json", pipe)[0] == 0
     reader.join(10)
     assert json.loads(read[0]) and pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("more", [[], ["--json", "-"]])
+def test_a_standard_output_that_is_full_is_one_line(
+    edgerecon: Cli, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    with open("/dev/full", "w") as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        status, _, shown = edgerecon("devices", "h200", *more)
+    assert status == 1 and shown.endswith("edgerecon: No space left on device\n") and "Traceback" not in shown
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_closed_standard_output_hinders_nothing(
+    edgerecon: Cli, cine: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, name, None)
+        assert edgerecon("stream", cine, "--no-pace")[0] == 0
+
+
+def test_a_terminal_without_our_signs(edgerecon: Cli, cine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", plain)
+        assert edgerecon("stream", cine, "--no-pace")[0] == 0
+    assert b"cine.npy ? none" in plain.buffer.getvalue()
+
+
+def test_odd_names_are_one_line(edgerecon: Cli) -> None:
+    assert_one_line(edgerecon("stream", "no\nfile\x1b[31m"), 1, r"no\nfile\x1b[31m does not exist")
+    assert_one_line(edgerecon("stream", "~nobody-of-that-name/a.npy"), 1, "~nobody-of-that-name/a.npy does not exist")
+    long = "a" * 300
+    assert_one_line(edgerecon("stream", "sample", long), 2, "no model 'aaa")
+    for option in (["--sink", f"{long}.mp4"], ["--json", long], ["--sink", f"black-box:{long}"]):
+        assert_one_line(edgerecon("stream", "sample", *option), 1, "File name too long")
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def open_engine(
 
 
 def _is_path(model: str | Path) -> bool:
-    return isinstance(model, Path) or model.endswith(".onnx") or os.sep in model or Path(model).exists()
+    return isinstance(model, Path) or model.endswith(".onnx") or os.sep in model or os.path.exists(model)
 
 
 def find_file(model: str | Path, backend: str = "auto", precision: str | None = None) -> ModelFile:

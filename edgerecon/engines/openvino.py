@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from edgerecon.engines.model_file import ModelFile
-from edgerecon.engines.padded import PaddedEngine, foreign_ports, port_names
+from edgerecon.engines.padded import PaddedEngine, first_line, foreign_ports, port_names
 from edgerecon.errors import EngineError, ModelError, UsageError
 from edgerecon.frame import Image
 from edgerecon.host import host_profile
@@ -36,6 +37,14 @@ def open_model(file: ModelFile, device: str | None, threads: int, precision: str
     return OpenVinoEngine(file, threads, precision)
 
 
+def _imported() -> ModuleType:
+    try:
+        import openvino
+    except (ImportError, OSError, RuntimeError) as error:  # a broken install, or no home for its telemetry to look into
+        raise EngineError(f"openvino cannot be loaded ({first_line(error)}): take --backend onnxruntime") from None
+    return openvino
+
+
 class OpenVinoEngine(PaddedEngine):
     """One inference request on the host buffers, compiled for the size of the frames.
 
@@ -45,8 +54,7 @@ class OpenVinoEngine(PaddedEngine):
     """
 
     def __init__(self, file: ModelFile, threads: int, precision: str) -> None:
-        import openvino
-
+        openvino = _imported()
         super().__init__(file, "openvino", precision, threads)
         self._openvino = openvino
         self._core: Any = openvino.Core()

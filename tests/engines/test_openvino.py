@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -212,3 +213,13 @@ def test_a_failure_on_a_frame_is_one_line_and_the_engine_goes_on(tmp_path: Path)
 def test_other_devices(network: Path) -> None:
     with pytest.raises(UsageError, match="device 'cpu', not 'cuda'"):
         open_engine(network, "openvino", device="cuda")
+
+
+def test_a_runtime_that_cannot_be_loaded_is_one_line(
+    network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "openvino.py").write_text("raise RuntimeError('Could not determine home directory.')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "openvino")
+    with pytest.raises(EngineError, match=r"openvino cannot be loaded \(Could not .*\): take --backend onnxruntime"):
+        open_engine(network, "openvino")

@@ -7,6 +7,7 @@ for subject in open_public("CAMUS/database_nifti"):
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 
 from edgerecon.data.public.subject import Entry, PublicSet, Subject, split_by_subject
@@ -27,7 +28,7 @@ def open_public(path: str | Path) -> PublicSet:
     Raises:
         DataError: nothing there, or a layout that is not known. DependencyError: the package of a format is absent.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.exists():
         raise DataError(f"{path} does not exist")
     for module, kind in KINDS.items():

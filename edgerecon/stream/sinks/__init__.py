@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from os.path import expanduser  # Path.expanduser raises for "~somebody" who is nobody
 from pathlib import Path
 
 from edgerecon.errors import UsageError
@@ -52,9 +53,9 @@ def open_sink(uri: str) -> Sink:
     if uri.startswith("black-box:"):
         from edgerecon.stream.sinks.black_box import BlackBoxSink
 
-        return BlackBoxSink(Path(uri.removeprefix("black-box:")).expanduser())
+        return BlackBoxSink(Path(expanduser(uri.removeprefix("black-box:"))))
     text, query = split_query(uri)
-    path = Path(text).expanduser()
+    path = Path(expanduser(text))
     if path.suffix.lower() == ".dcm":
         from edgerecon.stream.sinks.dicom import DicomSink
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from os.path import expanduser
 from pathlib import Path
 from typing import IO
 
@@ -64,7 +65,7 @@ class DicomSink:
             raise UsageError(f"{path.name}: patient=keep wants the file they come from as well: source=IN.dcm")
         self.name = str(path)
         self._path, self._kind, self._keep = path, kind, patient == "keep"
-        self._source = _header(Path(query["source"]).expanduser()) if "source" in query else None
+        self._source = _header(Path(expanduser(query["source"]))) if "source" in query else None
         self._part: Part | None = None
         self._spool: IO[bytes] | None = None
         self._panel: Image | None = None

@@ -37,9 +37,9 @@ class Part:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.exists() and not path.is_file():
-            raise SinkError(f"cannot write {path}: it is {'a folder' if path.is_dir() else 'a pipe or a device'}")
         with written(path):
+            if path.exists() and not path.is_file():
+                raise SinkError(f"cannot write {path}: it is {'a folder' if path.is_dir() else 'a pipe or a device'}")
             self.temporary = _new_file(path)
 
     def finish(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from os.path import expanduser  # Path.expanduser raises for "~somebody" who is nobody
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -48,7 +49,7 @@ def open_source(uri: str) -> Source:
     if is_address and scheme != "file":
         raise SourceError(f"no source is known by {scheme}://: give a file, or one of {'://, '.join(LIVE_SCHEMES)}://")
     text, query = split_query(uri)
-    path = Path(unquote(urlsplit(text).path) if text.startswith("file://") else text).expanduser()
+    path = Path(expanduser(unquote(urlsplit(text).path) if text.startswith("file://") else text))
     try:
         source = _opener(path, query)(path)
     except OSError as error:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from urllib.parse import parse_qsl
 
 from edgerecon.errors import UsageError
@@ -14,7 +14,7 @@ Query = Mapping[str, str]
 
 def split_query(text: str) -> tuple[str, dict[str, str]]:
     """Path and options. A file whose own name holds a ``?`` is that file, without options."""
-    if "?" not in text or Path(text).expanduser().exists():
+    if "?" not in text or os.path.exists(os.path.expanduser(text)):
         return text, {}
     path, _, query = text.rpartition("?")
     return path, dict(parse_qsl(query, keep_blank_values=True))
