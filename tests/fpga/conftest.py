@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from edgerecon.device import load_device
 from edgerecon.fpga.budget import Plan, fit_plan
 from edgerecon.fpga.integer_ir import IntegerNetwork
 from edgerecon.fpga.rtl import write_rtl
-from edgerecon.fpga.tools import Tools, build_simulator, find_tools
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
+from fpga_tools import Tools, build_simulator, find_tools
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fpga_tools import cells_cost, find_tools, within
 
 from edgerecon.device import Fpga, load_device
 from edgerecon.errors import GateError
@@ -22,7 +23,6 @@ from edgerecon.fpga.budget import (
 )
 from edgerecon.fpga.integer_ir import IntegerLayer, IntegerNetwork
 from edgerecon.fpga.rtl import module_folder, rounding_words, top_module, weight_words, write_rtl
-from edgerecon.fpga.tools import cells_cost, find_tools, within
 
 RESULTS = Path(__file__).parents[2] / "bench" / "results" / "fpga.json"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from fpga_tools import Tools, build_gate_simulator
 from random_stream import random_network
 from simulate_stream import assert_equal, random_frames, simulate
 
 from edgerecon.fpga.budget import Fold, plan_of
 from edgerecon.fpga.rtl import write_rtl
-from edgerecon.fpga.tools import Tools, build_gate_simulator
 
 
 def test_the_gates_equal_the_reference(tools: Tools, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fpga_tools import Tools, build_simulator
 from random_stream import random_network
 from simulate_stream import assert_equal, random_frames, simulate
 
@@ -20,7 +21,6 @@ from edgerecon.fpga.budget import Fold, Plan, distributed_plan, fit_plan, plan_o
 from edgerecon.fpga.integer_ir import IntegerNetwork
 from edgerecon.fpga.integer_onnx import integer_network
 from edgerecon.fpga.rtl import write_rtl
-from edgerecon.fpga.tools import Tools, build_simulator
 from edgerecon.frame import to_unit
 from edgerecon.stream.sources import open_source
 
