@@ -8,12 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from edgerecon.compress.prune import PruneReport, PruneStep, channels_of, prune
-from edgerecon.data.augment import Augment
-from edgerecon.data.datasets import CropSampler, load_pairs, split_by_scene
+from edgerecon.data.datasets import training_data
 from edgerecon.errors import EdgereconError
 from edgerecon.models.network import Network
 from edgerecon.recipe import Recipe
@@ -54,11 +52,7 @@ def prune_recipe(
     _make_folder(out)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     teacher.to(device).requires_grad_(False)
-    fields = (*dict.fromkeys(recipe.data.inputs), recipe.data.target)
-    pairs, held_out = split_by_scene(load_pairs(data or recipe.data.file, fields), recipe.data.validation)
-    augment = Augment(recipe.augment, recipe.train.crop)
-    rng = np.random.default_rng(recipe.train.seed)
-    sampler = CropSampler(pairs, recipe.data.inputs, recipe.data.target, augment, recipe.train.batch, rng)
+    sampler, held_out = training_data(recipe, recipe.train, data)
     batches = [
         tuple(torch.from_numpy(part).to(device) for part in sampler.draw())
         for _ in range(TAYLOR_BATCHES if table.importance == "taylor" else 0)

@@ -27,8 +27,7 @@ from edgerecon.compress import graph as g
 from edgerecon.compress.calibration import Calibration, Range, Ranges
 from edgerecon.compress.graph import ModelProto, NodeProto, onnx
 from edgerecon.compress.quantise import WEIGHT_LIMIT, Form, Grid, grids_of, integer_weights, plan, weight_scales
-from edgerecon.data.augment import Augment
-from edgerecon.data.datasets import CropSampler, load_pairs, split_by_scene
+from edgerecon.data.datasets import training_data
 from edgerecon.engines.torch_operators import OPERATORS
 from edgerecon.errors import EdgereconError, UsageError
 from edgerecon.recipe import LossTable, Recipe
@@ -75,11 +74,7 @@ def fine_tune(
         EdgereconError: the loss became NaN or infinite.
     """
     table = recipe.train.model_copy(update={"steps": steps or recipe.targets.qat_steps, "warmup": 0})
-    fields = tuple(dict.fromkeys((*recipe.data.inputs, recipe.data.target)))
-    pairs, held_out = split_by_scene(load_pairs(data or recipe.data.file, fields), recipe.data.validation)
-    augment = Augment(recipe.augment, table.crop)
-    rng = np.random.default_rng(table.seed)
-    sampler = CropSampler(pairs, recipe.data.inputs, recipe.data.target, augment, table.batch, rng)
+    sampler, held_out = training_data(recipe, table, data)
     teacher = GraphModule(g.load(model)).requires_grad_(False)
     student = RoundedModule(g.load(model), ranges, form, keep)
     student.start_from(calibration.moments)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgerecon.data.augment import Augment
 from edgerecon.errors import DataError, DependencyError
+from edgerecon.recipe import Recipe, TrainTable
 
 FORMAT = "edgerecon-pairs/1"
 Pixels = NDArray[np.uint8]
@@ -141,3 +142,18 @@ class CropSampler:
             augment = self._crop_and_flip if slot < self.plain else self.augment
             source[slot, 0], target[slot, 0] = augment(before, after, self.rng)
         return source, target
+
+
+def training_data(recipe: Recipe, table: TrainTable, data: Path | None) -> tuple[CropSampler, Pairs]:
+    """Crops of the scenes that a recipe's network learns from, and whole the scenes that it is validated on.
+
+    Args:
+        table: of this training, for its seed, crop and batch. data: HDF5 pairs; None: the recipe's file.
+
+    Raises:
+        DataError, DependencyError: see ``load_pairs``, ``split_by_scene`` and ``CropSampler``.
+    """
+    fields = tuple(dict.fromkeys((*recipe.data.inputs, recipe.data.target)))
+    pairs, held_out = split_by_scene(load_pairs(data or recipe.data.file, fields), recipe.data.validation)
+    augment, rng = Augment(recipe.augment, table.crop), np.random.default_rng(table.seed)
+    return CropSampler(pairs, recipe.data.inputs, recipe.data.target, augment, table.batch, rng), held_out

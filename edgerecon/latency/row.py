@@ -68,12 +68,6 @@ class Row:
         """As a sentence calls it, e.g. "int8 on openvino"."""
         return f"{self.precision} on {self.backend}"
 
-    @property
-    def over_floor(self) -> float:
-        """Median engine time over ``floor_ms``."""
-        run = self.stages_ms.get("engine", self.latency_ms).get("p50", math.nan)
-        return run / self.floor_ms
-
     def to_json(self) -> dict[str, Any]:
         """Plain values; what was not measured is None; fps is that of one frame after another."""
         plain = asdict(self)

@@ -17,8 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgerecon.data.augment import Augment
-from edgerecon.data.datasets import CropSampler, load_pairs, split_by_scene
+from edgerecon.data.datasets import CropSampler, training_data
 from edgerecon.errors import DataError, EdgereconError, RecipeError
 from edgerecon.recipe import Recipe, TrainTable
 from edgerecon.train import processes
@@ -79,13 +78,9 @@ def train(
         KeyboardInterrupt: after last.pt was written.
     """
     table = recipe.train if steps is None else recipe.train.model_copy(update={"steps": steps})
-    fields = (*dict.fromkeys(recipe.data.inputs), recipe.data.target)
-    pairs, held_out = split_by_scene(load_pairs(data or recipe.data.file, fields), recipe.data.validation)
-    rng = np.random.default_rng(table.seed)
-    augment = Augment(recipe.augment, table.crop)
-    sampler = CropSampler(pairs, recipe.data.inputs, recipe.data.target, augment, table.batch, rng)
-    run = _Run(recipe, table, accelerator, rng, sampler.plain)
-    _log.info("%d training and %d validation images on %s", len(pairs), len(held_out), run.device)
+    sampler, held_out = training_data(recipe, table, data)
+    run = _Run(recipe, table, accelerator, sampler.rng, sampler.plain)
+    _log.info("%d training and %d validation images on %s", len(sampler.pairs), len(held_out), run.device)
 
     def check() -> tuple[float, float]:
         return run.validate(lambda model: validate(model, held_out, recipe.data.inputs, recipe.data.target, run.device))

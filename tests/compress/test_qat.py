@@ -15,6 +15,7 @@ from edgerecon.compress import qat
 from edgerecon.compress.calibration import Calibration, calibrate
 from edgerecon.compress.qat import GraphModule, RoundedModule, fine_tune
 from edgerecon.compress.quantise import Form, Grid, first_and_last, quantise
+from edgerecon.data.datasets import CropSampler
 from edgerecon.errors import DataError, EdgereconError, UsageError
 from edgerecon.recipe import Recipe
 
@@ -169,7 +170,7 @@ def test_bad_input(
         fine_tune(model, calibration, {}, recipe, form="signed", steps=1)
     with pytest.raises(DataError, match="does not exist"):
         fine_tune(model, calibration, ranges, recipe, form="signed", steps=1, data=Path("nothing.h5"))
-    draw: Callable[..., tuple[np.ndarray, np.ndarray]] = qat.CropSampler.draw
-    monkeypatch.setattr(qat.CropSampler, "draw", lambda self: tuple(batch * np.nan for batch in draw(self)))
+    draw: Callable[..., tuple[np.ndarray, np.ndarray]] = CropSampler.draw
+    monkeypatch.setattr(CropSampler, "draw", lambda self: tuple(batch * np.nan for batch in draw(self)))
     with pytest.raises(EdgereconError, match="diverged at step 0"):
         fine_tune(model, calibration, ranges, recipe, form="signed", steps=1)
