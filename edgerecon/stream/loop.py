@@ -14,7 +14,6 @@ from edgerecon.errors import EdgereconError, SinkError, SourceError, UsageError
 from edgerecon.frame import to_gray
 from edgerecon.stream.capture import Capturer, play, refuse_huge
 from edgerecon.stream.counters import Counters
-from edgerecon.stream.crew import run_stages
 from edgerecon.stream.fanout import Fanout
 from edgerecon.stream.interpreter import settled_interpreter
 from edgerecon.stream.ladder import Ladder
@@ -26,6 +25,7 @@ from edgerecon.stream.report import StreamReport, make_report
 from edgerecon.stream.ring import Mailbox, Slot, ring
 from edgerecon.stream.sinks.base import Sink, StreamInfo
 from edgerecon.stream.sources.base import Capture, Source
+from edgerecon.stream.stages import run_stages
 from edgerecon.stream.trace import Trace
 from edgerecon.stream.watch import Watch
 
@@ -110,16 +110,7 @@ def stream(
         played, first = _first(played, source)
         _warm_up(engines, slots, first)
     counters = Counters()
-    info = StreamInfo(
-        source=source.name,
-        model=engines[0].spec.model.name if engines else model_name or "none",
-        backend=engines[0].spec.backend if engines else "none",
-        precision=engines[0].spec.precision if engines else "fp32",
-        period_s=period_s,
-        deadline_ms=deadline_ms,
-        spacing_mm=source.spacing_mm and (source.spacing_mm[0] / scale, source.spacing_mm[1] / scale),
-        counters=counters,
-    )
+    info = _info(source, engines[0].spec if engines else None, model_name, period_s, deadline_ms, scale, counters)
     overtake = policy == "latest"
     captured, processed = Mailbox(overtake), Mailbox(overtake)
     begin, ended, stop = threading.Event(), threading.Event(), stop or threading.Event()
@@ -158,6 +149,23 @@ def _refuse_nonsense(
     for name, value in limits.items():
         if value is not None and not 0 < value < math.inf:
             raise UsageError(f"the {name} must be a number above 0, not {value}")
+
+
+def _info(
+    source: Source, spec: EngineSpec | None, model_name: str | None, period_s: float, deadline_ms: float, scale: int,
+    counters: Counters,
+) -> StreamInfo:  # fmt: skip
+    """What sinks are told."""
+    return StreamInfo(
+        source=source.name,
+        model=spec.model.name if spec else model_name or "none",
+        backend=spec.backend if spec else "none",
+        precision=spec.precision if spec else "fp32",
+        period_s=period_s,
+        deadline_ms=deadline_ms,
+        spacing_mm=source.spacing_mm and (source.spacing_mm[0] / scale, source.spacing_mm[1] / scale),
+        counters=counters,
+    )
 
 
 def _common_scale(engines: Sequence[Engine]) -> int:

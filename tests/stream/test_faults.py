@@ -320,7 +320,7 @@ def test_live_source_that_never_gave_a_frame_can_be_stopped_and_says_so_when_it_
 def test_source_that_answers_nothing_at_all_cannot_keep_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     """A recording on a disk that is gone: no call of its own can be ended."""
     monkeypatch.setattr("edgerecon.stream.watch._GIVEN_UP_AFTER_S", 0.1)
-    monkeypatch.setattr("edgerecon.stream.crew._LEFT_AFTER_S", 0.1)
+    monkeypatch.setattr("edgerecon.stream.stages._LEFT_AFTER_S", 0.1)
     answer, stop, sink = threading.Event(), threading.Event(), KeepSink()
 
     def gate(index: int) -> None:

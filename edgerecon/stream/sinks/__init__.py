@@ -54,31 +54,37 @@ def open_sink(uri: str) -> Sink:
         from edgerecon.stream.sinks.black_box import BlackBoxSink
 
         return BlackBoxSink(Path(expanduser(uri.removeprefix("black-box:"))))
+    return _recording(uri)
+
+
+def _recording(uri: str) -> Sink:
+    """The sink of a path, by its suffix."""
     text, query = split_query(uri)
     path = Path(expanduser(text))
-    if path.suffix.lower() == ".dcm":
+    suffix = path.suffix.lower()
+    if suffix == ".dcm":
         from edgerecon.stream.sinks.dicom import DicomSink
 
         return DicomSink(path, query)
     refuse_unknown(query, (), f"a recording like {path.name}")
-    if path.suffix.lower() in (".h5", ".hdf5"):
-        from edgerecon.stream.sinks.hdf5 import Hdf5Store
-        from edgerecon.stream.sinks.recording import RecordingSink
-
-        return RecordingSink(path, Hdf5Store())
-    if path.suffix.lower() == ".zarr":
-        from edgerecon.stream.sinks.recording import RecordingSink
-        from edgerecon.stream.sinks.zarr import ZarrStore
-
-        return RecordingSink(path, ZarrStore())
-    if path.suffix.lower() == ".mp4":
+    if suffix == ".mp4":
         from edgerecon.stream.sinks.mp4 import Mp4Sink
 
         return Mp4Sink(path)
-    if path.suffix.lower() == ".npz":
+    if suffix == ".npz":
         from edgerecon.stream.sinks.npz import NpzSink
 
         return NpzSink(path)
+    from edgerecon.stream.sinks.recording import RecordingSink
+
+    if suffix in (".h5", ".hdf5"):
+        from edgerecon.stream.sinks.hdf5 import Hdf5Store
+
+        return RecordingSink(path, Hdf5Store())
+    if suffix == ".zarr":
+        from edgerecon.stream.sinks.zarr import ZarrStore
+
+        return RecordingSink(path, ZarrStore())
     raise UsageError(
         f"unknown sink '{uri}': give a path ending in .mp4, .h5, .zarr, .npz or .dcm, black-box:DIR, "
         "viewer[:HOST:PORT], metrics[:HOST:PORT], igtl://:PORT, shm://NAME or null"
