@@ -1,6 +1,6 @@
 #!/bin/sh
 # Everything there is to run on an NVIDIA GPU, in under 10 minutes: the tests that need one, the kernels under
-# compute-sanitizer where that is installed, then each bench/gpu_*.py, whose figures go to
+# compute-sanitizer where that is installed, each bench/gpu_*.py, and `edgerecon bench`; the figures go to
 # bench/results/gpu-<suite>-<gpu>.json. Exits 1 when there is no GPU, or when anything failed.
 #
 #   bench/gpu.sh                    with .venv/bin/python, or python3 where there is none
@@ -23,7 +23,8 @@ export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -n 1 | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9-')
 
 status=0
-"$PYTHON" -m pytest -q -rs tests/engines/test_tensorrt_gpu.py tests/engines/test_build.py || status=1
+"$PYTHON" -m pytest -q -rs tests/engines/test_tensorrt_gpu.py tests/engines/test_cuda_gpu.py tests/engines/test_build.py \
+    || status=1
 "$PYTHON" -m edgerecon kernels build || status=1
 if command -v compute-sanitizer >/dev/null; then
     for tool in memcheck racecheck initcheck; do
@@ -37,4 +38,7 @@ for suite in bench/gpu_*.py; do
     name=$(basename "$suite" .py)
     "$PYTHON" "$suite" --json "bench/results/gpu-${name#gpu_}-${gpu:-jetson}.json" || status=1
 done
+# Speed, copies apart, energy and image quality of both engines of ours in one table; CPU runtimes beside them.
+"$PYTHON" -m edgerecon bench compact-despeckle compact-compound --seconds 2 --scenario realtime \
+    --json "bench/results/gpu-bench-${gpu:-jetson}.json" -o "bench/results/gpu-bench-${gpu:-jetson}.html" || status=1
 exit $status
