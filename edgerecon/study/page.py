@@ -6,16 +6,13 @@ import base64
 import math
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
 from edgerecon.latency.page import number, page, table
 from edgerecon.quality.bootstrap import Interval
-from edgerecon.study.report import png
+from edgerecon.study.panels import png
+from edgerecon.study.report import StudyReport
 from edgerecon.study.results import Claim, Metric, Picture, Result, Row, Table
 from edgerecon.study.speed import INCLUDED
-
-if TYPE_CHECKING:
-    from edgerecon.study.report import StudyReport
 
 WIDTH, HEIGHT = 320, 120
 

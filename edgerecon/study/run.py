@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgerecon.errors import EdgereconError, UsageError
 from edgerecon.study.context import Context
+from edgerecon.study.output import write_report
 from edgerecon.study.profile import Profile
 from edgerecon.study.report import StudyReport
 from edgerecon.study.results import Result
@@ -63,7 +64,7 @@ def run_study(
             report.seconds[name] = _add_up(folder / name / SECONDS, time.monotonic() - start)
         report.results.append(result)
         report.speed += time_models([result], profile, progress)
-        report.write(folder)
+        write_report(report, folder)
     return report
 
 

@@ -24,8 +24,8 @@ def study(
 ) -> None:
     """Train, measure and time every method of the published studies; writes one report."""
     from edgerecon.errors import UsageError
+    from edgerecon.study.output import PAGE
     from edgerecon.study.profile import profile as size_of
-    from edgerecon.study.report import PAGE
     from edgerecon.study.run import chosen, run_study
     from edgerecon.tables import print_study, work_bar
 
