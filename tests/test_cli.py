@@ -327,6 +327,8 @@ def test_a_terminal_without_our_signs(edgerecon: Cli, cine: Path, monkeypatch: p
 
 
 def test_odd_names_are_one_line(edgerecon: Cli) -> None:
+    assert_one_line(edgerecon("stream", ""), 1, "the source has an empty name")
+    assert_one_line(edgerecon("stream", "sample", ""), 2, "no model '' ships")
     assert_one_line(edgerecon("stream", "no\nfile\x1b[31m"), 1, r"no\nfile\x1b[31m does not exist")
     assert_one_line(edgerecon("stream", "~nobody-of-that-name/a.npy"), 1, "~nobody-of-that-name/a.npy does not exist")
     long = "a" * 300

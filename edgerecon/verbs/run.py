@@ -111,7 +111,7 @@ def stream(
     standing.stay_put()  # before the engine starts threads of its own
     with ExitStack() as stack:
         engines = stack.enter_context(Engines(backend, precision, threads))
-        engine = engines.open(model) if model else None
+        engine = engines.open(model) if model is not None else None
         rungs = engines.open_ladder(model, ladder or [])
         recording = stack.enter_context(closing(open_source(source)))
         sinks = [open_sink(uri) for uri in sink or ["null"]]

@@ -41,6 +41,8 @@ def open_source(uri: str) -> Source:
             readable frame. The message is one line.
         DependencyError: PyAV is needed and absent.
     """
+    if not uri:
+        raise SourceError(f"the source has an empty name: give a file ({KINDS})")  # else it is the folder we are in
     if uri == "sample":
         return _open_sample()
     scheme, is_address, _ = uri.partition("://")
