@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -12,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edgerecon.data.processes import deaf_processes
 from edgerecon.data.simulate.fast import fast_sample
 from edgerecon.study.context import Arrays, Context
 
@@ -49,5 +49,5 @@ def in_parallel(sample: Callable[[int], Made], count: int) -> Iterator[Made]:
     if count < 8 or cores < 2:
         yield from map(sample, range(count))
         return
-    with ProcessPoolExecutor(cores, multiprocessing.get_context("forkserver")) as pool:
+    with ProcessPoolExecutor(cores, deaf_processes()) as pool:
         yield from pool.map(sample, range(count), chunksize=4)

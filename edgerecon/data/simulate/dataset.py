@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edgerecon.cluster import Spread
+from edgerecon.data.processes import deaf_processes
 from edgerecon.errors import DataError, DependencyError, UsageError
 
 FORMAT = "edgerecon-pairs/1"
@@ -128,9 +128,8 @@ def _append(h5py: Any, path: Path, index: int, images: dict[str, Any], facts: di
 def _in_order(seed: int, indices: range, frames: int, workers: int | None) -> Iterator[tuple[int, Any]]:
     """Samples in order, simulated by one single-threaded process a core, a few ahead of the writer."""
     workers = workers or len(os.sched_getaffinity(0))
-    context = multiprocessing.get_context("spawn")
     job = functools.partial(_job, seed, frames)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=deaf_processes()) as pool:
         waiting: list[Future[Any]] = []
         upcoming = iter(indices)
         try:
@@ -141,12 +140,6 @@ def _in_order(seed: int, indices: range, frames: int, workers: int | None) -> It
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _one_thread() -> None:
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone answers Ctrl-C
 
 
 def _job(seed: int, frames: int, index: int) -> Any:
