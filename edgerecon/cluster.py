@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from edgerecon import __version__
-from edgerecon.errors import DependencyError, EdgereconError, UsageError
+from edgerecon.errors import DependencyError, EdgereconError, UsageError, first_line
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -75,7 +75,7 @@ def _connect(address: str) -> Any:
             socket.create_connection((match[1].strip("[]"), int(match[2])), _PATIENCE_S).close()
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or _first_line(error)
+        reason = getattr(error, "strerror", None) or first_line(error)
         raise EdgereconError(f"cannot reach the Ray cluster at '{address}' ({reason}): is it running?") from None
     return ray
 
@@ -115,11 +115,7 @@ def _result(ray: Any, reference: Any) -> Any:
             raise error.cause from None
         raise EdgereconError(f"a job failed on the cluster: {_last_line(error)}") from None
     except ray.exceptions.RayError as error:
-        raise EdgereconError(f"the Ray cluster failed ({_first_line(error)}): run it again") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise EdgereconError(f"the Ray cluster failed ({first_line(error)}): run it again") from None
 
 
 def _last_line(error: Exception) -> str:

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from edgerecon.device import host_profile
+from edgerecon.errors import first_line
 from edgerecon.resources import resource_dir
 
 
@@ -85,7 +86,7 @@ def check_onnxruntime() -> Check:
         runtime = import_module("onnxruntime")
         providers = [name.removesuffix("ExecutionProvider") for name in runtime.get_available_providers()]
     except Exception as error:  # noqa: BLE001 - a broken native library fails in many ways; doctor reports them all
-        return Check("ONNX Runtime", False, _first_line(error), "pip install onnxruntime", required=True)
+        return Check("ONNX Runtime", False, first_line(error), "pip install onnxruntime", required=True)
     return Check("ONNX Runtime", True, f"{runtime.__version__}: {', '.join(providers)}", required=True)
 
 
@@ -106,7 +107,7 @@ def check_models() -> Check:
         wrong = [file for file, digest in wanted.items() if _sha256(folder / file) != digest]
         unlisted = sorted({path.name for path in folder.glob("*.onnx")} - set(wanted))
     except (OSError, ValueError) as error:
-        return _models(False, _first_line(error))
+        return _models(False, first_line(error))
     models = [file.removesuffix(".onnx") for file in wanted if file.endswith(".onnx")]
     faults = [f"{file} is missing or changed" for file in wrong] + [f"{file} has no checksum" for file in unlisted]
     if faults or not models:
@@ -151,7 +152,3 @@ def _read_sums(path: Path) -> dict[str, str]:
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -60,3 +60,8 @@ class DependencyError(EdgereconError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed: run  pip install 'edgerecon[{extra}]'")
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's exception says, on one line, for a message of ours."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

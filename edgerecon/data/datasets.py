@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.data.augment import Augment
-from edgerecon.errors import DataError, DependencyError
+from edgerecon.errors import DataError, DependencyError, first_line
 from edgerecon.recipe import Recipe, TrainTable
 
 FORMAT = "edgerecon-pairs/1"
@@ -66,7 +66,7 @@ def load_pairs(path: str | Path, fields: Sequence[str]) -> Pairs:
                     images[name].extend(array)
                 scenes.extend([scene] * len(next(iter(frames.values()))))
     except (OSError, RuntimeError, KeyError) as error:
-        raise DataError(f"{path} is corrupt or not HDF5 ({_first_line(error)}): make it anew") from None
+        raise DataError(f"{path} is corrupt or not HDF5 ({first_line(error)}): make it anew") from None
     if not scenes:
         raise DataError(f"{path} holds no samples")
     if len({image.shape for image in images[fields[0]]}) != 1:
@@ -83,10 +83,6 @@ def _read(sample: Any, name: str, path: Path) -> Pixels:
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.size == 0:
         raise DataError(f"{path}: field '{name}' must be uint8 H×W or T×H×W, not {array.dtype} {array.shape}")
     return array if array.ndim == 3 else array[None]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def split_by_scene(pairs: Pairs, validation: float) -> tuple[Pairs, Pairs]:

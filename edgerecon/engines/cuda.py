@@ -14,8 +14,8 @@ from edgerecon.engines.cuda_graph import Graph
 from edgerecon.engines.cuda_memory import Buffer, Gpu, open_gpu
 from edgerecon.engines.cuda_stages import stage_times
 from edgerecon.engines.model_file import ModelFile
-from edgerecon.engines.padded import PaddedEngine, first_line
-from edgerecon.errors import EngineError
+from edgerecon.engines.padded import PaddedEngine
+from edgerecon.errors import EngineError, first_line
 from edgerecon.frame import Image
 from edgerecon.kernels.compact import CompactKernel, CompactNetwork, pack_network
 from edgerecon.kernels.load import Module, load

@@ -7,8 +7,7 @@ from typing import Any
 
 from edgerecon.engines.cuda_driver import CudaError
 from edgerecon.engines.cuda_memory import Gpu
-from edgerecon.engines.padded import first_line
-from edgerecon.errors import EngineError
+from edgerecon.errors import EngineError, first_line
 
 STAGES = ("to_device", "compute", "to_host")
 

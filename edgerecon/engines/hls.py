@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from edgerecon.engines.cache import cache_folder
 from edgerecon.engines.model_file import ModelFile
-from edgerecon.engines.padded import PaddedEngine, first_line
-from edgerecon.errors import EngineError, UsageError
+from edgerecon.engines.padded import PaddedEngine
+from edgerecon.errors import EngineError, UsageError, first_line
 from edgerecon.fpga.budget import Fold, plan_of
 from edgerecon.fpga.cpp import cpp_sources
 from edgerecon.fpga.integer_ir import FRAME_EXPONENT, MAX_LEVEL, IntegerNetwork

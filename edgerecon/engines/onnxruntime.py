@@ -7,8 +7,8 @@ import importlib.util
 from typing import Any
 
 from edgerecon.engines.model_file import ModelFile
-from edgerecon.engines.padded import PaddedEngine, first_line, foreign_ports, port_names
-from edgerecon.errors import ModelError, UsageError
+from edgerecon.engines.padded import PaddedEngine, foreign_ports, port_names
+from edgerecon.errors import ModelError, UsageError, first_line
 from edgerecon.frame import Image
 
 

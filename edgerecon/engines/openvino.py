@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from edgerecon.engines.model_file import ModelFile
-from edgerecon.engines.padded import PaddedEngine, first_line, foreign_ports, port_names
-from edgerecon.errors import EngineError, ModelError, UsageError
+from edgerecon.engines.padded import PaddedEngine, foreign_ports, port_names
+from edgerecon.errors import EngineError, ModelError, UsageError, first_line
 from edgerecon.frame import Image
 from edgerecon.host import host_profile
 

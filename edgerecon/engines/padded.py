@@ -12,7 +12,7 @@ import numpy as np
 
 from edgerecon.engines.base import EngineSpec, ModelSpec
 from edgerecon.engines.model_file import ModelFile
-from edgerecon.errors import EngineError, ModelError
+from edgerecon.errors import EngineError, ModelError, first_line
 from edgerecon.frame import Image
 
 INPUT, OUTPUT = "frame", "reconstruction"
@@ -122,11 +122,6 @@ class PaddedEngine(ABC):
         if self._open:
             self._release()
         self._open, self._shape = False, ()
-
-
-def first_line(error: Exception) -> str:
-    """What a runtime's exception says, on one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _described(value: object) -> str:

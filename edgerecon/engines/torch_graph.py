@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from edgerecon.engines.model_file import ModelFile
-from edgerecon.engines.padded import INPUT, OUTPUT, STATE_IN, first_line, foreign_ports, port_names
-from edgerecon.errors import ModelError
+from edgerecon.engines.padded import INPUT, OUTPUT, STATE_IN, foreign_ports, port_names
+from edgerecon.errors import ModelError, first_line
 
 OLDEST_OPSET = 13
 """Before it, axes and limits were attributes."""

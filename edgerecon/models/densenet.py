@@ -20,8 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from edgerecon.engines.padded import first_line
-from edgerecon.errors import DependencyError, ModelError
+from edgerecon.errors import DependencyError, ModelError, first_line
 from edgerecon.models.network import Network
 
 BLOCKS = (6, 12, 48, 32)

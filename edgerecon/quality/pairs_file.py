@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgerecon.errors import DataError, DependencyError
+from edgerecon.errors import DataError, DependencyError, first_line
 from edgerecon.frame import Image, to_unit
 from edgerecon.quality.classical import Pair
 
@@ -30,7 +30,7 @@ def sample_names(path: Path, limit: int | None = None) -> list[str]:
         try:
             names = sorted(name for name in file if name.startswith("sample_"))[:limit]
         except _DAMAGE as error:
-            raise DataError(f"{path} is damaged ({_first_line(error)}): make it anew") from error
+            raise DataError(f"{path} is damaged ({first_line(error)}): make it anew") from error
     if not names:
         raise DataError(f"{path} holds no samples: make it anew with  edgerecon simulate")
     return names
@@ -68,7 +68,7 @@ def _opened(path: Path) -> Iterator[Any]:
         file = h5py.File(path, "r")
         layout = file.attrs.get("format")
     except _DAMAGE as error:
-        raise DataError(f"{path} is corrupt or no HDF5 file ({_first_line(error)}): make it anew") from error
+        raise DataError(f"{path} is corrupt or no HDF5 file ({first_line(error)}): make it anew") from error
     with file:
         if not isinstance(layout, str) or layout != FORMAT:
             raise DataError(f"{path} is not of layout {FORMAT}: make such a file with  edgerecon simulate")
@@ -81,11 +81,7 @@ def _image(file: Any, name: str, field: str, path: Path) -> Image:
             raise DataError(f"{path}: {name} has no '{field}', only {', '.join(sorted(file[name]))}")
         data = np.asarray(file[name][field])
     except _DAMAGE as error:
-        raise DataError(f"{path}: {name} is damaged ({_first_line(error)}): make the file anew") from error
+        raise DataError(f"{path}: {name} is damaged ({first_line(error)}): make the file anew") from error
     if data.dtype != np.uint8 or data.ndim not in (2, 3) or data.size == 0:
         raise DataError(f"{path}: '{field}' of {name} must be uint8 H×W or T×H×W, not {data.dtype} {data.shape}")
     return to_unit(data if data.ndim == 2 else data[len(data) // 2])
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

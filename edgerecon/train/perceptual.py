@@ -15,8 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from edgerecon.engines.padded import first_line
-from edgerecon.errors import ModelError
+from edgerecon.errors import ModelError, first_line
 from edgerecon.models.densenet import DenseNet
 
 STAGES = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
