@@ -390,7 +390,7 @@ def test_devices_are_shown_with_their_sources(edgerecon: Cli, tmp_path: Path) ->
         (["build", "compact-despeckle", "--device", "raspberry-pi-5"], 2, "needs no build"),
         (["build", "compact-despeckle", "--device", "toaster"], 2, "no device 'toaster'"),
         (["fit", "--deadline", "soon"], 2, "'soon' is not a time"),
-        (["fit", "--deadline", "5ms", "--shape", "wide"], 2, "'wide' is not a size"),
+        (["fit", "--deadline", "5ms", "--shape", "wide"], 2, "e.g. 512x512, not 'wide'"),
         (["fit", "--deadline", "5ms", "--min-ssim", "0.999"], 1, "is asked for, the best of"),
         (["bundle", "export/absent.toml", "--device", "h200", "-o", "x.tar.gz"], 1, "absent.toml"),
         (["install", "absent.tar.gz"], 1, "absent.tar.gz"),

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from edgerecon.errors import EdgereconError, UsageError
+from edgerecon.errors import EdgereconError
 from edgerecon.verbs.output import Json, check_json, console, write_json
+from edgerecon.verbs.size import frame_size
 
 
 def bench(
@@ -54,7 +55,7 @@ def bench(
     refuse_unknown(scenario or [])
     if out is not None and (not out.parent.is_dir() or out.is_dir()):
         raise EdgereconError(f"cannot write {out}: give a file in a folder that exists")
-    plan = Plan(_shape(shape), seconds, timeout, recording, data)
+    plan = Plan(frame_size(shape), seconds, timeout, recording, data)
     ways = find_ways(models or [], backend or [], precision or [], threads or [])
     screen = console(json)
     with work_bar(screen) as on_progress:
@@ -72,13 +73,6 @@ def bench(
         screen.print(f"Page: {out}")
     if not any(row.ok for row in result.rows):
         raise EdgereconError("no row ran: the reasons are in the table above")
-
-
-def _shape(text: str) -> tuple[int, int]:
-    sides = text.lower().replace("×", "x").split("x")
-    if len(sides) != 2 or not all(side.isascii() and side.isdigit() and 0 < int(side) <= 8192 for side in sides):
-        raise UsageError(f"--shape is HEIGHTxWIDTH, e.g. 512x512, not '{text}'")
-    return int(sides[0]), int(sides[1])
 
 
 def _compare(before: Path, after: Path, json: Path | None) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from edgerecon.errors import GateError, UsageError
 from edgerecon.verbs.output import Json, check_json, console, say, write_json
+from edgerecon.verbs.size import frame_size
 
 
 def export(
@@ -128,7 +129,7 @@ def fit(
     check_json(json)
     check_json(out)
     wanted = Requirement(_milliseconds(deadline), min_ssim, min_gcnr)
-    size = _shape(shape)
+    size = frame_size(shape)
     screen = console(json)
     if device != "host":
         from edgerecon.deploy.fit_bound import fit_bound
@@ -205,13 +206,3 @@ def _milliseconds(text: str) -> float:
         return float(number) * factor
     except ValueError:
         raise UsageError(f"'{text}' is not a time: give for example 5ms") from None
-
-
-def _shape(text: str) -> tuple[int, int]:
-    try:
-        height, width = (int(part) for part in text.lower().replace("×", "x").split("x"))
-    except ValueError:
-        raise UsageError(f"'{text}' is not a size: give for example 512x512") from None
-    if not (1 <= height <= 16384 and 1 <= width <= 16384):
-        raise UsageError(f"'{text}' is not a size that a frame can have")
-    return height, width
