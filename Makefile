@@ -97,10 +97,12 @@ bench: $(DEV)  # with the networks of  make study-quick  where they have been tr
 		--json bench/results/models.json -o bench/results/models.html
 	$(BIN)/python bench/readme.py
 
-peers: $(DEV)  # HOLOSCAN=python of an environment that has it: bench/peers/README.md
+HOLOSCAN_PYTHON := $(if $(HOLOSCAN),--holoscan-python $(HOLOSCAN))
+INFERENCE_PYTHON := $(if $(INFERENCE),--inference-python $(INFERENCE))
+peers: $(DEV)  # HOLOSCAN=, INFERENCE=: pythons of environments that have them, bench/peers/README.md
 	$(BIN)/python bench/peers/run.py --json bench/results/peers.json
-	$(BIN)/python bench/stream_overhead.py $(if $(HOLOSCAN),--holoscan-python $(HOLOSCAN)) --json bench/results/stream-overhead.json
-	$(BIN)/python bench/stream_peers.py $(if $(HOLOSCAN),--holoscan-python $(HOLOSCAN)) --json bench/results/stream-peers.json
+	$(BIN)/python bench/stream_overhead.py $(HOLOSCAN_PYTHON) --json bench/results/stream-overhead.json
+	$(BIN)/python bench/stream_peers.py $(HOLOSCAN_PYTHON) $(INFERENCE_PYTHON) --json bench/results/stream-peers.json
 	$(BIN)/python bench/readme.py
 
 soak: $(DEV)

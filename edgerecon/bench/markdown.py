@@ -9,7 +9,7 @@ from edgerecon.bench.page import recorded
 from edgerecon.bench.ways import family
 from edgerecon.latency.page import number
 
-HEAD = ("Model", "Engine", "p50, ms", "p99, ms", "fps", "× fastest", "PSNR, dB", "SSIM", "gCNR", "error")
+HEAD = ("Model", "Engine", "p50, ms", "p99, ms", "fps", "× fastest", "PSNR, dB", "SSIM", "gCNR", "error", "× floor")
 
 
 def markdown(result: Mapping[str, Any]) -> str:
@@ -27,10 +27,12 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 def _cells(row: Mapping[str, Any]) -> Sequence[str]:
     times, best = row["latency_ms"], row["to_best"] or (None, None, None)
+    floor = row["stages_ms"]["engine"]["p50"] / row["floor_ms"] if row["floor_ms"] else None
     return (
         f"{row['precision']} on {row['backend']}", number(times["p50"]), number(times["p99"]),
         number(row["fps"], 0), f"{number(best[0], 2)} ({number(best[1], 2)}–{number(best[2], 2)})",
         recorded(row, "psnr_db", 2), recorded(row, "ssim", 3), number(row["gcnr"], 2), number(row["max_abs_error"], 4),
+        number(floor, 1),
     )  # fmt: skip
 
 
@@ -41,6 +43,7 @@ def _where(result: Mapping[str, Any]) -> str:
     return (
         f"{width}×{height}, one frame after another, on {host['hostname']} ({host['cpu']}, {host['cores_logical']} "
         f"cores), {host['date'][:10]}, commit {(host['commit'] or 'unknown')[:9]}; a {quiet} host (calibration spread "
-        f"{result['noise']:.2f}). × fastest: times as long as the fastest row, 95 % interval. PSNR, SSIM: of "
+        f"{result['noise']:.2f}). × fastest: times as long as the fastest row, 95 % interval. × floor: over what "
+        f"this host's measured rates allow. PSNR, SSIM: of "
         f"{result.get('data') or 'the scenes that ship'}, or of a model's own; in brackets as its file states them."
     )

@@ -32,7 +32,7 @@ def bench_page(result: Fields) -> str:
         f"<h2>Median latency</h2><p class='note'>Milliseconds a frame, end to end; the line reaches to the 99th "
         f"percentile.</p><div class='scroll'>{_bars(fastest)}</div>"
         f"<h2>Every row</h2>{rows_table(rows)}<p class='note'>{escape(result['included'])} {escape(READING)}</p>"
-        f"{_failed(failed)}<h2>Where the time goes</h2>{_stages(fastest)}{_costs(fastest)}"
+        f"{_failed(failed)}<h2>Where the time goes</h2>{_stages(fastest)}{_costs(fastest, result['roof'])}"
         f"<h2>Quality against time</h2>{_fronts(rows)}"
         f"<h2>Distribution</h2><p class='note'>How long frames took, of the {SHOWN} fastest rows: each row's own "
         f"histogram, then how many frames took at most so long.</p>{_distributions(fastest[:SHOWN])}"
@@ -52,8 +52,9 @@ READING = (
 COSTS = (
     "Memory: resident, of the row's own process, runtime included. Start: from the start of that process to its first "
     "frame. J/frame: of all packages, boards and modules that the host counts (see below), their idle share included, "
-    "in a steady run of a second after the timing; – where nobody tells. × floor: the engine's time over what this "
-    "host's measured peak rate and bandwidth allow."
+    "in a steady run of a second after the timing; – where nobody tells. GOP and MB moved: the operations of a frame, "
+    "a multiply-accumulate being two, and its bytes when everything is fused, counted from the graph. Floor: the time "
+    "that this host's measured rates allow for them. × floor: the engine's time over it."
 )
 
 
@@ -117,16 +118,20 @@ def rows_table(rows: Sequence[Fields]) -> str:
     return f'<div class="dense">{table(head, cells, "..nnnnnnnnnnn")}</div>'
 
 
-def _costs(rows: Sequence[Fields]) -> str:
+def _costs(rows: Sequence[Fields], roof: Fields) -> str:
     """What a row takes beside the time of a frame."""
-    head = ("Row", "File, kB", "Memory, MB", "Start, ms", "J/frame", "× floor")
+    head = ("Row", "File, kB", "Memory, MB", "Start, ms", "J/frame", "GOP", "MB moved", "Floor, ms", "× floor")
     cells = []
     for r in rows:
         run = (r["stages_ms"].get("engine") or {}).get("p50")
         floor = run / r["floor_ms"] if run and r["floor_ms"] else None
-        figures = ((r["size_kb"], 0), (r["memory_mb"], 0), (r["startup_ms"], 0), (r["joules"], 4), (floor, 1))
+        figures = ((r["size_kb"], 0), (r["memory_mb"], 0), (r["startup_ms"], 0), (r["joules"], 4),
+                   (r.get("gops"), 2), (r.get("mbytes"), 1), (r["floor_ms"], 2), (floor, 1))  # fmt: skip
         cells.append((label(r), *(number(*figure) for figure in figures)))
-    return f"<h2>What it takes</h2>{table(head, cells, '.nnnnn')}<p class='note'>{escape(COSTS)}</p>" if rows else ""
+    rates = ", ".join(f"{rate:.0f} GOP/s in {precision}" for precision, rate in roof["gops"].items())
+    measured = f" Those rates: {rates}; {roof['bandwidth_gbs']:.1f} GB/s."
+    note = f"<p class='note'>{escape(COSTS + measured)}</p>"
+    return f"<h2>What it takes</h2><div class='dense'>{table(head, cells, '.nnnnnnnn')}</div>{note}" if rows else ""
 
 
 def recorded(row: Fields, figure: str, digits: int) -> str:

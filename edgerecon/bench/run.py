@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from edgerecon.bench.apart import measure_apart
 from edgerecon.bench.conditions import conditions
 from edgerecon.bench.energy import Meter
+from edgerecon.bench.floor import host_roof, with_floor
 from edgerecon.bench.judge import judge, judge_restored
 from edgerecon.bench.noise import Calibration
 from edgerecon.bench.remote import Remote
@@ -26,12 +26,10 @@ from edgerecon.bench.resample import RESAMPLES, interval, ratio_samples
 from edgerecon.bench.rounds import Turns, run_rounds
 from edgerecon.bench.truth import Truth
 from edgerecon.bench.ways import Way
-from edgerecon.device import HOST, load_device
 from edgerecon.engines.model_file import read_model
 from edgerecon.errors import EdgereconError, EngineError, SourceError
 from edgerecon.frame import to_uint8, to_unit
 from edgerecon.host import host_profile
-from edgerecon.latency.roofline import bound, count
 from edgerecon.latency.row import Row
 from edgerecon.latency.timing import PERCENTILES
 from edgerecon.quality.pairs_file import sample_names
@@ -81,6 +79,7 @@ class Bench:
     conditions: dict[str, Any]
     loads: list[dict[str, Any]] = field(default_factory=list)
     scenarios: list[dict[str, Any]] = field(default_factory=list)
+    roof: dict[str, Any] = field(default_factory=host_roof)
     host: dict[str, object] = field(default_factory=host_profile)
 
     def to_json(self) -> dict[str, Any]:
@@ -91,7 +90,7 @@ class Bench:
             "energy_sources": self.energy_sources, "energy_missing": self.energy_missing,
             "conditions": self.conditions, "shape": list(self.plan.shape),
             "seconds": self.plan.seconds, "recording": self.plan.recording,
-            "data": self.plan.data and self.plan.data.name, "host": self.host,
+            "data": self.plan.data and self.plan.data.name, "roof": self.roof, "host": self.host,
         }  # fmt: skip
 
 
@@ -188,7 +187,8 @@ def _start(way: Way, plan: Plan, folder: Path, truth: Truth, stack: ExitStack) -
     """The row with its quality, and its open worker; None where it cannot be timed."""
     size = way.path.stat().st_size / 1000
     row = Row(way.path.stem, way.backend, way.precision, way.threads, plan.shape, size_kb=size,
-              floor_ms=_floor(way, plan.shape), task=read_model(way.path).spec.task)  # fmt: skip
+              task=read_model(way.path).spec.task)  # fmt: skip
+    row = with_floor(row, way)
     try:
         remote, answer = _opened(way, plan, folder)
         stack.enter_context(closing(remote))
@@ -210,20 +210,6 @@ def _judged(row: Row, way: Way, remote: Remote, folder: Path, truth: Truth) -> R
         return judge_restored(row, spec, None, None)
     np.save(folder / "given.npy", scenes.given)
     return judge_restored(row, spec, outputs("given.npy"), scenes.wanted)
-
-
-def _floor(way: Way, shape: tuple[int, int]) -> float:
-    """By this host's measured rates; nan for a GPU, and where operators are not counted."""
-    if way.backend in ("tensorrt", "cuda"):
-        return math.nan
-    computed = "fp32" if way.precision == "fp16" else way.precision  # CPUs store halves and compute in single precision
-    host = load_device(HOST)
-    if computed not in host.peak:
-        return math.nan
-    try:
-        return bound(count(way.path, *shape), host, computed).ms
-    except EdgereconError:
-        return math.nan
 
 
 def _timed(row: Row, turns: Turns) -> Row:

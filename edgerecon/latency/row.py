@@ -27,7 +27,8 @@ class Row:
         memory_mb: resident, of the row's own process with its runtime.
         cdf_ms: percentiles 0, 1, … 100 of the latency.
         startup_ms: from the start of that process to its first frame's end. joules: a frame, as the host counts it.
-        floor_ms: what this host's measured peak rate and bandwidth allow at best.
+        gops, mbytes: 10⁹ operations and 10⁶ bytes of a frame, counted from the graph, a multiply-accumulate being two.
+        floor_ms: what this host's measured peak rate and bandwidth allow for them at best.
         status: "ok", or why the row failed or was refused. note: what else a reader has to know.
     """
 
@@ -52,6 +53,8 @@ class Row:
     startup_ms: float = math.nan
     joules: float = math.nan
     floor_ms: float = math.nan
+    gops: float = math.nan
+    mbytes: float = math.nan
     status: str = OK
     note: str = ""
     task: str = ""

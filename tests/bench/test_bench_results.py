@@ -85,6 +85,7 @@ def result(*rows: dict[str, Any]) -> dict[str, Any]:
             "why": ["Early stopping satisfied"], "figure": "Samples per second", "value": 3.0}  # fmt: skip
     return {
         "schema": 1, "rows": list(rows), "loads": [load], "scenarios": [said], "noise": 1.02, "noisy": False,
+        "roof": {"gops": {"fp32": 100.0}, "bandwidth_gbs": 10.0},
         "included": "what is in it", "energy_sources": [], "conditions": {"before": {"cpu_mhz": 1}, "after": {}},
         "shape": [64, 64], "seconds": 1.0, "recording": "sample",
         "host": {"hostname": "h", "cpu": "a CPU", "cores_logical": 2, "date": "2026-01-02T03:04:05",

@@ -157,7 +157,8 @@ def row(backend: str, extra: tuple[str, ...] = (), **changes: Any) -> dict[str, 
 def result(*rows: dict[str, Any]) -> dict[str, Any]:
     told = {"before": {}, "during": {"mhz": {"GPU 0": 1980}}, "after": {}}
     return {
-        "schema": 1, "rows": list(rows), "loads": [], "scenarios": [], "noise": 1.02, "noisy": False, "included": "all",
+        "schema": 1, "rows": list(rows), "loads": [], "scenarios": [], "noise": 1.02, "noisy": False,
+        "roof": {"gops": {"fp32": 100.0}, "bandwidth_gbs": 10.0}, "included": "all",
         "energy_sources": [], "energy_missing": ["GPU 0 does not count its energy"], "conditions": told,
         "shape": [8, 8], "seconds": 1.0, "recording": "sample",
         "host": {"cpu": "a CPU", "cores_logical": 2, "date": "2026-01-02T03:04:05", "commit": None},
