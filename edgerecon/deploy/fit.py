@@ -27,6 +27,7 @@ from edgerecon.device import host_profile
 from edgerecon.errors import GateError, UsageError
 from edgerecon.frame import to_unit
 from edgerecon.latency.timing import interleave
+from edgerecon.plain_json import plain
 from edgerecon.resources import resource_dir
 
 SHAPE = (512, 512)
@@ -223,6 +224,4 @@ def _plain(one: Tried) -> dict[str, Any]:
     facts = asdict(one.candidate) | {"model": one.candidate.path.stem}
     facts.pop("path")
     facts |= {"p50_ms": one.ms, "streamed_p99_ms": one.streamed_p99_ms}
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in facts.items()
-    }
+    return dict(plain(facts))

@@ -12,6 +12,7 @@ from edgerecon.device import load_device
 from edgerecon.engines.model_file import read_model
 from edgerecon.errors import DataError, UsageError
 from edgerecon.latency.roofline import Roofline, bound, count
+from edgerecon.plain_json import plain
 from edgerecon.resources import resource_dir
 
 
@@ -64,11 +65,8 @@ class BoundFit:
             asdict(one) | {"bound_ms": one.roofline.ms, "binds": one.roofline.binds, "possible": one in self.possible}
             for one in self.bounds
         ]
-        plain = [
-            {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()} for row in rows
-        ]
         return {"device": self.device, "requirement": asdict(self.requirement), "shape": list(self.shape),
-                "bounds": plain, "is_a_measurement": False, "sentence": self.sentence}  # fmt: skip
+                "bounds": plain(rows), "is_a_measurement": False, "sentence": self.sentence}  # fmt: skip
 
 
 def fit_bound(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from edgerecon.device import host_profile
 from edgerecon.frame import Image
+from edgerecon.plain_json import plain
 from edgerecon.quality.bootstrap import Interval
 
 Progress = Callable[[str, int, int], None]
@@ -61,11 +61,8 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``json.dumps``; figures that do not exist (nan, inf) become None."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("panels", "table")}
-        plain["table"] = [asdict(line) for line in self.table]
-        result = _finite(plain)
-        assert isinstance(result, dict)
-        return result
+        facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("panels", "table")}
+        return dict(plain({**facts, "table": [asdict(line) for line in self.table]}))
 
     def line(self, method: str) -> MethodResult:
         """Table line of one method. Raises KeyError when it was not evaluated."""
@@ -73,13 +70,3 @@ class Evaluation:
             if line.method == method:
                 return line
         raise KeyError(method)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

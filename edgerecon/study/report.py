@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgerecon.device import host_profile
 from edgerecon.latency.row import Row
+from edgerecon.plain_json import plain
 from edgerecon.study.results import Result
 
 
@@ -52,19 +52,11 @@ class StudyReport:
 
 
 def _result(result: Result) -> dict[str, Any]:
-    plain = {name: value for name, value in vars(result).items() if name != "pictures"}
-    plain["tables"] = [asdict(table) for table in result.tables]
-    plain["claims"] = [asdict(claim) for claim in result.claims]
-    plain["models"] = [asdict(model) | {"file": Path(model.file).name} for model in result.models]
-    return {name: _plain(value) for name, value in plain.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    facts = {name: value for name, value in vars(result).items() if name != "pictures"}
+    facts["tables"] = [asdict(table) for table in result.tables]
+    facts["claims"] = [asdict(claim) for claim in result.claims]
+    facts["models"] = [asdict(model) | {"file": Path(model.file).name} for model in result.models]
+    return dict(plain(facts))
 
 
 def _cell(value: float | None) -> str:
