@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from edgerecon.engines.compact_file import read_compact
 from edgerecon.engines.model_file import read_model
 from edgerecon.errors import EngineError
 from edgerecon.kernels.compact import Layer, buffer_sizes, choose_tiling, pack_network, recompute
+from edgerecon.kernels.compile import source_folder
 
 Array = NDArray[np.float32]
 Run = Callable[..., Array]
@@ -183,6 +185,20 @@ def test_tiles(form: str, dilations: tuple[int, ...], shape: tuple[int, int, int
         assert (tiling.rows + side) ** 2 < 2**14 and (tiling.cols + side) * (tiling.rows + side) * (
             tiling.cols + side
         ) < 2**20
+
+
+def test_the_readmes_tiles_are_those_chosen() -> None:
+    text = (source_folder().parent / "README.md").read_text(encoding="utf-8")
+    row = re.compile(r"\| ([\d ]*)\| (\w+) \| (\d+[^|]+) \| (\d+)×(\d+) \| (\d+) \| (\d+) KiB \| ([\d.]+) \|")
+    found, dilations = row.findall(text), DILATED
+    assert len(found) == 8
+    for stated, form, limits, rows, cols, tiles, size, again in found:
+        dilations = tuple(map(int, stated.split())) or dilations
+        for limit in re.findall(r"\d+(?= or| KiB)", limits):
+            tiling = choose_tiling(form, 16, dilations, (1, 512, 512), 132, int(limit) << 10)
+            assert (tiling.rows, tiling.cols, tiling.tiles) == (int(rows), int(cols), int(tiles))
+            assert abs(tiling.shared / 1024 - int(size)) <= 0.5
+            assert recompute(dilations, tiling.rows, tiling.cols) == pytest.approx(float(again), abs=5e-3)
 
 
 def test_recompute_of_one_tile_is_counted() -> None:
