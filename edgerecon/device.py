@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, cast
 
 from edgerecon.errors import DeviceError, UsageError
-from edgerecon.faults import dotted, first_fault
+from edgerecon.faults import dotted, first_fault, read_toml
 from edgerecon.host import host_profile
 from edgerecon.resources import resource_dir
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 __all__ = [
     "HOST", "DeviceProfile", "Fpga", "PowerMode", "Precision", "device_names", "device_table", "host_profile",
@@ -179,13 +173,9 @@ def _read(name: str) -> DeviceProfile:
     from pydantic import TypeAdapter, ValidationError
 
     path = resource_dir("devices") / f"{name}.toml"
+    _, values = read_toml(path, DeviceError, str(path))
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
         device = TypeAdapter(DeviceProfile).validate_python(values)
-    except (OSError, UnicodeError) as error:
-        raise DeviceError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise DeviceError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:
         keys, reason = first_fault(error, DeviceProfile)
         raise DeviceError(": ".join(filter(None, (str(path), dotted(keys), reason)))) from None

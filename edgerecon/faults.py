@@ -1,14 +1,26 @@
-"""What is wrong with a table that someone wrote, in words that say what to do: pydantic's name no key and no value."""
+"""TOML that someone wrote: reading it, and what is wrong with it in words that say what to do.
+
+Pydantic's own name neither the key that was meant nor what was given.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from edgerecon.errors import EdgereconError
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 _ABSENT = ("missing", "missing_argument")
@@ -19,6 +31,24 @@ _KINDS = {
     "int_type": "a whole number", "int_parsing": "a whole number", "int_from_float": "a whole number",
 }  # fmt: skip
 _LONGEST = 80
+
+
+def read_toml(path: Path, kind: type[EdgereconError], what: str) -> tuple[str, dict[str, Any]]:
+    """The text of a file, for finding lines in it, and its tables.
+
+    Args:
+        kind: of error to raise. what: the file in words, for when it cannot be read, e.g. "the recipe a.toml".
+
+    Raises:
+        EdgereconError: of that kind, one line: missing, unreadable or not valid TOML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        return text, tomllib.loads(text)
+    except (OSError, UnicodeError) as error:
+        raise kind(f"cannot read {what}: {getattr(error, 'strerror', None) or error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise kind(f"{path} is not valid TOML: {error}") from None
 
 
 def first_fault(error: ValidationError, table: type) -> tuple[tuple[int | str, ...], str]:

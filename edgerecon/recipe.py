@@ -7,19 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from edgerecon.errors import RecipeError
-from edgerecon.faults import dotted, first_fault
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from edgerecon.faults import dotted, first_fault, read_toml
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Side = Annotated[int, Field(ge=1, le=16384)]
@@ -287,15 +281,8 @@ def _read(path: Path, files: list[tuple[Path, str]]) -> dict[str, Any]:
     """The tables of a recipe over those it extends; every file read is appended with its text, the given one first."""
     if any(path.resolve() == known.resolve() for known, _ in files):
         raise RecipeError(f"{files[-1][0]}: extends: {path} extends it in turn")
-    try:
-        text = path.read_text(encoding="utf-8")
-        tables = tomllib.loads(text)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        asked = f", which {files[-1][0]} extends" if files else ""
-        raise RecipeError(f"cannot read the recipe {path}{asked}: {reason}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path} is not valid TOML: {error}") from None
+    asked = f", which {files[-1][0]} extends" if files else ""
+    text, tables = read_toml(path, RecipeError, f"the recipe {path}{asked}")
     files.append((path, text))
     base = tables.pop("extends", None)
     if base is None:

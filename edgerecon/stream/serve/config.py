@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,12 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from edgerecon.engines import BACKENDS, model_path
 from edgerecon.errors import ConfigError, UsageError
-from edgerecon.faults import dotted, first_fault
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from edgerecon.faults import dotted, first_fault, read_toml
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _SHARED = ("null", "viewer", "metrics")
@@ -115,13 +109,9 @@ def load_config(path: str | Path) -> ServeConfig:
     Raises:
         ConfigError: missing file, broken TOML, or a key that is unknown, absent or out of range: named, with its line.
     """
+    text, tables = read_toml(Path(path), ConfigError, str(path))
     try:
-        text = Path(path).read_text(encoding="utf-8")
-        return ServeConfig.model_validate(tomllib.loads(text))
-    except (OSError, UnicodeError) as error:
-        raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+        return ServeConfig.model_validate(tables)
     except ValidationError as error:
         where, reason = first_fault(error, ServeConfig)
         line = _line_of(text, where)
