@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,29 @@ def peers(folder: Path) -> str:
     height, width = found["shape"]
     note = f"{found['model']}, {width}×{height}, {found['threads']} threads; {measured_on(found['host'])}."
     return "\n".join([*lines, "", " ".join([note, *(f"Not run: {one}." for one in absent)])])
+
+
+def stream_peers(folder: Path) -> str:
+    """One engine in several streaming loops: at 30 frames a second, and as fast as each goes."""
+    found = load(folder, "stream-peers")
+    lines = ["| loop | p50 / p99 / p99.9, ms | p99 over edgerecon's, 95 % | missed 33.3 ms | frames/s, unpaced |",
+             "|---|--:|--:|--:|--:|"]  # fmt: skip
+    absent = []
+    for name, row in found["paced"].items():
+        if row["status"] != "ok":
+            absent.append(f" {_NAMES[name]}: {row['status']}.")
+            continue
+        times = " / ".join(f"{row['ms'][q]:.1f}" for q in ("p50", "p99", "p999"))
+        ratio, low, high = row["over_edgerecon"]["p99"]
+        over = "–" if name == "edgerecon" else f"{ratio:.2f} ({low:.2f}–{high:.2f})"
+        missed = f"{row['late'] + row['dropped']} of {row['captured']}"
+        rates = found["unpaced"][name].get("turns", {}).get("fps", [])
+        lines.append(
+            f"| {_NAMES[name]} | {times} | {over} | {missed} | {statistics.median(rates) if rates else 0:.0f} |"
+        )
+    height, width = found["shape"]
+    note = f"{found['model']}, int8, {width}×{height}; {measured_on(found['host'])}.{''.join(absent)}"
+    return "\n".join([*lines, "", note])
 
 
 def streaming(folder: Path) -> str:
@@ -134,7 +158,10 @@ def _harness(found: Result) -> str:
     return f"at most {worst:.0f} µs; {found['overhead_us']:.1f} µs; misses of a paced stream {exact}"
 
 
-_NAMES = {"holoscan": "Holoscan", "gstreamer": "GStreamer", "opencv": "a bare loop"}
+_NAMES = {
+    "edgerecon": "edgerecon", "holoscan": "Holoscan", "gstreamer": "GStreamer", "opencv": "a bare loop",
+    "inference-pipeline": "roboflow's InferencePipeline",
+}  # fmt: skip
 STREAMING: tuple[tuple[str, str, Callable[[Result], str]], ...] = (
     ("demo, 240×320 at 30 fps for 10 s: capture to present, p50 / p99 (`make demo`)", "demo", _demo),
     ("eight streams of 256×256 at 30 fps, int8 (`bench/eight_streams.py --precision int8`)", "eight-streams", _missed),
