@@ -8,7 +8,9 @@ from rich.console import Console
 from edgerecon.doctor import Check
 from edgerecon.quality.evaluation import Evaluation, MethodResult
 from edgerecon.stream.counters import Counters
-from edgerecon.tables import count_bar, doctor_table, frame_bar, print_evaluation, work_bar
+from edgerecon.tables.bars import count_bar, frame_bar, work_bar
+from edgerecon.tables.evaluation import print_evaluation
+from edgerecon.tables.host import doctor_table
 
 
 def _console(terminal: bool = False) -> Console:

@@ -46,7 +46,8 @@ def bench(
     from edgerecon.bench.scenarios import add_scenarios, refuse_unknown
     from edgerecon.bench.ways import find_ways
     from edgerecon.latency.page import write_page
-    from edgerecon.tables import print_bench, work_bar
+    from edgerecon.tables.bars import work_bar
+    from edgerecon.tables.bench import print_bench
 
     check_json(json)
     if compare is not None:
@@ -79,7 +80,7 @@ def _compare(before: Path, after: Path, json: Path | None) -> None:
     from dataclasses import asdict
 
     from edgerecon.bench.compare import compare, read_result, regressions
-    from edgerecon.tables import print_changes
+    from edgerecon.tables.bench import print_changes
 
     changes = compare(read_result(before), read_result(after))
     print_changes(console(json), changes)

@@ -32,7 +32,8 @@ def export(
     from edgerecon.deploy.chain import Chain
     from edgerecon.deploy.report import REPORT
     from edgerecon.recipe import load_recipe
-    from edgerecon.tables import print_export, work_bar
+    from edgerecon.tables.bars import work_bar
+    from edgerecon.tables.export import print_export
 
     check_json(json)
     made = load_recipe(recipe)
@@ -65,7 +66,7 @@ def devices(
 ) -> None:
     """Show device profiles: what each can do, with the source of every number."""
     from edgerecon.device import device_table
-    from edgerecon.tables import print_devices
+    from edgerecon.tables.host import print_devices
 
     check_json(json)
     rows = device_table(name)
@@ -124,7 +125,8 @@ def fit(
     """
     from edgerecon.deploy.fit import Requirement
     from edgerecon.deploy.fit import fit as run
-    from edgerecon.tables import print_bounds, print_fit, work_bar
+    from edgerecon.tables.bars import work_bar
+    from edgerecon.tables.fit import print_bounds, print_fit
 
     check_json(json)
     check_json(out)

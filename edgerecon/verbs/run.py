@@ -24,7 +24,8 @@ def demo(
 ) -> None:
     """Stream a real echocardiography cine through a shipped model, and report what was measured."""
     from edgerecon.demo import PAGE, VIDEO, run_demo
-    from edgerecon.tables import frame_bar, print_stream
+    from edgerecon.tables.bars import frame_bar
+    from edgerecon.tables.stream import print_stream
 
     screen = console()
     with frame_bar(screen) as on_progress:
@@ -96,7 +97,8 @@ def stream(
     from edgerecon.stream.sources import open_source
     from edgerecon.stream.systemd import Service
     from edgerecon.stream.trace import Trace
-    from edgerecon.tables import frame_bar, print_stream
+    from edgerecon.tables.bars import frame_bar
+    from edgerecon.tables.stream import print_stream
     from edgerecon.tui import counter_table
 
     check_json(json)
@@ -152,7 +154,7 @@ def doctor(json: Json = None) -> None:
 
     from edgerecon.device import host_profile
     from edgerecon.doctor import diagnose
-    from edgerecon.tables import doctor_table
+    from edgerecon.tables.host import doctor_table
 
     checks = diagnose()
     console(json).print(doctor_table(checks))

@@ -27,7 +27,8 @@ def study(
     from edgerecon.study.output import PAGE
     from edgerecon.study.profile import profile as size_of
     from edgerecon.study.run import chosen, run_study
-    from edgerecon.tables import print_study, work_bar
+    from edgerecon.tables.bars import work_bar
+    from edgerecon.tables.study import print_study
 
     check_json(json)
     size, systems = size_of(profile), chosen(only or [])

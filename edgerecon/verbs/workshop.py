@@ -22,7 +22,7 @@ def simulate(
     """Simulate plane-wave acoustics of random tissue into training pairs."""
     from edgerecon.cluster import spread_over
     from edgerecon.data.simulate import simulate as run
-    from edgerecon.tables import count_bar
+    from edgerecon.tables.bars import count_bar
 
     with spread_over(ray) as spread, count_bar(console(), f"Simulating {out.name}", "samples") as on_sample:
         made = run(out, samples, seed, sequence, on_sample=on_sample, spread=spread if ray else None)
@@ -46,7 +46,7 @@ def train(
     """
     from edgerecon.deploy.shapes import keep_recipe, reshaped
     from edgerecon.recipe import load_recipe
-    from edgerecon.tables import training_bar
+    from edgerecon.tables.bars import training_bar
     from edgerecon.train import processes
     from edgerecon.train.loop import train as run
 
@@ -86,7 +86,8 @@ def evaluate(
     from edgerecon.cluster import spread_over
     from edgerecon.engines import open_engine
     from edgerecon.quality.evaluate import evaluate as run
-    from edgerecon.tables import print_evaluation, work_bar
+    from edgerecon.tables.bars import work_bar
+    from edgerecon.tables.evaluation import print_evaluation
 
     check_json(json)
     screen = console(json)
@@ -126,7 +127,7 @@ def explain(
     from edgerecon.explain import explain_frame
     from edgerecon.explain.asked import read_frame, read_region
     from edgerecon.explain.picture import write_arrays, write_sheet
-    from edgerecon.tables import work_bar
+    from edgerecon.tables.bars import work_bar
 
     sheet = out or Path(f"{Path(model).stem}-explained.png")
     for path in (json, sheet, arrays):

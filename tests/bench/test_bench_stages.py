@@ -30,7 +30,7 @@ from edgerecon.engines.tensorrt import TensorRtEngine
 from edgerecon.errors import DataError, EngineError, SourceError
 from edgerecon.frame import Image
 from edgerecon.latency.row import Row
-from edgerecon.tables import print_bench
+from edgerecon.tables.bench import print_bench
 
 STAGES = {"to_device": 0.25, "compute": 1.5, "to_host": 0.125}
 

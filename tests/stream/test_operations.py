@@ -34,7 +34,7 @@ from edgerecon.stream.ring import Mailbox, Slot
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.trace import Trace
-from edgerecon.tables import print_stream
+from edgerecon.tables.stream import print_stream
 from edgerecon.tui import counter_table, sparkline
 
 STAGES = ["capture", "wait for engine", "preprocess", "infer", "postprocess", "wait for sinks", "present"]

@@ -1,0 +1,1 @@
+"""What the command line shows people: rich tables and progress bars. The only place that knows how things look."""

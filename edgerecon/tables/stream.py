@@ -1,0 +1,39 @@
+"""A stream on the screen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from edgerecon.stream.report import StreamReport
+
+ENGINE = ("backend", "precision", "threads")
+
+
+def print_stream(console: Console, report: StreamReport) -> None:
+    """Latency by stage, and every frame's fate."""
+    engine = report.engine
+    table = Table(title=f"{report.source} → {report.model} ({', '.join(str(engine[key]) for key in ENGINE)} threads)")
+    table.add_column("milliseconds")
+    names = ("p50", "p90", "p99", "p999", "max")
+    for name in names:
+        table.add_column("p99.9" if name == "p999" else name, justify="right")
+    for stage, values in [*report.stages_ms.items(), ("capture to present", report.latency_ms)]:
+        cells = [values.get(name) for name in names]
+        table.add_row(stage, *("" if cell is None else f"{cell:.2f}" for cell in cells))
+    console.print(table)
+    console.print(
+        f"{report.frames_in} frames in = {report.presented} presented + {report.dropped} dropped + "
+        f"{report.failed} failed; {report.late} late, {report.raw_shown} shown raw; {report.fps:.1f} fps\n"
+        f"deadline {report.deadline_ms:.1f} ms missed by {100 * report.deadline_miss_rate:.2f} % of the frames"
+    )
+    troubles = {"frames lost before us": report.gaps} | {name.replace("_", " "): n for name, n in report.counts.items()}
+    troubles |= {f"frames that {sink} was too slow for": n for sink, n in report.skips.items()}
+    if any(troubles.values()):
+        console.print(escape(", ".join(f"{what}: {n}" for what, n in troubles.items() if n)))
+    if len(report.ladder) > 1:
+        console.print(escape(f"ladder {' → '.join(report.ladder)}, at the end {report.ladder[report.rung]}"))
