@@ -17,6 +17,7 @@ import pytest
 
 from edgerecon import __version__, cli
 from edgerecon.data.simulate.dataset import FORMAT
+from edgerecon.errors import SinkError
 from edgerecon.resources import resource_dir
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -279,6 +280,22 @@ def test_doctor(edgerecon: Cli, tmp_path: Path) -> None:
     status, out, _ = edgerecon("doctor", "--json", tmp_path / "d.json")
     assert status == 0 and "ONNX Runtime" in out
     assert {"checks", "host"} <= set(json.loads((tmp_path / "d.json").read_text()))
+
+
+def test_a_stream_whose_only_sink_fails_leaves_its_account(
+    edgerecon: Cli, cine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*frame: object) -> None:
+        raise SinkError("cannot write out.npz: No space left on device")
+
+    monkeypatch.setattr("edgerecon.stream.sinks.npz.NpzSink.present", full)
+    call = ("stream", cine, "--no-pace", "--policy", "every")
+    status, _, shown = edgerecon(*call, "--sink", tmp_path / "out.npz", "--json", tmp_path / "r.json")
+    assert status == 1 and shown.endswith("edgerecon: cannot write out.npz: No space left on device\n")
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["error"].endswith("device") and not report["interrupted"]
+    assert report["frames_in"] == report["failed"] + report["dropped"] > 0
+    assert [path.name for path in tmp_path.glob("*out*")] == []
 
 
 def test_json_to_standard_output_stands_alone_there(edgerecon: Cli, cine: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Literal
 
 from edgerecon.engines.base import Engine, EngineSpec
-from edgerecon.errors import EdgereconError, SinkError, SourceError, UsageError
+from edgerecon.errors import EdgereconError, SourceError, UsageError
 from edgerecon.frame import to_gray
 from edgerecon.stream.capture import Capturer, play, refuse_huge
 from edgerecon.stream.counters import Counters
@@ -64,7 +64,8 @@ def stream(
 
     Frames in flight at the end are still presented. A frame that cannot be processed (NaN, an engine that fails or
     hangs) is shown as captured and marked; one that cannot be read at all is counted as failed. A sink that fails is
-    closed and left out. A source that fails after its first frame ends the stream, and ``report.error`` says so.
+    closed and left out. A source that fails after its first frame ends the stream, and so does the last sink that
+    fails; ``report.error`` says so.
 
     Several streams may run in one process, each called from a thread of its own.
 
@@ -95,7 +96,7 @@ def stream(
         UsageError: a limit or the deadline makes no sense, the standing is not permitted, a model gives something else
             than images, or the ladder's models another scale.
         SourceError: the source gave nothing at all.
-        SinkError: a sink could not be opened (nothing is captured then), or the last sink failed.
+        SinkError: a sink could not be opened; nothing is captured then.
     """
     _refuse_nonsense(policy, late, deadline_ms, frames, seconds, hang_s)
     engines = [*([engine] if engine else []), *(ladder or ())]
@@ -133,7 +134,7 @@ def stream(
             [watch.run, capturer.run, processor.run, presenter.run], stop, ended,
             (lambda: on_progress(counters)) if on_progress else None,
         )  # fmt: skip
-    interrupted = interrupted or capturer.interrupted
+    interrupted = (interrupted or capturer.interrupted) and not fanout.all_lost
     _raise_what_ended(source, capturer, presenter, interrupted)
     return make_report(capturer, presenter, engines[0].spec.threads if engines else 0, interrupted)
 
@@ -206,8 +207,6 @@ def _warm_up(engines: Sequence[Engine], slots: Iterable[Slot], first: Capture) -
 def _raise_what_ended(source: Source, capturer: Capturer, presenter: Presenter, interrupted: bool) -> None:
     if presenter.open_error is not None:
         raise presenter.open_error
-    if presenter.fanout.all_lost:
-        raise SinkError("; ".join(presenter.fanout.failures))
     if presenter.info.counters.frames_in == 0 and not interrupted and not capturer.time_is_up():
         if isinstance(capturer.error, EdgereconError):
             raise capturer.error

@@ -136,7 +136,7 @@ def _error(capturer: Capturer, presenter: Presenter, interrupted: bool) -> str |
     errors, name, counters = list(presenter.fanout.failures), presenter.info.source, presenter.info.counters
     if capturer.error is not None:
         errors.insert(0, f"{name} failed: {capturer.error}")
-    elif counters.presented == 0 and not interrupted:
+    elif counters.presented == 0 and not interrupted and not presenter.fanout.all_lost:
         why = max(counters.failures, key=counters.failures.__getitem__, default="")
         errors.insert(0, f"no frame of {name} could be shown{f': {why}' if why else ''}")
     return "; ".join(errors) or None

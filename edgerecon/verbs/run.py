@@ -31,6 +31,8 @@ def demo(
     with frame_bar(screen) as on_progress:
         report = run_demo(out, seconds, view, port=port, say=screen.print, on_progress=on_progress)
     print_stream(screen, report)
+    if report.error:
+        raise EdgereconError(report.error)
     screen.print(f"Before | after: {out / VIDEO}\nEverything measured: {out / PAGE}")
     leave_if_interrupted(report.interrupted)
 
