@@ -85,7 +85,7 @@ class ServeConfig(_Table):
     @field_validator("stream", mode="before")
     @classmethod
     def _tables(cls, stream: object) -> object:
-        if not isinstance(stream, list):
+        if not isinstance(stream, (list, tuple)):
             raise ValueError("write [[stream]] above each stream's keys")
         return stream
 
