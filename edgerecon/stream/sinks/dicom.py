@@ -22,8 +22,8 @@ from edgerecon import __version__
 from edgerecon.errors import SinkError, UsageError
 from edgerecon.frame import Frame, Image, Status
 from edgerecon.stream.sinks.base import StreamInfo
-from edgerecon.stream.sinks.panel import fit_uint8
 from edgerecon.stream.sinks.part import Part, written
+from edgerecon.stream.sinks.spool import Spool
 from edgerecon.stream.sources.query import refuse_unknown
 
 _MOST_BYTES = (1 << 32) - 2  # the length of native pixel data has 32 bits
@@ -44,9 +44,7 @@ class DicomSink:
     """MONOCHROME2, 8 bits, Explicit VR Little Endian, marked as a derived image, with UIDs of its own.
 
     Nothing of a patient is written unless it is asked for: then the new object goes into the study of its source.
-    Memory is bounded: frames are spooled to a file beside the result and copied into it at the end (which needs the
-    disk space twice for that moment). Frames of another size than the first are letterboxed. No file is left when no
-    frame came.
+    Frames wait in a ``Spool`` and are copied from it at the end. No file is left when no frame came.
 
     Args:
         query: ``kind``: ultrasound (the default) or secondary. ``source``: the DICOM file that is streamed, which the
@@ -67,50 +65,42 @@ class DicomSink:
         self._path, self._kind, self._keep = path, kind, patient == "keep"
         self._source = _header(Path(expanduser(query["source"]))) if "source" in query else None
         self._part: Part | None = None
-        self._spool: IO[bytes] | None = None
-        self._panel: Image | None = None
+        self._spool: Spool | None = None
 
     def open(self, info: StreamInfo) -> None:
         self._info, self._begun = info, datetime.now()
         self._sequences: list[int] = []
         self._raw: list[int] = []
         self._part = Part(self._path)
-        self._spool_path = self._part.temporary.with_suffix(".spool")
-        with written(self._path):
-            self._spool = self._spool_path.open("wb")
+        self._spool = Spool(self._part)
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
-        if self._panel is None:
-            self._panel = np.empty(after.pixels.shape, np.float32)
-            self._bytes = np.empty(after.pixels.shape, np.uint8)
-        if (len(self._sequences) + 1) * self._bytes.size > _MOST_BYTES:
-            raise SinkError(f"{self._path} is full: a DICOM object holds 4 GiB of pixels")
-        fit_uint8(after.pixels, self._panel, self._bytes)
         assert self._spool is not None
-        with written(self._path):
-            self._spool.write(self._bytes.data)
+        height, width = self._spool.shape or after.pixels.shape
+        if (self._spool.count + 1) * height * width > _MOST_BYTES:
+            raise SinkError(f"{self._path} is full: a DICOM object holds 4 GiB of pixels")
+        self._spool.add(after.pixels)
         self._sequences.append(after.sequence)
         if after.status is Status.RAW:
             self._raw.append(len(self._sequences))
 
     def close(self) -> None:
-        part, self._part = self._part, None
+        part, spool, self._part = self._part, self._spool, None
         if part is None:
             return
         try:
-            with written(self._path):
-                if self._spool is not None:
-                    self._spool.write(b"\0" * (self._spool.tell() % 2))
-                    self._spool.close()
-                if self._sequences:
-                    with self._spool_path.open("rb") as pixels:
-                        self._dataset(pixels).save_as(part.temporary, enforce_file_format=True)
+            if spool is not None:
+                spool.close(multiple=2)
+                if spool.shape is not None and spool.count:
+                    with written(self._path), spool.path.open("rb") as pixels:
+                        self._dataset(pixels, *spool.shape).save_as(part.temporary, enforce_file_format=True)
                     part.finish()
         finally:
             part.discard()
-            self._spool_path.unlink(missing_ok=True)
+            if spool is not None:
+                spool.discard()
 
-    def _dataset(self, pixels: IO[bytes]) -> Dataset:
+    def _dataset(self, pixels: IO[bytes], height: int, width: int) -> Dataset:
         found = Dataset()
         found.file_meta = FileMetaDataset()
         found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -120,8 +110,6 @@ class DicomSink:
         self._say_whose(found)
         self._say_how(found)
         _say_when(found, self._begun, self._sequences, self._info.period_s)
-        assert self._panel is not None
-        height, width = self._panel.shape
         found.Rows, found.Columns, found.NumberOfFrames = height, width, len(self._sequences)
         found.SamplesPerPixel, found.PhotometricInterpretation, found.PixelRepresentation = 1, "MONOCHROME2", 0
         found.BitsAllocated, found.BitsStored, found.HighBit = 8, 8, 7
