@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,10 @@ from edgerecon.errors import EdgereconError, UsageError
 from edgerecon.verbs.output import Json, check_json, console, leave_if_interrupted, write_json
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from edgerecon.stream.counters import Counters
+    from edgerecon.stream.sinks.base import Sink
 
 
 def demo(
@@ -119,13 +123,7 @@ def stream(
         rungs = engines.open_ladder(model, ladder or [])
         recording = stack.enter_context(closing(open_source(source)))
         sinks = [open_sink(uri) for uri in sink or ["null"]]
-        for one in sinks:
-            if address := getattr(one, "url", None):
-                screen.print(f"Live at {address}", soft_wrap=True)
-            if (token := getattr(one, "token", None)) and not any(
-                token in getattr(other, "url", "") for other in sinks
-            ):
-                screen.print(f"Token: {token}", soft_wrap=True)
+        _say_where(screen, sinks)
         written = stack.enter_context(closing(Trace(trace))) if trace else None
         shown_ms = deadline or (recording.period_s or DEFAULT_PERIOD_S) * 1e3
         show = stack.enter_context(
@@ -148,6 +146,16 @@ def stream(
     if report.error:
         raise EdgereconError(report.error)
     leave_if_interrupted(report.interrupted and not terminated.is_set())
+
+
+def _say_where(screen: Console, sinks: Sequence[Sink]) -> None:
+    """Addresses of what can be watched, and the token where no address holds it."""
+    addresses = [address for one in sinks if (address := getattr(one, "url", None))]
+    for address in addresses:
+        screen.print(f"Live at {address}", soft_wrap=True)
+    for token in filter(None, (getattr(one, "token", None) for one in sinks)):
+        if not any(token in address for address in addresses):
+            screen.print(f"Token: {token}", soft_wrap=True)
 
 
 def doctor(json: Json = None) -> None:
