@@ -77,6 +77,7 @@ def page_of(sink: ViewerSink, **options: object):
         ("viewer", Address("127.0.0.1", 8765)),
         ("viewer:9000", Address("127.0.0.1", 9000)),
         ("viewer?name=bed%203", Address("127.0.0.1", 8765, "bed 3")),
+        ("viewer:0", Address("127.0.0.1", 0)),
         ("viewer:0.0.0.0:9000?name=a", Address("0.0.0.0", 9000, "a")),
         ("viewer:[::1]:9000", Address("::1", 9000)),
         ("viewer://Bed-Side.local:1?cert=c.pem&key=k.pem", Address("bed-side.local", 1, None, "c.pem", "k.pem")),

@@ -51,14 +51,20 @@ def parse(uri: str, default_port: int) -> Address:
             raise ValueError
     except ValueError:
         raise UsageError(
-            f"'{place}' is not an address: give {kind}:PORT or {kind}:HOST:PORT, port 1 to 65535"
+            f"'{place}' is not an address: give {kind}:PORT or {kind}:HOST:PORT, port 0 (a free one) to 65535"
         ) from None
     options = dict(parse_qsl(query, keep_blank_values=True))
     if unknown := sorted(set(options) - set(_OPTIONS)):
         raise UsageError(f"unknown option '{unknown[0]}' of {kind}: choose from {', '.join(_OPTIONS)}")
     if ("cert" in options) != ("key" in options):
         raise UsageError(f"TLS wants both files: {kind}:HOST:PORT?cert=CERT.pem&key=KEY.pem")
-    return Address(host, port or default_port, options.get("name") or None, options.get("cert"), options.get("key"))
+    return Address(
+        host,
+        default_port if port is None else port,
+        options.get("name") or None,
+        options.get("cert"),
+        options.get("key"),
+    )
 
 
 def listen(address: Address, kind: str, listener: socket.socket) -> None:
