@@ -4,7 +4,7 @@
 //   scanner, IQ     float2 ─► frontend_log ─► frontend_scan ──────┴─► float32 [0, 1] ─► network ─► frontend_bytes ─► uint8
 //                             (samples, lines): depth ↓, angle →      (height, width)
 //
-// Resizing has half-pixel centres, as OpenCV's INTER_LINEAR, in exact integer positions; the area mode is the exact mean,
+// Resizing has half-pixel centres, as OpenCV's INTER_LINEAR, in exact integer positions; the area mode is the mean by area,
 // as INTER_AREA when shrinking. A pixel costs 5 bytes in and out at equal sizes (bilinear), 12 (log), 8 (scan) and 5
 // (bytes); neighbours share their reads through L1.
 #include "frontend_core.h"
