@@ -104,6 +104,7 @@ def stream(
     standing.try_out()
     stated_s, live = source.period_s or 0.0, getattr(source, "live", False)
     period_s = stated_s if _SHORTEST_S <= stated_s <= _LONGEST_S else DEFAULT_PERIOD_S
+    timed = pace or live or deadline_ms is not None
     deadline_ms = period_s * 1e3 if deadline_ms is None else deadline_ms
     played: Iterator[tuple[Capture, bool]] = play(source, loop and not live)
     slots = ring(scale)
@@ -127,7 +128,7 @@ def stream(
         rungs, replacer, slots, captured, processed, counters, reset or threading.Event(), hang_s, trace, standing
     )
     fanout = Fanout(sinks, defer=overtake)
-    presenter = Presenter(fanout, info, rungs, slots, processed, begin, stop, late == "skip", trace, standing)
+    presenter = Presenter(fanout, info, rungs, slots, processed, begin, stop, late == "skip", timed, trace, standing)
     watch = Watch(source, capturer, counters, period_s, stop, ended)
     with settled_interpreter():
         interrupted = run_stages(

@@ -33,6 +33,7 @@ class Presenter:
     Attributes:
         skip_late: drop frames that are over their deadline when they arrive here, unless nothing has been shown for
             half a second: the screen never stands still without a word.
+        mark_late: tell the sinks which frames were late; of a recording that is played as fast as it goes none is.
         begin: set when the sinks are open (or could not be). stop: set to end capture.
         open_error: why a sink could not be opened; nothing is then captured.
         latency: from capture until the last sink had the frame. stages: see ``StreamReport``.
@@ -46,6 +47,7 @@ class Presenter:
     begin: threading.Event
     stop: threading.Event
     skip_late: bool = False
+    mark_late: bool = True
     trace: Trace | None = None
     standing: Standing = ORDINARY
     open_error: Exception | None = None
@@ -82,7 +84,7 @@ class Presenter:
             self._observe(slot, slot.handed_ns, late)
             return
         frame = Frame(slot.shown, slot.sequence, slot.captured_ns, slot.spacing_mm, slot.status)
-        if not self.fanout.present(slot.unit, frame, late):
+        if not self.fanout.present(slot.unit, frame, late and self.mark_late):
             if self.fanout.all_lost:
                 counters.fail("the last sink failed on it")
                 self.stop.set()

@@ -263,6 +263,14 @@ def test_a_period_that_cannot_be_is_as_none(period_s: float | None) -> None:
     assert report.presented == 2 and report.deadline_ms == pytest.approx(1000 / 30)
 
 
+@pytest.mark.parametrize(("options", "marked"), [({"pace": False}, False), ({}, True)])
+def test_a_recording_that_is_converted_as_fast_as_it_goes_is_not_marked_late(options: dict, marked: bool) -> None:
+    sink = KeepSink()
+    report = stream(ListSource(ramp(3), period_s=1e-6), None, [sink], policy="every", **options)
+    assert report.late == 3
+    assert sink.late == [marked] * 3
+
+
 @pytest.mark.parametrize("policy", ["latest", "every"])
 def test_no_frame_is_captured_before_it_is_due(policy) -> None:
     sink = KeepSink()
