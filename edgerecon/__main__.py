@@ -1,6 +1,18 @@
-"""``python -m edgerecon`` is the ``edgerecon`` command."""
+"""The ``edgerecon`` command, also as ``python -m edgerecon``: Ctrl-C is a line from the first moment on."""
 
-from edgerecon.cli import main
+import sys
+
+
+def main() -> None:
+    """Import the command line, which takes a moment, and run it."""
+    try:
+        from edgerecon.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.stderr.write("edgerecon: interrupted\n")
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()

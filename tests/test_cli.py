@@ -451,3 +451,14 @@ def test_explain(edgerecon: Cli, cine: Path, tmp_path: Path) -> None:
     assert_one_line(edgerecon(*again, "--at", "40,0"), 2, "leaves the 40×48 reconstruction")
     assert_one_line(edgerecon(*again, "--region", "1,2"), 2, "--region is Y0,X0,Y1,X1")
     assert_one_line(edgerecon("simulate", tmp_path / "a.h5", "--samples", 1, "--ray", "nowhere"), 2, "--ray is auto")
+
+
+def test_ctrl_c_while_the_command_is_still_being_imported_is_one_line() -> None:
+    interrupted = "import sys; sys.modules['edgerecon.cli'] = None; import edgerecon.__main__ as m\n" + (
+        "class Late:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'edgerecon.cli': raise KeyboardInterrupt\n"
+        "del sys.modules['edgerecon.cli']; sys.meta_path.insert(0, Late()); m.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "edgerecon: interrupted\n")
