@@ -24,6 +24,7 @@ BLOCKS: Mapping[str, Callable[[Path], str]] = {
     "models": readme_speed.models,
     "scenarios": readme_speed.scenarios,
     "peers": readme_speed.peers,
+    "stream-peers": readme_speed.stream_peers,
     "streaming": readme_speed.streaming,
     "fit": readme_speed.fit,
 }

@@ -23,4 +23,6 @@ def frame() -> NDArray[np.uint8]:
 def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
     """Rows that ``edgerecon bench --compare`` reads, and the host; the times of all runs, megabytes, stay out."""
     times = {one["name"]: one["stats"].pop("data") for one in output_json["benchmarks"]}
+    for one in output_json["benchmarks"]:
+        del one["params"]  # objects, of whose text nobody makes anything; their names are in the benchmark's
     output_json |= {"schema": SCHEMA, "rows": suite_rows(times), "host": host_profile()}
