@@ -43,7 +43,7 @@ def simulated(folder: Path) -> str:
         lines.append(f"| | best classical filter by each measure | {' | '.join(best)} |")
         lines.append(f"| | **model** | {' | '.join(f'**{figure}**' for figure in figures['model'])} |")
         lead = f"{gains['psnr_db']['mean']:+.2f} dB and {gains['ssim']['mean']:+.3f}"
-        notes.append(f"{head} reaches {lead} ({when(found['host'])})")
+        notes.append(f"{head} reaches {lead} ({measured_on(found['host'])})")
     return "\n".join(
         [*lines, "", f"The aim was +1 dB and +0.05 SSIM over the best tuned classical filter: {'; '.join(notes)}."]
     )
@@ -62,7 +62,7 @@ def real(folder: Path) -> str:
         "",
         "The best classical filter is the trade-off curve over all settings of all filters at the model's edge "
         f"preservation; the aim was 15 % above it. It varies between recordings: the 95 % interval over them is "
-        f"{gain['low']:+.0f} to {gain['high']:+.0f} %. ({when(found['host'])})",
+        f"{gain['low']:+.0f} to {gain['high']:+.0f} %. ({measured_on(found['host'])})",
     ])  # fmt: skip
 
 

@@ -117,34 +117,55 @@ def bench(ways: Sequence[Way], plan: Plan, on_progress: Progress | None = None) 
         truth = Truth(folder, plan.timeout_s, plan.data)
         reference = whole.enter_context(closing(_reference(ways, plan, folder)))
         for at in range(0, len(ways), GROUP):
-            with ExitStack() as stack:
-                group: list[tuple[Row, Turns | None]] = []
-                for index, way in enumerate(ways[at : at + GROUP], at):
-                    progress(f"opening {way.label}", index, len(ways))
-                    group.append(_start(way, plan, folder, truth, stack))
-                base = Turns(reference)
-                alive = [turns for _, turns in group if turns is not None]
-
-                def told(done: int, total: int, first: int = at) -> None:
-                    progress("timing side by side", first * total + done * GROUP, len(ways) * total)
-
-                run_rounds([base, *alive], plan.seconds, calibration, told)
-                during = conditions()
-                if base.error is not None:
-                    raise EngineError(f"{base.remote.name} is the reference and failed: {base.error}")
-                for one in alive:
-                    progress(f"{one.remote.name} by itself", at + len(group), len(ways))
-                    measure_apart(one, meter)
-                for row, turns in group:
-                    rows.append(row if turns is None else _timed(row, turns))
-                    samples.append(
-                        ratio_samples(base.medians, turns.medians) if turns and rows[-1].latency_ms else None
-                    )
+            group = _timed_group(ways, at, plan, folder, truth, Turns(reference), calibration, meter, progress)
+            rows += [row for row, _ in group.rows]
+            samples += [found for _, found in group.rows]
+            during = group.during
     told_of_host = {"before": before, "during": during, "after": conditions()}
     return Bench(
         plan, _compared(rows, samples), calibration.spread, calibration.noisy, meter.sources, meter.missing,
         told_of_host,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Group:
+    """rows: each with the bootstrap samples of its speed, None where it was not timed. during: what the host told."""
+
+    rows: list[tuple[Row, NDArray[np.float64] | None]]
+    during: dict[str, Any]
+
+
+def _timed_group(
+    ways: Sequence[Way], at: int, plan: Plan, folder: Path, truth: Truth, base: Turns, calibration: Calibration,
+    meter: Meter, progress: Progress,
+) -> _Group:  # fmt: skip
+    """The ways from ``at`` on whose processes are alive at once, side by side with the reference."""
+    with ExitStack() as stack:
+        group: list[tuple[Row, Turns | None]] = []
+        for index, way in enumerate(ways[at : at + GROUP], at):
+            progress(f"opening {way.label}", index, len(ways))
+            group.append(_start(way, plan, folder, truth, stack))
+        alive = [turns for _, turns in group if turns is not None]
+
+        def told(done: int, total: int) -> None:
+            progress("timing side by side", at * total + done * GROUP, len(ways) * total)
+
+        run_rounds([base, *alive], plan.seconds, calibration, told)
+        during = conditions()
+        if base.error is not None:
+            raise EngineError(f"{base.remote.name} is the reference and failed: {base.error}")
+        for one in alive:
+            progress(f"{one.remote.name} by itself", at + len(group), len(ways))
+            measure_apart(one, meter)
+        return _Group([_with_samples(row, turns, base) for row, turns in group], during)
+
+
+def _with_samples(row: Row, turns: Turns | None, base: Turns) -> tuple[Row, NDArray[np.float64] | None]:
+    if turns is None:
+        return row, None
+    timed = _timed(row, turns)
+    return timed, ratio_samples(base.medians, turns.medians) if timed.latency_ms else None
 
 
 def real_frames(recording: str) -> list[NDArray[np.uint8]]:

@@ -252,6 +252,7 @@ def test_unsigned_bytes_and_wide_networks_are_refused(tmp_path: Path) -> None:
 def test_damaged_bytes_never_end_in_anything_but_our_errors(tmp_path: Path, rng: np.random.Generator) -> None:
     content = model_path("compact-despeckle-int8-trt").read_bytes()
     path = tmp_path / "damaged.onnx"
+    refused = 0
     for _ in range(60):
         damaged = bytearray(content)
         for at in rng.integers(0, len(content), 4):
@@ -260,7 +261,8 @@ def test_damaged_bytes_never_end_in_anything_but_our_errors(tmp_path: Path, rng:
         try:
             pack_network(read_compact(read_model(path)))
         except (EngineError, ModelError):
-            pass
+            refused += 1
+    assert 0 < refused < 60  # some damage is noticed, some is but another weight
 
 
 def test_a_machine_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
