@@ -15,7 +15,7 @@ from typing import Any
 
 from edgerecon.compress.quantise import Form
 from edgerecon.deploy.card import Figure, precision_table
-from edgerecon.deploy.export import export, write_sums
+from edgerecon.deploy.export import trace, write_sums
 from edgerecon.deploy.measure import Material, Measured, material, measure_all, quality
 from edgerecon.deploy.precisions import make_half, make_int8
 from edgerecon.deploy.report import REPORT, ExportReport
@@ -79,10 +79,10 @@ class Chain:
             measured = self._measure(files, frames)
             self.report.rows = [self._gated(one) for one in measured]
             self._latency_gate()
+            if not self.report.refusals:
+                self._ship(files)
         except GateError as error:
             self.report.refusals.append(str(error))
-        if not self.report.refusals:
-            self._ship()
         self.report.write(self.work)
         if self.report.refusals:
             more = f" (and {len(self.report.refusals) - 1} more)" if len(self.report.refusals) > 1 else ""
@@ -132,13 +132,14 @@ class Chain:
     def _fp32(self, frames: Material) -> None:
         def work() -> Facts:
             target = self._path("")
-            made = export(self.recipe, self.weights, target, recipe_name=self.recipe_name, figures=self.figures)
+            made = trace(self.recipe, self.weights, self.recipe_name)
+            made.write(target, self.figures)
             with closing(open_engine(target, "onnxruntime")) as engine:
                 measured = quality(engine.run, frames)
             command = f"edgerecon export {self.recipe_name}"
             own = [Figure(key, LABELS[key], round(value, 4), command) for key, value in measured.items()
                    if math.isfinite(value)]  # fmt: skip
-            export(self.recipe, self.weights, target, recipe_name=self.recipe_name, figures=(*self.figures, *own))
+            made.write(target, (*self.figures, *own))
             return {"max_abs_error": made.max_abs_error}
 
         inputs = {"weights": file_hash(self.weights), "recipe": self.recipe.sha256(), "name": self.recipe_name,
@@ -220,12 +221,12 @@ class Chain:
             f"p99 of the fastest, {fastest.name}, is {p99:.1f} ms, allowed is {limit:g}: {p99 - limit:.1f} ms too much"
         )
 
-    def _ship(self) -> None:
-        """Copy what passed, whole files under their final names."""
+    def _ship(self, measured: Sequence[Path]) -> None:
+        """Copy the files that this run measured, whole and under their final names; what else lies there stays."""
         card = self.work / f"{self.name}.md"
         text = card.read_text(encoding="utf-8")
         text = text.replace("\n## Limits", f"\n{precision_table(self.report.rows, self.recipe_name)}\n## Limits", 1)
-        files = {path.name: path.read_bytes() for path in sorted(self.work.glob(f"{self.name}*.onnx"))}
+        files = {path.name: path.read_bytes() for path in measured}
         files |= {card.name: text.encode(), f"{self.name}.pt": self.weights.read_bytes()}
         try:
             self.out.mkdir(parents=True, exist_ok=True)

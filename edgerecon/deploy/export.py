@@ -12,6 +12,7 @@ from edgerecon.deploy.card import Figure, model_card
 from edgerecon.deploy.network_file import OPSET, check_graph, network_graph
 from edgerecon.deploy.parity import max_abs_error
 from edgerecon.deploy.steps import digest
+from edgerecon.engines.model_file import PREFIX
 from edgerecon.errors import EdgereconError, GateError
 from edgerecon.models.network import Network
 from edgerecon.recipe import Recipe
@@ -53,37 +54,73 @@ def export(
         DataError: see ``load_model``. GateError: the file differs from torch by more than the recipe allows, or is
         not valid ONNX. EdgereconError: the folder cannot be written.
     """
+    return trace(recipe, checkpoint, recipe_name).write(out_path, figures)
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A checkpoint's network as ONNX, behind the parity gate; only its figures are still to come.
+
+    Attributes:
+        graph: an ``onnx.ModelProto``. recipe_name: how the card's commands call the recipe.
+        state: of the checkpoint, with the figures of its training run.
+        max_abs_error: ONNX Runtime against torch, grey levels in [0, 1].
+    """
+
+    recipe: Recipe
+    recipe_name: str
+    model: Network
+    graph: Any
+    state: dict[str, Any]
+    max_abs_error: float
+
+    def write(self, out_path: Path, figures: Sequence[Figure] = ()) -> ExportResult:
+        """Write the file with the figures in its quality record, its card beside it, and the folder's SHA256SUMS.
+
+        Raises:
+            EdgereconError: the folder cannot be written.
+        """
+        trained = _figures_of_training(self.state, self.recipe_name)
+        measured = {figure.key for figure in figures}  # what was measured on the file stands for what training said
+        figures = (*(figure for figure in trained if figure.key not in measured), *figures)
+        _set_quality(self.graph, {figure.key: figure.value for figure in figures})
+        content = self.graph.SerializeToString(deterministic=True)
+        card = model_card(self.recipe, self.recipe_name, figures, {
+            "parameters": self.model.count_parameters(),
+            "macs_per_pixel": self.model.macs_per_pixel(),
+            "receptive_field": self.model.receptive_field,
+            "size_kb": len(content) / 1000,
+            "max_abs_error": self.max_abs_error,
+            "opset": OPSET,
+            "trained_steps": self.state.get("step", 0),
+        })  # fmt: skip
+        card_path = out_path.with_suffix(".md")
+        try:
+            out_path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as fault:
+            raise EdgereconError(f"cannot write {out_path}: {fault.strerror or fault}") from None
+        write(out_path, content)
+        write(card_path, card.encode())
+        write_sums(out_path.parent)
+        return ExportResult(out_path, card_path, len(content) / 1000, digest(content), self.max_abs_error)
+
+
+def trace(recipe: Recipe, checkpoint: Path, recipe_name: str | None = None) -> Traced:
+    """The network of a checkpoint as ONNX, compared with torch; nothing is written.
+
+    Raises:
+        DataError: see ``load_model``. GateError: the file differs from torch by more than the recipe allows, or is
+        not valid ONNX.
+    """
     model = load_model(recipe, checkpoint)
-    state = load_checkpoint(checkpoint)
-    recipe_name = recipe_name or f"export/{recipe.model.name}.toml"
-    trained = _figures_of_training(state, recipe_name)
-    measured = {figure.key for figure in figures}  # what was measured on the file stands for what training said
-    figures = (*(figure for figure in trained if figure.key not in measured), *figures)
-    graph = to_onnx(model, recipe, {figure.key: figure.value for figure in figures})
-    content = graph.SerializeToString(deterministic=True)
+    graph = to_onnx(model, recipe, {})
     check_graph(graph)
-    error = max_abs_error(content, model)
+    error = max_abs_error(graph.SerializeToString(deterministic=True), model)
     limit = recipe.gates.max_abs_error
     if not error <= limit:
         raise GateError(f"{recipe.model.name}: ONNX Runtime and torch differ by {error:.2g}, allowed is {limit:.2g}")
-    card = model_card(recipe, recipe_name, figures, {
-        "parameters": model.count_parameters(),
-        "macs_per_pixel": model.macs_per_pixel(),
-        "receptive_field": model.receptive_field,
-        "size_kb": len(content) / 1000,
-        "max_abs_error": error,
-        "opset": OPSET,
-        "trained_steps": state.get("step", 0),
-    })  # fmt: skip
-    card_path = out_path.with_suffix(".md")
-    try:
-        out_path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise EdgereconError(f"cannot write {out_path}: {fault.strerror or fault}") from None
-    write(out_path, content)
-    write(card_path, card.encode())
-    write_sums(out_path.parent)
-    return ExportResult(out_path, card_path, len(content) / 1000, digest(content), error)
+    name = recipe_name or f"export/{recipe.model.name}.toml"
+    return Traced(recipe, name, model, graph, load_checkpoint(checkpoint), error)
 
 
 def to_onnx(model: Network, recipe: Recipe, quality: dict[str, float]) -> Any:
@@ -92,9 +129,17 @@ def to_onnx(model: Network, recipe: Recipe, quality: dict[str, float]) -> Any:
         "name": recipe.model.name,
         "task": recipe.model.task,
         "recipe_hash": recipe.sha256(),
-        "quality": json.dumps(quality, sort_keys=True),
+        "quality": _quality(quality),
         "licence": recipe.model.licence,
     })  # fmt: skip
+
+
+def _set_quality(graph: Any, quality: dict[str, float]) -> None:
+    next(entry for entry in graph.metadata_props if entry.key == f"{PREFIX}quality").value = _quality(quality)
+
+
+def _quality(quality: dict[str, float]) -> str:
+    return json.dumps(quality, sort_keys=True)
 
 
 def _figures_of_training(state: dict[str, Any], recipe_name: str) -> tuple[Figure, ...]:

@@ -19,7 +19,7 @@ from edgerecon.deploy.fpga_report import Checked, markdown, readme, report
 from edgerecon.device import DeviceProfile
 from edgerecon.engines import find_file, open_engine
 from edgerecon.engines.model_file import ModelFile
-from edgerecon.errors import EdgereconError, GateError, UsageError
+from edgerecon.errors import EdgereconError, GateError, UsageError, first_line
 from edgerecon.fpga import integer_reference
 from edgerecon.fpga.budget import ASSUMED_CLOCK_MHZ, Plan, fit_plan
 from edgerecon.fpga.cpp import TOP, cpp_sources
@@ -169,18 +169,36 @@ def _refuse_foreign(out: Path) -> None:
 def _replaced(out: Path) -> Iterator[Path]:
     """A new folder beside ``out`` that takes its place when all went well, and goes otherwise."""
     partial = out.with_name(f"{out.name}.{os.getpid()}.partial")
-    old = out.with_name(f"{out.name}.{os.getpid()}.old")
     try:
         partial.mkdir(parents=True)
         yield partial
-        if out.exists():
-            out.rename(old)
-        partial.rename(out)
+        _swap(partial, out)
     except OSError as error:
         raise EdgereconError(f"cannot write {out}: {error.strerror or error}") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+
+
+def _swap(new: Path, out: Path) -> None:
+    """Rename a folder to ``out``. What was there comes back when that fails, and is deleted only when it did not.
+
+    Raises:
+        OSError: the rename failed. EdgereconError: and the old folder could not come back; it is named.
+    """
+    if not out.exists():
+        new.rename(out)
+        return
+    old = out.with_name(f"{out.name}.{os.getpid()}.old")
+    out.rename(old)
+    try:
+        new.rename(out)
+    except BaseException as error:
+        try:
+            old.rename(out)
+        except OSError:
+            raise EdgereconError(f"cannot write {out}: {first_line(error)}; the older build lies in {old}") from None
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 _CONFIG = """# v++ -c --mode hls --config hls_config.cfg --work_dir build

@@ -95,16 +95,20 @@ def open_engine(
         names = tuple(name for name in names if name in _BF16)
         if not names:
             raise UsageError(f"backend {backend} does not compute in bf16: choose {' or '.join(_BF16)}")
+    computed = "bf16" if precision == "bf16" else file.spec.precision
     for name in names:
         runtime = _backend(name)
         if runtime.available():
             cores = threads or len(os.sched_getaffinity(0))
-            return cast(Engine, runtime.open_model(file, device, cores, precision or file.spec.precision))
+            return cast(Engine, runtime.open_model(file, device, cores, computed))
     raise _not_installed(names[-1])
 
 
 def _is_path(model: str | Path) -> bool:
-    return isinstance(model, Path) or model.endswith(".onnx") or os.sep in model or os.path.exists(model)
+    """What is spelt as a path; a bare word is one only where no shipped model has that name."""
+    if isinstance(model, Path) or model.endswith(".onnx") or os.sep in model:
+        return True
+    return model not in shipped_models() and os.path.exists(model)
 
 
 def find_file(model: str | Path, backend: str = "auto", precision: str | None = None) -> ModelFile:
@@ -115,8 +119,10 @@ def find_file(model: str | Path, backend: str = "auto", precision: str | None = 
     """
     file = read_model(model_path(model))
     wanted = "fp32" if precision == "bf16" else precision
-    if backend in _PO2 and not _is_path(model):  # what it can run of a family is one file alone
-        wanted = "int8"
+    if backend in _PO2:  # what it can run of a family is one file alone
+        if wanted not in (None, "int8"):
+            raise UsageError(f"backend {backend} computes in int8 alone, not in {precision}: leave the precision out")
+        wanted = wanted if _is_path(model) else "int8"
     if wanted in (None, file.spec.precision):
         return file
     sibling = _sibling(file.path, cast(str, wanted), backend)

@@ -86,7 +86,7 @@ def open_gpu(device: str | None = None) -> Gpu:
     """
     spelt = re.fullmatch(r"cuda(?::(\d+))?", device or "cuda")
     if not spelt:
-        raise UsageError(f"backend tensorrt runs on device 'cuda' or 'cuda:N', not '{device}'")
+        raise UsageError(f"an NVIDIA GPU is device 'cuda' or 'cuda:N', not '{device}'")
     return _open(int(spelt[1] or 0))
 
 

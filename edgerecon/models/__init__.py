@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+from types import ModuleType
 from typing import Any
 
 from edgerecon.errors import UsageError
@@ -24,10 +26,26 @@ def build_model(name: str, **params: Any) -> Network:
     Raises:
         UsageError: unknown family, or arguments that it does not take.
     """
-    if name not in FAMILIES:
-        raise UsageError(f"unknown model family '{name}': choose one of {', '.join(FAMILIES)}")
+    takes = parameters(name)
+    if foreign := [key for key in params if key not in takes]:
+        raise UsageError(f"model family '{name}' takes {', '.join(takes)}, not {', '.join(foreign)}")
     try:
-        network: Network = importlib.import_module(f"{__name__}.{name}").build(**params)
+        network: Network = _file(name).build(**params)
     except (TypeError, ValueError) as error:
         raise UsageError(f"model family '{name}': {error}") from None
     return network
+
+
+def parameters(name: str) -> tuple[str, ...]:
+    """Names of the arguments that a family takes, e.g. ("width", "depth").
+
+    Raises:
+        UsageError: unknown family.
+    """
+    if name not in FAMILIES:
+        raise UsageError(f"unknown model family '{name}': choose one of {', '.join(FAMILIES)}")
+    return tuple(inspect.signature(_file(name).build).parameters)
+
+
+def _file(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name}")

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from edgerecon.errors import DataError
-from edgerecon.models import build_model
+from edgerecon.errors import DataError, RecipeError
+from edgerecon.models import build_model, parameters
 from edgerecon.models.network import Network
-from edgerecon.recipe import Recipe
+from edgerecon.recipe import ModelTable, Recipe
 
 BEST, LAST = "best.pt", "last.pt"
+_SHAPE_KEYS = ("width", "depth", "dilations")
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -69,13 +70,35 @@ def load_model(recipe: Recipe, path: Path) -> Network:
 def new_model(recipe: Recipe, channels: Sequence[int] = ()) -> Network:
     """The recipe's network, untrained; ``channels`` of each layer, where pruning left fewer than the recipe says.
 
+    A family gets those of the recipe's keys that it takes; the others must stand at their defaults, as a recipe's hash
+    treats them.
+
     Raises:
-        UsageError: they do not fit the recipe's family and depth.
+        RecipeError: a key that the family does not take, or a family whose pictures are not of the frame's size.
+        UsageError: unknown family, or values that do not fit it. DataError: it has no ``channels``.
     """
     table = recipe.model
-    return build_model(
-        table.family, width=table.width, depth=table.depth, dilations=table.dilations, channels=tuple(channels)
-    )
+    takes = parameters(table.family)
+    _refuse_foreign_keys(table, takes)
+    if channels and "channels" not in takes:
+        raise DataError(f"the checkpoint was pruned, and the family {table.family} cannot be: check model.family")
+    values = {key: getattr(table, key) for key in _SHAPE_KEYS} | {"channels": tuple(channels)}
+    given = {key: value for key, value in values.items() if key in takes and value != ()}  # else the family's own
+    model = build_model(table.family, **given)
+    if model.scale != 1 or model.fixed_output:
+        raise RecipeError(
+            f"model.family: {table.family} does not give pictures of the frame's size, which {table.task} needs: "
+            "choose another, or run it with  edgerecon study"
+        )
+    return model
+
+
+def _refuse_foreign_keys(table: ModelTable, takes: Sequence[str]) -> None:
+    for key in _SHAPE_KEYS:
+        default = ModelTable.model_fields[key].default
+        implied = key == "depth" and table.dilations and "dilations" in takes  # it is how many there are
+        if key not in takes and not implied and getattr(table, key) != default:
+            raise RecipeError(f"model.{key}: the family {table.family} takes none: remove it")
 
 
 def restore(model: nn.Module, weights: dict[str, Any], path: Path) -> None:

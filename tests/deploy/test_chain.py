@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from edgerecon.deploy import export as export_module
 from edgerecon.deploy.chain import Chain
 from edgerecon.deploy.report import DATA, REPORT, ExportReport
 from edgerecon.deploy.steps import file_hash
@@ -146,6 +147,33 @@ def test_a_gate_on_int8_brings_stronger_means(data: Path, checkpoint: Path, tmp_
     with pytest.raises(GateError) as refused:
         run(recipe(data, {"max_difference": 1e-5}, targets=targets), checkpoint, tmp_path)
     assert "qat_steps" not in str(refused.value), "it was tried"
+
+
+def test_only_files_of_this_run_ship(data: Path, checkpoint: Path, tmp_path: Path) -> None:
+    """A file of an earlier run or of another model, which no gate of this run has seen, stays where it lies."""
+    (tmp_path / "work").mkdir()
+    for name in ("tiny-int8.onnx", "tiny-old.onnx", "tinyother.onnx"):
+        (tmp_path / "work" / name).write_bytes(b"stale")
+    report, _ = run(recipe(data, targets={}), checkpoint, tmp_path)
+    assert report.shipped == ["tiny.md", "tiny.onnx", "tiny.pt"]
+    assert not list((tmp_path / "ship").glob("tiny*-*.onnx")) and not (tmp_path / "ship/tinyother.onnx").exists()
+
+
+def test_the_network_is_traced_once(
+    data: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traced: list[str] = []
+    real = export_module.network_graph
+
+    def counted(model: Any, facts: Any) -> Any:
+        traced.append(facts["name"])
+        return real(model, facts)
+
+    monkeypatch.setattr(export_module, "network_graph", counted)
+    run(recipe(data, targets={}), checkpoint, tmp_path)
+    assert traced == ["tiny"]
+    quality = read_model(tmp_path / "ship/tiny.onnx").spec.quality
+    assert quality["sample_gcnr"] > 0 and quality["validation_psnr_db"] != 28.5, "measured on the file itself"
 
 
 def test_pruning_comes_first_and_everything_follows_it(data: Path, checkpoint: Path, tmp_path: Path) -> None:

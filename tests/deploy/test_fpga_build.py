@@ -185,6 +185,30 @@ def test_a_failure_leaves_what_was_there(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.parametrize("failures", [1, 2])
+def test_a_failed_rename_loses_no_build(
+    quick: None, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """One failure: the older build is back. Two: it lies aside, and the message names it."""
+    out = tmp_path / "out"
+    build_fpga(model, load_device("zcu104"), out)
+    before = (out / "report.json").read_text()
+    real, left = Path.rename, [failures]
+
+    def fails(self: Path, target: Path) -> Path:
+        if Path(target) == out and left[0]:
+            left[0] -= 1
+            raise OSError(13, "Permission denied")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(EdgereconError, match="cannot write .*out: .*Permission denied") as caught:
+        build_fpga(model, load_device("pynq-z2"), out)
+    kept = out if failures == 1 else next(tmp_path.glob("out.*.old"))
+    assert (kept / "report.json").read_text() == before and list(tmp_path.iterdir()) == [kept]
+    assert failures == 1 or str(kept) in str(caught.value)
+
+
 def test_what_does_not_fit_is_named(
     network: IntegerNetwork, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,7 +40,7 @@ def test_graphs_release_what_they_hold_whatever_happens(monkeypatch: pytest.Monk
 
 def test_devices_are_spelt_cuda() -> None:
     for device in ("cpu", "gpu", "cuda:", "cuda:-1", "0", "cuda:0 "):
-        with pytest.raises(UsageError, match="'cuda' or 'cuda:N', not"):
+        with pytest.raises(UsageError, match="^an NVIDIA GPU is device 'cuda' or 'cuda:N', not"):
             open_gpu(device)
 
 

@@ -198,6 +198,21 @@ def test_names(tmp_path: Path, double: Path, monkeypatch: pytest.MonkeyPatch) ->
         open_engine(str(tmp_path / "yours.onnx"))
 
 
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_shipped_name_is_not_hidden_by_the_working_folder(
+    tmp_path: Path, double: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "mine.onnx").write_bytes(double.read_bytes())
+    for name in ("mine", "yours"):
+        (tmp_path / name).mkdir() if kind == "folder" else (tmp_path / name).write_bytes(double.read_bytes())
+    monkeypatch.setattr(engines, "resource_dir", lambda room: tmp_path / room)
+    monkeypatch.chdir(tmp_path)
+    assert engines.model_path("mine") == tmp_path / "export" / "mine.onnx"
+    assert engines.model_path("./mine") == engines.model_path(Path("mine")) == Path("mine")
+    assert engines.model_path("yours") == Path("yours")
+
+
 def test_no_runtime(double: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for runtime in ("onnxruntime", "openvino"):
         monkeypatch.setattr(f"edgerecon.engines.{runtime}.available", lambda: False)
