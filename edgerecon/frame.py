@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from edgerecon.pose import Pose
 
 Image = NDArray[np.float32]
 """float32, shape (H, W), values in [0, 1]."""
@@ -18,6 +21,10 @@ RawImage = NDArray[Any]
 
 MAX_PIXELS = 64_000_000
 """Larger frames are refused before they are decoded: no ultrasound scanner makes them and they exhaust memory."""
+
+
+_SPACING_MM = (1e-6, 1e4)
+"""The finest and the coarsest pixel that any scanner could have; beyond them float32 overflows, too."""
 
 
 class Status(str, Enum):
@@ -35,8 +42,10 @@ class Frame:
         pixels: float32 (H, W) in [0, 1].
         sequence: counts captures from 0; a gap means that frames were lost before us.
         captured_ns: ``time.perf_counter_ns()`` when the source delivered it.
-        spacing_mm: (row, column) distance between pixel centres, or None when the source does not know.
+        spacing_mm: (row, column) distance between pixel centres, or None when the source does not know. One that
+            no scanner has (``plausible_spacing``) becomes None: no sink has to check it.
         status: whether ``pixels`` is a reconstruction or the raw capture.
+        pose: where the image lies and what the tracker reported, or None when the source does not know.
     """
 
     pixels: Image
@@ -44,6 +53,19 @@ class Frame:
     captured_ns: int
     spacing_mm: tuple[float, float] | None = None
     status: Status = Status.OK
+    pose: Pose | None = None
+
+    def __post_init__(self) -> None:
+        self.spacing_mm = plausible_spacing(self.spacing_mm)
+
+
+def plausible_spacing(spacing_mm: tuple[float, float] | None) -> tuple[float, float] | None:
+    """(row, column) when both are from 1 nm to 10 m; else None, as for None."""
+    if spacing_mm is None:
+        return None
+    row, column = spacing_mm
+    known = all(math.isfinite(step) and _SPACING_MM[0] <= step <= _SPACING_MM[1] for step in (row, column))
+    return (row, column) if known else None
 
 
 def to_gray(raw: RawImage, out: NDArray[Any] | None = None) -> NDArray[Any]:

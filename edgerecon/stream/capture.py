@@ -161,6 +161,7 @@ class Capturer:
         spacing_mm = self._shown_spacing(capture, slot.scale)
         slot.restart = restart or capture.gap > 0 or spacing_mm != self._spacing_mm
         slot.sequence, slot.fault, slot.spacing_mm, self._spacing_mm = sequence, capture.fault, spacing_mm, spacing_mm
+        slot.pose = capture.pose and capture.pose.enlarged(slot.scale)
         slot.delivery_ns, slot.captured_ns = delivery_ns, captured_ns
         slot.taken_ns = slot.handed_ns = 0
         overtaken = self.outbox.put(slot)

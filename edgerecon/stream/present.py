@@ -83,7 +83,7 @@ class Presenter:
             lose(slot, "deadline", "over when the frame was ready", counters, self.trace)
             self._observe(slot, slot.handed_ns, late)
             return
-        frame = Frame(slot.shown, slot.sequence, slot.captured_ns, slot.spacing_mm, slot.status)
+        frame = Frame(slot.shown, slot.sequence, slot.captured_ns, slot.spacing_mm, slot.status, slot.pose)
         if not self.fanout.present(slot.unit, frame, late and self.mark_late):
             if self.fanout.all_lost:
                 counters.fail("the last sink failed on it")

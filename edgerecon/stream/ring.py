@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.frame import Image, RawImage, Status, to_gray
+from edgerecon.pose import Pose
 
 SLOTS = 5
 """One being captured, one waiting for the engine, one in it, one waiting for the sinks, one in them."""
@@ -23,7 +24,7 @@ class Slot:
         scale: output height = input height × scale.
         raw: as captured, grey, (H, W). unit: the same as float32 in [0, 1]. out: the engine's, (H·scale, W·scale).
         shown: what the sinks get: ``out``, or ``unit`` when nothing was reconstructed.
-        spacing_mm: of what is shown, or None.
+        spacing_mm, pose: of what is shown, or None.
         sequence: see ``Frame``. restart: whether this frame does not follow the one before it (a recording that starts
             anew, frames lost, another geometry).
         fault: why the capture itself is doubtful, or None. raw_why: why it is shown as captured, of few kinds.
@@ -37,6 +38,7 @@ class Slot:
     shown: Image = field(default_factory=lambda: np.empty((0, 0), np.float32))
     status: Status = Status.OK
     spacing_mm: tuple[float, float] | None = None
+    pose: Pose | None = None
     sequence: int = 0
     restart: bool = False
     fault: str | None = None
@@ -73,6 +75,7 @@ class Slot:
         twin.spacing_mm, twin.sequence, twin.restart, twin.fault = (
             self.spacing_mm, self.sequence, self.restart, self.fault,
         )  # fmt: skip
+        twin.pose = self.pose
         twin.delivery_ns, twin.captured_ns = self.delivery_ns, self.captured_ns
         return twin
 

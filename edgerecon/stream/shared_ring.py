@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.errors import UsageError
-from edgerecon.frame import MAX_PIXELS
+from edgerecon.frame import MAX_PIXELS, plausible_spacing
 
 MAGIC = b"EDGERNG1"
 TYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<u1"), 2: np.dtype("<u2"), 3: np.dtype("<f4")}
@@ -139,8 +139,7 @@ class Ring:
         if size > self._slot_bytes - _HEAD:
             raise ValueError(f"a frame of {width}×{height}×{channels} pixels is larger than its slot")
         pixels = slot[_HEAD : _HEAD + size].view(TYPES[kind]).reshape(shape)
-        known = math.isfinite(row + column) and row > 0 and column > 0
-        return RingFrame(pixels, captured_ns, (row, column) if known else None, words, stamp, self._fence)
+        return RingFrame(pixels, captured_ns, plausible_spacing((row, column)), words, stamp, self._fence)
 
     def _slot(self, number: int) -> NDArray[np.uint8]:
         start = _HEAD + (number % self.slots) * self._slot_bytes

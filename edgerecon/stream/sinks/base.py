@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgerecon.frame import Frame, Image
+from edgerecon.frame import Frame, Image, plausible_spacing
 from edgerecon.stream.counters import Counters
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class StreamInfo:
     Attributes:
         source, model: names. backend, precision: of the engine.
         period_s: nominal frame period. deadline_ms: capture-to-present limit.
-        spacing_mm: (row, column) pixel spacing of the output, or None.
+        spacing_mm: (row, column) pixel spacing of the output, or None; None also for one that no scanner has.
         counters: the stream's live counters (read only).
     """
 
@@ -28,6 +31,16 @@ class StreamInfo:
     deadline_ms: float
     spacing_mm: tuple[float, float] | None
     counters: Counters
+
+    def __post_init__(self) -> None:
+        known = plausible_spacing(self.spacing_mm)
+        if known is None and self.spacing_mm is not None:
+            _log.warning(
+                "%s states pixels of %g × %g mm: no scanner has them, lengths stay unknown",
+                self.source,
+                *self.spacing_mm,
+            )
+        object.__setattr__(self, "spacing_mm", known)
 
 
 class Sink(Protocol):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edgerecon.frame import RawImage
+from edgerecon.pose import Pose
 
 KINDS = "DICOM, video or raw H.264, a folder of PNG/JPEG/TIFF/BMP, .npz/.npy, .mha/.mhd, .nrrd, HDF5, UFF or 'sample'"
 """What ``open_source`` reads, for messages."""
@@ -26,6 +27,7 @@ class Capture:
             changes depth. None: the source's ``spacing_mm``.
         torn: to be asked once the pixels were copied, where ``image`` lies in another process's memory: whether they
             changed meanwhile, and the copy is useless. None when they cannot.
+        pose: where the image lies and what a tracker reported since the capture before; None when nobody said.
     """
 
     image: RawImage | None
@@ -34,6 +36,7 @@ class Capture:
     captured_ns: int | None = None
     spacing_mm: tuple[float, float] | None = None
     torn: Callable[[], bool] | None = None
+    pose: Pose | None = None
 
 
 class Source(Protocol):
