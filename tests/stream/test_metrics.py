@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from edgerecon.errors import DependencyError
 from edgerecon.frame import Frame
 from edgerecon.stream.counters import Counters
+from edgerecon.stream.sinks import health as health_module
 from edgerecon.stream.sinks import metrics, open_sink
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.health import PATIENCE_S, Health
@@ -41,7 +42,8 @@ def health(sink: MetricsSink) -> tuple[int, dict[str, str]]:
     return answer.status_code, answer.json()["streams"]
 
 
-def test_counters_and_latency_of_two_streams() -> None:
+def test_counters_and_latency_of_two_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_module, "PATIENCE_S", 3600.0)  # however slow this machine is
     first, second = MetricsSink(Address("127.0.0.1", 0)), None
     try:
         counters = Counters()
@@ -90,7 +92,76 @@ def test_health_of_a_stream_on_a_made_up_clock() -> None:
     assert state(PATIENCE_S + 0.2) == "failed", "frames come, and none is reconstructed"
     counters.captured()
     counters.shown(1.0, True, None)
-    assert state(PATIENCE_S + 0.3) == "ok"
+    assert state(PATIENCE_S + 0.3) == "degraded", "a frame was raw a moment ago"
+    for tenth in range(3, 15):
+        counters.captured()
+        counters.shown(1.0, True, None)
+        now = state(PATIENCE_S + tenth / 10)
+    assert now == "ok"
+
+
+@pytest.mark.parametrize("asked_every", [1, 7, 40])
+def test_stream_that_is_mostly_raw_is_degraded_however_often_asked(asked_every: int) -> None:
+    counters = Counters()
+    state, seen = Health(info(counters), now=0.0).state, set()
+    for number in range(352):
+        counters.captured()
+        counters.shown(1.0, False, None if number % 23 == 0 else "the engine failed")
+        if number >= 40 and number % asked_every == 0:
+            seen.add(state(number / 30))
+    assert seen == {"degraded"}
+
+
+def test_passthrough_rung_is_degraded_but_no_model_is_ok() -> None:
+    counters = Counters()
+    state = Health(info(counters), now=0.0).state
+
+    def shown(second: int, raw: str | None) -> str:
+        counters.captured()
+        counters.shown(1.0, False, raw)
+        return state(second / 2)
+
+    counters.ladder = ("passthrough",)
+    assert {shown(second, None) for second in range(1, 9)} == {"ok"}, "frames as they are were asked for"
+    counters.ladder, counters.rung = ("full", "passthrough"), 1
+    assert {shown(second, "passthrough") for second in range(9, 19)} == {"degraded"}
+    counters.rung = 0
+    assert [shown(second, None) for second in range(19, 23)][-1] == "ok"
+
+
+def test_lost_sink_is_degraded_until_it_is_back() -> None:
+    counters = Counters()
+    counters.captured()
+    counters.shown(1.0, False, None)
+    state = Health(info(counters), now=0.0).state
+    counters.sinks_lost += 1
+    assert state(0.1) == "degraded", "a recording on a full disk, a client that went"
+    counters.sinks_back += 1
+    assert state(0.2) == "ok"
+
+
+def test_page_tells_what_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_module, "PATIENCE_S", 3600.0)
+    one = MetricsSink(Address("127.0.0.1", 0, "a"))
+    one.open(info())
+    try:
+        site = one._site
+        assert site is not None
+        site.plan({"late": "waiting", "a": "running", "broken": "failed", "new": "running"})
+        assert health(one) == (503, {"late": "waiting", "a": "ok", "broken": "failed", "new": "starting"})
+        seen = samples(one)
+        assert seen["edgerecon_state", "late", "waiting"] == 1 and seen["edgerecon_state", "late", "ok"] == 0
+        two = MetricsSink(Address("127.0.0.1", one.port, "late"))
+        two.open(info())
+        site.plan({"late": "running", "a": "running"})
+        assert health(one) == (200, {"late": "ok", "a": "ok"})
+        site.plan({"a": "running"})
+        assert health(one) == (200, {"a": "ok", "late": "ok"}), "it is on its way out, and counts no more"
+        two.close()
+        site.plan({"a": "running"})
+        assert health(one) == (200, {"a": "ok"}) and ("edgerecon_frames_total", "late") not in samples(one)
+    finally:
+        one.close()
 
 
 def test_beyond_loopback_metrics_want_the_token(monkeypatch: pytest.MonkeyPatch) -> None:

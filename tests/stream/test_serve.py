@@ -24,10 +24,12 @@ from edgerecon.stream.serve import worker as worker_module
 from edgerecon.stream.serve.config import ServeConfig, StreamTable
 from edgerecon.stream.serve.ledger import Look, Tally
 from edgerecon.stream.serve.local import here
+from edgerecon.stream.serve.pages import named
 from edgerecon.stream.serve.report import failures, served
 from edgerecon.stream.serve.share import SharedEngines
 from edgerecon.stream.serve.supervisor import Supervisor
-from edgerecon.stream.serve.worker import Worker, named, threads_each
+from edgerecon.stream.serve.worker import Worker, threads_each
+from edgerecon.stream.sinks import health
 from edgerecon.stream.sources.base import Capture
 
 FRAMES = 60
@@ -269,11 +271,15 @@ def test_ctrl_c_drains_all() -> None:
     assert all(look.state == "ended" and look.tally.in_flight == 0 for look in supervisor.looks().values())
 
 
-def test_a_stream_that_never_began_makes_the_service_unhealthy() -> None:
-    pytest.importorskip("prometheus_client")
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+def test_a_stream_that_never_began_makes_the_service_unhealthy() -> None:
+    pytest.importorskip("prometheus_client")
+    port = free_port()
     metrics = [f"metrics:{port}"]
     both = config(dict(name="a", source=SIM, sinks=metrics), dict(name="gone", source="nowhere.dcm", sinks=metrics))
     with running(both) as one:
@@ -281,8 +287,50 @@ def test_a_stream_that_never_began_makes_the_service_unhealthy() -> None:
         with pytest.raises(urllib.error.HTTPError) as caught:
             until(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10).status != 200)
         assert caught.value.code == 503
-        assert json.loads(caught.value.read())["streams"]["gone"] == "stalled"
+        assert json.loads(caught.value.read())["streams"]["gone"] == "failed"
         assert one.supervisor.looks()["a"].addresses == (f"http://127.0.0.1:{port}/metrics",)
+
+
+def asked(port: int, path: str) -> tuple[int, Any]:
+    """Status and JSON of an answer; (0, {}) while nobody serves."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+    except urllib.error.URLError:
+        return 0, {}
+
+
+def test_stream_taken_out_of_the_configuration_leaves_the_health(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("prometheus_client")
+    monkeypatch.setattr(health, "PATIENCE_S", 3600.0)  # however slow this machine is
+    port = free_port()
+    tables = [dict(name=name, source=SIM, sinks=[f"metrics:{port}"]) for name in ("c", "a", "b")]
+    with running(config(*tables)) as one:
+        until(lambda: asked(port, "/healthz") == (200, {"healthy": True, "streams": dict(a="ok", b="ok", c="ok")}))
+        one.change(config(tables[0], tables[2], dict(tables[1], name="d")))
+        until(lambda: list(asked(port, "/healthz")[1].get("streams", ())) == ["c", "b", "d"])
+        until(lambda: asked(port, "/healthz")[0] == 200)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+            assert b'stream="a"' not in answer.read()
+
+
+def test_viewer_lists_the_whole_configuration_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("starlette")
+    monkeypatch.setattr(worker_module, "_WAIT_S", 0.01)
+    port, nobody = free_port(), f"igtl://127.0.0.1:{free_port()}"
+    viewer = [f"viewer:{port}"]
+    tables = [
+        dict(name="late", source=nobody, sinks=viewer), dict(name="gone", source="nowhere.dcm", sinks=viewer),
+        dict(name="short", source=SIM, frames=3, sinks=viewer), dict(name="live", source=SIM, sinks=viewer),
+    ]  # fmt: skip
+    with running(config(*tables)) as one:
+        said = {"late": "waiting", "gone": "failed", "short": "ended"}
+        until(lambda: asked(port, "/streams")[1] == {"streams": ["late", "gone", "short", "live"], "absent": said})
+        one.change(config(tables[3], tables[0]))
+        until(lambda: asked(port, "/streams")[1] == {"streams": ["live", "late"], "absent": {"late": "waiting"}})
+        assert list(one.supervisor.looks())[:2] == ["live", "late"], "the table in the terminal, too"
 
 
 def test_a_scanner_that_is_switched_on_later_is_waited_for(
@@ -298,15 +346,13 @@ def test_a_scanner_that_is_switched_on_later_is_waited_for(
         raise SourceError("connection refused")
 
     monkeypatch.setattr(worker_module, "open_source", open_source)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     one = Worker(StreamTable(name="a", source="igtl://bed", sinks=(f"metrics:{port}", "null"), policy="every"))
     until(lambda: one.look().state == "waiting")
     until(lambda: caplog.messages)
     with pytest.raises(urllib.error.HTTPError) as caught:
         until(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10).status != 200)
-    assert set(json.loads(caught.value.read())["streams"]) == {"a"}
+    assert json.loads(caught.value.read())["streams"] == {"a": "waiting"}
     on.set()
     assert one.wait(20) and one.look().tally.presented == FRAMES and one.look().error is None
     assert caplog.messages == ["stream 'a' waits for its source: connection refused"]

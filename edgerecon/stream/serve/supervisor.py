@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import Protocol
@@ -48,12 +48,13 @@ class Supervisor:
     tried again. A changed one is started when the old one has ended, so that it finds its ports and files free.
 
     Args:
-        make: starts one stream.
+        make: starts one stream. Where it has a method ``expect``, that is told which streams there are to be first.
         drain_s: how long streams may take to end.
     """
 
     def __init__(self, make: Make, drain_s: float = DRAIN_S) -> None:
         self._make = make
+        self._expect: Callable[[Sequence[StreamTable]], None] = getattr(make, "expect", lambda tables: None)
         self._drain_s = drain_s
         self.running: dict[str, Running] = {}
         self._leaving: list[Running] = []
@@ -67,9 +68,11 @@ class Supervisor:
                 del self.running[name]
                 self._leaving.append(old)
                 old.stop()
-        for name, table in wanted.items():
-            if name not in self.running:
-                self.running[name] = self._make(table, len(wanted), self._end_of(name))
+        self._expect(config.stream)
+        self.running = {
+            name: self.running.get(name) or self._make(table, len(wanted), self._end_of(name))
+            for name, table in wanted.items()
+        }
 
     def run(
         self,
@@ -108,12 +111,12 @@ class Supervisor:
         return interrupted
 
     def looks(self) -> dict[str, Look]:
-        """Every stream there was, by name, with what it counted in all its lives."""
+        """Every stream there was, by name, with what it counted in all its lives: those of the configuration first."""
         looks = dict(self._gone)
         for running in (*self._leaving, *self.running.values()):
             name, look = running.table.name, running.look()
             looks[name] = _after(looks[name], look) if name in looks else look
-        return looks
+        return {name: looks[name] for name in (*self.running, *looks)}
 
     def _reload(self, reread: Callable[[], ServeConfig]) -> None:
         notify(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic() * 1e6)}")

@@ -7,20 +7,19 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from math import inf
-from urllib.parse import quote
 
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine
 from edgerecon.errors import EdgereconError, SourceError
 from edgerecon.stream.counters import Counters
 from edgerecon.stream.engines import Engines
-from edgerecon.stream.loop import DEFAULT_PERIOD_S, stream
+from edgerecon.stream.loop import stream
 from edgerecon.stream.report import StreamReport
-from edgerecon.stream.serve.config import StreamTable, kind_of
+from edgerecon.stream.serve.config import StreamTable
 from edgerecon.stream.serve.ledger import Look, Tally
+from edgerecon.stream.serve.pages import Pages, named
 from edgerecon.stream.sinks import open_sink
-from edgerecon.stream.sinks.base import Sink, StreamInfo
+from edgerecon.stream.sinks.base import Sink
 from edgerecon.stream.sources import Source, open_source
 from edgerecon.stream.sources.live import SCHEMES as LIVE_SCHEMES
 
@@ -37,6 +36,7 @@ class Worker:
         threads: of the engine, where the table gives none; default: all cores.
         opener: opens its engines.
         wait_for: ended before anything is opened: the stream of the same name before it.
+        pages: told how the stream stands; default: its own pages, which go with it.
     """
 
     def __init__(
@@ -45,8 +45,13 @@ class Worker:
         threads: int | None = None,
         opener: Callable[..., Engine] = open_engine,
         wait_for: Callable[[], None] = lambda: None,
+        pages: Pages | None = None,
     ) -> None:
         self.table = table
+        self._own_pages = pages is None
+        self._pages = pages or Pages()
+        if self._own_pages:
+            self._pages.expect([table])
         self._threads, self._opener, self._wait_for = threads, opener, wait_for
         self._stop, self._ended, self._gone = threading.Event(), threading.Event(), threading.Event()
         self._counters: Counters | None = None
@@ -84,6 +89,7 @@ class Worker:
         )
 
     def _run(self) -> None:
+        self._say("starting")
         try:
             self._wait_for()
             source = self._await_source()
@@ -93,18 +99,19 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the fault of one stream is not that of the others
             self._error = str(error) if isinstance(error, EdgereconError) else f"{type(error).__name__}: {error}"
         finally:
-            missing = self._missing() if self._error and self._counters is None else []
             if self._error:
                 _log.error("stream '%s' failed: %s", self.table.name, self._error)
+            self._say("failed" if self._error else "ended")
             self._ended.set()
-            if missing:
-                self._stop.wait()
-                close_all(missing)
+            if self._own_pages:
+                if self._error and self._pages.any:
+                    self._stop.wait()  # until then they say that it failed
+                self._pages.close()
             self._gone.set()
 
     def _await_source(self) -> Source | None:
         """The source; a live one is tried again until it is there, or the stream is stopped: then None."""
-        uri, missing, wait_s = self.table.source, list[Sink](), _WAIT_S
+        uri, wait_s = self.table.source, _WAIT_S
         try:
             while not self._stop.is_set():
                 try:
@@ -114,11 +121,11 @@ class Worker:
                         raise
                     if not self._waiting:
                         _log.warning("stream '%s' waits for its source: %s", self.table.name, error)
-                        self._waiting, missing = True, self._missing()
+                        self._waiting = True
+                        self._say("waiting")
                 self._stop.wait(wait_s)
                 wait_s = min(2 * wait_s, _WAIT_AT_MOST_S)
         finally:
-            close_all(missing)
             self._waiting = False
         return None
 
@@ -140,22 +147,13 @@ class Worker:
         finally:
             close_all(sinks)  # what the stream did not come to close holds ports
 
-    def _missing(self) -> list[Sink]:
-        """A stream that has not begun is in the metrics all the same: a service without it is not healthy."""
-        table, sinks = self.table, list[Sink]()
-        info = StreamInfo(
-            table.source, table.model or "none", "none", "fp32", DEFAULT_PERIOD_S, table.deadline_ms or inf, None,
-            Counters(),
-        )  # fmt: skip
-        for uri in table.sinks:
-            if kind_of(uri) == "metrics":
-                with suppress(Exception):  # what is wrong with it is said when the stream begins
-                    sinks.append(open_sink(named(uri, table.name)))
-                    sinks[-1].open(info)
-        return sinks
-
     def _told(self, counters: Counters) -> None:
+        if self._counters is None:
+            self._say("running")
         self._counters = counters
+
+    def _say(self, state: str) -> None:
+        self._pages.say(self.table, state)
 
 
 def close_all(sinks: Sequence[Sink]) -> None:
@@ -163,13 +161,6 @@ def close_all(sinks: Sequence[Sink]) -> None:
     for sink in sinks:
         with suppress(Exception):
             sink.close()
-
-
-def named(uri: str, name: str) -> str:
-    """A sink's address with the stream's name, where it is one that shows names and gives none."""
-    if kind_of(uri) not in ("viewer", "metrics") or "name=" in uri:
-        return uri
-    return f"{uri}{'&' if '?' in uri else '?'}name={quote(name)}"
 
 
 def threads_each(streams: int) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -58,7 +58,7 @@ class MetricsSite(Site):
         self._changing = threading.Lock()
         self._streams: dict[str, Stream] = {}
         self._registry = CollectorRegistry()
-        self._registry.register(_Counts(self.streams))
+        self._registry.register(_Counts(self.streams, self.states))
         self._latency = Histogram(
             "edgerecon_latency_seconds",
             "From capture to presentation.",
@@ -87,21 +87,39 @@ class MetricsSite(Site):
         with self._changing:
             return dict(self._streams)
 
+    def plan(self, states: Mapping[str, str]) -> None:
+        super().plan(states)
+        with self._changing:
+            for name in [name for name, one in self._streams.items() if name not in states and one.health.ended]:
+                del self._streams[name]  # it was taken out of the configuration
+                self._latency.remove(name)
+
+    def states(self) -> dict[str, str]:
+        """Every stream's state, one of STATES: what its counters say while it runs, else what the plan says."""
+        streams, planned = self.streams(), self.planned or {}
+        states = {}
+        for name in self.in_order(streams):
+            state = streams[name].health.state() if name in streams else "starting"
+            begun = name in streams and state != "ended"
+            states[name] = state if begun or planned.get(name) in (None, "running") else planned[name]
+        return states
+
     async def _metrics(self, request: Request) -> Response:
         return Response(generate_latest(self._registry), headers={**HEADERS, "Content-Type": CONTENT_TYPE_LATEST})
 
     async def _healthz(self, request: Request) -> Response:
-        """200 while every stream that was started shows reconstructed frames, else 503."""
-        states = {name: stream.health.state() for name, stream in self.streams().items()}
-        well = bool(states) and all(state == "ok" for state in states.values())
+        """200 while every stream that there is to be is ok, else 503. One that leaves the plan counts no more."""
+        states = self.states()
+        counted = states if self.planned is None else self.planned
+        well = bool(counted) and all(states.get(name) == "ok" for name in counted)
         return JSONResponse({"healthy": well, "streams": states}, 200 if well else 503, headers=HEADERS)
 
 
 class _Counts(Collector):
     """Reads the counters when it is asked, so that a stream spends nothing on them."""
 
-    def __init__(self, streams: Callable[[], dict[str, Stream]]) -> None:
-        self._streams = streams
+    def __init__(self, streams: Callable[[], dict[str, Stream]], states: Callable[[], dict[str, str]]) -> None:
+        self._streams, self._states = streams, states
 
     def collect(self) -> Iterator[Metric]:
         streams = self._streams()
@@ -122,8 +140,7 @@ class _Counts(Collector):
         state = GaugeMetricFamily(
             "edgerecon_state", "1 for the state that the stream is in.", labels=["stream", "state"]
         )
-        for name, stream in streams.items():
-            now = stream.health.state()
+        for name, now in self._states().items():
             for one in STATES:
                 state.add_metric([name, one], one == now)
         yield state

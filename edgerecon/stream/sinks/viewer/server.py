@@ -70,7 +70,10 @@ class ViewerSite(Site):
                 channel.remind()
 
     async def _list(self, request: Request) -> Response:
-        return JSONResponse({"streams": list(self._channels)}, headers=HEADERS)
+        """Every stream there is to be, in order; ``absent`` says of those that do not run why."""
+        absent = {name: state for name, state in (self.planned or {}).items() if name not in self._channels}
+        content = {"streams": self.in_order(self._channels)}
+        return JSONResponse({**content, "absent": absent} if absent else content, headers=HEADERS)
 
     async def _look(self, websocket: WebSocket) -> None:
         channel = self._channels.get(websocket.query_params.get("stream", ""))

@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, TypeVar
 
 import uvicorn
@@ -30,6 +31,10 @@ class Site(ABC):
 
     The address is taken at once, so that a busy port is reported before a stream starts.
 
+    Attributes:
+        planned: name → state ("starting", "waiting", "running", "failed", "ended") of the streams that there are to be;
+            None where nobody plans them.
+
     Raises:
         SinkError: the port is taken or may not be used; the certificate cannot be used.
         UsageError: the port is not one; or it is served already, but otherwise.
@@ -47,6 +52,7 @@ class Site(ABC):
         self.loop: asyncio.AbstractEventLoop
         self._address = address
         self._users = 1
+        self.planned: dict[str, str] | None = None
         self._thread: threading.Thread | None = None
         self._running = threading.Event()
         if not address.is_loopback and not address.certificate:
@@ -70,6 +76,17 @@ class Site(ABC):
                 )
             site._users += 1
             return site
+
+    def plan(self, states: Mapping[str, str]) -> None:
+        """Say which streams there are to be, in their order, and how each stands; call it again with every change.
+
+        Without a plan the streams are those whose sinks are open.
+        """
+        self.planned = dict(states)
+
+    def in_order(self, running: Iterable[str]) -> list[str]:
+        """The planned streams, then running ones that are in no plan."""
+        return list(dict.fromkeys([*(self.planned or ()), *running]))
 
     @abstractmethod
     def app(self) -> ASGIApp:
