@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from edgerecon.errors import SinkError
 from edgerecon.frame import Frame, Image
 from edgerecon.stream.counters import Counters
-from edgerecon.stream.sinks.base import Sink, StreamInfo
+from edgerecon.stream.sinks.base import Sink, StreamInfo, abandon
 from edgerecon.stream.sinks.deferred import DeferredSink
 
 _WAIT_S, _WAIT_AT_MOST_S = 1.0, 30.0
@@ -86,7 +86,7 @@ class Fanout:
         self._counters.sinks_lost += 1
         _log.warning("%s; the stream goes on without it", self._lost[id(sink)])
         try:
-            sink.close()
+            abandon(sink)
         except Exception as again:  # noqa: BLE001 - it is lost already
             _log.debug("%s could not be closed: %s", sink.name, again)
         if reopens:

@@ -167,6 +167,8 @@ def _info(
         deadline_ms=deadline_ms,
         spacing_mm=source.spacing_mm and (source.spacing_mm[0] / scale, source.spacing_mm[1] / scale),
         counters=counters,
+        live=getattr(source, "live", False),
+        lossy=getattr(source, "lossy", None),
     )
 
 

@@ -19,8 +19,12 @@ class StreamInfo:
     Attributes:
         source, model: names. backend, precision: of the engine.
         period_s: nominal frame period. deadline_ms: capture-to-present limit.
-        spacing_mm: (row, column) pixel spacing of the output, or None; None also for one that no scanner has.
+        spacing_mm: (row, column) pixel spacing of the output, or None; None also for one that no scanner has. A live
+            source may learn it with its first frame: each frame carries its own.
         counters: the stream's live counters (read only).
+        live: whether frames come when they come. Their times are then ``captured_ns``; those of a recording follow
+            from their numbers and ``period_s``.
+        lossy: how the source was compressed with loss, as DICOM names the method (PS3.3 C.7.6.1.1.5), or None.
     """
 
     source: str
@@ -31,6 +35,8 @@ class StreamInfo:
     deadline_ms: float
     spacing_mm: tuple[float, float] | None
     counters: Counters
+    live: bool = False
+    lossy: str | None = None
 
     def __post_init__(self) -> None:
         known = plausible_spacing(self.spacing_mm)
@@ -42,16 +48,21 @@ class StreamInfo:
             )
         object.__setattr__(self, "spacing_mm", known)
 
+    def time_ns(self, frame: Frame) -> int:
+        """When the frame was taken: on a clock of the recording's own where it is one, else on the monotonic clock."""
+        return frame.captured_ns if self.live else round(frame.sequence * self.period_s * 1e9)
+
 
 class Sink(Protocol):
-    """Presents frames. Called from one thread only, in the order open, present…, close.
+    """Presents frames. Called from one thread only, in the order open, present…, then close or abandon.
 
     Opening one raises ``SinkError`` when nothing could be written. ``present`` may be handed buffers that are reused
     for the next frame: a sink that keeps pixels copies them.
 
-    Two class attributes are optional. ``quick = True``: ``present`` returns at once, whatever happens (it hands over to
-    threads of its own); other sinks get a thread of their own beside a second sink. ``reopens = True``: after a failure
-    the stream closes the sink and calls ``open`` again, from another thread, until it succeeds (a connection; no file).
+    Three class attributes are optional. ``quick = True``: ``present`` returns at once, whatever happens (it hands over
+    to threads of its own); other sinks get a thread of their own beside a second sink. ``reopens = True``: after a
+    failure the stream ends the sink and calls ``open`` again, from another thread, until it succeeds (a connection; no
+    file). ``abandon()``: ends the sink after a failure, in place of ``close``; see the function of that name.
     """
 
     name: str
@@ -69,5 +80,11 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None:
-        """Finish and make files valid under their final name; safe to call after a failure."""
+        """Finish: files become whole and take their final name; safe to call again, and after ``abandon``."""
         ...
+
+
+def abandon(sink: Sink) -> None:
+    """End a sink that failed. A file never takes its final name then: what can be read of it stays under its temporary
+    one. A sink without an ``abandon`` of its own has nothing to finish, and is closed."""
+    getattr(sink, "abandon", sink.close)()

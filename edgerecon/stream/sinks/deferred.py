@@ -6,14 +6,15 @@ import os
 import sys
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import replace
-from queue import Queue
+from queue import Empty, Queue
 
 import numpy as np
 
 from edgerecon.frame import Frame, Image
 from edgerecon.stream.counters import Counters
-from edgerecon.stream.sinks.base import Sink, StreamInfo
+from edgerecon.stream.sinks.base import Sink, StreamInfo, abandon
 
 _Item = tuple[Image, Frame, bool]
 _Buffers = tuple[Image, Image]
@@ -43,6 +44,7 @@ class DeferredSink:
         self._counters: Counters | None = None
         self._error: Exception | None = None
         self._thread: threading.Thread | None = None
+        self._given_up = False
 
     def open(self, info: StreamInfo) -> None:
         self._sink.open(info)
@@ -67,6 +69,15 @@ class DeferredSink:
         self._queue.put(None)
         thread.join()
         self._raise()
+
+    def abandon(self) -> None:
+        """Give the other sink up: frames that wait are left out of it."""
+        self._given_up = True
+        with suppress(Empty):
+            while True:
+                self._queue.get_nowait()
+        with suppress(Exception):  # it failed already
+            self.close()
 
     def _raise(self) -> None:
         if self._error is not None:
@@ -95,6 +106,6 @@ class DeferredSink:
                     self._error = error
             self._free.append((item[0], item[1].pixels))
         try:
-            self._sink.close()
+            abandon(self._sink) if self._given_up or self._error is not None else self._sink.close()
         except Exception as error:  # noqa: BLE001 - raised again by close()
             self._error = self._error or error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import datetime
 from os.path import expanduser
@@ -20,10 +21,8 @@ from pydicom.uid import (
 
 from edgerecon import __version__
 from edgerecon.errors import SinkError, UsageError
-from edgerecon.frame import Frame, Image, Status
-from edgerecon.stream.sinks.base import StreamInfo
-from edgerecon.stream.sinks.part import Part, written
-from edgerecon.stream.sinks.spool import Spool
+from edgerecon.frame import Frame, Image
+from edgerecon.stream.sinks.spool import Spool, SpooledSink
 from edgerecon.stream.sources.query import refuse_unknown
 
 _MOST_BYTES = (1 << 32) - 2  # the length of native pixel data has 32 bits
@@ -40,12 +39,10 @@ _PATIENT = (
 )  # fmt: skip
 
 
-class DicomSink:
+class DicomSink(SpooledSink):
     """MONOCHROME2, 8 bits, Explicit VR Little Endian, marked as a derived image, with UIDs of its own.
 
     Nothing of a patient is written unless it is asked for: then the new object goes into the study of its source.
-    Frames wait in a ``Spool`` and are copied from it at the end. No file is left when no frame came.
-
     Args:
         query: ``kind``: ultrasound (the default) or secondary. ``source``: the DICOM file that is streamed, which the
             new object then refers to. ``patient=keep``: copy who and which study it is from the source.
@@ -61,46 +58,23 @@ class DicomSink:
             raise UsageError(f"{path.name}: kind is ultrasound or secondary, patient is keep or remove")
         if patient == "keep" and "source" not in query:
             raise UsageError(f"{path.name}: patient=keep wants the file they come from as well: source=IN.dcm")
-        self.name = str(path)
-        self._path, self._kind, self._keep = path, kind, patient == "keep"
+        super().__init__(path, query)
+        self._kind, self._keep = kind, patient == "keep"
         self._source = _header(Path(expanduser(query["source"]))) if "source" in query else None
-        self._part: Part | None = None
-        self._spool: Spool | None = None
 
-    def open(self, info: StreamInfo) -> None:
-        self._info, self._begun = info, datetime.now()
-        self._sequences: list[int] = []
-        self._raw: list[int] = []
-        self._part = Part(self._path)
-        self._spool = Spool(self._part)
+    def _write(self, before: Image, after: Frame, late: bool) -> None:
+        height, width = self.shape or after.pixels.shape
+        if (self.count + 1) * height * width > _MOST_BYTES:
+            raise SinkError(f"{self.path} is full: a DICOM object holds 4 GiB of pixels")
+        super()._write(before, after, late)
 
-    def present(self, before: Image, after: Frame, late: bool) -> None:
-        assert self._spool is not None
-        height, width = self._spool.shape or after.pixels.shape
-        if (self._spool.count + 1) * height * width > _MOST_BYTES:
-            raise SinkError(f"{self._path} is full: a DICOM object holds 4 GiB of pixels")
-        self._spool.add(after.pixels)
-        self._sequences.append(after.sequence)
-        if after.status is Status.RAW:
-            self._raw.append(len(self._sequences))
+    def pack(self, spool: Spool, to: IO[bytes]) -> None:
+        size = len(spool.stamps) * spool.shape[0] * spool.shape[1]
+        os.truncate(spool.path, size + size % 2)  # an even length
+        with spool.path.open("rb") as pixels:
+            self._dataset(spool, pixels).save_as(to, enforce_file_format=True)
 
-    def close(self) -> None:
-        part, spool, self._part = self._part, self._spool, None
-        if part is None:
-            return
-        try:
-            if spool is not None:
-                spool.close(multiple=2)
-                if spool.shape is not None and spool.count:
-                    with written(self._path), spool.path.open("rb") as pixels:
-                        self._dataset(pixels, *spool.shape).save_as(part.temporary, enforce_file_format=True)
-                    part.finish()
-        finally:
-            part.discard()
-            if spool is not None:
-                spool.discard()
-
-    def _dataset(self, pixels: IO[bytes], height: int, width: int) -> Dataset:
+    def _dataset(self, spool: Spool, pixels: IO[bytes]) -> Dataset:
         found = Dataset()
         found.file_meta = FileMetaDataset()
         found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -108,12 +82,13 @@ class DicomSink:
         found.SOPInstanceUID = found.file_meta.MediaStorageSOPInstanceUID = generate_uid()
         found.SpecificCharacterSet = "ISO_IR 192"
         self._say_whose(found)
-        self._say_how(found)
-        _say_when(found, self._begun, self._sequences, self._info.period_s)
-        found.Rows, found.Columns, found.NumberOfFrames = height, width, len(self._sequences)
+        self._say_how(found, spool)
+        _say_when(found, spool)
+        found.Rows, found.Columns = spool.shape
+        found.NumberOfFrames = len(spool.stamps)
         found.SamplesPerPixel, found.PhotometricInterpretation, found.PixelRepresentation = 1, "MONOCHROME2", 0
         found.BitsAllocated, found.BitsStored, found.HighBit = 8, 8, 7
-        _say_where(found, self._kind, self._info.spacing_mm, height, width)
+        _say_where(found, self._kind, spool)
         found.add_new("PixelData", "OB", pixels)  # pydicom copies the open file, piece by piece
         return found
 
@@ -135,39 +110,46 @@ class DicomSink:
             reference.ReferencedSOPInstanceUID = self._source.SOPInstanceUID
             found.SourceImageSequence = [reference]
 
-    def _say_how(self, found: Dataset) -> None:
+    def _say_how(self, found: Dataset, spool: Spool) -> None:
+        info, source = spool.info, self._source
         found.ImageType = ["DERIVED", "SECONDARY"]
         found.Modality, found.ConversionType = "US", "WSD"
         found.Manufacturer, found.ManufacturerModelName, found.SoftwareVersions = "edgerecon", "edgerecon", __version__
         found.SeriesNumber, found.InstanceNumber, found.PatientOrientation = "1", "1", ""
-        found.BurnedInAnnotation = "YES"  # as far as we know: a scanner's screen may hold names
         found.LossyImageCompression = "00"
-        if self._source is not None and self._source.get("LossyImageCompression") == "01":
-            found.LossyImageCompression = "01"
-        how = f"edgerecon {__version__}: {self._info.model} ({self._info.backend}, {self._info.precision})"
+        if source is not None and source.get("LossyImageCompression") == "01":
+            for keyword in ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+                if keyword in source:
+                    setattr(found, keyword, source[keyword].value)
+        elif info.lossy is not None:
+            found.LossyImageCompression, found.LossyImageCompressionMethod = "01", info.lossy
+        how = f"edgerecon {__version__}: {info.model} ({info.backend}, {info.precision})"
         found.DerivationDescription = f"{how}. For research; not for diagnosis."[:1024]
-        if self._raw:
-            shown = f"{len(self._raw)} of {len(self._sequences)} frames could not be processed and are as captured: "
-            found.ImageComments = (shown + _ranges(self._raw))[:10_240]
+        if raw := spool.stamps.raw:
+            shown = f"{len(raw)} of {len(spool.stamps)} frames could not be processed and are as captured: "
+            found.ImageComments = (shown + _ranges(raw))[:10_240]
 
 
-def _say_when(found: Dataset, begun: datetime, sequences: list[int], period_s: float) -> None:
-    """Frame Time, or the true steps where frames are missing and there is room for all of them."""
-    found.ContentDate, found.ContentTime = begun.strftime("%Y%m%d"), begun.strftime("%H%M%S.%f")
+def _say_when(found: Dataset, spool: Spool) -> None:
+    """Frame Time, or the true steps where they differ and there is room for all of them."""
+    stamps, began = spool.stamps, datetime.fromisoformat(spool.began)
+    found.ContentDate, found.ContentTime = began.strftime("%Y%m%d"), began.strftime("%H%M%S.%f")
     found.SeriesDate, found.SeriesTime = found.ContentDate, found.ContentTime
     found.FrameIncrementPointer = 0x00181063  # Frame Time
-    found.FrameTime = f"{period_s * 1e3:.6g}"
-    found.CineRate = max(1, round(1 / period_s))
-    if len(sequences) < 2 or sequences[-1] - sequences[0] + 1 == len(sequences):
+    found.FrameTime = f"{stamps.period_s * 1e3:.6g}"
+    found.CineRate = max(1, round(1 / stamps.period_s))
+    steps = np.diff(stamps.seconds, prepend=0.0)
+    if np.allclose(steps[1:], stamps.period_s, rtol=1e-5):
         return
-    steps = [f"{step * period_s * 1e3:.6g}" for step in np.diff(sequences, prepend=sequences[0])]
-    if sum(map(len, steps)) + len(steps) < _DS_BYTES:
+    texts = [f"{step * 1e3:.6g}" for step in steps]
+    if sum(map(len, texts)) + len(texts) < _DS_BYTES:
         del found.FrameTime
         found.FrameIncrementPointer = 0x00181065  # Frame Time Vector
-        found.FrameTimeVector = steps
+        found.FrameTimeVector = texts
 
 
-def _say_where(found: Dataset, kind: str, spacing_mm: tuple[float, float] | None, height: int, width: int) -> None:
+def _say_where(found: Dataset, kind: str, spool: Spool) -> None:
+    (height, width), spacing_mm = spool.shape, spool.stamps.spacing_mm
     if spacing_mm is None:
         return
     if kind == "secondary":

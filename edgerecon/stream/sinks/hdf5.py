@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgerecon.errors import DependencyError
-from edgerecon.stream.sinks.recording import STAMPS
+from edgerecon.stream.sinks.recording import STAMPS, state_head
 
 if TYPE_CHECKING:
     import h5py
@@ -42,8 +42,8 @@ class Hdf5Store:
             file.attrs.update(attributes)
             for name in ("frames", "before"):
                 file.create_dataset(name, (0, *shape), np.uint8, maxshape=(None, *shape), chunks=(1, *shape))
-            for name, dtype in STAMPS.items():
-                file.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=(_STAMPS_A_CHUNK,))
+            for name, (dtype, more) in STAMPS.items():
+                file.create_dataset(name, (0, *more), dtype, maxshape=(None, *more), chunks=(_STAMPS_A_CHUNK, *more))
             file.flush()
             file.swmr_mode = True
 
@@ -56,9 +56,19 @@ class Hdf5Store:
                 found[count:] = rows
                 found.flush()
 
-    def close(self) -> None:
-        if self._file is not None:
+    def close(self, head: dict[str, Any] | None) -> None:
+        import h5py
+
+        if head is None:
+            self._let_go()
+        elif self._file is not None:
+            path = self._file.filename
             with self._failing():
+                self._file.close()
+                self._file = h5py.File(
+                    path, "r+"
+                )  # a file that may be read meanwhile takes no change of its attributes
+                state_head(self._file.attrs, head)
                 self._file.close()
 
     @contextmanager

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgerecon.errors import SinkError
+
+_PART = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)(-\d+)?\.part", re.DOTALL)
 
 
 @contextmanager
@@ -62,3 +66,48 @@ def _new_file(path: Path) -> Path:
             return name
         except FileExistsError:
             number += 1
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A recording that was cut off: its process ended without finishing it.
+
+    Attributes:
+        path: what lies there. name: the file that it was to become.
+    """
+
+    path: Path
+    name: str
+
+
+def leftovers(folder: Path) -> list[Leftover]:
+    """Recordings in a folder that were cut off, in the order of their names. What a process still writes is not one."""
+    found = []
+    with suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            match = _PART.fullmatch(path.name)
+            if match and not _is_written(path, int(match["pid"])):
+                found.append(Leftover(path, match["name"]))
+    return found
+
+
+def _is_written(path: Path, pid: int) -> bool:
+    """Whether process ``pid`` lives and began before the file was last written: it may be of a later one's number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # somebody else's; no number of a process
+        pass
+    began_s = _began_s(pid)
+    return began_s is None or began_s <= path.stat().st_mtime
+
+
+def _began_s(pid: int) -> float | None:
+    """When a process began, in the file system's time; None where the system does not tell."""
+    try:
+        ticks = int(Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19])
+        booted = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
+    except (OSError, ValueError, IndexError):
+        return None
+    return int(booted[1]) + ticks / os.sysconf("SC_CLK_TCK") if booted else None

@@ -4,30 +4,41 @@
     before       uint8 (T, H, W)   as captured
     sequence     int64 (T)         counts captures from 0; a step above 1 is a frame that was not shown
     captured_ns  int64 (T)         monotonic clock of the recording machine
+    timestamps   float64 (T)       seconds since the first frame: as a recording states them, as a live source gave them
+    frame_spacing_mm  float64 (T, 2)  row, column; NaN when unknown
     raw          uint8 (T)         1: could not be processed, and was shown as captured
     late         uint8 (T)         1: came behind its deadline
 
-Attributes: format, source, model, backend, precision, period_s, deadline_ms, spacing_mm (row, column; when known),
-started (ISO 8601, UTC).
+Attributes: format, source, model, backend, precision, period_s, deadline_ms, spacing_mm (row, column; when known and
+the same for all frames), started (ISO 8601, UTC).
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import MutableMapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from edgerecon.errors import SinkError
-from edgerecon.frame import Frame, Image, Status
-from edgerecon.stream.sinks.base import StreamInfo
+from edgerecon.frame import Frame, Image
+from edgerecon.stream.sinks.file_sink import FileSink
 from edgerecon.stream.sinks.panel import fit_uint8
-from edgerecon.stream.sinks.part import Part, written
+from edgerecon.stream.sinks.stamps import Spacing, Stamp, Stamps
 
 FORMAT = "edgerecon-recording-1"
-STAMPS = {"sequence": "i8", "captured_ns": "i8", "raw": "u1", "late": "u1"}
+STAMPS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "sequence": ("i8", ()),
+    "captured_ns": ("i8", ()),
+    "timestamps": ("f8", ()),
+    "frame_spacing_mm": ("f8", (2,)),
+    "raw": ("u1", ()),
+    "late": ("u1", ()),
+}
+"""Type and shape of each column, beside the images."""
 
 _EVERY_S = 0.4
 """Frames wait in memory no longer than this before they are written, whether others follow or not."""
@@ -46,7 +57,10 @@ class Store(Protocol):
         """Put rows behind the ``count`` that there are, so that a process killed right after has lost none of them."""
         ...
 
-    def close(self) -> None: ...
+    def close(self, head: dict[str, Any] | None) -> None:
+        """End the file. ``head``: attributes that take the place of those of the same group (see ``head``); None when
+        it failed, and only has to be let go."""
+        ...
 
 
 class Batch:
@@ -57,7 +71,7 @@ class Batch:
         self.columns: dict[str, np.ndarray] = {
             "frames": np.empty((length, *shape), np.uint8),
             "before": np.empty((length, *shape), np.uint8),
-            **{name: np.empty(length, dtype) for name, dtype in STAMPS.items()},
+            **{name: np.empty((length, *more), dtype) for name, (dtype, more) in STAMPS.items()},
         }
 
     @property
@@ -65,37 +79,29 @@ class Batch:
         return self.count == len(self.columns["frames"])
 
 
-class RecordingSink:
+class RecordingSink(FileSink):
     """Hands frames to a store on a thread of its own, in batches of at most 0.4 s.
 
-    The first frame sets the size; later sizes are letterboxed. The result has its final name when it is finished; until
-    then, and after a crash or when the disk is full, it is beside it as ``.NAME.PID.part`` and can be read. No file is
-    left without frames.
+    The first frame sets the size; later sizes are letterboxed. Under its temporary name it can be read while it is
+    written, after a crash and when the disk is full.
     """
 
     def __init__(self, path: Path, store: Store) -> None:
-        self.name = str(path)
-        self._path, self._store = path, store
-        self._part: Part | None = None
+        super().__init__(path)
+        self._store = store
         self._filling: Batch | None = None
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._ended = False
         self._error: Exception | None = None
+        self._kept = 0
 
-    def open(self, info: StreamInfo) -> None:
-        self._attributes: dict[str, Any] = {
-            "format": FORMAT, "source": info.source, "model": info.model, "backend": info.backend,
-            "precision": info.precision, "period_s": info.period_s, "deadline_ms": info.deadline_ms,
-            "started": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-        }  # fmt: skip
-        if info.spacing_mm is not None:
-            self._attributes["spacing_mm"] = list(info.spacing_mm)
-        self._part = Part(self._path)
+    def _begin(self) -> None:
+        self._stamps = Stamps(self.info)
 
-    def present(self, before: Image, after: Frame, late: bool) -> None:
+    def _write(self, before: Image, after: Frame, late: bool) -> None:
         if self._filling is None:
-            self._start(after.pixels.shape)
+            self._start(after)
         with self._changed:
             while self._filling is not None and self._filling.full and self._error is None:
                 self._changed.wait()  # the disk is slower than the stream
@@ -104,50 +110,53 @@ class RecordingSink:
             at, columns = self._filling.count, self._filling.columns
             for name, image in (("frames", after.pixels), ("before", before)):
                 fit_uint8(image, self._panel, columns[name][at])
-            columns["sequence"][at], columns["captured_ns"][at] = after.sequence, after.captured_ns
-            columns["raw"][at], columns["late"][at] = after.status is Status.RAW, late
+            stamp = Stamp.of(after, late, self.info, self._panel.shape)
+            self._stamps.add(stamp)
+            for name, value in _row(stamp, self._first_ns).items():
+                columns[name][at] = value
             self._filling.count += 1
             if self._filling.full:
                 self._changed.notify_all()
 
-    def close(self) -> None:
-        part, self._part = self._part, None
-        if part is None:
-            return
-        if self._thread is None:
-            part.discard()
-            return
+    def _finish(self) -> None:
+        self._join()
+        self._raise()
+        self._store.close(head(self._stamps.period_s, self._stamps.spacing_mm))
+
+    def _let_go(self) -> None:
+        self._join()
+        with suppress(OSError, ValueError):
+            self._store.close(None)
+
+    def _join(self) -> None:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
-        self._thread.join()
-        with written(self._path):
-            self._store.close()
-        self._raise()
-        part.finish()
+        if self._thread is not None:
+            self._thread.join()
 
-    def _start(self, shape: tuple[int, ...]) -> None:
-        assert self._part is not None
-        size = shape[0], shape[1]
-        with written(self._path):
-            self._store.create(self._part.temporary, size, self._attributes)
-        self._kept = self._part.temporary.name
+    def _start(self, first: Frame) -> None:
+        info, size = self.info, (first.pixels.shape[0], first.pixels.shape[1])
+        self._first_ns = info.time_ns(first)
+        attributes = {name: getattr(info, name) for name in ("source", "model", "backend", "precision", "deadline_ms")}
+        attributes |= {"format": FORMAT, "started": datetime.now(timezone.utc).isoformat(timespec="milliseconds")}
+        attributes |= head(info.period_s, first.spacing_mm or info.spacing_mm)
+        self._store.create(self.part.temporary, size, attributes)
         self._panel = np.empty(size, np.float32)
         length = max(2, min(256, _WAITING_BYTES // (4 * size[0] * size[1])))
         self._filling, self._spare = Batch(length, size), Batch(length, size)
-        self._thread = threading.Thread(target=self._write, name=f"record {self.name}", daemon=True)
+        self._thread = threading.Thread(target=self._write_batches, name=f"record {self.name}", daemon=True)
         self._thread.start()
 
-    def _write(self) -> None:
+    def _write_batches(self) -> None:
         total = 0
         try:
-            with written(self._path):
-                while (batch := self._take()) is not None:
-                    self._store.append(total, {key: rows[: batch.count] for key, rows in batch.columns.items()})
-                    total += batch.count
+            while (batch := self._take()) is not None:
+                self._store.append(total, {key: rows[: batch.count] for key, rows in batch.columns.items()})
+                total += batch.count
         except Exception as error:  # noqa: BLE001 - raised again in the stream's thread
             with self._changed:
-                self._error = SinkError(f"{error}; what was recorded until then is in {self._kept}")
+                self._error, self._kept = error, total
                 self._changed.notify_all()
 
     def _take(self) -> Batch | None:
@@ -165,4 +174,29 @@ class RecordingSink:
 
     def _raise(self) -> None:
         if self._error is not None:
+            self.count = self._kept
             raise self._error
+
+
+def head(period_s: float, spacing_mm: Spacing | None) -> dict[str, Any]:
+    """The attributes that are known for sure at the end only."""
+    return {"period_s": period_s} | ({"spacing_mm": list(spacing_mm)} if spacing_mm else {})
+
+
+def state_head(attributes: MutableMapping[str, Any], stated: dict[str, Any]) -> None:
+    """Put what ``head`` gives in the place of what was stated when the recording began."""
+    for name in ("period_s", "spacing_mm"):
+        attributes.pop(name, None)
+    attributes.update(stated)
+
+
+def _row(stamp: Stamp, first_ns: int) -> dict[str, object]:
+    """One row of the columns of ``STAMPS``."""
+    return {
+        "sequence": stamp.sequence,
+        "captured_ns": stamp.captured_ns,
+        "timestamps": (stamp.time_ns - first_ns) / 1e9,
+        "frame_spacing_mm": stamp.spacing_mm or (np.nan, np.nan),
+        "raw": stamp.raw,
+        "late": stamp.late,
+    }

@@ -1,53 +1,175 @@
-"""The shown frames as bytes, one after another in a file beside the result, until that can be written whole."""
+"""Recordings whose format wants everything at once: pixels and stamps wait in two files until it can be written whole.
+
+.NAME.PID.part    JSON lines: what the stream told, then each frame's stamp
+.NAME.PID.spool   uint8 (T, H, W), one frame behind the other
+.NAME.PID.whole   what is written from them
+"""
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from datetime import datetime
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.frame import Image
+from edgerecon.errors import SinkError
+from edgerecon.frame import Frame, Image
+from edgerecon.stream.counters import Counters
+from edgerecon.stream.sinks.base import StreamInfo
+from edgerecon.stream.sinks.file_sink import FileSink
 from edgerecon.stream.sinks.panel import fit_uint8
-from edgerecon.stream.sinks.part import Part, written
+from edgerecon.stream.sinks.stamps import Stamp, Stamps
+
+_TOLD = tuple(field.name for field in fields(StreamInfo) if field.name != "counters")
 
 
-class Spool:
+class SpooledSink(FileSink):
     """Memory is bounded, the disk space is needed twice at the end. Frames of another size than the first are
     letterboxed.
 
-    Attributes:
-        path: of the file. count: of the frames in it. shape: (H, W) of each, None before the first.
+    A kind of file gives ``pack``.
 
-    Raises:
-        SinkError: the file cannot be written.
+    Args:
+        query: the options of the sink's address, kept for a recovery.
+
+    Attributes:
+        shape: (H, W) of each frame, None before the first.
     """
 
-    def __init__(self, part: Part) -> None:
-        self.path: Path = part.temporary.with_suffix(".spool")
-        self.count = 0
+    def __init__(self, path: Path, query: Mapping[str, str] | None = None) -> None:
+        super().__init__(path)
         self.shape: tuple[int, int] | None = None
-        self._for = part.path
-        with written(self._for):
-            self._file = self.path.open("wb")
+        self._query = dict(query or {})
+        self._stamps: Stamps | None = None
+        self._files: list[IO[bytes]] = []
 
-    def add(self, image: Image) -> None:
-        """Append float32 (h, w) in [0, 1], rounded to 8 bits."""
+    def pack(self, spool: Spool, to: IO[bytes]) -> None:
+        """Write the whole file."""
+        raise NotImplementedError
+
+    def _begin(self) -> None:
+        self._stamps, self._began = Stamps(self.info), datetime.now().isoformat()
+        self._files = [place.open("wb") for place in (self.part.temporary, _pixels(self.part.temporary))]
+
+    def _write(self, before: Image, after: Frame, late: bool) -> None:
+        assert self._stamps is not None
+        journal, pixels = self._files
         if self.shape is None:
-            self.shape = (image.shape[0], image.shape[1])
-            self._panel = np.empty(self.shape, np.float32)
-            self._bytes: NDArray[np.uint8] = np.empty(self.shape, np.uint8)
-        fit_uint8(image, self._panel, self._bytes)
-        with written(self._for):
-            self._file.write(self._bytes.data)
-        self.count += 1
+            self.shape = after.pixels.shape[0], after.pixels.shape[1]
+            self._panel, self._bytes = np.empty(self.shape, np.float32), np.empty(self.shape, np.uint8)
+            told = {name: getattr(self.info, name) for name in _TOLD}
+            _write_line(journal, {"shape": self.shape, "query": self._query, "began": self._began, "info": told})
+        fit_uint8(after.pixels, self._panel, self._bytes)
+        pixels.write(self._bytes.data)
+        pixels.flush()
+        stamp = Stamp.of(after, late, self.info, self.shape)
+        _write_line(journal, stamp)  # the stamp comes last: a frame counts when it has one
+        self._stamps.add(stamp)
 
-    def close(self, multiple: int = 1) -> None:
-        """End the file, its length filled up with zeros to a multiple; it stays to be read."""
-        with written(self._for):
-            self._file.write(bytes(-self._file.tell() % multiple))
-            self._file.close()
+    def _finish(self) -> None:
+        assert self._stamps is not None and self.shape is not None
+        self._close_files()
+        spool = Spool(self.info, self._query, self._began, self.shape, self._stamps, _pixels(self.part.temporary))
+        whole = write_whole(self, spool, self.part.temporary)
+        os.replace(whole, self.part.temporary)
+        spool.path.unlink()
 
-    def discard(self) -> None:
-        """Remove the file."""
-        self.path.unlink(missing_ok=True)
+    def _let_go(self) -> None:
+        with suppress(OSError):
+            self._close_files()
+
+    def _close_files(self) -> None:
+        files, self._files = self._files, []
+        for file in files:
+            file.close()
+
+    def _discard(self) -> None:
+        _pixels(self.part.temporary).unlink(missing_ok=True)
+        super()._discard()
+
+
+@dataclass
+class Spool:
+    """What waits to be written.
+
+    Attributes:
+        info: what the stream told. query: of the sink's address. began: when, in local time, ISO 8601.
+        shape: (H, W) of the frames. stamps: of each. path: of the pixels.
+    """
+
+    info: StreamInfo
+    query: Mapping[str, str]
+    began: str
+    shape: tuple[int, int]
+    stamps: Stamps
+    path: Path
+
+    @property
+    def frames(self) -> NDArray[np.uint8]:
+        """(T, H, W), mapped from the disk."""
+        return np.memmap(self.path, np.uint8, "r", shape=(len(self.stamps), *self.shape))
+
+
+def read_spool(part: Path) -> Spool:
+    """What a process that is gone left: as many frames as have both their pixels and their stamp.
+
+    Raises:
+        SinkError: there is none, or the files are damaged.
+    """
+    try:
+        head, *lines = [_parsed(line) for line in part.read_bytes().split(b"\n")]
+        info = StreamInfo(counters=Counters(), **{name: _tupled(head["info"][name]) for name in _TOLD})
+        shape = int(head["shape"][0]), int(head["shape"][1])
+        spool = Spool(info, dict(head["query"]), str(head["began"]), shape, Stamps(info), _pixels(part))
+        room = spool.path.stat().st_size // (shape[0] * shape[1])
+        for line in lines[:room]:
+            if line is None:
+                break
+            spool.stamps.add(Stamp(*map(_tupled, line)))
+    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+        raise SinkError(f"{part} holds no recording: {error}") from error
+    if not spool.stamps:
+        raise SinkError(f"{part} holds no whole frame")
+    return spool
+
+
+def write_whole(sink: SpooledSink, spool: Spool, part: Path) -> Path:
+    """The whole file, on the disk, beside the spool."""
+    whole = part.with_suffix(".whole")
+    try:
+        with whole.open("wb") as file:
+            sink.pack(spool, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        whole.unlink(missing_ok=True)
+        raise
+    return whole
+
+
+def _pixels(part: Path) -> Path:
+    return part.with_suffix(".spool")
+
+
+def _write_line(journal: IO[bytes], content: Any) -> None:
+    journal.write(json.dumps(content).encode() + b"\n")
+    journal.flush()
+
+
+def _parsed(line: bytes) -> Any:
+    """None for a line that was cut off."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

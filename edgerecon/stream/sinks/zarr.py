@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgerecon.errors import DependencyError
-from edgerecon.stream.sinks.recording import STAMPS
+from edgerecon.stream.sinks.recording import STAMPS, state_head
 
 if TYPE_CHECKING:
     from zarr import Group
@@ -37,12 +37,14 @@ class ZarrStore:
         self._group = group = zarr.open_group(path, mode="w", zarr_format=3, attributes=attributes)
         for name in ("frames", "before"):
             group.create_array(name, shape=(0, *shape), chunks=(1, *shape), dtype="uint8", compressors=None)
-        for name, dtype in STAMPS.items():
-            group.create_array(name, shape=(0,), chunks=(_STAMPS_A_CHUNK,), dtype=dtype, compressors=None)
+        for name, (dtype, more) in STAMPS.items():
+            group.create_array(name, shape=(0, *more), chunks=(_STAMPS_A_CHUNK, *more), dtype=dtype, compressors=None)
 
     def append(self, count: int, columns: dict[str, np.ndarray]) -> None:
         assert self._group is not None
         for name, rows in columns.items():  # the stamps come last: a frame counts when it has them
             self._group[name].append(rows)  # type: ignore[union-attr]
 
-    def close(self) -> None: ...
+    def close(self, head: dict[str, Any] | None) -> None:
+        if head is not None and self._group is not None:
+            state_head(self._group.attrs, head)

@@ -1,0 +1,112 @@
+"""What the sinks that write a recording share: a temporary name, and what becomes of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgerecon.errors import SinkError
+from edgerecon.frame import Frame, Image
+from edgerecon.stream.sinks.base import StreamInfo
+from edgerecon.stream.sinks.part import Part, leftovers, written
+
+_log = logging.getLogger(__name__)
+
+
+class FileSink:
+    """A recording under a temporary name, which takes its final name when it was finished without a fault.
+
+    ``.NAME.PID.part`` lies beside the name until then, and after a crash, a kill or a full disk:
+    ``edgerecon.stream.sinks.recover`` makes a file of it. Nothing is left of a recording without frames.
+
+    A kind of file gives ``_write`` (one frame; OSError and ValueError become a SinkError) and ``_finish``; where wanted
+    ``_begin`` (with ``self.info`` and ``self.part`` there) and ``_let_go``.
+
+    Attributes:
+        info: what the stream told. part: the temporary file.
+        count: of the frames in it.
+        recorded: the file, once it is whole.
+    """
+
+    info: StreamInfo
+    part: Part
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self.path = path
+        self.count = 0
+        self.recorded: Path | None = None
+        self._is_open = self._failed = False
+
+    def open(self, info: StreamInfo) -> None:
+        self.info = info
+        for cut in leftovers(self.path.parent):
+            _log.warning("%s was cut off: finish it with: edgerecon recover %s", cut.path, self.path.parent)
+        self.part = Part(self.path)
+        self._is_open = True
+        self._begin()
+
+    def present(self, before: Image, after: Frame, late: bool) -> None:
+        with self._failing():
+            self._write(before, after, late)
+        self.count += 1
+
+    def close(self) -> None:
+        if not self._is_open:
+            return
+        if self._failed or not self.count:
+            self.abandon()
+            return
+        try:
+            with self._failing():
+                self._finish()
+                self.part.finish()
+        except BaseException:
+            self.abandon()
+            raise
+        self._is_open = False
+        self.recorded = self.path
+
+    def abandon(self) -> None:
+        """Leave what can be recovered under its temporary name; remove it when it holds no frame."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        try:
+            self._let_go()
+        finally:
+            if not self.count:
+                self._discard()
+
+    def _begin(self) -> None: ...
+
+    def _write(self, before: Image, after: Frame, late: bool) -> None:
+        raise NotImplementedError
+
+    def _finish(self) -> None:
+        """Make ``part.temporary`` whole."""
+        raise NotImplementedError
+
+    def _let_go(self) -> None:
+        """Close what is open, without finishing it; never raises. Called after a ``_finish`` that failed, too."""
+
+    def _discard(self) -> None:
+        self.part.discard()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Remember a fault, and say where the frames until then are."""
+        try:
+            with written(self.path):
+                yield
+        except SinkError as error:
+            self._failed = True
+            if not self.count:
+                raise
+            rest = f"the {self.count} frames until then are in {self.part.temporary.name}"
+            raise SinkError(f"{error}; {rest}: edgerecon recover {self.path.parent}") from error
+        except BaseException:
+            self._failed = True
+            raise
