@@ -13,11 +13,10 @@ from pathlib import Path
 
 import av
 import numpy as np
-import pydicom
 import pytest
 from stream_fakes import FakeEngine, KeepSink, ListSource, ramp
 
-from edgerecon.errors import SinkError, UsageError
+from edgerecon.errors import SinkError
 from edgerecon.stream.loop import stream
 from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sinks.black_box import BlackBoxSink
@@ -204,71 +203,6 @@ def test_a_pipe_is_not_replaced_by_a_recording(tmp_path: Path, name: str) -> Non
     with pytest.raises(SinkError, match="it is a pipe or a device"):
         play(ramp(3), tmp_path / name)
     assert (tmp_path / name).is_fifo() and list(tmp_path.iterdir()) == [tmp_path / name]
-
-
-# --- DICOM ---
-
-
-def test_dicom_is_read_back_by_pydicom_and_by_us(tmp_path: Path) -> None:
-    path = tmp_path / "out.dcm"
-    play([Capture(frame) for frame in FRAMES], path, engine=Failing())
-    found = pydicom.dcmread(path)
-    expected = np.stack([FRAMES[at] if at == 2 else 255 - FRAMES[at] for at in range(7)])
-    np.testing.assert_array_equal(found.pixel_array, expected)
-    assert found.SOPClassUID.name == "Ultrasound Multi-frame Image Storage" and found.Modality == "US"
-    assert list(found.ImageType) == ["DERIVED", "SECONDARY"] and "fake" in found.DerivationDescription
-    assert "1 of 7 frames" in found.ImageComments and found.ImageComments.endswith(": 3")
-    assert (found.FrameTime, found.FrameIncrementPointer) == (40, 0x00181063)
-    assert (found.PatientName, found.PatientID, found.PatientIdentityRemoved) == ("", "", "YES")
-    assert len({found.SOPInstanceUID, found.StudyInstanceUID, found.SeriesInstanceUID}) == 3
-    source = open_source(str(path))
-    assert (source.period_s, source.length) == (0.04, 7) and source.spacing_mm == pytest.approx((0.2, 0.1))
-    np.testing.assert_array_equal([capture.image for capture in source.frames()], expected)
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_dicom_refers_to_its_source_and_keeps_the_patient_only_when_asked(tmp_path: Path, echo_cine: Path) -> None:
-    original = pydicom.dcmread(echo_cine, stop_before_pixels=True)
-    (anonymous, kept) = tmp_path / "a.dcm", tmp_path / "b.dcm"
-    frames = [Capture(FRAMES[0][:7, :5])] * 3  # an odd number of bytes
-    play(frames, f"{anonymous}?source={echo_cine}", f"{kept}?source={echo_cine}&patient=keep&kind=secondary")
-    found = pydicom.dcmread(anonymous)
-    assert found.SourceImageSequence[0].ReferencedSOPInstanceUID == original.SOPInstanceUID
-    assert original.StudyInstanceUID != found.StudyInstanceUID and found.LossyImageCompression == "01"
-    assert b"PLA" not in anonymous.read_bytes().replace(b"PLACE", b""), "the patient's name is nowhere in the file"
-    assert pydicom.dcmread(kept).pixel_array.shape == (3, 7, 5)
-    found = pydicom.dcmread(kept)
-    assert (found.PatientName, found.StudyInstanceUID) == (original.PatientName, original.StudyInstanceUID)
-    assert found.SOPClassUID.name == "Multi-frame Grayscale Byte Secondary Capture Image Storage"
-    assert [float(step) for step in found.PixelSpacing] == [0.2, 0.1] and "PatientIdentityRemoved" not in found
-    assert open_source(str(kept)).spacing_mm == (0.2, 0.1)
-
-
-def test_dicom_keeps_true_time_over_missing_frames(tmp_path: Path) -> None:
-    play(captures(), tmp_path / "out.dcm")
-    found = pydicom.dcmread(tmp_path / "out.dcm")
-    assert found.FrameIncrementPointer == 0x00181065 and list(found.FrameTimeVector) == [0, 40, 40, 40, 80, 40]
-    assert open_source(str(tmp_path / "out.dcm")).period_s == pytest.approx(0.04)
-
-
-def test_dicom_options_are_checked(tmp_path: Path) -> None:
-    for query in ("patient=keep", "patient=maybe", "kind=movie", "colour=yes"):
-        with pytest.raises(UsageError):
-            open_sink(f"{tmp_path / 'out.dcm'}?{query}")
-    (tmp_path / "text").write_text("no")
-    for source in ("text", "absent"):
-        with pytest.raises(SinkError, match="cannot refer to"):
-            open_sink(f"{tmp_path / 'out.dcm'}?source={tmp_path / source}")
-    with pytest.raises(UsageError, match="has no option"):
-        open_sink("out.mp4?patient=keep")
-
-
-def test_dicom_beyond_its_four_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgerecon.stream.sinks.dicom._MOST_BYTES", 5 * 96)
-    sinks = [open_sink(str(tmp_path / "out.dcm")), KeepSink()]
-    report = stream(ListSource(ramp(9)), None, sinks, policy="every", pace=False)
-    assert report.presented == 9 and report.error is not None and "is full" in report.error
-    assert not (tmp_path / "out.dcm").exists() and list(tmp_path.glob(".out.dcm.*.part"))
 
 
 # --- the black box ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,8 +24,10 @@ from edgerecon import __version__
 from edgerecon.errors import SinkError, UsageError
 from edgerecon.frame import Frame, Image
 from edgerecon.stream.sinks.spool import Spool, SpooledSink
+from edgerecon.stream.sinks.stamps import Stamps
 from edgerecon.stream.sources.query import refuse_unknown
 
+_log = logging.getLogger(__name__)
 _MOST_BYTES = (1 << 32) - 2  # the length of native pixel data has 32 bits
 _DS_BYTES = 65_000  # the length of a decimal string element has 16
 _CENTIMETRES = 3  # Physical Units, PS3.3 C.8.5.5.1.15
@@ -83,7 +86,11 @@ class DicomSink(SpooledSink):
         found.SpecificCharacterSet = "ISO_IR 192"
         self._say_whose(found)
         self._say_how(found, spool)
-        _say_when(found, spool)
+        if self._kind == "ultrasound" or len(spool.stamps) > 1:  # a secondary capture of one frame has no cine
+            _say_pace(found, spool.stamps)
+        if self._kind == "secondary":
+            found.ConversionType, found.PresentationLUTShape = "WSD", "IDENTITY"
+            found.RescaleSlope, found.RescaleIntercept, found.RescaleType = "1", "0", "US"  # unspecified
         found.Rows, found.Columns = spool.shape
         found.NumberOfFrames = len(spool.stamps)
         found.SamplesPerPixel, found.PhotometricInterpretation, found.PixelRepresentation = 1, "MONOCHROME2", 0
@@ -101,10 +108,13 @@ class DicomSink(SpooledSink):
             for keyword in _PATIENT:
                 if keyword in self._source:
                     setattr(found, keyword, self._source[keyword].value)
-        else:
-            found.PatientIdentityRemoved = "YES"
+        # A scanner's screen may hold names in its pixels, unless the file says that it does not.
+        clean = self._source is not None and self._source.get("BurnedInAnnotation") == "NO"
+        found.BurnedInAnnotation = "NO" if clean else "YES"
+        found.PatientIdentityRemoved = "YES" if clean and not self._keep else "NO"
+        if found.PatientIdentityRemoved == "YES":
             found.DeidentificationMethod = "Written anew: nothing of the patient is copied"
-        if self._source is not None and "SOPInstanceUID" in self._source:
+        if self._source is not None and "SOPInstanceUID" in self._source and "SOPClassUID" in self._source:
             reference = Dataset()
             reference.ReferencedSOPClassUID = self._source.SOPClassUID
             reference.ReferencedSOPInstanceUID = self._source.SOPInstanceUID
@@ -113,8 +123,11 @@ class DicomSink(SpooledSink):
     def _say_how(self, found: Dataset, spool: Spool) -> None:
         info, source = spool.info, self._source
         found.ImageType = ["DERIVED", "SECONDARY"]
-        found.Modality, found.ConversionType = "US", "WSD"
+        found.Modality, found.Laterality = "US", ""
         found.Manufacturer, found.ManufacturerModelName, found.SoftwareVersions = "edgerecon", "edgerecon", __version__
+        began = datetime.fromisoformat(spool.began)
+        found.ContentDate, found.ContentTime = began.strftime("%Y%m%d"), began.strftime("%H%M%S.%f")
+        found.SeriesDate, found.SeriesTime = found.ContentDate, found.ContentTime
         found.SeriesNumber, found.InstanceNumber, found.PatientOrientation = "1", "1", ""
         found.LossyImageCompression = "00"
         if source is not None and source.get("LossyImageCompression") == "01":
@@ -130,11 +143,8 @@ class DicomSink(SpooledSink):
             found.ImageComments = (shown + _ranges(raw))[:10_240]
 
 
-def _say_when(found: Dataset, spool: Spool) -> None:
+def _say_pace(found: Dataset, stamps: Stamps) -> None:
     """Frame Time, or the true steps where they differ and there is room for all of them."""
-    stamps, began = spool.stamps, datetime.fromisoformat(spool.began)
-    found.ContentDate, found.ContentTime = began.strftime("%Y%m%d"), began.strftime("%H%M%S.%f")
-    found.SeriesDate, found.SeriesTime = found.ContentDate, found.ContentTime
     found.FrameIncrementPointer = 0x00181063  # Frame Time
     found.FrameTime = f"{stamps.period_s * 1e3:.6g}"
     found.CineRate = max(1, round(1 / stamps.period_s))
@@ -142,10 +152,12 @@ def _say_when(found: Dataset, spool: Spool) -> None:
     if np.allclose(steps[1:], stamps.period_s, rtol=1e-5):
         return
     texts = [f"{step * 1e3:.6g}" for step in steps]
-    if sum(map(len, texts)) + len(texts) < _DS_BYTES:
-        del found.FrameTime
-        found.FrameIncrementPointer = 0x00181065  # Frame Time Vector
-        found.FrameTimeVector = texts
+    if sum(map(len, texts)) + len(texts) >= _DS_BYTES:
+        _log.warning("a DICOM object has no room for the times of %d frames: their mean rate is stated", len(stamps))
+        return
+    del found.FrameTime
+    found.FrameIncrementPointer = 0x00181065  # Frame Time Vector
+    found.FrameTimeVector = texts
 
 
 def _say_where(found: Dataset, kind: str, spool: Spool) -> None:
