@@ -36,12 +36,16 @@ class Streaming:
     """Presents flat frames from a thread, as a stream does, until stopped."""
 
     def __init__(
-        self, port: int = 0, name: str | None = None, spacing_mm: tuple[float, float] | None = (0.5, 0.5)
+        self,
+        port: int = 0,
+        name: str | None = None,
+        spacing_mm: tuple[float, float] | None = (0.5, 0.5),
+        model: str = "compact",
     ) -> None:
         self.counters = Counters()
         self.spacing_mm = spacing_mm
         self.viewer = ViewerSink(Address("127.0.0.1", port, name))
-        self.viewer.open(StreamInfo("cine", "compact", "onnxruntime", "fp32", 1 / 50, 20.0, spacing_mm, self.counters))
+        self.viewer.open(StreamInfo("cine", model, "onnxruntime", "fp32", 1 / 50, 20.0, spacing_mm, self.counters))
         self.raw = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -273,8 +277,77 @@ def test_frozen_picture_stands_still_and_the_loop_can_be_looked_at(page: playwri
     assert "before the freeze" in page.get_attribute("#seek", "aria-valuetext")
     page.keyboard.press("p")
     wait_for(page, f"document.getElementById('frame-facts').textContent !== '{earlier}'")
+    assert page.inner_text("#frozen-badge") == "Replay, not live", "what moves is not frozen"
+    assert "replayed" in state_words(page) and "frozen" not in state_words(page)
+    page.keyboard.press("p")
+    assert page.inner_text("#frozen-badge") == "Frozen" and "picture frozen" in state_words(page)
     page.keyboard.press("f")
     assert page.is_hidden("#cine") and page.is_hidden("#frozen-badge")
+
+
+def state_words(page: playwright.Page) -> str:
+    """What the style adds to the stream's state."""
+    return page.evaluate("getComputedStyle(document.getElementById('state-text'), '::after').content")
+
+
+def labels(page: playwright.Page) -> tuple[str, str]:
+    return page.inner_text("#before-label"), page.inner_text("#after-label")
+
+
+def test_labels_say_what_is_shown(page: playwright.Page, stream: Streaming) -> None:
+    assert labels(page) == ("Before", "After")
+    page.keyboard.press("b")
+    assert labels(page) == ("Before", "") and page.get_attribute("#canvas", "aria-label").startswith("Before.")
+    page.keyboard.press("b")
+    assert labels(page) == ("", "After")
+    stream.raw = True
+    page.wait_for_selector("#raw-badge", state="visible", timeout=20_000)
+    assert labels(page) == ("", "Raw")
+    page.keyboard.press("b")
+    assert labels(page) == ("Before", "Raw")
+
+
+def test_without_a_model_there_is_one_picture_as_captured(browser: playwright.Browser) -> None:
+    streaming = Streaming(model="none")
+    opened = browser.new_page()
+    try:
+        opened.goto(streaming.viewer.url)
+        wait_for_state(opened, "live")
+        wait_for(opened, "document.getElementById('after-label').textContent !== ''")
+        assert labels(opened) == ("", "As captured") and opened.is_hidden("#divider")
+        assert grey_at(opened, 0.25) == grey_at(opened, 0.75) == pytest.approx(AFTER, abs=0.01)
+    finally:
+        opened.close()
+        streaming.end()
+
+
+def test_calipers_freeze_a_moving_picture_and_go_when_it_moves(page: playwright.Page) -> None:
+    page.wait_for_timeout(200)
+    page.click("#calipers")
+    assert page.is_visible("#frozen-badge")
+    x, y, width, _ = centre(page)
+    drag(page, (x - 0.2 * width, y), (x + 0.2 * width, y + 20))
+    assert page.locator("#measures li").count() == 1
+    page.keyboard.press("p")
+    assert page.inner_text("#frozen-badge") == "Replay, not live" and page.locator("#measures li").count() == 0
+    page.keyboard.press("c")
+    assert page.inner_text("#frozen-badge") == "Frozen" and page.locator("#measures li").count() == 1
+    page.keyboard.press("f")
+    assert page.get_attribute("#calipers", "aria-pressed") == "false" and page.locator("#measures li").count() == 0
+
+
+SIZES = ((1920, 1080), (1280, 800), (820, 1180), (667, 375), (375, 667), (320, 480))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_disclaimer_is_in_view_at_every_size(page: playwright.Page, size: tuple[int, int]) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    for end in ("0", "document.body.scrollHeight"):
+        page.evaluate(f"scrollTo(0, {end})")
+        box = page.locator("footer").bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= size[1] + 0.5
+        assert "Not a medical device" in page.inner_text("footer")
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
 
 
 def test_loop_is_bounded_in_time_and_memory(page: playwright.Page) -> None:
@@ -340,6 +413,31 @@ def test_several_streams_stand_in_a_grid_and_a_click_enlarges(page: playwright.P
         second.end()
         page.wait_for_selector('#grid li[data-state="ended"]', timeout=20_000)
         assert page.locator('#grid li[data-state="live"]').count() == 1
+    finally:
+        second.end()
+
+
+def test_grid_keeps_a_tile_for_every_stream_of_the_configuration(page: playwright.Page, stream: Streaming) -> None:
+    second = Streaming(stream.viewer.port, "bed 2")
+    site = stream.viewer._site
+    states = (
+        '[...document.querySelectorAll("#grid li")].map((li) => [li.querySelector("b").textContent, li.dataset.state])'
+    )
+    try:
+        site.plan({"late": "waiting", "bed 2": "running", "broken": "failed", "cine": "running"})
+        page.goto(stream.viewer.url)
+        page.reload()
+        wait_for(page, f'{states}.filter(([_, state]) => state === "live").length === 2')
+        assert page.evaluate(states) == [["late", "waiting"], ["bed 2", "live"], ["broken", "failed"], ["cine", "live"]]
+        assert page.inner_text("#state-text") == "2 of 4 live" and page.title().startswith("2 of 4 live")
+        page.click("#grid >> text=broken")
+        wait_for_state(page, "failed")
+        assert "failed" in page.inner_text("#notice-text") and labels(page) == ("", "")
+        page.keyboard.press("g")
+        second.end()
+        site.plan({"late": "waiting", "bed 2": "ended", "cine": "running"})
+        wait_for(page, 'document.getElementById("state-text").textContent === "1 of 3 live"')
+        assert page.evaluate(states) == [["late", "waiting"], ["bed 2", "ended"], ["cine", "live"]]
     finally:
         second.end()
 

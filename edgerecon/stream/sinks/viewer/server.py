@@ -70,10 +70,12 @@ class ViewerSite(Site):
                 channel.remind()
 
     async def _list(self, request: Request) -> Response:
-        """Every stream there is to be, in order; ``absent`` says of those that do not run why."""
-        absent = {name: state for name, state in (self.planned or {}).items() if name not in self._channels}
-        content = {"streams": self.in_order(self._channels)}
-        return JSONResponse({**content, "absent": absent} if absent else content, headers=HEADERS)
+        """Every stream there is to be, in order; where they are planned, ``absent`` says why some do not run."""
+        content: dict[str, object] = {"streams": self.in_order(self._channels)}
+        if self.planned is not None:
+            gone = {name: state for name, state in self.planned.items() if name not in self._channels}
+            content["absent"] = {name: "starting" if state == "running" else state for name, state in gone.items()}
+        return JSONResponse(content, headers=HEADERS)
 
     async def _look(self, websocket: WebSocket) -> None:
         channel = self._channels.get(websocket.query_params.get("stream", ""))

@@ -1,6 +1,7 @@
 // Distances on the picture, in millimetres where the recording knows its pixel size, and in pixels where it does not.
 
 import { say } from "./announce.js";
+import { hold, whenItMoves } from "./cine.js";
 import { $, clamp, make, setText } from "./dom.js";
 import { follow, stage, toBox, toPicture } from "./stage.js";
 
@@ -45,17 +46,26 @@ const said = () => say(`Caliper ${current.name}: ${measure(current)}`);
 
 export const calipers = { on: false, drawing, dragging };
 
-/** byKey: a first pair is laid in the middle, for the arrow keys to move. */
+/**
+ * A distance is that of one picture: calipers freeze a moving one, and go when it moves again.
+ * byKey: a first pair is laid in the middle, for the arrow keys to move.
+ */
 export function toggleCalipers(byKey = true) {
-  calipers.on = !calipers.on;
-  $("calipers").setAttribute("aria-pressed", calipers.on);
-  document.body.toggleAttribute("data-calipers", calipers.on);
+  if (!stage.shape) return say("There is no picture to measure yet");
+  turn(!calipers.on);
   if (!calipers.on) return say("Calipers off");
-  say("Calipers: drag on the picture, or move the two ends with the arrow keys");
-  if (byKey && !pairs.length && stage.shape) {
+  hold();
+  say("Calipers on the frozen picture: drag on the picture, or move the two ends with the arrow keys");
+  if (byKey && !pairs.length) {
     add([toPicture({ x: 0.35, y: 0.5 }), toPicture({ x: 0.65, y: 0.5 })].map(inside));
     $("handles").querySelector(".handle").focus({ preventScroll: true });
   }
+}
+
+function turn(on) {
+  calipers.on = on;
+  $("calipers").setAttribute("aria-pressed", on);
+  document.body.toggleAttribute("data-calipers", on);
 }
 
 export function clearCalipers() {
@@ -118,6 +128,10 @@ follow(() => {
   if (shape !== String(stage.shape) && pairs.length) clearCalipers(); // they lay on another picture
   shape = String(stage.shape);
   render();
+});
+whenItMoves(() => {
+  turn(false);
+  clearCalipers();
 });
 $("calipers").addEventListener("click", (event) => toggleCalipers(event.detail === 0)); // 0: by keyboard
 $("clear").addEventListener("click", () => { clearCalipers(); $("calipers").focus(); });

@@ -58,6 +58,10 @@ function drawDeadline(g, width, y) {
   g.stroke();
   g.setLineDash([]);
   g.font = "11.5px system-ui, sans-serif";
+  g.strokeStyle = colour("--panel"); // the letters stand off from the bars behind them
+  g.lineWidth = 3;
+  g.strokeText("deadline", 0, y - 5);
+  g.lineWidth = 1;
   g.fillText("deadline", 0, y - 5);
 }
 

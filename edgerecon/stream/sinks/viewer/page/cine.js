@@ -6,8 +6,12 @@ import { $, clamp, setText } from "./dom.js";
 const KEPT_MS = 10_000, KEPT_BYTES = 192 * 2 ** 20; // whichever is less: large frames make a shorter loop
 const size = (picture) => picture.before.data.length + picture.after.data.length + 1024;
 
+const movers = [];
 let frames = [], bytes = 0, at = 0, timer = null, show = () => {};
 export const cine = { frozen: false };
+
+/** Calls back whenever a picture that stood still begins to move. */
+export const whenItMoves = (callback) => movers.push(callback);
 
 /** Begins anew with another stream; ``shows`` draws a picture. */
 export function startCine(shows) {
@@ -34,14 +38,21 @@ function freeze() {
   at = frames.length - 1;
   $("seek").max = at;
   moveTo(at);
-  say("Frozen. The stream goes on.");
+  say(document.body.dataset.state === "live" ? "Frozen. The stream goes on." : "Frozen");
+}
+
+/** Makes the picture stand still: freezes a live one, pauses a loop. */
+export function hold() {
+  if (!cine.frozen) toggleFreeze();
+  else stop();
 }
 
 function thaw() {
   stop();
+  movers.forEach((callback) => callback());
   set(false);
   if (frames.length) show(frames[frames.length - 1]);
-  say("Live again");
+  say(document.body.dataset.state === "live" ? "Live again" : "Not frozen any more");
 }
 
 function set(frozen) {
@@ -57,7 +68,7 @@ function moveTo(index) {
   const back = (frames[frames.length - 1].header.at_ms - frames[at].header.at_ms) / 1000;
   $("seek").value = at;
   $("seek").setAttribute("aria-valuetext", `${back.toFixed(1)} seconds before the freeze`);
-  setText($("when"), `−${back.toFixed(1)} s`);
+  setText($("when"), `${back ? "−" : ""}${back.toFixed(1)} s`);
 }
 
 export function step(by) {
@@ -69,7 +80,9 @@ export function step(by) {
 export function togglePlay() {
   if (!cine.frozen) return;
   if (timer !== null) return stop();
-  $("play").setAttribute("aria-pressed", "true");
+  movers.forEach((callback) => callback());
+  playing(true);
+  say("The loop plays. It is not live.");
   if (at === frames.length - 1) moveTo(0);
   next();
 }
@@ -82,7 +95,14 @@ function next() {
 function stop() {
   clearTimeout(timer);
   timer = null;
-  $("play").setAttribute("aria-pressed", "false");
+  playing(false);
+}
+
+/** What moves is not frozen, and is not live either: it is said which. */
+function playing(on) {
+  $("play").setAttribute("aria-pressed", on);
+  setText($("frozen-badge"), on ? "Replay, not live" : "Frozen");
+  document.body.toggleAttribute("data-playing", on);
 }
 
 $("freeze").addEventListener("click", toggleFreeze);

@@ -2,6 +2,12 @@
 // never fall behind, and a hidden tab, which draws nothing, asks for nothing.
 
 const decoder = new TextDecoder();
+const ABSENT = {
+  starting: ["Starting", "The stream is starting"],
+  waiting: ["Waiting", "The stream waits for its source"],
+  failed: ["Failed", "The stream failed; its log says why"],
+  ended: ["Stream ended", "The stream has ended"],
+};
 
 /** {header, before, after} of a binary message; pictures are {width, height, data} in 8-bit grey, not copied. */
 function unpack(buffer) {
@@ -21,16 +27,25 @@ export class Feed {
    * @param name of the stream.
    * @param on info(message), frame(picture), figures(counters, points), state(state, text, notice).
    * @param word what to ask for next: "frame", "tile" or "figures".
+   *
+   * It connects once it is told that the stream runs (see follow).
    */
   constructor(name, on, word) {
     Object.assign(this, { name, on, word, info: {}, version: 0, state: "", hasFrame: false, newestAt: 0, socket: null });
     this.watch = setInterval(() => this.#watch(), 250);
-    this.connect();
   }
 
-  get closed() { return this.socket.readyState === WebSocket.CLOSED; }
+  get closed() { return !this.socket || this.socket.readyState === WebSocket.CLOSED; }
 
-  connect() {
+  /** What the list of streams says: undefined while it runs, else why it does not. Connects, or says so. */
+  follow(absent) {
+    if (!this.closed) return;
+    if (absent === undefined) return this.#connect();
+    const [text, notice] = ABSENT[absent] ?? [absent, absent];
+    if (this.state !== absent) this.#say(absent, text, this.hasFrame ? `${notice}. This is its last frame.` : notice);
+  }
+
+  #connect() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/ws?stream=${encodeURIComponent(this.name)}`);
     socket.binaryType = "arraybuffer";
@@ -50,7 +65,7 @@ export class Feed {
     clearInterval(this.watch);
     const socket = this.socket;
     this.socket = null;
-    socket.close();
+    socket?.close();
   }
 
   #text(message) {

@@ -7,21 +7,32 @@ import { Plate } from "./pixels.js";
 
 const tiles = new Map();
 
-/** Shows tiles for these streams and no others. */
-export function showGrid(names) {
+/** Shows a tile for each of these streams, in their order, whether they run or not; see session.js. */
+export function showGrid({ names, absent, planned }) {
   for (const [name, tile] of tiles) {
     const gone = !names.includes(name) && tile.feed.closed; // one that still is connected will be told of its end
-    if (gone && tile.feed.state !== "ended") drop(name);
-    else if (names.includes(name) && tile.feed.closed) tile.feed.connect();
+    if (gone && (planned || tile.feed.state !== "ended")) drop(name);
   }
-  names.filter((name) => !tiles.has(name)).forEach(add);
-  const columns = Math.ceil(Math.sqrt(names.length || 1));
+  names.forEach((name, i) => {
+    if (!tiles.has(name)) add(name);
+    const { item, feed } = tiles.get(name);
+    if ($("grid").children[i] !== item) $("grid").insertBefore(item, $("grid").children[i] ?? null);
+    feed.follow(absent[name]);
+  });
+  const columns = Math.ceil(Math.sqrt(tiles.size || 1));
   $("grid").style.setProperty("--columns", columns);
-  $("grid").style.setProperty("--rows", Math.ceil((names.length || 1) / columns));
-  document.body.dataset.state = "live";
-  setText($("state-text"), `${names.length} streams`);
+  $("grid").style.setProperty("--rows", Math.ceil((tiles.size || 1) / columns));
   setText($("headline"), "");
-  document.title = `${names.length} streams · edgerecon`;
+  count();
+}
+
+/** How many of them are live, in the head and in the title. */
+function count() {
+  const live = [...tiles.values()].filter(({ feed }) => feed.state === "live").length;
+  const text = `${live} of ${tiles.size} live`;
+  document.body.dataset.state = live === tiles.size ? "live" : live ? "stalled" : "lost";
+  setText($("state-text"), text);
+  if (document.title !== `${text} · edgerecon`) document.title = `${text} · edgerecon`;
 }
 
 export function leaveGrid() {
@@ -39,16 +50,17 @@ function add(name) {
   const box = make("div", { class: "small" }), plate = new Plate();
   const title = make("b", {}, name), state = make("span", { class: "tile-state" }), facts = make("span", { class: "tile-facts" });
   plate.canvas.setAttribute("aria-hidden", "true");
-  box.append(plate.canvas, make("i", { class: "tile-raw" }, "Raw"));
+  const empty = make("i", { class: "tile-empty", "aria-hidden": "true" });
+  box.append(plate.canvas, empty, make("i", { class: "tile-raw" }, "Raw"));
   link.append(box, title, state, facts);
   item.append(link);
   $("grid").append(item);
-  let shown = 0, since = performance.now();
-  const feed = new Feed(name, {
+  let since = performance.now(), feed = null;
+  feed = new Feed(name, {
     info() {},
     frame({ header, after }) {
-      shown += 1;
       plate.show(after);
+      setText(empty, "");
       const [row, column] = header.spacing_mm || [1, 1];
       plate.canvas.style.aspectRatio = (header.shape[1] * column) / (header.shape[0] * row);
       item.toggleAttribute("data-raw", header.raw);
@@ -65,7 +77,10 @@ function add(name) {
     state(now, text, notice, changed) {
       item.dataset.state = now;
       setText(state, text);
-      if (changed && (now === "stalled" || now === "lost" || now === "ended")) say(`${name}: ${text}`);
+      setText(empty, feed?.hasFrame ? "" : notice);
+      if (!changed) return;
+      if (["stalled", "lost", "ended", "failed"].includes(now)) say(`${name}: ${text}`);
+      if (tiles.has(name)) count();
     },
   }, () => "tile");
   tiles.set(name, { feed, item });

@@ -12,7 +12,7 @@ const KEYS = [
   [["P"], "Play or pause the frozen loop", inSingle(togglePlay)],
   [[","], "One frame back", inSingle(() => step(-1))],
   [["."], "One frame on", inSingle(() => step(1))],
-  [["C"], "Calipers on or off", inSingle(() => toggleCalipers())],
+  [["C"], "Calipers on a frozen picture, on or off", inSingle(() => toggleCalipers())],
   [["X"], "Clear the calipers", inSingle(clearCalipers)],
   [["+", "="], "Zoom in", inSingle(zoomIn)],
   [["-"], "Zoom out", inSingle(zoomOut)],

@@ -18,12 +18,17 @@ async function login(token) {
   return answer.ok;
 }
 
-/** Names of the streams; null while nobody serves them or a token is wanted. */
+/**
+ * {names, absent, planned} of the streams; null while nobody serves them or a token is wanted. absent: {name: state} of
+ * those that do not run. planned: whether the list is that of a configuration, so that what is not on it was taken out.
+ */
 export async function streams() {
   try {
     const answer = await fetch("streams");
     if (answer.status === 401) showForm();
-    return answer.ok ? (await answer.json()).streams : null;
+    if (!answer.ok) return null;
+    const list = await answer.json();
+    return { names: list.streams, absent: list.absent ?? {}, planned: Boolean(list.absent) };
   } catch {
     return null;
   }

@@ -7,7 +7,7 @@ import { cine, keep, startCine } from "./cine.js";
 import { $, setText } from "./dom.js";
 import { Feed } from "./feed.js";
 import { describe, showCounters, showLatency, showPixel, showRate } from "./panel.js";
-import { clearPicture, showPicture } from "./stage.js";
+import { clearPicture, setReconstructs, showPicture } from "./stage.js";
 
 /** The feed of the stream that is shown. */
 export function openSingle(name) {
@@ -22,6 +22,7 @@ export function openSingle(name) {
   return new Feed(name, {
     info(info) {
       describe(info);
+      setReconstructs(info.model !== "none");
       startChart(info.deadline_ms);
     },
     frame(picture) {

@@ -7,8 +7,11 @@ const before = new Plate(), after = new Plate();
 const context = $("canvas").getContext("2d", { alpha: false });
 const followers = [];
 
-/** view: zoom and the picture's top left corner in fractions of the box; split: of the box's width. */
-export const stage = { shape: null, spacing: null, split: 0.5, view: { scale: 1, x: 0, y: 0 } };
+/**
+ * view: zoom and the picture's top left corner in fractions of the box. split: of the box's width; left of it is before.
+ * raw: the frame could not be processed. reconstructs: a model runs, so that before and after differ.
+ */
+export const stage = { shape: null, spacing: null, split: 0.5, view: { scale: 1, x: 0, y: 0 }, raw: false, reconstructs: true };
 
 /** Calls back whenever size, zoom or divider change. */
 export const follow = (callback) => followers.push(callback);
@@ -24,24 +27,47 @@ export function showPicture(picture) {
   const resized = String(stage.shape) !== String(header.shape) || String(stage.spacing) !== String(header.spacing_mm);
   stage.shape = header.shape;
   stage.spacing = header.spacing_mm;
+  stage.raw = header.raw;
   document.body.toggleAttribute("data-raw", header.raw);
   $("raw-badge").hidden = !header.raw;
-  setText($("after-label"), header.raw ? "Raw" : "After");
   setText($("frame-facts"), `Frame ${header.sequence}, ${header.shape[1]} × ${header.shape[0]} pixels`);
   if (resized) resize();
   draw();
+  label();
 }
 
 /** Forgets the picture of the stream that was shown. */
 export function clearPicture() {
   stage.shape = null;
+  stage.raw = false;
+  document.body.removeAttribute("data-raw");
+  $("raw-badge").hidden = true;
   context.clearRect(0, 0, context.canvas.width, context.canvas.height);
   setText($("frame-facts"), "\u00a0");
+  label();
+}
+
+/** Without a model there is one picture, and nothing to divide. */
+export function setReconstructs(to) {
+  stage.reconstructs = to;
+  $("divider").hidden = !to;
+  draw();
+  label();
+}
+
+/** Says over each side what is shown there, and nothing over a side of which nothing is shown. */
+function label() {
+  const { shape, split, raw, reconstructs } = stage, before = reconstructs && split > 0, after = !reconstructs || split < 1;
+  setText($("before-label"), shape && before ? "Before" : "");
+  setText($("after-label"), shape && after ? (raw ? "Raw" : reconstructs ? "After" : "As captured") : "");
+  const sides = [$("before-label").textContent, $("after-label").textContent].filter(Boolean).join(" left, ");
+  $("canvas").setAttribute("aria-label", `${sides ? `${sides}${before && after ? " right" : ""}` : "No picture yet"}. Plus and minus zoom, arrow keys move the picture.`);
 }
 
 export function setSplit(to) {
   stage.split = clamp(to, 0, 1);
   draw();
+  label();
   changed();
 }
 
@@ -76,7 +102,7 @@ function draw() {
   const { canvas } = context, { width, height } = after.canvas;
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   context.drawImage(after.canvas, 0, 0);
-  const x = Math.round(clamp(toPicture({ x: stage.split, y: 0 }).x, 0, 1) * width);
+  const x = stage.reconstructs ? Math.round(clamp(toPicture({ x: stage.split, y: 0 }).x, 0, 1) * width) : 0;
   const across = (x / width) * before.canvas.width;
   if (x > 0) context.drawImage(before.canvas, 0, 0, across, before.canvas.height, 0, 0, x, height);
 }

@@ -10,14 +10,14 @@ import { openSingle } from "./single.js";
 import { setSplit } from "./stage.js";
 
 const POLL_MS = 1000;
-let names = [], feed = null;
+let list = { names: [], absent: {}, planned: false }, feed = null;
 
 const wanted = () => (location.hash.startsWith("#/") ? decodeURIComponent(location.hash.slice(2)) : "");
 
 async function refresh() {
   const found = await streams();
   if (found) {
-    names = found;
+    list = found;
     route();
   } else if (!feed && document.body.dataset.view !== "login") {
     document.body.dataset.state = "lost";
@@ -28,7 +28,7 @@ async function refresh() {
 
 /** Shows what the address asks for, and reconnects what was lost. */
 function route() {
-  const inGrid = document.body.dataset.view === "grid", asked = wanted();
+  const inGrid = document.body.dataset.view === "grid", asked = wanted(), { names } = list;
   const only = names.length === 1 && !inGrid ? names[0] : "";
   const name = asked && (names.includes(asked) || feed?.name === asked) ? asked : only;
   $("to-grid").hidden = !name || names.length < 2;
@@ -37,21 +37,20 @@ function route() {
 }
 
 function showSingle(name) {
-  if (feed?.name === name) {
-    if (feed.closed && names.includes(name)) feed.connect();
-    return;
+  if (feed?.name !== name) {
+    leaveGrid();
+    feed?.stop();
+    show("stream");
+    feed = openSingle(name);
   }
-  leaveGrid();
-  feed?.stop();
-  show("stream");
-  feed = openSingle(name);
+  if (list.names.includes(name)) feed.follow(list.absent[name]);
 }
 
 function showAll() {
   feed?.stop();
   feed = null;
   show("grid");
-  showGrid(names);
+  showGrid(list);
 }
 
 function show(view) {
