@@ -21,7 +21,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from edgerecon.errors import DependencyError, SourceError
+from edgerecon.errors import DependencyError, SourceError, UsageError
 from edgerecon.stream.sources import open_source
 
 FRAMES = np.random.default_rng(8).integers(0, 256, (3, 40, 50), np.uint8)
@@ -100,6 +100,79 @@ def test_pixel_spacing_and_frame_time_vector(tmp_path: Path) -> None:
     assert source.spacing_mm is None and source.period_s is None
 
 
+def test_of_two_regions_of_one_size_the_first_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    left, right = {"x0": 0, "y0": 4, "x1": 19, "y1": 29}, {"x0": 25, "y0": 4, "x1": 44, "y1": 29, "step": 0.01}
+    path = dicom(tmp_path / "a.dcm", regions=[left, right])
+    np.testing.assert_array_equal(images(path), FRAMES[:, 4:30, :20])
+    assert "2 regions of one size" in caplog.text and "?region=2" in caplog.text
+    source = open_source(f"{path}?region=2")
+    np.testing.assert_array_equal([capture.image for capture in source.frames()], FRAMES[:, 4:30, 25:45])
+    assert source.spacing_mm == pytest.approx((0.15, 0.1))
+    with pytest.raises(SourceError, match="has 2 ultrasound regions in centimetres: region=3 is none"):
+        open_source(f"{path}?region=3")
+    for wrong in ("region=0", "region=x", "region=1.5", "region=", "modality=CT", "rf"):
+        with pytest.raises(UsageError):
+            open_source(f"{path}?{wrong}")
+
+
+def test_colour_flow_over_the_tissue_is_no_second_region(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    box = {"x0": 0, "y0": 4, "x1": 19, "y1": 29}
+    images(dicom(tmp_path / "a.dcm", regions=[box, box]))
+    assert not caplog.records
+
+
+def test_pixel_measures_of_an_enhanced_volume(tmp_path: Path) -> None:
+    measures, shared = pydicom.Dataset(), pydicom.Dataset()
+    measures.PixelSpacing = [0.4, 0.2]
+    shared.PixelMeasuresSequence = [measures]
+    path = dicom(tmp_path / "a.dcm", SharedFunctionalGroupsSequence=[shared])
+    assert open_source(str(path)).spacing_mm == (0.4, 0.2)
+    frames = []
+    for step in (0.1, 0.2, 0.3):
+        measures, frame = pydicom.Dataset(), pydicom.Dataset()
+        measures.PixelSpacing = [step, step]
+        frame.PixelMeasuresSequence = [measures]
+        frames.append(frame)
+    path = dicom(tmp_path / "a.dcm", PerFrameFunctionalGroupsSequence=frames)
+    source = open_source(str(path))
+    assert source.spacing_mm == (0.1, 0.1)
+    assert [capture.spacing_mm for capture in source.frames()] == [(0.1, 0.1), (0.2, 0.2), (0.3, 0.3)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "period_s", "said"),
+    [
+        ({"FrameTime": 0.04}, 0.04, "25,000 frames a second: it is taken to be in seconds (25 frames a second)"),
+        ({"FrameTime": 0.04, "CineRate": 30}, 1 / 30, "its rate of 30 frames a second is taken"),
+        ({"FrameTime": 0.0001}, None, "it is ignored"),
+        ({"FrameTimeVector": [0, 0.05, 0.05]}, 0.05, "in seconds (20 frames a second)"),
+        ({"FrameTime": 0.25}, 0.00025, ""),  # 4 000 frames a second
+        ({"FrameTime": 33.3}, 0.0333, ""),
+    ],
+)
+def test_a_frame_time_in_seconds_is_recognised(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, changes: dict, period_s: float | None, said: str
+) -> None:
+    source = open_source(str(dicom(tmp_path / "a.dcm", **changes)))
+    assert source.period_s == (None if period_s is None else pytest.approx(period_s))
+    assert said in caplog.text and bool(said) == bool(caplog.text)
+
+
+def test_frames_carry_the_times_of_the_vector(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "a.dcm", FrameTimeVector=[0, 40, 2000])
+    assert [capture.time_s for capture in open_source(str(path)).frames()] == pytest.approx([0, 0.04, 2.04])
+    path = dicom(tmp_path / "a.dcm", FrameTimeVector=[0, 40], FrameIncrementPointer=0x00181065)  # too short
+    assert [capture.time_s for capture in open_source(str(path)).frames()] == [None] * 3
+
+
+def test_other_modalities_are_read_when_asked_for(tmp_path: Path) -> None:
+    path = dicom(tmp_path / "a.dcm", Modality="OT")
+    with pytest.raises(SourceError, match=r"modality is OT, not US or IVUS \(\?modality=any"):
+        open_source(str(path))
+    source = open_source(f"{path}?modality=any")
+    np.testing.assert_array_equal([capture.image for capture in source.frames()], FRAMES)
+
+
 def jpeg2000(frame: np.ndarray) -> bytes:
     packed = io.BytesIO()
     Pillow.fromarray(frame).save(packed, "JPEG2000", irreversible=False, no_jp2=True)
@@ -159,6 +232,6 @@ def test_a_deflated_bomb_is_refused(tmp_path: Path, monkeypatch) -> None:
     found.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     found.save_as(tmp_path / "a.dcm")
     assert (tmp_path / "a.dcm").stat().st_size < 50_000
-    monkeypatch.setattr("edgerecon.stream.sources.dicom._INFLATED_AT_MOST", 4 << 20)
+    monkeypatch.setattr("edgerecon.stream.sources.dicom.header._INFLATED_AT_MOST", 4 << 20)
     with pytest.raises(SourceError, match="inflate it"):
         open_source(str(tmp_path / "a.dcm"))

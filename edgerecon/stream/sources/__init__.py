@@ -72,11 +72,11 @@ def _opener(path: Path, query: Query) -> Callable[[Path], Source]:
 
         refuse_unknown(query, ("rf",), "a MetaImage")
         return partial(open_metaimage, rf="rf" in query)
-    refuse_unknown(query, (), f"a recording like {path.name}")
     if kind == "dicom":
         from edgerecon.stream.sources.dicom import DicomSource
 
-        return DicomSource
+        return partial(DicomSource, query=query)
+    refuse_unknown(query, (), f"a recording like {path.name}")
     if kind == "image":
         from edgerecon.stream.sources.images import ImageSource
 

@@ -28,6 +28,8 @@ class Capture:
         torn: to be asked once the pixels were copied, where ``image`` lies in another process's memory: whether they
             changed meanwhile, and the copy is useless. None when they cannot.
         pose: where the image lies and what a tracker reported since the capture before; None when nobody said.
+        time_s: when the frame was taken by the clock of the recording, seconds from any origin, or None: then it is a
+            period after the frame before it.
     """
 
     image: RawImage | None
@@ -37,6 +39,7 @@ class Capture:
     spacing_mm: tuple[float, float] | None = None
     torn: Callable[[], bool] | None = None
     pose: Pose | None = None
+    time_s: float | None = None
 
 
 class Source(Protocol):
