@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -16,11 +17,13 @@ pyigtl = pytest.importorskip("pyigtl", reason="pyigtl is not installed")
 
 from edgerecon.errors import SinkError, SourceError, UsageError  # noqa: E402
 from edgerecon.frame import Frame  # noqa: E402
+from edgerecon.pose import Plane, Pose, Transform  # noqa: E402
 from edgerecon.stream.counters import Counters  # noqa: E402
-from edgerecon.stream.openigtlink import pack_image  # noqa: E402
+from edgerecon.stream.loop import stream  # noqa: E402
+from edgerecon.stream.openigtlink import pack_image, pack_transform  # noqa: E402
 from edgerecon.stream.sinks import StreamInfo, open_sink  # noqa: E402
 from edgerecon.stream.sinks.igtl import CLIENTS_AT_MOST, IgtlServerSink  # noqa: E402
-from edgerecon.stream.sources import Capture, open_source  # noqa: E402
+from edgerecon.stream.sources import Capture, igtl, open_source  # noqa: E402
 
 INFO = StreamInfo("source", "none", "none", "fp32", 1 / 30, 33.0, None, Counters())
 
@@ -158,6 +161,124 @@ def test_other_devices_and_other_messages_are_left_out(serve, caplog) -> None:
     assert greys(take(serve(script).url, 2)) == [9, 9]  # the first device that comes
 
 
+def test_a_device_that_never_sends_is_told_from_those_that_do(serve, caplog, monkeypatch) -> None:
+    monkeypatch.setattr(igtl, "_PATIENCE_S", 0.0)
+    script = [message(9, 1, device="Caméra"), message(9, 2, device="\x1b[2JOther"), message(9, 3, device="Caméra")]
+    server = serve(script)
+    with closing(open_source(server.url + "/Probe%1b")) as source:
+        watch = threading.Thread(target=lambda: (wait_for(lambda: "Other" in caplog.text), source.close()))
+        watch.start()
+        with pytest.raises(SourceError, match="'Caméra', '\ufffd.2JOther'.*as in igtl://127.0.0.1:.*/Cam%C3%A9ra"):
+            next(source.frames())
+        watch.join()
+    assert "no image of device 'Probe\ufffd' came" in caplog.text
+    assert "\x1b" not in caplog.text
+
+
+def test_a_long_device_name_is_found_by_what_a_header_holds(serve) -> None:
+    name = "UltrasoundImageOfTheLeftKnee"
+    script = [message(9, 1, device="Camera"), message(1, 1, device=name), message(2, 2, device=name)]
+    assert greys(take(f"{serve(script).url}/{name}", 2)) == [1, 2]
+
+
+def invalid(index: int, time_s: float = 0.0) -> bytes:
+    return pyigtl_message(index, time_s, {"ImageStatus": "INVALID"})
+
+
+def pyigtl_message(index: int, time_s: float, metadata: dict[str, str]) -> bytes:
+    made = pyigtl.ImageMessage(np.zeros((1, 4, 6), np.uint8), device_name="Probe", timestamp=time_s)
+    made.header_version, made.message_id, made.metadata = 2, index, metadata
+    return made.pack()
+
+
+@pytest.mark.parametrize("index", [1, 0])
+def test_an_image_that_is_called_invalid_is_a_gap(serve, index) -> None:
+    script = [message(n, n * index) if n not in (3, 4) else invalid(n * index) for n in range(1, 7)]
+    captures = take(serve(script).url, 4)
+    assert greys(captures) == [1, 2, 5, 6]
+    assert [one.gap for one in captures] == [0, 0, 2, 0]
+
+
+def pose_of(number: int) -> Pose:
+    """Exact in float32, as OpenIGTLink is, and another for every number."""
+    rng = np.random.default_rng(number)
+    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    numbers = [turn * [0.1, 0.2, 1.0], rng.normal(size=3), rng.normal(size=(3, 4))]
+    axes, centre, matrix = (np.float32(one).astype(np.float64) for one in numbers)
+    probe = Transform("ProbeToTracker", np.vstack([matrix, [0, 0, 0, 1]]), "OK", 1000.5 + number)
+    return Pose(Plane(axes, centre, "LPS" if number % 2 else "RAS"), (probe,), 1000.5 + number)
+
+
+def same(pose: Pose, other: Pose) -> bool:
+    """Bit for bit."""
+    return (
+        pose.plane.axes.tobytes() == other.plane.axes.tobytes()
+        and pose.plane.centre.tobytes() == other.plane.centre.tobytes()
+        and pose.plane.coordinates == other.plane.coordinates
+        and pose.timestamp_s == other.timestamp_s
+        and [(one.name, one.status, one.timestamp_s, one.matrix.tobytes()) for one in pose.transforms]
+        == [(one.name, one.status, one.timestamp_s, one.matrix.tobytes()) for one in other.transforms]
+    )
+
+
+def tracked(number: int) -> bytes:
+    """A transform, then the image, as a tracked scanner sends them."""
+    pose = pose_of(number)
+    image = np.full((4, 6), number % 256, np.uint8)
+    parts = [*pack_transform(pose.transforms[0], 0.0)]
+    parts += pack_image(image, None, "Image_Reference", number, pose.timestamp_s, pose.plane)
+    return b"".join(parts)
+
+
+def test_a_sweep_of_known_poses_comes_through_exact_with_its_gaps(serve, sink) -> None:
+    numbers = [n for n in range(1, 301) if n % 7]
+    server = serve([b"".join(tracked(n) for n in numbers)])
+    got: list[Capture] = []
+    with closing(open_source(sink.url)) as back, closing(open_source(server.url)) as source:
+        wait_for(lambda: sink.clients)
+        frames, returned, sequence = source.frames(), back.frames(), 0
+        for _ in numbers:
+            capture = next(frames)
+            sequence += 1 + capture.gap
+            frame = Frame(np.float32(capture.image) / 255, sequence, capture.captured_ns, None, pose=capture.pose)
+            sink.present(frame.pixels, frame, False)
+            got.append(next(returned))
+    assert sum(one.gap for one in got) == len([n for n in range(1, 301) if not n % 7])
+    for number, capture in zip(numbers, got, strict=True):
+        assert greys([capture]) == [number % 256]
+        assert same(capture.pose, pose_of(number))
+
+
+def test_transforms_go_with_the_next_image_and_with_no_other(serve) -> None:
+    def transform(name: str, value: float) -> bytes:
+        return b"".join(pack_transform(Transform(name, np.diag([value, value, value, 1.0])), 1.0))
+
+    bad = bytearray(message(3, 3))
+    bad[-5] ^= 0xFF
+    script = [
+        transform("A", 1), transform("B", 2), transform("A", 3), message(1, 1), message(2, 2),
+        transform("A", 4), bytes(bad), transform("A", 5), invalid(4), transform("B", 6), message(5, 5),
+    ]  # fmt: skip
+    captures = take(serve(script).url, 4)
+    assert greys(captures) == [1, 2, None, 5]
+    poses = [capture.pose or Pose() for capture in captures]
+    found = [[(one.name, one.matrix[0, 0]) for one in pose.transforms] for pose in poses]
+    assert found == [[("A", 1), ("B", 2), ("A", 3)], [], [], [("B", 6)]]
+
+
+def test_transforms_are_forwarded_before_their_image(sink) -> None:
+    client = pyigtl.OpenIGTLinkClient("127.0.0.1", sink.port)
+    wait_for(lambda: sink.clients)
+    pixels, pose = np.zeros((6, 8), np.float32), pose_of(3)
+    sink.present(pixels, Frame(pixels, 3, time.perf_counter_ns(), pose=pose), False)
+    image = client.wait_for_message("edgerecon", timeout=10)
+    probe = client.wait_for_message("ProbeToTracker", timeout=10)
+    client.stop()
+    np.testing.assert_array_equal(np.float32(probe.matrix), np.float32(pose.transforms[0].matrix))
+    np.testing.assert_allclose(image.ijk_to_world_matrix, pose.plane.matrix((6, 8)), atol=1e-5)
+    assert (probe.timestamp, image.timestamp) == (1003.5, 1003.5)
+
+
 def test_close_ends_a_source_that_waits(serve) -> None:
     source = open_source(serve([message(1, 1)]).url)
     frames = source.frames()
@@ -266,6 +387,52 @@ def test_a_client_that_breaks_off_is_forgotten(sink) -> None:
     present(sink, 1)
 
 
+@pytest.mark.parametrize("fault", [RuntimeError("no"), SystemExit(), MemoryError(), KeyboardInterrupt()])
+def test_a_server_that_fails_cuts_off_its_clients_and_opens_again(fault, monkeypatch, caplog) -> None:
+    def fail(*arguments) -> list[memoryview]:
+        raise fault
+
+    sink = open_sink("igtl://:0")
+    sink.open(INFO)
+    with socket.create_connection(("127.0.0.1", sink.port), 10) as client:
+        wait_for(lambda: sink.clients)
+        with monkeypatch.context() as patched:
+            patched.setattr("edgerecon.stream.sinks.igtl.pack_image", fail)
+            present(sink, 1)
+            assert client.recv(1) == b""  # the end of the connection, not a frozen image
+        with pytest.raises(SinkError, match="failed, its clients were cut off"):
+            present(sink, 2)
+        with pytest.raises(SinkError):
+            sink.close()
+    assert "its clients were cut off" in caplog.text
+    sink.open(INFO)
+    with closing(open_source(sink.url)) as source:
+        wait_for(lambda: sink.clients)
+        present(sink, 3)
+        assert greys([next(source.frames())]) == [3]
+    sink.close()
+
+
+@pytest.mark.parametrize("spacing", [(1e300, 1e300), (1e39, 1.0), (float("nan"), 1.0)])
+def test_a_spacing_beyond_float32_does_not_freeze_the_image(spacing) -> None:
+    class Nonsense:
+        name, live, period_s, spacing_mm, length = "nonsense", False, 0.01, spacing, 3
+
+        def frames(self) -> Iterator[Capture]:
+            for number in range(3):
+                yield Capture(np.full((4, 6), number, np.uint8), spacing_mm=spacing)
+
+        def close(self) -> None: ...
+
+    sink = open_sink("igtl://:0")
+    with closing(open_source(sink.url)) as client:
+        report = stream(Nonsense(), None, [sink], policy="every", pace=False)
+        captures = list(islice(client.frames(), 3))
+    assert (report.presented, report.error) == (3, None)
+    assert greys(captures) == [0, 1, 2]
+    assert all(one.spacing_mm is None for one in captures)
+
+
 def test_clients_are_limited(sink) -> None:
     clients = [socket.create_connection(("127.0.0.1", sink.port)) for _ in range(CLIENTS_AT_MOST + 3)]
     clients[-1].settimeout(10)
@@ -278,7 +445,7 @@ def test_clients_are_limited(sink) -> None:
 def test_addresses_of_the_sink(sink, caplog) -> None:
     with pytest.raises(SinkError, match="cannot listen on 127.0.0.1 port"):
         open_sink(f"igtl://127.0.0.1:{sink.port}")
-    for nonsense in ("igtl://:99999", "igtl://:0/Device"):
+    for nonsense in ("igtl://:99999", "igtl://:0/Device", "igtl://:0?version=3", "igtl://:0?ras=1"):
         with pytest.raises(UsageError, match="igtl"):
             open_sink(nonsense)
     assert not caplog.records

@@ -13,14 +13,17 @@ from hypothesis import strategies as st
 
 pyigtl = pytest.importorskip("pyigtl", reason="pyigtl is not installed")
 
+from edgerecon.pose import Transform  # noqa: E402
 from edgerecon.stream import openigtlink  # noqa: E402
 from edgerecon.stream.openigtlink import (  # noqa: E402
     BODY_BYTES,
     HEADER_BYTES,
     StrayBytes,
     pack_image,
+    pack_transform,
     parse_header,
     unpack_image,
+    unpack_transform,
 )
 from edgerecon.stream.sources.igtl import Reader  # noqa: E402
 
@@ -163,3 +166,145 @@ def test_both_checksums_are_that_of_pyigtl(rng) -> None:
     data = rng.bytes(200_001)
     parts = memoryview(data)[:70_000], memoryview(data)[70_000:]
     assert openigtlink._slow_crc64(*parts) == openigtlink._crc64(*parts) == pyigtl.messages.CRC64(data)
+
+
+def named(name: bytes, message: bytes) -> bytes:
+    return message[:14] + name.ljust(20, b"\0")[:20] + message[34:]
+
+
+def with_metadata(*entries: tuple[bytes, bytes], charset: int = 3) -> bytes:
+    """A message whose keys and values are these bytes, whatever the character set says."""
+    plain = pyigtl_bytes(np.full((1, 4, 4), 9, np.uint8), message_id=5)
+    content = plain[HEADER_BYTES + 12 : -2]
+    table = struct.pack(">H", len(entries)) + b"".join(
+        struct.pack(">HHI", len(key), charset, len(value)) for key, value in entries
+    )
+    text = b"".join(key + value for key, value in entries)
+    body = struct.pack(">HHII", 12, len(table), len(text), 5) + content + table + text
+    return plain[:42] + struct.pack(">QQ", len(body), pyigtl.messages.CRC64(body)) + body
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("Échographe".encode(), "Échographe"),
+        ("Échographe".encode("latin-1"), "Échographe"),
+        ("超声波探头図像出力".encode(), "超声波探头"),  # six letters and two thirds of one
+        (b"\x1b[2J\x07Probe\n", "\ufffd[2J\ufffdProbe\ufffd"),
+        ("Probe\N{RIGHT-TO-LEFT OVERRIDE}".encode(), "Probe\ufffd"),
+        (b"Probe\0rest of memory", "Probe"),
+        (b"", ""),
+    ],
+)
+def test_any_device_name_is_text_that_can_be_printed(sent, read) -> None:
+    header = parse_header(named(sent, pyigtl_bytes(np.zeros((1, 2, 2), np.uint8)))[:HEADER_BYTES])
+    assert header.device.startswith(read) and header.device.isprintable()
+    assert header.is_from(header.device)
+
+
+@pytest.mark.parametrize("name", ["Échographe", "UltrasoundOfTheLeftKnee", "超声波探头図像出力", "Probe \ud800"])
+def test_a_device_is_matched_by_as_much_as_a_header_holds(name) -> None:
+    data = b"".join(pack_image(np.zeros((2, 2), np.uint8), None, name, 1, 1.0))
+    header = parse_header(data[:HEADER_BYTES])
+    assert header.is_from(name) and not header.is_from("Other" + name)
+    latin = parse_header(named("Sonde échographique du genou".encode("latin-1"), data)[:HEADER_BYTES])
+    assert latin.is_from("Sonde échographique du genou")
+
+
+@pytest.mark.parametrize("charset", [3, 106, 99])
+def test_metadata_beyond_ascii_cost_no_image(charset) -> None:
+    data = with_metadata(("Übung".encode(), "Größe".encode()), (b"\xff\xfe", b"\xff" * 9), (b"FrameNumber", b"41"))
+    body = unpacked(data)
+    assert body.pixels.mean() == 9 and body.index == 41
+    assert unpacked(with_metadata((b"\xff", "é".encode("latin-1")), charset=charset)).index == 5
+
+
+def test_metadata_whose_table_lies_cost_no_image() -> None:
+    data = bytearray(with_metadata((b"key", b"value")))
+    data[50:58] = bytes(8)  # no checksum
+    table = len(data) - len("keyvalue") - 10
+    for entries, key_bytes in ((0xFFFF, 3), (1, 0xFFFF)):
+        data[table : table + 4] = struct.pack(">HH", entries, key_bytes)
+        assert unpacked(bytes(data)).pixels.mean() == 9
+
+
+def test_an_image_that_its_sender_calls_invalid_is_none() -> None:
+    assert unpacked(with_metadata((b"ImageStatus", b"OK"))).valid
+    assert not unpacked(with_metadata((b"ImageStatus", b"INVALID"))).valid
+
+
+def tilted(rng) -> np.ndarray:
+    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = turn * [0.1, 0.2, 1.0], rng.uniform(-300, 300, 3)
+    return matrix
+
+
+@pytest.mark.parametrize("coordinates", ["ras", "lps"])
+def test_the_plane_of_pyigtl_is_read_and_sent_as_it_came(coordinates, rng) -> None:
+    for _ in range(50):
+        matrix = tilted(rng)
+        first = pyigtl.ImageMessage(
+            np.zeros((1, 6, 9), np.uint8), ijk_to_world_matrix=matrix, world_coordinate_system=coordinates
+        ).pack()
+        plane = unpacked(first).plane
+        np.testing.assert_allclose(plane.matrix((6, 9)), matrix, atol=1e-4)
+        again = b"".join(pack_image(np.zeros((6, 9), np.uint8), None, "edgerecon", 1, 1.0, plane))
+        assert again[HEADER_BYTES + 12 :][:60] == first[HEADER_BYTES:][:60]  # the image's header, bit for bit
+
+
+def test_an_image_along_j_and_k_lies_where_pyigtl_puts_it(rng) -> None:
+    matrix = tilted(rng)
+    plane = unpacked(pyigtl.ImageMessage(np.zeros((6, 9), np.uint8), ijk_to_world_matrix=matrix).pack()).plane
+    for row, column in ((0, 0), (5, 8), (2, 3)):
+        here = plane.matrix((6, 9)) @ [column, row, 0, 1]
+        np.testing.assert_allclose(here, matrix @ [0, column, row, 1], atol=1e-4)
+    assert np.linalg.det(plane.axes) * np.linalg.det(matrix[:3, :3]) > 0
+
+
+def test_transforms_are_those_of_pyigtl_in_both_directions(rng) -> None:
+    matrix = tilted(rng)
+    sent = pyigtl.TransformMessage(matrix, device_name="ProbeToTracker", timestamp=12.5)
+    for version in (1, 2):
+        sent.header_version = version
+        data = sent.pack()
+        read = unpack_transform(parse_header(data[:HEADER_BYTES]), data[HEADER_BYTES:])
+        np.testing.assert_array_equal(np.float32(read.matrix), np.float32(matrix))
+        assert (read.name, read.status, read.timestamp_s) == ("ProbeToTracker", "OK", 12.5)
+        assert b"".join(pack_transform(read, 0.0, version)) == data or version == 2
+    lost = b"".join(pack_transform(Transform("Größe", matrix, "OUT_OF_VIEW", 12.5), 0.0))
+    message = pyigtl.TransformMessage()
+    message.unpack(pyigtl.MessageBase.parse_header(lost[:HEADER_BYTES]), lost[HEADER_BYTES:])
+    np.testing.assert_array_equal(np.float32(message.matrix), np.float32(matrix))
+    assert (message.device_name, message.metadata) == ("Größe", {"TransformStatus": "OUT_OF_VIEW"})
+    assert unpack_transform(parse_header(lost[:HEADER_BYTES]), lost[HEADER_BYTES:]).status == "OUT_OF_VIEW"
+
+
+def test_damaged_transforms_are_named() -> None:
+    data = pyigtl.TransformMessage(np.eye(4), device_name="A").pack()
+    unchecked = data[:50] + bytes(8) + data[58:]
+    nan = unchecked[:-4] + b"\xff" * 4
+    for damaged, why in ((data[:-1] + b"\7", "checksum"), (unchecked[:-4], "too short"), (nan, "none")):
+        with pytest.raises(ValueError, match=why):
+            unpack_transform(parse_header(damaged[:HEADER_BYTES]), damaged[HEADER_BYTES:])
+
+
+@pytest.mark.parametrize("spacing", [(1e300, 1e300), (1e-300, 0.1), (float("nan"), 1.0), (-1.0, 1.0)])
+@pytest.mark.parametrize("time_s", [1e300, -5.0, float("nan"), float("inf")])
+def test_numbers_beyond_the_protocol_are_sent_as_unknown(spacing, time_s) -> None:
+    data = b"".join(pack_image(np.full((2, 2), 9, np.uint8), spacing, "A", 2**70, time_s))
+    assert unpacked(data).spacing_mm is None and parse_header(data[:HEADER_BYTES]).timestamp_s == 0
+    many = bytearray(pyigtl_bytes(np.zeros((1, 2, 2), np.uint8)))
+    many[50:58], many[HEADER_BYTES + 24 : HEADER_BYTES + 28] = bytes(8), struct.pack(">f", np.inf)
+    assert unpacked(bytes(many)).plane is None
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_pyigtl_reads_both_versions(version, rng) -> None:
+    image = rng.integers(0, 256, (5, 7)).astype(np.uint8)
+    data = b"".join(pack_image(image, (0.25, 0.125), "edgerecon", 7, 1.5, version=version))
+    fields = pyigtl.MessageBase.parse_header(data[:HEADER_BYTES])
+    message = pyigtl.ImageMessage()
+    message.unpack(fields, data[HEADER_BYTES:])
+    assert (fields["header_version"], message.message_id) == (version, 7 if version == 2 else 0)
+    np.testing.assert_array_equal(message.image[0], image)

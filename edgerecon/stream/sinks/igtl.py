@@ -12,14 +12,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import NamedTuple, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.errors import SinkError, UsageError
+from edgerecon.errors import SinkError, UsageError, first_line
 from edgerecon.frame import Frame, Image, to_uint8
-from edgerecon.stream.openigtlink import PORT, pack_image, require
+from edgerecon.pose import OK, Pose
+from edgerecon.stream.openigtlink import PORT, pack_image, pack_transform, require
 from edgerecon.stream.sinks.base import StreamInfo
 
 _log = logging.getLogger(__name__)
@@ -104,17 +105,25 @@ class _Item(NamedTuple):
     taken_s: float
     pixels: NDArray[np.uint8]
     spacing_mm: tuple[float, float] | None
+    pose: Pose | None
 
 
 class IgtlServerSink:
     """Sends every frame as an 8-bit IMAGE of device "edgerecon", numbered by the message's id: its sequence number + 1.
 
+    The image lies where its pose says, and bears the time of the device that took it, or else of its arrival here; the
+    tracker's transforms that came with it go before it, as TRANSFORM messages of their own names.
+
     A client sees by the numbers what it missed, here or on the way here. A slow one loses its oldest waiting frames, a
     dead one its connection; neither holds back the stream. What clients send is received and left alone. The protocol
     knows neither encryption nor passwords: beyond loopback, whoever reaches the port sees the images.
 
+    Should the server's thread fail, its clients are cut off and ``present`` raises; the stream opens it again.
+
     Args:
         host: address to listen on. port: 0 chooses a free one.
+        version: of the message header. 1 is for receivers of protocol 1 and 2 (Debian's library, old PLUS and Slicer):
+            without the frames' numbers, and without the transforms that the tracker calls invalid.
 
     Attributes:
         url: where it listens. skipped: frames dropped for slow clients, over all of them.
@@ -126,43 +135,53 @@ class IgtlServerSink:
 
     name = "igtl"
     quick = True
+    reopens = True
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, version: int = 2) -> None:
         require()
-        try:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            self._listener = socket.create_server((host, port), family=family, backlog=CLIENTS_AT_MOST)
-        except OSError as error:
-            raise SinkError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
-        self._listener.setblocking(False)
-        self.port = int(self._listener.getsockname()[1])
-        self.url = f"igtl://{host}:{self.port}"
-        if not _is_loopback(host):
-            _log.warning("%s is open to the network: OpenIGTLink has no password and no encryption", self.url)
+        self._host, self.port, self._version = host, port, version
         self.clients: list[Client] = []
         self._dropped_before = 0
         self._frames = 0
         self._inbox: deque[_Item] = deque()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._listen()
+        self.url = f"igtl://{host}:{self.port}"
+        if not _is_loopback(host):
+            _log.warning("%s is open to the network: OpenIGTLink has no password and no encryption", self.url)
+
+    def _listen(self) -> None:
+        try:
+            family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+            self._listener = socket.create_server((self._host, self.port), family=family, backlog=CLIENTS_AT_MOST)
+        except OSError as error:
+            raise SinkError(f"cannot listen on {self._host} port {self.port}: {error.strerror or error}") from error
+        self._listener.setblocking(False)
+        self.port = int(self._listener.getsockname()[1])
         self._bell, self._ear = socket.socketpair()
         self._bell.setblocking(False)
         self._ear.setblocking(False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._ear, selectors.EVENT_READ)
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._fault: BaseException | None = None
 
     @property
     def skipped(self) -> int:
         return self._dropped_before + sum(client.dropped for client in tuple(self.clients))
 
     def open(self, info: StreamInfo) -> None:
+        if self._listener.fileno() < 0:  # it was closed, after a failure
+            self._listen()
+        self._stop.clear()
         while self._accept():
             pass  # who is there already gets the first frame
-        self._thread = threading.Thread(target=self._serve, name="igtl server", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="igtl server", daemon=True)
         self._thread.start()
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
+        self._raise()
         self._frames += 1
         if not self.clients:
             return
@@ -171,7 +190,10 @@ class IgtlServerSink:
         if len(self._inbox) >= PACKING_AT_MOST:
             return  # its number will be missing, and counted, for every client
         taken_s = time.time() - (time.perf_counter_ns() - after.captured_ns) / 1e9
-        self._inbox.append(_Item(self._frames, after.sequence, taken_s, to_uint8(after.pixels), after.spacing_mm))
+        if after.pose is not None and after.pose.timestamp_s is not None:
+            taken_s = after.pose.timestamp_s  # the transforms bear times of the same clock
+        pixels = to_uint8(after.pixels)
+        self._inbox.append(_Item(self._frames, after.sequence, taken_s, pixels, after.spacing_mm, after.pose))
         self._ring()
 
     def close(self) -> None:
@@ -181,12 +203,32 @@ class IgtlServerSink:
         if thread is not None:
             thread.join()
         self._selector.close()
-        for connection in (self._listener, self._bell, self._ear, *(client.connection for client in self.clients)):
+        for connection in (self._listener, self._bell, self._ear):
             connection.close()
+        self._leave_clients()
+        self._inbox.clear()
+        self._raise()
+
+    def _raise(self) -> None:
+        if self._fault is not None:
+            raise SinkError(f"{self.url} failed, its clients were cut off: {first_line(self._fault)}")
+
+    def _leave_clients(self) -> None:
         for client in self.clients:
+            client.connection.close()
             client.abandon(self._frames)
             self._dropped_before += client.dropped
         self.clients.clear()
+
+    def _run(self) -> None:
+        """Whatever ends the serving: clients that stayed connected would take the last image for a live one."""
+        try:
+            self._serve()
+        except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise it to; ``present`` and ``close`` do
+            self._fault = error
+            self._listener.close()
+            self._leave_clients()
+            _log.error("%s: its server failed, its clients were cut off: %s", self.url, first_line(error))
 
     def _ring(self) -> None:
         with suppress(OSError):  # full: the server will wake up anyway
@@ -242,9 +284,19 @@ class IgtlServerSink:
         """Pack what waits once, and offer it to every client."""
         while self._inbox:
             item = self._inbox.popleft()
-            message = pack_image(item.pixels, item.spacing_mm, DEVICE, item.sequence + 1, item.taken_s)
+            message = self._pack(item)
             for client in self.clients:
                 client.offer(item.number, message)
+
+    def _pack(self, item: _Item) -> list[memoryview]:
+        """The transforms, then the image."""
+        pose, parts = item.pose or Pose(), []
+        for transform in pose.transforms:
+            if self._version > 1 or transform.status == OK:  # version 1 has no place for a status
+                parts += pack_transform(transform, item.taken_s, self._version)
+        return parts + pack_image(
+            item.pixels, item.spacing_mm, DEVICE, item.sequence + 1, item.taken_s, pose.plane, self._version
+        )
 
     def _send(self, client: Client) -> None:
         try:
@@ -277,7 +329,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def open_igtl(uri: str) -> IgtlServerSink:
-    """Listen on ``igtl://[HOST][:PORT]``: loopback and the standard's port where none is given.
+    """Listen on ``igtl://[HOST][:PORT][?version=1]``: loopback and the standard's port where none is given.
 
     Raises:
         UsageError: not such an address. SinkError, DependencyError: see ``IgtlServerSink``.
@@ -287,6 +339,10 @@ def open_igtl(uri: str) -> IgtlServerSink:
         port = PORT if parts.port is None else parts.port
     except ValueError:
         raise UsageError(f"'{uri}' has no port that can be: give igtl://:PORT with a number from 1 to 65535") from None
-    if parts.path.strip("/") or parts.query:
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    version = query.pop("version", "2")
+    if parts.path.strip("/") or query:
         raise UsageError(f"'{uri}': give igtl://:PORT, or igtl://HOST:PORT to listen beyond this machine")
-    return IgtlServerSink(parts.hostname or "127.0.0.1", port)
+    if version not in ("1", "2"):
+        raise UsageError(f"'{uri}': version={version} is none of OpenIGTLink's headers: give version=1 or version=2")
+    return IgtlServerSink(parts.hostname or "127.0.0.1", port, int(version))

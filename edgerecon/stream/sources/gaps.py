@@ -27,6 +27,7 @@ class Gaps:
         self._period_s = 0.0
         self._broken = False
         self._damaged = 0
+        self._invalid = 0
 
     def broke(self) -> None:
         """The connection was lost: the next frame follows at least one lost frame, unless a count says otherwise."""
@@ -36,6 +37,10 @@ class Gaps:
         """A frame came that could not be read: it is a fault, not a gap."""
         self._damaged += 1
 
+    def invalid(self) -> None:
+        """A frame came of which the sender says that it is none: it is a gap, and never a fault."""
+        self._invalid += 1
+
     def before(self, index: int | None, time_s: float) -> int:
         """Frames lost before this one.
 
@@ -43,13 +48,13 @@ class Gaps:
             index: the sender's count, or None. time_s: the sender's time; 0 when unknown.
         """
         lost = self._by_index(index)
-        least = int(self._broken and lost is None)
+        least = max(int(self._broken and lost is None), self._invalid)
         if lost is None:
             lost = self._by_time(time_s)
         else:
             self._step_s = 0.0
         lost = max(lost - self._damaged, least)
-        self._broken, self._damaged = False, 0
+        self._broken, self._damaged, self._invalid = False, 0, 0
         self._index, self._time_s = index, time_s or None
         return lost
 

@@ -6,19 +6,24 @@ import logging
 import socket
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from time import perf_counter_ns
+from urllib.parse import quote
 
 from edgerecon.errors import SourceError
+from edgerecon.pose import Pose, Transform, plausible_time
 from edgerecon.stream.openigtlink import (
     HEADER_BYTES,
     PORT,
     Header,
     StrayBytes,
     parse_header,
+    printable,
     require,
     unpack_image,
+    unpack_transform,
 )
 from edgerecon.stream.sources.backoff import Backoff
 from edgerecon.stream.sources.base import Capture
@@ -30,6 +35,12 @@ _log = logging.getLogger(__name__)
 _WAKE_S = 0.2
 _CONNECT_S = 3.0
 _CHUNK = 1 << 16
+_PATIENCE_S = 3.0
+"""How long an expected device may be silent before it is said who sends instead."""
+
+_MENTIONED_AT_MOST = _NAMES_AT_MOST = 16
+_TRANSFORMS_AT_MOST = 256
+_TRANSFORM_BYTES_AT_MOST = 1 << 16
 
 
 class IgtlSource:
@@ -40,8 +51,12 @@ class IgtlSource:
     bounded by ``openigtlink.BODY_BYTES``, whatever is sent. Frames wait in the network while nobody asks for them:
     the server knows by then, and what it drops is found by its index.
 
+    Images keep their orientation, origin and time, and the TRANSFORM messages that came since the image before (of any
+    device, the newest 256) go with the next one, in ``Capture.pose``. An image that its sender calls invalid is a gap.
+
     Args:
-        device: the name that its images carry; None for that of the first one that comes.
+        device: the name that its images carry, of which the first 20 bytes count; None for that of the first one that
+            comes. When none of its images has come by the end, ``frames`` raises SourceError with the names that did.
 
     Raises:
         SourceError: nobody listens there.
@@ -52,7 +67,7 @@ class IgtlSource:
 
     def __init__(self, host: str, port: int = PORT, device: str | None = None) -> None:
         require()
-        self.name = f"igtl://{host}:{port}" + (f"/{device}" if device else "")
+        self.name = f"igtl://{host}:{port}" + (f"/{printable(device)}" if device else "")
         self.period_s: float | None = None
         self.spacing_mm: tuple[float, float] | None = None
         self.length: int | None = None
@@ -60,7 +75,10 @@ class IgtlSource:
         self._closed = threading.Event()
         self._backoff = Backoff(self._closed)
         self._gaps, self._scale = Gaps(), LiveScale()
-        self._ignored: set[str] = set()
+        self._mentioned: set[str] = set()
+        self._others: dict[str, None] = {}  # the names of other devices that send images, in their order
+        self._came = False
+        self._transforms: deque[Transform] = deque(maxlen=_TRANSFORMS_AT_MOST)
         try:
             self._reader: Reader | None = _connect((host, port), _CONNECT_S)
             self._address = self._reader.peer  # so that no name has to be looked up while frames are missed
@@ -71,7 +89,11 @@ class IgtlSource:
             ) from error
 
     def frames(self) -> Iterator[Capture]:
+        until_ns = perf_counter_ns() + round(_PATIENCE_S * 1e9)
         while not self._closed.is_set():
+            if not self._came and self._others and perf_counter_ns() >= until_ns:
+                until_ns += 20 * round(_PATIENCE_S * 1e9)
+                _log.warning("%s", self._who_sends())
             if self._reader is None:
                 self._reconnect()
                 continue
@@ -88,7 +110,10 @@ class IgtlSource:
                 self._lose(error.strerror or str(error))
                 continue
             self._backoff.reset()
-            yield capture
+            if capture is not None:
+                yield capture
+        if not self._came and self._others:
+            raise SourceError(self._who_sends())
 
     def close(self) -> None:
         self._closed.set()
@@ -97,31 +122,61 @@ class IgtlSource:
             reader.close()
 
     def _wanted(self, header: Header) -> bool:
+        if header.type == "TRANSFORM" and header.body_bytes <= _TRANSFORM_BYTES_AT_MOST:
+            self._mention("TRANSFORM messages, which go with the images")
+            return True
         if header.type != "IMAGE":
-            self._ignore(f"{header.type} messages")
+            self._mention(f"{header.type} messages, which are left out")
             return False
         if self._device is None:
             self._device = header.device
             _log.info("%s: showing device '%s'", self.name, header.device)
-        if header.device == self._device:
+        if header.is_from(self._device):
+            self._came = True
             return True
-        self._ignore(f"images of device '{header.device}'")
+        if len(self._others) < _NAMES_AT_MOST:
+            self._others[header.device] = None
+        self._mention(f"images of device '{header.device}', which are left out")
         return False
 
-    def _ignore(self, what: str) -> None:
-        if what not in self._ignored and len(self._ignored) < 16:
-            self._ignored.add(what)
-            _log.info("%s also sends %s, which are left out", self.name, what)
+    def _mention(self, what: str, level: int = logging.INFO) -> None:
+        """Once each, and not endlessly."""
+        if what not in self._mentioned and len(self._mentioned) < _MENTIONED_AT_MOST:
+            self._mentioned.add(what)
+            _log.log(level, "%s also sends %s", self.name, what)
 
-    def _capture(self, header: Header, body: bytes) -> Capture:
+    def _who_sends(self) -> str:
+        server, _, device = self.name.removeprefix("igtl://").partition("/")
+        names = ", ".join(f"'{name}'" for name in self._others)
+        example = f"igtl://{server}/{quote(next(iter(self._others)))}"
+        return f"no image of device '{device}' came, but images of {names}: ask for one of these, as in {example}"
+
+    def _capture(self, header: Header, body: bytes) -> Capture | None:
+        """The image with all that goes with it; None for a transform, and for what its sender calls no image."""
         arrived_ns = perf_counter_ns()
+        if header.type == "TRANSFORM":
+            self._keep(header, body)
+            return None
+        transforms = tuple(self._transforms)
+        self._transforms.clear()
         try:
             image = unpack_image(header, body)
         except ValueError as error:
             self._gaps.damaged()
             return Capture(None, str(error), captured_ns=arrived_ns)
+        if not image.valid:
+            self._gaps.invalid()
+            return None
         gap = self._gaps.before(image.index, header.timestamp_s)
-        return Capture(self._scale.to_unit_range(image.pixels), None, gap, arrived_ns, image.spacing_mm)
+        pose = Pose(image.plane, transforms, plausible_time(header.timestamp_s))
+        pixels = self._scale.to_unit_range(image.pixels)
+        return Capture(pixels, None, gap, arrived_ns, image.spacing_mm, pose=pose)
+
+    def _keep(self, header: Header, body: bytes) -> None:
+        try:
+            self._transforms.append(unpack_transform(header, body))
+        except ValueError as error:
+            self._mention(f"what cannot be read, which is left out: {error}", logging.WARNING)
 
     def _lose(self, why: str) -> None:
         if not self._closed.is_set():
@@ -129,6 +184,7 @@ class IgtlSource:
         if self._reader is not None:
             self._reader.close()
         self._reader = None
+        self._transforms.clear()
         self._gaps.broke()
 
     def _reconnect(self) -> None:
