@@ -62,6 +62,11 @@ class DependencyError(EdgereconError):
         super().__init__(f"{package} is not installed: run  pip install 'edgerecon[{extra}]'")
 
 
+def printable(text: str) -> str:
+    """Text for a screen: control characters, which a file's name may hold and a terminal obeys, are spelled out."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 def first_line(error: BaseException) -> str:
     """What another library's exception says, on one line, for a message of ours."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

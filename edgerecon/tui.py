@@ -12,11 +12,17 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from edgerecon.errors import printable
 from edgerecon.stream.counters import Counters
 from edgerecon.stream.serve.ledger import Look
+from edgerecon.tables.screen import fit
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 60
+"""Bars of the latency's strip, where the terminal is wide enough."""
+
+_SPARE = ("gaps", "lost", "lives", "failed", "raw", "late", "dropped", "in", "engine", "presented", "last ms")
+"""Columns that a narrow terminal can do without, the first one first."""
 _STATES = {"running": "green", "waiting": "yellow", "stalled": "yellow", "failed": "red"}
 
 
@@ -28,21 +34,21 @@ def counter_table(console: Console, title: str, deadline_ms: float) -> Iterator[
         deadline_ms: latencies above it are red.
     """
     with Live(console=console, auto_refresh=False, transient=True) as live, _logs_above():
-        yield lambda counters: live.update(_table(counters, title, deadline_ms), refresh=True)
+        yield lambda counters: live.update(_table(console, counters, title, deadline_ms), refresh=True)
 
 
 @contextmanager
 def served_live(console: Console) -> Iterator[Callable[[Mapping[str, Look]], None]]:
     """``served_table``, renewed as often as it is called."""
     with Live(console=console, auto_refresh=False, transient=True) as live, _logs_above():
-        yield lambda looks: live.update(served_table(looks), refresh=True)
+        yield lambda looks: live.update(served_table(console, looks), refresh=True)
 
 
-def served_table(looks: Mapping[str, Look]) -> Table:
+def served_table(console: Console, looks: Mapping[str, Look]) -> Table:
     """One line a stream: its state, every frame's fate over all its lives, and what its last frame took."""
     table = Table()
     for heading in ("stream", "state", "engine"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading != "engine")
     names = ("frames_in", "presented", "late", "raw_shown", "dropped", "failed", "lost", "gaps")
     for heading in (
         "in",
@@ -57,15 +63,18 @@ def served_table(looks: Mapping[str, Look]) -> Table:
         "last ms",
         "lives",
     ):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, look in looks.items():
         tally = look.tally
         missed = f"{100 * tally.missed / tally.frames_in:.2f}" if tally.frames_in else ""
+        where = printable(f"{name} on {look.place}" if look.place else name)
         table.add_row(
-            Text(f"{name} on {look.place}" if look.place else name), Text(look.state, _STATES.get(look.state, "")),
+            Text(where), Text(look.state, _STATES.get(look.state, "")),
             Text(look.rung), *(str(getattr(tally, count)) for count in names), missed, f"{look.latency_ms:.1f}",
             str(look.lives),
         )  # fmt: skip
+    left_out = fit(console, table, _SPARE)
+    table.caption = f"too narrow for {', '.join(left_out)}" if left_out else None
     return table
 
 
@@ -82,10 +91,11 @@ def _logs_above() -> Iterator[None]:
                 handler.setStream(stream)
 
 
-def _table(counters: Counters, title: str, deadline_ms: float) -> Table:
-    table = Table(title=Text(title), show_header=False)
-    table.add_column(justify="right", style="dim")
-    table.add_column(min_width=_WIDTH)
+def _table(console: Console, counters: Counters, title: str, deadline_ms: float) -> Table:
+    width = max(8, min(_WIDTH, console.width - len("dropped, failed") - 7))  # 7: the table's edges
+    table = Table(title=Text(printable(title)), show_header=False)
+    table.add_column(justify="right", style="dim", no_wrap=True)
+    table.add_column(min_width=width, overflow="fold")
     state = "[red]stalled: the source gives no frames[/]" if counters.stalled else "[green]frames come[/]"
     table.add_row("source", f"{state}, stalled {counters.stalls} times, {counters.gaps} frames lost before us")
     table.add_row("frames in", f"{counters.frames_in}")
@@ -93,7 +103,7 @@ def _table(counters: Counters, title: str, deadline_ms: float) -> Table:
     table.add_row("dropped, failed", f"{counters.dropped}, {counters.failed}")
     table.add_row("engine", _ladder(counters))
     table.add_row("", f"hung {counters.hung} times, opened again {counters.replaced} times")
-    recent = list(counters.recent_ms)[-_WIDTH:]
+    recent = list(counters.recent_ms)[-width:]
     late = counters.last_latency_ms > deadline_ms
     table.add_row(
         "latency", f"[{'red' if late else 'green'}]{counters.last_latency_ms:6.2f} ms[/] of {deadline_ms:.1f}"
@@ -104,7 +114,7 @@ def _table(counters: Counters, title: str, deadline_ms: float) -> Table:
         *counters.failures.most_common(2),
         *counters.raws.most_common(3),
     ]:
-        table.add_row(f"{count}", Text(name))
+        table.add_row(f"{count}", Text(printable(name)))
     return table
 
 
@@ -112,7 +122,7 @@ def _ladder(counters: Counters) -> Text:
     text = Text()
     for rung, name in enumerate(counters.ladder):
         text.append(" → " if rung else "")
-        text.append(name, style="bold" if rung == counters.rung else "dim")
+        text.append(printable(name), style="bold" if rung == counters.rung else "dim")
     return text
 
 

@@ -11,40 +11,40 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edgerecon.tables.screen import print_table
+
 if TYPE_CHECKING:
     from edgerecon.bench.compare import Change
 
 
 @dataclass(frozen=True)
 class _Column:
-    """Of the bench's table. always: on a terminal narrower than ``BENCH_WIDTH`` too."""
-
     head: str
     figure: Callable[[Mapping[str, Any]], float | None]
     digits: int
-    always: bool = False
 
 
 def _latency(name: str) -> Callable[[Mapping[str, Any]], float | None]:
     return lambda row: row["latency_ms"][name]
 
 
-BENCH_WIDTH = 150
 BENCH = (
-    _Column("p50 ms", _latency("p50"), 2, True),
+    _Column("p50 ms", _latency("p50"), 2),
     _Column("p90", _latency("p90"), 2),
-    _Column("p99", _latency("p99"), 2, True),
+    _Column("p99", _latency("p99"), 2),
     _Column("p99.9", _latency("p999"), 2),
-    _Column("fps", itemgetter("fps"), 0, True),
+    _Column("fps", itemgetter("fps"), 0),
     _Column("× fastest", lambda row: row["to_best"] and row["to_best"][0], 2),
-    _Column("PSNR dB", itemgetter("psnr_db"), 2, True),
-    _Column("SSIM", itemgetter("ssim"), 3, True),
+    _Column("PSNR dB", itemgetter("psnr_db"), 2),
+    _Column("SSIM", itemgetter("ssim"), 3),
     _Column("gCNR", itemgetter("gcnr"), 3),
-    _Column("error", itemgetter("max_abs_error"), 4, True),
+    _Column("error", itemgetter("max_abs_error"), 4),
     _Column("like fp32", itemgetter("ssim_to_fp32"), 4),
     _Column("MB", itemgetter("memory_mb"), 0),
     _Column("start ms", itemgetter("startup_ms"), 0),
 )
+SPARE = ("start ms", "MB", "like fp32", "p90", "p99.9", "gCNR", "× fastest", "error", "PSNR dB", "fps", "SSIM", "p99")
+"""Columns that a narrow screen can do without, the first one first."""
 
 
 def print_bench(console: Console, result: Mapping[str, Any]) -> None:
@@ -52,13 +52,12 @@ def print_bench(console: Console, result: Mapping[str, Any]) -> None:
     height, width = result["shape"]
     table = Table(title=f"{width}×{height}, frames of {result['recording']}", caption=result["included"])
     table.add_column("engine", no_wrap=True)
-    shown = [column for column in BENCH if column.always or console.width >= BENCH_WIDTH]
-    for column in shown:
-        table.add_column(column.head, justify="right")
+    for column in BENCH:
+        table.add_column(column.head, justify="right", no_wrap=True)
     rows = [row for row in result["rows"] if row["status"] == "ok"]
-    figures = ([(column.figure(row), column.digits) for column in shown] for row in rows)
+    figures = ([(column.figure(row), column.digits) for column in BENCH] for row in rows)
     _add_by_model(table, rows, [[_fixed(*figure) for figure in each] for each in figures])
-    console.print(table)
+    print_table(console, table, SPARE)
     _print_stages(console, rows, result)
     reasons: dict[str, list[str]] = {}
     for row in result["rows"]:
@@ -110,9 +109,9 @@ def _print_stages(console: Console, rows: Sequence[Mapping[str, Any]], result: M
     table = Table(title="Where the time goes: p50, ms", caption=stage_note(rows))
     table.add_column("engine", no_wrap=True)
     for name in head:
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(name, justify="right", no_wrap=True)
     _add_by_model(table, rows, lines)
-    console.print(table)
+    print_table(console, table, [name for name in head if name not in ("engine", "end to end")])
     for row in (row for row in rows if row["note"]):
         console.print(f"{row['model']} ({row['precision']} on {row['backend']}): {row['note']}", markup=False)
     for what, said in facts(result):
@@ -122,9 +121,9 @@ def _print_stages(console: Console, rows: Sequence[Mapping[str, Any]], result: M
 def print_changes(console: Console, changes: Sequence[Change]) -> None:
     """One line a row of two results."""
     table = Table(caption="speed over each result's own reference row, with its 95 % interval")
-    for head in ("row", "before", "after", "verdict", ""):
+    for head in ("row", "before", "after", "verdict", "note"):
         table.add_column(head, overflow="fold")
     for one in changes:
         cells = ("–" if s is None else "{:.3g} ({:.3g}–{:.3g})".format(*s) for s in (one.before, one.after))
         table.add_row(escape(one.name), *cells, one.verdict, escape(one.note))
-    console.print(table)
+    print_table(console, table, ("before", "after", "note"))

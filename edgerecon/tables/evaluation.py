@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+from edgerecon.tables.screen import fit, print_table
 
 if TYPE_CHECKING:
     from edgerecon.quality.bootstrap import Interval
@@ -23,14 +26,10 @@ HEADINGS = {
 def print_evaluation(console: Console, result: Evaluation) -> None:
     """The table of methods, the model's advantage and what a reader has to know."""
     names = list(dict.fromkeys(name for line in result.table for name in line.measures))
-    table = Table(title=f"{result.model} on {result.data} ({result.backend}, {result.precision})")
-    table.add_column("method")
-    for name in names:
-        table.add_column(HEADINGS.get(name, name), justify="right", no_wrap=True)
-    for line in result.table:
-        label = " ".join([line.method, *(f"{key}={value:g}" for key, value in line.parameters.items())])
-        table.add_row(label, *(_interval(line.measures.get(name)) for name in names))
-    console.print(table)
+    table = _measured(result, names, with_interval=True)
+    if fit(console, table, spare := [HEADINGS.get(name, name) for name in reversed(names)]):
+        table = _measured(result, names, with_interval=False)  # shorter figures before fewer
+    print_table(console, table, spare)
     for measure, gain in result.advantage.items():
         text = f"{gain['mean']:+.3f}{_bounds(gain, '+.3f')}"
         console.print(f"{HEADINGS.get(measure, measure)} over {gain['over']}: {text}")
@@ -48,11 +47,23 @@ def print_evaluation(console: Console, result: Evaluation) -> None:
     console.print(f"{result.seconds:.0f} s", style="dim")
 
 
-def _interval(value: Interval | None) -> str:
+def _measured(result: Evaluation, names: Sequence[str], with_interval: bool) -> Table:
+    title = f"{result.model} on {result.data} ({result.backend}, {result.precision})"
+    table = Table(title=escape(title), caption=None if with_interval else "too narrow for the intervals")
+    table.add_column("method")
+    for name in names:
+        table.add_column(HEADINGS.get(name, name), justify="right", no_wrap=True)
+    for line in result.table:
+        label = " ".join([line.method, *(f"{key}={value:g}" for key, value in line.parameters.items())])
+        table.add_row(escape(label), *(_figure(line.measures.get(name), with_interval) for name in names))
+    return table
+
+
+def _figure(value: Interval | None, with_interval: bool) -> str:
     if value is None or value["mean"] != value["mean"]:
         return "–"
     half = (value["high"] - value["low"]) / 2
-    return f"{value['mean']:.3f}" + (f" ± {half:.3f}" if half == half else "")
+    return f"{value['mean']:.3f}" + (f" ± {half:.3f}" if with_interval and half == half else "")
 
 
 def _bounds(gain: Mapping[str, float], digits: str) -> str:

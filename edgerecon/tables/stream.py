@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edgerecon.tables.screen import print_table
+
 if TYPE_CHECKING:
     from edgerecon.stream.report import StreamReport
 
@@ -17,15 +19,16 @@ ENGINE = ("backend", "precision", "threads")
 def print_stream(console: Console, report: StreamReport) -> None:
     """Latency by stage, and every frame's fate."""
     engine = report.engine
-    table = Table(title=f"{report.source} → {report.model} ({', '.join(str(engine[key]) for key in ENGINE)} threads)")
-    table.add_column("milliseconds")
+    title = f"{report.source} → {report.model} ({', '.join(str(engine[key]) for key in ENGINE)} threads)"
+    table = Table(title=escape(title))
+    table.add_column("milliseconds", no_wrap=True)
     names = ("p50", "p90", "p99", "p999", "max")
     for name in names:
-        table.add_column("p99.9" if name == "p999" else name, justify="right")
+        table.add_column("p99.9" if name == "p999" else name, justify="right", no_wrap=True)
     for stage, values in [*report.stages_ms.items(), ("capture to present", report.latency_ms)]:
         cells = [values.get(name) for name in names]
         table.add_row(stage, *("" if cell is None else f"{cell:.2f}" for cell in cells))
-    console.print(table)
+    print_table(console, table, ("p90", "p99.9"))
     console.print(
         f"{report.frames_in} frames in = {report.presented} presented + {report.dropped} dropped + "
         f"{report.failed} failed; {report.late} late, {report.raw_shown} shown raw; {report.fps:.1f} fps\n"

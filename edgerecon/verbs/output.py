@@ -17,15 +17,27 @@ if TYPE_CHECKING:
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the result as JSON; - is standard output.")]
 
 INTERRUPTED = 130
+_NARROWEST = 20
+"""Of what COLUMNS may say: nothing can be read on less."""
 
 
 def console(json: Path | None = None) -> Console:
     """Where tables and bars go: standard output, unless ``--json -`` wants it for itself."""
-    from rich.console import Console
+    from edgerecon.tables.screen import Screen
 
     apart = _is_stdout(json)
-    screen = sys.stderr if apart else sys.stdout
-    return Console(stderr=apart, highlight=False, width=None if screen.isatty() else 140)  # a file does not fold tables
+    stream = sys.stderr if apart else sys.stdout
+    return Screen(stderr=apart, highlight=False, width=_width(stream.isatty()))
+
+
+def _width(terminal: bool) -> int | None:
+    """COLUMNS where it is given, even to a file; else the terminal's own (None), or wide enough to fold no table."""
+    import os
+
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isascii() and columns.isdigit() and int(columns) >= _NARROWEST:
+        return int(columns)
+    return None if terminal else 140
 
 
 def say(text: str, json: Path | None = None) -> None:

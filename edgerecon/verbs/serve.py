@@ -69,7 +69,7 @@ def serve(
         supervisor = Supervisor(make)
         interrupted = supervisor.run(wanted, lambda: load_config(config), stop, reload, told)
         looks = supervisor.looks()
-    screen.print(served_table(looks))
+    screen.print(served_table(screen, looks))
     write_json(json, served(looks))
     if failed := failures(looks):
         raise EdgereconError(failed)
