@@ -16,7 +16,7 @@ import typer
 
 from edgerecon import __version__
 from edgerecon.errors import DependencyError, EdgereconError
-from edgerecon.verbs import bench, deploy, kernels, run, serve, study, workshop
+from edgerecon.verbs import bench, deploy, kernels, recover, run, serve, study, workshop
 from edgerecon.verbs.output import INTERRUPTED
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 
 for verb in (
-    *(run.demo, run.doctor, run.stream, serve.serve, bench.bench),
+    *(run.demo, run.doctor, run.stream, recover.recover, serve.serve, bench.bench),
     *(workshop.simulate, workshop.train, workshop.evaluate, workshop.explain, study.study),
     *(deploy.export, deploy.devices, deploy.build, deploy.fit, deploy.bundle, deploy.install),
 ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,6 +15,7 @@ from pathlib import Path
 from edgerecon.device import host_profile
 from edgerecon.errors import first_line
 from edgerecon.resources import resource_dir
+from edgerecon.stream.sinks.part import leftovers
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,11 @@ class Check:
     required: bool = False
 
 
-def diagnose() -> list[Check]:
-    """Look at the host, the runtimes, the optional packages and the shipped models. Changes nothing, never fails."""
+def diagnose(recordings: Path = Path(".")) -> list[Check]:
+    """Look at the host, the runtimes, the optional packages, the shipped models and a folder of recordings.
+
+    Changes nothing, never fails.
+    """
     return [
         check_cpu(),
         check_gpu(),
@@ -57,6 +62,7 @@ def diagnose() -> list[Check]:
             "pip install 'edgerecon[train]'",
         ),
         check_models(),
+        check_recordings(recordings),
     ]
 
 
@@ -113,6 +119,15 @@ def check_models() -> Check:
     if faults or not models:
         return _models(False, "; ".join(faults) or "none are installed")
     return _models(True, f"{', '.join(models)}; checksums match")
+
+
+def check_recordings(folder: Path) -> Check:
+    """Recordings that a kill, a power failure or a full disk cut off."""
+    cut = leftovers(folder)
+    if not cut:
+        return Check("recordings", True, f"none in {folder.resolve()} was cut off")
+    detail = f"cut off: {', '.join(one.path.name for one in cut)}"
+    return Check("recordings", False, detail, f"edgerecon recover {shlex.quote(str(folder))}")
 
 
 def _models(ok: bool, detail: str) -> Check:

@@ -158,7 +158,10 @@ def _say_where(screen: Console, sinks: Sequence[Sink]) -> None:
             screen.print(f"Token: {token}", soft_wrap=True)
 
 
-def doctor(json: Json = None) -> None:
+def doctor(
+    folder: Annotated[Path, typer.Argument(help="Also look here for recordings that were cut off.")] = Path("."),
+    json: Json = None,
+) -> None:
     """Say what this machine can run, what is missing, and the command that adds it."""
     from dataclasses import asdict
 
@@ -166,7 +169,7 @@ def doctor(json: Json = None) -> None:
     from edgerecon.doctor import diagnose
     from edgerecon.tables.host import doctor_table
 
-    checks = diagnose()
+    checks = diagnose(folder)
     console(json).print(doctor_table(checks))
     write_json(json, {"checks": [asdict(check) for check in checks], "host": host_profile()})
     if any(check.required and not check.ok for check in checks):

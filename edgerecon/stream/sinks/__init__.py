@@ -8,8 +8,9 @@ from pathlib import Path
 
 from edgerecon.errors import UsageError
 from edgerecon.stream.sinks.base import Sink, StreamInfo
+from edgerecon.stream.sinks.file_sink import FileSink
 from edgerecon.stream.sinks.web.address import parse
-from edgerecon.stream.sources.query import refuse_unknown, split_query
+from edgerecon.stream.sources.query import Query, refuse_unknown, split_query
 
 __all__ = ["Sink", "StreamInfo", "open_sink"]
 
@@ -54,13 +55,17 @@ def open_sink(uri: str) -> Sink:
         from edgerecon.stream.sinks.black_box import BlackBoxSink
 
         return BlackBoxSink(Path(expanduser(uri.removeprefix("black-box:"))))
-    return _recording(uri)
-
-
-def _recording(uri: str) -> Sink:
-    """The sink of a path, by its suffix."""
     text, query = split_query(uri)
-    path = Path(expanduser(text))
+    return recording_sink(Path(expanduser(text)), query, uri)
+
+
+def recording_sink(path: Path, query: Query, uri: str | None = None) -> FileSink:
+    """The sink of a file, by its suffix.
+
+    Raises:
+        UsageError: no recording ends so (the message quotes ``uri``), or an option is unknown.
+        DependencyError: an optional package is absent.
+    """
     suffix = path.suffix.lower()
     if suffix == ".dcm":
         from edgerecon.stream.sinks.dicom import DicomSink
@@ -86,6 +91,6 @@ def _recording(uri: str) -> Sink:
 
         return RecordingSink(path, ZarrStore())
     raise UsageError(
-        f"unknown sink '{uri}': give a path ending in .mp4, .h5, .zarr, .npz or .dcm, black-box:DIR, "
+        f"unknown sink '{uri or path}': give a path ending in .mp4, .h5, .zarr, .npz or .dcm, black-box:DIR, "
         "viewer[:HOST:PORT], metrics[:HOST:PORT], igtl://:PORT, shm://NAME or null"
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgerecon.errors import SinkError
+from edgerecon.errors import SinkError, first_line
 from edgerecon.frame import Frame, Image
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.part import Part, leftovers, written
@@ -19,10 +19,10 @@ class FileSink:
     """A recording under a temporary name, which takes its final name when it was finished without a fault.
 
     ``.NAME.PID.part`` lies beside the name until then, and after a crash, a kill or a full disk:
-    ``edgerecon.stream.sinks.recover`` makes a file of it. Nothing is left of a recording without frames.
+    ``recover`` makes a file of it. Nothing is left of a recording without frames.
 
-    A kind of file gives ``_write`` (one frame; OSError and ValueError become a SinkError) and ``_finish``; where wanted
-    ``_begin`` (with ``self.info`` and ``self.part`` there) and ``_let_go``.
+    A kind of file gives ``_write`` (one frame; OSError and ValueError become a SinkError), ``_finish`` and
+    ``_restore``; where wanted ``_begin`` (with ``self.info`` and ``self.part`` there) and ``_let_go``.
 
     Attributes:
         info: what the stream told. part: the temporary file.
@@ -42,8 +42,7 @@ class FileSink:
 
     def open(self, info: StreamInfo) -> None:
         self.info = info
-        for cut in leftovers(self.path.parent):
-            _log.warning("%s was cut off: finish it with: edgerecon recover %s", cut.path, self.path.parent)
+        _name_leftovers(self.path.parent)
         self.part = Part(self.path)
         self._is_open = True
         self._begin()
@@ -80,6 +79,26 @@ class FileSink:
             if not self.count:
                 self._discard()
 
+    def recover(self, cut: Path) -> int:
+        """Write ``path`` from what another process left, which stays. Returns the number of frames.
+
+        Raises:
+            SinkError: it holds nothing that can be read, or the file cannot be written.
+        """
+        part = Part(self.path)
+        try:
+            try:
+                with written(self.path):
+                    frames = self._restore(cut, part.temporary)
+            except (KeyError, IndexError, RuntimeError) as error:  # what h5py and others say of damaged files
+                raise SinkError(f"{cut.name} cannot be read: {first_line(error)}") from error
+            if not frames:
+                raise SinkError(f"{cut.name} holds no whole frame")
+            part.finish()
+        finally:
+            part.discard()
+        return frames
+
     def _begin(self) -> None: ...
 
     def _write(self, before: Image, after: Frame, late: bool) -> None:
@@ -87,6 +106,10 @@ class FileSink:
 
     def _finish(self) -> None:
         """Make ``part.temporary`` whole."""
+        raise NotImplementedError
+
+    def _restore(self, cut: Path, to: Path) -> int:
+        """Write what can be read of ``cut`` to ``to``, an empty file; returns the number of frames."""
         raise NotImplementedError
 
     def _let_go(self) -> None:
@@ -110,3 +133,14 @@ class FileSink:
         except BaseException:
             self._failed = True
             raise
+
+
+_named: set[Path] = set()
+
+
+def _name_leftovers(folder: Path) -> None:
+    """Each once in a process."""
+    for cut in leftovers(folder):
+        if cut.path not in _named:
+            _named.add(cut.path)
+            _log.warning("%s was cut off: finish it with: edgerecon recover %s", cut.path, folder)

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgerecon.errors import DependencyError
-from edgerecon.stream.sinks.recording import STAMPS, state_head
+from edgerecon.stream.sinks.recording import STAMPS, head_of, state_head
 
 if TYPE_CHECKING:
     import h5py
 
 _STAMPS_A_CHUNK = 4096
+_COPIED_ROWS = 16
+"""At once, when a recording is recovered."""
 
 
 class Hdf5Store:
@@ -70,6 +72,21 @@ class Hdf5Store:
                 )  # a file that may be read meanwhile takes no change of its attributes
                 state_head(self._file.attrs, head)
                 self._file.close()
+
+    def restore(self, cut: Path, to: Path) -> int:
+        import h5py
+
+        with h5py.File(cut, "r", libver="latest", swmr=True) as source, h5py.File(to, "w", libver="latest") as whole:
+            columns = {name: found for name, found in source.items() if found.maxshape and found.maxshape[0] is None}
+            count = min(map(len, columns.values()))
+            whole.attrs.update(source.attrs)
+            for name, found in columns.items():
+                shape = (count, *found.shape[1:])
+                rows = whole.create_dataset(name, shape, found.dtype, maxshape=found.maxshape, chunks=found.chunks)
+                for start in range(0, count, _COPIED_ROWS):
+                    rows[start : start + _COPIED_ROWS] = found[start : min(start + _COPIED_ROWS, count)]
+            state_head(whole.attrs, head_of(whole, whole.attrs, count))
+        return count
 
     @contextmanager
     def _failing(self) -> Iterator[None]:

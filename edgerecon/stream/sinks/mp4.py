@@ -78,12 +78,17 @@ class Mp4Sink(FileSink):
             container.mux(self._stream.encode(None))
         finally:
             container.close()
-        with open(self.part.temporary, "rb") as file:
-            os.fsync(file.fileno())
+        plain = self.part.temporary.with_suffix(".plain")
         try:
-            make_plain(self.part.temporary, self._stamps.period_s, _comment(self._stamps.spacing_mm))
+            copy_plain(self.part.temporary, plain, self._stamps.period_s, _comment(self._stamps.spacing_mm))
+            os.replace(plain, self.part.temporary)
         except (OSError, ValueError) as error:  # FFmpeg's errors are of these kinds
             _log.warning("%s stays fragmented: %s", self.path.name, error)
+        finally:
+            plain.unlink(missing_ok=True)
+
+    def _restore(self, cut: Path, to: Path) -> int:
+        return copy_plain(cut, to)
 
     def _let_go(self) -> None:
         container, self._container = self._container, None
@@ -140,38 +145,34 @@ class Mp4Sink(FileSink):
         self._container.mux(self._stream.encode(frame))
 
 
-def make_plain(path: Path, last_s: float | None = None, comment: str | None = None) -> int:
-    """Copy a fragmented MP4 into a plain one with its index at the front, and let that take its name.
+def copy_plain(fragmented: Path, plain: Path, last_s: float | None = None, comment: str | None = None) -> int:
+    """Copy a fragmented MP4 into a plain one with its index at the front.
 
     Args:
-        last_s: how long the last frame lasts; as long as the one before it when None.
+        last_s: how long the last frame lasts; as long as the first when None.
         comment: of the file; that of the fragmented one when None.
 
     Returns:
         The number of frames.
 
     Raises:
-        OSError, ValueError: FFmpeg cannot read or write it. The fragmented one stays as it is.
+        OSError, ValueError: FFmpeg cannot read or write it.
     """
     import av
 
-    plain, count = path.with_suffix(".plain"), 0
-    try:
-        with (
-            av.open(str(path)) as source,
-            av.open(str(plain), "w", format="mp4", options={"movflags": "faststart"}) as to,
-        ):
-            stream = to.add_stream_from_template(source.streams.video[0])
-            to.metadata["comment"] = source.metadata.get("comment", "") if comment is None else comment
-            for packet in _lasting(source, last_s):
-                packet.stream = stream
-                to.mux(packet)
-                count += 1
-        with open(plain, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(plain, path)
-    finally:
-        plain.unlink(missing_ok=True)
+    count = 0
+    with (
+        av.open(str(fragmented)) as source,
+        av.open(str(plain), "w", format="mp4", options={"movflags": "faststart"}) as to,
+    ):
+        stream = to.add_stream_from_template(source.streams.video[0])
+        to.metadata["comment"] = source.metadata.get("comment", "") if comment is None else comment
+        for packet in _lasting(source, last_s):
+            packet.stream = stream
+            to.mux(packet)
+            count += 1
+    with plain.open("rb") as file:
+        os.fsync(file.fileno())
     return count
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from edgerecon.errors import SinkError
 
+RECORDINGS = (".mp4", ".h5", ".hdf5", ".zarr", ".npz", ".dcm", ".mha", ".nrrd")
+"""How the names of recordings end."""
+
 _PART = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)(-\d+)?\.part", re.DOTALL)
 
 
@@ -86,7 +89,7 @@ def leftovers(folder: Path) -> list[Leftover]:
     with suppress(OSError):
         for path in sorted(folder.iterdir()):
             match = _PART.fullmatch(path.name)
-            if match and not _is_written(path, int(match["pid"])):
+            if match and match["name"].lower().endswith(RECORDINGS) and not _is_written(path, int(match["pid"])):
                 found.append(Leftover(path, match["name"]))
     return found
 

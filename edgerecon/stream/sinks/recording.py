@@ -16,7 +16,7 @@ the same for all frames), started (ISO 8601, UTC).
 from __future__ import annotations
 
 import threading
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -27,7 +27,7 @@ import numpy as np
 from edgerecon.frame import Frame, Image
 from edgerecon.stream.sinks.file_sink import FileSink
 from edgerecon.stream.sinks.panel import fit_uint8
-from edgerecon.stream.sinks.stamps import Spacing, Stamp, Stamps
+from edgerecon.stream.sinks.stamps import Spacing, Stamp, Stamps, measured_period_s
 
 FORMAT = "edgerecon-recording-1"
 STAMPS: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -60,6 +60,10 @@ class Store(Protocol):
     def close(self, head: dict[str, Any] | None) -> None:
         """End the file. ``head``: attributes that take the place of those of the same group (see ``head``); None when
         it failed, and only has to be let go."""
+        ...
+
+    def restore(self, cut: Path, to: Path) -> int:
+        """Copy what a killed process left: of all columns as many rows as the shortest has. Returns their number."""
         ...
 
 
@@ -122,6 +126,9 @@ class RecordingSink(FileSink):
         self._join()
         self._raise()
         self._store.close(head(self._stamps.period_s, self._stamps.spacing_mm))
+
+    def _restore(self, cut: Path, to: Path) -> int:
+        return self._store.restore(cut, to)
 
     def _let_go(self) -> None:
         self._join()
@@ -188,6 +195,17 @@ def state_head(attributes: MutableMapping[str, Any], stated: dict[str, Any]) -> 
     for name in ("period_s", "spacing_mm"):
         attributes.pop(name, None)
     attributes.update(stated)
+
+
+def head_of(columns: Mapping[str, Any], attributes: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """The same from the columns of ``count`` rows, for a recording that nobody finished."""
+    if "timestamps" not in columns:  # of an earlier version
+        return {name: attributes[name] for name in ("period_s", "spacing_mm") if name in attributes}
+    times_ns = np.asarray(columns["timestamps"][:count]) * 1e9
+    period_s = measured_period_s(times_ns, columns["sequence"][:count], float(attributes["period_s"]))
+    spacings = np.asarray(columns["frame_spacing_mm"][:count])
+    same = count > 0 and bool(np.all(spacings == spacings[0]))  # NaN is not
+    return head(period_s, (float(spacings[0, 0]), float(spacings[0, 1])) if same else None)
 
 
 def _row(stamp: Stamp, first_ns: int) -> dict[str, object]:

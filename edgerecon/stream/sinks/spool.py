@@ -27,6 +27,7 @@ from edgerecon.stream.sinks.file_sink import FileSink
 from edgerecon.stream.sinks.panel import fit_uint8
 from edgerecon.stream.sinks.stamps import Stamp, Stamps
 
+_HEAD_BYTES = 1_000_000
 _TOLD = tuple(field.name for field in fields(StreamInfo) if field.name != "counters")
 
 
@@ -76,10 +77,23 @@ class SpooledSink(FileSink):
     def _finish(self) -> None:
         assert self._stamps is not None and self.shape is not None
         self._close_files()
-        spool = Spool(self.info, self._query, self._began, self.shape, self._stamps, _pixels(self.part.temporary))
-        whole = write_whole(self, spool, self.part.temporary)
-        os.replace(whole, self.part.temporary)
-        spool.path.unlink()
+        pixels, whole = _pixels(self.part.temporary), self.part.temporary.with_suffix(".whole")
+        spool = Spool(self.info, self._query, self._began, self.shape, self._stamps, pixels)
+        try:
+            with whole.open("wb") as file:
+                self.pack(spool, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(whole, self.part.temporary)
+        finally:
+            whole.unlink(missing_ok=True)
+        pixels.unlink()
+
+    def _restore(self, cut: Path, to: Path) -> int:
+        spool = read_spool(cut)
+        with to.open("wb") as file:
+            self.pack(spool, file)
+        return len(spool.stamps)
 
     def _let_go(self) -> None:
         with suppress(OSError):
@@ -140,18 +154,13 @@ def read_spool(part: Path) -> Spool:
     return spool
 
 
-def write_whole(sink: SpooledSink, spool: Spool, part: Path) -> Path:
-    """The whole file, on the disk, beside the spool."""
-    whole = part.with_suffix(".whole")
+def stored_query(part: Path) -> dict[str, str]:
+    """The options of the sink that began a recording; none where it keeps no journal."""
     try:
-        with whole.open("wb") as file:
-            sink.pack(spool, file)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        whole.unlink(missing_ok=True)
-        raise
-    return whole
+        with part.open("rb") as journal:
+            return dict(_parsed(journal.readline(_HEAD_BYTES))["query"])
+    except (OSError, TypeError, KeyError, ValueError):
+        return {}
 
 
 def _pixels(part: Path) -> Path:

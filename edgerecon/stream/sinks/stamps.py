@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from edgerecon.frame import Frame, Status
 from edgerecon.stream.sinks.base import StreamInfo
@@ -86,16 +86,16 @@ class Stamps:
         return measured_period_s(self.times_ns, self.sequences, self._info.period_s)
 
 
-def measured_period_s(times_ns: Sequence[int], sequences: Sequence[int], stated_s: float) -> float:
+def measured_period_s(times_ns: ArrayLike, sequences: ArrayLike, stated_s: float) -> float:
     """Mean time between two captures, without pauses and over frames that are missing.
 
     Args:
         times_ns: of the frames, ascending. sequences: their numbers, which jump over the missing ones.
         stated_s: what is returned for fewer than two frames, and where the frames agree with it to 2 %.
     """
-    if len(times_ns) < 2:
+    steps = np.diff(np.asarray(times_ns, np.float64)) / np.maximum(np.diff(np.asarray(sequences, np.int64)), 1)
+    if not len(steps):
         return stated_s
-    steps = np.diff(np.asarray(times_ns, np.int64)) / np.maximum(np.diff(np.asarray(sequences, np.int64)), 1)
     period_s = float(steps[steps <= _PAUSE * steps.mean()].mean()) / 1e9
     if period_s <= 0 or abs(period_s - stated_s) <= _AGREES * stated_s:
         return stated_s

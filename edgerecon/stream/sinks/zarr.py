@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgerecon.errors import DependencyError
-from edgerecon.stream.sinks.recording import STAMPS, state_head
+from edgerecon.stream.sinks.recording import STAMPS, head_of, state_head
 
 if TYPE_CHECKING:
     from zarr import Group
@@ -48,3 +49,16 @@ class ZarrStore:
     def close(self, head: dict[str, Any] | None) -> None:
         if head is not None and self._group is not None:
             state_head(self._group.attrs, head)
+
+    def restore(self, cut: Path, to: Path) -> int:
+        import zarr
+
+        to.unlink(missing_ok=True)
+        shutil.copytree(cut, to)
+        group = zarr.open_group(to, mode="r+")
+        columns = dict(group.arrays())
+        count = min(found.shape[0] for found in columns.values())
+        for found in columns.values():
+            found.resize((count, *found.shape[1:]))
+        state_head(group.attrs, head_of(columns, group.attrs, count))
+        return count
