@@ -68,5 +68,15 @@ def printable(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What another library's exception says, on one line, for a message of ours."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """What an exception of another library says, on one line, for a message of ours.
+
+    Its kind stands for it where it says nothing or fails to, and before it where no library should raise it.
+    """
+    kind = type(error).__name__
+    try:
+        said = next(iter(str(error).strip().splitlines()), "")
+    except BaseException:  # noqa: BLE001 - its own text raises: its kind is all there is to say
+        return kind
+    if not said:
+        return kind
+    return said if isinstance(error, Exception) else f"{kind}: {said}"

@@ -7,18 +7,19 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from time import perf_counter_ns, sleep
 
 import numpy as np
 
-from edgerecon.errors import UsageError
+from edgerecon.errors import UsageError, first_line
 from edgerecon.frame import MAX_PIXELS, RawImage
 from edgerecon.stream.counters import Counters
 from edgerecon.stream.priority import ORDINARY, Standing
 from edgerecon.stream.ring import Mailbox, Slot
 from edgerecon.stream.sources.base import Capture, Source
-from edgerecon.stream.trace import Trace, lose
+from edgerecon.stream.trace import Trace, hand_over
 
 _NAP_S = 0.05
 
@@ -50,8 +51,8 @@ class Capturer:
         catch_up: whether a late source makes up for it by a burst (files) or loses the time (real time).
         spacing_mm: of captures that state none.
         frames, seconds: limits, or None.
-        begin: set when the sinks are open. stop: set to end the stream.
-        warm_up: called with the first image of a live source, before it is captured; None: that is done.
+        begin: set when the sinks are open. stop: set to end the stream. over: set when no frame comes any more.
+        warm_up: called with the first image before it is captured; None: nothing needs it.
         error: what the source raised, if it did. interrupted: whether ``stop`` ended the capture.
         started_ns: when the first frame could come, 0 before. waiting_ns: since when the source is waited for, or 0.
     """
@@ -62,6 +63,7 @@ class Capturer:
     counters: Counters
     begin: threading.Event
     stop: threading.Event
+    over: threading.Event
     period_s: float | None
     catch_up: bool
     live: bool
@@ -71,36 +73,70 @@ class Capturer:
     warm_up: Callable[[Capture], None] | None = None
     trace: Trace | None = None
     standing: Standing = ORDINARY
-    error: Exception | None = None
+    error: BaseException | None = None
     interrupted: bool = False
     started_ns: int = 0
     waiting_ns: int = 0
+    _asked_ns: int = 0
+    _looked: threading.Event = field(default_factory=threading.Event)
+    _has_first: bool = False
     _sequence: int = 0
     _last_ns: int = 0
     _spacing_mm: tuple[float, float] | None = None
 
     def run(self) -> None:
+        self._asked_ns = perf_counter_ns()
         try:
             with suppress(UsageError):  # it was tried out
                 self.standing.take()
-            self.begin.wait()
-            self._capture_all()
-        except Exception as error:  # noqa: BLE001 - a source may fail in any way; what was captured still counts
+            if self._look_first():
+                self.begin.wait()
+                self._capture_all()
+        except BaseException as error:  # noqa: BLE001 - a source may fail in any way; what was captured still counts
             self.error = error
         finally:
-            self.waiting_ns = 0
-            self.outbox.close()
+            self._end()
+
+    def wait_first(self) -> bool:
+        """Wait until a recording has given its first frame. Returns whether one can be captured."""
+        self._looked.wait()
+        return self._has_first
 
     def time_is_up(self) -> bool:
-        """Whether the stream has lasted its ``seconds``."""
-        return bool(self.started_ns and self.seconds) and perf_counter_ns() - self.started_ns >= self.seconds * 1e9  # type: ignore[operator]
+        """Whether the stream has lasted its ``seconds``, or has waited as long for a first frame."""
+        begun_ns = self.started_ns or self._asked_ns
+        return bool(begun_ns and self.seconds) and perf_counter_ns() - begun_ns >= self.seconds * 1e9  # type: ignore[operator]
 
     def leave_if_stuck(self) -> None:
         """End the capture without the source, which still holds its thread although the stream is to end."""
         if self.waiting_ns:
             self.interrupted = self.stop.is_set()
             self.stop.set()  # should the source give a frame after all, it is not captured
-            self.outbox.close()
+            self._end()
+
+    def _end(self) -> None:
+        self.waiting_ns = 0
+        self.over.set()
+        self._looked.set()
+        self.outbox.close()
+
+    def _look_first(self) -> bool:
+        """The first frame of a recording is there before the sinks are opened, and what needs its size is ready."""
+        if not self.live:
+            first = self._next()
+            if first is None:
+                return False
+            self.played = chain([first], self.played)
+            self._warm_up_for(first[0])
+        self._has_first = True
+        self._looked.set()
+        return True
+
+    def _next(self) -> tuple[Capture, bool] | None:
+        self.waiting_ns = perf_counter_ns()
+        played = next(self.played, None)
+        self.waiting_ns = 0
+        return played
 
     def _capture_all(self) -> None:
         due = perf_counter_ns()
@@ -108,9 +144,9 @@ class Capturer:
         ends_ns = due + self.seconds * 1e9 if self.seconds else math.inf
         taken = 0
         while self.frames is None or taken < self.frames:
-            asked_ns = self.waiting_ns = perf_counter_ns()
-            played = next(self.played, None)
-            self.waiting_ns, given_ns = 0, perf_counter_ns()
+            asked_ns = perf_counter_ns()
+            played = self._next()
+            given_ns = perf_counter_ns()
             if played is None:
                 self.interrupted = self.stop.is_set()
                 return
@@ -136,38 +172,52 @@ class Capturer:
         return self.stop.is_set()
 
     def _capture(self, capture: Capture, restart: bool, delivery_ns: int) -> None:
-        if self.warm_up is not None and capture.image is not None:
-            self.warm_up(capture)
-            self.warm_up = None
-        captured_ns = self._time_of(capture)
-        self.counters.captured(capture.gap)
-        self._sequence += capture.gap
-        sequence, self._sequence = self._sequence, self._sequence + 1
-        if capture.image is None:
-            self._fail(sequence, capture.fault or "the source gave no image")
-            return
+        self._warm_up_for(capture)
+        self.counters.captured()
         slot = self.slots.pop()
+        self.waiting_ns = perf_counter_ns()  # its pixels may lie in other memory than ours
         try:
-            refuse_huge(capture.image)
-            slot.hold(capture.image)
-        except (ValueError, MemoryError) as error:
+            why = self._fill(slot, capture, restart)
+        except BaseException as error:  # noqa: BLE001 - the fault of one frame, whatever its image does when it is read
+            if not isinstance(error, Exception):
+                self.counters.alarm(f"a frame of the source raised {first_line(error)}")
+            why = f"unusable frame: {first_line(error)}"
+        self.waiting_ns = 0
+        if why is not None:
             self.slots.append(slot)
-            self._fail(sequence, f"unusable frame: {error}")
+            self._fail(slot.sequence, why)
             return
+        slot.delivery_ns = delivery_ns
+        slot.taken_ns = slot.handed_ns = 0
+        hand_over(slot, self.outbox, "engine", self.slots, self.counters, self.trace)
+
+    def _fill(self, slot: Slot, capture: Capture, restart: bool) -> str | None:
+        """Copy a capture into a slot. Returns why it cannot be used, or None."""
+        slot.sequence, self._sequence = self._sequence, self._sequence + 1
+        slot.captured_ns = self._time_of(capture)
+        if capture.gap:
+            self.counters.lost(capture.gap)
+            slot.sequence += capture.gap
+            self._sequence += capture.gap
+        if capture.image is None:
+            return capture.fault or "the source gave no image"
+        refuse_huge(capture.image)
+        slot.hold(capture.image)
         if capture.torn is not None and capture.torn():
-            self.slots.append(slot)
-            self._fail(sequence, "the writer changed it while it was copied")
-            return
+            return "the writer changed it while it was copied"
         spacing_mm = self._shown_spacing(capture, slot.scale)
         slot.restart = restart or capture.gap > 0 or spacing_mm != self._spacing_mm
-        slot.sequence, slot.fault, slot.spacing_mm, self._spacing_mm = sequence, capture.fault, spacing_mm, spacing_mm
+        slot.fault, slot.spacing_mm, self._spacing_mm = capture.fault, spacing_mm, spacing_mm
         slot.pose = capture.pose and capture.pose.enlarged(slot.scale)
-        slot.delivery_ns, slot.captured_ns = delivery_ns, captured_ns
-        slot.taken_ns = slot.handed_ns = 0
-        overtaken = self.outbox.put(slot)
-        if overtaken is not None:
-            lose(overtaken, "engine", "overtaken by a newer frame while it waited", self.counters, self.trace)
-            self.slots.append(overtaken)
+        return None
+
+    def _warm_up_for(self, first: Capture) -> None:
+        if self.warm_up is None:
+            return
+        with suppress(BaseException):  # what is wrong with it is met again when it is captured, and counted then
+            if first.image is not None:
+                warm_up, self.warm_up = self.warm_up, None
+                warm_up(first)
 
     def _time_of(self, capture: Capture) -> int:
         """When the frame arrived; now, where the source's own time makes no sense."""

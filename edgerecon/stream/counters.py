@@ -27,6 +27,7 @@ class Counters:
         ladder: names of the engines from the best to "passthrough"; rung: which of them runs.
         steps_down, steps_up: of the ladder.
         skips: frames that a sink on a thread of its own was too slow for, by sink.
+        alarms: what engines and frames raised that nothing may raise, such as SystemExit.
         sinks_lost, sinks_back: sinks that failed, and those of them that work again.
         last_latency_ms, recent_ms: capture to presentation, of the last frame and of some before it.
     """
@@ -55,6 +56,7 @@ class Counters:
         self.failures: Counter[str] = Counter()
         self.raws: Counter[str] = Counter()
         self.skips: Counter[str] = Counter()
+        self.alarms: Counter[str] = Counter()
         self.last_latency_ms = 0.0
         self.recent_ms: deque[float] = deque(maxlen=RECENT)
 
@@ -63,9 +65,13 @@ class Counters:
         """Frames that have had their fate: the others of ``frames_in`` are on their way."""
         return self.presented + self.dropped + self.failed
 
-    def captured(self, gap: int = 0) -> None:
+    def captured(self) -> None:
         with self._lock:
             self.frames_in += 1
+
+    def lost(self, gap: int) -> None:
+        """Count frames that were lost before they reached us."""
+        with self._lock:
             self.gaps += gap
 
     def shown(self, latency_ms: float, late: bool, raw: str | None) -> None:
@@ -90,6 +96,11 @@ class Counters:
         with self._lock:
             self.failed += 1
             _count(self.failures, why)
+
+    def alarm(self, what: str) -> None:
+        """Note what no engine and no frame may raise, such as SystemExit; a stream that met it reports an error."""
+        with self._lock:
+            _count(self.alarms, what)
 
     def skip(self, sink: str) -> None:
         """Count one frame that was left out of one sink."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from itertools import chain
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Literal
 
 from edgerecon.engines.base import Engine, EngineSpec
-from edgerecon.errors import EdgereconError, SourceError, UsageError
+from edgerecon.errors import EdgereconError, SourceError, UsageError, first_line
 from edgerecon.frame import to_gray
 from edgerecon.stream.capture import Capturer, play, refuse_huge
 from edgerecon.stream.counters import Counters
@@ -20,7 +19,7 @@ from edgerecon.stream.ladder import Ladder
 from edgerecon.stream.present import Presenter
 from edgerecon.stream.priority import ORDINARY, Standing
 from edgerecon.stream.process import Processor
-from edgerecon.stream.replace import Replacer, warm_up
+from edgerecon.stream.replace import Replacer
 from edgerecon.stream.report import StreamReport, make_report
 from edgerecon.stream.ring import Mailbox, Slot, ring
 from edgerecon.stream.sinks.base import Sink, StreamInfo
@@ -36,6 +35,9 @@ _SHORTEST_S, _LONGEST_S = 1e-6, 3600.0
 """A period beyond them is a damaged number."""
 
 _HANG_AT_LEAST_S, _HANG_DEADLINES = 1.0, 10
+
+_FIRST_CALL_AT_LEAST_S = 10.0
+"""A runtime may compile a model in its first call."""
 
 
 def stream(
@@ -106,38 +108,41 @@ def stream(
     period_s = stated_s if _SHORTEST_S <= stated_s <= _LONGEST_S else DEFAULT_PERIOD_S
     timed = pace or live or deadline_ms is not None
     deadline_ms = period_s * 1e3 if deadline_ms is None else deadline_ms
-    played: Iterator[tuple[Capture, bool]] = play(source, loop and not live)
     slots = ring(scale)
-    if not live:
-        played, first = _first(played, source)
-        _warm_up(engines, slots, first)
     counters = Counters()
     info = _info(source, engines[0].spec if engines else None, model_name, period_s, deadline_ms, scale, counters)
     overtake = policy == "latest"
     captured, processed = Mailbox(overtake), Mailbox(overtake)
-    begin, ended, stop = threading.Event(), threading.Event(), stop or threading.Event()
-    capturer = Capturer(
-        played, slots, captured, counters, begin, stop, period_s if pace and not live else None, not overtake,
-        live, source.spacing_mm, frames, seconds, (lambda capture: _warm_up(engines, slots, capture)) if live else None,
-        trace, standing,
-    )  # fmt: skip
+    begin, over, ended = threading.Event(), threading.Event(), threading.Event()
+    stop = stop or threading.Event()
     rungs = Ladder(engines, counters, period_s, min(deadline_ms, period_s * 1e3), steps=ladder is not None)
+    first_call_s = hang_s or max(_FIRST_CALL_AT_LEAST_S, _HANG_DEADLINES * deadline_ms / 1e3)
     hang_s = hang_s or max(_HANG_AT_LEAST_S, _HANG_DEADLINES * deadline_ms / 1e3)
-    replacer = Replacer(reopen, counters)
+    replacer = Replacer(reopen, counters, first_call_s)
+    warm_up = partial(_warm_up, rungs, replacer, slots, hang_s if overtake else first_call_s + _HANG_AT_LEAST_S, stop)
+    capturer = Capturer(
+        play(source, loop and not live), slots, captured, counters, begin, stop, over,
+        period_s if pace and not live else None, not overtake, live, source.spacing_mm, frames, seconds, warm_up, trace,
+        standing,
+    )  # fmt: skip
     processor = Processor(
         rungs, replacer, slots, captured, processed, counters, reset or threading.Event(), hang_s, trace, standing
     )
     fanout = Fanout(sinks, defer=overtake)
-    presenter = Presenter(fanout, info, rungs, slots, processed, begin, stop, late == "skip", timed, trace, standing)
+    presenter = Presenter(
+        fanout, info, rungs, slots, processed, capturer.wait_first, begin, stop, over, late == "skip", timed, trace,
+        standing,
+    )  # fmt: skip
     watch = Watch(source, capturer, counters, period_s, stop, ended)
     with settled_interpreter():
-        interrupted = run_stages(
+        interrupted, failures = run_stages(
             [watch.run, capturer.run, processor.run, presenter.run], stop, ended,
             (lambda: on_progress(counters)) if on_progress else None,
         )  # fmt: skip
     interrupted = (interrupted or capturer.interrupted) and not fanout.all_lost
+    _close_books(counters, failures)
     _raise_what_ended(source, capturer, presenter, interrupted)
-    return make_report(capturer, presenter, engines[0].spec.threads if engines else 0, interrupted)
+    return make_report(capturer, presenter, engines[0].spec.threads if engines else 0, interrupted, failures)
 
 
 def _refuse_nonsense(
@@ -182,35 +187,40 @@ def _common_scale(engines: Sequence[Engine]) -> int:
     return engines[0].spec.model.scale if engines else 1
 
 
-def _first(played: Iterator[tuple[Capture, bool]], source: Source) -> tuple[Iterator[tuple[Capture, bool]], Capture]:
-    """The play of a recording, and a look at its first capture, so that buffers can be warmed up."""
-    try:
-        head = next(played, None)
-    except EdgereconError:
-        raise
-    except Exception as error:
-        raise SourceError(f"{source.name} cannot be read: {error}") from error
-    if head is None:
-        raise SourceError(f"{source.name} holds no frame")
-    return chain([head], played), head[0]
+def _warm_up(
+    ladder: Ladder, replacer: Replacer, slots: Iterable[Slot], wait_s: float, stop: threading.Event, first: Capture
+) -> None:
+    """Make slots and engines ready for the first frame's size; engines that take longer become ready behind the stream.
+
+    Failures are met again in the loop, and counted.
+    """
+    assert first.image is not None
+    refuse_huge(first.image)
+    for slot in slots:
+        slot.prepare(first.image)
+    shape = to_gray(first.image).shape
+    for rung in ladder.rungs:
+        replacer.warm_up(rung, shape)
+    replacer.wait_warm(wait_s, stop)
 
 
-def _warm_up(engines: Sequence[Engine], slots: Iterable[Slot], first: Capture) -> None:
-    """Make slots and engines ready for the first frame's size. Failures are met again in the loop, and counted."""
-    if first.image is not None:
-        with suppress(ValueError, MemoryError):
-            refuse_huge(first.image)
-            for slot in slots:
-                slot.prepare(first.image)
-        for engine in engines:
-            with suppress(Exception):
-                warm_up(engine, to_gray(first.image).shape)
+def _close_books(counters: Counters, failures: Sequence[str]) -> None:
+    """A frame that was in a stage when that stage failed, or in a call that never came back, is lost."""
+    for _ in range(counters.frames_in - counters.settled):
+        counters.fail(failures[0] if failures else "it did not come out of the stream")
 
 
 def _raise_what_ended(source: Source, capturer: Capturer, presenter: Presenter, interrupted: bool) -> None:
     if presenter.open_error is not None:
         raise presenter.open_error
-    if presenter.info.counters.frames_in == 0 and not interrupted and not capturer.time_is_up():
-        if isinstance(capturer.error, EdgereconError):
-            raise capturer.error
-        raise SourceError(f"{source.name} gave no frame" + (f": {capturer.error}" if capturer.error else ""))
+    if presenter.info.counters.frames_in or interrupted or capturer.time_is_up():
+        return
+    if isinstance(capturer.error, EdgereconError):
+        raise capturer.error
+    if capturer.live:
+        raise SourceError(
+            f"{source.name} gave no frame" + (f": {first_line(capturer.error)}" if capturer.error else "")
+        )
+    if capturer.error is not None:
+        raise SourceError(f"{source.name} cannot be read: {first_line(capturer.error)}") from capturer.error
+    raise SourceError(f"{source.name} holds no frame")

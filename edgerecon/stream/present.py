@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from time import perf_counter_ns
+from functools import partial
+from math import inf
+from time import monotonic, perf_counter_ns
 
-from edgerecon.errors import UsageError
+from edgerecon.errors import SinkError, UsageError, first_line
 from edgerecon.frame import Frame, Status
 from edgerecon.latency.histogram import Histogram
-from edgerecon.stream.fanout import Fanout
+from edgerecon.stream.fanout import CLOSE_S, Fanout, LeftBehind
+from edgerecon.stream.guarded import GuardedThread
 from edgerecon.stream.interpreter import tidy
 from edgerecon.stream.ladder import Ladder
 from edgerecon.stream.priority import ORDINARY, Standing
@@ -19,22 +24,30 @@ from edgerecon.stream.ring import Mailbox, Slot
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.trace import Trace, lose
 
+_log = logging.getLogger(__name__)
+
 STAGES = ("capture", "preprocess", "infer", "postprocess", "present")
 
 _DARK_AT_MOST_NS = 500_000_000
+_LOOK_EVERY_S = 0.1
+_HUNG_S = 30.0
+"""A sink that takes no frame for so long is given up: a disk that spins up may take some seconds."""
 
 
 @dataclass
 class Presenter:
     """Opens the sinks, presents every slot that arrives to each of them, and closes them.
 
-    When the last sink is gone, capture is stopped and what is still in the ring is counted as dropped.
+    When the last sink is gone, capture is stopped and what is still in the ring is counted as dropped. A call of a sink
+    that hangs cannot be ended from outside: its thread is left to itself, and another one goes on with the next sink.
 
     Attributes:
+        first: waits for the first frame of a recording; False: there is none, and no sink is opened.
         skip_late: drop frames that are over their deadline when they arrive here, unless nothing has been shown for
             half a second: the screen never stands still without a word.
         mark_late: tell the sinks which frames were late; of a recording that is played as fast as it goes none is.
-        begin: set when the sinks are open (or could not be). stop: set to end capture.
+        begin: set when the sinks are open (or could not be). stop: set to end capture. over: set when no frame comes
+            any more: a sink that hangs is then given up as soon as one that does not close.
         open_error: why a sink could not be opened; nothing is then captured.
         latency: from capture until the last sink had the frame. stages: see ``StreamReport``.
     """
@@ -44,8 +57,10 @@ class Presenter:
     ladder: Ladder
     slots: deque[Slot]
     inbox: Mailbox
+    first: Callable[[], bool]
     begin: threading.Event
     stop: threading.Event
+    over: threading.Event
     skip_late: bool = False
     mark_late: bool = True
     trace: Trace | None = None
@@ -55,49 +70,118 @@ class Presenter:
     stages: dict[str, Histogram] = field(default_factory=lambda: {stage: Histogram() for stage in STAGES})
     finished_ns: int = 0
     _dropped: int = 0
+    _slot: Slot | None = None
+    _counted: bool = False
+    _done: threading.Event = field(default_factory=threading.Event)
+    _failure: BaseException | None = None
 
     def run(self) -> None:
+        """Watch over the working thread until the inbox is closed and empty; then close the sinks."""
+        over_s = inf
+        try:
+            GuardedThread("present", self._open_and_work, self._fail).start()
+            while not self._done.wait(_LOOK_EVERY_S):
+                over_s = min(over_s, monotonic()) if self.over.is_set() else inf
+                self._give_up_hung(_HUNG_S if monotonic() - over_s < CLOSE_S else CLOSE_S)
+        finally:
+            self.begin.set()
+            self.inbox.close()
+            self.fanout.close()
+        if self._failure is not None:
+            raise self._failure
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        self._done.set()
+
+    def _give_up_hung(self, after_s: float) -> None:
+        why = self.fanout.give_up_hung(after_s)
+        if why is None:
+            return
+        if not self.begin.is_set():
+            self.open_error = SinkError(why)
+            self.stop.set()
+            self.begin.set()
+        hung, self._slot = self._slot, None
+        if hung is not None:
+            self.slots.append(Slot(hung.scale))  # in place of the one that the call still reads
+        GuardedThread("present", partial(self._work, hung), self._fail).start()
+
+    def _open_and_work(self) -> None:
         with suppress(UsageError):  # it was tried out
             self.standing.take()
         try:
-            self.fanout.open(self.info)
+            if self.first():
+                self.fanout.open(self.info)
+        except LeftBehind:
+            return
         except Exception as error:  # noqa: BLE001 - raised again by stream() in the caller's thread
             self.open_error = error
             self.stop.set()
         self.begin.set()
-        while (slot := self.inbox.get()) is not None:
-            self._present(slot)
-            self.slots.append(slot)
+        self._work(None)
+
+    def _work(self, hung: Slot | None) -> None:
+        if hung is not None:
+            with suppress(UsageError):
+                self.standing.take()
+        slot = hung or self.inbox.get()
+        while slot is not None:
+            self._counted = False
+            self._slot = slot
+            try:
+                self._present(slot, again=slot is hung)
+            except LeftBehind:
+                return
+            except BaseException as error:  # noqa: BLE001 - whatever happens to one frame, the next one is presented
+                self._account_for(error)
+            self._slot = None
+            if slot is not hung:
+                self.slots.append(slot)
             if self.inbox.empty:
                 tidy()
-        self.fanout.close()
+            slot = self.inbox.get()
+        self._done.set()
 
-    def _present(self, slot: Slot) -> None:
+    def _account_for(self, error: BaseException) -> None:
+        _log.warning("a frame could not be presented: %s", first_line(error))
+        if not self._counted:
+            self.info.counters.fail(f"could not be presented: {first_line(error)}")
+
+    def _present(self, slot: Slot, again: bool) -> None:
         counters, deadline_ns = self.info.counters, self.info.deadline_ms * 1e6
-        if self.fanout.all_lost:
-            lose(slot, "sinks", "none was left", counters, self.trace)
+        if self.fanout.all_lost and not again:
+            self._lose(slot, "sinks", "none was left")
             return
-        slot.handed_ns = perf_counter_ns()
+        if not again:
+            slot.handed_ns = perf_counter_ns()
         late = slot.handed_ns - slot.captured_ns > deadline_ns
-        if late and self.skip_late and slot.handed_ns - self.finished_ns < _DARK_AT_MOST_NS:
-            lose(slot, "deadline", "over when the frame was ready", counters, self.trace)
+        if late and self.skip_late and not again and slot.handed_ns - self.finished_ns < _DARK_AT_MOST_NS:
+            self._lose(slot, "deadline", "over when the frame was ready")
             self._observe(slot, slot.handed_ns, late)
             return
         frame = Frame(slot.shown, slot.sequence, slot.captured_ns, slot.spacing_mm, slot.status, slot.pose)
-        if not self.fanout.present(slot.unit, frame, late and self.mark_late):
+        present = self.fanout.resume if again else self.fanout.present
+        if not present(slot.unit, frame, late and self.mark_late):
             if self.fanout.all_lost:
+                self._counted = True
                 counters.fail("the last sink failed on it")
                 self.stop.set()
             else:
-                lose(slot, "sinks", "none is open at present", counters, self.trace)
+                self._lose(slot, "sinks", "none is open at present")
             return
         self._record(slot)
+
+    def _lose(self, slot: Slot, by: str, why: str) -> None:
+        self._counted = True
+        lose(slot, by, why, self.info.counters, self.trace)
 
     def _record(self, slot: Slot) -> None:
         self.finished_ns = finished_ns = perf_counter_ns()
         latency_ns = finished_ns - slot.captured_ns
         late = latency_ns > self.info.deadline_ms * 1e6
         raw = slot.status is Status.RAW
+        self._counted = True
         self.info.counters.shown(latency_ns / 1e6, late=late, raw=slot.raw_why if raw else None)
         self.latency.record(latency_ns)
         self.stages["capture"].record(slot.delivery_ns + slot.taken_ns - slot.captured_ns)

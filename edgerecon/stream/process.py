@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter_ns
 from typing import Any
 
@@ -14,14 +15,15 @@ import cv2
 import numpy as np
 
 from edgerecon.engines.base import Engine
-from edgerecon.errors import UsageError
+from edgerecon.errors import UsageError, first_line
 from edgerecon.frame import Status, to_unit
 from edgerecon.stream.counters import Counters
+from edgerecon.stream.guarded import GuardedThread
 from edgerecon.stream.ladder import Ladder, Rung
 from edgerecon.stream.priority import ORDINARY, Standing
 from edgerecon.stream.replace import Replacer
 from edgerecon.stream.ring import Mailbox, Slot
-from edgerecon.stream.trace import Trace, lose
+from edgerecon.stream.trace import Trace, hand_over
 
 _log = logging.getLogger(__name__)
 _LOGGED_AT_MOST = 32
@@ -68,19 +70,30 @@ class Processor:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _call: _Call | None = None
     _done: threading.Event = field(default_factory=threading.Event)
+    _failure: BaseException | None = None
 
     def run(self) -> None:
         """Watch over the working thread until the inbox is closed and empty."""
-        self._start(None)
-        while not self._done.wait(min(self.hang_s / 4, 0.25)):
-            hung = self._give_up_hung()
-            if hung is not None:
-                self._start(self._copy_of(hung))
-        self.replacer.close()
-        self.outbox.close()
+        try:
+            self._start(None)
+            while not self._done.wait(min(self.hang_s / 4, 0.25)):
+                self.replacer.give_up_hung()
+                hung = self._give_up_hung()
+                if hung is not None:
+                    self._start(self._copy_of(hung))
+        finally:
+            self.inbox.close()
+            self.outbox.close()
+            self.replacer.close()
+        if self._failure is not None:
+            raise self._failure
 
     def _start(self, slot: Slot | None) -> None:
-        threading.Thread(target=self._work, args=(slot,), name="process", daemon=True).start()
+        GuardedThread("process", partial(self._work, slot), self._fail).start()
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        self._done.set()
 
     def _work(self, slot: Slot | None) -> None:
         with suppress(UsageError):  # it was tried out
@@ -90,14 +103,11 @@ class Processor:
             try:
                 if not self._process(slot):
                     return  # another thread has gone on
-            except Exception as error:  # noqa: BLE001 - whatever happens to one frame, the next one is processed
-                self.counters.fail(f"could not be processed: {error}")
+            except BaseException as error:  # noqa: BLE001 - whatever happens to one frame, the next one is processed
+                self.counters.fail(f"could not be processed: {first_line(error)}")
                 self.slots.append(slot)
             else:
-                overtaken = self.outbox.put(slot)
-                if overtaken is not None:
-                    lose(overtaken, "sinks", "overtaken by a newer frame while it waited", self.counters, self.trace)
-                    self.slots.append(overtaken)
+                hand_over(slot, self.outbox, "sinks", self.slots, self.counters, self.trace)
             slot = self.inbox.get()
         self._done.set()
 
@@ -136,8 +146,12 @@ class Processor:
                 self.reset.clear()
                 engine.reset()  # temporal state of other frames would leave ghosts in this one
             result = engine.run(slot.unit, slot.out)
-        except Exception as error:  # noqa: BLE001 - runtimes raise many kinds; the frame is shown raw
-            failure = f"the engine failed: {error}"
+            if result is not slot.out:
+                result = np.asarray(result, np.float32)
+        except BaseException as error:  # noqa: BLE001 - runtimes raise many kinds; the frame is shown raw
+            failure = f"the engine failed: {first_line(error)}"
+            if not isinstance(error, Exception):
+                self.counters.alarm(f"{rung.name} raised {first_line(error)}")
         with self._lock:
             if self._call is not call:
                 slot.raw_why = _HUNG
@@ -190,9 +204,9 @@ def _check(result: Any, failure: str | None, slot: Slot) -> tuple[str | None, st
     if failure is not None:
         return "the engine failed", failure
     if result is not slot.out:
-        if np.shape(result) != slot.out.shape:
-            return "wrong output shape", f"the engine gave {np.shape(result)} instead of {slot.out.shape}"
-        np.copyto(slot.out, result, casting="same_kind")
+        if result.shape != slot.out.shape:
+            return "wrong output shape", f"the engine gave {result.shape} instead of {slot.out.shape}"
+        np.copyto(slot.out, result)
     low, high = slot.out.min(), slot.out.max()  # NaN and infinity reach them: no mask is allocated
     if not (np.isfinite(low) and np.isfinite(high)):
         return "unusable output", "the engine's output holds NaN or infinite values"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from edgerecon.errors import first_line
 from edgerecon.stream.capture import Capturer
 from edgerecon.stream.present import Presenter
 from edgerecon.whole_file import write
@@ -45,7 +47,8 @@ class StreamReport:
         skips: frames that a sink on a thread of its own was too slow for, by sink.
         ladder: names of the engines from the best to "passthrough"; rung: which of them ran at the end.
         interrupted: ended by Ctrl-C or by the caller's stop event.
-        error: what ended the stream early or was lost on the way (a source or sink that failed), or None.
+        error: what ended the stream early or was lost on the way (a source or sink that failed), and what engines and
+            frames raised that nothing may raise, such as SystemExit; or None.
         latency_histogram: ``edges_ms`` and ``counts`` (one fewer), for plotting.
     """
 
@@ -89,8 +92,10 @@ class StreamReport:
         write(Path(path), (json.dumps(self.to_json(), indent=2, allow_nan=False) + "\n").encode())
 
 
-def make_report(capturer: Capturer, presenter: Presenter, threads: int, interrupted: bool) -> StreamReport:
-    """What the threads of a stream have counted and measured. ``threads``: of the engine."""
+def make_report(
+    capturer: Capturer, presenter: Presenter, threads: int, interrupted: bool, failures: Sequence[str]
+) -> StreamReport:
+    """What the threads of a stream have counted and measured. ``threads``: of the engine. ``failures``: of stages."""
     from edgerecon.device import host_profile
 
     info, latency = presenter.info, presenter.latency
@@ -127,15 +132,16 @@ def make_report(capturer: Capturer, presenter: Presenter, threads: int, interrup
         ladder=list(counters.ladder),
         rung=counters.rung,
         interrupted=interrupted,
-        error=_error(capturer, presenter, interrupted),
+        error=_error(capturer, presenter, interrupted, failures),
         latency_histogram=latency.bars(),
     )
 
 
-def _error(capturer: Capturer, presenter: Presenter, interrupted: bool) -> str | None:
-    errors, name, counters = list(presenter.fanout.failures), presenter.info.source, presenter.info.counters
+def _error(capturer: Capturer, presenter: Presenter, interrupted: bool, failures: Sequence[str]) -> str | None:
+    name, counters = presenter.info.source, presenter.info.counters
+    errors = [*failures, *counters.alarms, *presenter.fanout.failures]
     if capturer.error is not None:
-        errors.insert(0, f"{name} failed: {capturer.error}")
+        errors.insert(0, f"{name} failed: {first_line(capturer.error)}")
     elif counters.presented == 0 and not interrupted and not presenter.fanout.all_lost:
         why = max(counters.failures, key=counters.failures.__getitem__, default="")
         errors.insert(0, f"no frame of {name} could be shown{f': {why}' if why else ''}")

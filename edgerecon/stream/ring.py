@@ -130,13 +130,17 @@ class Mailbox:
         self._closed = False
 
     def put(self, slot: Slot) -> Slot | None:
-        """Leave a slot for the next thread. Returns the one it overtook, which the caller counts and frees."""
+        """Leave a slot for the next thread. Returns the one that is lost, which the caller counts and frees: the one it
+        overtook, or itself when the mailbox is closed."""
         if not self._overtake:
             self._room.acquire()
         with self._lock:
+            if self._closed:
+                self._make_room()
+                return slot
             overtaken, self._slot = self._slot, slot
-        if overtaken is None:
-            self._full.release()
+            if overtaken is None:
+                self._full.release()
         return overtaken
 
     def get(self) -> Slot | None:
@@ -146,8 +150,8 @@ class Mailbox:
             slot, self._slot = self._slot, None
             if self._closed:
                 self._full.release()  # nobody waits for ever
-        if slot is not None and not self._overtake:
-            self._room.release()
+            if slot is not None:
+                self._make_room()
         return slot
 
     @property
@@ -155,8 +159,13 @@ class Mailbox:
         return self._slot is None
 
     def close(self) -> None:
-        """No slot comes after the one that may still wait."""
+        """No slot comes after the one that may still wait; from whichever side, at any time."""
         with self._lock:
             if not self._closed and self._slot is None and self._full.locked():
                 self._full.release()
             self._closed = True
+            self._make_room()
+
+    def _make_room(self) -> None:
+        if not self._overtake and self._room.locked():
+            self._room.release()

@@ -7,6 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from edgerecon.errors import first_line
+from edgerecon.stream.guarded import GuardedThread
+
 _PROGRESS_EVERY_S = 0.25
 _SAME_CTRL_C_S = 1.0
 _LEFT_AFTER_S = 2.0
@@ -18,12 +21,12 @@ def run_stages(
     stop: threading.Event,
     ended: threading.Event,
     on_progress: Callable[[], None] | None,
-) -> bool:
-    """Run the stages until the last of them ends. Returns whether Ctrl-C ended it.
+) -> tuple[bool, list[str]]:
+    """Run the stages until the last of them ends. Returns whether Ctrl-C ended it, and what stages failed by.
 
     Args:
         stages: in the order of the frames; the others end because the last one does, or soon after.
-        stop: set when Ctrl-C or a failing ``on_progress`` is to end the stream.
+        stop: set when Ctrl-C, a failing ``on_progress`` or a stage that fails is to end the stream.
         ended: set when the last stage has ended.
         on_progress: called four times a second in this thread.
     """
@@ -35,7 +38,10 @@ def run_stages(
         finally:
             ended.set()
 
-    threads = [threading.Thread(target=stage, name=_name(stage), daemon=True) for stage in (*stages[:-1], last)]
+    threads = [
+        GuardedThread(name, stage, lambda error: stop.set())
+        for name, stage in zip(map(_name, stages), (*stages[:-1], last), strict=True)
+    ]
     interrupted = False
     try:
         for thread in threads:
@@ -53,12 +59,13 @@ def run_stages(
         if threads[-1].ident is not None:
             _drain(ended)
         _join([thread for thread in threads if thread.ident is not None])
-    return interrupted
+    failures = [f"the {one.name} failed: {first_line(one.failure)}" for one in threads if one.failure is not None]
+    return interrupted, failures
 
 
 def _name(stage: Callable[[], None]) -> str:
     owner = getattr(stage, "__self__", None)
-    return type(owner).__name__.lower() if owner is not None else "presenter"
+    return type(owner).__name__.lower() if owner is not None else getattr(stage, "__name__", "stage")
 
 
 def _drain(ended: threading.Event) -> None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import os
-import threading
+from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from queue import Full, Queue
 from time import perf_counter_ns
 
 from edgerecon.errors import SinkError
 from edgerecon.stream.counters import Counters
-from edgerecon.stream.ring import Slot
+from edgerecon.stream.guarded import GuardedThread
+from edgerecon.stream.ring import Mailbox, Slot
 
 _STAGES = ("capture", "wait for engine", "preprocess", "infer", "postprocess", "wait for sinks", "present")
 _DEPTH = 4096
+_CLOSE_S = 5.0
 _log = logging.getLogger(__name__)
 
 Span = tuple[str, int, int]
@@ -47,7 +50,7 @@ class Trace:
             self._file = self.path.open("w", encoding="utf-8")
         except OSError as error:
             raise SinkError(f"cannot write {self.path}: {error.strerror or error}") from error
-        self._thread = threading.Thread(target=self._work, name="trace", daemon=True)
+        self._thread = GuardedThread("trace", self._work, lambda error: self._skip_all())
         self._thread.start()
 
     def frame(self, sequence: int, fate: str, spans: Iterable[Span]) -> None:
@@ -58,9 +61,10 @@ class Trace:
             self.skipped += 1
 
     def close(self) -> None:
-        """Write what waits, and the closing bracket."""
-        self._queue.put(None)
-        self._thread.join()
+        """Write what waits, and the closing bracket. What a disk that hangs does not take is given up."""
+        with suppress(Full):
+            self._queue.put(None, timeout=_CLOSE_S)
+        self._thread.join(_CLOSE_S)
 
     def _work(self) -> None:
         try:
@@ -76,8 +80,22 @@ class Trace:
                 file.write("\n]\n")
         except OSError as error:
             _log.warning("the trace ends: cannot write %s: %s", self.path, error.strerror or error)
-            while self._queue.get() is not None:
-                self.skipped += 1
+            self._skip_all()
+
+    def _skip_all(self) -> None:
+        while self._queue.get() is not None:
+            self.skipped += 1
+
+
+def hand_over(
+    slot: Slot, mailbox: Mailbox, to: str, slots: deque[Slot], counters: Counters, trace: Trace | None
+) -> None:
+    """Leave a slot for the next stage; the one that is lost by it is counted and free again."""
+    lost = mailbox.put(slot)
+    if lost is not None:
+        why = "nobody took it any more" if lost is slot else "overtaken by a newer frame while it waited"
+        lose(lost, to, why, counters, trace)
+        slots.append(lost)
 
 
 def lose(slot: Slot, by: str, why: str, counters: Counters, trace: Trace | None) -> None:

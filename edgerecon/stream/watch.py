@@ -9,6 +9,7 @@ from time import perf_counter_ns
 
 from edgerecon.stream.capture import Capturer
 from edgerecon.stream.counters import Counters
+from edgerecon.stream.guarded import GuardedThread
 from edgerecon.stream.sources.base import Source
 
 _STALL_PERIODS, _STALL_AT_LEAST_S = 3, 0.5
@@ -43,8 +44,9 @@ class Watch:
             self._look()
             if not enough_ns and self._enough():
                 enough_ns = perf_counter_ns()
+                self.capturer.over.set()
                 if getattr(self.source, "live", False):
-                    self._close()
+                    GuardedThread(f"close {self.source.name}", self.source.close).start()  # it may hang
             elif enough_ns and perf_counter_ns() - enough_ns > _GIVEN_UP_AFTER_S * 1e9:
                 self.capturer.leave_if_stuck()
         self.counters.stalled = False
@@ -63,9 +65,3 @@ class Watch:
 
     def _enough(self) -> bool:
         return self.stop.is_set() or self.capturer.time_is_up()
-
-    def _close(self) -> None:
-        try:
-            self.source.close()
-        except Exception as error:  # noqa: BLE001 - the source is given up anyway
-            _log.warning("%s could not be closed: %s", self.source.name, error)

@@ -107,6 +107,7 @@ def test_fault_comes_back_to_the_stream_and_nothing_hangs() -> None:
             present(sink, buffer, 0)
     with pytest.raises(SinkError, match="disk full"):
         sink.close()
+    sink.abandon()
     assert recorder.closed == 1
 
 

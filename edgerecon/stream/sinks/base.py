@@ -54,15 +54,18 @@ class StreamInfo:
 
 
 class Sink(Protocol):
-    """Presents frames. Called from one thread only, in the order open, present…, then close or abandon.
+    """Presents frames. One call at a time, in the order open, present…, then close or abandon from another thread.
 
     Opening one raises ``SinkError`` when nothing could be written. ``present`` may be handed buffers that are reused
     for the next frame: a sink that keeps pixels copies them.
 
-    Three class attributes are optional. ``quick = True``: ``present`` returns at once, whatever happens (it hands over
-    to threads of its own); other sinks get a thread of their own beside a second sink. ``reopens = True``: after a
-    failure the stream ends the sink and calls ``open`` again, from another thread, until it succeeds (a connection; no
-    file). ``abandon()``: ends the sink after a failure, in place of ``close``; see the function of that name.
+    Optional: ``abandon()`` ends a sink that failed, in place of ``close``. The stream also calls it while another call
+    of the sink hangs, which is the one exception to one call at a time.
+
+    Optional class attributes: ``quick = True``: ``present`` returns at once, whatever happens (it hands over to threads
+    of its own); other sinks get a thread of their own beside a second sink. ``reopens = True``: after a failure the
+    stream abandons the sink and calls ``open`` again, from another thread, until it succeeds (a connection; no file).
+    ``close_s``: how long ``close`` may take, where the default of ``Fanout`` is too short for what it has to write.
     """
 
     name: str

@@ -8,13 +8,17 @@ import threading
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
-from queue import Empty, Queue
+from functools import partial
+from queue import Empty, Full, Queue
 
 import numpy as np
 
 from edgerecon.frame import Frame, Image
 from edgerecon.stream.counters import Counters
+from edgerecon.stream.guarded import GuardedThread
 from edgerecon.stream.sinks.base import Sink, StreamInfo, abandon
+
+_RETURNS_WITHIN_S = 1.0
 
 _Item = tuple[Image, Frame, bool]
 _Buffers = tuple[Image, Image]
@@ -24,8 +28,7 @@ class DeferredSink:
     """Hands copies of the frames to another sink on a thread of its own, at low priority where threads have one.
 
     When ``depth`` frames wait, further ones are left out of the other sink, and counted. The copies lie in buffers that
-    are used again. What the other sink raises
-    is raised by the next ``present``, or by ``close``.
+    are used again. What the other sink raises is raised by the next ``present``, or by ``close``.
 
     Args:
         sink: opened in the stream's thread, then used from the other thread only.
@@ -39,17 +42,29 @@ class DeferredSink:
         self.name = sink.name
         self.skipped = 0
         self._sink = sink
+        self._depth = depth
         self._queue: Queue[_Item | None] = Queue(depth)
         self._free: deque[_Buffers] = deque()
         self._counters: Counters | None = None
-        self._error: Exception | None = None
-        self._thread: threading.Thread | None = None
-        self._given_up = False
+        self._error: BaseException | None = None
+        self._abandoned = threading.Event()
+        self._thread: GuardedThread | None = None
+
+    @property
+    def reopens(self) -> bool:
+        """See ``Sink``, as the next."""
+        return getattr(self._sink, "reopens", False)
+
+    @property
+    def close_s(self) -> float | None:
+        return getattr(self._sink, "close_s", None)
 
     def open(self, info: StreamInfo) -> None:
         self._sink.open(info)
         self._counters = info.counters
-        self._thread = threading.Thread(target=self._work, name=f"deferred {self.name}", daemon=True)
+        self._queue, self._abandoned, self._error = Queue(self._depth), threading.Event(), None
+        work = partial(self._work, self._queue, self._abandoned)
+        self._thread = GuardedThread(f"deferred {self.name}", work, self._failed)
         self._thread.start()
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
@@ -63,21 +78,31 @@ class DeferredSink:
         self._queue.put_nowait((own_before, replace(after, pixels=own_after), late))
 
     def close(self) -> None:
+        """Present what waits, then close the other sink, unless it has failed."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        self._queue.put(None)
+        if self._error is None:
+            self._queue.put(None)  # when it fails meanwhile, there is room
         thread.join()
         self._raise()
+        self._sink.close()
 
     def abandon(self) -> None:
-        """Give the other sink up: frames that wait are left out of it."""
-        self._given_up = True
+        """Leave out what waits. A call of the other sink that hangs is given a moment to return."""
+        thread, self._thread = self._thread, None
+        self._abandoned.set()
+        with suppress(Full):  # then it looks at the event before it comes to the end
+            self._queue.put_nowait(None)
+        if thread is not None:
+            thread.join(_RETURNS_WITHIN_S)
+        abandon(self._sink)
+
+    def _failed(self, error: BaseException) -> None:
+        self._error = error
         with suppress(Empty):
             while True:
                 self._queue.get_nowait()
-        with suppress(Exception):  # it failed already
-            self.close()
 
     def _raise(self) -> None:
         if self._error is not None:
@@ -93,19 +118,11 @@ class DeferredSink:
                 return free
         return before.copy(), pixels.copy()
 
-    def _work(self) -> None:
+    def _work(self, queue: Queue[_Item | None], abandoned: threading.Event) -> None:
         if sys.platform == "linux":
             if os.sched_getscheduler(0) != os.SCHED_OTHER:  # a stream with priority: this is none of its threads
                 os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
-        while (item := self._queue.get()) is not None:
-            if self._error is None:
-                try:
-                    self._sink.present(*item)
-                except Exception as error:  # noqa: BLE001 - raised again in the stream's thread
-                    self._error = error
+        while (item := queue.get()) is not None and not abandoned.is_set():
+            self._sink.present(*item)
             self._free.append((item[0], item[1].pixels))
-        try:
-            abandon(self._sink) if self._given_up or self._error is not None else self._sink.close()
-        except Exception as error:  # noqa: BLE001 - raised again by close()
-            self._error = self._error or error
