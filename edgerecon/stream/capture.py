@@ -22,6 +22,7 @@ from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.trace import Trace, hand_over
 
 _NAP_S = 0.05
+_LONGEST_PAUSE_S = 60.0
 
 
 def play(source: Source, loop: bool) -> Iterator[tuple[Capture, bool]]:
@@ -37,7 +38,7 @@ def play(source: Source, loop: bool) -> Iterator[tuple[Capture, bool]]:
 
 @dataclass
 class Capturer:
-    """Captures frame n at t0 + n · period, and each into a free slot.
+    """Captures frame n at t0 + n · period, or when the recording's own clock says, and each into a free slot.
 
     The next frame is fetched before it is due, as a probe has it ready; its capture time is when it was due and there.
     Frames of a live source are captured as they come. Waiting is a timed wait alone: spinning would hold the
@@ -83,6 +84,7 @@ class Capturer:
     _sequence: int = 0
     _last_ns: int = 0
     _spacing_mm: tuple[float, float] | None = None
+    _clock_s: float | None = None
 
     def run(self) -> None:
         self._asked_ns = perf_counter_ns()
@@ -142,7 +144,7 @@ class Capturer:
         due = perf_counter_ns()
         self.started_ns = due
         ends_ns = due + self.seconds * 1e9 if self.seconds else math.inf
-        taken = 0
+        taken, now = 0, due
         while self.frames is None or taken < self.frames:
             asked_ns = perf_counter_ns()
             played = self._next()
@@ -150,16 +152,30 @@ class Capturer:
             if played is None:
                 self.interrupted = self.stop.is_set()
                 return
+            if self.period_s is not None:
+                due += self._step_ns(*played)
+                due = due if self.catch_up else max(due, now)
             if self._stopped(min(due, ends_ns)):
                 self.interrupted = True
                 return
             if self.time_is_up() or due >= ends_ns:
                 return
-            if self.period_s is not None:
-                due += round(self.period_s * 1e9)
-                due = due if self.catch_up else max(due, perf_counter_ns())
+            now = perf_counter_ns()
             self._capture(*played, delivery_ns=0 if self.live else given_ns - asked_ns)
             taken += 1
+
+    def _step_ns(self, capture: Capture, restart: bool) -> int:
+        """Time from the frame before: by the recording's clock, else one period; 0 for the first frame.
+
+        A clock that jumps back, or by more than a minute, has been set: that counts as one period.
+        """
+        assert self.period_s is not None
+        first, before_s = self._clock_s is None, self._clock_s or 0.0
+        self._clock_s = before_s + self.period_s if capture.time_s is None else capture.time_s
+        step_s = self._clock_s - before_s
+        if restart or not -self.period_s <= step_s <= _LONGEST_PAUSE_S:
+            step_s = self.period_s
+        return 0 if first else round(max(step_s, 0.0) * 1e9)
 
     def _stopped(self, due_ns: float) -> bool:
         if self.period_s is None:

@@ -279,6 +279,18 @@ def test_no_frame_is_captured_before_it_is_due(policy) -> None:
         assert frame.captured_ns >= sink.opened_ns + frame.sequence * 10_000_000 - 1000  # rounding
 
 
+def test_frames_are_paced_by_the_clock_of_the_recording() -> None:
+    captures = ramp(7)
+    for capture, time_s in zip(captures, [5.0, 5.01, 5.05, None, 5.07, 0.0, 1000.0], strict=True):
+        capture.time_s = time_s
+    sink = KeepSink()
+    report = stream(ListSource(captures, period_s=0.01), None, [sink], policy="every")
+    assert report.deadline_ms == 10
+    due_ms = [0, 10, 50, 60, 70, 80, 90]  # without a time, or when the clock was set: one period
+    for frame, due in zip(sink.frames, due_ms, strict=True):
+        assert frame.captured_ns >= sink.opened_ns + due * 1_000_000 - 1000
+
+
 def test_late_frames_are_told_to_the_sinks_and_counted() -> None:
     sink = KeepSink()
     report = stream(
