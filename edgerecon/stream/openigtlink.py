@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.errors import DependencyError
+from edgerecon.errors import DependencyError, printable
 from edgerecon.frame import MAX_PIXELS, plausible_spacing
 from edgerecon.pose import OK, Plane, Transform, matrix_of, plausible_time
 
@@ -46,21 +46,31 @@ class Header:
     """What stands before every message.
 
     Attributes:
-        type: "IMAGE", "TRANSFORM", ... device: printable name, at most 20 bytes of what the sender gave.
+        type: "IMAGE", "TRANSFORM", ... name: of the device, as it was sent: at most 20 bytes.
         timestamp_s: Unix time; 0 when not set. body_bytes: at most BODY_BYTES.
         crc: of the body; 0 when the sender makes none.
     """
 
     version: int
     type: str
-    device: str
+    name: bytes
     timestamp_s: float
     body_bytes: int
     crc: int
 
+    @property
+    def device(self) -> str:
+        """Its name, for people: UTF-8 (a letter that the end cuts in two is left out), else Latin-1."""
+        try:
+            text = codecs.getincrementaldecoder("utf-8")().decode(self.name)
+        except UnicodeDecodeError:
+            text = self.name.decode("latin-1")
+        return printable(text)
+
     def is_from(self, device: str) -> bool:
-        """Whether the sender has this name, of which a header holds the first 20 bytes (or characters of Latin-1)."""
-        return self.device in (_name(_bytes(device)), printable(device[:NAME_BYTES]))
+        """Whether the sender has this name, of which a header holds the first 20 bytes of UTF-8 or Latin-1."""
+        cuts = [device.encode(code, "replace")[:NAME_BYTES] for code in ("utf-8", "latin-1")]
+        return self.name.rstrip() in [cut.rstrip() for cut in (*cuts, _whole_letters(device))]
 
 
 @dataclass(frozen=True)
@@ -96,27 +106,8 @@ def parse_header(data: bytes | bytearray | memoryview) -> Header:
     word = kind.rstrip(b"\0 ")
     if not (word.isascii() and word.decode("latin-1").isprintable() and word):
         raise StrayBytes("not an OpenIGTLink header (its type is no word)")
-    return Header(version, word.decode(), _name(device), seconds + fraction / 2**32, body_bytes, crc)
-
-
-def _name(data: bytes) -> str:
-    """Text up to the first NUL: UTF-8 (a letter that the end cuts in two is left out), else Latin-1."""
-    data = data.split(b"\0")[0].rstrip(b" ")
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(data)
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    return printable(text)
-
-
-def _bytes(name: str) -> bytes:
-    """As much of a name as a header holds."""
-    return name.encode("utf-8", "replace")[:NAME_BYTES]
-
-
-def printable(text: str) -> str:
-    """Without what could move the cursor of a terminal or break a line of a file."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text).rstrip(" ")
+    name = device.split(b"\0")[0]
+    return Header(version, word.decode(), name, seconds + fraction / 2**32, body_bytes, crc)
 
 
 def unpack_image(header: Header, body: bytes) -> ImageBody:
@@ -277,10 +268,14 @@ def _wrap(
     time_s = plausible_time(timestamp_s) or 0.0
     seconds = math.floor(time_s)
     fraction = int((time_s - seconds) * 2**32)
-    name = codecs.getincrementaldecoder("utf-8")("ignore").decode(_bytes(device)).encode()
     size = sum(part.nbytes for part in body)
-    header = _HEADER.pack(version, kind, name, seconds, fraction, size, _crc64(*body))
+    header = _HEADER.pack(version, kind, _whole_letters(device), seconds, fraction, size, _crc64(*body))
     return [memoryview(header + before), *body[1 if before else 0 :]]
+
+
+def _whole_letters(device: str) -> bytes:
+    """As much of a name as a header holds, without half a letter at its end."""
+    return device.encode("utf-8", "replace")[:NAME_BYTES].decode("utf-8", "ignore").encode()
 
 
 def _crc64(*parts: bytes | memoryview) -> int:

@@ -20,8 +20,8 @@ def open_sink(uri: str) -> Sink:
 
     Args:
         uri: "null"; "viewer" or "metrics", each with :PORT or :HOST:PORT and ?name=…&cert=…&key=…; a path ending
-            in .mp4 (before | after), .h5, .zarr, .npz or .dcm (with ?kind=…&source=…&patient=…); black-box:DIR;
-            igtl://[HOST][:PORT] to serve OpenIGTLink; shm://NAME.
+            in .mp4 (before | after), .h5, .zarr, .npz, .mha, .nrrd or .dcm (with ?kind=…&source=…&patient=…);
+            black-box:DIR; igtl://[HOST][:PORT][?version=1] to serve OpenIGTLink; shm://NAME.
 
     Raises:
         UsageError: anything else.
@@ -80,6 +80,10 @@ def recording_sink(path: Path, query: Query, uri: str | None = None) -> FileSink
         from edgerecon.stream.sinks.npz import NpzSink
 
         return NpzSink(path)
+    if suffix in (".mha", ".nrrd"):
+        from edgerecon.stream.sinks.sequence import MetaImageSink, NrrdSink
+
+        return MetaImageSink(path) if suffix == ".mha" else NrrdSink(path)
     from edgerecon.stream.sinks.recording import RecordingSink
 
     if suffix in (".h5", ".hdf5"):
@@ -91,6 +95,6 @@ def recording_sink(path: Path, query: Query, uri: str | None = None) -> FileSink
 
         return RecordingSink(path, ZarrStore())
     raise UsageError(
-        f"unknown sink '{uri or path}': give a path ending in .mp4, .h5, .zarr, .npz or .dcm, black-box:DIR, "
-        "viewer[:HOST:PORT], metrics[:HOST:PORT], igtl://:PORT, shm://NAME or null"
+        f"unknown sink '{uri or path}': give a path ending in .mp4, .h5, .zarr, .npz, .mha, .nrrd or .dcm, "
+        "black-box:DIR, viewer[:HOST:PORT], metrics[:HOST:PORT], igtl://:PORT, shm://NAME or null"
     )

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,7 +36,7 @@ class SpooledSink(FileSink):
     """Memory is bounded, the disk space is needed twice at the end. Frames of another size than the first are
     letterboxed.
 
-    A kind of file gives ``pack``.
+    A kind of file gives ``pack``; where it says more of a frame than a ``Stamp`` does, ``_fields``.
 
     Args:
         query: the options of the sink's address, kept for a recovery.
@@ -70,9 +71,13 @@ class SpooledSink(FileSink):
         fit_uint8(after.pixels, self._panel, self._bytes)
         pixels.write(self._bytes.data)
         pixels.flush()
-        stamp = Stamp.of(after, late, self.info, self.shape)
+        stamp = Stamp.of(after, late, self.info, self.shape)._replace(fields=self._fields(after))
         _write_line(journal, stamp)  # the stamp comes last: a frame counts when it has one
         self._stamps.add(stamp)
+
+    def _fields(self, frame: Frame) -> dict[str, str] | None:
+        """What the file is to say of a frame; ``Spool.fields`` gives it back."""
+        return None
 
     def _finish(self) -> None:
         assert self._stamps is not None and self.shape is not None
@@ -129,6 +134,13 @@ class Spool:
     def frames(self) -> NDArray[np.uint8]:
         """(T, H, W), mapped from the disk."""
         return np.memmap(self.path, np.uint8, "r", shape=(len(self.stamps), *self.shape))
+
+    def fields(self) -> Iterator[dict[str, str]]:
+        """Of each frame, from the journal: they are too many to be kept in memory."""
+        with self.path.with_suffix(".part").open("rb") as journal:
+            journal.readline()
+            for line in islice(journal, len(self.stamps)):
+                yield _parsed(line)[-1] or {}
 
 
 def read_spool(part: Path) -> Spool:

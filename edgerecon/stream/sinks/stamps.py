@@ -28,6 +28,7 @@ class Stamp(NamedTuple):
         time_ns: see ``StreamInfo.time_ns``.
         raw: whether it was shown as captured. late: whether it came behind its deadline.
         spacing_mm: (row, column) in the recording; None when unknown, or when it was scaled to fit in.
+        fields: what the file says of this frame beside it, by name; None when nothing.
     """
 
     sequence: int
@@ -36,6 +37,7 @@ class Stamp(NamedTuple):
     raw: bool
     late: bool
     spacing_mm: Spacing | None
+    fields: dict[str, str] | None = None
 
     @classmethod
     def of(cls, frame: Frame, late: bool, info: StreamInfo, shape: tuple[int, ...]) -> Stamp:

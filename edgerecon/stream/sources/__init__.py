@@ -13,6 +13,7 @@ from edgerecon.stream.sources.base import KINDS, Capture, Source
 from edgerecon.stream.sources.live import SCHEMES as LIVE_SCHEMES
 from edgerecon.stream.sources.live import open_live
 from edgerecon.stream.sources.query import Query, refuse_unknown, split_query
+from edgerecon.stream.sources.sequence import open_with_poses
 
 __all__ = ["Capture", "Source", "open_source"]
 
@@ -71,7 +72,8 @@ def _opener(path: Path, query: Query) -> Callable[[Path], Source]:
         from edgerecon.stream.sources.metaimage import open_metaimage
 
         refuse_unknown(query, ("rf",), "a MetaImage")
-        return partial(open_metaimage, rf="rf" in query)
+        rf = "rf" in query  # which turns the pixels to others than those whose place is stated
+        return partial(open_metaimage, rf=True) if rf else partial(open_with_poses, open_metaimage)
     if kind == "dicom":
         from edgerecon.stream.sources.dicom import DicomSource
 
@@ -88,7 +90,7 @@ def _opener(path: Path, query: Query) -> Callable[[Path], Source]:
     if kind == "nrrd":
         from edgerecon.stream.sources.nrrd import open_nrrd
 
-        return open_nrrd
+        return partial(open_with_poses, open_nrrd)
     from edgerecon.stream.sources.video import VideoSource
 
     return VideoSource

@@ -12,7 +12,7 @@ from contextlib import suppress
 from time import perf_counter_ns
 from urllib.parse import quote
 
-from edgerecon.errors import SourceError
+from edgerecon.errors import SourceError, printable
 from edgerecon.pose import Pose, Transform, plausible_time
 from edgerecon.stream.openigtlink import (
     HEADER_BYTES,
@@ -20,7 +20,6 @@ from edgerecon.stream.openigtlink import (
     Header,
     StrayBytes,
     parse_header,
-    printable,
     require,
     unpack_image,
     unpack_transform,
@@ -72,6 +71,7 @@ class IgtlSource:
         self.spacing_mm: tuple[float, float] | None = None
         self.length: int | None = None
         self._device = device
+        self._first: bytes | None = None  # the name of the device that sent the first image
         self._closed = threading.Event()
         self._backoff = Backoff(self._closed)
         self._gaps, self._scale = Gaps(), LiveScale()
@@ -128,10 +128,10 @@ class IgtlSource:
         if header.type != "IMAGE":
             self._mention(f"{header.type} messages, which are left out")
             return False
-        if self._device is None:
-            self._device = header.device
+        if self._device is None and self._first is None:
+            self._first = header.name
             _log.info("%s: showing device '%s'", self.name, header.device)
-        if header.is_from(self._device):
+        if header.name == self._first if self._device is None else header.is_from(self._device):
             self._came = True
             return True
         if len(self._others) < _NAMES_AT_MOST:
