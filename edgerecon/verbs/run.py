@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from edgerecon.stream.counters import Counters
+    from edgerecon.stream.report import StreamReport
     from edgerecon.stream.sinks.base import Sink
 
 
@@ -63,7 +64,10 @@ def stream(
     threads: Annotated[
         int | None, typer.Option(help="Threads of the engine; default: this host's cores.", min=1)
     ] = None,
-    policy: Annotated[str, typer.Option(help="latest (newest frame wins) or every (lossless).")] = "latest",
+    policy: Annotated[
+        str | None,
+        typer.Option(help="latest (newest frame wins) or every (lossless); default: every from a file into files."),
+    ] = None,
     late: Annotated[str, typer.Option(help="Frames over their deadline: present, or skip.")] = "present",
     ladder: Annotated[
         list[str] | None,
@@ -72,7 +76,12 @@ def stream(
     watchdog: Annotated[
         float | None, typer.Option(help="Seconds an engine may take; default: ten deadlines, at least 1.", min=0.001)
     ] = None,
-    pace: Annotated[bool, typer.Option("--pace/--no-pace", help="Keep the recording's own frame rate.")] = True,
+    pace: Annotated[
+        bool | None,
+        typer.Option(
+            "--pace/--no-pace", help="Keep the recording's own frame rate; default: not from a file into files."
+        ),
+    ] = None,
     deadline: Annotated[float | None, typer.Option(help="Milliseconds; default: the frame period.", min=0.001)] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Repeat the recording.")] = False,
     frames: Annotated[int | None, typer.Option(help="Stop after so many frames.", min=1)] = None,
@@ -88,15 +97,19 @@ def stream(
 ) -> None:
     """Stream a recording or a live source through a model, in real time, and count every frame.
 
-    SIGTERM ends the stream in order, SIGHUP makes a temporal model start anew.
+    From a file into files it goes as fast as it can and keeps every frame, unless a policy, a pace, a time limit, a
+    deadline, a ladder or --loop asks for real time. SIGTERM ends the stream in order, SIGHUP makes a temporal model
+    start anew.
     """
     from contextlib import ExitStack, closing
     from threading import Event
 
     from edgerecon import json_log
+    from edgerecon.stream.conversion import is_conversion
     from edgerecon.stream.engines import Engines
     from edgerecon.stream.loop import DEFAULT_PERIOD_S
     from edgerecon.stream.loop import stream as run
+    from edgerecon.stream.overwriting import refuse_overwriting
     from edgerecon.stream.priority import chosen
     from edgerecon.stream.signals import obeyed_signals
     from edgerecon.stream.sinks import open_sink
@@ -110,10 +123,11 @@ def stream(
     check_json(json)
     if log_json:
         json_log.log_json()
-    if policy not in ("latest", "every"):
+    if policy not in (None, "latest", "every"):
         raise UsageError(f"--policy is latest or every, not '{policy}'")
     if late not in ("present", "skip"):
         raise UsageError(f"--late is present or skip, not '{late}'")
+    refuse_overwriting([source], sink or [], [path for path in (json, trace) if path])
     screen, service, stop, reset = console(json), Service(), Event(), Event()
     standing = chosen(priority, cpus)
     standing.stay_put()  # before the engine starts threads of its own
@@ -124,6 +138,10 @@ def stream(
         recording = stack.enter_context(closing(open_source(source)))
         sinks = [open_sink(uri) for uri in sink or ["null"]]
         _say_where(screen, sinks)
+        converts = is_conversion(recording, sinks) and late == "present"
+        policy = policy or ("every" if converts else "latest")
+        if pace is None:
+            pace = not converts or policy == "latest" or bool(loop or seconds or deadline or ladder)
         written = stack.enter_context(closing(Trace(trace))) if trace else None
         shown_ms = deadline or (recording.period_s or DEFAULT_PERIOD_S) * 1e3
         show = stack.enter_context(
@@ -142,6 +160,7 @@ def stream(
             on_progress=told,
         )  # fmt: skip
     print_stream(screen, report)
+    _say_recorded(screen, sinks, report, getattr(recording, "live", False))
     write_json(json, report.to_json())
     if report.error:
         raise EdgereconError(report.error)
@@ -156,6 +175,19 @@ def _say_where(screen: Console, sinks: Sequence[Sink]) -> None:
     for token in filter(None, (getattr(one, "token", None) for one in sinks)):
         if not any(token in address for address in addresses):
             screen.print(f"Token: {token}", soft_wrap=True)
+
+
+def _say_recorded(screen: Console, sinks: Sequence[Sink], report: StreamReport, live: bool) -> None:
+    """Where recordings lie and, when they lack frames, what to do."""
+    from edgerecon.stream.sinks.file_sink import FileSink
+
+    recordings = [one for one in sinks if isinstance(one, FileSink) and one.recorded]
+    for one in recordings:
+        screen.print(f"Recorded {one.count} frames: {one.recorded}", soft_wrap=True, markup=False)
+    lost = report.dropped + max(report.skips.values(), default=0)
+    if recordings and lost:
+        help = "give a quicker model or --ladder auto" if live else "--policy every --no-pace keeps all of them"
+        screen.print(f"{lost} of {report.frames_in} frames are missing, for want of speed: {help}", soft_wrap=True)
 
 
 def doctor(

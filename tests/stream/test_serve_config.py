@@ -28,7 +28,7 @@ deadline_ms = 20
 def test_a_good_file(tmp_path: Path) -> None:
     (tmp_path / "streams.toml").write_text(GOOD)
     first, second = load_config(tmp_path / "streams.toml").stream
-    assert (first.name, first.model, first.sinks, first.policy, first.cpus) == ("bed 1", None, ("null",), "latest", 1.0)
+    assert (first.name, first.model, first.sinks, first.policy, first.cpus) == ("bed 1", None, ("null",), None, 1.0)
     assert second.deadline_ms == 20 and second.ladder == ("auto",)
     assert [kind_of(uri) for uri in second.sinks] == ["viewer", "metrics", "out.mp4"]
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from edgerecon.engines import BACKENDS, model_path
 from edgerecon.errors import ConfigError, UsageError
 from edgerecon.faults import dotted, first_fault, read_toml
+from edgerecon.stream.overwriting import refuse_overwriting
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _SHARED = ("null", "viewer", "metrics")
@@ -27,10 +28,11 @@ class StreamTable(_Table):
 
     Attributes:
         name: in the viewer, the metrics, the logs and the report.
-        source, model, backend, precision, policy, late, ladder, loop, frames, seconds: see ``edgerecon stream --help``.
+        source, model, backend, precision, late, ladder, loop, frames, seconds: see ``edgerecon stream --help``.
             Relative paths are relative to the working directory.
         threads: of the engine; default: this machine's cores divided by the streams, at least 1.
         sinks: as ``--sink``; the viewer and the metrics of one port are shared.
+        policy: default: every from a file into files, else latest.
         deadline_ms: from capture to presentation; default: the source's frame period.
         cpus, gpus: that its machine must have free, with ``--ray``; part of one may be asked for.
     """
@@ -43,7 +45,7 @@ class StreamTable(_Table):
     threads: int | None = Field(default=None, ge=1, le=1024)
     sinks: tuple[str, ...] = ("null",)
     deadline_ms: _Positive | None = None
-    policy: Literal["latest", "every"] = "latest"
+    policy: Literal["latest", "every"] | None = None
     late: Literal["present", "skip"] = "present"
     ladder: tuple[str, ...] = ()
     loop: bool = False
@@ -93,13 +95,18 @@ class ServeConfig(_Table):
     def _each_its_own(self) -> ServeConfig:
         if not self.stream:
             raise ValueError("there is no stream: write a [[stream]] table for each")
+        own = [uri for table in self.stream for uri in table.sinks if kind_of(uri) not in _SHARED]
         for what, values in (
             ("streams have the name", [table.name for table in self.stream]),
-            ("streams write to", [uri for table in self.stream for uri in table.sinks if kind_of(uri) not in _SHARED]),
+            ("streams write to", own),
         ):
             value, count = (Counter(values).most_common(1) or [("", 0)])[0]
             if count > 1:
                 raise ValueError(f"{count} {what} '{value}': give each its own")
+        try:
+            refuse_overwriting([table.source for table in self.stream], own)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
         return self
 
 

@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine
 from edgerecon.errors import EdgereconError, SourceError
+from edgerecon.stream.conversion import is_conversion
 from edgerecon.stream.counters import Counters
 from edgerecon.stream.engines import Engines
 from edgerecon.stream.loop import stream
@@ -138,8 +139,10 @@ class Worker:
             with Engines(table.backend, table.precision, table.threads or self._threads, self._opener) as engines:
                 engine = engines.open(table.model) if table.model else None
                 ladder = engines.open_ladder(table.model, table.ladder)
+                converts = is_conversion(source, sinks) and table.late == "present"
+                policy = table.policy or ("every" if converts else "latest")
                 self._report = stream(
-                    source, engine, sinks, policy=table.policy, late=table.late, deadline_ms=table.deadline_ms,
+                    source, engine, sinks, policy=policy, late=table.late, deadline_ms=table.deadline_ms,
                     loop=table.loop, frames=table.frames, seconds=table.seconds, ladder=ladder, reopen=engines.reopen,
                     stop=self._stop, on_progress=self._told,
                 )  # fmt: skip
