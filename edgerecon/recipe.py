@@ -52,6 +52,20 @@ class ModelTable(_Table):
         return dilations
 
 
+class MixedTable(_Table):
+    """[[data.mixed]]: another file of pairs, from which a part of the crops comes.
+
+    Attributes:
+        weight: the part. The others: see ``DataTable``.
+    """
+
+    simulate: str
+    file: Path
+    inputs: tuple[str, ...] = Field(min_length=1)
+    target: str
+    weight: float = Field(gt=0, lt=1)
+
+
 class DataTable(_Table):
     """[data]: where training pairs come from.
 
@@ -61,6 +75,7 @@ class DataTable(_Table):
         inputs: fields that serve as input, drawn with equal probability. target: the field to reach.
         validation: fraction of the scenes held out to choose the checkpoint; a scene is never split.
         held_out: the command that makes the scenes on which the figures are measured.
+        mixed: further files that are learned from; validation is on ``file`` alone.
     """
 
     simulate: str
@@ -69,6 +84,14 @@ class DataTable(_Table):
     target: str
     validation: float = Field(default=0.08, gt=0, lt=1)
     held_out: str = ""
+    mixed: tuple[MixedTable, ...] = ()
+
+    @field_validator("mixed")
+    @classmethod
+    def _leaves_room(cls, mixed: tuple[MixedTable, ...]) -> tuple[MixedTable, ...]:
+        if sum(each.weight for each in mixed) >= 1:
+            raise ValueError("the weights must add up to less than 1, or nothing is left for data.file")
+        return mixed
 
 
 class AugmentTable(_Table):
@@ -106,11 +129,13 @@ class AugmentTable(_Table):
 class LossTable(_Table):
     """[train.loss]: weights of the mean absolute error, of 1 − SSIM and of 1 − edge preservation.
 
-    The last is against the input, over the crops that [augment] changed: they stand for a scanner's display, where
-    grain is as coarse as structure. On crops as simulated the target alone decides.
+    The error counts relative to that of the input, crop by crop (``l1``), or in grey levels (``absolute``). Edges are
+    against the input, over the crops that [augment] changed: they stand for a scanner's display, where grain is as
+    coarse as structure. On crops as simulated the target alone decides.
     """
 
     l1: float = Field(default=1.0, ge=0)
+    absolute: float = Field(default=0.0, ge=0)
     ssim: float = Field(default=0.2, ge=0)
     edge: float = Field(default=0.0, ge=0)
 

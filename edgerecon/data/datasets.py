@@ -101,12 +101,23 @@ def split_by_scene(pairs: Pairs, validation: float) -> tuple[Pairs, Pairs]:
     return pairs.subset(~held_out), pairs.subset(held_out)
 
 
+@dataclass(frozen=True)
+class Share:
+    """Pairs that a part of the crops, ``weight``, comes from: input fields, equally probable, and the target field."""
+
+    pairs: Pairs
+    inputs: tuple[str, ...]
+    target: str
+    weight: float
+
+
 class CropSampler:
     """Endless batches of random crops; the same generator state gives the same batches.
 
     Args:
         pairs: what to draw from. inputs: input fields, drawn with equal probability. target: target field.
         augment: how a crop is made. batch: crops a batch. rng: the only source of chance.
+        mixed: further pairs and the part of the crops that each gives.
 
     Attributes:
         plain: how many crops, the first of each batch, stay as they were simulated (``AugmentTable.share``).
@@ -116,10 +127,14 @@ class CropSampler:
     """
 
     def __init__(self, pairs: Pairs, inputs: Sequence[str], target: str, augment: Augment, batch: int,
-                 rng: np.random.Generator) -> None:  # fmt: skip
-        height, width = pairs.fields[target].shape[1:]
-        if min(height, width) < augment.crop:
-            raise DataError(f"images of {height}×{width} are smaller than the crop of {augment.crop}: lower train.crop")
+                 rng: np.random.Generator, mixed: Sequence[Share] = ()) -> None:  # fmt: skip
+        rest = 1 - sum(share.weight for share in mixed)
+        self.shares = (Share(pairs, tuple(inputs), target, rest), *mixed)
+        for share in self.shares:
+            height, width = share.pairs.fields[share.target].shape[1:]
+            if min(height, width) < augment.crop:
+                size = f"{height}×{width}"
+                raise DataError(f"images of {size} are smaller than the crop of {augment.crop}: lower train.crop")
         self.pairs, self.inputs, self.target = pairs, tuple(inputs), target
         self.augment, self.batch, self.rng = augment, batch, rng
         self.plain = batch - round(augment.table.share * batch)
@@ -130,14 +145,19 @@ class CropSampler:
         side = self.augment.crop
         source = np.empty((self.batch, 1, side, side), np.float32)
         target = np.empty_like(source)
-        images = self.rng.integers(len(self.pairs), size=self.batch)
-        fields = self.rng.integers(len(self.inputs), size=self.batch)
-        for slot, (image, field) in enumerate(zip(images, fields, strict=True)):
-            before = self.pairs.fields[self.inputs[field]][image]
-            after = self.pairs.fields[self.target][image]
+        for slot in range(self.batch):
+            share = self._share()
+            image, field = self.rng.integers(len(share.pairs)), self.rng.integers(len(share.inputs))
+            before = share.pairs.fields[share.inputs[field]][image]
+            after = share.pairs.fields[share.target][image]
             augment = self._crop_and_flip if slot < self.plain else self.augment
             source[slot, 0], target[slot, 0] = augment(before, after, self.rng)
         return source, target
+
+    def _share(self) -> Share:
+        if len(self.shares) == 1:
+            return self.shares[0]
+        return self.shares[int(self.rng.choice(len(self.shares), p=[share.weight for share in self.shares]))]
 
 
 def training_data(recipe: Recipe, table: TrainTable, data: Path | None) -> tuple[CropSampler, Pairs]:
@@ -151,5 +171,10 @@ def training_data(recipe: Recipe, table: TrainTable, data: Path | None) -> tuple
     """
     fields = tuple(dict.fromkeys((*recipe.data.inputs, recipe.data.target)))
     pairs, held_out = split_by_scene(load_pairs(data or recipe.data.file, fields), recipe.data.validation)
+    mixed = [
+        Share(load_pairs(other.file, tuple(dict.fromkeys((*other.inputs, other.target)))), other.inputs, other.target,
+              other.weight)
+        for other in recipe.data.mixed
+    ]  # fmt: skip
     augment, rng = Augment(recipe.augment, table.crop), np.random.default_rng(table.seed)
-    return CropSampler(pairs, recipe.data.inputs, recipe.data.target, augment, table.batch, rng), held_out
+    return CropSampler(pairs, recipe.data.inputs, recipe.data.target, augment, table.batch, rng, mixed), held_out

@@ -11,8 +11,8 @@ from edgerecon.errors import UsageError
 from edgerecon.models.network import Network
 
 FAMILIES = (
-    "compact", "unet", "dncnn", "inpainting", "enhance_cnn", "residual_unet", "row_rnn", "conv_rnn", "hybrid",
-    "srcnn", "srresnet", "rrdb", "densenet",
+    "compact", "two_scale", "unet", "dncnn", "inpainting", "enhance_cnn", "residual_unet", "row_rnn", "conv_rnn",
+    "hybrid", "srcnn", "srresnet", "rrdb", "densenet",
 )  # fmt: skip
 """Files of this folder that hold a family; each has ``build(**params)``."""
 

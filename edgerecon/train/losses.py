@@ -12,7 +12,7 @@ LEAST_ERROR = 2e-3  # half a grey level of 8 bits
 
 
 class ReconstructionLoss(nn.Module):
-    """``l1·mean(|a − b| / e) + ssim·(1 − SSIM(a, b)) + edge·(1 − ρ(a, x))`` on N×1×H×W in [0, 1].
+    """``mean(|a − b|·(l1 / e + absolute)) + ssim·(1 − SSIM(a, b)) + edge·(1 − ρ(a, x))`` on N×1×H×W in [0, 1].
 
     a is the output, b the target, x the input, and e = mean|x − b| of each crop, the error that is there to be removed:
     without it crops of low contrast would count for nothing. L1 with SSIM after Zhao et al., IEEE TCI 3(1), 2017. ρ,
@@ -32,7 +32,7 @@ class ReconstructionLoss(nn.Module):
     def forward(self, output: Tensor, target: Tensor, source: Tensor) -> Tensor:
         weights, k = self.weights, self.plain
         error = (source - target).abs().mean(dim=(1, 2, 3), keepdim=True).clamp_min(LEAST_ERROR)
-        loss = weights.l1 * ((output - target).abs() / error).mean()
+        loss = ((output - target).abs() * (weights.l1 / error + weights.absolute)).mean()
         if weights.ssim:
             loss = loss + weights.ssim * (1 - self.similarity(output, target).mean())
         if weights.edge and len(output) > k:

@@ -16,16 +16,19 @@ def simulate(
     out: Annotated[Path, typer.Argument(help="HDF5 file to write.")],
     samples: Annotated[int, typer.Option(help="How many scenes.", min=1)],
     seed: Annotated[int, typer.Option(help="The same seed gives the same file.", min=0)] = 0,
-    sequence: Annotated[int, typer.Option(help="Frames of each scene, 30 a second.", min=1)] = 1,
+    kind: Annotated[
+        str, typer.Option(help="acoustic: plane waves in random tissue. display: what scanners show, far faster.")
+    ] = "acoustic",
+    sequence: Annotated[int, typer.Option(help="Frames of each acoustic scene, 30 a second.", min=1)] = 1,
     ray: Ray = None,
 ) -> None:
-    """Simulate plane-wave acoustics of random tissue into training pairs."""
+    """Simulate training pairs: acoustics of random tissue, or the displays of scanners."""
     from edgerecon.cluster import spread_over
     from edgerecon.data.simulate import simulate as run
     from edgerecon.tables.bars import count_bar
 
     with spread_over(ray) as spread, count_bar(console(), f"Simulating {out.name}", "samples") as on_sample:
-        made = run(out, samples, seed, sequence, on_sample=on_sample, spread=spread if ray else None)
+        made = run(out, samples, seed, sequence, on_sample=on_sample, spread=spread if ray else None, kind=kind)
     say(f"{out}: {samples} samples, {made} of them new")
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from edgerecon.data.augment import Augment
-from edgerecon.data.datasets import CropSampler, Pairs, load_pairs, split_by_scene
+from edgerecon.data.datasets import CropSampler, Pairs, Share, load_pairs, split_by_scene
 from edgerecon.errors import DataError
-from edgerecon.recipe import AugmentTable
+from edgerecon.recipe import AugmentTable, DataTable
 
 
 def _write(path: Path, samples: int = 6, frames: int = 0, size: int = 24, form: str = "edgerecon-pairs/1") -> Path:
@@ -72,6 +72,24 @@ def test_part_of_a_batch_stays_as_simulated() -> None:
                           np.random.default_rng(1))  # fmt: skip
     levels = np.rint(255 * sampler.draw()[0][:, 0, 0, 0])
     assert sampler.plain == 2 and (levels[:2] == 200).all() and (levels[2:] <= 120).all()
+
+
+def test_mixed_files_give_their_part_of_the_crops(rng: np.random.Generator) -> None:
+    own = Pairs({"clean": np.full((4, 24, 24), 10, np.uint8)}, np.arange(4))
+    other = Pairs({"expected": np.full((2, 32, 32), 200, np.uint8)}, np.arange(2))
+    mixed = [Share(other, ("expected",), "expected", 0.25)]
+    sampler = CropSampler(own, ["clean"], "clean", Augment(AugmentTable(), 16), 400, rng, mixed)
+    source, target = sampler.draw()
+    np.testing.assert_array_equal(source, target)
+    assert (source[:, 0, 0, 0] > 0.5).mean() == pytest.approx(0.25, abs=0.08)
+
+
+def test_mixed_weights_leave_room_for_the_file() -> None:
+    other = {"simulate": "-", "file": "b.h5", "inputs": ("pw31",), "target": "clean", "weight": 0.6}
+    own = {"simulate": "-", "file": "a.h5", "inputs": ("pw31",), "target": "clean"}
+    assert len(DataTable(**own, mixed=(other,)).mixed) == 1
+    with pytest.raises(ValueError, match="less than 1"):
+        DataTable(**own, mixed=(other, other))
 
 
 def test_crop_larger_than_the_images(rng: np.random.Generator) -> None:

@@ -12,7 +12,7 @@ from edgerecon.data.simulate import dataset, simulate
 from edgerecon.data.simulate.expected import expected_envelope, point_spread
 from edgerecon.data.simulate.plane_wave import Grid, Receive, beamform_scatterers, steering_angles
 from edgerecon.data.simulate.probe import Medium, Probe
-from edgerecon.data.simulate.sample import NAMES, SIZE, log_compress, simulate_sample
+from edgerecon.data.simulate.sample import MEAN_DISPLAY, NAMES, SIZE, log_compress, simulate_sample
 from edgerecon.data.simulate.scene import MARGIN, Scene, Vessel, random_scene
 from edgerecon.errors import DataError, UsageError
 
@@ -77,6 +77,14 @@ def test_attenuation_lowers_amplitude_and_centre_frequency() -> None:
     assert frequency[spectrum.argmax()] - PROBE.centre_frequency == pytest.approx(shift[1], abs=1e3)
     assert spectrum.max() == pytest.approx(peak[1], rel=1e-3)
     assert (shift[0], peak[0]) == (0, 1)
+
+
+def test_the_expected_display_keeps_the_mean_level_of_speckle(rng: np.random.Generator) -> None:
+    """The mean of the displayed level of Rayleigh speckle, not the level of its mean envelope."""
+    envelope = rng.rayleigh(1.0, 400_000)
+    shown = log_compress(envelope, 40.0, 60.0).astype(float).mean()
+    expected = float(log_compress(np.array([MEAN_DISPLAY * envelope.mean()]), 40.0, 60.0)[0])
+    assert abs(shown - expected) < 1
 
 
 def test_expected_envelope_is_the_mean_over_draws() -> None:
@@ -147,7 +155,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         dataset,
         "_in_order",
-        lambda seed, indices, frames, workers: ((i, _small_sample(seed, i, frames)) for i in indices),
+        lambda job, indices, workers: ((i, _small_sample(job.args[1], i, job.args[2])) for i in indices),
     )
 
 

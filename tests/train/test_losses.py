@@ -61,6 +61,12 @@ def test_every_crop_counts_by_the_error_that_is_left(rng: np.random.Generator) -
     assert float(loss(*faint)) == pytest.approx(float(loss(a, b, x)), rel=1e-3)
 
 
+def test_absolute_error_counts_in_grey_levels(rng: np.random.Generator) -> None:
+    a, b, x = _batches(rng)
+    loss = ReconstructionLoss(LossTable(l1=0, absolute=2.0, ssim=0))
+    assert float(loss(a, b, x)) == pytest.approx(2 * float((a - b).abs().mean()), rel=1e-5)
+
+
 def test_crops_as_simulated_are_free_of_the_edge_term(rng: np.random.Generator) -> None:
     a, b, x = _batches(rng)
     weights = LossTable(l1=0, ssim=0, edge=1)

@@ -1,5 +1,5 @@
-"""Plane-wave acoustics of random tissue: the only source of training data."""
+"""Training pairs by simulation: plane-wave acoustics of random tissue, or what scanners display of it."""
 
-from edgerecon.data.simulate.dataset import FORMAT, simulate
+from edgerecon.data.simulate.dataset import FORMAT, KINDS, simulate
 
-__all__ = ["FORMAT", "simulate"]
+__all__ = ["FORMAT", "KINDS", "simulate"]

@@ -1,17 +1,19 @@
 """Writes simulated samples to HDF5: every core, resumable, the same seed gives the same file.
 
-Layout ("edgerecon-pairs/1"): root attributes ``format``, ``seed``, ``frames``, ``simulator``; one group a sample,
-``sample_00000``, …, with uint8 datasets "pw1", "pw3", "pw7", "pw31" and "clean" of shape (256, 256), or
-(frames, 256, 256), and the sample's parameters as attributes.
+Layout ("edgerecon-pairs/1"): root attributes ``format``, ``kind``, ``seed``, ``frames``, ``simulator``; one group a
+sample, ``sample_00000``, …, with one uint8 dataset an image, of shape (H, W) or (frames, H, W), and the sample's
+parameters as attributes. What the images are depends on the kind of simulation, see ``KINDS``.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,31 @@ from edgerecon.data.processes import deaf_processes
 from edgerecon.errors import DataError, DependencyError, UsageError
 
 FORMAT = "edgerecon-pairs/1"
-SIMULATOR = 1  # raised whenever the same seed would give other images
 _log = logging.getLogger(__name__)
+
+Sample = tuple[dict[str, Any], dict[str, Any]]
+"""Images by name, and the parameters that they were made with."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A way to simulate.
+
+    Attributes:
+        version: raised whenever the same seed would give other images.
+        module: has ``simulate_sample(seed, index)``, with ``frames`` as third argument where it makes ``sequences``.
+    """
+
+    version: int
+    module: str
+    sequences: bool = False
+
+
+KINDS = {
+    "acoustic": Kind(2, "edgerecon.data.simulate.sample", sequences=True),
+    "display": Kind(1, "edgerecon.data.display.sample"),
+}
+"""acoustic: plane waves in random tissue, "pw1" … "pw31", "clean" and "expected". display: "shown" and "expected"."""
 
 
 def simulate(
@@ -32,6 +57,7 @@ def simulate(
     workers: int | None = None,
     on_sample: Callable[[int, int], None] | None = None,
     spread: Spread | None = None,
+    kind: str = "acoustic",
 ) -> int:
     """Simulate samples 0 … ``samples`` − 1 of a seed into ``path``.
 
@@ -42,18 +68,24 @@ def simulate(
         path: the HDF5 file to make. frames: images in each sample's sequence.
         workers: processes; default: the cores this process may use.
         on_sample: called with (done, samples) after each.
+        kind: one of ``KINDS``.
         spread: does the work instead of processes here (see ``edgerecon.cluster``); the file is the same.
 
     Returns:
         How many samples were newly simulated.
 
     Raises:
-        UsageError: a count below 1. DataError: ``path`` holds something else, or cannot be written.
+        UsageError: a count below 1, an unknown kind, or sequences of one that makes single frames.
+        DataError: ``path`` holds something else, or cannot be written.
     """
     h5py = _h5py()
     if samples < 1 or frames < 1:
         raise UsageError("--samples and --sequence must be at least 1")
-    header = {"format": FORMAT, "seed": seed, "frames": frames, "simulator": SIMULATOR}
+    if kind not in KINDS:
+        raise UsageError(f"unknown kind of simulation '{kind}': choose one of {', '.join(KINDS)}")
+    if frames > 1 and not KINDS[kind].sequences:
+        raise UsageError(f"--kind {kind} makes single frames: leave out --sequence")
+    header = {"format": FORMAT, "kind": kind, "seed": seed, "frames": frames, "simulator": KINDS[kind].version}
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,11 +102,12 @@ def simulate(
             on_sample(done, samples)
         made = 0
         indices = range(done, samples)
-        results: Iterator[tuple[int, Any]]
+        job = functools.partial(_job, kind, seed, frames)
+        results: Iterator[tuple[int, Sample]]
         if spread:
-            results = zip(indices, spread(functools.partial(_job, seed, frames), indices), strict=True)
+            results = zip(indices, spread(job, indices), strict=True)
         else:
-            results = _in_order(seed, indices, frames, workers)
+            results = _in_order(job, indices, workers)
         for index, (images, facts) in results:
             _append(h5py, partial, index, images, facts)
             made += 1
@@ -100,6 +133,7 @@ def _count_done(h5py: Any, file_path: Path, header: dict[str, Any], path: Path) 
     try:
         with h5py.File(file_path, "r") as file:
             found = {key: file.attrs.get(key) for key in header}
+            found["kind"] = found["kind"] or "acoustic"  # files of earlier releases do not say
             count = sum(1 for name in file if file[name].attrs.get("complete", False))
     except OSError as error:
         if file_path == path:
@@ -125,12 +159,11 @@ def _append(h5py: Any, path: Path, index: int, images: dict[str, Any], facts: di
         group.attrs["complete"] = True
 
 
-def _in_order(seed: int, indices: range, frames: int, workers: int | None) -> Iterator[tuple[int, Any]]:
+def _in_order(job: Callable[[int], Sample], indices: range, workers: int | None) -> Iterator[tuple[int, Sample]]:
     """Samples in order, simulated by one single-threaded process a core, a few ahead of the writer."""
     workers = workers or len(os.sched_getaffinity(0))
-    job = functools.partial(_job, seed, frames)
     with ProcessPoolExecutor(workers, mp_context=deaf_processes()) as pool:
-        waiting: list[Future[Any]] = []
+        waiting: list[Future[Sample]] = []
         upcoming = iter(indices)
         try:
             for index in indices:
@@ -142,7 +175,10 @@ def _in_order(seed: int, indices: range, frames: int, workers: int | None) -> It
                 future.cancel()
 
 
-def _job(seed: int, frames: int, index: int) -> Any:
-    from edgerecon.data.simulate.sample import simulate_sample
+def _job(kind: str, seed: int, frames: int, index: int) -> Sample:
+    import cv2
 
-    return simulate_sample(seed, index, frames)
+    cv2.setNumThreads(1)
+    simulate_sample = importlib.import_module(KINDS[kind].module).simulate_sample
+    made: Sample = simulate_sample(seed, index, frames) if KINDS[kind].sequences else simulate_sample(seed, index)
+    return made

@@ -9,16 +9,18 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.data.simulate.expected import expected_envelope, point_spread
+from edgerecon.data.simulate.expected import RAYLEIGH_MEAN, expected_envelope, point_spread
 from edgerecon.data.simulate.plane_wave import Grid, Receive, beamform_scatterers, steering_angles
 from edgerecon.data.simulate.probe import Medium, Probe, parameters, random_probe
 from edgerecon.data.simulate.scene import MARGIN, Scene, random_scene
 
 SIZE = 256
 ANGLES = (1, 3, 7, 31)
-NAMES = ("pw1", "pw3", "pw7", "pw31", "clean")
+NAMES = ("pw1", "pw3", "pw7", "pw31", "clean", "expected")
 DENSITY = 5.0  # scatterers per square wavelength, five or six in a resolution cell; their strength does not vary
 FRAME_PERIOD = 1 / 30
+MEAN_DISPLAY = 10 ** ((10 / math.log(10) * -float(np.euler_gamma) - 20 * math.log10(RAYLEIGH_MEAN)) / 20)
+"""Envelope shown at the mean grey level of speckle, over the mean envelope: a logarithm's mean is 1.46 dB lower."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,9 @@ def simulate_sample(
 
     Returns:
         Images by name, uint8 (256, 256) or (frames, 256, 256): "pw1", "pw3", "pw7" and "pw31" (plane-wave compounds of
-        one speckle realisation) and "clean" (the mean envelope over all realisations of the same tissue); and the
-        parameters, with "spacing_mm".
+        one speckle realisation), "clean" (the mean envelope over all realisations of the same tissue) and "expected"
+        (where speckle's mean grey level lies, the target that keeps a scanner's brightness); and the parameters, with
+        "spacing_mm".
     """
     rng = np.random.default_rng([seed, index])
     scene, shot = random_scene(rng), random_acquisition(rng)
@@ -139,7 +142,7 @@ def simulate_sample(
         wires = np.abs(beamform(*_placed(shot, *points), prefixes=ANGLES[-1:])[0]) if x.size else None
         clean = expected_envelope(scene.power(SIZE, margin, seconds) * area, margin, psfs, wires) * gain
         reference = reference or float(np.percentile(clean, 99)) * 10 ** (shot.headroom_db / 20)
-        for name, envelope in zip(sequence, [*(np.abs(iq) * gain), clean], strict=True):
+        for name, envelope in zip(sequence, [*(np.abs(iq) * gain), clean, MEAN_DISPLAY * clean], strict=True):
             sequence[name].append(log_compress(envelope, reference, shot.dynamic_range_db))
     spacing = shot.grid.spacing * 1e3
     facts: dict[str, float | str] = {
