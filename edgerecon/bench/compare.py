@@ -22,7 +22,8 @@ class Change:
     """One row in both results.
 
     Attributes:
-        verdict: "slower", "faster", "undecided" (the intervals overlap), "broken", "mended" or "gone", "new".
+        verdict: "slower", "faster", "undecided" (the intervals overlap), "broken" (it runs no more, or wrongly),
+            "mended", "gone" (not measured in the second run) or "new" (not measured in the first).
         before, after: speed over the reference row of its own result, with interval; None where it did not run.
     """
 
@@ -63,9 +64,23 @@ def compare(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
     return [_change(key, old.get(key), new.get(key)) for key in {**old, **new}]
 
 
+STOPS = {"slower": "became slower", "broken": "broke", "gone": "not measured in the second run"}
+"""Verdicts that should stop a release, as a sentence says them."""
+
+
 def regressions(changes: list[Change]) -> list[Change]:
     """Those that should stop a release."""
-    return [one for one in changes if one.verdict in ("slower", "broken", "gone")]
+    return [one for one in changes if one.verdict in STOPS]
+
+
+def stopper(changes: list[Change]) -> str | None:
+    """What should stop a release: how many rows for each reason, and one of them; None when nothing does."""
+    said = []
+    for verdict, words in STOPS.items():
+        names = [one.name for one in changes if one.verdict == verdict]
+        if names:
+            said.append(f"{len(names)} of {len(changes)} rows {words}: {names[0]}{' and others' * (len(names) > 1)}")
+    return "; ".join(said) or None
 
 
 def _key(row: dict[str, Any]) -> Key:
@@ -77,7 +92,8 @@ def _change(key: Key, before: dict[str, Any] | None, after: dict[str, Any] | Non
     name = key[0] + (engine if key[4] else "")  # a benchmark of the suites is no engine
     old, new = _speed(before), _speed(after)
     if before is None or after is None:
-        return Change(name, "new" if before is None else "gone", old, new)
+        verdict, run = ("new", "first") if before is None else ("gone", "second")
+        return Change(name, verdict, old, new, f"not measured in the {run} run")
     if old is None or new is None:
         same = old is new
         verdict = "undecided" if same else "mended" if old is None else "broken"

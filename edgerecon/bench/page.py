@@ -29,8 +29,8 @@ def bench_page(result: Fields) -> str:
         f'<p class="muted">{width} × {height} pixels, frames of {escape(str(result["recording"]))}. '
         f"{escape(str(host.get('cpu')))}, {host.get('cores_logical')} cores; {escape(str(host.get('date')))}, "
         f"commit {escape(str(host.get('commit') or 'unknown')[:9])}.</p>{_verdict(rows)}{_noise(result)}"
-        f"<h2>Median latency</h2><p class='note'>Milliseconds a frame, end to end; the line reaches to the 99th "
-        f"percentile.</p><div class='scroll'>{_bars(fastest)}</div>"
+        f"<h2>Median latency</h2><p class='note'>Milliseconds a frame, end to end. The bar and its number: the median; "
+        f"the line and its number: the 99th percentile.</p><div class='scroll'>{_bars(fastest)}</div>"
         f"<h2>Every row</h2>{rows_table(rows)}<p class='note'>{escape(result['included'])} {escape(READING)}</p>"
         f"{_failed(failed)}<h2>Where the time goes</h2>{_stages(fastest)}{_costs(fastest, result['roof'])}"
         f"<h2>Quality against time</h2>{_fronts(rows)}"
@@ -95,7 +95,7 @@ def label(row: Fields) -> str:
 
 
 def _bars(rows: Sequence[Fields]) -> str:
-    return bars([(label(r), r["latency_ms"]["p50"], r["latency_ms"]["p50"], r["latency_ms"]["p99"]) for r in rows])
+    return bars([(label(row), row["latency_ms"]["p50"], row["latency_ms"]["p99"]) for row in rows])
 
 
 def rows_table(rows: Sequence[Fields]) -> str:

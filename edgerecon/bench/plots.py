@@ -16,27 +16,31 @@ Line = tuple[str, Sequence[tuple[float, float]]]
 """(label, points)."""
 
 
-def bars(rows: Sequence[tuple[str, float, float, float]]) -> str:
-    """Horizontal bars: (label, value, low, high) in ms, the interval as a whisker; the axis starts at 0."""
+def bars(rows: Sequence[tuple[str, float, float]]) -> str:
+    """Horizontal bars to p50 with a line to p99: (label, p50, p99) in ms. Each number stands where its mark ends."""
     if not rows:
         return ""
     names, step = 400.0, 26.0
-    end = max(high for *_, high in rows) * 1.12
+    end = max(max(p50, p99) for _, p50, p99 in rows)
     height = TOP + step * len(rows) + BOTTOM
 
     def x(value: float) -> float:
         return names + (WIDTH - names - RIGHT - 60) * value / end
 
     parts = []
-    for i, (label, value, low, high) in enumerate(rows):
+    for i, (label, p50, p99) in enumerate(rows):
         y = TOP + step * i
+        inside = x(p50) - names > 44
         parts.append(
             f'<text x="{names - 8:.0f}" y="{y + 16:.0f}" text-anchor="end">{escape(label)}</text>'
-            f'<rect class="bar" x="{names:.1f}" y="{y + 4:.1f}" width="{max(x(value) - names, 1):.1f}" height="16">'
-            f"<title>{escape(label)}: {value:.2f} ms ({low:.2f} to {high:.2f})</title></rect>"
-            f'<path class="mark" d="M{x(low):.1f} {y + 12:.1f}H{x(high):.1f}M{x(high):.1f} {y + 7:.1f}v10"/>'
-            f'<text x="{x(high) + 6:.1f}" y="{y + 16:.0f}">{value:.3g}</text>'
+            f'<rect class="bar" x="{names:.1f}" y="{y + 4:.1f}" width="{max(x(p50) - names, 1):.1f}" height="16">'
+            f"<title>{escape(label)}: p50 {p50:.2f} ms, p99 {p99:.2f} ms</title></rect>"
+            f'<path class="mark" d="M{x(p50):.1f} {y + 12:.1f}H{x(p99):.1f}M{x(p99):.1f} {y + 7:.1f}v10"/>'
+            f'<text x="{x(p99) + 6:.1f}" y="{y + 16:.0f}">{"" if inside else f"{p50:.3g} to "}{p99:.3g}</text>'
         )
+        if inside:
+            at = x(p50) - 6
+            parts.append(f'<text class="on-bar" x="{at:.1f}" y="{y + 16:.0f}" text-anchor="end">{p50:.3g}</text>')
     return _svg(height, "Median latency of each row, the line reaches to its 99th percentile", parts)
 
 

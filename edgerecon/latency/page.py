@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+DISCLAIMER = "For research and engineering. Not a medical device."
+"""At the head of a page, where it is seen at once, and at its end."""
+
 
 def page(title: str, body: str) -> str:
     """A whole page around a body of HTML; the title is plain text."""
@@ -15,8 +18,8 @@ def page(title: str, body: str) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n<main>\n{body}"
-        "<footer>Made by edgerecon. For research and engineering. Not a medical device.</footer>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n<main>\n"
+        f'<p class="disclaimer">{DISCLAIMER}</p>\n{body}<footer>Made by edgerecon. {DISCLAIMER}</footer>\n'
         "</main>\n</html>\n"
     )
 

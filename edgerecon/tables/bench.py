@@ -126,4 +126,4 @@ def print_changes(console: Console, changes: Sequence[Change]) -> None:
     for one in changes:
         cells = ("–" if s is None else "{:.3g} ({:.3g}–{:.3g})".format(*s) for s in (one.before, one.after))
         table.add_row(escape(one.name), *cells, one.verdict, escape(one.note))
-    print_table(console, table, ("before", "after", "note"))
+    print_table(console, table, ("before", "after"))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgerecon.errors import EdgereconError
-from edgerecon.verbs.output import Json, check_json, console, write_json
+from edgerecon.verbs.output import Json, check_json, check_out, console, write_json
 from edgerecon.verbs.size import frame_size
 
 
@@ -54,8 +54,7 @@ def bench(
         _compare(*compare, json)
         return
     refuse_unknown(scenario or [])
-    if out is not None and (not out.parent.is_dir() or out.is_dir()):
-        raise EdgereconError(f"cannot write {out}: give a file in a folder that exists")
+    check_out(out, ".html", "a page")
     plan = Plan(frame_size(shape), seconds, timeout, recording, data)
     ways = find_ways(models or [], backend or [], precision or [], threads or [])
     screen = console(json)
@@ -79,11 +78,11 @@ def bench(
 def _compare(before: Path, after: Path, json: Path | None) -> None:
     from dataclasses import asdict
 
-    from edgerecon.bench.compare import compare, read_result, regressions
+    from edgerecon.bench.compare import compare, read_result, stopper
     from edgerecon.tables.bench import print_changes
 
     changes = compare(read_result(before), read_result(after))
     print_changes(console(json), changes)
     write_json(json, {"changes": [asdict(one) for one in changes]})
-    if bad := regressions(changes):
-        raise EdgereconError(f"{len(bad)} of {len(changes)} rows became slower or broke: {bad[0].name}")
+    if stopped := stopper(changes):
+        raise EdgereconError(stopped)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgerecon.errors import GateError, UsageError
-from edgerecon.verbs.output import Json, check_json, console, say, write_json
+from edgerecon.verbs.output import Json, check_folder, check_json, check_out, console, say, write_json
 from edgerecon.verbs.size import frame_size
 
 
@@ -36,6 +36,7 @@ def export(
     from edgerecon.tables.export import print_export
 
     check_json(json)
+    check_folder(out)
     made = load_recipe(recipe)
     runs = Path("edgerecon-runs") / made.model.name
     weights = checkpoint or next(
@@ -129,7 +130,7 @@ def fit(
     from edgerecon.tables.fit import print_bounds, print_fit
 
     check_json(json)
-    check_json(out)
+    check_out(out, ".html", "a page")
     wanted = Requirement(_milliseconds(deadline), min_ssim, min_gcnr)
     size = frame_size(shape)
     screen = console(json)

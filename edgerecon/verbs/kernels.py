@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgerecon.verbs.output import console
+from edgerecon.verbs.output import check_folder, console
 
 app = typer.Typer(help="The toolkit's own CUDA kernels.", no_args_is_help=True)
 
@@ -27,6 +27,7 @@ def build(
     from edgerecon.kernels.compile import kernel_files
     from edgerecon.kernels.store import export, obtain
 
+    check_folder(out)
     screen = console()
     for name in kernel_files():
         stored = obtain(name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgerecon.errors import EdgereconError
+from edgerecon.errors import EdgereconError, UsageError
 from edgerecon.whole_file import write
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the result as JSON; - is standard output.")]
 
 INTERRUPTED = 130
+_FILES = (".csv", ".htm", ".html", ".json", ".md", ".pdf", ".png", ".svg", ".tsv", ".txt", ".xlsx")
 _NARROWEST = 20
 """Of what COLUMNS may say: nothing can be read on less."""
 
@@ -54,6 +55,26 @@ def check_json(path: Path | None) -> None:
     place = path if _is_special(path) else path.parent
     if path.is_dir() or not (place is path or place.is_dir()) or not os.access(place, os.W_OK):
         raise EdgereconError(f"cannot write {path}: give a file in a folder that exists and can be written")
+
+
+def check_out(path: Path | None, suffix: str, what: str) -> None:
+    """Refuse a file whose name promises another format than it would hold, and what ``check_json`` refuses.
+
+    Args:
+        suffix: of what is written, e.g. ".html". what: that is, e.g. "a page".
+
+    Raises:
+        UsageError: another suffix, or none. EdgereconError: it cannot be written there.
+    """
+    if path is not None and not _is_special(path) and not path.name.lower().endswith(suffix):
+        raise UsageError(f"{path} would hold {what}: give a name that ends in {suffix} (figures are in --json PATH)")
+    check_json(path)
+
+
+def check_folder(path: Path | None) -> None:
+    """Refuse a folder that is named like a file of figures or pictures. Raises UsageError."""
+    if path is not None and path.suffix.lower() in _FILES:
+        raise UsageError(f"{path} would be a folder: give a name without {path.suffix} (figures are in --json PATH)")
 
 
 def write_json(path: Path | None, content: Any) -> None:

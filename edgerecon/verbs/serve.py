@@ -12,7 +12,10 @@ from edgerecon.errors import EdgereconError
 from edgerecon.verbs.output import Json, check_json, console, leave_if_interrupted, write_json
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from edgerecon.stream.serve.ledger import Look
+    from edgerecon.stream.serve.supervisor import Make
 
 
 def serve(
@@ -45,6 +48,7 @@ def serve(
     if log_json:
         json_log.log_json()
     wanted = load_config(config)
+    start: AbstractContextManager[Make]
     if ray is None:
         start = here()
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgerecon.verbs.output import Json, check_json, console, write_json
+from edgerecon.verbs.output import Json, check_folder, check_json, console, write_json
 
 
 def study(
@@ -34,6 +34,7 @@ def study(
     size, systems = size_of(profile), chosen(only or [])
     if recordings is not None and not recordings.is_dir():
         raise UsageError(f"--recordings: {recordings} is not a folder")
+    check_folder(out)
     folder = out or Path("edgerecon-study") / profile
     screen = console(json)
     with work_bar(screen) as on_progress:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgerecon.verbs.output import Json, check_json, console, say, write_json
+from edgerecon.verbs.output import Json, check_json, check_out, console, say, write_json
 
 Ray = Annotated[str | None, typer.Option("--ray", help="Work on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT.")]
 
@@ -133,8 +133,9 @@ def explain(
     from edgerecon.tables.bars import work_bar
 
     sheet = out or Path(f"{Path(model).stem}-explained.png")
-    for path in (json, sheet, arrays):
-        check_json(path)
+    check_json(json)
+    check_out(sheet, ".png", "a picture")
+    check_out(arrays, ".npz", "arrays")
     box, pixels = read_region(at, region), read_frame(frame, number)
     screen = console(json)
     with work_bar(screen) as on_progress:

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgerecon.bench.compare import compare, read_result, regressions
+from edgerecon.bench.compare import compare, read_result, regressions, stopper
 from edgerecon.bench.judge import judge, judge_restored
 from edgerecon.bench.load import paced
 from edgerecon.bench.loadgen import read_summary, run_scenario
 from edgerecon.bench.markdown import markdown
 from edgerecon.bench.page import bench_page as page_of
-from edgerecon.bench.plots import histograms
+from edgerecon.bench.plots import bars, histograms
 from edgerecon.engines.base import EngineSpec, ModelSpec
 from edgerecon.errors import DataError, EdgereconError, UsageError
 from edgerecon.frame import Image
@@ -106,6 +106,18 @@ def test_a_histogram_holds_every_frame_once() -> None:
     assert "nan" not in histograms([("constant", [3.0] * 101)], "ms")
 
 
+def test_each_number_of_a_bar_stands_where_its_mark_ends() -> None:
+    svg = bars([("quick", 2.5, 7.25), ("slow", 120.0, 180.0)])
+    texts = [(float(x), text) for x, text in re.findall(r'<text[^>]* x="([\d.]+)"[^>]*>([^<]+)</text>', svg)]
+    ends = [float(x) for x in re.findall(r'class="mark" d="M[\d.]+ [\d.]+H([\d.]+)M', svg)]
+    widths = [float(width) for width in re.findall(r'class="bar"[^>]* width="([\d.]+)"', svg)]
+    assert widths[1] / widths[0] == pytest.approx(120 / 2.5, rel=0.02)
+    at = {text: x for x, text in texts}
+    assert at["2.5 to 7.25"] == pytest.approx(ends[0] + 6, abs=0.2), "both where the bar is too short for its number"
+    assert at["180"] == pytest.approx(ends[1] + 6, abs=0.2), "p99 at the mark of p99"
+    assert at["120"] == pytest.approx(400 + widths[1] - 6, abs=0.2), "p50 at the end of the bar"
+
+
 def test_intervals_decide_what_is_a_regression() -> None:
     before = result(row_json("same"), row_json("slow"), row_json("fast"), row_json("lost"), row_json("broke"),
                     row_json("blurred"))  # fmt: skip
@@ -120,7 +132,12 @@ def test_intervals_decide_what_is_a_regression() -> None:
     assert verdicts == {"same": "undecided", "slow": "slower", "fast": "faster", "lost": "gone", "broke": "broken",
                         "fresh": "new", "blurred": "broken"}  # fmt: skip
     assert [one.name.partition(",")[0] for one in regressions(changes)] == ["slow", "lost", "broke", "blurred"]
-    assert not regressions(compare(before, before))
+    assert not regressions(compare(before, before)) and stopper(compare(before, before)) is None
+    said = stopper(changes) or ""
+    assert "1 of 7 rows became slower: slow" in said and "2 of 7 rows broke: broke" in said
+    assert "1 of 7 rows not measured in the second run: lost" in said
+    notes = {one.name.partition(",")[0]: one.note for one in changes}
+    assert notes["lost"] == "not measured in the second run" and notes["fresh"] == "not measured in the first run"
 
 
 def test_results_of_other_schemas_are_refused(tmp_path: Path) -> None:

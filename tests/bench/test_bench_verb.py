@@ -13,6 +13,7 @@ from edgerecon.bench.run import real_frames
 from edgerecon.bench.ways import find_ways
 from edgerecon.cli import app
 from edgerecon.errors import EdgereconError, UsageError
+from edgerecon.resources import resource_dir
 
 MODEL = "compact-despeckle-small"
 
@@ -40,6 +41,26 @@ def test_every_row_is_timed_and_judged(tmp_path: Path, monkeypatch: pytest.Monke
     assert "int8 on onnxruntime" in Path("r.html").read_text()
     again = CliRunner().invoke(app, ["bench", "--compare", "r.json", "r.json"])
     assert again.exit_code == 0 and "undecided" in again.output
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ["bench", MODEL, "-o", "x.csv"], ["bench", MODEL, "-o", "page"], ["fit", "--deadline", "5ms", "-o", "x.csv"],
+        ["fit", "--deadline", "5ms", "--device", "h200", "-o", "x.pdf"], ["explain", MODEL, "sample", "-o", "x.csv"],
+        ["explain", MODEL, "sample", "--npz", "x.csv"], ["study", "-o", "x.csv"],
+        ["kernels", "build", "-o", "x.csv"], ["bundle", "r.toml", "--device", "h200", "-o", "x.csv"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_name_of_another_format_is_refused_before_the_work(
+    call: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.toml").write_bytes((resource_dir("export") / "compact-despeckle.toml").read_bytes())
+    done = CliRunner().invoke(app, call)
+    assert isinstance(done.exception, UsageError) and call[-1] in str(done.exception), done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["r.toml"]
 
 
 def test_a_live_source_gives_some_frames() -> None:

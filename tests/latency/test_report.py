@@ -112,6 +112,24 @@ def test_rebinning_puts_frames_on_their_side_of_the_deadline() -> None:
     assert bars[edges[:-1] >= 33.3 - 1e-9].sum() == 3
 
 
+@pytest.mark.parametrize("worst", [9.0, 40.0, 900.0, 20_000.0])
+def test_axis_reaches_the_worst_and_p99_stands_at_p99(worst: float) -> None:
+    fine = np.geomspace(0.01, 100_000, 2000)
+    latencies = np.r_[np.linspace(2, 8.5, 500), np.full(20, 0.9 * worst), worst]
+    latency = {"p50": float(np.median(latencies)), "p99": float(np.percentile(latencies, 99)), "max": worst}
+    histogram = {"edges_ms": fine.tolist(), "counts": np.histogram(latencies, fine)[0].tolist()}
+    chart = ElementTree.fromstring(histogram_svg(histogram, latency, 33.3))
+    ticks = {float(t.text or ""): float(t.get("x", "")) for t in chart.iter("text") if t.get("text-anchor") == "middle"}
+    values, places = zip(*sorted(ticks.items()), strict=True)
+    slope, start = np.polyfit(np.log(values), places, 1)
+    marks = [float(line.get("x1", "")) for line in chart.iter("line") if line.get("class") == "mark"]
+    expected = [slope * np.log(latency[key]) + start for key in ("p50", "p99", "max")]
+    assert marks == pytest.approx(expected, abs=0.2)
+    bars = [(float(r.get("x", "")), float(r.get("x", "")) + float(r.get("width", ""))) for r in chart.iter("rect")]
+    assert bars[-1][0] - 1 <= marks[2] <= bars[-1][1] + 2, "the worst stands on its bar"
+    assert all(46 <= low and high <= 960 - 14 + 0.1 for low, high in bars)
+
+
 def test_open_last_bin_is_drawn() -> None:
     chart = ElementTree.fromstring(histogram_svg({"edges_ms": [0.0, 1.0, float("inf")], "counts": [3, 2]}, {}, None))
     assert "inf" not in ElementTree.tostring(chart, encoding="unicode")
