@@ -11,6 +11,7 @@ import numpy as np
 
 from edgerecon.engines.base import EngineSpec, ModelSpec
 from edgerecon.frame import Frame, Image
+from edgerecon.pose import Plane, Pose, Transform
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sources.base import Capture
 
@@ -138,3 +139,19 @@ class KeepSink:
     def close(self) -> None:
         self.threads.add(threading.get_ident())
         self.closed += 1
+
+
+def pose_at(number: int) -> Pose:
+    """Another for every number; the tracker does not see its tool in every third frame."""
+    rng = np.random.default_rng(number)
+    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    tool = np.eye(4)
+    tool[:3] = rng.normal(size=(3, 4))
+    probe = Transform("ProbeToTracker", tool, "OK" if number % 3 else "OUT_OF_VIEW", 12.25 + number)
+    plane = Plane(turn * [0.1, 0.2, 1.0], rng.uniform(-300, 300, 3), "LPS" if number % 2 else "RAS")
+    return Pose(plane, (probe,), 12.5 + number)
+
+
+def posed_frame(number: int, pose: Pose | None, shape: tuple[int, int], spacing_mm=None) -> Frame:
+    """Of one grey level, its number."""
+    return Frame(np.full(shape, number / 255, np.float32), number, time.perf_counter_ns(), spacing_mm, pose=pose)

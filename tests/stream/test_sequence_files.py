@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
+from stream_fakes import pose_at, posed_frame
 
 from edgerecon.frame import Frame
 from edgerecon.pose import Plane, Pose, Transform
@@ -22,17 +22,6 @@ REAL = Path(__file__).resolve().parents[2].parent / "shared/ultrasound/cine/Bone
 SHAPE = (6, 9)
 
 
-def pose_at(number: int) -> Pose:
-    """Another for every number."""
-    rng = np.random.default_rng(number)
-    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
-    tool = np.eye(4)
-    tool[:3] = rng.normal(size=(3, 4))
-    probe = Transform("ProbeToTracker", tool, "OK" if number % 3 else "OUT_OF_VIEW", 12.25 + number)
-    plane = Plane(turn * [0.1, 0.2, 1.0], rng.uniform(-300, 300, 3), "LPS" if number % 2 else "RAS")
-    return Pose(plane, (probe,), 12.5 + number)
-
-
 def record(path: Path, frames: list[Frame]) -> None:
     sink = open_sink(str(path))
     sink.open(INFO)
@@ -42,8 +31,7 @@ def record(path: Path, frames: list[Frame]) -> None:
 
 
 def frame(number: int, pose: Pose | None, shape=SHAPE, spacing_mm=None) -> Frame:
-    pixels = np.full(shape, number / 255, np.float32)
-    return Frame(pixels, number, time.perf_counter_ns(), spacing_mm, pose=pose)
+    return posed_frame(number, pose, shape, spacing_mm)
 
 
 def play(path: Path) -> list[Capture]:

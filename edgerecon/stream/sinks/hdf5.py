@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgerecon.errors import DependencyError
-from edgerecon.stream.sinks.recording import STAMPS, head_of, state_head
+from edgerecon.stream.sinks.recording import Columns, chunk_rows, head_of, state_head
 
 if TYPE_CHECKING:
     import h5py
 
-_STAMPS_A_CHUNK = 4096
 _COPIED_ROWS = 16
 """At once, when a recording is recovered."""
 
@@ -36,7 +35,7 @@ class Hdf5Store:
             raise DependencyError("h5py", "stream") from error
         self._file: h5py.File | None = None
 
-    def create(self, path: Path, shape: tuple[int, int], attributes: dict[str, Any]) -> None:
+    def create(self, path: Path, shape: tuple[int, int], columns: Columns, attributes: dict[str, Any]) -> None:
         import h5py
 
         self._file = file = h5py.File(path, "w", libver="latest")
@@ -44,8 +43,9 @@ class Hdf5Store:
             file.attrs.update(attributes)
             for name in ("frames", "before"):
                 file.create_dataset(name, (0, *shape), np.uint8, maxshape=(None, *shape), chunks=(1, *shape))
-            for name, (dtype, more) in STAMPS.items():
-                file.create_dataset(name, (0, *more), dtype, maxshape=(None, *more), chunks=(_STAMPS_A_CHUNK, *more))
+            for name, (dtype, more) in columns.items():
+                chunks = (chunk_rows(dtype, more), *more)
+                file.create_dataset(name, (0, *more), dtype, maxshape=(None, *more), chunks=chunks)
             file.flush()
             file.swmr_mode = True
 

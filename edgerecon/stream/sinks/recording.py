@@ -9,12 +9,15 @@
     raw          uint8 (T)         1: could not be processed, and was shown as captured
     late         uint8 (T)         1: came behind its deadline
 
+Where the first frame has a pose, the columns of ``edgerecon.stream.pose_columns`` stand beside them.
+
 Attributes: format, source, model, backend, precision, period_s, deadline_ms, spacing_mm (row, column; when known and
 the same for all frames), started (ISO 8601, UTC).
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
@@ -25,12 +28,16 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgerecon.frame import Frame, Image
+from edgerecon.stream import pose_columns
 from edgerecon.stream.sinks.file_sink import FileSink
 from edgerecon.stream.sinks.panel import fit_uint8
-from edgerecon.stream.sinks.stamps import Spacing, Stamp, Stamps, measured_period_s
+from edgerecon.stream.sinks.stamps import Spacing, Stamp, Stamps, measured_period_s, recorded_pose
 
 FORMAT = "edgerecon-recording-1"
-STAMPS: dict[str, tuple[str, tuple[int, ...]]] = {
+Columns = dict[str, tuple[str, tuple[int, ...]]]
+"""Type and shape of a row, by name."""
+
+STAMPS: Columns = {
     "sequence": ("i8", ()),
     "captured_ns": ("i8", ()),
     "timestamps": ("f8", ()),
@@ -38,7 +45,9 @@ STAMPS: dict[str, tuple[str, tuple[int, ...]]] = {
     "raw": ("u1", ()),
     "late": ("u1", ()),
 }
-"""Type and shape of each column, beside the images."""
+"""Those that every recording has beside the images. They are written last: a frame counts when it has them."""
+
+_CHUNK_ROWS, _CHUNK_BYTES = 4096, 65536
 
 _EVERY_S = 0.4
 """Frames wait in memory no longer than this before they are written, whether others follow or not."""
@@ -49,8 +58,8 @@ _WAITING_BYTES = 32_000_000
 class Store(Protocol):
     """Arrays in a file or folder that grow along their first axis."""
 
-    def create(self, path: Path, shape: tuple[int, int], attributes: dict[str, Any]) -> None:
-        """Make ``frames`` and ``before`` (0, H, W) and the stamps (0)."""
+    def create(self, path: Path, shape: tuple[int, int], columns: Columns, attributes: dict[str, Any]) -> None:
+        """Make ``frames`` and ``before`` (0, H, W) and the columns (0)."""
         ...
 
     def append(self, count: int, columns: dict[str, np.ndarray]) -> None:
@@ -70,12 +79,12 @@ class Store(Protocol):
 class Batch:
     """Room for the frames that wait, allocated once."""
 
-    def __init__(self, length: int, shape: tuple[int, int]) -> None:
+    def __init__(self, length: int, shape: tuple[int, int], columns: Columns) -> None:
         self.count = 0
         self.columns: dict[str, np.ndarray] = {
             "frames": np.empty((length, *shape), np.uint8),
             "before": np.empty((length, *shape), np.uint8),
-            **{name: np.empty((length, *more), dtype) for name, (dtype, more) in STAMPS.items()},
+            **{name: np.empty((length, *more), dtype) for name, (dtype, more) in columns.items()},
         }
 
     @property
@@ -116,7 +125,10 @@ class RecordingSink(FileSink):
                 fit_uint8(image, self._panel, columns[name][at])
             stamp = Stamp.of(after, late, self.info, self._panel.shape)
             self._stamps.add(stamp)
-            for name, value in _row(stamp, self._first_ns).items():
+            row = _row(stamp, self._first_ns)
+            if self._posed:
+                row |= pose_columns.row_of(recorded_pose(after, self._panel.shape), self._panel.shape)
+            for name, value in row.items():
                 columns[name][at] = value
             self._filling.count += 1
             if self._filling.full:
@@ -148,10 +160,12 @@ class RecordingSink(FileSink):
         attributes = {name: getattr(info, name) for name in ("source", "model", "backend", "precision", "deadline_ms")}
         attributes |= {"format": FORMAT, "started": datetime.now(timezone.utc).isoformat(timespec="milliseconds")}
         attributes |= head(info.period_s, first.spacing_mm or info.spacing_mm)
-        self._store.create(self.part.temporary, size, attributes)
+        self._posed = first.pose is not None
+        columns = (pose_columns.COLUMNS if self._posed else {}) | STAMPS
+        self._store.create(self.part.temporary, size, columns, attributes)
         self._panel = np.empty(size, np.float32)
         length = max(2, min(256, _WAITING_BYTES // (4 * size[0] * size[1])))
-        self._filling, self._spare = Batch(length, size), Batch(length, size)
+        self._filling, self._spare = Batch(length, size, columns), Batch(length, size, columns)
         self._thread = threading.Thread(target=self._write_batches, name=f"record {self.name}", daemon=True)
         self._thread.start()
 
@@ -183,6 +197,11 @@ class RecordingSink(FileSink):
         if self._error is not None:
             self.count = self._kept
             raise self._error
+
+
+def chunk_rows(dtype: str, more: tuple[int, ...]) -> int:
+    """How many rows of a column are stored together."""
+    return max(1, min(_CHUNK_ROWS, _CHUNK_BYTES // (np.dtype(dtype).itemsize * math.prod(more))))
 
 
 def head(period_s: float, spacing_mm: Spacing | None) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import IO
 
 from edgerecon.frame import Frame
-from edgerecon.pose import Pose
 from edgerecon.stream.frame_fields import FRAME_NUMBER, TIMESTAMP, fields_of
 from edgerecon.stream.sinks.spool import Spool, SpooledSink
+from edgerecon.stream.sinks.stamps import recorded_pose
 
 _IMAGE_STATUS = "ImageStatus"
 
@@ -26,9 +26,7 @@ class SequenceSink(SpooledSink):
 
     def _fields(self, frame: Frame) -> dict[str, str]:
         assert self.shape is not None
-        pose = frame.pose
-        if pose is not None and frame.pixels.shape != self.shape:
-            pose = Pose(None, pose.transforms, pose.timestamp_s)
+        pose = recorded_pose(frame, self.shape)
         found = {FRAME_NUMBER: str(frame.sequence), TIMESTAMP: repr(self.info.time_ns(frame) / 1e9)}
         return found | (fields_of(pose, self.shape) if pose is not None else {})
 

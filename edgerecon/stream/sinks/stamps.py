@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from array import array
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from edgerecon.frame import Frame, Status
+from edgerecon.pose import Pose
 from edgerecon.stream.sinks.base import StreamInfo
 
 _PAUSE = 4.0
@@ -45,6 +47,13 @@ class Stamp(NamedTuple):
         spacing_mm = (frame.spacing_mm or info.spacing_mm) if frame.pixels.shape == shape else None
         raw, time_ns = frame.status is Status.RAW, info.time_ns(frame)
         return cls(frame.sequence, frame.captured_ns, time_ns, raw, bool(late), spacing_mm)
+
+
+def recorded_pose(frame: Frame, shape: tuple[int, ...]) -> Pose | None:
+    """The frame's pose in a recording of (H, W): without its plane where the image is scaled to fit in."""
+    if frame.pose is None or frame.pixels.shape == shape:
+        return frame.pose
+    return replace(frame.pose, plane=None)
 
 
 class Stamps:

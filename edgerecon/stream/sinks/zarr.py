@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgerecon.errors import DependencyError
-from edgerecon.stream.sinks.recording import STAMPS, head_of, state_head
+from edgerecon.stream.sinks.recording import Columns, chunk_rows, head_of, state_head
 
 if TYPE_CHECKING:
     from zarr import Group
-
-_STAMPS_A_CHUNK = 4096
 
 
 class ZarrStore:
@@ -31,15 +29,16 @@ class ZarrStore:
             raise DependencyError("zarr", "zarr") from error
         self._group: Group | None = None
 
-    def create(self, path: Path, shape: tuple[int, int], attributes: dict[str, Any]) -> None:
+    def create(self, path: Path, shape: tuple[int, int], columns: Columns, attributes: dict[str, Any]) -> None:
         import zarr
 
         path.unlink(missing_ok=True)  # where ``Part`` tried whether it may write
         self._group = group = zarr.open_group(path, mode="w", zarr_format=3, attributes=attributes)
         for name in ("frames", "before"):
             group.create_array(name, shape=(0, *shape), chunks=(1, *shape), dtype="uint8", compressors=None)
-        for name, (dtype, more) in STAMPS.items():
-            group.create_array(name, shape=(0, *more), chunks=(_STAMPS_A_CHUNK, *more), dtype=dtype, compressors=None)
+        for name, (dtype, more) in columns.items():
+            chunks = (chunk_rows(dtype, more), *more)
+            group.create_array(name, shape=(0, *more), chunks=chunks, dtype=dtype, compressors=None)
 
     def append(self, count: int, columns: dict[str, np.ndarray]) -> None:
         assert self._group is not None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgerecon.errors import DependencyError, EdgereconError, SourceError
+from edgerecon.stream.pose_columns import read_poses
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.flat import Layout
 from edgerecon.stream.sources.query import Query, refuse_unknown
@@ -157,14 +159,15 @@ class Hdf5Source:
 
     def _read(self) -> Iterator[Capture]:
         with opened(self._path) as file:
-            found = dataset(file, self._key)
+            found, pose_at = dataset(file, self._key), read_poses(file, partial(dataset, file))
             for index in range(self._layout.count):
                 try:
                     image = np.asarray(found[index] if found.ndim > 2 else found[()])
                 except (OSError, RuntimeError, ValueError) as error:
                     yield Capture(None, f"the file is damaged: {' '.join(str(error).split())}")
                     continue
-                yield Capture(image.astype(image.dtype.newbyteorder("="), copy=False))
+                native = image.astype(image.dtype.newbyteorder("="), copy=False)
+                yield Capture(native, pose=pose_at(index, image.shape))
 
     def close(self) -> None: ...
 
