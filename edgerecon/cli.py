@@ -9,13 +9,14 @@ import io
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from edgerecon import __version__
-from edgerecon.errors import DependencyError, EdgereconError
+from edgerecon.errors import DependencyError, EdgereconError, LoadError, UsageError
 from edgerecon.verbs import bench, deploy, kernels, recover, run, serve, study, workshop
 from edgerecon.verbs.output import INTERRUPTED
 
@@ -45,6 +46,7 @@ def main() -> None:
     _prepare_screens()
     try:
         try:
+            _refuse_empty(sys.argv[1:])
             app()
         finally:
             sys.stdout.flush()
@@ -55,6 +57,10 @@ def main() -> None:
         if package == "edgerecon":
             raise
         _leave(DependencyError(package, "train"))
+    except ImportError as error:  # installed, and its libraries do not load
+        _leave(LoadError((error.name or "a package").partition(".")[0], error))
+    except MemoryError:
+        _leave(EdgereconError("out of memory: take a smaller file or frame, or free memory"))
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone, as `| head` does
         sys.exit(0)
@@ -67,6 +73,13 @@ def main() -> None:
         if end.code == INTERRUPTED:  # typer turns Ctrl-C into this, without a word
             sys.stderr.write("edgerecon: interrupted\n")
         raise
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """No verb takes an empty word, which as a path would be the folder we are in, or one that no file can have."""
+    for before, word in zip(["edgerecon", *arguments], arguments, strict=False):
+        if not word or "\0" in word:
+            raise UsageError(f"the word after '{before}' is {'broken' if word else 'empty'}: give one, or leave it out")
 
 
 def _prepare_screens() -> None:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from edgerecon import __version__
-from edgerecon.errors import DependencyError, EdgereconError, UsageError, first_line
+from edgerecon.errors import EdgereconError, UsageError, first_line, needed
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -66,10 +66,8 @@ def _connect(address: str) -> Any:
     if not match:
         raise UsageError(f"--ray is auto, HOST:PORT or ray://HOST:PORT, not '{address}'")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing of ours calls home
-    try:
+    with needed("cluster", "ray"):
         import ray
-    except ImportError:
-        raise DependencyError("ray", "cluster") from None
     try:
         if match[1]:  # ray itself would try for minutes
             socket.create_connection((match[1].strip("[]"), int(match[2])), _PATIENCE_S).close()

@@ -6,6 +6,9 @@ refused, 2 when the call itself was wrong.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class EdgereconError(Exception):
     """Base of every error that edgerecon raises on purpose."""
@@ -60,6 +63,33 @@ class DependencyError(EdgereconError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed: run  pip install 'edgerecon[{extra}]'")
+
+
+class LoadError(EdgereconError):
+    """An optional package is installed and does not load: too little memory, or libraries that do not fit."""
+
+    def __init__(self, package: str, reason: BaseException) -> None:
+        why = first_line(reason)
+        super().__init__(f"{package} is installed and does not load ({why}): free memory, or install it again")
+
+
+@contextmanager
+def needed(extra: str, package: str = "") -> Iterator[None]:
+    """Around the import of an optional package.
+
+    Args:
+        extra: of ours that brings it. package: as the package index spells it; default: the name of the module.
+
+    Raises:
+        DependencyError: it is not installed. LoadError: it is, and does not load.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise DependencyError(package or (error.name or extra).partition(".")[0], extra) from None
+    except (ImportError, OSError, MemoryError) as error:
+        name = error.name if isinstance(error, ImportError) else None
+        raise LoadError(package or (name or extra).partition(".")[0], error) from None
 
 
 def printable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""TOML that someone wrote: reading it, and what is wrong with it in words that say what to do.
+"""TOML and JSON that someone wrote: reading it, and what is wrong with it in words that say what to do.
 
 Pydantic's own name neither the key that was meant nor what was given.
 """
@@ -12,7 +12,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from edgerecon.errors import EdgereconError
+from edgerecon.errors import EdgereconError, first_line
+from edgerecon.plain_json import parse
+from edgerecon.whole_file import read
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -31,6 +33,8 @@ _KINDS = {
     "int_type": "a whole number", "int_parsing": "a whole number", "int_from_float": "a whole number",
 }  # fmt: skip
 _LONGEST = 80
+MAX_TEXT = 64 << 20
+"""Bytes of a text that is read at once: results of a long study are a tenth of it."""
 
 
 def read_toml(path: Path, kind: type[EdgereconError], what: str) -> tuple[str, dict[str, Any]]:
@@ -42,13 +46,40 @@ def read_toml(path: Path, kind: type[EdgereconError], what: str) -> tuple[str, d
     Raises:
         EdgereconError: of that kind, one line: missing, unreadable or not valid TOML.
     """
+    text = read_text(path, kind, what)
     try:
-        text = path.read_text(encoding="utf-8")
         return text, tomllib.loads(text)
-    except (OSError, UnicodeError) as error:
+    except RecursionError:
+        raise kind(f"{path} is not valid TOML: it is nested too deeply") from None
+    except ValueError as error:  # of TOML itself, or of an integer of thousands of digits
+        raise kind(f"{path} is not valid TOML: {first_line(error)}") from None
+
+
+def read_json(path: Path, kind: type[EdgereconError], what: str) -> Any:
+    """What a JSON file says.
+
+    Args:
+        kind: of error to raise. what: the file in words.
+
+    Raises:
+        EdgereconError: of that kind, one line: missing, unreadable, too large or no JSON.
+    """
+    try:
+        return parse(read_text(path, kind, what))
+    except ValueError as error:
+        raise kind(f"{what} is no JSON: {first_line(error)}") from None
+
+
+def read_text(path: Path, kind: type[EdgereconError], what: str) -> str:
+    """A plain file of UTF-8 text.
+
+    Raises:
+        EdgereconError: of that kind, one line: missing, unreadable, no plain file, too large or no text.
+    """
+    try:
+        return read(path, MAX_TEXT).decode("utf-8").replace("\r\n", "\n")
+    except (OSError, ValueError) as error:
         raise kind(f"cannot read {what}: {getattr(error, 'strerror', None) or error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise kind(f"{path} is not valid TOML: {error}") from None
 
 
 def first_fault(error: ValidationError, table: type) -> tuple[tuple[int | str, ...], str]:

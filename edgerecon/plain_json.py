@@ -1,7 +1,8 @@
-"""JSON knows neither NaN nor infinity (RFC 8259, 6): what was not measured is null."""
+"""JSON as RFC 8259 has it: without NaN and infinity (what was not measured is null), and read without surprises."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -14,3 +15,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def parse(text: str | bytes) -> Any:
+    """What a JSON text says.
+
+    Raises:
+        ValueError: no JSON, or one that Python refuses: nested too deeply, or an integer of thousands of digits.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None

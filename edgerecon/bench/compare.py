@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgerecon.bench.run import SCHEMA
 from edgerecon.errors import DataError
+from edgerecon.faults import read_json
 
 Key = tuple[str, str, str, int, tuple[int, ...]]
 NEEDED = {"model", "backend", "precision", "threads", "shape", "status"}
@@ -40,12 +40,7 @@ def read_result(path: Path) -> dict[str, Any]:
     Raises:
         DataError: missing, no JSON, or of another schema (says which).
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
-    except ValueError:
-        raise DataError(f"{path} is no JSON: give a file that  edgerecon bench --json  wrote") from None
+    content = read_json(path, DataError, f"the result {path}, which  edgerecon bench --json  writes,")
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA or not isinstance(content.get("rows"), list):
         raise DataError(f"{path} has schema {schema}, this version reads {SCHEMA}: measure again with  edgerecon bench")

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.engines.base import Engine
-from edgerecon.errors import DependencyError, EdgereconError, UsageError
+from edgerecon.errors import EdgereconError, UsageError, needed
 from edgerecon.frame import to_unit
 
 SCENARIOS = {"singlestream": "SingleStream", "multistream": "MultiStream", "offline": "Offline", "server": "Server"}
@@ -58,10 +58,8 @@ def run_scenario(
     """
     if scenario not in SCENARIOS:
         raise UsageError(f"there is no scenario '{scenario}': choose from {', '.join(SCENARIOS)}")
-    try:
+    with needed("bench", "mlcommons-loadgen"):
         import mlperf_loadgen as lg
-    except ImportError:
-        raise DependencyError("mlcommons-loadgen", "bench") from None
     folder.mkdir(parents=True, exist_ok=True)
     settings = _settings(lg, scenario, seconds, expected_ms)
     logs = lg.LogSettings()

@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.engines.model_file import PREFIX
-from edgerecon.errors import DependencyError, ModelError
+from edgerecon.errors import ModelError, needed
 
-try:
+with needed("train", "onnx"):
     import onnx
     from google.protobuf.message import DecodeError
     from onnx import GraphProto, ModelProto, NodeProto
-except ImportError:
-    raise DependencyError("onnx", "train") from None
 
 MOVES = ("SpaceToDepth", "DepthToSpace", "Reshape", "Transpose", "Slice", "Identity", "Squeeze", "Unsqueeze")
 """Operators that move values without changing them."""

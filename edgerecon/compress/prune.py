@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from edgerecon.compress import importance as scoring
 from edgerecon.compress.importance import Arithmetic, Batch, Group, Importance, cuts_inputs, is_depthwise
 from edgerecon.compress.recurrent import opaque, pruners
-from edgerecon.errors import DependencyError, EdgereconError, UsageError
+from edgerecon.errors import EdgereconError, UsageError, needed
 
 _log = logging.getLogger(__name__)
 
@@ -175,10 +175,8 @@ def _remove(graph: Any, group: Group, channels: list[int]) -> set[int]:
 
 
 def _graph(model: nn.Module, example: Tensor) -> Any:
-    try:
+    with needed("train", "torch-pruning"):
         import torch_pruning
-    except ImportError:
-        raise DependencyError("torch-pruning", "train") from None
     model.requires_grad_(True)
     with torch.enable_grad(), opaque(model):
         return torch_pruning.DependencyGraph().build_dependency(

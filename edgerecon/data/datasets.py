@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.data.augment import Augment
-from edgerecon.errors import DataError, DependencyError, first_line
+from edgerecon.errors import DataError, first_line, needed
 from edgerecon.recipe import Recipe, TrainTable
 
 FORMAT = "edgerecon-pairs/1"
@@ -45,10 +45,8 @@ def load_pairs(path: str | Path, fields: Sequence[str]) -> Pairs:
         DataError: missing or corrupt file, another layout, an absent field, or images that differ in size.
         DependencyError: h5py is not installed.
     """
-    try:
+    with needed("train", "h5py"):
         import h5py
-    except ImportError:
-        raise DependencyError("h5py", "train") from None
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path} does not exist: make it with  edgerecon simulate {path}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgerecon.errors import DataError
+from edgerecon.faults import read_json
 from edgerecon.latency.row import Row
 from edgerecon.recipe import LossTable, Recipe
 
@@ -45,15 +45,13 @@ def figures_of(path: Path) -> list[Figure]:
     Raises:
         DataError: missing file, or not such a report.
     """
+    report = read_json(path, DataError, f"the report {path}, which  edgerecon evaluate --json  writes,")
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
         data = Path(report["data"])
         outside = data.is_absolute() or ".." in data.parts
         place = data.name if outside else str(data)  # a card tells no paths of the machine that made it
         command = f"edgerecon evaluate {report['model']} --data {place} --backend {report['backend']}"
         return [Figure(key, f"{label}, {data.name}", round(value, 4), command) for key, label, value in _found(report)]
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
         raise DataError(f"{path} is not a report of  edgerecon evaluate --json") from None
 

@@ -8,16 +8,16 @@ Whatever fails, ``current`` stays where it was. To go back, install the older bu
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +26,15 @@ from typing import BinaryIO
 from edgerecon.deploy.archive import BundleError, Contents, is_intact, sync_folder, unpack, verify
 from edgerecon.deploy.bundle_config import BundleConfig, parse_config
 from edgerecon.errors import GateError
+from edgerecon.plain_json import parse
 
 CURRENT = "current"
 SELF_TEST_TIMEOUT_S = 1800
 """TensorRT may have to build its engine first, which takes minutes on the small boards."""
+
+_GRACE_S = 10
+"""After the time-out, for the installer to end the self-test by itself."""
+_PR_SET_PDEATHSIG = 1
 
 _VERSIONS = "versions"
 _PARTIAL = ".partial-"
@@ -90,7 +95,7 @@ def _install(file: BinaryIO, contents: Contents, config: BundleConfig, prefix: P
     previous = prefix / os.readlink(current) if current.exists() else None
     home = versions / f"{config.name}-{config.version}-{contents.digest[:12]}"
     if is_intact(home, contents):
-        max_error = _tested(home)
+        max_error = _tested(home, contents)
         _switch(current, home)
         return InstallResult(home, previous, max_error, config.tolerance)
     if shutil.disk_usage(versions).free < contents.total + _MARGIN:
@@ -98,7 +103,7 @@ def _install(file: BinaryIO, contents: Contents, config: BundleConfig, prefix: P
     made = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=versions))
     try:
         unpack(file, made, contents.sums)
-        max_error = _tested(made)
+        max_error = _tested(made, contents)
         home = _unused(home)
         os.rename(made, home)
         made = home
@@ -132,8 +137,20 @@ def _switch(current: Path, home: Path) -> None:
     sync_folder(current.parent)
 
 
-def _tested(folder: Path) -> float:
-    """Largest error of the self-test, run in a process of its own.
+def _tested(folder: Path, contents: Contents) -> float:
+    """Largest error of the self-test; what is in the folder afterwards is what was tested.
+
+    Raises:
+        GateError: the self-test failed. BundleError: a file changed meanwhile.
+    """
+    max_error = _self_tested(folder)
+    if not is_intact(folder, contents):
+        raise BundleError(f"files in {folder} changed during the self-test, and nothing was changed: install it again")
+    return max_error
+
+
+def _self_tested(folder: Path) -> float:
+    """Largest error of the self-test, run in a process of its own that does not outlive this one.
 
     Raises:
         GateError: it failed, crashed or hung.
@@ -143,7 +160,7 @@ def _tested(folder: Path) -> float:
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", cwd=root, stdin=subprocess.DEVNULL,
-            timeout=SELF_TEST_TIMEOUT_S, check=False,
+            timeout=SELF_TEST_TIMEOUT_S, check=False, preexec_fn=_end_with_parent(),
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise _refusal(f"it did not end within {SELF_TEST_TIMEOUT_S // 60} minutes") from None
@@ -151,10 +168,28 @@ def _tested(folder: Path) -> float:
         raise _refusal(f"the runtime crashed ({signal.strsignal(-done.returncode)}): is the bundle for this device?")
     try:
         if done.returncode == 0:
-            return float(json.loads(done.stdout.splitlines()[-1])["max_error"])
+            return float(parse(done.stdout.splitlines()[-1])["max_error"])
     except (ValueError, KeyError, IndexError, TypeError):
         pass
     raise _refusal((done.stderr.strip().splitlines() or ["it said nothing"])[-1])
+
+
+def _end_with_parent() -> Callable[[], None]:
+    """For a child, to run before its program: it is killed when this thread ends, and in any case after the limit.
+
+    The kernel does both (prctl(2), alarm(2)), so that neither outlives an installer that was killed.
+    """
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)  # looked up here: little is allowed between fork and exec
+    parent = os.getpid()
+
+    def prepare() -> None:
+        signal.alarm(SELF_TEST_TIMEOUT_S + _GRACE_S)
+        if prctl is not None:
+            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before it could be watched
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return prepare
 
 
 def _refusal(reason: str) -> GateError:

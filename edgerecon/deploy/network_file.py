@@ -17,7 +17,7 @@ from edgerecon import __version__
 from edgerecon.deploy.parity import max_abs_error
 from edgerecon.engines.model_file import FORMAT_VERSION, PREFIX
 from edgerecon.engines.padded import INPUT, OUTPUT, STATE_IN, STATE_OUT
-from edgerecon.errors import DependencyError, EdgereconError, GateError
+from edgerecon.errors import EdgereconError, GateError, needed
 from edgerecon.models.network import Network
 from edgerecon.models.temporal import Temporal
 from edgerecon.whole_file import write
@@ -60,11 +60,9 @@ def network_graph(model: Network, facts: Mapping[str, str]) -> Any:
     Args:
         facts: metadata that the network does not know: name, task, recipe_hash, licence and, if measured, quality.
     """
-    try:
+    with needed("train"):
         import onnx
         import onnxscript
-    except ImportError as error:
-        raise DependencyError(str(error.name), "train") from None
 
     def space_to_depth(x: Any, factor: int) -> Any:
         # For one channel this is pixel-unshuffle exactly; the exporter's own way takes fifteen shape operators.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import zipfile
+import zlib
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -94,7 +95,7 @@ def read_frames(path: Path) -> list[tuple[Image, Image]]:
                 raise BundleError(f"the bundle's {path.name} is too large")
         with np.load(path, allow_pickle=False) as arrays:
             pairs = [_pair(arrays, index) for index in range(len(arrays.files) // 2)]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise BundleError(f"the bundle's {path.name} is broken ({error}): make the bundle again") from None
     if not pairs:
         raise BundleError(f"the bundle's {path.name} holds no frames: make the bundle again")

@@ -10,6 +10,7 @@ from typing import Any
 
 from edgerecon import __version__
 from edgerecon.errors import EdgereconError
+from edgerecon.plain_json import parse
 from edgerecon.whole_file import write
 
 LEDGER = "steps.json"
@@ -80,7 +81,7 @@ def digest(content: bytes) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        ledger = json.loads(path.read_text(encoding="utf-8"))
+        ledger = parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # absent or damaged: every step runs again
         return {}
     return ledger if isinstance(ledger, dict) else {}

@@ -5,13 +5,15 @@ Field numbers: onnx.proto3 of ONNX 1.16 (ModelProto, GraphProto, NodeProto, Attr
 
 from __future__ import annotations
 
-import json
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgerecon.engines.base import ModelSpec
 from edgerecon.engines.protobuf import Corrupt, parts
 from edgerecon.errors import ModelError
+from edgerecon.plain_json import parse
+from edgerecon.whole_file import read
 
 MAX_BYTES = 256 * 1024 * 1024
 PREFIX = "edgerecon."
@@ -31,6 +33,8 @@ _CHILDREN = {
     "tensor": {},
 }
 _MAX_DEPTH = 64
+_OTHER_FORMATS = {b"ORTM": "a file of ONNX Runtime's own format", b"TFL3": "a TensorFlow Lite file"}
+"""FlatBuffers identifiers, at offset 4. A runtime that finds its own reads the bytes by it, past what was checked."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +50,21 @@ def read_model(path: str | Path) -> ModelFile:
     """Read and check an ONNX file.
 
     Raises:
-        ModelError: missing, empty, corrupt or too large; not made by edgerecon; or its weights are in another file. A
-            model of ours is one file, so any reference to another is refused, inside its folder or outside.
+        ModelError: missing, no plain file, empty, corrupt or too large; not made by edgerecon; of another format as
+            well; or its weights are in another file. A model of ours is one file, so any reference to another is
+            refused, inside its folder or outside.
     """
     path = Path(path)
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ModelError(f"{path} is too large for a model ({size >> 20} MB, limit {MAX_BYTES >> 20} MB)")
-        content = path.read_bytes()
+        content = read(path, MAX_BYTES)
     except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) == errno.EFBIG:
+            raise ModelError(f"{path} is too large for a model: {getattr(error, 'strerror', '')}") from None
         raise ModelError(f"cannot read the model {path}: {getattr(error, 'strerror', None) or error}") from None
     if not content:
         raise ModelError(f"{path} is empty: copy or export it again")
+    if name := _OTHER_FORMATS.get(content[4:8]):
+        raise ModelError(f"{path} reads as {name} as well, which some runtimes would take it for: export it as ONNX")
     try:
         metadata = _metadata(content)
         reference = _external_reference(memoryview(content), "model", 0)
@@ -90,7 +96,7 @@ def _spec(metadata: dict[str, str]) -> ModelSpec:
         size_multiple=multiple,
         recipe_hash=facts["recipe_hash"],
         precision=facts["precision"],
-        quality={str(key): float(value) for key, value in json.loads(facts.get("quality", "{}")).items()},
+        quality={str(key): float(value) for key, value in parse(facts.get("quality", "{}")).items()},
         receptive_field=int(facts.get("receptive_field", 0)),
         macs_per_pixel=float(facts.get("macs_per_pixel", 0)),
         form=facts.get("form", ""),
@@ -102,7 +108,7 @@ def _spec(metadata: dict[str, str]) -> ModelSpec:
 
 def _state(text: str, multiple: int) -> tuple[int, int]:
     """Channels and divisor of ``[{"name": "state", "channels": C, "divisor": d}]``; (0, 1) of ``[]``."""
-    states = json.loads(text)
+    states = parse(text)
     if not states:
         return 0, 1
     if len(states) != 1 or states[0]["name"] != "state":
@@ -115,7 +121,7 @@ def _state(text: str, multiple: int) -> tuple[int, int]:
 
 def _fixed_output(text: str) -> tuple[int, int] | None:
     """``[rows, columns]``, or None of ``null``."""
-    if (shape := json.loads(text)) is None:
+    if (shape := parse(text)) is None:
         return None
     rows, columns = map(int, shape)
     if not (rows >= 1 and columns >= 1):

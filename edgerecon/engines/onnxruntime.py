@@ -8,7 +8,7 @@ from typing import Any
 
 from edgerecon.engines.model_file import ModelFile
 from edgerecon.engines.padded import PaddedEngine, foreign_ports, port_names
-from edgerecon.errors import ModelError, UsageError, first_line
+from edgerecon.errors import ModelError, UsageError, first_line, needed
 from edgerecon.frame import Image
 
 
@@ -28,8 +28,8 @@ class OnnxRuntimeEngine(PaddedEngine):
     """One session with its input and output bound to the host buffers."""
 
     def __init__(self, file: ModelFile, threads: int, precision: str) -> None:
-        import onnxruntime as ort
-
+        with needed("stream", "onnxruntime"):
+            import onnxruntime as ort
         super().__init__(file, "onnxruntime", precision, threads)
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads

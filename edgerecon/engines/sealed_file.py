@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from edgerecon.errors import EngineError
+from edgerecon.plain_json import parse
+from edgerecon.whole_file import read
 
 MAGIC = b"EDGERECON-SEAL1\n"
 _LENGTH_BYTES = 4
 _MAX_HEADER = 65_536
+_MAX_BYTES = 1 << 30
 
 
 class Refused(Exception):
@@ -67,9 +70,9 @@ def read_sealed(path: Path, kind: str) -> tuple[dict[str, Any], bytes]:
         Refused: unreadable, not ours, of another kind, cut short, or changed since it was written.
     """
     try:
-        content = memoryview(path.read_bytes())
-    except OSError as error:
-        raise Refused(f"it cannot be read ({error.strerror or error})") from None
+        content = memoryview(read(path, _MAX_BYTES))
+    except (OSError, ValueError) as error:
+        raise Refused(f"it cannot be read ({getattr(error, 'strerror', None) or error})") from None
     start = len(MAGIC) + _LENGTH_BYTES
     if content[: len(MAGIC)] != MAGIC:
         raise Refused("it was not made by edgerecon, or its beginning is lost")
@@ -77,7 +80,7 @@ def read_sealed(path: Path, kind: str) -> tuple[dict[str, Any], bytes]:
     if len(content) < start or end > min(len(content), start + _MAX_HEADER):
         raise Refused("it is cut short")
     try:
-        seal = json.loads(bytes(content[start:end]))
+        seal = parse(bytes(content[start:end]))
         found_kind, facts, length, sha256 = (seal[key] for key in ("kind", "facts", "length", "sha256"))
     except (ValueError, KeyError, TypeError):
         raise Refused("its header is corrupt") from None

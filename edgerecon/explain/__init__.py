@@ -17,7 +17,7 @@ import numpy as np
 
 from edgerecon.engines import model_path, open_engine
 from edgerecon.engines.model_file import read_model
-from edgerecon.errors import DependencyError, UsageError
+from edgerecon.errors import UsageError, needed
 from edgerecon.explain.occlusion import occlusion
 from edgerecon.frame import Image
 from edgerecon.quality.regions import Box
@@ -135,10 +135,8 @@ def _check_inside(region: Box, shape: tuple[int, ...]) -> None:
 
 
 def _gradients_and_attention() -> tuple[Any, Any]:
-    try:
+    with needed("train"):
         from edgerecon.explain import attention, gradients
-    except ImportError as error:
-        raise DependencyError(str(error.name), "train") from None
     return gradients, attention
 
 

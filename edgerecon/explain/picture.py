@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgerecon.errors import DependencyError
+from edgerecon.errors import needed
 from edgerecon.explain import Explanation
 from edgerecon.frame import Image
 from edgerecon.quality.regions import Box
@@ -26,12 +26,10 @@ def write_sheet(found: Explanation, path: Path, title: str) -> None:
     Raises:
         DependencyError: matplotlib is absent. EdgereconError: the file cannot be written.
     """
-    try:
+    with needed("train", "matplotlib"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
         from matplotlib.patches import Rectangle
-    except ImportError:
-        raise DependencyError("matplotlib", "train") from None
     panels = {"frame": found.frame, "reconstruction": found.reconstruction, **found.maps}
     rows = -(-len(panels) // _COLUMNS)
     height, width = found.frame.shape

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.errors import ModelError
+from edgerecon.faults import read_json
 from edgerecon.whole_file import write
 
 FORMAT = 1
@@ -139,13 +140,11 @@ def read_ir(path: Path) -> IntegerNetwork:
         ModelError: missing, damaged, of another format, or out of the ranges that hardware has.
     """
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain = read_json(path, ModelError, f"the integer form {path}")
         if plain["format"] != FORMAT:
             raise ModelError(f"{path}: format {plain['format']} of the integer form is not known here")
         layers = tuple(_layer(values) for values in plain["layers"])
         return IntegerNetwork(plain["name"], layers, int(plain["width"]), plain["model_sha256"])
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise ModelError(f"{path} is no integer form of a network ({error!r}): write it again") from None
 

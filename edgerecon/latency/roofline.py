@@ -21,7 +21,7 @@ from typing import Any
 from edgerecon.device import HOST, DeviceProfile, Precision
 from edgerecon.engines import model_path
 from edgerecon.engines.model_file import read_model
-from edgerecon.errors import DependencyError, ModelError, UsageError
+from edgerecon.errors import ModelError, UsageError, needed
 
 BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
 """Of one element. Inputs and outputs of a model are float32 in every precision."""
@@ -107,10 +107,8 @@ def count(model: str | Path, height: int, width: int) -> Counts:
         UsageError: unknown name, or a size below 1. ModelError: see ``read_model``; or an operator is not counted here.
         DependencyError: the onnx package is absent.
     """
-    try:
+    with needed("train", "onnx"):
         import onnx
-    except ImportError:
-        raise DependencyError("onnx", "train") from None
     if min(height, width) < 1:
         raise UsageError(f"a frame has at least 1×1 pixels, not {height}×{width}")
     file = read_model(model_path(model))

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from edgerecon.errors import DependencyError, ModelError, first_line
+from edgerecon.errors import ModelError, first_line, needed
 from edgerecon.models.network import Network
 
 BLOCKS = (6, 12, 48, 32)
@@ -38,10 +38,8 @@ class DenseNet(Network):
         super().__init__()
         if classes < 2 or len(blocks) < 1 or min(*blocks, growth, width) < 1:
             raise ValueError(f"classes must be at least 2, all else at least 1, not {classes}, {blocks}, {growth}")
-        try:
+        with needed("train"):
             from monai.networks.nets import DenseNet201
-        except ImportError as error:
-            raise DependencyError(str(error.name), "train") from None
         self.blocks = tuple(blocks)
         self.size_multiple = 2 ** (len(blocks) + 1)
         self.fixed_output = (1, classes)

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgerecon.errors import DependencyError
+from edgerecon.errors import needed
 from edgerecon.frame import Image, to_uint8
 
 Parameters = dict[str, float]
@@ -101,8 +101,6 @@ GRIDS: dict[str, list[Parameters]] = {
 
 
 def _restoration() -> Any:
-    try:
+    with needed("bench", "scikit-image"):
         from skimage import restoration
-    except ImportError as error:
-        raise DependencyError("scikit-image", "bench") from error
     return restoration

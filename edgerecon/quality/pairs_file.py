@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgerecon.errors import DataError, DependencyError, first_line
+from edgerecon.errors import DataError, first_line, needed
 from edgerecon.frame import Image, to_unit
 from edgerecon.quality.classical import Pair
 
@@ -58,10 +58,8 @@ def read_pairs(path: Path, names: list[str], source: str, target: str) -> Iterat
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    try:
+    with needed("bench", "h5py"):
         import h5py
-    except ImportError as error:
-        raise DependencyError("h5py", "bench") from error
     if not path.is_file():
         raise DataError(f"{path} does not exist: make it with  edgerecon simulate {path}")
     try:

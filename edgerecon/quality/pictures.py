@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.errors import DependencyError, SinkError
+from edgerecon.errors import SinkError, needed
 from edgerecon.frame import Image, to_uint8
 from edgerecon.quality.evaluation import Evaluation
 from edgerecon.quality.full_reference import match_gain_offset
@@ -52,11 +52,9 @@ def tradeoff_plot(evaluation: Evaluation, path: Path) -> None:
         DependencyError: matplotlib is absent. SinkError: there is no trade-off. EdgereconError: the file cannot
             be written.
     """
-    try:
+    with needed("train", "matplotlib"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise DependencyError("matplotlib", "train") from error
     curves = evaluation.tradeoff
     if curves is None:
         raise SinkError(f"no trade-off to plot in {path}: it is measured on recordings only")

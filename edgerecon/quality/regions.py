@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -11,6 +10,7 @@ import cv2
 import numpy as np
 
 from edgerecon.errors import DataError
+from edgerecon.faults import read_json
 from edgerecon.frame import Image
 
 Box = tuple[int, int, int, int]
@@ -56,10 +56,7 @@ def read_regions(path: Path) -> Regions:
     Raises:
         DataError: the file is missing, no JSON, or of another layout.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read the regions in {path}: {error}") from error
+    content = read_json(path, DataError, f"the regions in {path}")
     if not isinstance(content, dict) or not content or set(content) - {"background", "target", "wire"}:
         raise DataError(f'{path} must hold {{"background": [[y0, x0, y1, x1], ...], "target": [...]}}')
     boxes = {key: tuple(_box(item, path) for item in _list(content.get(key, []), path)) for key in

@@ -15,6 +15,7 @@ from typing import Any
 from edgerecon.cluster import Spread
 from edgerecon.engines.cache import cache_folder
 from edgerecon.frame import Image
+from edgerecon.plain_json import parse
 from edgerecon.quality import classical
 from edgerecon.quality.regions import Regions
 from edgerecon.quality.sweep import Frames, Setting, classical_sweep
@@ -70,7 +71,7 @@ def _place(images: list[Image], regions: list[Regions], methods: Sequence[str]) 
 
 def _read(path: Path, name: str) -> list[Setting] | None:
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = parse(path.read_text(encoding="utf-8"))
         return [Setting(one["method"], one["parameters"], {name: one["rows"]}) for one in kept]
     except (OSError, ValueError, KeyError, TypeError):  # absent or damaged: made anew
         return None

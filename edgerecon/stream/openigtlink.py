@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.errors import DependencyError, printable
+from edgerecon.errors import needed, printable
 from edgerecon.frame import MAX_PIXELS, plausible_spacing
 from edgerecon.pose import OK, Plane, Transform, matrix_of, plausible_time
 
@@ -300,10 +300,8 @@ def _slow_crc64(*parts: bytes | memoryview) -> int:
 
 
 def _pyigtl() -> Any:
-    try:
+    with needed("stream", "pyigtl"):
         from pyigtl import messages
-    except ImportError as error:
-        raise DependencyError("pyigtl", "stream") from error
     return messages
 
 

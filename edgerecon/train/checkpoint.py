@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -45,8 +44,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         DataError: missing, corrupt, or holding anything but tensors and plain values.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "it is no plain file")  # a FIFO would be waited for
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # noqa: BLE001 - torch.load raises whatever the damage leads to
         reason = getattr(error, "strerror", None) or "corrupt or not a checkpoint"
         raise DataError(f"cannot read the checkpoint {path}: {reason}; make it with  edgerecon train") from None
     if not isinstance(state, dict) or "model" not in state:

@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from edgerecon.errors import DependencyError
+from edgerecon.errors import needed
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,9 @@ class Curve:
 
     def draw(self, path: Path) -> None:
         """Loss, PSNR and SSIM against steps, as PNG."""
-        try:
+        with needed("train", "matplotlib"):
             from matplotlib.backends.backend_agg import FigureCanvasAgg
             from matplotlib.figure import Figure
-        except ImportError:
-            raise DependencyError("matplotlib", "train") from None
         figure = Figure(figsize=(10, 3), layout="constrained")
         FigureCanvasAgg(figure)
         steps = [row.step for row in self.rows]

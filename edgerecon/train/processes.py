@@ -13,7 +13,7 @@ import logging
 import os
 from typing import Any
 
-from edgerecon.errors import DependencyError, EdgereconError, RecipeError
+from edgerecon.errors import EdgereconError, RecipeError, needed
 
 
 def count() -> int:
@@ -32,10 +32,8 @@ def open_fabric(accelerator: str, precision: str) -> Any:
     Raises:
         EdgereconError: no such accelerator, or fewer GPUs than processes. DependencyError: no lightning-fabric.
     """
-    try:
+    with needed("train", "lightning-fabric"):
         from lightning_fabric import Fabric
-    except ImportError:
-        raise DependencyError("lightning-fabric", "train") from None
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     here = int(os.environ["LOCAL_WORLD_SIZE"]) if count() > 1 else 1
     try:

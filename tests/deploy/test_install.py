@@ -11,11 +11,13 @@ import os
 import posixpath
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import tarfile
 import threading
+import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -64,7 +66,7 @@ def files(good: Path) -> dict[str, bytes]:
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The self-test without a new interpreter, for tests that are about something else."""
-    monkeypatch.setattr(install_module, "_tested", lambda folder: self_test(folder).max_error)
+    monkeypatch.setattr(install_module, "_tested", lambda folder, contents: self_test(folder).max_error)
 
 
 @pytest.fixture
@@ -139,10 +141,80 @@ def test_a_self_test_that_dies(good: Path, tmp_path: Path, monkeypatch: pytest.M
     python.write_text(f"#!/bin/sh\n{script}\n")
     python.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(python))
-    monkeypatch.setattr(install_module, "SELF_TEST_TIMEOUT_S", 1)
+    if "sleep" in script:  # the others end by themselves, however busy the machine is
+        monkeypatch.setattr(install_module, "SELF_TEST_TIMEOUT_S", 1)
     with pytest.raises(GateError, match=message):
         install(good, tmp_path / "p")
     assert _names(tmp_path / "p") == [".lock", "versions"] and _names(tmp_path / "p" / "versions") == []
+
+
+WAITS = """
+import os, sys, time
+from pathlib import Path
+place = Path(sys.argv[1])
+python = place / "python"
+python.write_text(f"#!/bin/sh\\necho $$ > {place}/child.part; mv {place}/child.part {place}/child; exec sleep 600\\n")
+python.chmod(0o755)
+sys.executable = str(python)
+from edgerecon.deploy.install import install
+install(Path(sys.argv[2]), place / "p")
+"""
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the parent's death is told on Linux")
+def test_a_killed_installation_ends_its_self_test(good: Path, tmp_path: Path) -> None:
+    installer = subprocess.Popen([sys.executable, "-c", WAITS, str(tmp_path), str(good)])
+    try:
+        _wait_until(lambda: (tmp_path / "child").exists())
+        child = int((tmp_path / "child").read_text())
+        assert _is_alive(child)
+    finally:
+        installer.kill()
+        installer.wait()
+    _wait_until(lambda: not _is_alive(child))
+    assert not (tmp_path / "p" / "current").exists()
+
+
+def test_the_self_test_has_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel ends it, should the installer neither do so nor die."""
+    monkeypatch.setattr(install_module, "SELF_TEST_TIMEOUT_S", 0)
+    monkeypatch.setattr(install_module, "_GRACE_S", 1)
+    done = subprocess.run(["sleep", "600"], preexec_fn=install_module._end_with_parent(), check=False)
+    assert done.returncode == -signal.SIGALRM
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
+def test_what_changes_during_the_self_test_is_not_switched_to(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    """Also where the version is there already."""
+    monkeypatch.setattr(install_module, "_self_tested", lambda folder: 0.0)
+    if again:
+        install(good, tmp_path / "p")
+        (tmp_path / "p" / "current").unlink()
+
+    def swap(folder: Path) -> float:
+        (folder / "tiny.onnx").write_bytes(b"another model")
+        return 0.0
+
+    monkeypatch.setattr(install_module, "_self_tested", swap)
+    with pytest.raises(BundleError, match="changed during the self-test"):
+        install(good, tmp_path / "p")
+    assert not (tmp_path / "p" / "current").exists()
 
 
 def test_without_torch_and_onnx(good: Path, tmp_path: Path) -> None:
@@ -151,7 +223,7 @@ def test_without_torch_and_onnx(good: Path, tmp_path: Path) -> None:
         "import sys; absent = ('torch', 'onnx', 'h5py', 'lightning_fabric', 'skimage');"
         "sys.modules.update(dict.fromkeys(absent));"
         "from pathlib import Path; from edgerecon.deploy import bundle, install, self_test;"
-        "install._tested = lambda folder: self_test.self_test(folder).max_error;"
+        "install._tested = lambda folder, contents: self_test.self_test(folder).max_error;"
         "print(install.install(Path(sys.argv[1]), Path(sys.argv[2])).max_error);"
         "assert not any(name.startswith(('edgerecon.models', 'edgerecon.train')) for name in sys.modules)"
     )
@@ -295,7 +367,7 @@ def test_one_installation_at_a_time(good: Path, tmp_path: Path, monkeypatch: pyt
     testing, go_on = threading.Event(), threading.Event()
     results = []
 
-    def slow(folder: Path) -> float:
+    def slow(folder: Path, contents: object) -> float:
         testing.set()
         assert go_on.wait(30)
         return 0.0

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.data.public.subject import Entry, Subject, natural, reading, to_range
-from edgerecon.errors import DataError, DependencyError
+from edgerecon.errors import DataError, needed
 
 SIDE = 320
 _TARGETS = ("reconstruction_esc", "reconstruction_rss")
@@ -42,10 +42,8 @@ def find(path: Path) -> list[Entry]:
 
 
 def _h5py() -> Any:
-    try:
+    with needed("train", "h5py"):
         import h5py
-    except ImportError:
-        raise DependencyError("h5py", "train") from None
     return h5py
 
 

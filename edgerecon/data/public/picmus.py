@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.data.public.subject import Entry, Subject, natural, reading, to_range
-from edgerecon.errors import DataError, DependencyError
+from edgerecon.errors import DataError, needed
 
 DYNAMIC_RANGE_DB = 60.0
 F_NUMBER = 1.75
@@ -39,10 +39,8 @@ def find(path: Path) -> list[Entry]:
 
 def _contents(path: Path) -> dict[str, str]:
     """Name in the file → "channel" or "beamformed"."""
-    try:
+    with needed("train", "h5py"):
         import h5py
-    except ImportError:
-        raise DependencyError("h5py", "train") from None
     with reading(path), h5py.File(path, "r") as file:
         classes = {key: _text(file[key].attrs.get("class", b"")) for key in file}
     return {key: _CLASSES[name] for key, name in classes.items() if name in _CLASSES}
@@ -55,10 +53,8 @@ def _text(value: Any) -> str:
 
 
 def _read(path: Path, key: str, kind: str) -> Subject:
-    try:
+    with needed("train", "pyuff-ustb"):
         from pyuff_ustb import Uff
-    except ImportError:
-        raise DependencyError("pyuff-ustb", "train") from None
     with reading(path):
         found = Uff(str(path)).read(key)
         envelope = _beamform(found, path) if kind == "channel" else _scan_converted(found, path)

@@ -19,7 +19,7 @@ from typing import Any
 
 from edgerecon.cluster import Spread
 from edgerecon.data.processes import deaf_processes
-from edgerecon.errors import DataError, DependencyError, UsageError
+from edgerecon.errors import DataError, UsageError, needed
 
 FORMAT = "edgerecon-pairs/1"
 _log = logging.getLogger(__name__)
@@ -85,6 +85,8 @@ def simulate(
         raise UsageError(f"unknown kind of simulation '{kind}': choose one of {', '.join(KINDS)}")
     if frames > 1 and not KINDS[kind].sequences:
         raise UsageError(f"--kind {kind} makes single frames: leave out --sequence")
+    if not path.name:
+        raise DataError(f"{path} is no file: give a name, e.g. pairs.h5")
     header = {"format": FORMAT, "kind": kind, "seed": seed, "frames": frames, "simulator": KINDS[kind].version}
     partial = path.with_name(path.name + ".partial")
     try:
@@ -120,11 +122,9 @@ def simulate(
 
 
 def _h5py() -> Any:
-    try:
+    with needed("train"):
         import h5py
         import numba  # noqa: F401
-    except ImportError as error:
-        raise DependencyError(str(error.name), "train") from None
     return h5py
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgerecon.errors import DependencyError
+from edgerecon.errors import needed
 from edgerecon.stream.sinks.recording import Columns, chunk_rows, head_of, state_head
 
 if TYPE_CHECKING:
@@ -29,10 +29,8 @@ class Hdf5Store:
     """
 
     def __init__(self) -> None:
-        try:
+        with needed("stream", "h5py"):
             import h5py  # noqa: F401
-        except ImportError as error:
-            raise DependencyError("h5py", "stream") from error
         self._file: h5py.File | None = None
 
     def create(self, path: Path, shape: tuple[int, int], columns: Columns, attributes: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import NamedTuple, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from edgerecon.frame import Frame, Image, to_uint8
 from edgerecon.pose import OK, Pose
 from edgerecon.stream.openigtlink import PORT, pack_image, pack_transform, require
 from edgerecon.stream.sinks.base import StreamInfo
+from edgerecon.stream.uri import split_uri
 
 _log = logging.getLogger(__name__)
 
@@ -334,11 +335,8 @@ def open_igtl(uri: str) -> IgtlServerSink:
     Raises:
         UsageError: not such an address. SinkError, DependencyError: see ``IgtlServerSink``.
     """
-    parts = urlsplit(uri)
-    try:
-        port = PORT if parts.port is None else parts.port
-    except ValueError:
-        raise UsageError(f"'{uri}' has no port that can be: give igtl://:PORT with a number from 1 to 65535") from None
+    parts = split_uri(uri)
+    port = PORT if parts.port is None else parts.port
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     version = query.pop("version", "2")
     if parts.path.strip("/") or query:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edgerecon.errors import DependencyError
+from edgerecon.errors import needed
 from edgerecon.frame import Frame, Image, Status
 from edgerecon.stream.sinks.file_sink import FileSink
 from edgerecon.stream.sinks.panel import fit
@@ -49,10 +49,8 @@ class Mp4Sink(FileSink):
     """
 
     def __init__(self, path: Path) -> None:
-        try:
+        with needed("stream", "av"):
             import av  # noqa: F401
-        except ImportError as error:
-            raise DependencyError("av", "stream") from error
         super().__init__(path)
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None

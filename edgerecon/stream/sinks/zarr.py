@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgerecon.errors import DependencyError
+from edgerecon.errors import needed
 from edgerecon.stream.sinks.recording import Columns, chunk_rows, head_of, state_head
 
 if TYPE_CHECKING:
@@ -23,10 +23,8 @@ class ZarrStore:
     """
 
     def __init__(self) -> None:
-        try:
+        with needed("zarr", "zarr"):
             import zarr  # noqa: F401
-        except ImportError as error:
-            raise DependencyError("zarr", "zarr") from error
         self._group: Group | None = None
 
     def create(self, path: Path, shape: tuple[int, int], columns: Columns, attributes: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from os.path import expanduser  # Path.expanduser raises for "~somebody" who is nobody
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from edgerecon.errors import SourceError
 from edgerecon.stream.sources.base import KINDS, Capture, Source
@@ -14,6 +14,7 @@ from edgerecon.stream.sources.live import SCHEMES as LIVE_SCHEMES
 from edgerecon.stream.sources.live import open_live
 from edgerecon.stream.sources.query import Query, refuse_unknown, split_query
 from edgerecon.stream.sources.sequence import open_with_poses
+from edgerecon.stream.uri import split_uri
 
 __all__ = ["Capture", "Source", "open_source"]
 
@@ -52,7 +53,7 @@ def open_source(uri: str) -> Source:
     if is_address and scheme != "file":
         raise SourceError(f"no source is known by {scheme}://: give a file, or one of {'://, '.join(LIVE_SCHEMES)}://")
     text, query = split_query(uri)
-    path = Path(expanduser(unquote(urlsplit(text).path) if text.startswith("file://") else text))
+    path = Path(expanduser(unquote(split_uri(text).path) if text.startswith("file://") else text))
     try:
         source = _opener(path, query)(path)
     except OSError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgerecon.errors import DependencyError, EdgereconError, SourceError
+from edgerecon.errors import EdgereconError, SourceError, needed
 from edgerecon.stream.pose_columns import read_poses
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.flat import Layout
@@ -55,10 +55,8 @@ def open_hdf5(path: Path, query: Query) -> Source:
 @contextmanager
 def opened(path: Path) -> Iterator[h5py.File]:
     """The file, also while it is written and when its writer was killed (HDF5's SWMR mode)."""
-    try:
+    with needed("stream", "h5py"):
         import h5py
-    except ImportError as error:
-        raise DependencyError("h5py", "stream") from error
     try:
         file = h5py.File(path, "r")
     except OSError as not_closed:

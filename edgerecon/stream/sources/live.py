@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote
 
 from edgerecon.errors import UsageError
 from edgerecon.stream.openigtlink import PORT
 from edgerecon.stream.sources.base import Source
+from edgerecon.stream.uri import split_uri
 
 SCHEMES = ("igtl", "shm", "sim", "v4l2", "rtsp", "udp")
 _SIDE_AT_MOST = 4096
@@ -26,11 +27,8 @@ def open_live(uri: str) -> Source:
         SourceError: nothing is there.
         DependencyError: a package is absent.
     """
-    parts = urlsplit(uri)
-    try:
-        port = parts.port
-    except ValueError:
-        raise UsageError(f"'{uri}' has no port that can be: give a number from 1 to 65535") from None
+    parts = split_uri(uri)
+    port = parts.port
     if parts.scheme == "igtl":
         if not parts.hostname:
             raise UsageError(f"'{uri}' names no host: give igtl://HOST:{PORT}, or igtl://HOST:{PORT}/DEVICE")

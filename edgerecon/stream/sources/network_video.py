@@ -9,7 +9,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from edgerecon.errors import DependencyError, SourceError
+from edgerecon.errors import SourceError, needed
 from edgerecon.frame import MAX_PIXELS
 from edgerecon.stream.sources.backoff import Backoff
 from edgerecon.stream.sources.base import Capture
@@ -54,10 +54,8 @@ class NetworkVideoSource:
         self.length: int | None = None
         self._closed = threading.Event()
         self._gaps = Gaps()
-        try:
+        with needed("stream", "av"):
             import av
-        except ImportError as error:
-            raise DependencyError("av", "stream") from error
         try:
             container = self._open()
         except (av.error.FFmpegError, OSError) as error:

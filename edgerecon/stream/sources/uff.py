@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.errors import DependencyError, SourceError
+from edgerecon.errors import SourceError, needed
 from edgerecon.frame import MAX_PIXELS
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.channel import Acquisition, ChannelSource
@@ -28,10 +28,8 @@ def open_uff(path: Path, key: str, query: Query) -> Source:
     Raises:
         SourceError: focused waves, or a scan that is not linear. DependencyError: pyuff-ustb is absent.
     """
-    try:
+    with needed("stream", "pyuff-ustb"):
         from pyuff_ustb import BeamformedData, Uff
-    except ImportError as error:
-        raise DependencyError("pyuff-ustb", "stream") from error
     found = Uff(str(path)).read(key)
     if isinstance(found, BeamformedData):
         return BeamformedSource(path, key, found, query)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgerecon.errors import DependencyError, SourceError
+from edgerecon.errors import SourceError, needed
 from edgerecon.frame import MAX_PIXELS
 from edgerecon.stream.sources.base import KINDS, Capture
 from edgerecon.stream.sources.display_matrix import UPRIGHT, turn_of, upright
@@ -69,10 +69,8 @@ class VideoSource:
             yield from _Decoding(container).captures()
 
     def _open(self) -> InputContainer:
-        try:
+        with needed("stream", "av"):
             import av
-        except ImportError as error:
-            raise DependencyError("av", "stream") from error
         options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file", **_LIMITS}
         try:
             container = av.open(
