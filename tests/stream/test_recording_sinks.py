@@ -247,6 +247,17 @@ def test_black_box_without_faults_writes_nothing(tmp_path: Path) -> None:
         play(ramp(1), f"black-box:{tmp_path / 'file'}")
 
 
+def test_black_box_keeps_the_newest_when_the_clock_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "2039-01-01T00-00-00.000Z-raw-shown.npz").write_bytes(b"0" * 1000)  # of before they were numbered
+    for year in (2031, 2030, 2029, 2028, 2027, 2026, 2025, 2024):
+        monkeypatch.setattr("edgerecon.stream.sinks.black_box._now", lambda year=year: f"{year}-01-01T00:00:00.000Z")
+        box = BlackBoxSink(tmp_path, folder_bytes=15_000)
+        stream(ListSource(ramp(9)), Failing(), [box], policy="every", pace=False)
+    kept = sorted(path.name for path in tmp_path.glob("*.npz"))
+    assert 2 <= len(kept) < 8 and kept[-1].startswith("000008-2024") and kept[-2].startswith("000007-2025")
+    assert not any("2039" in name or "2031" in name for name in kept)
+
+
 def test_black_box_is_bounded_on_disk_and_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgerecon.stream.sinks.black_box._MEMORY", 2 * 96 * 4)
     for _ in range(6):

@@ -8,7 +8,8 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -224,13 +225,38 @@ def test_token_is_compared_in_constant_time() -> None:
 # ---- TLS ----------------------------------------------------------------------------------------------------------
 
 
-def test_certificate_makes_it_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[str, str]:
+    """A certificate for 127.0.0.1, and its key."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl, which makes the certificate, is not installed")
     cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
     make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
             "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]  # fmt: skip
     subprocess.run([*make, "-out", cert, "-keyout", key], check=True, capture_output=True)
+    return cert, key
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["silent", "half a hello"])
+def test_tls_handshake_that_does_not_end_is_cut(
+    pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(door, "HANDSHAKE_S", 0.2)
+    sink = opened(Address("127.0.0.1", 0, None, *pair))
+    try:
+        silent = connected(sink, 5)
+        for one in silent:
+            one.sendall(said)
+        assert all(map(is_cut, silent))
+        until(lambda: not sink._site._listener.inside)
+        monkeypatch.setattr(door, "HANDSHAKE_S", 60.0)
+        assert httpx.get(f"https://127.0.0.1:{sink.port}/", verify=pair[0]).status_code == 200
+    finally:
+        sink.close()
+
+
+def test_certificate_makes_it_tls(pair: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cert, key = pair
     monkeypatch.setenv("EDGERECON_TOKEN", TOKEN)
     sink = opened(Address("127.0.0.1", 0, None, cert, key))
     try:
@@ -290,17 +316,83 @@ def test_fork_bomb_of_pages_leaves_the_stream_unharmed(viewer: ViewerSink, monke
         page.close()
 
 
-def test_connections_that_say_nothing_are_bounded_and_end(viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "MAX_CONNECTIONS", 8)
-    monkeypatch.setattr(door, "MAX_SECONDS", 0.5)
-    silent = [socket.create_connection(("127.0.0.1", viewer.port), timeout=20) for _ in range(20)]
-    turned_away = sum(one.recv(12) == b"HTTP/1.1 503" for one in silent[8:])
-    assert turned_away == 12
-    present(viewer, 1)
-    assert [one.recv(1) for one in silent[:8]] == [b""] * 8, "each is closed when its time is over"
-    assert httpx.get(at(viewer)).status_code == 200
+def connected(sink: ViewerSink, count: int) -> list[socket.socket]:
+    return [socket.create_connection(("127.0.0.1", sink.port), timeout=60) for _ in range(count)]
+
+
+def is_cut(one: socket.socket) -> bool:
+    """Whether the other side ends the connection, what it sent before included."""
+    try:
+        while one.recv(1 << 20):
+            pass
+    except ConnectionError:
+        pass
+    return True  # else recv raises TimeoutError
+
+
+@pytest.mark.parametrize("bound", ["MAX_CONNECTIONS", "MAX_PER_ADDRESS"])
+def test_connections_that_say_nothing_are_bounded_and_end(
+    viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    monkeypatch.setattr(door, bound, 8)
+    silent = connected(viewer, 20)
+    assert [one.recv(12) for one in silent[8:]] == [b"HTTP/1.1 503"] * 12, "turned away, however slow this machine is"
     for one in silent:
         one.close()
+    until(lambda: not viewer._site._listener.inside)
+    monkeypatch.setattr(door, "MAX_SECONDS", 0.2)
+    silent = connected(viewer, 8)
+    present(viewer, 1)
+    assert all(map(is_cut, silent)), "each is cut when its time is over"
+    until(lambda: not viewer._site._listener.inside)
+    monkeypatch.undo()
+    assert httpx.get(at(viewer)).status_code == 200
+
+
+def until(condition: Callable[[], object]) -> None:
+    patience = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < patience, "it did not come to that"
+        time.sleep(0.01)
+
+
+def test_pipelined_requests_that_are_not_read_are_cut(viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "MAX_SECONDS", 0.5)
+    request = f"GET /style.css HTTP/1.1\r\nHost: 127.0.0.1:{viewer.port}\r\n\r\n".encode()
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.connect(("127.0.0.1", viewer.port))
+        one.setblocking(False)
+        with suppress(BlockingIOError, ConnectionError):
+            while True:
+                one.send(request * 100)
+        until(lambda: not viewer._site._listener.inside)  # although nothing was read
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux has it")
+def test_page_that_asks_and_does_not_read_is_cut(viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "UNREAD_S", 1.0)
+    key = base64.b64encode(bytes(16)).decode()
+    head = {"Host": f"127.0.0.1:{viewer.port}", "Upgrade": "websocket", "Connection": "Upgrade",
+            "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}  # fmt: skip
+    wire = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    word = b"\x81\x85\0\0\0\0frame"  # a masked text message
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.connect(("127.0.0.1", viewer.port))
+        one.sendall(f"GET /ws?stream=cine HTTP/1.1\r\n{wire}\r\n".encode())
+        until(lambda: viewer._channel.pages)
+        for sequence in range(8):
+            present(viewer, sequence, (2000, 2000))
+            with suppress(ConnectionError):
+                one.sendall(word)
+        until(lambda: not viewer._site._listener.inside)
+
+
+def test_share_is_that_of_an_address_or_of_a_subscriber() -> None:
+    assert door.origin("192.0.2.1") == door.origin("::ffff:192.0.2.1") != door.origin("192.0.2.2")
+    assert door.origin("2001:db8::1") == door.origin("2001:db8::ffff:2") != door.origin("2001:db8:0:1::1")
+    assert door.origin("fe80::1%eth0") == door.origin("fe80::2%eth0") and door.origin("") == ""
 
 
 def test_long_requests_are_refused(viewer: ViewerSink) -> None:
@@ -320,6 +412,6 @@ def test_garbage_on_the_wire_hurts_nobody(viewer: ViewerSink, rng: np.random.Gen
     assert httpx.get(at(viewer)).status_code == 200
 
 
-def present(sink: ViewerSink, sequence: int) -> None:
-    image = np.zeros((8, 8), np.float32)
+def present(sink: ViewerSink, sequence: int, shape: tuple[int, int] = (8, 8)) -> None:
+    image = np.zeros(shape, np.float32)
     sink.present(image, Frame(image, sequence, time.perf_counter_ns()), late=False)

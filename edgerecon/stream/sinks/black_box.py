@@ -1,6 +1,6 @@
 """The last seconds before every fault, kept on disk in a folder of bounded size.
 
-Each incident is a pair of files named after its time (UTC) and its first fault:
+Each incident is a pair of files named after its number, its time (UTC) and its first fault:
 
     NAME.npz    frames and before, uint8 (T, H, W), with fps and spacing_mm: it can be streamed again
     NAME.jsonl  one line for the incident, then one for each frame: sequence, captured_ns, raw, late
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import threading
 import zipfile
@@ -172,7 +173,7 @@ class BlackBoxSink:
 def _write(folder: Path, tape: Tape | None, faults: list[dict[str, object]], info: StreamInfo, most: int) -> None:
     size = 2 * tape.frames[0].size * len(tape.stamps) + 4096 if tape else 4096
     _make_room(folder, most - size)
-    name = f"{_now().replace(':', '-')}-{faults[0]['fault']}"
+    name = f"{_next_number(folder):06d}-{_now().replace(':', '-')}-{faults[0]['fault']}"
     counters = {key: value for key, value in info.counters.snapshot().items() if isinstance(value, int | float)}
     head = {"faults": faults, "source": info.source, "model": info.model, "backend": info.backend, "counters": counters}
     lines = Part(folder / f"{name}.jsonl")
@@ -209,8 +210,8 @@ def _write_frames(path: Path, tape: Tape, info: StreamInfo) -> None:
 
 
 def _make_room(folder: Path, most: int) -> None:
-    """Delete the oldest incidents until at most ``most`` bytes are left. Their names begin with their time."""
-    kept = sorted(path for path in folder.iterdir() if path.suffix in (".npz", ".jsonl") and path.is_file())
+    """Delete the oldest incidents until at most ``most`` bytes are left."""
+    kept = sorted(_kept(folder), key=lambda path: (_number(path), path.name))
     total = sum(path.stat().st_size for path in kept)
     for path in kept:
         if total <= most:
@@ -218,6 +219,20 @@ def _make_room(folder: Path, most: int) -> None:
         total -= path.stat().st_size
         with written(path):
             path.unlink()
+
+
+def _kept(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix in (".npz", ".jsonl") and path.is_file()]
+
+
+def _next_number(folder: Path) -> int:
+    return 1 + max((_number(path) for path in _kept(folder)), default=0)
+
+
+def _number(path: Path) -> int:
+    """Of an incident: what says which came first, for a clock may be set back. 0: before they were numbered."""
+    found = re.match(r"(\d{6,})-", path.name, re.ASCII)
+    return int(found[1]) if found and len(found[1]) < 20 else 0
 
 
 def _now() -> str:

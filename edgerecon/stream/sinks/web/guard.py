@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgerecon.stream.sinks.web.access import Access
 from edgerecon.stream.sinks.web.address import LOOPBACK
-from edgerecon.stream.sinks.web.door import MAX_HEAD
+from edgerecon.stream.sinks.web.door import MAX_HEAD, origin
 
 LOGIN = "/login"
 MAX_WEBSOCKETS = 64
@@ -66,7 +66,7 @@ class Guard:
             await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
-        if not self._rate.allows((scope.get("client") or ("",))[0]):
+        if not self._rate.allows(origin((scope.get("client") or ("",))[0])):
             return _say("Too many requests.", 429)
         if sum(len(name) + len(value) for name, value in headers.raw) + len(scope["query_string"]) > MAX_HEAD:
             return _say("This request is too long.", 431)
