@@ -46,6 +46,7 @@ class Frame:
             no scanner has (``plausible_spacing``) becomes None: no sink has to check it.
         status: whether ``pixels`` is a reconstruction or the raw capture.
         pose: where the image lies and what the tracker reported, or None when the source does not know.
+        time_s: when it was taken by the clock of its recording, seconds that go on where it is repeated; or None.
     """
 
     pixels: Image
@@ -54,6 +55,7 @@ class Frame:
     spacing_mm: tuple[float, float] | None = None
     status: Status = Status.OK
     pose: Pose | None = None
+    time_s: float | None = None
 
     def __post_init__(self) -> None:
         self.spacing_mm = plausible_spacing(self.spacing_mm)

@@ -36,6 +36,32 @@ def play(source: Source, loop: bool) -> Iterator[tuple[Capture, bool]]:
             return
 
 
+class RecordedClock:
+    """A recording's own clock, made to go on: over its repetition, a frame without a time, and a clock that was set."""
+
+    def __init__(self) -> None:
+        self._last_s: float | None = None
+        self._step_s = self._offset_s = 0.0
+
+    def at(self, time_s: float | None, restart: bool) -> float | None:
+        """The time of the next frame; None as long as no frame has had one."""
+        if self._last_s is None:
+            self._last_s = time_s
+            return time_s
+        if time_s is None:
+            return self._go_on()
+        shown_s = time_s + self._offset_s
+        if restart or shown_s < self._last_s:
+            self._offset_s = self._go_on() - time_s
+            return self._last_s
+        self._step_s, self._last_s = shown_s - self._last_s, shown_s
+        return shown_s
+
+    def _go_on(self) -> float:
+        self._last_s = (self._last_s or 0.0) + self._step_s
+        return self._last_s
+
+
 @dataclass
 class Capturer:
     """Captures frame n at t0 + n · period, or when the recording's own clock says, and each into a free slot.
@@ -85,6 +111,7 @@ class Capturer:
     _last_ns: int = 0
     _spacing_mm: tuple[float, float] | None = None
     _clock_s: float | None = None
+    _recorded: RecordedClock = field(default_factory=RecordedClock)
 
     def run(self) -> None:
         self._asked_ns = perf_counter_ns()
@@ -210,7 +237,7 @@ class Capturer:
     def _fill(self, slot: Slot, capture: Capture, restart: bool) -> str | None:
         """Copy a capture into a slot. Returns why it cannot be used, or None."""
         slot.sequence, self._sequence = self._sequence, self._sequence + 1
-        slot.captured_ns = self._time_of(capture)
+        slot.captured_ns, slot.time_s = self._time_of(capture), self._recorded.at(capture.time_s, restart)
         if capture.gap:
             self.counters.lost(capture.gap)
             slot.sequence += capture.gap

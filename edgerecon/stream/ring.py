@@ -24,7 +24,7 @@ class Slot:
         scale: output height = input height × scale.
         raw: as captured, grey, (H, W). unit: the same as float32 in [0, 1]. out: the engine's, (H·scale, W·scale).
         shown: what the sinks get: ``out``, or ``unit`` when nothing was reconstructed.
-        spacing_mm, pose: of what is shown, or None.
+        spacing_mm, pose: of what is shown, or None. time_s: see ``Frame``.
         sequence: see ``Frame``. restart: whether this frame does not follow the one before it (a recording that starts
             anew, frames lost, another geometry).
         fault: why the capture itself is doubtful, or None. raw_why: why it is shown as captured, of few kinds.
@@ -39,6 +39,7 @@ class Slot:
     status: Status = Status.OK
     spacing_mm: tuple[float, float] | None = None
     pose: Pose | None = None
+    time_s: float | None = None
     sequence: int = 0
     restart: bool = False
     fault: str | None = None
@@ -75,7 +76,7 @@ class Slot:
         twin.spacing_mm, twin.sequence, twin.restart, twin.fault = (
             self.spacing_mm, self.sequence, self.restart, self.fault,
         )  # fmt: skip
-        twin.pose = self.pose
+        twin.pose, twin.time_s = self.pose, self.time_s
         twin.delivery_ns, twin.captured_ns = self.delivery_ns, self.captured_ns
         return twin
 

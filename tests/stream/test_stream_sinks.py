@@ -188,7 +188,7 @@ def test_disk_error_while_writing_files(tmp_path: Path, monkeypatch: pytest.Monk
     original = Mp4Sink._encode
 
     def encode(self, pts: int) -> None:
-        disk_full(pts)
+        disk_full(self.count)
         original(self, pts)
 
     def savez(*args, **kwargs) -> None:

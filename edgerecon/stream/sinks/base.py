@@ -22,8 +22,8 @@ class StreamInfo:
         spacing_mm: (row, column) pixel spacing of the output, or None; None also for one that no scanner has. A live
             source may learn it with its first frame: each frame carries its own.
         counters: the stream's live counters (read only).
-        live: whether frames come when they come. Their times are then ``captured_ns``; those of a recording follow
-            from their numbers and ``period_s``.
+        live: whether frames come when they come. Their times are then ``captured_ns``; those of a recording are its
+            own, or follow from their numbers and ``period_s``.
         lossy: how the source was compressed with loss, as DICOM names the method (PS3.3 C.7.6.1.1.5), or None.
     """
 
@@ -50,6 +50,8 @@ class StreamInfo:
 
     def time_ns(self, frame: Frame) -> int:
         """When the frame was taken: on a clock of the recording's own where it is one, else on the monotonic clock."""
+        if frame.time_s is not None:
+            return round(frame.time_s * 1e9)
         return frame.captured_ns if self.live else round(frame.sequence * self.period_s * 1e9)
 
 

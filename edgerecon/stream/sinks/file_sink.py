@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from edgerecon.errors import SinkError, first_line
 from edgerecon.frame import Frame, Image
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.part import Part, leftovers, written
+
+CLOSE_S = 5.0
+"""How long closing a file takes at most, beside copying what is in it."""
+
+_SLOWEST_DISK = 5e6
+"""Bytes a second that are written once more: an SD card, beside a stream."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +47,7 @@ class FileSink:
         self.count = 0
         self.recorded: Path | None = None
         self._is_open = self._failed = False
+        self._ending = threading.Lock()
 
     def open(self, info: StreamInfo) -> None:
         self.info = info
@@ -61,23 +70,30 @@ class FileSink:
         try:
             with self._failing():
                 self._finish()
-                self.part.finish()
+                with self._ending:
+                    if self._is_open:  # it was not given up meanwhile
+                        self.part.finish()
+                        self._is_open, self.recorded = False, self.path
         except BaseException:
             self.abandon()
             raise
-        self._is_open = False
-        self.recorded = self.path
 
     def abandon(self) -> None:
         """Leave what can be recovered under its temporary name; remove it when it holds no frame."""
-        if not self._is_open:
-            return
-        self._is_open = False
+        with self._ending:
+            if not self._is_open:
+                return
+            self._is_open = False
         try:
             self._let_go()
         finally:
             if not self.count:
                 self._discard()
+
+    @property
+    def close_s(self) -> float:
+        """How long ``close`` may take: what was recorded may have to be written once more."""
+        return CLOSE_S + (self._size() if self._is_open else 0) / _SLOWEST_DISK
 
     def recover(self, cut: Path) -> int:
         """Write ``path`` from what another process left, which stays. Returns the number of frames.
@@ -114,6 +130,14 @@ class FileSink:
 
     def _let_go(self) -> None:
         """Close what is open, without finishing it; never raises. Called after a ``_finish`` that failed, too."""
+
+    def _size(self) -> int:
+        """Bytes of what lies under the temporary name."""
+        part, size = self.part.temporary, 0
+        for path in part.parent.glob(f"{escape(part.stem)}.*"):
+            with suppress(OSError):  # it may have its final name by now
+                size += path.stat().st_size
+        return size
 
     def _discard(self) -> None:
         self.part.discard()

@@ -29,8 +29,8 @@ _log = logging.getLogger(__name__)
 
 _FRAGMENTED = {"movflags": "frag_every_frame+empty_moov+default_base_moof", "flush_packets": "1"}
 _ENCODER = {"preset": "veryfast", "crf": "18", "tune": "zerolatency"}  # no frame waits in the encoder
-_LIVE_TICK = Fraction(1, 90_000)
-"""Seconds, of the times of live frames: what video is usually stamped in."""
+_TICKS_A_SECOND = 90_000
+"""About as fine as video is usually stamped; a period of the nominal rate is a whole number of ticks."""
 
 
 class Mp4Sink(FileSink):
@@ -58,7 +58,7 @@ class Mp4Sink(FileSink):
     def _begin(self) -> None:
         self._stamps = Stamps(self.info)
         self._rate = max(Fraction(1 / self.info.period_s).limit_denominator(1001), Fraction(1, 1001))
-        self._tick = _LIVE_TICK if self.info.live else 1 / self._rate
+        self._tick = 1 / (self._rate.numerator * Fraction(max(1, round(_TICKS_A_SECOND / self._rate.numerator))))
         self._pts = -1
 
     def _write(self, before: Image, after: Frame, late: bool) -> None:
@@ -114,10 +114,7 @@ class Mp4Sink(FileSink):
 
     def _pts_of(self, stamp: Stamp) -> int:
         """In ticks since the first frame; no two frames have the same."""
-        if self.info.live:
-            pts = round((stamp.time_ns - self._first.time_ns) * 1e-9 / self._tick)
-        else:
-            pts = stamp.sequence - self._first.sequence
+        pts = round((stamp.time_ns - self._first.time_ns) * 1e-9 / self._tick)
         self._pts = max(pts, self._pts + 1)
         return self._pts
 
