@@ -79,6 +79,13 @@ class LiveSource:
         self.end()
 
 
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.002)
+
+
 def ramp(count: int, shape: tuple[int, int] = (8, 12)) -> list[Capture]:
     """Frames whose grey level is their index."""
     return [Capture(np.full(shape, index % 256, np.uint8)) for index in range(count)]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
-from stream_fakes import FakeEngine, GatedSource, KeepSink, ListSource, LiveSource, ramp
+from stream_fakes import FakeEngine, GatedSource, KeepSink, ListSource, LiveSource, ramp, until
 
 from edgerecon.errors import SinkError, SourceError
 from edgerecon.frame import Image, Status
@@ -20,13 +19,6 @@ from edgerecon.stream.report import StreamReport
 from edgerecon.stream.sources.base import Capture
 
 HANG_S = 0.1
-
-
-def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.002)
 
 
 def balanced(report: StreamReport) -> bool:

@@ -149,6 +149,18 @@ def test_the_pump_keeps_the_newest_and_counts_the_others() -> None:
         next(captures)
 
 
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), MemoryError()], ids=repr)
+def test_the_pump_raises_whatever_its_reader_raises(error: BaseException) -> None:
+    def leaving() -> Iterator[Capture]:
+        yield Capture(None)
+        raise error
+
+    captures = pump(leaving(), threading.Event())
+    next(captures)
+    with pytest.raises(type(error)):
+        next(captures)
+
+
 def test_the_pump_ends_although_its_reader_hangs() -> None:
     closed, hang = threading.Event(), threading.Event()
 

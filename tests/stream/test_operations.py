@@ -234,6 +234,26 @@ def test_mailbox_wakes_whoever_waits_and_ends() -> None:
         assert got[-1] is slots[-1] and (overtake or got == slots)
 
 
+@pytest.mark.parametrize("overtake", [True, False])
+def test_closed_mailbox_gives_back_what_is_put(overtake: bool) -> None:
+    """Also to one that waits for room when the mailbox is closed, because whoever took the slots is gone."""
+    mailbox, first, waiting = Mailbox(overtake), Slot(), Slot()
+    assert mailbox.put(first) is None
+    lost: list[Slot | None] = []
+    thread = threading.Thread(target=lambda: lost.append(mailbox.put(waiting)), daemon=True)
+    if not overtake:
+        thread.start()
+    mailbox.close()
+    if not overtake:
+        thread.join(60)
+        assert lost == [waiting]
+    for _ in range(3):
+        late = Slot()
+        assert mailbox.put(late) is late
+    assert mailbox.get() is first and mailbox.get() is None and mailbox.get() is None
+    assert mailbox.put(waiting) is waiting
+
+
 def test_systemd_is_told_ready_and_alive_only_while_frames_have_their_fate(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

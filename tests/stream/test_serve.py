@@ -96,6 +96,18 @@ def test_all_is_well(beds: Beds) -> None:
     assert all(len(sink.frames) == FRAMES and sink.closed for sink in beds.sinks.values())
 
 
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit()], ids=repr)
+def test_a_library_that_wants_to_exit_ends_one_stream(beds: Beds, error: BaseException) -> None:
+    def leave() -> ListSource:
+        raise error
+
+    beds.sources["b"] = leave
+    looks = beds.serve()
+    assert unharmed(looks["a"]) and unharmed(looks["c"])
+    assert looks["b"].state == "failed" and looks["b"].error is not None
+    assert looks["b"].error.startswith(type(error).__name__)
+
+
 def test_a_source_that_cannot_be_opened_is_that_streams_alone(beds: Beds, caplog: pytest.LogCaptureFixture) -> None:
     def refuse() -> ListSource:
         raise SinkError("no such probe")

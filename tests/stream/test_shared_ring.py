@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import struct
@@ -19,10 +20,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stream_fakes import GatedSource, KeepSink, ramp, until
 
 from edgerecon.errors import SinkError, SourceError, UsageError
 from edgerecon.frame import Frame
 from edgerecon.stream.counters import Counters
+from edgerecon.stream.loop import stream
 from edgerecon.stream.shared_ring import Ring, RingWriter
 from edgerecon.stream.sinks import StreamInfo, open_sink
 from edgerecon.stream.sources import Capture, open_source
@@ -248,6 +251,32 @@ def test_no_room_is_one_line(name, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SinkError, match=f"cannot make /dev/shm/{name}: No space left"):
         open_sink(f"shm://{name}").present(pixels, Frame(pixels, 0, 0), False)
     assert not list(Path("/dev/shm").glob(f"*{name}*"))
+
+
+def test_a_sink_without_room_comes_back_when_there_is_some(name, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgerecon.stream.fanout._WAIT_S", 0.01)
+    counters: list[Counters] = []
+    allocate, room = os.posix_fallocate, threading.Event()
+
+    def full(*args: int) -> None:
+        if not room.is_set():
+            room.set()
+            raise OSError(28, "No space left on device")
+        allocate(*args)
+
+    def gate(index: int) -> None:
+        if index == 3:
+            until(lambda: counters and counters[-1].sinks_back)
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    keep = KeepSink()
+    keep.quick = True
+    report = stream(
+        GatedSource(ramp(6), gate), None, [open_sink(f"shm://{name}"), keep], policy="every", pace=False,
+        on_progress=counters.append,
+    )  # fmt: skip
+    assert report.counts["sinks_lost"] == report.counts["sinks_back"] == 1 and report.error is None
+    assert report.presented == 6 and not list(Path("/dev/shm").glob(f"*{name}*"))
 
 
 def test_what_is_no_ring_is_not_replaced(name) -> None:

@@ -106,7 +106,7 @@ class Placed:
             self._live()
             if not self._now.over:
                 self._now = replace(self._now, state="ended", tally=self._now.tally.closed())
-        except Exception as error:  # noqa: BLE001 - the fault of one stream is not that of the others
+        except BaseException as error:  # noqa: BLE001 - the fault of one stream is not that of the others
             reason = str(error) if isinstance(error, EdgereconError) else f"{type(error).__name__}: {_last_line(error)}"
             self._now = replace(self._now, state="failed", error=reason, tally=self._now.tally.closed())
         if self._now.error:
@@ -192,6 +192,6 @@ class Placed:
         return self.table.model_copy(update={"frames": frames, "seconds": seconds})
 
 
-def _last_line(error: Exception) -> str:
+def _last_line(error: BaseException) -> str:
     """What was raised, of a traceback that came from afar."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

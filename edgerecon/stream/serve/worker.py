@@ -10,10 +10,11 @@ from contextlib import closing, suppress
 
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine
-from edgerecon.errors import EdgereconError, SourceError
+from edgerecon.errors import EdgereconError, SourceError, first_line
 from edgerecon.stream.conversion import is_conversion
 from edgerecon.stream.counters import Counters
 from edgerecon.stream.engines import Engines
+from edgerecon.stream.guarded import GuardedThread
 from edgerecon.stream.loop import stream
 from edgerecon.stream.report import StreamReport
 from edgerecon.stream.serve.config import StreamTable
@@ -60,7 +61,7 @@ class Worker:
         self._error: str | None = None
         self._addresses: list[str] = []
         self._waiting = False
-        threading.Thread(target=self._run, name=table.name, daemon=True).start()
+        GuardedThread(table.name, self._run).start()
 
     def stop(self) -> None:
         """End the stream in order; returns at once."""
@@ -97,8 +98,10 @@ class Worker:
             if source is not None:
                 with closing(source):
                     self._stream(source)
-        except Exception as error:  # noqa: BLE001 - the fault of one stream is not that of the others
-            self._error = str(error) if isinstance(error, EdgereconError) else f"{type(error).__name__}: {error}"
+        except BaseException as error:  # noqa: BLE001 - the fault of one stream is not that of the others
+            said = first_line(error)
+            unknown = isinstance(error, Exception) and not isinstance(error, EdgereconError)
+            self._error = f"{type(error).__name__}: {said}" if unknown else said
         finally:
             if self._error:
                 _log.error("stream '%s' failed: %s", self.table.name, self._error)
@@ -162,7 +165,7 @@ class Worker:
 def close_all(sinks: Sequence[Sink]) -> None:
     """Whatever they say to it."""
     for sink in sinks:
-        with suppress(Exception):
+        with suppress(BaseException):
             sink.close()
 
 

@@ -25,7 +25,7 @@ class ShmSink:
         UsageError: not a name, or not on Linux.
     """
 
-    quick = True
+    quick, reopens = True, True
 
     def __init__(self, name: str) -> None:
         self.name = f"shm://{name}"

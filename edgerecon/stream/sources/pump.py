@@ -22,7 +22,7 @@ def pump(captures: Iterator[Capture], closed: threading.Event) -> Iterator[Captu
     box: deque[Capture] = deque()
     arrived = threading.Condition()
     over = False
-    error: Exception | None = None
+    error: BaseException | None = None
 
     def work() -> None:
         nonlocal over, error
@@ -38,7 +38,7 @@ def pump(captures: Iterator[Capture], closed: threading.Event) -> Iterator[Captu
                     arrived.notify()
                 if closed.is_set():
                     return
-        except Exception as caught:  # noqa: BLE001 - raised again in the thread that asks for captures
+        except BaseException as caught:  # noqa: BLE001 - raised again in the thread that asks for captures
             error = caught
         finally:
             with arrived:
