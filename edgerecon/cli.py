@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from edgerecon import __version__
-from edgerecon.errors import DependencyError, EdgereconError, LoadError, UsageError
+from edgerecon.errors import DependencyError, EdgereconError, LoadError, UsageError, printable
 from edgerecon.verbs import bench, deploy, kernels, recover, run, serve, study, workshop
 from edgerecon.verbs.output import INTERRUPTED
 
@@ -92,10 +92,16 @@ def _prepare_screens() -> None:
 
 
 def _leave(error: EdgereconError) -> None:
-    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(error))  # a file's name may be odd
     with suppress(OSError):
-        sys.stderr.write(f"edgerecon: {text}\n")
+        sys.stderr.write(f"edgerecon: {printable(str(error))}\n")
     sys.exit(error.exit_code)
+
+
+class _PlainFormatter(logging.Formatter):
+    """Log lines for a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(printable, super().format(record).split("\n")))
 
 
 @app.callback(invoke_without_command=True)
@@ -103,9 +109,9 @@ def _options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens inside.")] = False,
 ) -> None:
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_PlainFormatter("%(levelname)s %(name)s: %(message)s"))
     if not verbose:
         # It warns of every oddity of a scanner's file, and sets its own level when it is imported: a filter stays.
         logging.getLogger("pydicom").addFilter(lambda record: record.levelno >= logging.ERROR)

@@ -73,6 +73,8 @@ def plausible_spacing(spacing_mm: tuple[float, float] | None) -> tuple[float, fl
 def to_gray(raw: RawImage, out: NDArray[Any] | None = None) -> NDArray[Any]:
     """Drop the colour of a captured image: luma (ITU-R BT.601), same type and full scale.
 
+    Transparent pixels show the background, which is black.
+
     Args:
         raw: see ``RawImage``.
         out: written in place when given; (H, W), C-contiguous, of the same type.
@@ -107,7 +109,11 @@ def _luma(image: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
     image = np.ascontiguousarray(image, image.dtype.newbyteorder("="))
     code = cv2.COLOR_RGB2GRAY if image.shape[2] == 3 else cv2.COLOR_RGBA2GRAY
     in_place = out is not None and out.dtype == image.dtype
-    return cv2.cvtColor(image, code, dst=out) if in_place else cv2.cvtColor(image, code)
+    luma = cv2.cvtColor(image, code, dst=out) if in_place else cv2.cvtColor(image, code)
+    if image.shape[2] == 4:
+        opaque = 1.0 if image.dtype.kind == "f" else float(np.iinfo(image.dtype).max)
+        cv2.multiply(luma, np.ascontiguousarray(image[:, :, 3]), dst=luma, scale=1 / opaque)
+    return luma
 
 
 def to_unit(raw: RawImage, out: Image | None = None) -> Image:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgerecon.errors import DataError, SourceError
+from edgerecon.errors import DataError, DependencyError, SourceError, printable
 from edgerecon.frame import Image, to_unit
 
 _log = logging.getLogger(__name__)
@@ -37,13 +37,16 @@ def load_recordings(data: Path, frames_per_file: int) -> tuple[dict[str, list[Im
     for path in sorted(p for p in data.rglob("*") if p.is_file() and not p.name.startswith(".")):
         try:
             frames, skipped = _frames(path, frames_per_file)
+        except DependencyError as error:
+            notes.append(f"left out: {printable(path.name)}: {error}")
+            continue
         except SourceError as error:
             _log.info("left out: %s", error)
-            unreadable.append(path.name)
+            unreadable.append(printable(path.name))
             continue
         notes += skipped
         if frames:
-            found[path.relative_to(data).as_posix()] = frames
+            found[printable(path.relative_to(data).as_posix())] = frames
     if not found:
         raise DataError(f"{data} holds no recording that can be read")
     if unreadable:

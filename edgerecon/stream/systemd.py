@@ -26,7 +26,7 @@ def notify(state: str) -> None:
 def watchdog_period_s() -> float | None:
     """Half of the time after which systemd restarts a silent service (WatchdogSec=); None when it does not watch us."""
     microseconds, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", str(os.getpid()))
-    if not microseconds.isdigit() or not int(microseconds) or pid != str(os.getpid()):
+    if not microseconds.isdecimal() or not int(microseconds) or pid != str(os.getpid()):
         return None
     return int(microseconds) / 2e6
 

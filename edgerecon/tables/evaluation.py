@@ -43,7 +43,7 @@ def print_evaluation(console: Console, result: Evaluation) -> None:
             f"filter reaches ×{place['classical_at_edge']:.2f}: {gain['mean']:+.1f} %{_bounds(gain, '+.1f')}"
         )
     for note in result.notes:
-        console.print(f"Note: {note}", style="dim")
+        console.print(f"Note: {note}", style="dim", markup=False)
     console.print(f"{result.seconds:.0f} s", style="dim")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgerecon.errors import EdgereconError, UsageError
+from edgerecon.errors import EdgereconError, UsageError, printable
 from edgerecon.whole_file import write
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _width(terminal: bool) -> int | None:
 
 def say(text: str, json: Path | None = None) -> None:
     """One line, where tables go."""
-    typer.echo(text, err=_is_stdout(json))
+    typer.echo("\n".join(map(printable, text.split("\n"))), err=_is_stdout(json))
 
 
 def check_json(path: Path | None) -> None:

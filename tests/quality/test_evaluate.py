@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgerecon.engines.base import EngineSpec, ModelSpec
-from edgerecon.errors import DataError, EdgereconError, EngineError, SinkError, SourceError, UsageError
+from edgerecon.errors import DataError, DependencyError, EdgereconError, EngineError, SinkError, SourceError, UsageError
 from edgerecon.quality import classical, sweep, sweep_cache
 from edgerecon.quality.evaluate import evaluate
 from edgerecon.quality.pairs_file import FORMAT
@@ -305,3 +305,21 @@ def test_real_recordings_give_regions_and_figures(shared_data: Path) -> None:
     outputs = {name: [blur(image) for image in images] for name, images in frames.items()}
     edge, ratio = sweep.point(sweep.measure_outputs(frames, regions, outputs))
     assert 0.8 < edge < 1 and ratio > 1.2
+
+
+def test_file_without_a_decoder_is_left_out_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgerecon.stream import sources
+
+    really = sources.open_source
+
+    def without_decoder(uri: str) -> sources.Source:
+        if uri.endswith("lossless.npy"):
+            raise DependencyError("a decoder of JPEG-LS", "dicom")
+        return really(uri)
+
+    monkeypatch.setattr(sources, "open_source", without_decoder)
+    for name in ("lossless.npy", "plain.npy"):
+        np.save(tmp_path / name, np.full((2, 8, 9), 7, np.uint8))
+    frames, notes = load_recordings(tmp_path, 1)
+    assert list(frames) == ["plain.npy"]
+    assert len(notes) == 1 and "lossless.npy: a decoder of JPEG-LS is not installed" in notes[0]

@@ -347,7 +347,7 @@ def test_image_refusals(tmp_path: Path) -> None:
 # --- arrays ---
 
 
-@pytest.mark.parametrize("shape", [(3, 6, 5), (6, 5), (3, 6, 5, 3), (2, 1, 1), (4, 5, 3)])
+@pytest.mark.parametrize("shape", [(3, 6, 5), (6, 5), (3, 6, 5, 3), (2, 1, 1), (4, 5, 2)])
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed, None])
 def test_arrays(tmp_path: Path, shape: tuple[int, ...], save) -> None:
     frames = RNG.integers(0, 256, shape, np.uint8)
@@ -488,12 +488,11 @@ def test_metaimage_refusals(tmp_path: Path) -> None:
     outside.write_bytes(FRAMES.tobytes())
     folder = tmp_path / "in"
     folder.mkdir()
-    (folder / "link.raw").symlink_to(outside)
-    for data in ("../secret.raw", str(outside), "link.raw"):
+    for data in ("../secret.raw", str(outside)):
         path = metaimage(folder / "a.mhd", FRAMES, "MET_UCHAR")
         path.write_bytes(path.read_bytes().split(b"ElementDataFile")[0] + f"ElementDataFile = {data}\n".encode())
         assert "outside its own folder" in refusal(path)
-    path.write_bytes(path.read_bytes().replace(b"link.raw", b"none.raw"))
+    path.write_bytes(path.read_bytes().replace(str(outside).encode(), b"none.raw"))
     assert "not beside it" in refusal(path)
     for changes in (
         {"DimSize": "100000 100000"}, {"DimSize": "4 4 99999999999"}, {"DimSize": "0 4"}, {"DimSize": "12"},
@@ -542,8 +541,8 @@ def test_nrrd(tmp_path: Path) -> None:
     assert open_source(str(path)).spacing_mm == (0.2, 0.1)
     path.write_bytes(head + b"encoding: raw\n\n" + FRAMES.tobytes())
     np.testing.assert_array_equal(images(path), FRAMES)
-    path.write_bytes(head + b"encoding: bzip2\n\n")
-    assert "bzip2" in refusal(path)
+    path.write_bytes(head + b"encoding: zrl\n\n")
+    assert "zrl" in refusal(path)
     path.write_bytes(head + b"encoding: raw\ndata file: ../x.raw\n\n")
     assert "outside" in refusal(path)
 

@@ -125,6 +125,6 @@ def to_range(values: NDArray[Any], low: float, high: float) -> NDArray[np.float3
 
 def natural(path: Path) -> list[Any]:
     """Sorting key by which frame2 stands before frame10."""
-    import re
+    from edgerecon.stream.sources.images import natural_order
 
-    return [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", path.as_posix())]
+    return natural_order(path.as_posix())

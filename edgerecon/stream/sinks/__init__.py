@@ -54,9 +54,17 @@ def open_sink(uri: str) -> Sink:
     if uri.startswith("black-box:"):
         from edgerecon.stream.sinks.black_box import BlackBoxSink
 
-        return BlackBoxSink(Path(expanduser(uri.removeprefix("black-box:"))))
+        return BlackBoxSink(_path(uri.removeprefix("black-box:")))
     text, query = split_query(uri)
-    return recording_sink(Path(expanduser(text)), query, uri)
+    return recording_sink(_path(text), query, uri)
+
+
+def _path(text: str) -> Path:
+    """Absolute: else a library takes 10:30.mp4 for a protocol."""
+    try:
+        return Path(expanduser(text)).absolute()
+    except ValueError as error:  # ~ and a character of code 0
+        raise UsageError(f"'{text}' is no name of a file: {error}") from error
 
 
 def recording_sink(path: Path, query: Query, uri: str | None = None) -> FileSink:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from os.path import expanduser  # Path.expanduser raises for "~somebody" who is nobody
 from pathlib import Path
 from urllib.parse import unquote
 
-from edgerecon.errors import SourceError
+from edgerecon.errors import SourceError, printable
 from edgerecon.stream.sources.base import KINDS, Capture, Source
 from edgerecon.stream.sources.live import SCHEMES as LIVE_SCHEMES
 from edgerecon.stream.sources.live import open_live
@@ -18,15 +19,17 @@ from edgerecon.stream.uri import split_uri
 
 __all__ = ["Capture", "Source", "open_source"]
 
+_TRIED_S = 4  # how long a readable frame is looked for in a recording that begins with damaged ones
 _BEGINNINGS = {
     b"\x93NUMPY": "array", b"PK\x03\x04": "array",
     b"NRRD000": "nrrd", b"\x89HDF\r\n\x1a\n": "hdf5",
     b"\x89PNG": "image", b"\xff\xd8\xff": "image", b"BM": "image", b"II*\0": "image", b"MM\0*": "image",
+    b"II+\0": "image", b"MM\0+": "image", b"GIF8": "image",
 }  # fmt: skip
 _ENDINGS = {
     ".dcm": "dicom", ".dicom": "dicom", ".npy": "array", ".npz": "array", ".mha": "metaimage", ".mhd": "metaimage",
     ".nrrd": "nrrd", ".png": "image", ".jpg": "image", ".jpeg": "image", ".tif": "image", ".tiff": "image",
-    ".bmp": "image", ".h5": "hdf5", ".hdf5": "hdf5", ".uff": "hdf5",
+    ".bmp": "image", ".webp": "image", ".gif": "image", ".nhdr": "nrrd", ".h5": "hdf5", ".hdf5": "hdf5", ".uff": "hdf5",
 }  # fmt: skip
 
 
@@ -53,13 +56,21 @@ def open_source(uri: str) -> Source:
     if is_address and scheme != "file":
         raise SourceError(f"no source is known by {scheme}://: give a file, or one of {'://, '.join(LIVE_SCHEMES)}://")
     text, query = split_query(uri)
-    path = Path(expanduser(unquote(split_uri(text).path) if text.startswith("file://") else text))
+    path = _path(text)
     try:
-        source = _opener(path, query)(path)
+        source = _opener(path, query)(path.absolute())  # else a library takes 10:30.mp4 for a protocol
     except OSError as error:
         raise SourceError(f"cannot open {path}: {error.strerror or error}") from error
     _refuse_unreadable(source)
+    source.name = printable(source.name)
     return source
+
+
+def _path(text: str) -> Path:
+    try:
+        return Path(expanduser(unquote(split_uri(text).path) if text.startswith("file://") else text))
+    except ValueError as error:  # ~ and a character of code 0
+        raise SourceError(f"'{text}' is no name of a file: {error}") from error
 
 
 def _opener(path: Path, query: Query) -> Callable[[Path], Source]:
@@ -110,6 +121,8 @@ def _kind(path: Path) -> str:
         raise SourceError(f"{path} is empty (0 bytes)")
     if beginning[128:] == b"DICM":
         return "dicom"
+    if beginning.startswith(b"RIFF") and beginning[8:12] == b"WEBP":  # AVI begins like it
+        return "image"
     for magic, kind in _BEGINNINGS.items():
         if beginning.startswith(magic):
             return kind
@@ -117,12 +130,14 @@ def _kind(path: Path) -> str:
 
 
 def _refuse_unreadable(source: Source) -> None:
-    fault = None
-    frames = source.frames()
-    for capture in frames:
+    fault, start = None, time.monotonic()
+    for capture in source.frames():
         if capture.image is not None:
             return
         fault = fault or capture.fault
+        if time.monotonic() - start > _TRIED_S:
+            fault = f"none in {_TRIED_S} s, and {fault}"
+            break
     source.close()
     raise SourceError(f"{source.name} holds no readable frame" + (f": {fault}" if fault else ""))
 

@@ -9,7 +9,10 @@ from typing import Protocol
 from edgerecon.frame import RawImage
 from edgerecon.pose import Pose
 
-KINDS = "DICOM, video or raw H.264, a folder of PNG/JPEG/TIFF/BMP, .npz/.npy, .mha/.mhd, .nrrd, HDF5, UFF or 'sample'"
+KINDS = (
+    "DICOM, video or raw H.264, PNG/JPEG/TIFF/BMP/WebP/GIF or a folder of them, .npz/.npy, .mha/.mhd, .nrrd/.nhdr, "
+    "HDF5, UFF or 'sample'"
+)
 """What ``open_source`` reads, for messages."""
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from edgerecon.frame import Image
 
 DYNAMIC_RANGE_DB = 60.0
+_BLOCK = 1 << 20  # samples
 
 
 class LogCompression:
@@ -32,10 +33,18 @@ class LogCompression:
 
 
 def envelope(lines: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Magnitude of the analytic signal of RF along the last axis; a constant offset is no echo."""
+    """Magnitude of the analytic signal of RF along the last of two axes; a constant offset is no echo."""
+    found = np.empty(lines.shape, np.float32)
+    step = max(1, _BLOCK // max(1, lines.shape[-1]))
+    for start in range(0, len(lines), step):  # a complex spectrum of a whole frame is 16 times its size
+        found[start : start + step] = np.abs(_analytic(lines[start : start + step]))
+    return found
+
+
+def _analytic(lines: NDArray[np.floating]) -> NDArray[np.complexfloating]:
     samples = lines.shape[-1]
     spectrum = np.fft.fft(lines)
     spectrum[..., 1 : (samples + 1) // 2] *= 2
     spectrum[..., samples // 2 + 1 :] = 0
     spectrum[..., 0] = 0
-    return np.abs(np.fft.ifft(spectrum)).astype(np.float32)
+    return np.fft.ifft(spectrum)

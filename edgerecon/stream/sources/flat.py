@@ -1,13 +1,13 @@
-"""Recordings whose frames lie one after the other in a stream of bytes (.npy, .npz, MetaImage, NRRD)."""
+"""Recordings whose frames lie one after the other in streams of bytes (.npy, .npz, MetaImage, NRRD)."""
 
 from __future__ import annotations
 
 import io
+import itertools
+import logging
 import math
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 import numpy as np
@@ -17,11 +17,18 @@ from edgerecon.errors import SourceError
 from edgerecon.frame import MAX_PIXELS, RawImage
 from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.compression import LogCompression, envelope
-from edgerecon.stream.sources.scaling import Range, find_range, needs_range
+from edgerecon.stream.sources.scaling import Scale, sampled
+
+_log = logging.getLogger(__name__)
 
 MAX_FRAMES = 1_000_000
+MAX_FRAME_BYTES = 4 * MAX_PIXELS
+"""As many pixels as are read, in float32 or with four bytes of colour."""
+
 _ROWS = 1024  # of an image made of RF lines, at most
 _NAMES = {"c": "complex (IQ)", "b": "boolean"}
+_PIECE = 1 << 20
+_PASSED_AT_MOST = 256 << 20  # bytes that are read to sample a recording where nothing can be jumped over
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,10 @@ class Layout:
     count: int
     shape: tuple[int, ...]
     dtype: np.dtype
+
+    @property
+    def frame_bytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
 
     def check(self, name: str) -> None:
         """Refuse before anything is allocated.
@@ -55,16 +66,41 @@ class Layout:
                 f"{name} declares {self.count} frames of {width}×{height} pixels: at most {MAX_FRAMES:,} frames of "
                 f"{MAX_PIXELS:,} pixels are read"
             )
+        if self.frame_bytes > MAX_FRAME_BYTES:
+            raise SourceError(
+                f"{name} declares frames of {self.frame_bytes >> 20} MB: at most {MAX_FRAME_BYTES >> 20} MB are read"
+            )
+
+
+def layout_of(name: str, shape: tuple[int, ...], dtype: np.dtype) -> Layout:
+    """The layout of an array of T×H×W, H×W, T×H×W×C or H×W×C.
+
+    Three axes are one colour picture where the last one is 3 or 4 long and the one before it longer: nobody scans three
+    columns.
+
+    Raises:
+        SourceError: no such shape.
+    """
+    picture = len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4) and shape[1] > shape[2])
+    whole = (1, *shape) if picture else shape
+    if len(whole) not in (3, 4):
+        raise SourceError(f"{name} has the shape {shape}: frames are T×H×W, H×W, T×H×W×3 or H×W×3")
+    return Layout(whole[0], whole[1:], dtype)
+
+
+OpenBytes = Callable[[], IO[bytes]]
+"""Gives bytes from their first frame on; called again for every pass."""
 
 
 class FlatSource:
     """Reads one frame at a time, so that a recording of any length takes the memory of one frame.
 
-    Types other than uint8 and uint16 are scaled to [0, 1] by the range of the whole recording, found in a first pass
-    (floats within [0, 1] stay as they are).
+    Its grey levels are scaled alike for the whole recording, see ``scaling.Scale``, by what a sample of its frames
+    holds: evenly spaced ones, or the first ones where the bytes are compressed and many.
 
     Args:
-        open_bytes: gives the bytes from the first frame on; called again for every pass.
+        parts: each gives as many frames as the others, one after the other. A part that is too short, missing or
+            damaged costs its own frames.
         rf: the rows are beamformed RF lines: frames become B-mode, 60 dB deep, with the lines as columns.
     """
 
@@ -74,94 +110,102 @@ class FlatSource:
         self,
         name: str,
         layout: Layout,
-        open_bytes: Callable[[], IO[bytes]],
+        parts: Sequence[OpenBytes],
         period_s: float | None = None,
         spacing_mm: tuple[float, float] | None = None,
         rf: bool = False,
     ) -> None:
         layout.check(name)
+        if layout.count % len(parts):
+            raise SourceError(f"{name} declares {layout.count} frames in {len(parts)} files, which do not share them")
         if rf and len(layout.shape) != 2:
             raise SourceError(f"{name} holds colour, not RF lines")
         self.name, self.period_s, self.spacing_mm = name, period_s, spacing_mm
         self.length: int | None = layout.count
-        self._layout, self._open_bytes = layout, open_bytes
-        self._range: Range | None = None
+        self._layout, self._parts = layout, parts
+        self._scale: Scale | None = None
         self._rf = rf
         if rf:
             self._every = max(1, math.ceil(layout.shape[1] / _ROWS))
             if spacing_mm is not None:  # lines and samples change places
                 self.spacing_mm = spacing_mm[1] * self._every, spacing_mm[0]
-        elif needs_range(layout.dtype):
-            images = (capture.image for capture in self._read() if capture.image is not None)
-            self._range = find_range(name, images, layout.dtype)
+        elif layout.dtype != np.uint8:
+            self._scale = Scale(name, self._sample())
 
     def frames(self) -> Iterator[Capture]:
         compress = LogCompression()
         for capture in self._read():
             if self._rf and capture.image is not None:
                 capture.image = compress(_averaged(envelope(capture.image), self._every))
-            if self._range is not None and capture.image is not None:
-                capture.image = self._range.to_unit(capture.image)
+            if self._scale is not None and capture.image is not None:
+                capture.image = self._scale(capture.image)
             yield capture
 
     def _read(self) -> Iterator[Capture]:
-        shape, dtype = self._layout.shape, self._layout.dtype
-        size = math.prod(shape) * dtype.itemsize
-        read, fault = 0, "the file ends before this frame (truncated)"
-        with self._open_bytes() as stream:
-            while read < self._layout.count:
-                try:
-                    data = stream.read(size)
-                except Exception as error:  # noqa: BLE001 - a damaged zip or zlib stream fails in many ways
-                    fault = f"the file is damaged: {error}"
-                    break
-                if len(data) < size:
-                    break
-                yield Capture(_native(np.frombuffer(data, dtype).reshape(shape)))
-                read += 1
-        for _ in range(self._layout.count - read):
-            yield Capture(None, fault)
+        each = self._layout.count // len(self._parts)
+        for part in self._parts:
+            read, fault = 0, "the file ends before this frame (truncated)"
+            try:
+                for image in self._images(part, range(each)):
+                    yield Capture(image)
+                    read += 1
+            except Exception as error:  # noqa: BLE001 - a damaged zip or zlib stream fails in many ways
+                fault = f"the file is damaged: {error}"
+            for _ in range(each - read):
+                yield Capture(None, fault)
+
+    def _sample(self) -> Iterator[RawImage]:
+        """Frames to take the scale from; what cannot be read is left to ``_read`` to tell."""
+        each = self._layout.count // len(self._parts)
+        wanted = sampled(self._layout.count, math.prod(self._layout.shape))
+        share = _PASSED_AT_MOST // len({index // each for index in wanted})
+        for part, indices in itertools.groupby(wanted, lambda index: index // each):
+            try:
+                yield from self._images(self._parts[part], [index % each for index in indices], share)
+            except Exception:  # noqa: BLE001 - see ``_read``
+                _log.debug("%s: part %d cannot be sampled", self.name, part, exc_info=True)
+
+    def _images(self, part: OpenBytes, wanted: Iterable[int], passed_at_most: float = math.inf) -> Iterator[RawImage]:
+        """The images at ascending places of a part, as far as it goes."""
+        size = self._layout.frame_bytes
+        with part() as stream:
+            jumps, at = _can_jump(stream), 0
+            start = stream.tell() if jumps else 0
+            for index in wanted:
+                if index and not jumps and (index + 1) * size > passed_at_most:
+                    return
+                if jumps and index > at:
+                    stream.seek(start + index * size)
+                    at = index
+                while at < index and self._image(stream) is not None:
+                    at += 1
+                image = self._image(stream)
+                at += 1
+                if image is None:
+                    return
+                yield image
+
+    def _image(self, stream: IO[bytes]) -> RawImage | None:
+        """The next image, in this machine's byte order; None where the bytes end."""
+        image = np.empty(self._layout.shape, self._layout.dtype)
+        room, filled = image.reshape(-1).view(np.uint8), 0
+        while filled < len(room):
+            piece = stream.read(min(_PIECE, len(room) - filled))
+            if not piece:
+                return None
+            room[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
+            filled += len(piece)
+        return image if image.dtype.isnative else image.byteswap(inplace=True).view(image.dtype.newbyteorder("="))
 
     def close(self) -> None: ...
+
+
+def _can_jump(stream: IO[bytes]) -> bool:
+    """Whether seeking costs nothing: a plain file, not one that is inflated from its beginning."""
+    return isinstance(stream, io.BufferedReader) and isinstance(stream.raw, io.FileIO)
 
 
 def _averaged(lines: NDArray[np.float32], every: int) -> NDArray[np.float32]:
     """(lines, samples) → (samples / every, lines)."""
     whole = lines[:, : lines.shape[1] // every * every]
     return np.ascontiguousarray(whole.reshape(len(lines), -1, every).mean(2).T)
-
-
-def _native(image: RawImage) -> RawImage:
-    return image.astype(image.dtype.newbyteorder("="), copy=False)
-
-
-class Inflated(io.RawIOBase):
-    """Bytes of a zlib or gzip stream, inflated as they are read."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # 32: tells zlib from gzip by its header
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        inflated = b""
-        while not inflated and not self._inflate.eof:
-            packed = self._inflate.unconsumed_tail or self._file.read(65536)
-            inflated = self._inflate.decompress(packed, len(buffer))
-            if not packed:
-                break
-        buffer[: len(inflated)] = inflated
-        return len(inflated)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-def open_at(path: Path, offset: int, packed: bool) -> IO[bytes]:
-    """The bytes of a file from ``offset`` on, inflated when ``packed``."""
-    file = path.open("rb")
-    file.seek(offset)
-    return io.BufferedReader(Inflated(file), 1 << 16) if packed else file

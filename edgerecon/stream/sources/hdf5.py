@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +15,9 @@ import numpy as np
 from edgerecon.errors import EdgereconError, SourceError, needed
 from edgerecon.stream.pose_columns import read_poses
 from edgerecon.stream.sources.base import Capture, Source
-from edgerecon.stream.sources.flat import Layout
+from edgerecon.stream.sources.flat import layout_of
 from edgerecon.stream.sources.query import Query, refuse_unknown
-from edgerecon.stream.sources.scaling import find_range, needs_range
+from edgerecon.stream.sources.scaling import Scale, sampled
 
 if TYPE_CHECKING:
     import h5py
@@ -123,10 +125,10 @@ def _text(value: Any) -> str:
 
 
 class Hdf5Source:
-    """A dataset of T×H×W, H×W or T×H×W×3 frames, read one by one; what the HDF5 sink writes is such a file.
+    """A dataset of T×H×W, H×W, T×H×W×3 or H×W×3 frames, read one by one; what the HDF5 sink writes is such a file.
 
-    Attributes ``period_s`` and ``spacing_mm`` of the file are taken over. Types other than uint8 and uint16 are scaled
-    as in ``flat``. A recording whose writer was killed plays as far as every part of it was written.
+    Attributes ``period_s`` and ``spacing_mm`` of the file are taken over. Grey levels are scaled as in
+    ``flat``. A recording whose writer was killed plays as far as every part of it was written.
     """
 
     live = False
@@ -135,32 +137,32 @@ class Hdf5Source:
         self._path, self._key, self.name = path, key, path.name
         with opened(path) as file:
             found = dataset(file, key)
-            shape = found.shape if found.ndim > 2 else (1, *found.shape)
-            if len(shape) not in (3, 4):
-                raise SourceError(f"{self.name} has the shape {found.shape}: frames are T×H×W, H×W or T×H×W×3")
-            count = min(shape[0], len(dataset(file, "sequence"))) if "sequence" in file else shape[0]
-            self._layout = Layout(count, shape[1:], found.dtype)
+            layout = layout_of(self.name, found.shape, found.dtype)
+            self._single = len(layout.shape) == found.ndim  # one picture, without an axis of frames
+            count = min(layout.count, len(dataset(file, "sequence"))) if "sequence" in file else layout.count
+            self._layout = replace(layout, count=count)
             self._layout.check(self.name)
             self.length: int | None = count
             self.period_s = _positive(file.attrs.get("period_s"), 1)
             self.spacing_mm = _positive(file.attrs.get("spacing_mm"), 2)
-        self._range = None
-        if needs_range(self._layout.dtype):
-            images = (capture.image for capture in self._read() if capture.image is not None)
-            self._range = find_range(self.name, images, self._layout.dtype)
+        self._scale = None
+        if self._layout.dtype != np.uint8:
+            wanted = sampled(self._layout.count, math.prod(self._layout.shape))
+            images = (capture.image for capture in self._read(wanted) if capture.image is not None)
+            self._scale = Scale(self.name, images)
 
     def frames(self) -> Iterator[Capture]:
-        for capture in self._read():
-            if self._range is not None and capture.image is not None:
-                capture.image = self._range.to_unit(capture.image)
+        for capture in self._read(range(self._layout.count)):
+            if self._scale is not None and capture.image is not None:
+                capture.image = self._scale(capture.image)
             yield capture
 
-    def _read(self) -> Iterator[Capture]:
+    def _read(self, wanted: Iterable[int]) -> Iterator[Capture]:
         with opened(self._path) as file:
             found, pose_at = dataset(file, self._key), read_poses(file, partial(dataset, file))
-            for index in range(self._layout.count):
+            for index in wanted:
                 try:
-                    image = np.asarray(found[index] if found.ndim > 2 else found[()])
+                    image = np.asarray(found[()] if self._single else found[index])
                 except (OSError, RuntimeError, ValueError) as error:
                     yield Capture(None, f"the file is damaged: {' '.join(str(error).split())}")
                     continue

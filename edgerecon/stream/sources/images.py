@@ -1,33 +1,54 @@
-"""A folder of still images in natural order, or one image file (a multi-page TIFF is a recording)."""
+"""A folder of still images in natural order, or one image file: a TIFF of several pages or an animation plays."""
 
 from __future__ import annotations
 
+import os
 import re
-import warnings
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
+from itertools import islice
 from pathlib import Path
+from typing import Any, Protocol
 
-import numpy as np
-from PIL import Image as Pillow
-
-from edgerecon.errors import SourceError
-from edgerecon.frame import MAX_PIXELS, RawImage
+from edgerecon.errors import SourceError, first_line
+from edgerecon.frame import RawImage
 from edgerecon.stream.sources.base import Capture
-from edgerecon.stream.sources.scaling import Range, find_range
+from edgerecon.stream.sources.flat import MAX_FRAMES
+from edgerecon.stream.sources.pillow_image import PillowImage
+from edgerecon.stream.sources.scaling import Scale, sampled
+from edgerecon.stream.sources.tiff import TiffImage
+from edgerecon.stream.sources.tiff_directory import MAGIC as TIFF
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-_FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
+
+
+class Pages(Protocol):
+    """An open image file.
+
+    Attributes:
+        count: how many pages it has. period_s: time between two of them, where it is an animation that says so.
+    """
+
+    count: int
+    period_s: float | None
+
+    def page(self, index: int) -> RawImage:
+        """One page, upright: see ``RawImage``; or int8 … int32 and the like. Raises many kinds on damaged files."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class ImageSource:
     """Frames from image files, decoded when they are due. Of a file in a folder the first page is taken.
+
+    Grey levels are scaled alike for the whole folder or file, see ``scaling.Scale``.
 
     Raises:
         SourceError: a folder without images, or a file that is not one.
     """
 
     live: bool = False
-    period_s: float | None = None
     spacing_mm: tuple[float, float] | None = None
 
     def __init__(self, path: Path) -> None:
@@ -35,64 +56,84 @@ class ImageSource:
         self._files = images_in(path) if path.is_dir() else [path]
         if not self._files:
             raise SourceError(f"{path} holds no images ({', '.join(ENDINGS)})")
-        self._pages = 1
+        self._pages, self.period_s = 1, None
         if not path.is_dir():
             try:
                 with _open(path) as image:
-                    self._pages = getattr(image, "n_frames", 1)
+                    self._pages, self.period_s = image.count, image.period_s
             except Exception as error:
-                raise SourceError(f"{self.name} cannot be read as an image: {error}") from error
+                raise SourceError(f"{self.name} cannot be read as an image: {first_line(error)}") from error
         self.length: int | None = len(self._files) * self._pages
+        self._scale = Scale(self.name, self._sample(), echoes=False)
 
     def frames(self) -> Iterator[Capture]:
-        for file in self._files:
-            for page in range(self._pages):
+        for capture in self._read(range(self.length or 0)):
+            if capture.image is not None:
+                capture.image = self._scale(capture.image)
+            yield capture
+
+    def _read(self, wanted: range | list[int]) -> Iterator[Capture]:
+        """The frames at these places, as they are stored."""
+        if self._pages == 1:
+            for index in wanted:
                 try:
-                    yield Capture(_decode(file, page))
+                    with _open(self._files[index]) as image:
+                        capture = Capture(image.page(0))
                 except Exception as error:  # noqa: BLE001 - Pillow raises many kinds on damaged files
-                    yield Capture(None, f"unreadable image: {error}")
+                    capture = Capture(None, f"unreadable image: {first_line(error)}")
+                yield capture
+            return
+        with _open(self._files[0]) as image:
+            for index in wanted:
+                try:
+                    capture = Capture(image.page(index))
+                except Exception as error:  # noqa: BLE001 - see above
+                    capture = Capture(None, f"unreadable image: {first_line(error)}")
+                yield capture
+
+    def _sample(self) -> Iterator[RawImage]:
+        """Images to take the scale from; none where the first one is of 8 bits, which needs no scale."""
+        length = self.length or 0
+        first = next((c.image for c in self._read(range(min(length, _TRIED))) if c.image is not None), None)
+        if first is None or first.dtype.name == "uint8":
+            return
+        yield first
+        for capture in self._read(sampled(length, first.size)[1:]):
+            if capture.image is not None:
+                yield capture.image
 
     def close(self) -> None: ...
 
 
+_TRIED = 16  # images, until one can be read
+
+
 def images_in(folder: Path) -> list[Path]:
-    """Image files in natural order: frame2 before frame10."""
-    files = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith(".")]
-    return sorted(files, key=lambda path: [int(part) if part.isdigit() else part.lower() for part in _parts(path)])
+    """Image files in natural order: frame2 before frame10. Pipes and devices are left out.
+
+    Raises:
+        SourceError: there are more than a recording may have frames.
+    """
+    with os.scandir(folder) as entries:
+        named = (entry for entry in entries if not entry.name.startswith("."))
+        files = (Path(entry.path) for entry in named if _is_image(entry))
+        found = list(islice(files, MAX_FRAMES + 1))
+    if len(found) > MAX_FRAMES:
+        raise SourceError(f"{folder} holds more than {MAX_FRAMES:,} images")
+    return sorted(found, key=lambda path: natural_order(path.name))
 
 
-def _parts(path: Path) -> list[str]:
-    return re.split(r"(\d+)", path.name)
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    return os.path.splitext(entry.name)[1].lower() in ENDINGS and entry.is_file()
 
 
-def _open(file: Path) -> Pillow.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # the limit below is ours
-        image = Pillow.open(file, formats=_FORMATS)
-    if image.width * image.height > MAX_PIXELS:
-        image.close()
-        raise ValueError(f"{image.width}×{image.height} pixels are more than {MAX_PIXELS:,}")
-    return image
+def natural_order(name: str) -> list[Any]:
+    """A key that sorts frame2 before frame10. Only 0 to 9 are digits: Unicode has others (²) that are no numbers."""
+    parts = re.split(r"([0-9]+)", name)
+    return [int(part) if at % 2 else part.lower() for at, part in enumerate(parts)]
 
 
-def _decode(file: Path, page: int) -> RawImage:
-    with _open(file) as image:
-        if page:
-            image.seek(page)
-        return _pixels(image, file.name)
-
-
-def _pixels(image: Pillow.Image, name: str) -> RawImage:
-    if image.mode in ("1", "LA", "La"):
-        return np.asarray(image.convert("L"))
-    if image.mode in ("L", "RGB", "RGBA"):
-        return np.asarray(image)
-    if not image.mode.startswith(("I", "F")):
-        return np.asarray(image.convert("RGB"))
-    pixels = np.asarray(image)
-    if image.mode == "I" and image.format == "PNG":
-        return pixels.astype(np.uint16)  # how older Pillow gives 16-bit PNG
-    if pixels.dtype.kind == "u":
-        return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-    found: Range | None = find_range(name, [pixels], pixels.dtype)
-    return found.to_unit(pixels) if found else pixels
+def _open(file: Path) -> AbstractContextManager[Pages]:
+    with file.open("rb") as opened:
+        beginning = opened.read(4)
+    return closing(TiffImage(file) if beginning in TIFF else PillowImage(file))

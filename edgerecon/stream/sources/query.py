@@ -14,10 +14,17 @@ Query = Mapping[str, str]
 
 def split_query(text: str) -> tuple[str, dict[str, str]]:
     """Path and options. A file whose own name holds a ``?`` is that file, without options."""
-    if "?" not in text or os.path.exists(os.path.expanduser(text)):
+    if "?" not in text or _exists(text):
         return text, {}
     path, _, query = text.rpartition("?")
     return path, dict(parse_qsl(query, keep_blank_values=True))
+
+
+def _exists(text: str) -> bool:
+    try:
+        return os.path.exists(os.path.expanduser(text))
+    except ValueError:  # ~ and a character of code 0
+        return False
 
 
 def refuse_unknown(query: Query, known: tuple[str, ...], what: str) -> None:
