@@ -40,6 +40,7 @@ from edgerecon.stream.sources.igtl import IgtlSource
 
 LEFT_OUT_EVERY = 97
 PAUSE_S = 0.3
+QUIET_S = 2.0
 EPOCH_S = 1_700_000_000
 
 
@@ -100,12 +101,20 @@ def send(port: Connection, fps: float, seconds: float, shape: tuple[int, int]) -
 
 
 def receive(port: Connection, address: tuple[str, int]) -> None:
-    """Takes frames until told to stop; tells how many came, how many it saw missing, and whose pose was wrong."""
+    """Takes all frames that were sent until it was told of the end; tells how many came, how many it saw missing, and
+    whose pose was wrong."""
     with closing(IgtlSource(*address)) as source:
         port.send("connected")
-        threading.Thread(target=lambda: (port.recv(), source.close()), daemon=True).start()
         came = gaps = faults = wrong = 0
         first = last = 0.0
+
+        def close_behind_the_last() -> None:
+            port.recv()
+            while time.perf_counter() - last < QUIET_S:  # the network holds frames that were sent long ago
+                time.sleep(QUIET_S / 10)
+            source.close()
+
+        threading.Thread(target=close_behind_the_last, daemon=True).start()
         for capture in source.frames():
             last = time.perf_counter()
             first = first or last
