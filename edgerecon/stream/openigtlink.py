@@ -59,13 +59,17 @@ class Header:
     crc: int
 
     @property
-    def device(self) -> str:
-        """Its name, for people: UTF-8 (a letter that the end cuts in two is left out), else Latin-1."""
+    def text(self) -> str:
+        """The name in UTF-8 (a letter that the end cuts in two is left out), else in Latin-1."""
         try:
-            text = codecs.getincrementaldecoder("utf-8")().decode(self.name)
+            return codecs.getincrementaldecoder("utf-8")().decode(self.name)
         except UnicodeDecodeError:
-            text = self.name.decode("latin-1")
-        return printable(text)
+            return self.name.decode("latin-1")
+
+    @property
+    def device(self) -> str:
+        """The name for people."""
+        return printable(self.text)
 
     def is_from(self, device: str) -> bool:
         """Whether the sender has this name, of which a header holds the first 20 bytes of UTF-8 or Latin-1."""

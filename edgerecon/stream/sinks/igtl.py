@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from edgerecon.errors import SinkError, UsageError, first_line
 from edgerecon.frame import Frame, Image, to_uint8
 from edgerecon.pose import OK, Pose
+from edgerecon.stream.guarded import GuardedThread
 from edgerecon.stream.openigtlink import PORT, pack_image, pack_transform, require
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.uri import split_uri
@@ -146,7 +147,7 @@ class IgtlServerSink:
         self._frames = 0
         self._inbox: deque[_Item] = deque()
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread: GuardedThread | None = None
         self._listen()
         self.url = f"igtl://{host}:{self.port}"
         if not _is_loopback(host):
@@ -166,7 +167,6 @@ class IgtlServerSink:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._ear, selectors.EVENT_READ)
-        self._fault: BaseException | None = None
 
     @property
     def skipped(self) -> int:
@@ -178,11 +178,11 @@ class IgtlServerSink:
         self._stop.clear()
         while self._accept():
             pass  # who is there already gets the first frame
-        self._thread = threading.Thread(target=self._run, name="igtl server", daemon=True)
+        self._thread = GuardedThread("igtl server", self._serve, self._cut_off)
         self._thread.start()
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
-        self._raise()
+        self._raise(self._thread)
         self._frames += 1
         if not self.clients:
             return
@@ -208,11 +208,11 @@ class IgtlServerSink:
             connection.close()
         self._leave_clients()
         self._inbox.clear()
-        self._raise()
+        self._raise(thread)
 
-    def _raise(self) -> None:
-        if self._fault is not None:
-            raise SinkError(f"{self.url} failed, its clients were cut off: {first_line(self._fault)}")
+    def _raise(self, thread: GuardedThread | None) -> None:
+        if thread is not None and thread.failure is not None:
+            raise SinkError(f"{self.url} failed, its clients were cut off: {first_line(thread.failure)}")
 
     def _leave_clients(self) -> None:
         for client in self.clients:
@@ -221,15 +221,11 @@ class IgtlServerSink:
             self._dropped_before += client.dropped
         self.clients.clear()
 
-    def _run(self) -> None:
-        """Whatever ends the serving: clients that stayed connected would take the last image for a live one."""
-        try:
-            self._serve()
-        except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise it to; ``present`` and ``close`` do
-            self._fault = error
-            self._listener.close()
-            self._leave_clients()
-            _log.error("%s: its server failed, its clients were cut off: %s", self.url, first_line(error))
+    def _cut_off(self, failure: BaseException) -> None:
+        """Clients that stayed connected would take the last image for a live one."""
+        self._listener.close()
+        self._leave_clients()
+        _log.error("%s failed, its clients were cut off: %s", self.url, first_line(failure))
 
     def _ring(self) -> None:
         with suppress(OSError):  # full: the server will wake up anyway

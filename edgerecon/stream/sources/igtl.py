@@ -76,7 +76,7 @@ class IgtlSource:
         self._backoff = Backoff(self._closed)
         self._gaps, self._scale = Gaps(), LiveScale()
         self._mentioned: set[str] = set()
-        self._others: dict[str, None] = {}  # the names of other devices that send images, in their order
+        self._others: dict[str, str] = {}  # other devices that send images: their names for people, and in addresses
         self._came = False
         self._transforms: deque[Transform] = deque(maxlen=_TRANSFORMS_AT_MOST)
         try:
@@ -135,7 +135,7 @@ class IgtlSource:
             self._came = True
             return True
         if len(self._others) < _NAMES_AT_MOST:
-            self._others[header.device] = None
+            self._others[header.device] = quote(header.text)
         self._mention(f"images of device '{header.device}', which are left out")
         return False
 
@@ -148,7 +148,7 @@ class IgtlSource:
     def _who_sends(self) -> str:
         server, _, device = self.name.removeprefix("igtl://").partition("/")
         names = ", ".join(f"'{name}'" for name in self._others)
-        example = f"igtl://{server}/{quote(next(iter(self._others)))}"
+        example = f"igtl://{server}/{next(iter(self._others.values()))}"
         return f"no image of device '{device}' came, but images of {names}: ask for one of these, as in {example}"
 
     def _capture(self, header: Header, body: bytes) -> Capture | None:
