@@ -28,7 +28,7 @@ _HEADER = struct.Struct(">H12s20sIIQQ")
 _EXTENDED = struct.Struct(">HHII")
 _ENTRY = struct.Struct(">HHI")
 _IMAGE = struct.Struct(">HBBBBHHH12fHHHHHH")
-_TRANSFORM = struct.Struct(">12f")
+_MATRIX = struct.Struct(">12f")
 _SCALAR, _UINT8, _LITTLE_ENDIAN, _RAS, _LPS = 1, 3, 2, 1, 2
 _COORDINATES_AT, _MATRIX_AT = 5, 12  # in an image's header
 _ASCII, _UTF8 = 3, 106  # numbers of character sets, as IANA has them
@@ -127,7 +127,7 @@ def unpack_image(header: Header, body: bytes) -> ImageBody:
     try:
         message.unpack(fields, content)  # as version 1, without metadata: pyigtl reads those in ASCII alone
         voxels = message.image
-        columns = np.frombuffer(content, ">f4", 12, _MATRIX_AT).reshape(4, 3).astype(np.float64)
+        columns = np.array(_MATRIX.unpack_from(content, _MATRIX_AT)).reshape(4, 3)
     except Exception as error:  # noqa: BLE001 - pyigtl fails in many ways on damaged bytes
         raise ValueError(f"damaged OpenIGTLink image: {' '.join(str(error).split()) or type(error).__name__}") from None
     if voxels.size == 0:
@@ -166,9 +166,9 @@ def unpack_transform(header: Header, body: bytes) -> Transform:
         ValueError: the checksum does not match, or the body is damaged. The message is one line.
     """
     content, metadata, _ = _unwrap(header, body, "transform")
-    if len(content) < _TRANSFORM.size:
+    if len(content) < _MATRIX.size:
         raise ValueError("damaged OpenIGTLink transform: it is too short")
-    top = np.array(_TRANSFORM.unpack_from(content)).reshape(4, 3).T
+    top = np.array(_MATRIX.unpack_from(content)).reshape(4, 3).T
     matrix = matrix_of([*top.ravel(), 0, 0, 0, 1])
     if matrix is None:
         raise ValueError("damaged OpenIGTLink transform: its numbers are none")
@@ -244,7 +244,7 @@ def pack_transform(transform: Transform, timestamp_s: float, version: int = 2) -
     Args:
         timestamp_s: Unix time, where the transform has none of its own. version: of the header, 1 or 2.
     """
-    content = _TRANSFORM.pack(*transform.matrix[:3].T.ravel())
+    content = _MATRIX.pack(*transform.matrix[:3].T.ravel())
     time_s = timestamp_s if transform.timestamp_s is None else transform.timestamp_s
     metadata = {_TRANSFORM_STATUS: transform.status}
     return _wrap(b"TRANSFORM", transform.name, time_s, [memoryview(content)], 0, metadata, version)

@@ -55,8 +55,8 @@ def stream(
     sink: Annotated[
         list[str] | None,
         typer.Option(
-            help="viewer[:PORT], a file (.mp4 .h5 .zarr .npz .dcm), metrics[:PORT], black-box:DIR, igtl://:PORT, "
-            "shm://NAME or null; repeatable."
+            help="viewer[:PORT], a file (.mp4 .h5 .zarr .npz .mha .nrrd .dcm), metrics[:PORT], black-box:DIR, "
+            "igtl://:PORT, shm://NAME or null; repeatable."
         ),
     ] = None,
     backend: Annotated[str, typer.Option(help="Engine, or auto.")] = "auto",

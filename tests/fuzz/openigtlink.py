@@ -13,22 +13,25 @@ import atheris
 with atheris.instrument_imports(include=["edgerecon.stream", "pyigtl"]):
     from pyigtl import messages  # noqa: F401 - to be instrumented
 
-    from edgerecon.stream.openigtlink import BODY_BYTES, HEADER_BYTES, StrayBytes, unpack_image
+    from edgerecon.stream.openigtlink import BODY_BYTES, HEADER_BYTES, StrayBytes, unpack_image, unpack_transform
     from edgerecon.stream.sources.igtl import Reader
 
 import numpy as np
 
-from edgerecon.stream.openigtlink import pack_image
+from edgerecon.pose import Transform
+from edgerecon.stream.openigtlink import pack_image, pack_transform
 
 GOOD = b"".join(pack_image(np.arange(48, dtype=np.uint8).reshape(6, 8), (0.2, 0.1), "Probe", 7, 1.5))
-UNCHECKED = GOOD[:50] + bytes(8) + GOOD[HEADER_BYTES:]
+TRACKED = b"".join(pack_transform(Transform("ProbeToTracker", np.eye(4), "OUT_OF_VIEW"), 1.5))
+UNCHECKED = [one[:50] + bytes(8) + one[HEADER_BYTES:] for one in (GOOD, TRACKED)]
 
 
 def one_input(data: bytes) -> None:
-    """Raw bytes, and the same bytes laid over a good message without a checksum."""
+    """Raw bytes, and the same bytes laid over good messages without a checksum."""
     read_all(data)
-    at = data[0] % len(UNCHECKED) if data else 0
-    read_all(UNCHECKED[:at] + data[1:64] + UNCHECKED[at + len(data[1:64]) :] + GOOD)
+    for good in UNCHECKED:
+        at = data[0] % len(good) if data else 0
+        read_all(good[:at] + data[1:64] + good[at + len(data[1:64]) :] + GOOD)
 
 
 def read_all(data: bytes) -> None:
@@ -38,15 +41,19 @@ def read_all(data: bytes) -> None:
     try:
         there.sendall(data)
         there.shutdown(socket.SHUT_WR)
-        while (message := reader.read(lambda header: header.type == "IMAGE")) is not None:
+        while (message := reader.read(lambda header: header.type in ("IMAGE", "TRANSFORM"))) is not None:
             header, body = message
-            assert len(body) == header.body_bytes <= BODY_BYTES
+            assert len(body) == header.body_bytes <= BODY_BYTES and header.device.isprintable()
             try:
+                if header.type == "TRANSFORM":
+                    assert np.isfinite(unpack_transform(header, body).matrix).all()
+                    continue
                 image = unpack_image(header, body)
             except ValueError as error:
                 assert "\n" not in str(error)
             else:
                 assert 0 < image.pixels.size <= len(body)
+                assert image.plane is None or np.isfinite(image.plane.axes).all()
     except (StrayBytes, ConnectionError):
         pass
     finally:

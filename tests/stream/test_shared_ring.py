@@ -26,7 +26,7 @@ from edgerecon.errors import SinkError, SourceError, UsageError
 from edgerecon.frame import Frame
 from edgerecon.stream.counters import Counters
 from edgerecon.stream.loop import stream
-from edgerecon.stream.shared_ring import Ring, RingWriter
+from edgerecon.stream.shared_ring import Ring, RingWriter, ring_path
 from edgerecon.stream.sinks import StreamInfo, open_sink
 from edgerecon.stream.sources import Capture, open_source
 
@@ -186,6 +186,16 @@ def test_the_sink_writes_what_the_source_reads_and_larger_frames_too(name) -> No
         source.close()
         thread.join(5)
         assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("spacing", [(1e300, 0.2), (0.2, float("nan")), (-1.0, 0.2), (1e-300, 1e-300)])
+def test_a_spacing_that_no_scanner_has_is_left_out(name, spacing) -> None:
+    writer = RingWriter(ring_path(name), 16)
+    writer.begin((4, 4), np.dtype("<u1"))[:] = 7
+    writer.commit(0, spacing)
+    found = Ring(ring_path(name)).frame(0)
+    writer.close()
+    assert found is not None and found.spacing_mm is None
 
 
 def test_rings_that_lie(name) -> None:
