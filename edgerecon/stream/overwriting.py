@@ -72,18 +72,18 @@ def _read_by(uri: str) -> Iterator[_Place]:
 def _written_by(uri: str) -> _Place | None:
     if uri.startswith("black-box:"):
         folder = _path_of(uri.removeprefix("black-box:"))
-        return folder and _Place(uri, folder, folder=True)
+        return _Place(uri, folder, folder=True) if folder else None
     if uri == "null" or re.match(r"(viewer|metrics)([:?]|$)", uri) or ("://" in uri and not uri.startswith("file://")):
         return None
     path = _path_of(split_query(uri)[0])
-    return path and _Place(uri, path)
+    return _Place(uri, path) if path else None
 
 
 def _reference_of(uri: str) -> _Place | None:
     """The file that a DICOM sink refers to."""
     source = split_query(uri)[1].get("source")
     path = _path_of(source) if source else None
-    return path and _Place(str(source), path)
+    return _Place(str(source), path) if path else None
 
 
 def _path_of(text: str) -> Path | None:

@@ -24,7 +24,8 @@ class StreamInfo:
         counters: the stream's live counters (read only).
         live: whether frames come when they come. Their times are then ``captured_ns``; those of a recording are its
             own, or follow from their numbers and ``period_s``.
-        lossy: how the source was compressed with loss, as DICOM names the method (PS3.3 C.7.6.1.1.5), or None.
+        lossy: how the source was compressed with loss, as DICOM names the method (PS3.3 C.7.6.1.1.5); "" when only
+            that is known, None when nothing is known of a loss.
     """
 
     source: str

@@ -135,7 +135,9 @@ class DicomSink(SpooledSink):
                 if keyword in source:
                     setattr(found, keyword, source[keyword].value)
         elif info.lossy is not None:
-            found.LossyImageCompression, found.LossyImageCompressionMethod = "01", info.lossy
+            found.LossyImageCompression = "01"
+            if info.lossy:
+                found.LossyImageCompressionMethod = info.lossy
         how = f"edgerecon {__version__}: {info.model} ({info.backend}, {info.precision})"
         found.DerivationDescription = f"{how}. For research; not for diagnosis."[:1024]
         if raw := spool.stamps.raw:

@@ -123,6 +123,8 @@ def _kind(path: Path) -> str:
         return "dicom"
     if beginning.startswith(b"RIFF") and beginning[8:12] == b"WEBP":  # AVI begins like it
         return "image"
+    if path.suffix.lower() in (".mjpeg", ".mjpg"):  # one JPEG behind the other
+        return "video"
     for magic, kind in _BEGINNINGS.items():
         if beginning.startswith(magic):
             return kind

@@ -14,6 +14,7 @@ from edgerecon.errors import SourceError, first_line
 from edgerecon.frame import RawImage
 from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.flat import MAX_FRAMES
+from edgerecon.stream.sources.lossy import of_images
 from edgerecon.stream.sources.pillow_image import PillowImage
 from edgerecon.stream.sources.scaling import Scale, sampled
 from edgerecon.stream.sources.tiff import TiffImage
@@ -65,6 +66,10 @@ class ImageSource:
                 raise SourceError(f"{self.name} cannot be read as an image: {first_line(error)}") from error
         self.length: int | None = len(self._files) * self._pages
         self._scale = Scale(self.name, self._sample(), echoes=False)
+
+    @property
+    def lossy(self) -> str | None:
+        return of_images(self._files)
 
     def frames(self) -> Iterator[Capture]:
         for capture in self._read(range(self.length or 0)):

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from edgerecon.errors import SourceError, needed
 from edgerecon.frame import MAX_PIXELS
+from edgerecon.stream.sources import lossy
 from edgerecon.stream.sources.backoff import Backoff
 from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.gaps import Gaps
@@ -68,6 +69,7 @@ class NetworkVideoSource:
             container.close()
             raise SourceError(f"{self.name} sends no video")
         stream = container.streams.video[0]
+        self.lossy = lossy.of_video(stream)
         rate = stream.average_rate or stream.guessed_rate
         self.period_s: float | None = float(1 / rate) if rate and 0.1 <= rate <= 1000 else None
         if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:

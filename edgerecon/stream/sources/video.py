@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgerecon.errors import SourceError, needed
 from edgerecon.frame import MAX_PIXELS
+from edgerecon.stream.sources import lossy
 from edgerecon.stream.sources.base import KINDS, Capture
 from edgerecon.stream.sources.display_matrix import UPRIGHT, turn_of, upright
 from edgerecon.stream.sources.mp4_index import check_sample_tables
@@ -24,6 +25,9 @@ _log = logging.getLogger(__name__)
 
 CONTAINERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,m4v,mjpeg,asf,flv,ogg,ivf,obu,gif,wtv,dv"
 """FFmpeg's demuxers that are tried: no playlists (they would open other files), no text."""
+
+MOTION_JPEG = (".mjpeg", ".mjpg")
+"""Endings of files that are one JPEG behind the other."""
 
 _RAW = ("h264", "hevc", "mpegvideo", "m4v", "mjpeg", "obu")
 _OPEN_S = 5.0
@@ -63,6 +67,7 @@ class VideoSource:
             if aspect and aspect != 1:
                 _log.warning("%s has pixels of %s: they are shown square, as they are stored", self.name, aspect)
             self.period_s = _period_s(container, stream)
+            self.lossy = lossy.of_video(stream)
 
     def frames(self) -> Iterator[Capture]:
         with self._open() as container:
@@ -73,8 +78,9 @@ class VideoSource:
             import av
         options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file", **_LIMITS}
         try:
+            kind = "mjpeg" if self._path.suffix.lower() in MOTION_JPEG else None  # it begins like a single image
             container = av.open(
-                f"file:{self._path}", options=options, metadata_errors="ignore", timeout=(_OPEN_S, None)
+                f"file:{self._path}", format=kind, options=options, metadata_errors="ignore", timeout=(_OPEN_S, None)
             )
         except (av.error.FFmpegError, OSError) as error:
             raise SourceError(

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from edgerecon.errors import EdgereconError, SourceError, UsageError
 from edgerecon.frame import RawImage
+from edgerecon.stream.sources import lossy
 from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.dicom.decode import FrameDecoder
 from edgerecon.stream.sources.dicom.display import Display
@@ -76,6 +77,7 @@ class DicomSource:
     def _read_header(self, file: BinaryIO, file_size: int, chosen: int | None, any_modality: bool) -> None:
         header, at = read_header(file, self.name)
         self._header = header
+        self.lossy = lossy.of_dicom(header)
         refuse_other(header, self.name, any_modality)
         frames = int(header.get("NumberOfFrames") or 1)
         self.length: int | None = frames
