@@ -1,9 +1,12 @@
 """A million frames as fast as they go, with a fault every thousand: nothing unaccounted for, nothing leaked.
 
 Small frames, so that the loop does all the work. Faults come in turn: of the source (unreadable, empty, NaN, another
-size, another bit depth, frames lost, a clock that goes backwards), of the engine (exception, NaN, wrong shape, out of
-memory, a call that does not return) and of a sink (one that fails and comes back). Every one must leave its mark in the
-right counter, and memory, threads and descriptors must end where they were after the first frames.
+size, another bit depth, frames lost, a clock that goes backwards, an image or a check of it that raises SystemExit), of
+the engine (exception, one whose text raises, SystemExit, NaN, wrong shape, out of memory, a call that does not return,
+and one after which the first call of the next engine does not return either) and of a sink (one that fails and comes
+back, by SystemExit too, or hangs while it is closed). At the end the source raises SystemExit and a sink hangs. Every
+one must leave its mark in the right counter, and memory, threads and descriptors must end where they were after the
+first frames.
 """
 
 from __future__ import annotations
@@ -24,34 +27,65 @@ import numpy as np
 from edgerecon.engines.base import Engine, EngineSpec, ModelSpec
 from edgerecon.frame import Frame, Image
 from edgerecon.stream.loop import stream
+from edgerecon.stream.report import StreamReport
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sources.base import Capture
 
 SHAPE = (32, 48)
-SOURCE_FAULTS = ("unreadable", "empty", "nan", "resized", "deeper", "gap", "clock")
-ENGINE_FAULTS = ("exception", "nan output", "wrong shape", "no memory", "hang")
-FAULTS = (*SOURCE_FAULTS, *ENGINE_FAULTS, "sink")
+SOURCE_FAULTS = ("unreadable", "empty", "nan", "resized", "deeper", "gap", "clock", "image exits", "check exits")
+ENGINE_FAULTS = (
+    "exception", "unspeakable", "exit", "nan output", "wrong shape", "no memory", "hang", "hang and hang again",
+)  # fmt: skip
+SINK_FAULTS = ("sink", "sink exits", "sink hangs when closed")
+FAULTS = (*SOURCE_FAULTS, *ENGINE_FAULTS, *SINK_FAULTS)
 GAP = 7
-HANG_S = 0.25
+HANG_S = 0.5
+
+
+class Unspeakable(Exception):
+    """Its text raises."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def leave(*arguments: object, **options: object) -> bool:
+    raise SystemExit("a library wants to leave")
 
 
 class Plan:
-    """Which fault comes with which frame, and which of them came."""
+    """Which fault is to come: the next one so many frames after the last one was met.
 
-    def __init__(self, frames: int, every: int) -> None:
-        self.faults = {n: FAULTS[n // every % len(FAULTS)] for n in range(every - 1, frames, every)}
+    Attributes:
+        came: how often each was met. engine_away: set while an engine hangs, until another has run a frame.
+        next_hangs: whether the next engine that is opened hangs in its first call.
+    """
+
+    def __init__(self, every: int) -> None:
+        self._every = every
+        self._due = every - 1
+        self._next: str | None = None
         self.came: Counter[str] = Counter()
-        self.now: str | None = None
+        self.engine_away = threading.Event()
+        self.next_hangs = False
+
+    def frame(self, number: int) -> None:
+        """Call before frame ``number`` is given."""
+        if self._next is None and number >= self._due:
+            self._next = FAULTS[sum(self.came.values()) % len(FAULTS)]
+            self._due = number + self._every
 
     def take(self, kinds: tuple[str, ...]) -> str | None:
-        fault, self.now = (self.now, None) if self.now in kinds else (None, self.now)
-        if fault is not None:
-            self.came[fault] += 1
+        fault = self._next
+        if fault not in kinds:
+            return None
+        self._next = None
+        self.came[fault] += 1
         return fault
 
 
 class FaultySource:
-    """Grey frames without end, one fault where the plan says so."""
+    """Grey frames, one fault where the plan says so; raises SystemExit in the end."""
 
     name = "soak"
     live = False
@@ -59,9 +93,10 @@ class FaultySource:
     spacing_mm: tuple[float, float] | None = None
     length: int | None = None
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, plan: Plan, frames: int) -> None:
+        self._plan, self._frames = plan, frames
         good = np.full(SHAPE, 99, np.uint8)
+        exits = type("Exits", (), {"shape": SHAPE, "__array__": leave})()
         self._captures = {
             "unreadable": Capture(None, "torn"),
             "empty": Capture(np.empty((0, 4), np.uint8)),
@@ -70,16 +105,19 @@ class FaultySource:
             "deeper": Capture(np.full(SHAPE, 999, np.uint16)),
             "gap": Capture(good, gap=GAP),
             "clock": Capture(good, captured_ns=time.perf_counter_ns() - 10**12),
+            "image exits": Capture(exits),
+            "check exits": Capture(good, torn=leave),
         }
         self._good = Capture(good)
 
     def frames(self) -> Iterator[Capture]:
-        number = 0
-        while True:
-            self._plan.now = self._plan.faults.get(number, self._plan.now)
+        for number in range(self._frames):
+            self._plan.frame(number)
             fault = self._plan.take(SOURCE_FAULTS)
+            if self._plan.engine_away.is_set():
+                time.sleep(0.001)  # so that the time an engine takes to be replaced is not most of the frames
             yield self._captures[fault] if fault else self._good
-            number += 1
+        leave()
 
     def close(self) -> None: ...
 
@@ -90,25 +128,39 @@ class FaultyEngine:
     def __init__(self, plan: Plan) -> None:
         self.spec = EngineSpec(ModelSpec("soak", "none", 1, 1, ""), "soak", "fp32", 1)
         self._plan = plan
+        self._first_hangs, plan.next_hangs = plan.next_hangs, False
         self._calls = -2  # the warm-up
 
     def run(self, frame: Image, out: Image | None = None) -> Image:
         self._calls += 1
         fault = self._plan.take(ENGINE_FAULTS) if self._calls > 0 else None
-        if fault == "exception":
-            raise RuntimeError("a fault of the engine")
-        if fault == "no memory":
-            raise MemoryError
+        self._raise(fault)
         if fault == "wrong shape":
             return np.zeros((3, 3), np.float32)
-        if fault == "hang":
+        if fault in ("hang", "hang and hang again"):
+            self._plan.engine_away.set()
+            self._plan.next_hangs = fault != "hang"
             time.sleep(3 * HANG_S)
+        elif self._calls == -1 and self._first_hangs:
+            time.sleep(3 * HANG_S)
+        elif self._calls > 0:
+            self._plan.engine_away.clear()
         if out is None:
             return frame.copy()
         np.copyto(out, frame)
         if fault == "nan output":
             out[0, 0] = np.nan
         return out
+
+    def _raise(self, fault: str | None) -> None:
+        if fault == "exception":
+            raise RuntimeError("a fault of the engine")
+        if fault == "unspeakable":
+            raise Unspeakable
+        if fault == "no memory":
+            raise MemoryError
+        if fault == "exit":
+            leave()
 
     def reset(self) -> None: ...
 
@@ -122,14 +174,39 @@ class FaultySink:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._hangs = False
 
     def open(self, info: StreamInfo) -> None: ...
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
-        if self._plan.take(("sink",)):
-            raise ConnectionResetError("the other side has gone")
+        fault = self._plan.take(SINK_FAULTS)
+        if fault is None:
+            return
+        self._hangs = fault == "sink hangs when closed"
+        if fault == "sink exits":
+            leave()
+        raise ConnectionResetError("the other side has gone")
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        hangs, self._hangs = self._hangs, False
+        if hangs:
+            time.sleep(3 * HANG_S)
+
+
+class HangingSink:
+    """Takes every frame, and does not close until it is let go."""
+
+    name, quick = "hanging", True
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+
+    def open(self, info: StreamInfo) -> None: ...
+
+    def present(self, before: Image, after: Frame, late: bool) -> None: ...
+
+    def close(self) -> None:
+        self.let_go.wait()
 
 
 class Census:
@@ -172,32 +249,22 @@ def soak(frames: int, every: int = 1000) -> dict[str, object]:
     Returns:
         The figures, and ``wrong``: what does not agree, empty when all is well.
     """
-    plan, census = Plan(frames, every), Census(min(20_000, frames // 3))
+    plan, census, hanging = Plan(every), Census(min(20_000, frames // 3)), HangingSink()
     before, began = usage(), time.monotonic()
 
     def reopen(spec: EngineSpec) -> Engine:
         return FaultyEngine(plan)
 
     report = stream(
-        FaultySource(plan), FaultyEngine(plan), [census, FaultySink(plan)],
-        policy="every", pace=False, frames=frames, hang_s=HANG_S, reopen=reopen,
+        FaultySource(plan, frames), FaultyEngine(plan), [census, FaultySink(plan), hanging],
+        policy="every", pace=False, hang_s=HANG_S, reopen=reopen,
     )  # fmt: skip
     seconds = time.monotonic() - began
+    hanging.let_go.set()
     time.sleep(4 * HANG_S)  # the last call that hung comes back
     after, came = usage(), plan.came
     growth = {name: census.most[name] - census.first[name] for name in census.first}
-    expected = {
-        "frames_in": (report.frames_in, frames),
-        "unaccounted": (report.frames_in - report.presented - report.dropped - report.failed, 0),
-        "failed": (report.failed, came["unreadable"] + came["empty"]),
-        "gaps": (report.gaps, GAP * came["gap"]),
-        "clock_faults": (report.counts["clock_faults"], came["clock"]),
-        "hung": (report.counts["hung"], came["hang"]),
-        "nan": (report.raws.get("unusable values", 0), came["nan"]),
-        "engine failed": (report.raws.get("the engine failed", 0), came["exception"] + came["no memory"]),
-        "nan output": (report.raws.get("unusable output", 0), came["nan output"]),
-        "wrong shape": (report.raws.get("wrong output shape", 0), came["wrong shape"]),
-        "sinks_lost": (report.counts["sinks_lost"], came["sink"]),
+    expected = _expected(report, frames, came) | {
         "threads left": (after["threads"] - before["threads"], 0),
         "descriptors left": (after["descriptors"] - before["descriptors"], 0),
         "memory within 10 MB": (growth.get("rss_mb", 0.0) <= 10.0, True),
@@ -216,6 +283,27 @@ def soak(frames: int, every: int = 1000) -> dict[str, object]:
         "counts": {name: got for name, (got, _) in expected.items()},
         "wrong": [f"{name}: {got}, not {want}" for name, (got, want) in expected.items() if got != want],
         "host": report.host,
+    }
+
+
+def _expected(report: StreamReport, frames: int, came: Counter[str]) -> dict[str, tuple[object, object]]:
+    """Every count, and what it is to be."""
+    engine_failed = sum(came[kind] for kind in ("exception", "unspeakable", "exit", "no memory"))
+    error, counts, raws = report.error or "", report.counts, report.raws
+    said = ("soak failed: SystemExit", "a frame of the source raised SystemExit", "soak raised SystemExit")
+    return {
+        "frames_in": (report.frames_in, frames),
+        "unaccounted": (report.frames_in - report.presented - report.dropped - report.failed, 0),
+        "failed": (report.failed, sum(came[kind] for kind in ("unreadable", "empty", "image exits", "check exits"))),
+        "gaps": (report.gaps, GAP * came["gap"]),
+        "clock_faults": (counts["clock_faults"], came["clock"]),
+        "hung": (counts["hung"], came["hang"] + 2 * came["hang and hang again"]),
+        "nan": (raws.get("unusable values", 0), came["nan"]),
+        "engine failed": (raws.get("the engine failed", 0), engine_failed),
+        "nan output": (raws.get("unusable output", 0), came["nan output"]),
+        "wrong shape": (raws.get("wrong output shape", 0), came["wrong shape"]),
+        "sinks_lost": (counts["sinks_lost"], sum(came[kind] for kind in SINK_FAULTS) + 1),
+        "said": ([text for text in (*said, "hanging was not closed within") if text not in error], []),
     }
 
 

@@ -369,13 +369,14 @@ def test_sigterm_drains_and_leaves_with_0(tmp_path: Path) -> None:
     assert len(np.load(tmp_path / "out.npz")["frames"]) + sum(report["skips"].values()) == report["presented"]
 
 
-def test_short_soak() -> None:
-    """`make soak` streams a million frames; the same with three thousand."""
+def test_short_soak(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make soak` streams a million frames; the same with six thousand."""
     script = Path(__file__).resolve().parents[2] / "bench" / "soak.py"
     specification = importlib.util.spec_from_file_location("soak", script)
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    module.HANG_S = 0.1
-    result = module.soak(3000, every=100)
+    monkeypatch.setattr("edgerecon.stream.fanout._WAIT_S", 0.01)
+    monkeypatch.setattr("edgerecon.stream.fanout.CLOSE_S", 0.3)
+    result = module.soak(6000, every=100)
     assert result["wrong"] == [] and set(result["faults"]) == set(module.FAULTS)
