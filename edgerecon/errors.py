@@ -6,14 +6,34 @@ refused, 2 when the call itself was wrong.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_PASSWORD = re.compile(r"(?!file:)\b(?P<scheme>[A-Za-z][\w+.-]+:(?://|/(?!/)))[^\s'\"]+@")
+_SECRET_OPTION = re.compile(r"(?P<key>[?&](?:auth|pass|passwd|password|pwd|secret|token)=)[^&\s'\"]+", re.IGNORECASE)
+
+
+def redacted(text: str) -> str:
+    """A text whose addresses are without what stands before their host, and without options that hold a secret."""
+    return _SECRET_OPTION.sub(r"\g<key>…", _PASSWORD.sub(r"\g<scheme>…@", text))
+
+
+def printable(text: str) -> str:
+    """Text for a screen: control characters, which a file's name may hold and a terminal obeys, are spelled out."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
 
 class EdgereconError(Exception):
-    """Base of every error that edgerecon raises on purpose."""
+    """Base of every error that edgerecon raises on purpose.
+
+    Its message goes to screens, logs and reports: it is ``redacted`` and ``printable``.
+    """
 
     exit_code = 1
+
+    def __init__(self, *words: object) -> None:
+        super().__init__(*(printable(redacted(word)) if isinstance(word, str) else word for word in words))
 
 
 class UsageError(EdgereconError):
@@ -90,11 +110,6 @@ def needed(extra: str, package: str = "") -> Iterator[None]:
     except (ImportError, OSError, MemoryError) as error:
         name = error.name if isinstance(error, ImportError) else None
         raise LoadError(package or (name or extra).partition(".")[0], error) from None
-
-
-def printable(text: str) -> str:
-    """Text for a screen: control characters, which a file's name may hold and a terminal obeys, are spelled out."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def first_line(error: BaseException) -> str:

@@ -27,7 +27,7 @@ from edgerecon.bench.rounds import Turns, run_rounds
 from edgerecon.bench.truth import Truth
 from edgerecon.bench.ways import Way
 from edgerecon.engines.model_file import read_model
-from edgerecon.errors import EdgereconError, EngineError, SourceError
+from edgerecon.errors import EdgereconError, EngineError, SourceError, redacted
 from edgerecon.frame import to_uint8, to_unit
 from edgerecon.host import host_profile
 from edgerecon.latency.row import Row
@@ -89,7 +89,7 @@ class Bench:
             "scenarios": self.scenarios, "noise": self.noise, "noisy": self.noisy, "included": INCLUDED,
             "energy_sources": self.energy_sources, "energy_missing": self.energy_missing,
             "conditions": self.conditions, "shape": list(self.plan.shape),
-            "seconds": self.plan.seconds, "recording": self.plan.recording,
+            "seconds": self.plan.seconds, "recording": redacted(self.plan.recording),
             "data": self.plan.data and self.plan.data.name, "roof": self.roof, "host": self.host,
         }  # fmt: skip
 

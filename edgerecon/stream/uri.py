@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
 from edgerecon.errors import UsageError
@@ -12,15 +12,23 @@ def split_uri(uri: str) -> SplitResult:
     """The parts of an address whose host and port can be, whatever they stand for.
 
     Raises:
-        UsageError: a bracket that is not closed, or a port out of range; a password in the address is not repeated.
+        UsageError: control characters, a bracket that is not closed, a host that no name can be, a port out of range.
     """
-    shown = re.sub(r"(?<=//)[^@/]*@", "…@", uri)
-    try:
+    parts = None
+    with suppress(ValueError):  # which quotes the host with its password
         parts = urlsplit(uri)
-    except ValueError as error:
-        raise UsageError(f"'{shown}' is no address ({error}): give for example [::1] in brackets") from None
+    brackets = parts.netloc.count("]") if parts else 0  # urlsplit takes more than one
+    if parts is None or brackets > 1 or not uri.isprintable() or not _can_be(parts.hostname):
+        raise UsageError(f"'{uri}' is no address: give SCHEME://HOST:PORT, an IPv6 host in brackets as in [::1]")
     try:
         _ = parts.port
     except ValueError:
-        raise UsageError(f"'{shown}' has no port that can be: give a number from 1 to 65535") from None
+        raise UsageError(f"'{uri}' has no port that can be: give a number from 1 to 65535") from None
     return parts
+
+
+def _can_be(host: str | None) -> bool:
+    """Whether a name can be looked up: sockets raise what is no OSError on others."""
+    with suppress(UnicodeError):
+        return bool((host or "-").encode("idna"))
+    return False

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edgerecon.errors import redacted
 from edgerecon.verbs.output import Json, check_json, check_out, console, say, write_json
 
 Ray = Annotated[str | None, typer.Option("--ray", help="Work on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT.")]
@@ -140,7 +141,7 @@ def explain(
     screen = console(json)
     with work_bar(screen) as on_progress:
         found = explain_frame(model, pixels, box, on_progress)
-    write_sheet(found, sheet, f"{model} on {Path(frame).name}, region {','.join(map(str, found.region))}")
+    write_sheet(found, sheet, f"{model} on {Path(redacted(frame)).name}, region {','.join(map(str, found.region))}")
     if arrays:
         write_arrays(found, arrays)
     write_json(json, {"model": model, "source": frame, "frame": number, **found.to_json()})

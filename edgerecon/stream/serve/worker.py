@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine
-from edgerecon.errors import EdgereconError, SourceError, first_line
+from edgerecon.errors import EdgereconError, SourceError, first_line, redacted
 from edgerecon.stream.conversion import is_conversion
 from edgerecon.stream.counters import Counters
 from edgerecon.stream.engines import Engines
@@ -101,7 +101,7 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 - the fault of one stream is not that of the others
             said = first_line(error)
             unknown = isinstance(error, Exception) and not isinstance(error, EdgereconError)
-            self._error = f"{type(error).__name__}: {said}" if unknown else said
+            self._error = redacted(f"{type(error).__name__}: {said}" if unknown else said)
         finally:
             if self._error:
                 _log.error("stream '%s' failed: %s", self.table.name, self._error)

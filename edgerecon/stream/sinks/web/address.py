@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from edgerecon.errors import SinkError, UsageError
+from edgerecon.stream.uri import split_uri
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """The names under which a sink is served without a token: frames may show a person."""
@@ -45,13 +46,14 @@ def parse(uri: str, default_port: int) -> Address:
     query = query or rest.partition("?")[2]
     place = rest.partition("?")[0].removeprefix("//")
     try:
-        parts = urlsplit(f"//:{place}" if place.isdigit() else f"//{place}")
+        parts = split_uri(f"{kind}://:{place}" if place.isdigit() else f"{kind}://{place}")
         host, port = parts.hostname or "127.0.0.1", parts.port
         if place and port is None or parts.username or parts.path:
             raise ValueError
-    except ValueError:
+    except (ValueError, UsageError):
+        shown = place.rpartition("@")[2]  # what stands before may be a password
         raise UsageError(
-            f"'{place}' is not an address: give {kind}:PORT or {kind}:HOST:PORT, port 0 (a free one) to 65535"
+            f"'{shown}' is not an address: give {kind}:PORT or {kind}:HOST:PORT, port 0 (a free one) to 65535"
         ) from None
     options = dict(parse_qsl(query, keep_blank_values=True))
     if unknown := sorted(set(options) - set(_OPTIONS)):
