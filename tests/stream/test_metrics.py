@@ -166,6 +166,7 @@ def test_page_tells_what_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_beyond_loopback_metrics_want_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGERECON_TOKEN", raising=False)
+    monkeypatch.setattr(health_module, "PATIENCE_S", 3600.0)
     sink = MetricsSink(Address("0.0.0.0", 0))
     sink.open(info())
     try:
