@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edgerecon.errors import EdgereconError, SourceError, needed
+from edgerecon.errors import EdgereconError, SourceError
 from edgerecon.stream.pose_columns import read_poses
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.flat import layout_of
+from edgerecon.stream.sources.hdf5_chunks import Frames, read
+from edgerecon.stream.sources.hdf5_file import attribute, dataset, opened, refuse_other_files, table, text
 from edgerecon.stream.sources.query import Query, refuse_unknown
 from edgerecon.stream.sources.scaling import Scale, sampled
 
@@ -33,6 +34,7 @@ def open_hdf5(path: Path, query: Query) -> Source:
     """
     try:
         with opened(path) as file:
+            refuse_other_files(file)
             kind, key = _kind(file)
         if kind == "uff":
             from edgerecon.stream.sources.uff import open_uff
@@ -54,58 +56,13 @@ def open_hdf5(path: Path, query: Query) -> Source:
         raise SourceError(f"{path.name} cannot be read as HDF5: {' '.join(str(error).split())}") from error
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
-    """The file, also while it is written and when its writer was killed (HDF5's SWMR mode)."""
-    with needed("stream", "h5py"):
-        import h5py
-    try:
-        file = h5py.File(path, "r")
-    except OSError as not_closed:
-        try:
-            file = h5py.File(path, "r", swmr=True)
-        except (OSError, ValueError):
-            raise SourceError(f"{path.name} cannot be read as HDF5: it is damaged or truncated") from not_closed
-    with file:
-        yield file
-
-
-def dataset(file: h5py.Group, key: str) -> h5py.Dataset:
-    """A dataset that lies in this very file.
-
-    Raises:
-        SourceError: it is absent, or the file refers to others (a recording must not make us read other files).
-    """
-    import h5py
-
-    name = Path(file.file.filename).name
-    parts = key.split("/")
-    for depth in range(1, len(parts) + 1):
-        link = file.get("/".join(parts[:depth]), getlink=True)
-        if isinstance(link, h5py.ExternalLink):
-            raise SourceError(f"{name}: '{key}' lies in another file: only data of the file itself are read")
-    found = file.get(key)
-    if not isinstance(found, h5py.Dataset):
-        raise SourceError(f"{name} holds no dataset '{key}'")
-    if found.external or found.is_virtual:
-        raise SourceError(f"{name}: '{key}' lies in another file: only data of the file itself are read")
-    return found
-
-
-def scalar(file: h5py.Group, key: str, default: float | None = None) -> float | None:
-    """A number, however many axes of length 1 it is wrapped in; ``default`` when it is absent or not finite."""
-    if key not in file:
-        return default
-    values = np.asarray(dataset(file, key)[()]).ravel()
-    return float(values[0]) if values.size and np.isfinite(values[0]) else default
-
-
 def _kind(file: h5py.File) -> tuple[str, str]:
     """The layout, and the dataset or object in it to read."""
     if "frames" in file:
         return "frames", "frames"
     for key in file:
-        if _text(file[key].attrs.get("class", "")) in ("uff.channel_data", "uff.beamformed_data"):
+        found = file.get(key)
+        if found is not None and text(attribute(found, "class")) in ("uff.channel_data", "uff.beamformed_data"):
             return "uff", key
     if "data/rf_data" in file:
         return "pybf", ""
@@ -116,12 +73,6 @@ def _kind(file: h5py.File) -> tuple[str, str]:
     raise SourceError(
         f"{Path(file.filename).name} holds {found}: known are a dataset 'frames', UFF, zea and pybf recordings"
     )
-
-
-def _text(value: Any) -> str:
-    """MATLAB writes a class's name as bytes, Python as text or as an array of it."""
-    value = value.flat[0] if isinstance(value, np.ndarray) and value.size else value
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 class Hdf5Source:
@@ -143,11 +94,13 @@ class Hdf5Source:
             self._layout = replace(layout, count=count)
             self._layout.check(self.name)
             self.length: int | None = count
-            self.period_s = _positive(file.attrs.get("period_s"), 1)
-            self.spacing_mm = _positive(file.attrs.get("spacing_mm"), 2)
+            self.period_s = _positive(attribute(file, "period_s"), 1)
+            self.spacing_mm = _positive(attribute(file, "spacing_mm"), 2)
+            self._times_s = _times_s(file, count)
+            unpacked = found.chunks[0] if found.chunks and not self._single else 1  # frames, to look at one
         self._scale = None
         if self._layout.dtype != np.uint8:
-            wanted = sampled(self._layout.count, math.prod(self._layout.shape))
+            wanted = sampled(self._layout.count, math.prod(self._layout.shape) * unpacked)
             images = (capture.image for capture in self._read(wanted) if capture.image is not None)
             self._scale = Scale(self.name, images)
 
@@ -159,17 +112,29 @@ class Hdf5Source:
 
     def _read(self, wanted: Iterable[int]) -> Iterator[Capture]:
         with opened(self._path) as file:
-            found, pose_at = dataset(file, self._key), read_poses(file, partial(dataset, file))
+            found, pose_at = dataset(file, self._key), read_poses(file, lambda key: Frames(dataset(file, key)))
+            frames = Frames(found)
             for index in wanted:
                 try:
-                    image = np.asarray(found[()] if self._single else found[index])
+                    image = read(found, 0, found.shape[0]) if self._single else frames[index]
+                    pose = pose_at(index, image.shape)
                 except (OSError, RuntimeError, ValueError) as error:
                     yield Capture(None, f"the file is damaged: {' '.join(str(error).split())}")
                     continue
-                native = image.astype(image.dtype.newbyteorder("="), copy=False)
-                yield Capture(native, pose=pose_at(index, image.shape))
+                time_s = None if self._times_s is None else float(self._times_s[index])
+                yield Capture(image, pose=pose, time_s=time_s)
 
     def close(self) -> None: ...
+
+
+def _times_s(file: h5py.File, count: int) -> NDArray[np.float64] | None:
+    """When each frame was taken, as the recording sinks write it; None where it is not stated for all of them."""
+    if "timestamps" not in file:
+        return None
+    values = table(file, "timestamps")
+    if values.ndim != 1 or values.dtype.kind != "f" or len(values) < count or not np.all(np.isfinite(values[:count])):
+        return None
+    return np.asarray(values, np.float64)
 
 
 def _positive(value: Any, count: int) -> Any:

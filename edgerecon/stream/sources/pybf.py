@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from edgerecon.errors import SourceError
 from edgerecon.stream.sources.channel import Acquisition, ChannelSource
 from edgerecon.stream.sources.das import Wave
-from edgerecon.stream.sources.hdf5 import dataset, opened, scalar
+from edgerecon.stream.sources.hdf5_chunks import read as read_values
+from edgerecon.stream.sources.hdf5_file import dataset, opened, scalar, table
 from edgerecon.stream.sources.query import Query
 
 _SPEED = 1540.0
@@ -32,7 +33,7 @@ def open_pybf(path: Path, query: Query) -> ChannelSource:
         mode = next(iter(file["data/tx_mode"]), "") if "data/tx_mode" in file else ""
         if not mode.startswith("PW"):
             raise SourceError(f"{path.name} was transmitted as '{mode}': only plane waves are beamformed")
-        angles = np.radians(np.asarray(dataset(file, f"data/tx_mode/{mode}")[()], np.float64).ravel()[: len(shots)])
+        angles = np.radians(np.asarray(table(file, f"data/tx_mode/{mode}"), np.float64).ravel()[: len(shots)])
         elements, samples = dataset(file, f"data/rf_data/{frames[0]}/{shots[0]}").shape
         if angles.size != len(shots):
             raise SourceError(f"{path.name} states {angles.size} angles for {len(shots)} waves")
@@ -52,7 +53,10 @@ def open_pybf(path: Path, query: Query) -> ChannelSource:
 
     def read(frame: int) -> NDArray[np.generic]:
         with opened(path) as file:
-            return np.stack([dataset(file, f"data/rf_data/{frames[frame]}/{shot}")[()] for shot in shots])
+            lines = [dataset(file, f"data/rf_data/{frames[frame]}/{shot}") for shot in shots]
+            if any(one.shape != (elements, samples) for one in lines):
+                raise ValueError("its waves are of different sizes")
+            return np.stack([read_values(one, 0, elements) for one in lines])
 
     return ChannelSource(path.name, acquisition, read, query)
 

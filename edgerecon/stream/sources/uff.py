@@ -15,11 +15,14 @@ from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.channel import Acquisition, ChannelSource
 from edgerecon.stream.sources.compression import DYNAMIC_RANGE_DB, LogCompression, envelope
 from edgerecon.stream.sources.das import Wave
-from edgerecon.stream.sources.hdf5 import dataset, opened
+from edgerecon.stream.sources.hdf5_chunks import read as read_values
+from edgerecon.stream.sources.hdf5_file import dataset, opened
 from edgerecon.stream.sources.query import Query, number, refuse_unknown
 
 if TYPE_CHECKING:
     import h5py
+
+_STRUCTURE_AT_MOST = 64 << 20  # bytes
 
 
 def open_uff(path: Path, key: str, query: Query) -> Source:
@@ -30,6 +33,8 @@ def open_uff(path: Path, key: str, query: Query) -> Source:
     """
     with needed("stream", "pyuff-ustb"):
         from pyuff_ustb import BeamformedData, Uff
+    with opened(path) as file:
+        _refuse_large(file, key, path.name)
     found = Uff(str(path)).read(key)
     if isinstance(found, BeamformedData):
         return BeamformedSource(path, key, found, query)
@@ -48,6 +53,26 @@ def open_uff(path: Path, key: str, query: Query) -> Source:
             return _read(file, f"{key}/data", frame, frame_axis).reshape(shape[1:])
 
     return ChannelSource(path.name, acquisition, read, query)
+
+
+def _refuse_large(file: h5py.File, key: str, name: str) -> None:
+    """pyuff-ustb reads all of an object but its data whole.
+
+    Raises:
+        SourceError: that is more than any probe, scan and sequence take, or lies in another file.
+    """
+    import h5py
+
+    sizes: list[int] = []
+
+    def look(at: str, found: object) -> None:
+        if isinstance(found, h5py.Dataset) and at.partition("/")[0] != "data":
+            checked = dataset(file, f"{key}/{at}")
+            sizes.append(checked.size * checked.dtype.itemsize)
+
+    file[key].visititems(look)
+    if sum(sizes) > _STRUCTURE_AT_MOST:
+        raise SourceError(f"{name} describes its data in {sum(sizes) >> 20} MB: no recording does")
 
 
 def _acquisition(found: Any, waves: list[Any], shape: tuple[int, ...], iq: bool, name: str) -> Acquisition:
@@ -146,8 +171,15 @@ def _shape(file: h5py.File, key: str) -> tuple[int, ...]:
 
 def _read(file: h5py.File, key: str, frame: int, frame_axis: bool, last: bool = False) -> NDArray[np.generic]:
     """One frame; complex values are kept as a group of `real` and `imag`."""
-    at: Any = (() if not frame_axis else (..., frame)) if last else (frame if frame_axis else ())
+
+    def values(name: str) -> NDArray[Any]:
+        found = dataset(file, name)
+        if not frame_axis:
+            return read_values(found, 0, found.shape[0])
+        axis = found.ndim - 1 if last else 0
+        return read_values(found, frame, frame + 1, axis).squeeze(axis)
+
     if f"{key}/real" not in file:
-        return np.asarray(dataset(file, key)[at])
-    real = np.asarray(dataset(file, f"{key}/real")[at], np.float32)
-    return real if f"{key}/imag" not in file else real + 1j * np.asarray(dataset(file, f"{key}/imag")[at], np.float32)
+        return values(key)
+    real = values(f"{key}/real").astype(np.float32)
+    return real if f"{key}/imag" not in file else real + 1j * values(f"{key}/imag").astype(np.float32)

@@ -15,7 +15,9 @@ from edgerecon.stream.sources.channel import Acquisition, ChannelSource
 from edgerecon.stream.sources.compression import DYNAMIC_RANGE_DB, LogCompression, envelope
 from edgerecon.stream.sources.das import Wave
 from edgerecon.stream.sources.flat import Layout
-from edgerecon.stream.sources.hdf5 import dataset, opened, scalar
+from edgerecon.stream.sources.hdf5_chunks import Frames
+from edgerecon.stream.sources.hdf5_chunks import read as read_values
+from edgerecon.stream.sources.hdf5_file import dataset, opened, scalar, table
 from edgerecon.stream.sources.query import Query, number, refuse_unknown
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def open_zea(path: Path, query: Query) -> Source:
 
     def read(frame: int) -> NDArray[np.generic]:
         with opened(path) as file:
-            signals = np.asarray(dataset(file, f"{root}data/raw_data")[frame], np.float32)
+            signals = np.asarray(read_values(dataset(file, f"{root}data/raw_data"), frame, frame + 1)[0], np.float32)
         signals = signals.transpose(0, 2, 1, 3)  # (waves, elements, samples, channels)
         return signals[..., 0] + 1j * signals[..., 1] if acquisition.iq else signals[..., 0]
 
@@ -51,13 +53,13 @@ def open_zea(path: Path, query: Query) -> Source:
 def _acquisition(scan: h5py.Group, shape: tuple[int, ...], name: str) -> Acquisition:
     if len(shape) != 5 or shape[4] not in (1, 2):
         raise SourceError(f"{name}: raw_data of the shape {shape} is not (frames, waves, samples, elements, 1 or 2)")
-    elements = np.asarray(dataset(scan, "probe_geometry")[()], np.float64)
+    elements = np.asarray(table(scan, "probe_geometry"), np.float64)
     if elements.shape != (shape[3], 3):
         raise SourceError(f"{name}: a probe geometry of the shape {elements.shape} does not fit {shape[3]} elements")
     if np.ptp(elements[:, 1]) > np.ptp(elements[:, 0]) / 10:
         raise SourceError(f"{name} is of a matrix probe: give recordings of a row of elements")
     speed = scalar(scan, "sound_speed") or _SPEED
-    interval = np.asarray(dataset(scan, "time_to_next_transmit")[()]) if "time_to_next_transmit" in scan else None
+    interval = table(scan, "time_to_next_transmit") if "time_to_next_transmit" in scan else None
     period = float(np.median(interval.reshape(-1, shape[1]).sum(1))) if interval is not None and interval.size else 0.0
     return Acquisition(
         elements=elements[:, [0, 2]], waves=tuple(_waves(scan, shape, elements[:, [0, 2]], speed, name)),
@@ -102,7 +104,7 @@ def _angle(x: NDArray[np.float64], delay: NDArray[np.float64], speed: float) -> 
 def _each(scan: h5py.Group, key: str, shape: tuple[int, ...], default: float) -> NDArray[np.float64]:
     if key not in scan:
         return np.full(shape, default)
-    values = np.asarray(dataset(scan, key)[()], np.float64)
+    values = np.asarray(table(scan, key), np.float64)
     if values.shape != shape:
         raise SourceError(f"{Path(scan.file.filename).name}: scan/{key} has the shape {values.shape}, not {shape}")
     return values
@@ -136,10 +138,10 @@ class ImageSource:
     def frames(self) -> Iterator[Capture]:
         compress = LogCompression(self._range_db)
         with opened(self._path) as file:
-            found = dataset(file, self._key)
+            images = Frames(dataset(file, self._key))
             for index in range(self.length or 0):
                 try:
-                    values = np.asarray(found[index])
+                    values = images[index]
                 except (OSError, RuntimeError, ValueError) as error:
                     yield Capture(None, f"the file is damaged: {' '.join(str(error).split())}")
                     continue

@@ -1,0 +1,119 @@
+"""HDF5 files of somebody else's: only what lies in the file itself is read, and no more than was reckoned with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgerecon.errors import SourceError, needed
+from edgerecon.stream.sources.hdf5_chunks import check_chunks, read
+
+if TYPE_CHECKING:
+    import h5py
+
+_LINKS_AT_MOST = 200_000
+_ATTRIBUTE_AT_MOST = 64  # values
+_TABLE_AT_MOST = 64 << 20  # bytes of a table that is read whole
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """The file, also while it is written and when its writer was killed (HDF5's SWMR mode)."""
+    with needed("stream", "h5py"):
+        import h5py
+    try:
+        file = h5py.File(path, "r")
+    except OSError as not_closed:
+        try:
+            file = h5py.File(path, "r", swmr=True)
+        except (OSError, ValueError):
+            raise SourceError(f"{path.name} cannot be read as HDF5: it is damaged or truncated") from not_closed
+    with file:
+        yield file
+
+
+def refuse_other_files(file: h5py.File) -> None:
+    """Refuse a file that leads to others, before any of its links is followed.
+
+    HDF5 opens what a link names as soon as it is met: a soft link through an external one shows another file's data,
+    and one to a pipe waits for ever.
+
+    Raises:
+        SourceError: an external link anywhere, or more links than can be looked through.
+    """
+    import h5py
+
+    seen = 0
+
+    def look(name: str, link: object) -> str | None:
+        nonlocal seen
+        seen += 1
+        if seen > _LINKS_AT_MOST:
+            raise SourceError(f"{_name(file)} holds more than {_LINKS_AT_MOST:,} objects: no recording does")
+        return name if isinstance(link, h5py.ExternalLink) else None
+
+    found = file.visititems_links(look)
+    if found is not None:
+        raise SourceError(f"{_name(file)}: '{found}' lies in another file: only data of the file itself are read")
+
+
+def dataset(file: h5py.Group, key: str) -> h5py.Dataset:
+    """A dataset whose values lie in this very file, to be read by ``hdf5_chunks``.
+
+    Raises:
+        SourceError: it is absent, the file refers to others (a recording must not make us read other files), or its
+            chunks are larger than frames need.
+    """
+    import h5py
+
+    name, found = _name(file), file.get(key)
+    if not isinstance(found, h5py.Dataset):
+        raise SourceError(f"{name} holds no dataset '{key}'")
+    if found.external or found.is_virtual:
+        raise SourceError(f"{name}: '{key}' lies in another file: only data of the file itself are read")
+    check_chunks(found, name)
+    return found
+
+
+def table(file: h5py.Group, key: str) -> NDArray[Any]:
+    """A small dataset, whole.
+
+    Raises:
+        SourceError: see ``dataset``; or it is larger than any description of a recording.
+    """
+    found = dataset(file, key)
+    size = found.size * found.dtype.itemsize
+    if size > _TABLE_AT_MOST:
+        raise SourceError(f"{_name(file)}: '{key}' declares {size >> 20} MB, at most {_TABLE_AT_MOST >> 20} are read")
+    return read(found, 0, found.shape[0]) if found.shape else np.asarray(found[()])
+
+
+def scalar(file: h5py.Group, key: str, default: float | None = None) -> float | None:
+    """A number, however many axes of length 1 it is wrapped in; ``default`` when it is absent or not finite."""
+    if key not in file:
+        return default
+    values = table(file, key).ravel()
+    return float(values[0]) if values.size and np.isfinite(values[0]) else default
+
+
+def attribute(found: h5py.Group | h5py.Dataset, key: str) -> Any:
+    """An attribute of a few values; None when it is absent or holds more."""
+    if key not in found.attrs or math.prod(found.attrs.get_id(key).shape) > _ATTRIBUTE_AT_MOST:
+        return None
+    return found.attrs[key]
+
+
+def text(value: Any) -> str:
+    """MATLAB writes a class's name as bytes, Python as text or as an array of it."""
+    value = value.flat[0] if isinstance(value, np.ndarray) and value.size else value
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def _name(file: h5py.Group) -> str:
+    return Path(file.file.filename).name

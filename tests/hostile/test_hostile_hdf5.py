@@ -1,0 +1,114 @@
+"""HDF5 files that were made to take memory or time, or to make another file be read."""
+
+from __future__ import annotations
+
+import os
+import tracemalloc
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgerecon.errors import SourceError
+from edgerecon.stream.sources import open_source
+
+h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'edgerecon[stream]'")
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(SourceError) as caught:
+        open_source(str(path))
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("link", ["group", "dataset", "unused", "deep"])
+def test_a_soft_link_through_an_external_one_is_refused(tmp_path: Path, link: str) -> None:
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["frames"] = np.full((2, 8, 8), 99, np.uint8)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        if link == "group":
+            file["door"] = h5py.ExternalLink("secret.h5", "/")
+            file["frames"] = h5py.SoftLink("/door/frames")
+        elif link == "dataset":
+            file["door"] = h5py.ExternalLink("secret.h5", "/frames")
+            file["frames"] = h5py.SoftLink("door")
+        elif link == "deep":
+            file["a/b/c"] = h5py.ExternalLink("secret.h5", "/frames")
+            file["frames"] = h5py.SoftLink("/a/b/c")
+        else:
+            file["frames"] = np.zeros((2, 8, 8), np.uint8)
+            file["door"] = h5py.ExternalLink("secret.h5", "/frames")
+    assert "lies in another file" in refusal(tmp_path / "a.h5")
+
+
+def test_a_link_to_a_pipe_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.h5")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["frames"] = h5py.ExternalLink("pipe.h5", "frames")
+    assert "lies in another file" in refusal(tmp_path / "a.h5")
+
+
+def test_soft_links_within_the_file_are_followed(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data/images"] = np.full((2, 8, 8), 5, np.uint8)
+        file["frames"] = h5py.SoftLink("/data/images")
+        file["nowhere"] = h5py.SoftLink("/absent")
+        file["data/loop"] = file["/"]
+    assert open_source(str(tmp_path / "a.h5")).length == 2
+
+
+@pytest.mark.parametrize("filters", [{}, {"shuffle": True}, {"fletcher32": True}])
+def test_a_chunk_that_inflates_to_more_than_it_declares(tmp_path: Path, filters: dict) -> None:
+    bomb = zlib.compress(bytes(200 << 20), 1)  # 200 MB in 1 MB
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        frames = file.create_dataset(
+            "frames", (3, 1000, 1000), "u1", chunks=(1, 1000, 1000), compression="gzip", **filters
+        )
+        frames[1:] = 50
+        frames.id.write_direct_chunk((0, 0, 0), bomb)
+    tracemalloc.start()
+    try:
+        faults = [capture.fault for capture in open_source(str(tmp_path / "a.h5")).frames()]
+        assert tracemalloc.get_traced_memory()[1] < 30e6
+    finally:
+        tracemalloc.stop()
+    assert "more values than it should" in (faults[0] or "") and faults[1:] == [None, None]
+
+
+def test_chunks_of_gigabytes_are_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("frames", (3000, 1000, 1000), "u1", chunks=(3000, 1000, 1000), compression="gzip")
+    assert "are unpacked for one frame: repack it (h5repack) with a frame a chunk" in refusal(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("frames", (5000, 2000, 2000), "u1", chunks=(5000, 10, 10), compression="gzip")
+    assert "are unpacked for one frame" in refusal(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("frames", (2, 2000, 2000), "u1", chunks=(1, 1, 1), compression="gzip")
+    assert "a frame lies in 4,000,000 chunks" in refusal(tmp_path / "a.h5")
+
+
+def test_compression_upon_compression_is_refused(tmp_path: Path) -> None:
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_chunk((1, 8, 8))
+    plan.set_deflate(9)
+    plan.set_deflate(9)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        space = h5py.h5s.create_simple((2, 8, 8))
+        h5py.h5d.create(file.id, b"frames", h5py.h5t.NATIVE_UINT8, space, plan)
+    assert "compressed 2 times over" in refusal(tmp_path / "a.h5")
+
+
+def test_tables_that_declare_terabytes_are_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["frames"] = np.zeros((2, 8, 8), np.uint8)
+        file.create_dataset("timestamps", (1 << 40,), "f8", chunks=(1 << 16,))
+    assert "'timestamps' declares" in refusal(tmp_path / "a.h5")
+
+
+def test_an_attribute_of_many_values_is_not_read(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w", libver="latest") as file:
+        file["frames"] = np.zeros((2, 8, 8), np.uint8)
+        file.attrs["period_s"] = np.ones(100_000)
+    assert open_source(str(tmp_path / "a.h5")).period_s is None
