@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgerecon.errors import EdgereconError, UsageError
-from edgerecon.verbs.output import Json, check_json, console, leave_if_interrupted, write_json
+from edgerecon.verbs.output import Json, check_folder, check_json, console, leave_if_interrupted, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,6 +32,7 @@ def demo(
     from edgerecon.tables.bars import frame_bar
     from edgerecon.tables.stream import print_stream
 
+    check_folder(out)
     screen = console()
     with frame_bar(screen) as on_progress:
         report = run_demo(out, seconds, view, port=port, say=screen.print, on_progress=on_progress)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import httpx
 import numpy as np
 import pytest
+from stream_fakes import FakeEngine, KeepSink, ListSource, ramp
 
 pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from edgerecon.errors import DependencyError
 from edgerecon.frame import Frame
 from edgerecon.stream.counters import Counters
+from edgerecon.stream.loop import stream
 from edgerecon.stream.sinks import health as health_module
 from edgerecon.stream.sinks import metrics, open_sink
 from edgerecon.stream.sinks.base import StreamInfo
@@ -138,6 +140,23 @@ def test_lost_sink_is_degraded_until_it_is_back() -> None:
     assert state(0.1) == "degraded", "a recording on a full disk, a client that went"
     counters.sinks_back += 1
     assert state(0.2) == "ok"
+
+
+@pytest.mark.parametrize("fault", ["raw frames", "a lost recording"])
+def test_degraded_is_said_of_a_stream_as_it_runs(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(call: int) -> None:
+        if call % 10:
+            raise OSError("no more")
+
+    monkeypatch.setattr(health_module, "PATIENCE_S", 3600.0)
+    one, said = MetricsSink(Address("127.0.0.1", 0, "bed")), []
+    recording, asking = (
+        KeepSink(fail if fault == "a lost recording" else None, "recording"),
+        KeepSink(lambda call: said.append(health(one)) if call == 29 else None, "asking"),
+    )
+    engine = FakeEngine(fail if fault == "raw frames" else None)
+    stream(ListSource(ramp(30), 0.001), engine, [one, recording, asking], policy="every", pace=False)
+    assert said == [(503, {"bed": "degraded"})]
 
 
 def test_page_tells_what_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
