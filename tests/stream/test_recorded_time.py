@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stream_fakes import FakeEngine, ListSource
 
-from edgerecon.frame import Frame
+from edgerecon.frame import Frame, Status
 from edgerecon.stream.capture import RecordedClock
 from edgerecon.stream.counters import Counters
 from edgerecon.stream.loop import stream
 from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sinks.base import StreamInfo
+from edgerecon.stream.sinks.black_box import BlackBoxSink
 from edgerecon.stream.sinks.stamps import measured_period_s
 from edgerecon.stream.sources import open_source
 from edgerecon.stream.sources.base import Capture
@@ -129,3 +130,26 @@ def test_an_npz_of_live_frames_is_played_at_their_rate(tmp_path: Path) -> None:
     record(tmp_path / "out.npz", [0.0, 0.1, 0.2, 0.3], [(0.2, 0.1)] * 4)
     source = open_source(str(tmp_path / "out.npz"))
     assert source.period_s == pytest.approx(0.1) and source.spacing_mm == pytest.approx((0.2, 0.1))
+
+
+def test_the_black_box_states_what_came(tmp_path: Path) -> None:
+    box = open_sink(f"black-box:{tmp_path / 'box'}")
+    box.open(StreamInfo("probe", "none", "none", "fp32", 1 / 30, 33.3, None, Counters(), live=True))
+    pixels = np.zeros((16, 16), np.float32)
+    for number in range(5):
+        box.present(pixels, Frame(pixels, number, number * 100_000_000, (0.2, 0.1), Status.RAW), False)
+    box.close()
+    (found,) = (tmp_path / "box").glob("*.npz")
+    seconds, period_s, spacing_mm = stated(found)
+    assert period_s == pytest.approx(0.1) and spacing_mm == (0.2, 0.1)
+    assert seconds == pytest.approx([0.1 * number for number in range(len(seconds))]) and len(seconds) >= 1
+
+
+def test_the_black_box_deletes_only_what_is_its_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.npz").write_bytes(bytes(20_000))
+    cut = tmp_path / ".000001-2026-01-01T10-00-00.000Z-raw-shown.npz.4194999.part"
+    cut.write_bytes(b"PK")
+    box = BlackBoxSink(tmp_path, folder_bytes=15_000)
+    broken = FakeEngine(lambda call: 1 / 0)
+    stream(ListSource([Capture(np.zeros((8, 8), np.uint8))] * 4), broken, [box], policy="every", pace=False)
+    assert (tmp_path / "mine.npz").exists() and not cut.exists()

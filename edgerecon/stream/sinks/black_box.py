@@ -2,7 +2,7 @@
 
 Each incident is a pair of files named after its number, its time (UTC) and its first fault:
 
-    NAME.npz    frames and before, uint8 (T, H, W), with fps and spacing_mm: it can be streamed again
+    NAME.npz    frames and before, uint8 (T, H, W), with fps, timestamps and spacing_mm: it can be streamed again
     NAME.jsonl  one line for the incident, then one for each frame: sequence, captured_ns, raw, late
 
 Nothing of the patient is in them but the pictures.
@@ -29,7 +29,8 @@ from edgerecon.errors import SinkError
 from edgerecon.frame import Frame, Image, Status
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.panel import fit_uint8
-from edgerecon.stream.sinks.part import Part, written
+from edgerecon.stream.sinks.part import Part, leftovers, written
+from edgerecon.stream.sinks.stamps import Stamp, Stamps
 
 SECONDS = 10.0
 _MEMORY = 256_000_000
@@ -40,6 +41,10 @@ _BURST = 5
 """Frames lost between two that were shown, from which on it is an incident."""
 
 _LOOK_EVERY_S = 0.25
+_TOLD = ("sequence", "captured_ns", "raw", "late")
+"""What the lines say of each frame."""
+
+_INCIDENT = re.compile(r"(\d{6,}-)?\d{4}-\d\d-\d\dT.*\.(npz|jsonl)")
 _FAULTS = {"sinks_lost": "sink-lost", "hung": "engine-hung", "stalls": "source-stalled", "failed": "frame-unreadable"}
 """Counters that mean a fault when they grow, and what it is called."""
 
@@ -56,7 +61,7 @@ class Tape:
 
     frames: np.ndarray
     before: np.ndarray
-    stamps: list[dict[str, object]]
+    stamps: list[Stamp]
     next: int = 0
 
     def in_order(self) -> list[int]:
@@ -92,6 +97,9 @@ class BlackBoxSink:
     def open(self, info: StreamInfo) -> None:
         with written(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
+            for cut in leftovers(self._folder, (".npz", ".jsonl")):
+                if _INCIDENT.fullmatch(cut.name):
+                    cut.path.unlink()  # an incident that was cut off while it was written has no end to be read by
             probe = self._folder / f".{os.getpid()}.part"
             probe.touch()
             probe.unlink()
@@ -108,9 +116,7 @@ class BlackBoxSink:
             for kept, image in ((tape.frames, after.pixels), (tape.before, before)):
                 fit_uint8(image, self._panel, kept[at])
             tape.next = (at + 1) % length
-            tape.stamps.append(
-                {"sequence": after.sequence, "captured_ns": after.captured_ns, "raw": raw, "late": bool(late)}
-            )
+            tape.stamps.append(Stamp.of(after, late, self._info, tape.frames.shape[1:]))
             del tape.stamps[:-length]
         lost, self._last = after.sequence - 1 - (after.sequence if self._last is None else self._last), after.sequence
         if raw:
@@ -179,7 +185,7 @@ def _write(folder: Path, tape: Tape | None, faults: list[dict[str, object]], inf
     lines = Part(folder / f"{name}.jsonl")
     try:
         with written(lines.path):
-            stamps = tape.stamps if tape else []
+            stamps = [{key: getattr(stamp, key) for key in _TOLD} for stamp in tape.stamps] if tape else []
             lines.temporary.write_text("".join(json.dumps(line) + "\n" for line in (head, *stamps)), "utf-8")
         if tape is not None and size <= most:
             _write_frames(folder / f"{name}.npz", tape, info)
@@ -191,7 +197,10 @@ def _write(folder: Path, tape: Tape | None, faults: list[dict[str, object]], inf
 
 def _write_frames(path: Path, tape: Tape, info: StreamInfo) -> None:
     """An .npz, frame by frame, for a copy of the tape would take as much memory again."""
-    part = Part(path)
+    part, stamps = Part(path), Stamps(info)
+    for stamp in tape.stamps:
+        stamps.add(stamp)
+    extras = {"fps": 1 / stamps.period_s, "timestamps": stamps.seconds, "spacing_mm": stamps.spacing_mm}
     try:
         with written(path), zipfile.ZipFile(part.temporary, "w") as archive:
             for name, images in (("frames", tape.frames), ("before", tape.before)):
@@ -200,7 +209,7 @@ def _write_frames(path: Path, tape: Tape, info: StreamInfo) -> None:
                     npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
                     for at in tape.in_order():
                         file.write(images[at].data)
-            for name, value in (("fps", 1 / info.period_s), ("spacing_mm", info.spacing_mm)):
+            for name, value in extras.items():
                 if value is not None:
                     with archive.open(f"{name}.npy", "w") as file:
                         npy.write_array(file, np.array(value, np.float64))
@@ -222,7 +231,8 @@ def _make_room(folder: Path, most: int) -> None:
 
 
 def _kept(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.suffix in (".npz", ".jsonl") and path.is_file()]
+    """Incidents alone: what else lies there is not ours to delete."""
+    return [path for path in folder.iterdir() if _INCIDENT.fullmatch(path.name) and path.is_file()]
 
 
 def _next_number(folder: Path) -> int:

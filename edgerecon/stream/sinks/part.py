@@ -83,13 +83,13 @@ class Leftover:
     name: str
 
 
-def leftovers(folder: Path) -> list[Leftover]:
-    """Recordings in a folder that were cut off, in the order of their names. What a process still writes is not one."""
+def leftovers(folder: Path, endings: tuple[str, ...] = RECORDINGS) -> list[Leftover]:
+    """Files of a folder that were cut off, in the order of their names. What a process still writes is not one."""
     found = []
     with suppress(OSError):
         for path in sorted(folder.iterdir()):
             match = _PART.fullmatch(path.name)
-            if match and match["name"].lower().endswith(RECORDINGS) and not _is_written(path, int(match["pid"])):
+            if match and match["name"].lower().endswith(endings) and not _is_written(path, int(match["pid"])):
                 found.append(Leftover(path, match["name"]))
     return found
 
