@@ -29,6 +29,7 @@ from edgerecon.stream.sources import open_source
 h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'edgerecon[stream]'")
 zarr = pytest.importorskip("zarr", reason="zarr is not installed: pip install 'edgerecon[stream]'")
 
+NAMES = ["out.mp4", "out.h5", "out.zarr", "out.npz", "out.dcm", "out.mha", "out.nrrd"]
 RECORD = """
 import sys, time
 import numpy as np
@@ -78,7 +79,7 @@ def wait_for_rows(part: Path, count: int) -> None:
             continue
 
 
-@pytest.mark.parametrize("name", ["out.mp4", "out.h5", "out.zarr", "out.npz", "out.dcm"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_killed_recording_is_finished_as_partial(tmp_path: Path, name: str) -> None:
     recording = Recording(tmp_path / name)
     (part,) = tmp_path.glob(f".{name}.*.part")
@@ -133,7 +134,7 @@ def as_of_another_process(folder: Path) -> None:
         path.rename(path.with_name(path.name.replace(f".{os.getpid()}.", ".4194999.")))
 
 
-@pytest.mark.parametrize("name", ["out.mp4", "out.h5", "out.zarr", "out.npz", "out.dcm"])
+@pytest.mark.parametrize("name", NAMES)
 def test_an_abandoned_recording_never_takes_its_name(tmp_path: Path, name: str) -> None:
     sink = present(str(tmp_path / name), 5)
     sink.abandon()

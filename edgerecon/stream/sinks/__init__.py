@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from os.path import expanduser  # Path.expanduser raises for "~somebody" who is nobody
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from edgerecon.errors import UsageError
 from edgerecon.stream.sinks.base import Sink, StreamInfo
@@ -62,7 +63,7 @@ def open_sink(uri: str) -> Sink:
 def _path(text: str) -> Path:
     """Absolute: else a library takes 10:30.mp4 for a protocol."""
     try:
-        return Path(expanduser(text)).absolute()
+        return Path(expanduser(unquote(urlsplit(text).path) if text.startswith("file://") else text)).absolute()
     except ValueError as error:  # ~ and a character of code 0
         raise UsageError(f"'{text}' is no name of a file: {error}") from error
 

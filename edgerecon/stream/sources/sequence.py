@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import statistics
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from edgerecon.pose import Plane
@@ -13,6 +15,9 @@ from edgerecon.stream.sources.base import Capture, Source
 
 _FIELD = re.compile(rb"Seq_Frame(\d{1,7})_([^\s:=]+)\s*:?=\s*(.*?)\s*", re.DOTALL)
 _LINE_AT_MOST, _HEADER_AT_MOST = 1 << 16, 1 << 28
+_TIMED_FRAMES = 1000
+"""Frames whose times the rate is taken from."""
+
 _STATUS = ("ImageStatus", "Status")
 """In MetaImage and in NRRD."""
 
@@ -70,11 +75,15 @@ class SequenceSource:
 
     def __init__(self, source: Source, fields: FrameFields) -> None:
         self._source, self._fields = source, fields
-        self.name, self.period_s = source.name, source.period_s
-        invalid, first = 0, None
+        self.name = source.name
+        invalid, first, times = 0, None, list[float]()
         for _, said in fields:
             invalid += _is_invalid(said)
-            first = first or pose_of(said, (1, 1)).plane
+            pose = pose_of(said, (1, 1))
+            first = first or pose.plane
+            if pose.timestamp_s is not None and len(times) < _TIMED_FRAMES:
+                times.append(pose.timestamp_s)
+        self.period_s = source.period_s or _period_s(times)
         self.length = None if source.length is None else max(0, source.length - invalid)
         self.spacing_mm = source.spacing_mm or (_spacing(first) if first is not None else None)
 
@@ -108,6 +117,12 @@ def open_with_poses(opener: Callable[[Path], Source], path: Path) -> Source:
 
 def _is_invalid(fields: Fields) -> bool:
     return any(fields.get(name, "").upper() == INVALID for name in _STATUS)
+
+
+def _period_s(times: list[float]) -> float | None:
+    """Median of the steps between the frames' own times."""
+    step_s = statistics.median(after - before for before, after in pairwise(times)) if len(times) > 1 else 0.0
+    return step_s if step_s > 0 else None
 
 
 def _spacing(plane: Plane) -> tuple[float, float] | None:
