@@ -69,8 +69,10 @@ class DeviceProfile:
             being two. On NVIDIA GPUs fp32 is that of the CUDA cores (no TF32), the others that of the tensor cores
             (fp16 with fp16 accumulation where that is faster).
         per_cycle: precision → operations per core and clock cycle, for a class of CPUs that has no one peak.
-        power_modes: as shipped. versions: of the last system software that supports it ("jetpack", "tensorrt", …).
+        power_modes: as shipped. versions: of the last system software that supports it ("jetpack", "python", …).
+        machine: its processor as ``uname -m`` has it; None for bare programmable logic.
         backends: runtimes in order of preference, as ``edgerecon.engines`` names them.
+        precision: what to run on the first of them unless something else is asked for.
         sources: field ("bandwidth_gbs", "peak", "peak.int8", …) → document and place, or how it was worked out.
     """
 
@@ -88,7 +90,9 @@ class DeviceProfile:
     per_cycle: dict[Precision, float] = field(default_factory=dict)
     power_modes: tuple[PowerMode, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+    machine: Literal["aarch64", "x86_64"] | None = None
     backends: tuple[str, ...] = ()
+    precision: Precision | None = None
     fpga: Fpga | None = None
     note: str = ""
     sources: dict[str, str] = field(default_factory=dict)
@@ -105,8 +109,8 @@ class DeviceProfile:
                 raise ValueError(f"sources.{key}: there is no such number in the file")
 
     def facts(self) -> Iterator[tuple[str, float | str]]:
-        """Every (dotted key, value) that needs a source: all numbers, the compute capability and the versions."""
-        for key in ("compute_capability", "memory_gb", "bandwidth_gbs", "cores", "clock_mhz"):
+        """Every (dotted key, value) that needs a source: all numbers, compute capability, versions, precision."""
+        for key in ("precision", "compute_capability", "memory_gb", "bandwidth_gbs", "cores", "clock_mhz"):
             if (value := getattr(self, key)) is not None:
                 yield key, value
         for mode in self.power_modes:

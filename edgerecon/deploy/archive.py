@@ -2,7 +2,8 @@
 
 Headers are taken one block at a time, so that a link, a device, a folder, a sparse file or an extension header (GNU or
 pax, which can rename and resize what follows) is refused where it stands and never interpreted. ``SHA256SUMS`` lists
-every other file. It proves that the archive is whole, not who made it: take bundles from where you trust.
+every other file. It proves that the archive is whole, not who made it: take bundles from where you trust. All files lie
+in one folder, so that unpacking by hand scatters nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -56,16 +57,21 @@ class Contents:
     Attributes:
         sums: name → SHA-256 in hex, of every file but SHA256SUMS. total: bytes of all files.
         config: content of config.json. digest: SHA-256 of SHA256SUMS, which identifies the whole.
+        top: the folder that all names begin with in the archive and none in ``sums``, e.g. "tiny/"; "" without one.
     """
 
     sums: dict[str, str]
     total: int
     config: bytes
     digest: str
+    top: str = ""
 
 
-def write_archive(path: Path, files: Mapping[str, bytes]) -> str:
+def write_archive(path: Path, files: Mapping[str, bytes], top: str = "") -> str:
     """Write files and their SHA256SUMS; the same files give the same bytes (with the same zlib).
+
+    Args:
+        top: folder to put all of them into, e.g. "tiny-0.1.0".
 
     Returns:
         SHA-256 of the archive, in hex.
@@ -81,7 +87,7 @@ def write_archive(path: Path, files: Mapping[str, bytes]) -> str:
         tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive,
     ):
         for name, content in sorted(whole.items()):
-            info = tarfile.TarInfo(name)
+            info = tarfile.TarInfo(f"{top}/{name}" if top else name)
             info.size, info.mode = len(content), _mode(name)
             archive.addfile(info, io.BytesIO(content))
     packed.seek(0)
@@ -103,7 +109,7 @@ def verify(file: BinaryIO) -> Contents:
     total = 0
     for member in members(file):
         digest, text = hashlib.sha256(), bytearray()
-        keep = member.name in (SUMS, CONFIG)
+        keep = member.name.count("/") <= 1 and member.name.rpartition("/")[2] in (SUMS, CONFIG)
         if keep and member.size > _MAX_TEXT:
             raise BundleError(f"the bundle's {member.name} is too large ({member.size >> 20} MB)")
         for chunk in member.chunks:
@@ -113,33 +119,46 @@ def verify(file: BinaryIO) -> Contents:
         found[member.name] = digest.hexdigest()
         texts[member.name] = bytes(text)
         total += member.size
+    top = _top_of(found)
+    found = {name.removeprefix(top): digest for name, digest in found.items()}
+    texts = {name.removeprefix(top): text for name, text in texts.items()}
     for name in (SUMS, CONFIG):
         if name not in found:
             raise BundleError(f"this is no bundle of edgerecon: it holds no {name}")
     sums = _parse_sums(texts[SUMS])
     _compare({name: value for name, value in found.items() if name != SUMS}, sums)
-    return Contents(sums, total, texts[CONFIG], found[SUMS])
+    return Contents(sums, total, texts[CONFIG], found[SUMS], top)
 
 
-def unpack(file: BinaryIO, folder: Path, sums: Mapping[str, str]) -> None:
+def _top_of(names: Iterable[str]) -> str:
+    """The one folder, with its slash, that every file lies in; "" where there is none."""
+    tops = {name.partition("/")[0] if "/" in name else "" for name in names}
+    return f"{tops.pop()}/" if len(tops) == 1 and "" not in tops else ""
+
+
+def unpack(file: BinaryIO, folder: Path, sums: Mapping[str, str], top: str = "") -> None:
     """Write the files of a verified archive into an empty folder, hashing again what is written.
+
+    Args:
+        sums, top: see ``Contents``; what is written has its name without ``top``.
 
     Raises:
         BundleError: the archive is not what ``verify`` saw. OSError: the folder cannot be written.
     """
     written: dict[str, str] = {}
     for member in members(file):
-        path = folder / member.name
+        name = member.name.removeprefix(top)
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
         with path.open("xb") as output:
             for chunk in member.chunks:
                 digest.update(chunk)
                 output.write(chunk)
-            os.fchmod(output.fileno(), _mode(member.name))
+            os.fchmod(output.fileno(), _mode(name))
             output.flush()
             os.fsync(output.fileno())
-        written[member.name] = digest.hexdigest()
+        written[name] = digest.hexdigest()
     if {name: value for name, value in written.items() if name != SUMS} != sums:
         raise BundleError("the bundle changed while it was read: copy it again")
     for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):

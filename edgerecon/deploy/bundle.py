@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +18,12 @@ from edgerecon import __version__
 from edgerecon.deploy.archive import CONFIG, BundleError, write_archive
 from edgerecon.deploy.bundle_config import BundleConfig, make_config
 from edgerecon.deploy.jetson import container_tag, is_jetson, jetson_notes
-from edgerecon.deploy.packages import OURS, licence_texts, our_licence, runtime_packages
+from edgerecon.deploy.lock import Target, download, lock, pins
+from edgerecon.deploy.own_wheel import own_wheel, wheel_name
+from edgerecon.deploy.packages import licence_texts, our_licence, target_packages
 from edgerecon.deploy.sbom import sbom
 from edgerecon.deploy.self_test import pack_frames
+from edgerecon.deploy.steps import digest
 from edgerecon.device import DeviceProfile
 from edgerecon.engines import BACKENDS, open_engine
 from edgerecon.engines.model_file import ModelFile, read_model
@@ -26,8 +31,9 @@ from edgerecon.errors import GateError, RecipeError, UsageError
 from edgerecon.frame import Image, to_unit
 from edgerecon.recipe import Recipe, ShapesTable
 
+LOCK = "requirements.txt"
 _TEMPLATES = Path(__file__).resolve().parent / "bundle_files"
-_EXTRAS = {"onnxruntime": "[stream]", "openvino": "[stream,openvino]", "tensorrt": "[stream,nvidia]"}
+_EXTRAS = {"openvino": ("stream", "openvino"), "tensorrt": ("stream", "nvidia"), "cuda": ("stream", "nvidia")}
 _GPU = """\
 # The GPU's device nodes are open to these groups; the driver must have made them before (nvidia-persistenced does).
 SupplementaryGroups=video render"""
@@ -42,6 +48,7 @@ class BundleResult:
 
     Attributes:
         path, sha256, size_kb: the archive. model, backend, precision: what it runs.
+        why: of that precision, when it was not asked for. python, machine: what it installs on.
         files: its names. max_error: of the model in ONNX Runtime here against the fp32 file, on the packed frames.
     """
 
@@ -51,6 +58,9 @@ class BundleResult:
     model: str
     backend: str
     precision: str
+    why: str
+    machine: str
+    python: str
     files: tuple[str, ...]
     max_error: float
 
@@ -61,31 +71,37 @@ def bundle(
     device: DeviceProfile,
     out: Path,
     *,
-    precision: str = "fp32",
+    precision: str | None = None,
     backend: str | None = None,
     threads: int | None = None,
     deadline_ms: float | None = None,
     engine: Path | None = None,
+    wheels: bool = False,
 ) -> BundleResult:
-    """Pack a model of a recipe for a device.
+    """Pack a model of a recipe for a device, with the wheel of this edgerecon and a lock of what it needs there.
 
-    The bytes depend on the model, the profile and the installed package versions alone.
+    The bytes depend on the model, the profile, this edgerecon and the lock alone.
 
     Args:
         folder: where the recipe's ONNX files are, as a rule that of the recipe. out: a .tar.gz file.
-        precision: "fp32", "fp16", "bf16" (the fp32 file, run in bfloat16) or "int8".
+        precision: "fp32", "fp16", "bf16" (the fp32 file, run in bfloat16) or "int8"; default: what the profile prefers
+            on its first backend, where the recipe has such a file and a gate for it, else fp32.
         backend: default: the first of the device's that this edgerecon has.
         threads: of the engine; default: all cores. deadline_ms: of the stream; default: the source's frame period.
         engine: made by ``edgerecon build`` for this device; packed under the name by which its model finds it.
+        wheels: pack the locked packages too, for a device without a network.
 
     Raises:
         UsageError: unknown backend or precision, or one that does not exist there. ModelError: a file is missing or
         broken. RecipeError: ``gates.max_difference`` is needed for this precision and not given.
         GateError: the model already differs by more than that here. BundleError: the archive cannot be written.
+        EdgereconError: what the target needs is neither kept nor to be resolved here, see ``lock``.
     """
     if not out.name.endswith(".tar.gz"):
         raise UsageError(f"a bundle is a .tar.gz file: write it to {out.name}.tar.gz")
     backend = _backend(device, backend)
+    target = _target(device)
+    precision, why = _precision(recipe, folder, device, backend) if precision is None else (precision, "asked for")
     if precision == "bf16" and backend != "openvino":
         raise UsageError(f"backend {backend} has no bf16 for CPUs: choose another precision")
     reference = read_model(folder / f"{recipe.model.name}.onnx")
@@ -109,11 +125,57 @@ def bundle(
         engine=f"{model.path.stem}.{device.name}.engine" if engine else None,
         tolerance=tolerance,
         recipe_hash=reference.spec.recipe_hash,
+        machine=target.machine,
+        python=target.python,
     )
-    files = _files(config, device, model, frames, engine, recipe.model.licence)
-    sha256 = write_archive(out, files)
-    return BundleResult(out, sha256, out.stat().st_size / 1000, config.model, backend, precision, tuple(sorted(files)),
-                        max_error)  # fmt: skip
+    extras = _EXTRAS.get(backend, ("stream",))
+    needed = Needed(own_wheel(), lock(extras, target), extras, _downloaded(extras, target) if wheels else {})
+    files = _files(config, device, model, frames, engine, recipe.model.licence, needed)
+    sha256 = write_archive(out, files, folder_name(config))
+    return BundleResult(
+        path=out, sha256=sha256, size_kb=out.stat().st_size / 1000, model=config.model, backend=backend,
+        precision=precision, why=why, machine=target.machine, python=target.python, files=tuple(sorted(files)),
+        max_error=max_error,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What runs the model. wheel: of this edgerecon. lock: of what that requires. wheels: name → content, if asked."""
+
+    wheel: bytes
+    lock: str
+    extras: Sequence[str]
+    wheels: Mapping[str, bytes]
+
+
+def folder_name(config: BundleConfig) -> str:
+    """The folder that the archive unpacks into, e.g. "compact-despeckle-0.1.0-jetson-orin-nano"."""
+    return f"{config.name}-{config.version}-{config.device}"
+
+
+def _target(device: DeviceProfile) -> Target:
+    """The device's machine and Python; where its system software is not fixed, the Python of this machine."""
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return Target(device.machine or platform.machine(), device.versions.get("python", here))
+
+
+def _precision(recipe: Recipe, folder: Path, device: DeviceProfile, backend: str) -> tuple[str, str]:
+    """What the profile prefers, or fp32, and why."""
+    wanted = device.precision
+    if wanted in (None, "fp32") or backend != device.backends[0]:
+        return "fp32", f"{device.name} prefers {wanted} on {device.backends[0]}" if wanted else "no other is preferred"
+    file = _file_name(recipe.model.name, str(wanted), backend)
+    if not (folder / file).is_file():
+        return "fp32", f"{device.name} prefers {wanted}, and there is no {file}"
+    if recipe.gates.max_difference is None:
+        return "fp32", f"{device.name} prefers {wanted}, and the recipe has no gates.max_difference for it"
+    return str(wanted), f"{device.name} prefers it"
+
+
+def _downloaded(extras: Sequence[str], target: Target) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory(prefix="edgerecon-") as place:
+        return {path.name: path.read_bytes() for path in download(lock(extras, target), target, Path(place))}
 
 
 def _backend(device: DeviceProfile, wanted: str | None) -> str:
@@ -202,11 +264,10 @@ def _files(
     frames: bytes,
     engine: Path | None,
     licence: str,
+    needed: Needed,
 ) -> dict[str, bytes]:
     """Name → content of everything but SHA256SUMS."""
-    packages = runtime_packages(config.backend, is_jetson(device))
-    if not any(package.name == OURS for package in packages):
-        raise BundleError("edgerecon is not installed as a package, so its requirements are unknown: pip install it")
+    packages = target_packages(pins(needed.lock), needed.wheel)
     try:
         files = {
             config.model: model.content,
@@ -214,8 +275,10 @@ def _files(
             CONFIG: (config.model_dump_json(indent=2) + "\n").encode(),
             "licences/LICENSE": our_licence().encode(),
             "licences/THIRD_PARTY.txt": licence_texts(packages).encode(),
-            "install.sh": (_TEMPLATES / "install.sh").read_bytes(),
-            **{name: _filled(name, config, device).encode() for name in _documents(device)},
+            LOCK: needed.lock.encode(),
+            f"wheels/{wheel_name()}": needed.wheel,
+            **{f"wheels/{name}": content for name, content in needed.wheels.items()},
+            **{name: _filled(name, config, device, needed.lock).encode() for name in _documents(device)},
         }
         if engine:
             files[str(config.engine)] = engine.read_bytes()
@@ -230,13 +293,13 @@ def _files(
 
 
 def _documents(device: DeviceProfile) -> list[str]:
-    names = ["README.md", "edgerecon-stream.service"]
+    names = ["README.md", "edgerecon-stream.service", "install.sh"]
     if is_jetson(device) and container_tag(device.versions["jetpack"]):
         names.append("Dockerfile.l4t")
     return names
 
 
-def _filled(name: str, config: BundleConfig, device: DeviceProfile) -> str:
+def _filled(name: str, config: BundleConfig, device: DeviceProfile, lock_text: str) -> str:
     """A template with the facts of this bundle."""
     jetpack = device.versions.get("jetpack", "")
     gpu = config.backend == "tensorrt"
@@ -252,7 +315,13 @@ def _filled(name: str, config: BundleConfig, device: DeviceProfile) -> str:
         tolerance=f"{config.tolerance:g}",
         threads=f"threads: {config.threads or 'one for each core'}",
         deadline=f"{config.deadline_ms:g} ms" if config.deadline_ms else "the source's frame period",
-        extra=_EXTRAS.get(config.backend, "[stream]"),
+        folder=folder_name(config),
+        machine=config.machine,
+        python=config.python,
+        environment=f"edgerecon-{config.version}-{digest(lock_text.encode())[:8]}",
+        python_words=str(config.python).replace(".", " "),
+        wheel=wheel_name(),
+        site="--system-site-packages" if is_jetson(device) and gpu else "",  # TensorRT is JetPack's
         options=_options(config),
         jetpack=jetpack,
         tag=container_tag(jetpack) or "",

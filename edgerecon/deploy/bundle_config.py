@@ -24,6 +24,7 @@ class BundleConfig(BaseModel):
         model, engine, frames: files of the bundle; engine lies beside the model, or is None.
         tolerance: largest difference between the engine and ONNX Runtime on the fp32 file, grey levels in [0, 1].
         recipe_hash: SHA-256 of the recipe that the model was made from.
+        machine, python: what the lock of its requirements was resolved for; None in bundles without one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,6 +42,8 @@ class BundleConfig(BaseModel):
     frames: FileName = "self_test.npz"
     tolerance: float = Field(gt=0, le=1)
     recipe_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+    machine: Word | None = None
+    python: Word | None = None
 
 
 def make_config(**facts: object) -> BundleConfig:

@@ -76,9 +76,15 @@ def fit_bound(
     """Bound every model of a task on a device of devices/.
 
     Raises:
-        UsageError: no such device, or one without documented rates. DataError: no model of the task.
+        UsageError: no such device, or one without documented rates or memory bandwidth. DataError: no model of the
+        task.
     """
     profile = load_device(device)
+    if profile.peak and profile.bandwidth_gbs is None:  # networks this narrow are bound by memory as often as not
+        raise UsageError(
+            f"{device} has no documented memory bandwidth, and arithmetic alone is no bound for these models: "
+            f"add bandwidth_gbs to devices/{device}.toml with its source, or measure on the device"
+        )
     bounds: list[Bound] = []
     paths = sorted((models or resource_dir("export")).glob("*.onnx"))
     specs = [(path, read_model(path).spec) for path in paths]

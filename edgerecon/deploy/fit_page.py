@@ -5,21 +5,17 @@ from __future__ import annotations
 import math
 from html import escape
 
-from edgerecon.deploy.fit import Fit, Tried
+from edgerecon.deploy.fit import Fit, Requirement, Tried
 from edgerecon.deploy.fit_plot import fit_plot
 from edgerecon.latency.page import number, page, table
 
 
 def fit_page(fit: Fit) -> str:
     """HTML that needs nothing beside itself."""
-    height, width = fit.shape
-    asked = [f"p99 within {fit.requirement.deadline_ms:g} ms", f"{height} × {width} pixels"]
-    for name, least in (("SSIM", fit.requirement.min_ssim), ("gCNR", fit.requirement.min_gcnr)):
-        if least is not None:
-            asked.append(f"{name} at least {least:g}")
+    asked = escape(", ".join(asked_for(fit.requirement, fit.shape)))
     body = (
         '<p class="brand">edgerecon fit</p><h1>The best quality that holds the deadline</h1>'
-        f'<p class="muted">{escape(", ".join(asked))}. {escape(str(fit.host.get("cpu")))}, '
+        f'<p class="muted">{asked}. {escape(str(fit.host.get("cpu")))}, '
         f"{escape(str(fit.host.get('date')))}</p>{_choice(fit)}<h2>Quality against time</h2>"
         f'<div class="scroll">{fit_plot(fit)}</div>'
         '<p class="note">Circles: median back to back, all candidates side by side in one run. Line: the Pareto front. '
@@ -27,6 +23,15 @@ def fit_page(fit: Fit) -> str:
         f"it, on simulated scenes.</p><h2>Candidates</h2>{_table(fit)}{_untrained(fit)}"
     )
     return page("edgerecon fit", body)
+
+
+def asked_for(requirement: Requirement, shape: tuple[int, int]) -> list[str]:
+    """The requirement in words."""
+    asked = [f"p99 within {requirement.deadline_ms:g} ms", f"{shape[0]} × {shape[1]} pixels"]
+    for name, least in (("SSIM", requirement.min_ssim), ("gCNR", requirement.min_gcnr)):
+        if least is not None:
+            asked.append(f"{name} at least {least:g}")
+    return asked
 
 
 def sentence(fit: Fit) -> str:

@@ -102,7 +102,7 @@ def _install(file: BinaryIO, contents: Contents, config: BundleConfig, prefix: P
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     made = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=versions))
     try:
-        unpack(file, made, contents.sums)
+        unpack(file, made, contents.sums, contents.top)
         max_error = _tested(made, contents)
         home = _unused(home)
         os.rename(made, home)

@@ -1,63 +1,61 @@
-"""What a bundle needs at run time besides its own files: Python packages of the device world, with their licences."""
+"""The Python packages that a bundle needs, as its target's lock names them, with the licences that they state."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
+from edgerecon import __version__
+
 OURS = "edgerecon"
-_RUNTIMES = {
-    "onnxruntime": ("onnxruntime",),
-    "openvino": ("openvino",),
-    "pytorch": ("torch", "onnx"),
-    "tensorrt": ("tensorrt", "tensorrt-rtx-cu13", "pycuda"),
-}
-"""Backend → distributions that bring it; those that are not installed here are left out."""
 _LICENCE_FILE = re.compile(r"(licen[cs]e|copying|notice|third.?party)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
+class Pin:
+    """One package of a lock. hashes: SHA-256 of each file of that version, for whatever platform."""
+
+    name: str
+    version: str
+    hashes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Package:
-    """An installed distribution. licence: an SPDX expression, or what its metadata says; "" when it says nothing."""
+    """A distribution of the target.
+
+    Attributes:
+        version, hashes: of the lock; SHA-256 of every file of that version, whichever the target takes.
+        licence: an SPDX expression, or what its metadata says; "" when it is not installed here or says nothing.
+        requires: those of the others that it needs.
+    """
 
     name: str
     version: str
     licence: str
     is_spdx: bool
     requires: tuple[str, ...]
+    hashes: tuple[str, ...] = ()
 
 
-def runtime_packages(backend: str, on_jetson: bool = False) -> list[Package]:
-    """edgerecon, the runtime of a backend, and everything they require, as installed here; sorted by name.
+def target_packages(pins: Sequence[Pin], wheel: bytes) -> list[Package]:
+    """edgerecon itself, as its wheel, and every package of a lock; sorted by name.
 
-    Args:
-        on_jetson: leave TensorRT out, since JetPack brings its own.
+    Licences and what needs what are read from the packages of these names that are installed here.
     """
-    found: dict[str, Package] = {}
-    runtimes = _RUNTIMES.get(backend, ())
-    waiting = [OURS, *(name for name in runtimes if not (on_jetson and name.startswith("tensorrt")))]
-    while waiting:
-        name = _normal(waiting.pop())
-        installed = None if name in found else _installed(name)
-        if installed is not None:
-            found[name] = _package(name, installed)
-            waiting += found[name].requires
-    present = found.keys()
-    return [
-        Package(
-            one.name, one.version, one.licence, one.is_spdx, tuple(name for name in one.requires if name in present)
-        )
-        for _, one in sorted(found.items())
-    ]
+    ours = Pin(OURS, __version__, (hashlib.sha256(wheel).hexdigest(),))
+    present = {_normal(pin.name) for pin in (ours, *pins)}
+    return sorted((_package(pin, present) for pin in (ours, *pins)), key=lambda one: one.name)
 
 
 def licence_texts(packages: list[Package]) -> str:
-    """The licences and notices that packages carry with them, one after the other, each text once."""
+    """The licences and notices that packages carry with them here, one after the other, each text once."""
     seen: set[str] = set()
-    parts = ["Packages that a bundle needs at run time, as installed where it was made. They are not part of it.\n"]
+    parts = ["Packages that this bundle needs, with the texts that they carry where it was packed.\n"]
     for package in packages:
         if package.name == OURS:
             continue
@@ -81,10 +79,14 @@ def our_licence() -> str:
     raise FileNotFoundError("the licence of edgerecon is not installed: reinstall edgerecon")
 
 
-def _package(name: str, installed: Distribution) -> Package:
+def _package(pin: Pin, present: Collection[str]) -> Package:
+    name, installed = _normal(pin.name), _installed(pin.name)
+    if installed is None:
+        return Package(name, pin.version, "", False, (), pin.hashes)
     expression = installed.metadata["License-Expression"] if "License-Expression" in installed.metadata else ""
-    return Package(name, installed.version, expression or _stated_licence(installed), bool(expression),
-                   _requirements(installed))  # fmt: skip
+    requires = tuple(one for one in _requirements(installed) if one in present)
+    licence = expression or _stated_licence(installed)
+    return Package(name, pin.version, licence, bool(expression), requires, pin.hashes)
 
 
 def _stated_licence(installed: Distribution) -> str:
@@ -96,12 +98,19 @@ def _stated_licence(installed: Distribution) -> str:
 
 
 def _requirements(installed: Distribution) -> tuple[str, ...]:
-    """Names that a distribution requires on this platform, extras left out."""
+    """Names of everything that a distribution may require, whatever the platform; extras of others left out."""
     from packaging.requirements import Requirement
 
     wanted = map(Requirement, installed.requires or [])
-    names = {_normal(one.name) for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})}
-    return tuple(sorted(names))
+    return tuple(
+        sorted(
+            {
+                _normal(one.name)
+                for one in wanted
+                if _normal(installed.name) == OURS or "extra" not in str(one.marker or "")
+            }
+        )
+    )
 
 
 def _licence_files(name: str) -> list[tuple[str, str]]:

@@ -29,7 +29,7 @@ def sbom(
     """The document, UTF-8.
 
     Args:
-        name, version: of the bundle. files: every other file of it. packages: see ``runtime_packages``.
+        name, version: of the bundle. files: every other file of it. packages: see ``target_packages``.
         system: system software of the device, e.g. {"jetpack": "6.2", "tensorrt": "10.3"}. licence: SPDX expression
             of the bundle's own files.
     """
@@ -77,7 +77,7 @@ def _file(name: str, digest: str, licence: str) -> dict[str, Any]:
 
 
 def _library(package: Package) -> dict[str, Any]:
-    """A package that the bundle needs and does not hold."""
+    """A package that the bundle needs; hashes of every file of its version, of which the target takes one."""
     component: dict[str, Any] = {
         "type": "library",
         "bom-ref": _purl(package),
@@ -86,6 +86,8 @@ def _library(package: Package) -> dict[str, Any]:
         "scope": "required",
         "purl": _purl(package),
     }
+    if package.hashes:
+        component["hashes"] = [{"alg": "SHA-256", "content": digest} for digest in package.hashes]
     if not package.licence:
         return component
     licence = {"expression": package.licence} if package.is_spdx else {"license": {"name": package.licence}}

@@ -10,6 +10,7 @@ import typer
 from edgerecon.errors import GateError, UsageError
 from edgerecon.verbs.output import Json, check_folder, check_json, check_out, console, say, write_json
 from edgerecon.verbs.size import frame_size
+from edgerecon.whole_file import write
 
 
 def export(
@@ -140,6 +141,10 @@ def fit(
         bounds = fit_bound(device, wanted, task=task, models=models, shape=size)
         print_bounds(screen, bounds)
         write_json(json, bounds.to_json())
+        if out:
+            from edgerecon.deploy.fit_bound_page import fit_bound_page
+
+            write(out, fit_bound_page(bounds).encode())
         return
     with work_bar(screen) as on_progress:
         found = run(wanted, task=task, models=models, shape=size, on_progress=on_progress)
@@ -147,7 +152,6 @@ def fit(
     write_json(json, found.to_json())
     if out:
         from edgerecon.deploy.fit_page import fit_page
-        from edgerecon.whole_file import write
 
         write(out, fit_page(found).encode())
     if found.chosen is None:
@@ -158,14 +162,17 @@ def bundle(
     recipe: Annotated[Path, typer.Argument(help="A recipe whose models are beside it.")],
     device: Annotated[str, typer.Option(help="A name of `devices`.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="A .tar.gz file.")],
-    precision: Annotated[str, typer.Option(help="fp32, bf16, fp16 or int8.")] = "fp32",
+    precision: Annotated[
+        str | None, typer.Option(help="fp32, bf16, fp16 or int8; default: what the device's profile prefers.")
+    ] = None,
     backend: Annotated[str | None, typer.Option(help="Default: the device's first.")] = None,
     threads: Annotated[int | None, typer.Option(help="Default: all cores.", min=1)] = None,
     deadline: Annotated[str | None, typer.Option(help="e.g. 33ms; default: the source's frame period.")] = None,
     engine: Annotated[Path | None, typer.Option(help="Made by `build` for this device.")] = None,
+    wheels: Annotated[bool, typer.Option("--wheels", help="Pack what it needs: for a device without network.")] = False,
     json: Json = None,
 ) -> None:
-    """Pack a model for a device: config, checksums, licences, SBOM, service unit and installer."""
+    """Pack a model for a device: this edgerecon, a lock of what it needs there, checksums, SBOM, unit and installer."""
     from dataclasses import asdict
 
     from edgerecon.deploy.bundle import bundle as run
@@ -176,8 +183,13 @@ def bundle(
     made = run(
         load_recipe(recipe), recipe.parent, load_device(device), out, precision=precision, backend=backend,
         threads=threads, deadline_ms=_milliseconds(deadline) if deadline else None, engine=engine,
+        wheels=wheels,
     )  # fmt: skip
-    say(f"{made.path}: {made.model} for {device}, {made.size_kb:.0f} kB, sha256 {made.sha256}", json)
+    say(
+        f"{made.path}: {made.model} for {device} ({made.machine}, Python {made.python}), {made.backend} in "
+        f"{made.precision} ({made.why}), {made.size_kb:.0f} kB, sha256 {made.sha256}",
+        json,
+    )
     write_json(json, {key: str(value) if isinstance(value, Path) else value for key, value in asdict(made).items()})
 
 

@@ -3,20 +3,25 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import platform
 import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgerecon import __version__
 from edgerecon.deploy import bundle as bundle_module
 from edgerecon.deploy import self_test as self_test_module
 from edgerecon.deploy.archive import BundleError
 from edgerecon.deploy.bundle import BundleResult, bundle, speckle_frames
+from edgerecon.deploy.lock import Target
+from edgerecon.deploy.own_wheel import wheel_name
 from edgerecon.deploy.self_test import read_config, read_frames, self_test
 from edgerecon.device import DeviceProfile, load_device
 from edgerecon.errors import EdgereconError, GateError, ModelError, RecipeError, UsageError
@@ -32,8 +37,27 @@ TABLES = {
 RECIPE = Recipe.model_validate(TABLES)
 CPU = load_device("x86-avx2")
 ORIN = load_device("jetson-orin-nx")
+WHEEL = f"wheels/{wheel_name()}"
 FILES = {"MODEL_CARD.md", "README.md", "SHA256SUMS", "config.json", "edgerecon-stream.service", "install.sh",
-         "licences/LICENSE", "licences/THIRD_PARTY.txt", "sbom.json", "self_test.npz", "tiny.onnx"}  # fmt: skip
+         "licences/LICENSE", "licences/THIRD_PARTY.txt", "requirements.txt", "sbom.json", "self_test.npz", "tiny.onnx",
+         WHEEL}  # fmt: skip
+TOP = f"tiny-{__version__}-x86-avx2"
+PINS = {"numpy": "2.1.0", "onnxruntime": "1.20.1", "tomli": "2.2.1"}
+LOCK = "".join(f"{name}=={version} \\\n    --hash=sha256:{'ab' * 32}\n" for name, version in PINS.items())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def asked() -> Iterator[list[tuple[tuple[str, ...], Target]]]:
+    """A lock without a package index; what was asked for."""
+    seen: list[tuple[tuple[str, ...], Target]] = []
+
+    def kept(extras: tuple[str, ...], target: Target) -> str:
+        seen.append((extras, target))
+        return LOCK
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bundle_module, "lock", kept)
+        yield seen
 
 
 @pytest.fixture(scope="module")
@@ -63,19 +87,23 @@ def made(models: Path, tmp_path_factory: pytest.TempPathFactory) -> BundleResult
 
 
 def _extract(archive: Path, into: Path) -> Path:
+    """The one folder that it unpacks into."""
+    before = set(into.iterdir())
     subprocess.run(["tar", "-xzf", archive, "-C", into], check=True, capture_output=True)
-    return into
+    (made,) = set(into.iterdir()) - before
+    return made
 
 
 def test_the_archive_is_plain_and_its_sums_hold(made: BundleResult, tmp_path: Path) -> None:
     with tarfile.open(made.path) as archive:
         entries = archive.getmembers()
-    assert {entry.name for entry in entries} == FILES == {*made.files, "SHA256SUMS"}
-    assert [entry.name for entry in entries] == sorted(FILES)
+    assert FILES == {*made.files, "SHA256SUMS"}
+    assert [entry.name for entry in entries] == [f"{TOP}/{name}" for name in sorted(FILES)]
     for entry in entries:
         assert entry.isfile() and (entry.uid, entry.gid, entry.mtime, entry.uname) == (0, 0, 0, "")
-        assert entry.mode == (0o755 if entry.name == "install.sh" else 0o644)
+        assert entry.mode == (0o755 if entry.name.endswith("/install.sh") else 0o644)
     folder = _extract(made.path, tmp_path)
+    assert folder.name == TOP
     checked = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, capture_output=True)
     assert checked.returncode == 0 and checked.stdout.count(b": OK") == len(FILES) - 1
     assert made.sha256 == hashlib.sha256(made.path.read_bytes()).hexdigest()
@@ -88,7 +116,7 @@ def test_the_same_inputs_give_the_same_bytes(made: BundleResult, models: Path, t
         shutil.copy(file, tmp_path / file.name)  # the copy is younger
     script = (
         "import sys, time; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import test_bundle as t;"
-        "now = time.time; time.time = lambda: now() + 1e6;"
+        "now = time.time; time.time = lambda: now() + 1e6; t.bundle_module.lock = lambda *asked: t.LOCK;"
         "folder, out = map(Path, sys.argv[2:]);"
         "t.bundle(t.RECIPE, folder, t.CPU, out, backend='onnxruntime', threads=1, deadline_ms=20)"
     )
@@ -105,7 +133,8 @@ def test_the_same_inputs_give_the_same_bytes(made: BundleResult, models: Path, t
 def test_the_packed_frames_are_what_onnx_runtime_makes(made: BundleResult, models: Path, tmp_path: Path) -> None:
     import onnxruntime as ort
 
-    pairs = read_frames(_extract(made.path, tmp_path) / "self_test.npz")
+    folder = _extract(made.path, tmp_path)
+    pairs = read_frames(folder / "self_test.npz")
     session = ort.InferenceSession(str(models / "tiny.onnx"))
     assert [frame.shape for frame, _ in pairs] == [(64, 64), (101, 131)]
     for frame, expected in pairs:
@@ -113,7 +142,7 @@ def test_the_packed_frames_are_what_onnx_runtime_makes(made: BundleResult, model
         found = session.run(None, {"frame": padded[None, None]})[0][0, 0, : frame.shape[0], : frame.shape[1]]
         np.testing.assert_allclose(expected, np.clip(found, 0, 1), atol=1e-6)
         assert np.abs(expected - frame).max() > 0.01  # the identity would not pass for the model
-    result = self_test(tmp_path)
+    result = self_test(folder)
     assert (result.frames, result.backend, result.tolerance) == (2, "onnxruntime", 1e-5)
     assert result.max_error <= 1e-6
 
@@ -127,16 +156,17 @@ def test_the_frames_are_fully_developed_speckle() -> None:
 
 
 def test_the_configuration(made: BundleResult, tmp_path: Path) -> None:
-    config = read_config(_extract(made.path, tmp_path))
+    folder = _extract(made.path, tmp_path)
+    config = read_config(folder)
     assert (config.name, config.device, config.backend) == ("tiny", "x86-avx2", "onnxruntime")
     assert (config.precision, config.threads, config.deadline_ms, config.engine) == ("fp32", 1, 20, None)
     assert config.tolerance == RECIPE.gates.max_abs_error
-    bill = json.loads((tmp_path / "sbom.json").read_text())
+    bill = json.loads((folder / "sbom.json").read_text())
     listed = {part["name"] for part in bill["components"]}
     assert FILES - {"SHA256SUMS", "sbom.json"} <= listed and "onnxruntime" in listed
     model = next(part for part in bill["components"] if part["name"] == "tiny.onnx")
-    assert model["hashes"][0]["content"] == hashlib.sha256((tmp_path / "tiny.onnx").read_bytes()).hexdigest()
-    readme = (tmp_path / "README.md").read_text()
+    assert model["hashes"][0]["content"] == hashlib.sha256((folder / "tiny.onnx").read_bytes()).hexdigest()
+    readme = (folder / "README.md").read_text()
     assert "not for clinical use" in readme and "20 ms" in readme and "$" not in readme
     assert "--backend onnxruntime --threads 1 --deadline 20" in readme
 
@@ -148,9 +178,10 @@ def test_int8_takes_the_form_of_its_runtime(models: Path, tmp_path: Path, monkey
     assert (on_cpu.model, on_gpu.model, on_gpu.backend) == ("tiny-int8.onnx", "tiny-int8-trt.onnx", "tensorrt")
     assert 0 < on_cpu.max_error < on_gpu.max_error < 0.05
     (tmp_path / "cpu").mkdir()
-    config = read_config(_extract(tmp_path / "cpu.tar.gz", tmp_path / "cpu"))
+    folder = _extract(tmp_path / "cpu.tar.gz", tmp_path / "cpu")
+    config = read_config(folder)
     assert (config.tolerance, config.precision) == (0.05, "int8")
-    assert self_test(tmp_path / "cpu").max_error == pytest.approx(on_cpu.max_error)
+    assert self_test(folder).max_error == pytest.approx(on_cpu.max_error)
 
 
 def test_a_jetson_gets_a_container_and_its_power_modes(
@@ -166,7 +197,6 @@ def test_a_jetson_gets_a_container_and_its_power_modes(
     assert "nvpmodel" in readme and all(f"| {mode.name} |" in readme for mode in ORIN.power_modes)
     bill = json.loads((folder / "sbom.json").read_text())
     assert {("jetpack", "6.2"), ("tensorrt", "10.3")} <= {(p["name"], p.get("version")) for p in bill["components"]}
-    assert not any(part["name"].startswith("tensorrt-") for part in bill["components"])  # JetPack brings its own
     unit = (folder / "edgerecon-stream.service").read_text()
     assert "SupplementaryGroups=video" in unit and "PrivateDevices" not in unit and "ProtectClock=no" in unit
 
@@ -257,11 +287,13 @@ def test_the_unit_and_the_script(models: Path, tmp_path: Path, monkeypatch: pyte
     folder = _extract(bundle(RECIPE, models, device, tmp_path / "b.tar.gz").path, tmp_path)
     subprocess.run(["sh", "-n", folder / "install.sh"], check=True)
     text = (folder / "edgerecon-stream.service").read_text()
-    wanted = ("NoNewPrivileges=yes", "ProtectSystem=strict", "PrivateTmp=yes", "DynamicUser=yes", "ProtectHome=yes",
+    wanted = ("Type=notify\n", "WatchdogSec=", "LimitRTPRIO=10\n")
+    wanted += ("NoNewPrivileges=yes", "ProtectSystem=strict", "PrivateTmp=yes", "DynamicUser=yes", "ProtectHome=yes",
               "CapabilityBoundingSet=\n", "SystemCallFilter=@system-service", "${EDGERECON_SOURCE}")  # fmt: skip
     assert all(line in text for line in wanted)
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not here: the unit was only read")
+    assert "RestrictRealtime" not in text  # --priority realtime is offered
     unit = tmp_path / "unit" / "edgerecon-stream.service"
     unit.parent.mkdir()
     unit.write_text(text.replace("@EDGERECON@", shutil.which("true") or "").replace("@PREFIX@", "/opt/edgerecon"))
@@ -274,26 +306,83 @@ def test_the_unit_and_the_script(models: Path, tmp_path: Path, monkeypatch: pyte
     assert review.returncode == 0, review.stdout[-200:] + review.stderr
 
 
-def test_the_script_calls_edgerecon(made: BundleResult, tmp_path: Path) -> None:
+def test_the_script_makes_an_environment_and_installs(made: BundleResult, tmp_path: Path) -> None:
+    """With a Python that only tells what it was asked for."""
     folder = _extract(made.path, tmp_path)
-    fake = tmp_path / "bin" / "edgerecon"
+    fake, log = tmp_path / "bin" / "python3", tmp_path / "log"
     fake.parent.mkdir()
-    fake.write_text('#!/bin/sh\nfor word; do printf "<%s>" "$word"; done\n')
+    place = f"{platform.machine()} {sys.version_info.major} {sys.version_info.minor}"
+    fake.write_text(f"""#!/bin/sh
+case $1$2 in
+    -c*) echo "$SAYS" ;;
+    -mvenv) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; cp "$0" "$3/bin/edgerecon"; echo "venv" >>{log} ;;
+    *) for word; do printf "<%s>" "$word"; done >>{log}; echo >>{log} ;;
+esac
+""")
     fake.chmod(0o755)
 
-    def run(*arguments: str, path: str = f"{fake.parent}:/usr/bin:/bin") -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, says: str = place) -> subprocess.CompletedProcess[str]:
+        log.unlink(missing_ok=True)
         return subprocess.run(["/bin/sh", str(folder / "install.sh"), *arguments], capture_output=True, text=True,
-                              env={"PATH": path}, timeout=30)  # fmt: skip
+                              env={"PATH": f"{fake.parent}:/usr/bin:/bin", "SAYS": says}, timeout=60)  # fmt: skip
 
-    assert run("a b.tar.gz").stdout == "<install><a b.tar.gz>"
-    assert run("--prefix", "/x y", "b.tar.gz").stdout == "<install><b.tar.gz><--prefix></x y>"
-    for arguments in ((), ("--prefix",), ("--what", "b"), ("a", "b")):
+    prefix = tmp_path / "a prefix"
+    assert run("--prefix", str(prefix), "a b.tar.gz").returncode == 0
+    made_by = log.read_text().splitlines()
+    assert made_by[0] == "venv" and "<--require-hashes><-r>" in made_by[1] and "<--no-index>" not in made_by[1]
+    assert made_by[2].endswith(f"<--no-index><--no-deps><{folder}/{WHEEL}>")
+    assert made_by[3] == f"<install><a b.tar.gz><--prefix><{prefix}>"
+    assert run("--prefix", str(prefix), "b.tar.gz").returncode == 0
+    assert log.read_text() == f"<install><b.tar.gz><--prefix><{prefix}>\n", "the environment is there already"
+    shutil.copy(folder / WHEEL, folder / "wheels" / "other-1-py3-none-any.whl")
+    assert run("--prefix", str(tmp_path / "offline"), "b.tar.gz").returncode == 0
+    assert f"<--no-index><--find-links><{folder}/wheels>" in log.read_text()
+    for arguments in ((), ("--prefix",), ("--what", "b"), ("a", "b"), ("a", "--source", "v4l2:///dev/video0")):
         done = run(*arguments)
         assert done.returncode == 1 and done.stdout == "" and done.stderr.startswith("install.sh: ")
-    missing = run("b.tar.gz", path="/usr/bin:/bin")
-    assert missing.returncode == 1 and "pip install edgerecon" in missing.stderr
-    fake.write_text("#!/bin/sh\nexit 1\n")
-    assert run("b.tar.gz").returncode == 1
+    other = run("--prefix", str(tmp_path / "q"), "b.tar.gz", says="aarch64 3 8")
+    assert other.returncode == 1 and "this bundle is for" in other.stderr and not list((tmp_path / "q").iterdir())
+
+
+def test_the_lock_is_of_the_target(
+    models: Path, tmp_path: Path, asked: list[tuple[tuple[str, ...], Target]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_module, "BACKENDS", ("onnxruntime", "openvino", "tensorrt"))
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for device, target, extras in (
+        ("jetson-orin-nx", Target("aarch64", "3.10"), ("stream", "nvidia")),
+        ("raspberry-pi-5", Target("aarch64", "3.11"), ("stream",)),
+        ("x86-avx2", Target("x86_64", here), ("stream", "openvino")),
+    ):
+        result = bundle(RECIPE, models, load_device(device), tmp_path / f"{device}.tar.gz", precision="fp32")
+        assert asked[-1] == (extras, target) and (result.machine, result.python) == (target.machine, target.python)
+        folder = _extract(result.path, tmp_path)
+        assert (folder / "requirements.txt").read_text() == LOCK
+        bill = json.loads((folder / "sbom.json").read_text())
+        libraries = {part["name"]: part for part in bill["components"] if part["type"] == "library"}
+        assert {name: part["version"] for name, part in libraries.items()} == {**PINS, "edgerecon": __version__}
+        assert libraries["numpy"]["hashes"] == [{"alg": "SHA-256", "content": "ab" * 32}]
+        wheel = (folder / WHEEL).read_bytes()
+        assert libraries["edgerecon"]["hashes"][0]["content"] == hashlib.sha256(wheel).hexdigest()
+        assert (
+            f'[ "$found" = "{target.machine} {target.python.replace(".", " ")}" ]'
+            in (folder / "install.sh").read_text()
+        )
+
+
+def test_the_precision_is_the_one_that_the_profile_prefers(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_module, "BACKENDS", ("onnxruntime", "openvino", "tensorrt"))
+    for device, recipe, backend, precision, why in (
+        (CPU, RECIPE, None, "int8", "x86-avx2 prefers it"),
+        (CPU, RECIPE, "onnxruntime", "fp32", "x86-avx2 prefers int8 on openvino"),
+        (CPU, NO_LIMIT, None, "fp32", "has no gates.max_difference"),
+        (ORIN, RECIPE, None, "fp32", "prefers fp16, and there is no tiny-fp16.onnx"),
+    ):
+        result = bundle(recipe, models, device, tmp_path / "b.tar.gz", backend=backend)
+        assert result.precision == precision and why in result.why
+    assert bundle(RECIPE, models, CPU, tmp_path / "b.tar.gz", precision="fp32").why == "asked for"
 
 
 def test_frames_that_are_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

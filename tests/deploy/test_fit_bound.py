@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edgerecon.cli import main
 from edgerecon.deploy.fit import Requirement
 from edgerecon.deploy.fit_bound import fit_bound
 from edgerecon.device import load_device
@@ -47,3 +48,17 @@ def test_what_has_no_bound_is_one_line(models: Path, tmp_path: Path) -> None:
         fit_bound("pynq-z2", Requirement(1.0), models=models)
     with pytest.raises(DataError, match="no model for the task 'upscale'"):
         fit_bound("h200", Requirement(1.0), task="upscale", models=models)
+    with pytest.raises(UsageError, match=r"no documented memory bandwidth.*devices/jetson-xavier-nx.toml"):
+        fit_bound("jetson-xavier-nx", Requirement(1.0), models=models)
+
+
+def test_the_page_of_a_bound_is_written(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "fit.html"
+    words = ["fit", "--deadline", "5ms", "--device", "jetson-agx-orin", "--models", str(models), "-o", str(page)]
+    monkeypatch.setattr("sys.argv", ["edgerecon", *words])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    text = page.read_text()
+    one = fit_bound("jetson-agx-orin", Requirement(5.0), models=models).bounds[0]
+    assert "compact-despeckle" in text and f"{one.roofline.ms:.3f}" in text and "not a measurement" in text
+    assert "DS-10662-001" in text and "204.8" in text, "each rate with the document behind it"

@@ -28,6 +28,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from edgerecon.deploy import archive as archive_module
+from edgerecon.deploy import bundle as bundle_module
 from edgerecon.deploy import install as install_module
 from edgerecon.deploy.archive import SUMS, BundleError, unpack, verify, write_archive
 from edgerecon.deploy.bundle import bundle
@@ -51,7 +52,9 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("good")
     shutil.copy(resource_dir("export") / "compact-despeckle.onnx", folder / "tiny.onnx")
     out = folder / "tiny.tar.gz"
-    bundle(RECIPE, folder, load_device("x86-avx2"), out, backend="onnxruntime", threads=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bundle_module, "lock", lambda extras, target: "")
+        bundle(RECIPE, folder, load_device("x86-avx2"), out, backend="onnxruntime", threads=1)
     return out
 
 
@@ -59,7 +62,10 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def files(good: Path) -> dict[str, bytes]:
     """Name → content of everything in the good bundle but its sums and the long licences."""
     with tarfile.open(good) as archive:
-        contents = {entry.name: archive.extractfile(entry).read() for entry in archive}  # type: ignore[union-attr]
+        contents = {
+            entry.name.partition("/")[2]: archive.extractfile(entry).read()  # type: ignore[union-attr]
+            for entry in archive
+        }
     return {name: content for name, content in contents.items() if name not in (SUMS, "licences/THIRD_PARTY.txt")}
 
 

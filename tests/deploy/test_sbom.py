@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edgerecon.deploy.packages import Package, licence_texts, our_licence, runtime_packages
+from edgerecon.deploy.packages import Package, Pin, licence_texts, our_licence, target_packages
 from edgerecon.deploy.sbom import sbom
 
 FILES = {"tiny.onnx": b"model", "config.json": b"{}"}
@@ -77,33 +77,28 @@ def test_the_serial_number_follows_the_content(changes: dict[str, Any]) -> None:
     assert _document()["serialNumber"] != _document(**changes)["serialNumber"]
 
 
-def test_the_packages_that_run_a_bundle() -> None:
-    packages = {package.name: package for package in runtime_packages("onnxruntime")}
-    assert {"edgerecon", "numpy", "onnxruntime", "opencv-python-headless", "pydicom"} <= packages.keys()
-    assert not {"torch", "onnx", "pytest", "h5py"} & packages.keys()  # extras are not what a device needs
-    for package in packages.values():
-        assert package.version == version(package.name)
-        assert set(package.requires) <= packages.keys()
-    assert "numpy" in packages["onnxruntime"].requires
+NAMES = ("numpy", "onnxruntime", "opencv-python-headless", "pydicom", "av")
+PINS = [Pin(name, f"{index}.5", (f"{index}" * 64,)) for index, name in enumerate(NAMES)]
+
+
+def test_the_packages_are_those_of_the_lock() -> None:
+    """Versions and hashes are the target's; licences and who needs whom are read here."""
+    packages = {package.name: package for package in target_packages([*PINS, Pin("No_Such.Thing", "7", ())], b"wheel")}
+    assert packages.keys() == {"edgerecon", "no-such-thing", *NAMES}
+    assert [packages[pin.name].version for pin in PINS] == [pin.version for pin in PINS]
+    assert [packages[pin.name].hashes for pin in PINS] == [pin.hashes for pin in PINS]
+    assert packages["edgerecon"].version == version("edgerecon")
+    assert packages["edgerecon"].hashes == (hashlib.sha256(b"wheel").hexdigest(),)
+    assert set(NAMES) <= set(packages["edgerecon"].requires), "extras of ours are why av is there"
+    assert packages["onnxruntime"].requires == ("numpy",) and packages["no-such-thing"].licence == ""
     ours = distribution("edgerecon").metadata["License-Expression"]
     assert (packages["edgerecon"].licence, packages["edgerecon"].is_spdx) == (ours, True)
     assert not packages["opencv-python-headless"].is_spdx and "Apache" in packages["opencv-python-headless"].licence
 
 
-def test_tensorrt_is_a_package_but_on_a_jetson() -> None:
-    pytest.importorskip("tensorrt_rtx")
-    beside, without = runtime_packages("tensorrt"), runtime_packages("tensorrt", on_jetson=True)
-    assert "tensorrt-rtx-cu13" in {package.name for package in beside}
-    assert {package.name for package in beside} > {package.name for package in without} >= {"edgerecon", "numpy"}
-
-
-def test_an_unknown_backend_adds_nothing() -> None:
-    assert runtime_packages("hls") == runtime_packages("onnxruntime")
-
-
 def test_licences() -> None:
     assert "Apache License" in our_licence() and "Version 2.0" in our_licence()
-    packages = runtime_packages("onnxruntime")
+    packages = target_packages(PINS, b"wheel")
     text = licence_texts(packages)
     for package in packages:
         assert (f"{package.name} {package.version}: " in text) == (package.name != "edgerecon")
