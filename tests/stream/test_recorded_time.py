@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import av
@@ -10,7 +11,7 @@ import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stream_fakes import FakeEngine, ListSource
+from stream_fakes import FakeEngine, ListSource, LiveSource
 
 from edgerecon.frame import Frame, Status
 from edgerecon.stream.capture import RecordedClock
@@ -70,6 +71,21 @@ def test_live_frames_keep_their_own_times_and_spacing(tmp_path: Path, name: str)
     seconds, period_s, spacing_mm = stated(tmp_path / name)
     assert seconds == pytest.approx(times_s, abs=2e-5)
     assert period_s == pytest.approx(0.1, rel=0.01) and spacing_mm == pytest.approx((0.2, 0.1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_live_stream_is_recorded_as_it_came(tmp_path: Path, name: str) -> None:
+    source, begun_ns = LiveSource(), time.perf_counter_ns() - 10**10
+    source.period_s = None
+    for number in range(12):
+        captured_ns = begun_ns + number * 100_000_000
+        image = np.full((16, 16), 20 * number, np.uint8)
+        source.give(Capture(image, captured_ns=captured_ns, spacing_mm=(0.4, 0.2)))
+    source.end()
+    report = stream(source, FakeEngine(scale=2), [open_sink(str(tmp_path / name))], policy="every")
+    seconds, period_s, spacing_mm = stated(tmp_path / name)
+    assert report.presented == 12 and spacing_mm == pytest.approx((0.2, 0.1)), "the model doubles both sides"
+    assert seconds == pytest.approx([0.1 * number for number in range(12)], abs=2e-5) and period_s == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("name", NAMES)
