@@ -156,7 +156,7 @@ class Presenter:
         if not again:
             slot.handed_ns = perf_counter_ns()
         late = slot.handed_ns - slot.captured_ns > deadline_ns
-        if late and self.skip_late and not again and slot.handed_ns - self.finished_ns < _DARK_AT_MOST_NS:
+        if late and self.skip_late and not again and not self._dark(slot.handed_ns):
             self._lose(slot, "deadline", "over when the frame was ready")
             self._observe(slot, slot.handed_ns, late)
             return
@@ -171,6 +171,10 @@ class Presenter:
                 self._lose(slot, "sinks", "none is open at present")
             return
         self._record(slot)
+
+    def _dark(self, now_ns: int) -> bool:
+        """Whether nothing has been shown for too long to skip another frame."""
+        return not self.finished_ns or now_ns - self.finished_ns >= _DARK_AT_MOST_NS
 
     def _lose(self, slot: Slot, by: str, why: str) -> None:
         self._counted = True

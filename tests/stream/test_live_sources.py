@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from stream_fakes import until
 
 from edgerecon.errors import SourceError, UsageError
 from edgerecon.stream.sources import Capture, open_source
@@ -232,9 +233,8 @@ def free_udp_port() -> int:
         return one.getsockname()[1]
 
 
-def test_mpeg_ts_over_udp_and_a_sender_that_starts_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mpeg_ts_over_udp_and_a_sender_that_starts_again(caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("av", reason="PyAV is not installed")
-    monkeypatch.setattr(network_module, "_READ_S", 0.3)
     port = free_udp_port()
     first = Sender(port)
     with closing(open_source(f"udp://127.0.0.1:{port}")) as source:
@@ -245,7 +245,7 @@ def test_mpeg_ts_over_udp_and_a_sender_that_starts_again(monkeypatch: pytest.Mon
         assert len(greys) == 20 and greys == sorted(greys) and captures[0].image.shape == (48, 64)
         assert sum(one.gap for one in captures) == 0
         first.close()
-        time.sleep(0.5)  # longer than the source waits
+        until(lambda: "no more video; connecting again" in caplog.text)
         with closing(Sender(port)):
             later = [next(frames) for _ in range(8)]
         assert sum(one.gap > 0 for one in later) == 1 and later[-1].image is not None
