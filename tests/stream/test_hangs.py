@@ -16,7 +16,7 @@ from edgerecon.stream.loop import stream
 from edgerecon.stream.replace import ABANDONED_AT_MOST, Replacer
 from edgerecon.stream.report import StreamReport
 
-HANG_S = 0.05
+HANG_S = 0.3
 
 
 @pytest.fixture(autouse=True)
