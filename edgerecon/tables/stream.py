@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 ENGINE = ("backend", "precision", "threads")
 
 
-def print_stream(console: Console, report: StreamReport) -> None:
-    """Latency by stage, and every frame's fate."""
+def print_stream(console: Console, report: StreamReport, timed: bool = True) -> None:
+    """Latency by stage, and every frame's fate. ``timed``: whether it went against a deadline."""
     engine = report.engine
     title = f"{report.source} → {report.model} ({', '.join(str(engine[key]) for key in ENGINE)} threads)"
     table = Table(title=escape(title))
@@ -31,9 +31,14 @@ def print_stream(console: Console, report: StreamReport) -> None:
     print_table(console, table, ("p90", "p99.9"))
     console.print(
         f"{report.frames_in} frames in = {report.presented} presented + {report.dropped} dropped + "
-        f"{report.failed} failed; {report.late} late, {report.raw_shown} shown raw; {report.fps:.1f} fps\n"
-        f"deadline {report.deadline_ms:.1f} ms missed by {100 * report.deadline_miss_rate:.2f} % of the frames"
+        f"{report.failed} failed; {f'{report.late} late, ' if timed else ''}{report.raw_shown} shown raw; "
+        f"{report.fps:.1f} fps"
     )
+    if timed:
+        missed = f"missed by {100 * report.deadline_miss_rate:.2f} % of the frames"
+        console.print(f"deadline {report.deadline_ms:.1f} ms {missed}")
+    else:
+        console.print("as fast as it went, against no deadline")
     troubles = {"frames lost before us": report.gaps} | {name.replace("_", " "): n for name, n in report.counts.items()}
     troubles |= {f"frames that {sink} was too slow for": n for sink, n in report.skips.items()}
     if any(troubles.values()):

@@ -160,8 +160,9 @@ def stream(
             trace=written, stop=stop, reset=reset,
             on_progress=told,
         )  # fmt: skip
-    print_stream(screen, report)
-    _say_recorded(screen, sinks, report, getattr(recording, "live", False))
+    live = getattr(recording, "live", False)
+    print_stream(screen, report, timed=pace or live or deadline is not None)
+    _say_recorded(screen, sinks, report, live)
     write_json(json, report.to_json())
     if report.error:
         raise EdgereconError(report.error)

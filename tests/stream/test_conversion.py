@@ -45,6 +45,7 @@ def test_a_file_into_a_file_keeps_every_frame(run, cine: Path, tmp_path: Path, o
     counts = json.loads(report.read_text())
     assert status == 0 and (counts["presented"], counts["dropped"]) == (75, 0)
     assert f"Recorded 75 frames: {out}" in said and "missing" not in said
+    assert ("against no deadline" in said) == (not {"--pace", "--seconds"} & set(options))
 
 
 def test_real_time_is_kept_where_it_is_asked_for(run, cine: Path, tmp_path: Path) -> None:
