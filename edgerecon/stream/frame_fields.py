@@ -15,10 +15,17 @@ import numpy as np
 from edgerecon.errors import printable
 from edgerecon.pose import OK, Matrix, Plane, Pose, Transform, matrix_of, plausible_time
 
+HEADER_BYTES, HEADER_LINES = 1 << 27, 1_000_000
+"""A header of more is not read: it is some 0.6 kB and six lines a frame, an hour and a half at 30 frames a second."""
+
+PREFIX = b"Seq_Frame"
 INVALID = "INVALID"
 FRAME_NUMBER, TIMESTAMP = "FrameNumber", "Timestamp"
 _TRANSFORM, _STATUS, _TIME = "Transform", "TransformStatus", "TransformTimestamp"
-_IMAGE = "ImageToReference"
+_IMAGE_NAME = "ImageToReference"
+IMAGE = _IMAGE_NAME + _TRANSFORM
+"""Where the image lies."""
+
 _COORDINATES = "ReferenceCoordinates"
 
 
@@ -29,8 +36,8 @@ def fields_of(pose: Pose, shape: Sequence[int]) -> dict[str, str]:
         shape: (H, W) of the image that the plane belongs to.
     """
     plane = pose.plane
-    found = {_IMAGE + _TRANSFORM: _text(plane.matrix(shape) if plane else np.eye(4))}
-    found[_IMAGE + _STATUS] = OK if plane else INVALID
+    found = {IMAGE: _text(plane.matrix(shape) if plane else np.eye(4))}
+    found[_IMAGE_NAME + _STATUS] = OK if plane else INVALID
     if plane is not None and plane.coordinates != "RAS":
         found[_COORDINATES] = plane.coordinates
     for name, transform in pose.newest().items():
@@ -59,7 +66,7 @@ def pose_of(fields: Mapping[str, str], shape: Sequence[int]) -> Pose:
                 own_s = _time(fields.get(name + _TIME)) or time_s
                 status = printable(unquote(fields.get(name + _STATUS, OK)))
                 transforms[name] = Transform(printable(unquote(name)), matrix, status, own_s)
-    image, plane = transforms.pop(_IMAGE, None), None
+    image, plane = transforms.pop(_IMAGE_NAME, None), None
     if image is not None and image.status == OK:
         plane = Plane.from_matrix(image.matrix, shape, "LPS" if fields.get(_COORDINATES) == "LPS" else "RAS")
     return Pose(plane, tuple(transforms.values()), time_s)

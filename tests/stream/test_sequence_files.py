@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from stream_fakes import pose_at, posed_frame
 
+from edgerecon.errors import SourceError
 from edgerecon.frame import Frame
 from edgerecon.pose import Plane, Pose, Transform
 from edgerecon.stream.counters import Counters
@@ -79,6 +80,18 @@ def test_a_metaimage_says_what_plus_says(tmp_path) -> None:
     ):
         assert line in lines
     assert data == bytes([3] * 54 + [4] * 54)
+
+
+@pytest.mark.parametrize("name", ["out.mha", "out.nrrd"])
+def test_a_header_of_many_lines_is_read_to_its_end(name, tmp_path, monkeypatch) -> None:
+    record(tmp_path / name, [frame(number % 251, pose_at(number % 7), (2, 3)) for number in range(2000)])
+    captures = play(tmp_path / name)
+    assert [int(one.image[0, 0]) for one in captures] == [number % 251 for number in range(2000)]
+    assert all(one.pose.timestamp_s == 12.5 + number % 7 for number, one in enumerate(captures))
+    for module in ("metaimage", "nrrd"):
+        monkeypatch.setattr(f"edgerecon.stream.sources.{module}.HEADER_LINES", 5000)
+    with pytest.raises(SourceError, match="header"):
+        open_source(str(tmp_path / name))
 
 
 @pytest.mark.parametrize("name", ["out.mha", "out.nrrd"])

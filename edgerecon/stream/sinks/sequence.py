@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from edgerecon.frame import Frame
-from edgerecon.stream.frame_fields import FRAME_NUMBER, TIMESTAMP, fields_of
+from edgerecon.stream.frame_fields import FRAME_NUMBER, IMAGE, TIMESTAMP, fields_of
 from edgerecon.stream.sinks.spool import Spool, SpooledSink
 from edgerecon.stream.sinks.stamps import recorded_pose
 
@@ -31,7 +31,7 @@ class SequenceSink(SpooledSink):
         return found | (fields_of(pose, self.shape) if pose is not None else {})
 
     def pack(self, spool: Spool, to: IO[bytes]) -> None:
-        placed = any("ImageToReferenceTransform" in fields for fields in spool.fields())
+        placed = any(IMAGE in fields for fields in spool.fields())
         row, column = (1.0, 1.0) if placed else spool.stamps.spacing_mm or (1.0, 1.0)
         for line in self._header(spool, row, column):
             to.write(line.encode() + b"\n")

@@ -12,6 +12,7 @@ from typing import IO
 import numpy as np
 
 from edgerecon.errors import SourceError
+from edgerecon.stream.frame_fields import HEADER_BYTES, HEADER_LINES, PREFIX
 from edgerecon.stream.sources.data_files import data_files, is_list
 from edgerecon.stream.sources.encoded import Encoding, open_at
 from edgerecon.stream.sources.flat import FlatSource, Layout
@@ -21,8 +22,7 @@ TYPES = {
     "MET_UINT": "u4", "MET_INT": "i4", "MET_ULONG": "u4", "MET_LONG": "i4",  # MetaIO's long has 4 bytes
     "MET_ULONG_LONG": "u8", "MET_LONG_LONG": "i8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
 }  # fmt: skip
-_HEADER_AT_MOST = 16 << 20  # bytes: PLUS writes some 1 kB of transforms a frame into it
-_LINES_AT_MOST = 500_000
+_LIST_BYTES_AT_MOST = 16 << 20
 _KEPT = (
     "dimsize",
     "binarydata",
@@ -111,8 +111,10 @@ def read_header(path: Path) -> tuple[dict[str, str], int, list[str]]:
     """
     header: dict[str, str] = {}
     with path.open("rb") as file:
-        for _ in range(_LINES_AT_MOST):
+        for _ in range(HEADER_LINES):
             line = file.readline(1 << 16)
+            if line.startswith(PREFIX) and b"Timestamp" not in line:
+                continue  # see ``sequence``
             text = line.decode("utf-8", "surrogateescape").strip()
             if text and not text.startswith("#"):
                 key, separator, value = _split(text)
@@ -120,12 +122,12 @@ def read_header(path: Path) -> tuple[dict[str, str], int, list[str]]:
                     break
                 if key in _KEPT or _TIMESTAMP.fullmatch(key):
                     header[key] = value
-            if not line or "elementdatafile" in header or file.tell() > _HEADER_AT_MOST:
+            if not line or "elementdatafile" in header or file.tell() > HEADER_BYTES:
                 break
         if "elementdatafile" not in header:
-            raise SourceError(f"{path.name} is not a MetaImage, or its header is truncated")
+            raise SourceError(f"{path.name} is not a MetaImage, or its header is truncated or too long")
         after = file.tell()
-        listed = file.read(_HEADER_AT_MOST) if is_list(header["elementdatafile"]) else b""
+        listed = file.read(_LIST_BYTES_AT_MOST) if is_list(header["elementdatafile"]) else b""
     return header, after, listed.decode("utf-8", "surrogateescape").splitlines()
 
 

@@ -12,6 +12,7 @@ from typing import IO
 import numpy as np
 
 from edgerecon.errors import SourceError
+from edgerecon.stream.frame_fields import HEADER_BYTES, HEADER_LINES
 from edgerecon.stream.sources.data_files import data_files, is_list
 from edgerecon.stream.sources.encoded import SKIPPED_AT_MOST, Encoding, decoded, skip_bytes, skip_lines
 from edgerecon.stream.sources.flat import FlatSource, Layout
@@ -38,8 +39,7 @@ _ENCODINGS: dict[str, Encoding] = {
     "ascii": "text",
 }
 _COLOURS_LAST = re.compile(r"(rgb|rgba|3|4)-color|vector|[34]-vector")
-_LINES_AT_MOST = 10_000
-_HEADER_AT_MOST = 16 << 20
+_LIST_BYTES_AT_MOST = 16 << 20
 
 
 def open_nrrd(path: Path) -> FlatSource:
@@ -158,16 +158,18 @@ def _read_header(path: Path) -> tuple[dict[str, str], int, list[str]]:
     fields: dict[str, str] = {}
     with path.open("rb") as file:
         file.readline(16)
-        for _ in range(_LINES_AT_MOST):
+        for _ in range(HEADER_LINES):
             line = file.readline(1 << 16).decode("utf-8", "surrogateescape")
-            if not line.strip() or file.tell() > _HEADER_AT_MOST:
+            if not line.strip():
+                return fields, file.tell(), []
+            if file.tell() > HEADER_BYTES:
                 break
             key, colon, value = line.partition(":")
             if colon and not line.startswith("#") and not value.startswith("="):  # := is a key of the user's
                 fields[key.replace(" ", "").lower()] = value.strip()
                 if key.replace(" ", "").lower() == "datafile" and is_list(value.strip()):
-                    return fields, 0, file.read(_HEADER_AT_MOST).decode("utf-8", "surrogateescape").splitlines()
-        return fields, file.tell(), []
+                    return fields, 0, file.read(_LIST_BYTES_AT_MOST).decode("utf-8", "surrogateescape").splitlines()
+    raise SourceError(f"{path.name} has a header of more than {HEADER_LINES:,} lines or {HEADER_BYTES >> 20} MB")
 
 
 def _spacing(fields: Mapping[str, str]) -> list[float]:

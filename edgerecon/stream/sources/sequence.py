@@ -6,15 +6,14 @@ import re
 import statistics
 import sys
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 from edgerecon.pose import Plane
-from edgerecon.stream.frame_fields import INVALID, pose_of
+from edgerecon.stream.frame_fields import HEADER_LINES, INVALID, PREFIX, pose_of
 from edgerecon.stream.sources.base import Capture, Source
 
 _FIELD = re.compile(rb"Seq_Frame(\d{1,7})_([^\s:=]+)\s*:?=\s*(.*?)\s*", re.DOTALL)
-_LINE_AT_MOST, _HEADER_AT_MOST = 1 << 16, 1 << 28
 _TIMED_FRAMES = 1000
 """Frames whose times the rate is taken from."""
 
@@ -53,16 +52,26 @@ class FrameFields:
         if fields:
             yield number, fields
 
+    def count_invalid(self) -> int:
+        """How many frames the recorder calls invalid."""
+        lines = (line for line in self._lines() if b"INVALID" in line.upper())
+        names = (match[2].decode("latin-1") for match in map(_FIELD.fullmatch, lines) if match is not None)
+        return sum(name in _STATUS for name in names)
+
     def _found(self) -> Iterator[tuple[int, str, str]]:
+        for match in map(_FIELD.fullmatch, self._lines()):
+            if match is not None:
+                yield int(match[1]), str(match[2], "utf-8", "replace"), str(match[3], "utf-8", "replace")
+
+    def _lines(self) -> Iterator[bytes]:
         with self._path.open("rb") as file:
-            nrrd, left = file.readline(_LINE_AT_MOST).startswith(b"NRRD"), _HEADER_AT_MOST
-            while left > 0 and (line := file.readline(_LINE_AT_MOST)):
-                left -= len(line)
-                if line.startswith(b"ElementDataFile") or (nrrd and not line.strip()):
+            nrrd = file.readline(1 << 16).startswith(b"NRRD")
+            for _ in range(HEADER_LINES):
+                line = file.readline(1 << 16)
+                if not line or line.startswith(b"ElementDataFile") or (nrrd and not line.strip()):
                     return
-                match = _FIELD.fullmatch(line) if line.startswith(b"Seq_Frame") else None
-                if match is not None:
-                    yield int(match[1]), str(match[2], "utf-8", "replace"), str(match[3], "utf-8", "replace")
+                if line.startswith(PREFIX):
+                    yield line
 
 
 class SequenceSource:
@@ -76,16 +85,11 @@ class SequenceSource:
     def __init__(self, source: Source, fields: FrameFields) -> None:
         self._source, self._fields = source, fields
         self.name = source.name
-        invalid, first, times = 0, None, list[float]()
-        for _, said in fields:
-            invalid += _is_invalid(said)
-            pose = pose_of(said, (1, 1))
-            first = first or pose.plane
-            if pose.timestamp_s is not None and len(times) < _TIMED_FRAMES:
-                times.append(pose.timestamp_s)
-        self.period_s = source.period_s or _period_s(times)
-        self.length = None if source.length is None else max(0, source.length - invalid)
-        self.spacing_mm = source.spacing_mm or (_spacing(first) if first is not None else None)
+        self.length = None if source.length is None else max(0, source.length - fields.count_invalid())
+        poses = [pose_of(said, (1, 1)) for _, said in islice(fields, _TIMED_FRAMES)]
+        plane = poses[0].plane if poses else None
+        self.period_s = source.period_s or _period_s([one.timestamp_s for one in poses if one.timestamp_s is not None])
+        self.spacing_mm = source.spacing_mm or (_spacing(plane) if plane is not None else None)
 
     def frames(self) -> Iterator[Capture]:
         fields, lost = iter(self._fields), 0
