@@ -345,6 +345,16 @@ def test_viewer_lists_the_whole_configuration_in_its_order(monkeypatch: pytest.M
         assert list(one.supervisor.looks())[:2] == ["live", "late"], "the table in the terminal, too"
 
 
+def test_page_moves_with_the_configuration() -> None:
+    pytest.importorskip("starlette")
+    old, new = free_port(), free_port()
+    with running(config(dict(name="gone", source="nowhere.dcm", sinks=[f"viewer:{old}"]))) as one:
+        until(lambda: asked(old, "/streams")[1].get("absent") == {"gone": "failed"})
+        one.change(config(dict(name="gone", source="nowhere.dcm", sinks=[f"viewer:{new}"])))
+        until(lambda: asked(new, "/streams")[1].get("absent") == {"gone": "failed"})
+        until(lambda: asked(old, "/streams") == (0, {}))
+
+
 def test_a_scanner_that_is_switched_on_later_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
