@@ -40,7 +40,10 @@ def read_result(path: Path) -> dict[str, Any]:
     Raises:
         DataError: missing, no JSON, or of another schema (says which).
     """
-    content = read_json(path, DataError, f"the result {path}, which  edgerecon bench --json  writes,")
+    try:
+        content = read_json(path, DataError, str(path))
+    except DataError as error:
+        raise DataError(f"{error}; give a file that  edgerecon bench --json  wrote") from None
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA or not isinstance(content.get("rows"), list):
         raise DataError(f"{path} has schema {schema}, this version reads {SCHEMA}: measure again with  edgerecon bench")

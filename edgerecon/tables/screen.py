@@ -26,6 +26,10 @@ class Screen(Console):
         sane = {name: value for name, value in os.environ.items() if name not in nonsense}
         super().__init__(_environ=sane, **options)  # rich takes "²" for a number
 
+    def say(self, text: str) -> None:
+        """Print a sentence with names in it: none is markup, and none is folded, so that it can be copied."""
+        self.print(text, markup=False, soft_wrap=True)
+
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(_lines_printable(text), **options)  # here, where the width is not measured yet
 

@@ -70,7 +70,7 @@ def bench(
             write_page(out, bench_page(found))
         except OSError as error:
             raise EdgereconError(f"cannot write {out}: {error.strerror or error}") from None
-        screen.print(f"Page: {out}")
+        screen.say(f"Page: {out}")
     if not any(row.ok for row in result.rows):
         raise EdgereconError("no row ran: the reasons are in the table above")
 

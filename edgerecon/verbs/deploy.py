@@ -50,14 +50,14 @@ def export(
     with work_bar(screen) as on_progress:
         chain = Chain(
             made, weights, out or recipe.parent, folder, str(recipe), measured,
-            on_step=lambda name, state: screen.print(f"{name}: {state}"), on_progress=on_progress,
+            on_step=lambda name, state: screen.say(f"{name}: {state}"), on_progress=on_progress,
         )  # fmt: skip
         try:
             chain.run()
         finally:
             write_json(json, chain.report.to_json())
     print_export(screen, chain.report)
-    screen.print(f"Shipped to {out or recipe.parent}: {', '.join(chain.report.shipped)}\nReport: {folder / REPORT}")
+    screen.say(f"Shipped to {out or recipe.parent}: {', '.join(chain.report.shipped)}\nReport: {folder / REPORT}")
 
 
 def devices(

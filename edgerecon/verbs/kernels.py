@@ -32,4 +32,4 @@ def build(
     for name in kernel_files():
         stored = obtain(name)
         path = export(stored, out) if out else stored.path
-        screen.print(f"{path}  {len(stored.content) / 1000:.0f} kB  nvcc {stored.toolkit}")
+        screen.say(f"{path}  {len(stored.content) / 1000:.0f} kB  nvcc {stored.toolkit}")

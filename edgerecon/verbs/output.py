@@ -12,7 +12,7 @@ from edgerecon.errors import EdgereconError, UsageError, printable
 from edgerecon.whole_file import write
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from edgerecon.tables.screen import Screen
 
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the result as JSON; - is standard output.")]
 
@@ -22,7 +22,7 @@ _NARROWEST = 20
 """Of what COLUMNS may say: nothing can be read on less."""
 
 
-def console(json: Path | None = None) -> Console:
+def console(json: Path | None = None) -> Screen:
     """Where tables and bars go: standard output, unless ``--json -`` wants it for itself."""
     from edgerecon.tables.screen import Screen
 

@@ -12,11 +12,10 @@ from edgerecon.errors import EdgereconError, UsageError
 from edgerecon.verbs.output import Json, check_folder, check_json, console, leave_if_interrupted, write_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from edgerecon.stream.counters import Counters
     from edgerecon.stream.report import StreamReport
     from edgerecon.stream.sinks.base import Sink
+    from edgerecon.tables.screen import Screen
 
 
 def demo(
@@ -35,11 +34,11 @@ def demo(
     check_folder(out)
     screen = console()
     with frame_bar(screen) as on_progress:
-        report = run_demo(out, seconds, view, port=port, say=screen.print, on_progress=on_progress)
+        report = run_demo(out, seconds, view, port=port, say=screen.say, on_progress=on_progress)
     print_stream(screen, report)
     if report.error:
         raise EdgereconError(report.error)
-    screen.print(f"Before | after: {out / VIDEO}\nEverything measured: {out / PAGE}")
+    screen.say(f"Before | after: {out / VIDEO}\nEverything measured: {out / PAGE}")
     leave_if_interrupted(report.interrupted)
 
 
@@ -169,27 +168,27 @@ def stream(
     leave_if_interrupted(report.interrupted and not terminated.is_set())
 
 
-def _say_where(screen: Console, sinks: Sequence[Sink]) -> None:
+def _say_where(screen: Screen, sinks: Sequence[Sink]) -> None:
     """Addresses of what can be watched, and the token where no address holds it."""
     addresses = [address for one in sinks if (address := getattr(one, "url", None))]
     for address in addresses:
-        screen.print(f"Live at {address}", soft_wrap=True)
+        screen.say(f"Live at {address}")
     for token in filter(None, (getattr(one, "token", None) for one in sinks)):
         if not any(token in address for address in addresses):
-            screen.print(f"Token: {token}", soft_wrap=True)
+            screen.say(f"Token: {token}")
 
 
-def _say_recorded(screen: Console, sinks: Sequence[Sink], report: StreamReport, live: bool) -> None:
+def _say_recorded(screen: Screen, sinks: Sequence[Sink], report: StreamReport, live: bool) -> None:
     """Where recordings lie and, when they lack frames, what to do."""
     from edgerecon.stream.sinks.file_sink import FileSink
 
     recordings = [one for one in sinks if isinstance(one, FileSink) and one.recorded]
     for one in recordings:
-        screen.print(f"Recorded {one.count} frames: {one.recorded}", soft_wrap=True, markup=False)
+        screen.say(f"Recorded {one.count} frames: {one.recorded}")
     lost = report.dropped + max(report.skips.values(), default=0)
     if recordings and lost:
         help = "give a quicker model or --ladder auto" if live else "--policy every --no-pace keeps all of them"
-        screen.print(f"{lost} of {report.frames_in} frames are missing, for want of speed: {help}", soft_wrap=True)
+        screen.say(f"{lost} of {report.frames_in} frames are missing, for want of speed: {help}")
 
 
 def doctor(

@@ -66,7 +66,7 @@ def serve(
                 for address in look.addresses:
                     if address not in said:
                         said.add(address)
-                        screen.print(f"{name}: {address}", soft_wrap=True, markup=False)
+                        screen.say(f"{name}: {address}")
             if show:
                 show(looks)
 

@@ -41,4 +41,4 @@ def study(
         report = run_study(size, folder, systems, resume=resume, recordings=recordings, on_progress=on_progress)
     print_study(screen, report)
     write_json(json, report.to_json())
-    screen.print(f"Report: {folder / PAGE}")
+    screen.say(f"Report: {folder / PAGE}")

@@ -62,9 +62,9 @@ def train(
     screen.quiet = processes.rank() > 0
     with training_bar(screen, made.model.name) as on_step:
         best = run(made, run_dir=folder, data=data, resume=resume, steps=steps, on_step=on_step)
-    screen.print(f"Best checkpoint: {best}\nCurves: {folder / 'curve.png'}")
+    screen.say(f"Best checkpoint: {best}\nCurves: {folder / 'curve.png'}")
     if new and not screen.quiet:
-        screen.print(f"Next: edgerecon export {keep_recipe(made, recipe, folder)} --checkpoint {best}")
+        screen.say(f"Next: edgerecon export {keep_recipe(made, recipe, folder)} --checkpoint {best}")
 
 
 def evaluate(
@@ -145,4 +145,4 @@ def explain(
     if arrays:
         write_arrays(found, arrays)
     write_json(json, {"model": model, "source": frame, "frame": number, **found.to_json()})
-    screen.print(f"Maps: {', '.join(found.maps)}\nSheet: {sheet}")
+    screen.say(f"Maps: {', '.join(found.maps)}\nSheet: {sheet}")

@@ -159,6 +159,17 @@ def test_degraded_is_said_of_a_stream_as_it_runs(fault: str, monkeypatch: pytest
     assert said == [(503, {"bed": "degraded"})]
 
 
+def test_names_of_files_do_not_command_whoever_reads_the_metrics() -> None:
+    sink = MetricsSink(Address("127.0.0.1", 0))
+    sink.open(replace(info(), source="bed\x1b[2J\x9b.dcm"))
+    try:
+        for path in ("metrics", "healthz"):
+            text = httpx.get(f"http://127.0.0.1:{sink.port}/{path}").text
+            assert "bed\\" in text and "\x1b" not in text and "\x9b" not in text
+    finally:
+        sink.close()
+
+
 def test_page_tells_what_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_module, "PATIENCE_S", 3600.0)
     one = MetricsSink(Address("127.0.0.1", 0, "a"))

@@ -181,6 +181,12 @@ def test_columns_hold_for_files_too(columns: str, terminal: bool, width: int, mo
     assert output.console().width == width
 
 
+def test_line_with_names_is_as_it_is() -> None:
+    console = screen(20)
+    console.say("Page: a folder/[old] scan[1] and more.html")
+    assert text_of(console) == "Page: a folder/[old] scan[1] and more.html\n"
+
+
 @pytest.mark.parametrize("make", [str, Text])
 def test_names_do_not_command_the_terminal(make: Callable[[str], Any]) -> None:
     console = Screen(file=io.StringIO(), width=80, force_terminal=True, color_system=None)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from edgerecon.errors import EdgereconError
+from edgerecon.errors import EdgereconError, printable
 from edgerecon.stream.serve.config import StreamTable, kind_of
 from edgerecon.stream.sinks.metrics import PORT as METRICS_PORT
 from edgerecon.stream.sinks.viewer.sink import PORT as VIEWER_PORT
@@ -79,7 +79,7 @@ def _places(table: StreamTable) -> Iterator[tuple[_Place, str]]:
         kind = kind_of(uri)
         with suppress(EdgereconError):  # the stream says what is wrong with its sink
             if kind in PORTS and (address := parse(named(uri, table.name), PORTS[kind])).port:
-                yield (kind, replace(address, name=None)), address.name or table.name
+                yield (kind, replace(address, name=None)), printable(address.name or table.name)
 
 
 def _join(place: _Place) -> Site | None:

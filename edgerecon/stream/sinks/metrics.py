@@ -6,7 +6,7 @@ import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from edgerecon.errors import DependencyError
+from edgerecon.errors import DependencyError, printable
 from edgerecon.frame import Frame, Image
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.web.address import Address
@@ -50,7 +50,7 @@ class MetricsSink:
     def open(self, info: StreamInfo) -> None:
         assert self._site is not None, "closed metrics stay closed"
         self._site.start()
-        self._stream = self._site.add(self._address.name or info.source, info)
+        self._stream = self._site.add(printable(self._address.name or info.source), info)
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
         if self._stream is not None:

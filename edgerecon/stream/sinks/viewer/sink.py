@@ -6,7 +6,7 @@ import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from edgerecon.errors import DependencyError
+from edgerecon.errors import DependencyError, printable
 from edgerecon.frame import Frame, Image, Status
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.viewer.latest import Latest
@@ -56,7 +56,7 @@ class ViewerSink:
     def open(self, info: StreamInfo) -> None:
         assert self._site is not None, "a closed viewer stays closed"
         self._site.start()
-        self._channel = self._site.add(self._address.name or info.source, self._latest, info)
+        self._channel = self._site.add(printable(self._address.name or info.source), self._latest, info)
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
         now_ns = time.perf_counter_ns()
