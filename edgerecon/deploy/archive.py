@@ -237,11 +237,12 @@ class _Stream:
 
     def end(self) -> None:
         """After the first zero block come zeros up to a whole record, and nothing else."""
+        taken = MAX_TOTAL - self._left
         rest = self._read(2 * tarfile.RECORDSIZE)
-        if len(rest) < _BLOCK:
-            raise BundleError("the bundle is truncated: copy it again")
         if len(rest) == 2 * tarfile.RECORDSIZE or any(rest):
             raise BundleError("the bundle has data after its end: copy or make it again")
+        if len(rest) < _BLOCK or (taken + len(rest)) % tarfile.RECORDSIZE:
+            raise BundleError("the bundle is truncated: copy it again")
 
     def _read(self, size: int) -> bytes:
         self._left -= size

@@ -326,6 +326,8 @@ def _filled(name: str, config: BundleConfig, device: DeviceProfile, lock_text: s
         jetpack=jetpack,
         tag=container_tag(jetpack) or "",
         devices=_GPU if gpu else _CPU,
+        private_devices="no" if gpu else "yes",
+        camera="any camera, which its group opens with the GPU" if gpu else "that device, and no other",
         protect_clock="no" if gpu else "yes",  # it closes all device nodes but a few
         notes=jetson_notes(device) if is_jetson(device) else "",
     )

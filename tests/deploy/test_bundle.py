@@ -3,7 +3,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -342,6 +344,74 @@ esac
         assert done.returncode == 1 and done.stdout == "" and done.stderr.startswith("install.sh: ")
     other = run("--prefix", str(tmp_path / "q"), "b.tar.gz", says="aarch64 3 8")
     assert other.returncode == 1 and "this bundle is for" in other.stderr and not list((tmp_path / "q").iterdir())
+
+
+REALTIME = """
+import os, resource, sys
+from edgerecon.stream.priority import Standing
+for limit, most in ((resource.RLIMIT_RTPRIO, int(sys.argv[1])), (resource.RLIMIT_NICE, 20 - int(sys.argv[2]))):
+    try:
+        resource.setrlimit(limit, (most, most))
+    except ValueError:
+        sys.exit("no limit may be raised here")
+os.setuid(65534)
+Standing(-20).take()
+Standing("realtime").take()
+print(os.sched_getscheduler(0) == os.SCHED_FIFO)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="limits are raised by root, on Linux")
+def test_realtime_is_permitted_within_the_limits_of_the_unit(made: BundleResult, tmp_path: Path) -> None:
+    """By a user without capabilities, as the service's is."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    except PermissionError:
+        pytest.skip("this container permits no real-time priority to anyone")
+    unit = (_extract(made.path, tmp_path) / "edgerecon-stream.service").read_text()
+    limits = [re.search(rf"^{name}=(\S+)$", unit, re.MULTILINE) for name in ("LimitRTPRIO", "LimitNICE")]
+    words = [limit[1] for limit in limits if limit]
+    done = subprocess.run([sys.executable, "-c", REALTIME, *words], capture_output=True, text=True, timeout=120)
+    if "no limit may be raised here" in done.stderr:
+        pytest.skip("this container lets nobody raise a limit")
+    assert done.stdout == "True\n", done.stderr
+
+
+def test_a_service_may_open_the_camera_of_its_source_and_no_other(made: BundleResult, tmp_path: Path) -> None:
+    """With a systemctl that does nothing, an id that says root, and a folder that stands for /."""
+    folder, root, tools = _extract(made.path, tmp_path), tmp_path / "root", tmp_path / "bin"
+    tools.mkdir()
+    place = f"{platform.machine()} {sys.version_info.major} {sys.version_info.minor}"
+    unpacks = f'p="$4"; mkdir -p "$p/current"; cp {folder}/edgerecon-stream.service "$p/current/"'
+    for name, script in (
+        ("id", "echo 0"),
+        ("systemctl", "true"),
+        ("edgerecon", unpacks),
+        ("python3", f'case $1$2 in -c*) echo "{place}" ;; -mvenv) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; '
+                    f'cp {tools}/edgerecon "$3/bin/" ;; esac'),
+    ):  # fmt: skip
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+
+    def install(*source: str) -> subprocess.CompletedProcess[str]:
+        command = ["/bin/sh", folder / "install.sh", "b.tar.gz", "--prefix", tmp_path / "p", "--service", *source]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60,
+                              env={"PATH": f"{tools}:/usr/bin:/bin", "DESTDIR": str(root)})  # fmt: skip
+
+    assert (done := install("--source", "v4l2:///dev/video2?fps=30")).returncode == 0, done.stderr
+    units = root / "etc" / "systemd" / "system"
+    unit = (units / "edgerecon-stream.service").read_text()
+    assert "PrivateDevices=yes" in unit and f"ExecStart={tmp_path}/p/edgerecon-{__version__}" in unit
+    camera = (units / "edgerecon-stream.service.d" / "camera.conf").read_text().splitlines()
+    assert camera == ["[Service]", "PrivateDevices=no", "DevicePolicy=closed", "DeviceAllow=/dev/video2 rw",
+                      "SupplementaryGroups=video"]  # fmt: skip
+    assert (root / "etc/edgerecon/stream.env").read_text() == "EDGERECON_SOURCE=v4l2:///dev/video2?fps=30\n"
+    assert install("--source", "igtl://scanner").returncode == 0
+    assert not (units / "edgerecon-stream.service.d" / "camera.conf").exists(), "it has no camera any more"
+    assert (root / "etc/edgerecon/stream.env").read_text() == "EDGERECON_SOURCE=igtl://scanner\n"
+    for source in ("v4l2:///dev/mem", "v4l2:///dev/video0/../mem", "v4l2:///dev/video0 rwm", "v4l2:///dev/video"):
+        assert "v4l2:///dev/videoN" in install("--source", source).stderr
 
 
 def test_the_lock_is_of_the_target(

@@ -9,6 +9,7 @@
 set -eu
 
 unit=edgerecon-stream.service
+etc=$${DESTDIR:-}/etc
 here=$$(cd "$$(dirname "$$0")" && pwd)
 use="sh install.sh BUNDLE.tar.gz [--prefix DIR] [--service [--source URI]]"
 
@@ -79,21 +80,21 @@ fi
 "$$home/bin/edgerecon" install "$$bundle" --prefix "$$prefix"
 
 if [ $$service = yes ]; then
-    target=/etc/systemd/system/$$unit
+    target=$$etc/systemd/system/$$unit
+    mkdir -p "$$etc/systemd/system" "$$etc/edgerecon"
     sed -e "s|@EDGERECON@|$$home/bin/edgerecon|g" -e "s|@PREFIX@|$$prefix|g" "$$prefix/current/$$unit" >"$$target.partial"
     chmod 644 "$$target.partial"
     mv "$$target.partial" "$$target"
     rm -f "$$target.d/camera.conf"
-    if [ -n "$$device" ]; then
+    if [ -n "$$device" ] && [ $private_devices = yes ]; then
         mkdir -p "$$target.d"
         printf '%s\n' '[Service]' 'PrivateDevices=no' 'DevicePolicy=closed' "DeviceAllow=$$device rw" \
             'SupplementaryGroups=video' >"$$target.d/camera.conf"
     fi
     if [ -n "$$source" ]; then
-        mkdir -p /etc/edgerecon
-        touch /etc/edgerecon/stream.env
-        sed -i '/^EDGERECON_SOURCE=/d' /etc/edgerecon/stream.env
-        printf 'EDGERECON_SOURCE=%s\n' "$$source" >>/etc/edgerecon/stream.env
+        touch "$$etc/edgerecon/stream.env"
+        sed -i '/^EDGERECON_SOURCE=/d' "$$etc/edgerecon/stream.env"
+        printf 'EDGERECON_SOURCE=%s\n' "$$source" >>"$$etc/edgerecon/stream.env"
     fi
     systemctl daemon-reload
     systemctl enable "$$unit"
