@@ -108,7 +108,7 @@ def test_of_two_regions_of_one_size_the_first_is_taken(tmp_path: Path, caplog: p
     source = open_source(f"{path}?region=2")
     np.testing.assert_array_equal([capture.image for capture in source.frames()], FRAMES[:, 4:30, 25:45])
     assert source.spacing_mm == pytest.approx((0.15, 0.1))
-    with pytest.raises(SourceError, match="has 2 ultrasound regions in centimetres: region=3 is none"):
+    with pytest.raises(SourceError, match="has 2 ultrasound regions in centimetres, but no region 3"):
         open_source(f"{path}?region=3")
     for wrong in ("region=0", "region=x", "region=1.5", "region=", "modality=CT", "rf"):
         with pytest.raises(UsageError):

@@ -55,7 +55,7 @@ def choose_region(header: Dataset, name: str, chosen: int | None) -> Region | No
     regions = list(found.values())
     if chosen is not None:
         if chosen > len(regions):
-            raise SourceError(f"{name} has {len(regions)} ultrasound regions in centimetres: region={chosen} is none")
+            raise SourceError(f"{name} has {len(regions)} ultrasound regions in centimetres, but no region {chosen}")
         return regions[chosen - 1]
     if not regions:
         return None
