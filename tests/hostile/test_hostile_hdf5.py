@@ -112,3 +112,15 @@ def test_an_attribute_of_many_values_is_not_read(tmp_path: Path) -> None:
         file["frames"] = np.zeros((2, 8, 8), np.uint8)
         file.attrs["period_s"] = np.ones(100_000)
     assert open_source(str(tmp_path / "a.h5")).period_s is None
+
+
+def test_a_damaged_file_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["frames"] = np.zeros((2, 8, 8), np.uint8)
+    data = (tmp_path / "a.h5").read_bytes()
+    (tmp_path / "a.h5").write_bytes(data[: len(data) // 2])  # taken for one being written, it is tried a hundred times
+    opened: list[dict] = []
+    real = h5py.File
+    monkeypatch.setattr(h5py, "File", lambda *path, **options: opened.append(options) or real(*path, **options))
+    assert "damaged or truncated" in refusal(tmp_path / "a.h5")
+    assert opened == [{}]

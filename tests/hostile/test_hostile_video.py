@@ -99,3 +99,9 @@ def test_pcm_sound_of_many_samples_is_no_reason_to_refuse(tmp_path: Path) -> Non
             container.mux(sound.encode(frame))
         container.mux(out.encode(None))
     assert open_source(str(path)).length == 1
+
+
+def test_a_codec_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(video(path).replace(b"avc1", b"zzzz"))
+    assert "of a kind that FFmpeg does not decode" in refusal(path)

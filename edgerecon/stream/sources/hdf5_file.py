@@ -17,6 +17,7 @@ from edgerecon.stream.sources.hdf5_chunks import check_chunks, read
 if TYPE_CHECKING:
     import h5py
 
+_SIGNATURE, _WRITING, _SWMR = b"\x89HDF\r\n\x1a\n", 1, 4
 _LINKS_AT_MOST = 200_000
 _ATTRIBUTE_AT_MOST = 64  # values
 _TABLE_AT_MOST = 64 << 20  # bytes of a table that is read whole
@@ -30,12 +31,21 @@ def opened(path: Path) -> Iterator[h5py.File]:
     try:
         file = h5py.File(path, "r")
     except OSError as not_closed:
+        if not _is_being_written(path):  # else HDF5 tries a damaged file a hundred times over
+            raise SourceError(f"{path.name} cannot be read as HDF5: it is damaged or truncated") from not_closed
         try:
             file = h5py.File(path, "r", swmr=True)
         except (OSError, ValueError):
             raise SourceError(f"{path.name} cannot be read as HDF5: it is damaged or truncated") from not_closed
     with file:
         yield file
+
+
+def _is_being_written(path: Path) -> bool:
+    """Whether the superblock (HDF5 File Format Specification, II.A) says that a writer has the file open."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head.startswith(_SIGNATURE) and len(head) == 12 and head[8] >= 3 and bool(head[11] & (_WRITING | _SWMR))
 
 
 def refuse_other_files(file: h5py.File) -> None:

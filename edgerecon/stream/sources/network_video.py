@@ -65,9 +65,9 @@ class NetworkVideoSource:
             what = "an RTSP server" if self._scheme == "rtsp" else "a sender of MPEG-TS"
             raise SourceError(f"no video comes from {self.name} ({why}): start {what} there first") from error
         self._container: InputContainer | None = container
-        if not container.streams.video:
+        if not container.streams.video or container.streams.video[0].codec_context is None:
             container.close()
-            raise SourceError(f"{self.name} sends no video")
+            raise SourceError(f"{self.name} sends no video that can be decoded")
         stream = container.streams.video[0]
         self.lossy = lossy.of_video(stream)
         rate = stream.average_rate or stream.guessed_rate
@@ -107,7 +107,7 @@ class NetworkVideoSource:
         """Until the connection is lost."""
         from av.error import FFmpegError, InvalidDataError
 
-        if not container.streams.video:
+        if not container.streams.video or container.streams.video[0].codec_context is None:
             return
         stream = container.streams.video[0]
         prepare(stream)

@@ -89,6 +89,9 @@ class VideoSource:
         if not container.streams.video:
             container.close()
             raise SourceError(f"{self.name} holds no video stream")
+        if container.streams.video[0].codec_context is None:
+            container.close()
+            raise SourceError(f"{self.name} holds video of a kind that FFmpeg does not decode: convert it to H.264")
         return container
 
     def close(self) -> None: ...
