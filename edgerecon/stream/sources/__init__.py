@@ -24,12 +24,12 @@ _BEGINNINGS = {
     b"\x93NUMPY": "array", b"PK\x03\x04": "array",
     b"NRRD000": "nrrd", b"\x89HDF\r\n\x1a\n": "hdf5",
     b"\x89PNG": "image", b"\xff\xd8\xff": "image", b"BM": "image", b"II*\0": "image", b"MM\0*": "image",
-    b"II+\0": "image", b"MM\0+": "image", b"GIF8": "image",
+    b"II+\0": "image", b"MM\0+": "image",
 }  # fmt: skip
 _ENDINGS = {
     ".dcm": "dicom", ".dicom": "dicom", ".npy": "array", ".npz": "array", ".mha": "metaimage", ".mhd": "metaimage",
     ".nrrd": "nrrd", ".png": "image", ".jpg": "image", ".jpeg": "image", ".tif": "image", ".tiff": "image",
-    ".bmp": "image", ".webp": "image", ".gif": "image", ".nhdr": "nrrd", ".h5": "hdf5", ".hdf5": "hdf5", ".uff": "hdf5",
+    ".bmp": "image", ".webp": "image", ".nhdr": "nrrd", ".h5": "hdf5", ".hdf5": "hdf5", ".uff": "hdf5",
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from edgerecon.frame import RawImage
 from edgerecon.pose import Pose
 
 KINDS = (
-    "DICOM, video or raw H.264, PNG/JPEG/TIFF/BMP/WebP/GIF or a folder of them, .npz/.npy, .mha/.mhd, .nrrd/.nhdr, "
+    "DICOM, video or raw H.264, PNG/JPEG/TIFF/BMP/WebP or a folder of them, .npz/.npy, .mha/.mhd, .nrrd/.nhdr, "
     "HDF5, UFF or 'sample'"
 )
 """What ``open_source`` reads, for messages."""

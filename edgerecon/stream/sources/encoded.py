@@ -10,6 +10,8 @@ from typing import IO, Literal
 
 import numpy as np
 
+from edgerecon.errors import SourceError
+
 Encoding = Literal["raw", "zlib", "bzip2", "text", "hex"]
 
 SKIPPED_AT_MOST = 64 << 20
@@ -17,7 +19,8 @@ SKIPPED_AT_MOST = 64 << 20
 
 _PIECE = 1 << 16
 _SILENT_AT_MOST = 1 << 20  # bytes read of a compressed stream that give none: a name in a gzip header has no end
-_TOKEN_AT_MOST = 4096  # characters of a number
+_VALUES_AT_MOST = 4_000_000  # numbers of a frame in text
+_TOKEN_AT_MOST = 64  # characters of a number
 
 
 def open_at(path: Path, offset: int, encoding: Encoding = "raw", dtype: np.dtype | None = None) -> IO[bytes]:
@@ -69,6 +72,18 @@ def skip_lines(file: IO[bytes], count: int) -> None:
                 raise ValueError(f"it has no {count} lines to skip")
         if file.tell() - start > SKIPPED_AT_MOST:
             raise ValueError(f"the {count} lines to be skipped are too long")
+
+
+def refuse_long_text(name: str, encoding: Encoding, values: int) -> None:
+    """Refuse frames that would take minutes to read.
+
+    Raises:
+        SourceError: a frame has more than ``_VALUES_AT_MOST`` numbers in text.
+    """
+    if encoding == "text" and values > _VALUES_AT_MOST:
+        raise SourceError(
+            f"{name} holds frames of {values:,} numbers in text, more than {_VALUES_AT_MOST:,}: save it in binary"
+        )
 
 
 class _Decoder(io.RawIOBase):
@@ -146,7 +161,7 @@ class _Text(_Decoder):
                 return b""
 
     def _bytes(self, tokens: list[bytes]) -> bytes:
-        values = np.array([float(token) for token in tokens])
+        values = np.array(tokens).astype(np.float64)
         if self._dtype.kind in "ui":
             limits = np.iinfo(self._dtype)
             if not np.all((values >= limits.min) & (values <= limits.max)):

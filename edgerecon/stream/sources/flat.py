@@ -28,7 +28,7 @@ MAX_FRAME_BYTES = 4 * MAX_PIXELS
 _ROWS = 1024  # of an image made of RF lines, at most
 _NAMES = {"c": "complex (IQ)", "b": "boolean"}
 _PIECE = 1 << 20
-_PASSED_AT_MOST = 256 << 20  # bytes that are read to sample a recording where nothing can be jumped over
+_PASSED_AT_MOST = 64 << 20  # bytes that are read to sample a recording where nothing can be jumped over
 
 
 @dataclass(frozen=True)

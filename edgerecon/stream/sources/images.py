@@ -20,7 +20,7 @@ from edgerecon.stream.sources.scaling import Scale, sampled
 from edgerecon.stream.sources.tiff import TiffImage
 from edgerecon.stream.sources.tiff_directory import MAGIC as TIFF
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 
 class Pages(Protocol):

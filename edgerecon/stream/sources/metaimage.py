@@ -14,7 +14,7 @@ import numpy as np
 from edgerecon.errors import SourceError
 from edgerecon.stream.frame_fields import HEADER_BYTES, HEADER_LINES, PREFIX
 from edgerecon.stream.sources.data_files import data_files, is_list
-from edgerecon.stream.sources.encoded import Encoding, open_at
+from edgerecon.stream.sources.encoded import Encoding, open_at, refuse_long_text
 from edgerecon.stream.sources.flat import FlatSource, Layout
 
 TYPES = {
@@ -64,9 +64,10 @@ def open_metaimage(path: Path, rf: bool = False) -> FlatSource:
     shape = (sizes[1], sizes[0]) if channels == 1 else (sizes[1], sizes[0], channels)
     layout = Layout(math.prod(sizes[2:]), shape, dtype)
     layout.check(path.name)
+    encoding = _encoding(header)
+    refuse_long_text(path.name, encoding, math.prod(shape))
     local = file.upper() == "LOCAL"
     files = [path] if local else data_files(path, file, listed)
-    encoding = _encoding(header)
     if skip == -1:
         each = _bytes_at_end(path.name, header, layout, encoding) // len(files)
         opened = [partial(_open_end, data, each, encoding, dtype) for data in files]

@@ -14,7 +14,14 @@ import numpy as np
 from edgerecon.errors import SourceError
 from edgerecon.stream.frame_fields import HEADER_BYTES, HEADER_LINES
 from edgerecon.stream.sources.data_files import data_files, is_list
-from edgerecon.stream.sources.encoded import SKIPPED_AT_MOST, Encoding, decoded, skip_bytes, skip_lines
+from edgerecon.stream.sources.encoded import (
+    SKIPPED_AT_MOST,
+    Encoding,
+    decoded,
+    refuse_long_text,
+    skip_bytes,
+    skip_lines,
+)
 from edgerecon.stream.sources.flat import FlatSource, Layout
 from edgerecon.stream.sources.metaimage import spacing_of
 
@@ -65,6 +72,7 @@ def open_nrrd(path: Path) -> FlatSource:
     width, height, *others = sizes[colour:]
     layout = Layout(math.prod(others), (height, width, *sizes[:colour]), dtype)
     layout.check(path.name)
+    refuse_long_text(path.name, encoding, math.prod(layout.shape))
     name = fields.get("datafile")
     files = data_files(path, name, listed) if name else [path]
     size = layout.count * layout.frame_bytes // len(files)

@@ -1,4 +1,4 @@
-"""One still image or animation, through Pillow: PNG, JPEG, BMP, WebP, GIF, and pages of TIFF of up to 8 bits."""
+"""One still image or animation, through Pillow: PNG, JPEG, BMP, WebP, and pages of TIFF of up to 8 bits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from PIL import Image as Pillow
 from edgerecon.frame import MAX_PIXELS, RawImage
 from edgerecon.stream.sources.flat import MAX_FRAMES
 
-_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF")
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+_FRAME_BYTES = 32  # that a frame of an animation takes at least
 _EXIF_FAULTS = (OSError, ValueError, TypeError, KeyError, SyntaxError, struct.error)
 
 
@@ -28,6 +29,7 @@ class PillowImage:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._file = path.open("rb")
         try:
             self._image = opened(self._file, _FORMATS)
@@ -46,7 +48,8 @@ class PillowImage:
             return 1, 0
         count = getattr(self._image, "n_frames", 1)
         first = int(count > 1 and getattr(self._image, "default_image", False) is True)
-        return min(count - first, MAX_FRAMES), first
+        room = self._path.stat().st_size // _FRAME_BYTES  # a file may declare any number
+        return max(1, min(count - first, MAX_FRAMES, room)), first
 
     def page(self, index: int) -> RawImage:
         if self.count > 1:

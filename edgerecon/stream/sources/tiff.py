@@ -152,13 +152,13 @@ def _unpack(packed: NDArray[np.uint8], page: Page, into: RawImage) -> None:
     if page.bits in (8, 16, 32, 64):
         into[:] = packed.view(page.order + into.dtype.str[1:])
         return
-    across = into.shape[1]
-    weights = 1 << np.arange(page.bits - 1, -1, -1, dtype=np.uint16)
-    step = max(1, _BLOCK // (across * page.bits))
+    first_bit = np.arange(into.shape[1]) * page.bits
+    byte, down = first_bit >> 3, (24 - page.bits - (first_bit & 7)).astype(np.uint32)
+    step = max(1, _BLOCK // into.shape[1])
     for start in range(0, len(packed), step):
-        rows = packed[start : start + step]
-        bits = np.unpackbits(rows, axis=1, count=across * page.bits).reshape(len(rows), across, page.bits)
-        into[start : start + step] = (bits * weights).sum(2, dtype=np.uint16)
+        rows = np.pad(packed[start : start + step], ((0, 0), (0, 2))).astype(np.uint32)
+        window = rows[:, byte] << 16 | rows[:, byte + 1] << 8 | rows[:, byte + 2]  # 24 bits hold any sample of 15
+        into[start : start + step] = window >> down & ((1 << page.bits) - 1)
 
 
 def _as_shown(pixels: RawImage, page: Page) -> RawImage:
