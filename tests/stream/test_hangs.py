@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from stream_fakes import FakeEngine, GatedSource, KeepSink, ListSource, LiveSource, ramp, until
 
 from edgerecon.errors import SinkError
-from edgerecon.frame import Image, Status
+from edgerecon.frame import Frame, Image, Status
 from edgerecon.stream.counters import Counters
 from edgerecon.stream.ladder import Rung
 from edgerecon.stream.loop import stream
 from edgerecon.stream.replace import ABANDONED_AT_MOST, Replacer
 from edgerecon.stream.report import StreamReport
+from edgerecon.stream.sinks.file_sink import FileSink
 
 HANG_S = 0.3
 
@@ -202,6 +204,26 @@ def test_sink_that_does_not_open_is_an_error_when_the_stream_is_to_end(answer: t
     with pytest.raises(SinkError, match="hung has hung"):
         stream(ListSource(ramp(3)), None, [other, sink], stop=stop)
     assert other.closed == 1 and sink.abandoned.wait(10)
+
+
+def test_file_is_let_go_only_when_the_call_that_hung_has_come_back(tmp_path: Path, answer: threading.Event) -> None:
+    calls: list[str] = []
+
+    class Recording(FileSink):
+        def _write(self, before: Image, after: Frame, late: bool) -> None:
+            calls.append("write")
+            answer.wait()
+            calls.append("written")
+
+        def _let_go(self) -> None:
+            calls.append("let go")
+
+    sink = Recording(tmp_path / "out.mp4")
+    report = stream(ListSource(ramp(3)), None, [sink, KeepSink()], pace=False)
+    assert report.counts["sinks_lost"] == 1 and calls == ["write"]
+    answer.set()
+    until(lambda: "let go" in calls)
+    assert calls == ["write", "written", "let go"]
 
 
 def test_sink_may_state_how_long_it_takes_to_close() -> None:

@@ -47,7 +47,8 @@ class FileSink:
         self.count = 0
         self.recorded: Path | None = None
         self._is_open = self._failed = False
-        self._ending = threading.Lock()
+        self._ending, self._calling = threading.Lock(), threading.Lock()
+        self._given_up = False
 
     def open(self, info: StreamInfo) -> None:
         self.info = info
@@ -57,7 +58,7 @@ class FileSink:
         self._begin()
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
-        with self._failing():
+        with self._one_call(), self._failing():
             self._write(before, after, late)
         self.count += 1
 
@@ -68,7 +69,7 @@ class FileSink:
             self.abandon()
             return
         try:
-            with self._failing():
+            with self._one_call(), self._failing():
                 self._finish()
                 with self._ending:
                     if self._is_open:  # it was not given up meanwhile
@@ -84,11 +85,10 @@ class FileSink:
             if not self._is_open:
                 return
             self._is_open = False
-        try:
-            self._let_go()
-        finally:
-            if not self.count:
-                self._discard()
+        self._given_up = True
+        if self._calling.acquire(blocking=False):
+            self._calling.release()
+            self._leave()
 
     @property
     def close_s(self) -> float:
@@ -141,6 +141,23 @@ class FileSink:
 
     def _discard(self) -> None:
         self.part.discard()
+
+    @contextmanager
+    def _one_call(self) -> Iterator[None]:
+        """A call that another thread may abandon while it hangs: libraries let nothing be closed under their feet."""
+        try:
+            with self._calling:
+                yield
+        finally:
+            if self._given_up:
+                self._leave()
+
+    def _leave(self) -> None:
+        try:
+            self._let_go()
+        finally:
+            if not self.count:
+                self._discard()
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
