@@ -88,6 +88,31 @@ def test_nothing_in_the_package_runs_what_a_file_says() -> None:
     assert [f"{file}:{what}" for file, text in suspects.items() for what in dangers(text)] == []
 
 
+# ---- every promise has its test ------------------------------------------------------------------------------------
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def promises() -> list[tuple[str, str]]:
+    """(promise, tested by) of each row of a table in SECURITY.md."""
+    rows = [
+        line.strip("| ").split(" | ") for line in (ROOT / "SECURITY.md").read_text().splitlines() if line[:1] == "|"
+    ]
+    return [(" | ".join(row[:-1]), row[-1]) for row in rows if len(row) > 1 and row[0] != "promise"]
+
+
+@pytest.mark.parametrize(("promise", "tested"), promises(), ids=lambda text: text[:40])
+def test_a_promise_names_tests_that_are_there(promise: str, tested: str) -> None:
+    for part in tested.split(";"):
+        if "by hand" in part:
+            continue
+        file, words = re.fullmatch(r"\s*`(tests/[\w/]+\.py)`: ([\w ,]+)", part).groups()  # type: ignore[union-attr]
+        names = re.findall(r"^ *def (test_\w+)", (ROOT / file).read_text(), re.MULTILINE)
+        for word in words.split(","):
+            wanted = word.strip().replace(" ", "_")
+            assert any(wanted in name for name in names), f"no test of {file} is named after '{word.strip()}'"
+
+
 # ---- nothing of the patient ---------------------------------------------------------------------------------------
 
 CANARY = "CANARYBIRD"
