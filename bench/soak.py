@@ -39,7 +39,7 @@ ENGINE_FAULTS = (
 SINK_FAULTS = ("sink", "sink exits", "sink hangs when closed")
 FAULTS = (*SOURCE_FAULTS, *ENGINE_FAULTS, *SINK_FAULTS)
 GAP = 7
-HANG_S = 0.5
+HANG_S = 2.0
 
 
 class Unspeakable(Exception):

@@ -119,7 +119,7 @@ def stream(
     first_call_s = hang_s or max(_FIRST_CALL_AT_LEAST_S, _HANG_DEADLINES * deadline_ms / 1e3)
     hang_s = hang_s or max(_HANG_AT_LEAST_S, _HANG_DEADLINES * deadline_ms / 1e3)
     replacer = Replacer(reopen, counters, first_call_s)
-    warm_up = partial(_warm_up, rungs, replacer, slots, hang_s if overtake else first_call_s + _HANG_AT_LEAST_S, stop)
+    warm_up = partial(_warm_up, rungs, replacer, slots, hang_s if live else first_call_s + _HANG_AT_LEAST_S, stop)
     capturer = Capturer(
         play(source, loop and not live), slots, captured, counters, begin, stop, over,
         period_s if pace and not live else None, not overtake, live, source.spacing_mm, frames, seconds, warm_up, trace,

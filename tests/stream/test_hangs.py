@@ -75,9 +75,11 @@ def test_first_call_that_hangs_is_given_up_and_frames_are_shown_raw(
 
 def test_first_call_that_hangs_by_default_does_not_keep_a_live_picture_dark(answer: threading.Event) -> None:
     """It is waited for one second; then raw frames are shown, while it may go on for nine more."""
-    stop = threading.Event()
-    sink = KeepSink(lambda call: stop.set() if call == 2 else None)
-    report = stream(ListSource(ramp(5)), SlowStart(answer.wait), [sink], loop=True, stop=stop)
+    stop, source = threading.Event(), LiveSource()
+    for capture in ramp(5):
+        source.give(capture)
+    sink = KeepSink(lambda call: stop.set())
+    report = stream(source, SlowStart(answer.wait), [sink], stop=stop)
     assert report.counts["hung"] == 0 and report.raws == {"the engine warms up": report.presented} and balanced(report)
 
 
@@ -110,8 +112,8 @@ def test_engine_whose_first_call_hangs_is_replaced_as_often_as_it_takes(answer: 
         GatedSource(ramp(9), gate), SlowStart(answer.wait), [sink], policy="every", pace=False, hang_s=HANG_S,
         reopen=reopen,
     )  # fmt: skip
-    assert report.counts["hung"] == 2 and report.counts["replaced"] == 1
-    assert sink.frames[0].status is Status.RAW and sink.frames[8].status is Status.OK
+    assert report.counts["hung"] == 2 and report.counts["replaced"] == 1 and report.presented == 9
+    assert sink.frames[8].status is Status.OK
 
 
 @pytest.mark.parametrize("how", ["stop", "seconds"])
@@ -204,6 +206,8 @@ def test_sink_that_does_not_open_is_an_error_when_the_stream_is_to_end(answer: t
     with pytest.raises(SinkError, match="hung has hung"):
         stream(ListSource(ramp(3)), None, [other, sink], stop=stop)
     assert other.closed == 1 and sink.abandoned.wait(10)
+    answer.set()
+    until(lambda: not [t for t in threading.enumerate() if t.name in ("present", "deferred hung")])
 
 
 def test_file_is_let_go_only_when_the_call_that_hung_has_come_back(tmp_path: Path, answer: threading.Event) -> None:

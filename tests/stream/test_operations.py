@@ -378,5 +378,6 @@ def test_short_soak(monkeypatch: pytest.MonkeyPatch) -> None:
     specification.loader.exec_module(module)
     monkeypatch.setattr("edgerecon.stream.fanout._WAIT_S", 0.01)
     monkeypatch.setattr("edgerecon.stream.fanout.CLOSE_S", 0.3)
+    module.HANG_S = 0.5
     result = module.soak(6000, every=100)
     assert result["wrong"] == [] and set(result["faults"]) == set(module.FAULTS)

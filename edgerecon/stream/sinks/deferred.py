@@ -60,10 +60,13 @@ class DeferredSink:
         return getattr(self._sink, "close_s", None)
 
     def open(self, info: StreamInfo) -> None:
+        self._queue, self._error = Queue(self._depth), None
+        self._abandoned = abandoned = threading.Event()
         self._sink.open(info)
+        if abandoned.is_set():
+            return  # it hung, and was given up
         self._counters = info.counters
-        self._queue, self._abandoned, self._error = Queue(self._depth), threading.Event(), None
-        work = partial(self._work, self._queue, self._abandoned)
+        work = partial(self._work, self._queue, abandoned)
         self._thread = GuardedThread(f"deferred {self.name}", work, self._failed)
         self._thread.start()
 
