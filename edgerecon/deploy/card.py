@@ -78,7 +78,15 @@ def _found(report: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
 
 def _loss(weights: LossTable) -> str:
     parts = f"{weights.l1:g}·L1 (relative to the input's) + {weights.ssim:g}·(1 − SSIM)"
+    parts = f"{weights.absolute:g}·L1 + {parts}" if weights.absolute else parts
     return parts + (f" + {weights.edge:g}·(1 − edge preservation)" if weights.edge else "")
+
+
+def _mixed(recipe: Recipe) -> str:
+    return "".join(
+        f" {other.weight:.0%} of the crops come from `{other.simulate}`, target `{other.target}`."
+        for other in recipe.data.mixed
+    )
 
 
 def _start(recipe: Recipe) -> str:
@@ -112,11 +120,6 @@ def model_card(recipe: Recipe, recipe_name: str, figures: Sequence[Figure], fact
     if model.dilations:
         shape += f", dilations {' '.join(map(str, model.dilations))}"
     inputs = " or ".join(f"`{name}`" for name in recipe.data.inputs)
-    graphics = (
-        "; text and lines burnt into the frame it has only seen drawn"
-        if recipe.augment.graphics
-        else ", and so is burnt-in text"
-    )
     held_out = f" Held-out scenes: `{recipe.data.held_out}`." if recipe.data.held_out else ""
     return f"""# {model.name}
 
@@ -138,7 +141,7 @@ pixel, receptive field {facts["receptive_field"]:.0f} pixels |
 
 Simulated only; no recording of a person was trained on. `{recipe.data.simulate}`
 
-Input {inputs}, target `{recipe.data.target}`.{held_out} Validation on one scene in
+Input {inputs}, target `{recipe.data.target}`.{_mixed(recipe)}{held_out} Validation on one scene in
 {max(2, round(1 / recipe.data.validation))} of the training file chooses the checkpoint.
 
 ## Training
@@ -158,8 +161,8 @@ loss {_loss(train.loss)}.{_start(recipe)}{_pruning(recipe)}
 
 ## Limits
 
-- It learnt from simulated linear-array plane-wave images. Other probes, harmonic imaging, colour Doppler and strong
-  post-processing of the scanner are outside what it has seen{graphics}.
+- It learnt from simulated images alone, made by the commands above. What they do not imitate, such as colour Doppler,
+  contrast agents and post-processing of a scanner's own, is outside what it has seen.
 - It changes texture. Where speckle itself carries the information, use the original frame.
 - It works on grey levels after log compression; dynamic range and gain far from usual display settings degrade it.
 - It can smooth away or invent detail near its resolution limit, and no reader study has examined it.

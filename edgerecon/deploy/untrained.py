@@ -33,21 +33,24 @@ def untrained(found: Sequence[Candidate], ways: Sequence[Candidate], folder: Pat
     """Every width × depth that none of the trained files has, on the runtimes and threads of ``ways``.
 
     Args:
-        found: the trained ones. The shapes are those of the best fp32 file that has its recipe beside it: that
-            recipe trains them.
+        found: the trained ones. The shapes are those of the best fp32 file of the compact family that has its recipe
+            beside it: that recipe trains them.
         ways: one for each precision wanted, fp32, bf16 or int8. folder: gets the files, which must outlive the result.
 
     Returns:
         None without such a file, or without the onnx package: a device need not have it.
     """
-    base = max((one for one in found if _is_base(one)), key=lambda one: (one.ssim, -len(one.path.stem)), default=None)
-    if base is None:
-        return []
-    try:
-        return list(_untrained(base.path, {one.macs for one in found}, ways, folder))
-    except (DependencyError, ModelError) as error:
-        _log.info("shapes that nobody trained are left out: %s", error)
-        return []
+    known = {one.macs for one in found}
+    bases = {one.path: one for one in found if _is_base(one)}.values()
+    for base in sorted(bases, key=lambda one: (-one.ssim, len(one.path.stem))):
+        try:
+            return list(_untrained(base.path, known, ways, folder))
+        except ModelError as error:
+            _log.info("no shapes of %s: %s", base.path.name, error)
+        except DependencyError as error:
+            _log.info("shapes that nobody trained are left out: %s", error)
+            break
+    return []
 
 
 def _is_base(one: Candidate) -> bool:

@@ -14,7 +14,7 @@ from edgerecon.resources import resource_dir
 FOLDER = resource_dir("export")
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("compact-despeckle*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("compact-despeckle-*.toml")), ids=lambda path: path.stem)
 def test_the_dilations_are_those_of_the_shipped_recipes(path: Path) -> None:
     table = load_recipe(path).model
     assert dilations(table.depth) == table.dilations
@@ -30,16 +30,19 @@ def test_dilations_are_symmetric_and_keep_the_ends_dense() -> None:
 
 def test_the_kept_recipe_is_the_recipe(tmp_path: Path) -> None:
     for base, width, depth in (
-        ("compact-despeckle", 24, 8),
-        ("compact-despeckle", None, 4),
+        ("compact-despeckle-small", 24, 8),
+        ("compact-despeckle-small", None, 4),
         ("compact-compound", 8, 4),
     ):
         path = FOLDER / f"{base}.toml"
         made = reshaped(load_recipe(path), width, depth)
         assert load_recipe(keep_recipe(made, path, tmp_path)) == made
-        assert made.model.name == f"{base}-w{width or 16}d{depth}" and made.sha256() != load_recipe(path).sha256()
-        assert bool(made.model.dilations) == (base == "compact-despeckle")
-    assert reshaped(load_recipe(FOLDER / "compact-despeckle.toml"), 8, None).model.dilations == (1, 2, 3, 3, 2, 1)
+        assert (
+            made.model.name == f"{base}-w{width or load_recipe(path).model.width}d{depth}"
+            and made.sha256() != load_recipe(path).sha256()
+        )
+        assert bool(made.model.dilations) == (base == "compact-despeckle-small")
+    assert reshaped(load_recipe(FOLDER / "compact-despeckle-small.toml"), 8, None).model.dilations == (1, 2, 3, 3, 2, 1)
 
 
 def test_a_name_without_room_is_said() -> None:

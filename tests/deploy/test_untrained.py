@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,16 @@ import pytest
 import torch
 
 from edgerecon.deploy.candidates import Candidate
+from edgerecon.deploy.network_file import network_graph
 from edgerecon.deploy.untrained import reshape_network, untrained
 from edgerecon.engines import open_engine
 from edgerecon.engines.model_file import read_model
 from edgerecon.errors import ModelError
+from edgerecon.models import build_model
 from edgerecon.models.compact import Compact
 from edgerecon.resources import resource_dir
 
-BASE = resource_dir("export") / "compact-despeckle.onnx"
+BASE = resource_dir("export") / "compact-despeckle-small.onnx"
 
 
 def _way(path: Path, precision: str = "fp32") -> Candidate:
@@ -60,6 +63,15 @@ def test_a_file_without_dilations_gives_shapes_without() -> None:
     assert steps == [1] * 6
 
 
+def test_the_base_is_the_best_of_the_compact_family(models: Path, tmp_path: Path) -> None:
+    facts = {"name": "two", "task": "despeckle", "recipe_hash": "", "licence": "-"}
+    onnx.save(network_graph(build_model("two_scale"), facts), models / "two.onnx")
+    shutil.copy(BASE.with_suffix(".toml"), models / "two.toml")
+    best = replace(_way(models / "two.onnx"), ssim=0.9)
+    made = untrained([best, _way(models / "net.onnx")], [_way(Path("x"))], tmp_path)
+    assert made and all(one.path.stem.startswith("net-w") for one in made)
+
+
 def test_every_shape_that_no_file_has_is_there_on_every_way(models: Path, tmp_path: Path) -> None:
     trained = [_way(models / "net.onnx"), _way(models / "net-small.onnx")]
     made = untrained(trained, [_way(Path("x")), _way(Path("x"), "int8")], tmp_path)
@@ -81,12 +93,12 @@ def test_without_a_recipe_or_another_network_or_onnx_there_are_none(
     way = _way(models / "net.onnx")
     assert untrained([_way(BASE, "int8")], [way], tmp_path) == []
     assert untrained([_way(tmp_path / "alone.onnx")], [way], tmp_path) == []
-    int8 = BASE.with_name("compact-despeckle-int8.onnx")
+    int8 = BASE.with_name("compact-despeckle-small-int8.onnx")
     with pytest.raises(ModelError):
         reshape_network(int8.read_bytes(), 8, 4)
     model = onnx.load(BASE)
     next(node for node in model.graph.node if node.op_type == "Relu").op_type = "Sigmoid"
-    with pytest.raises(ModelError, match="compact-despeckle is not of the compact family"):
+    with pytest.raises(ModelError, match="compact-despeckle-small is not of the compact family"):
         reshape_network(model.SerializeToString(), 8, 4)
     for name in ("onnx", "edgerecon.compress.graph"):
         monkeypatch.delitem(sys.modules, name, raising=False)

@@ -23,7 +23,8 @@ from edgerecon.kernels.compact import Arguments, pack_network
 from edgerecon.kernels.load import Module
 from edgerecon.kernels.store import Stored
 
-MODELS = {"compact-compound": "fp32_16", "compact-despeckle-fp16": "fp16_16", "compact-despeckle-int8-trt": "mixed_16"}
+SMALL = "compact-despeckle-small"
+MODELS = {"compact-compound": "fp32_16", f"{SMALL}-fp16": "fp16_16", f"{SMALL}-int8-trt": "mixed_16"}
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_frames_of_any_size(fake: fake_gpu.FakeGpu, name: str, rng: np.random.Ge
     engine, reference = open_engine(name, "cuda"), open_engine(name, "onnxruntime", threads=1)
     for shape in ((16, 16), (1, 1), (7, 5), (16, 16), (64, 330)):
         frame = rng.random(shape, dtype=np.float32)
-        tolerance = 5e-3 if "int8" in name else 1e-5  # the stand-in lets ONNX Runtime fuse, the engine does not
+        tolerance = 2e-2 if "int8" in name else 1e-5  # the stand-in lets ONNX Runtime fuse, the engine does not
         np.testing.assert_allclose(engine.run(frame), reference.run(frame), atol=tolerance)
         assert sum(memory.size for memory in fake.memory.values()) < 20_000 + 2 * 64 * 330
     assert (engine.spec.backend, engine.spec.threads) == ("cuda", 1)
@@ -86,7 +87,7 @@ def test_frames_of_any_size(fake: fake_gpu.FakeGpu, name: str, rng: np.random.Ge
 
 
 def test_a_precision_opens_its_file(fake: fake_gpu.FakeGpu) -> None:
-    engine = open_engine("compact-despeckle", "cuda", "int8")
+    engine = open_engine(SMALL, "cuda", "int8")
     assert (engine.spec.precision, engine.spec.model.form) == ("int8", "signed")
     engine.close()
 
@@ -223,7 +224,7 @@ CHANGES = [
     ("compact-compound", _relu_away, "operator 3 is Tanh, not Relu"),
     ("compact-compound", _dilate, r"dilations \[2, 2\] and pads \[1, 1, 1, 1\]"),
     ("compact-compound", _no_residual, "the frame is not added"),
-    ("compact-despeckle-int8-trt", _unsigned_zero, "not to int8 around zero"),
+    (f"{SMALL}-int8-trt", _unsigned_zero, "not to int8 around zero"),
 ]
 
 
@@ -236,7 +237,7 @@ def test_another_network_is_refused_and_says_why(tmp_path: Path, name: str, chan
 
 def test_unsigned_bytes_and_wide_networks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="unsigned, take the file that ends in -int8-trt"):
-        read_compact(read_model(model_path("compact-despeckle-int8")))
+        read_compact(read_model(model_path(f"{SMALL}-int8")))
 
     def widen(model: onnx.ModelProto) -> None:
         for value in model.graph.initializer:
@@ -250,7 +251,7 @@ def test_unsigned_bytes_and_wide_networks_are_refused(tmp_path: Path) -> None:
 
 
 def test_damaged_bytes_never_end_in_anything_but_our_errors(tmp_path: Path, rng: np.random.Generator) -> None:
-    content = model_path("compact-despeckle-int8-trt").read_bytes()
+    content = model_path(f"{SMALL}-int8-trt").read_bytes()
     path = tmp_path / "damaged.onnx"
     refused = 0
     for _ in range(60):

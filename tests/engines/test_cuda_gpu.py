@@ -15,10 +15,10 @@ from edgerecon.errors import EdgereconError
 def test_stages_apart_leave_the_picture_alone(rng: np.random.Generator) -> None:
     frame = rng.random((240, 320), dtype=np.float32)
     try:
-        engine: Any = open_engine("compact-despeckle", "cuda")
+        engine: Any = open_engine("compact-despeckle-small", "cuda")
     except EdgereconError as error:
         pytest.skip(str(error))
-    with closing(engine), closing(open_engine("compact-despeckle", "onnxruntime")) as reference:
+    with closing(engine), closing(open_engine("compact-despeckle-small", "onnxruntime")) as reference:
         before = engine.run(frame)
         runs = [engine.stage_times() for _ in range(30)]
         np.testing.assert_array_equal(engine.run(frame), before)

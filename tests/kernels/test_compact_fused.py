@@ -95,7 +95,7 @@ SIZES = [  # images, height, width, tile: odd sizes, one pixel, one cell, tile e
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", ["compact-compound", "compact-despeckle"])
+@pytest.mark.parametrize("name", ["compact-compound", "compact-despeckle-small"])
 def test_float_of_real_weights(fused: Run, name: str, size: tuple, rng: np.random.Generator) -> None:
     layers = read_compact(read_model(model_path(name)))
     frames = rng.random(size[:3], dtype=np.float32)
@@ -122,7 +122,7 @@ def test_every_form_and_width(fused: Run, form: str, width: int, rng: np.random.
             assert np.linalg.norm(found - expected) <= tolerance * np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize("name", ["compact-despeckle-fp16", "compact-despeckle-int8-trt"])
+@pytest.mark.parametrize("name", ["compact-despeckle-small-fp16", "compact-despeckle-small-int8-trt"])
 def test_files_mean_the_same_to_onnxruntime(fused: Run, name: str, rng: np.random.Generator) -> None:
     from contextlib import closing
 
@@ -154,7 +154,7 @@ def test_a_not_a_number_stays_within_its_reach(fused: Run, rng: np.random.Genera
 
 def test_the_border_shows_in_the_comparison(rng: np.random.Generator) -> None:
     """Padding the input once, instead of every layer, is far outside the tolerance: the tests above would see it."""
-    layers = read_compact(read_model(model_path("compact-despeckle")))
+    layers = read_compact(read_model(model_path("compact-despeckle-small")))
     frames = rng.random((1, 20, 20), dtype=np.float32)
     once = reference(layers, np.pad(frames, ((0, 0), (24, 24), (24, 24))))[:, 24:-24, 24:-24]
     assert np.abs(once - reference(layers, frames)).max() > 1e-3

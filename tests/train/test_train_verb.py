@@ -14,7 +14,7 @@ from edgerecon.resources import resource_dir
 from edgerecon.train import loop
 from edgerecon.train.checkpoint import load_model, new_model, save_checkpoint
 
-RECIPE = resource_dir("export") / "compact-despeckle.toml"
+RECIPE = resource_dir("export") / "compact-despeckle-small.toml"
 
 
 def test_another_shape_is_another_model_with_its_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,8 +28,8 @@ def test_another_shape_is_another_model_with_its_recipe(tmp_path: Path, monkeypa
     asked = ["train", str(RECIPE), "--width", "8", "--depth", "4"]
     result = CliRunner().invoke(app, asked, catch_exceptions=False)
     assert result.exit_code == 0
-    folder = Path("edgerecon-runs/compact-despeckle-w8d4")
-    kept = folder / "compact-despeckle-w8d4.toml"
+    folder = Path("edgerecon-runs/compact-despeckle-small-w8d4")
+    kept = folder / "compact-despeckle-small-w8d4.toml"
     assert f"edgerecon export {kept} --checkpoint {folder / 'best.pt'}" in " ".join(result.output.split())
     model = load_model(load_recipe(kept), folder / "best.pt")
     assert model.macs_per_pixel() == 432 and load_recipe(kept).data == load_recipe(RECIPE).data

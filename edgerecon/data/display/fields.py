@@ -33,8 +33,10 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], scale_y: floa
     return np.asarray(_UNIT * field, np.float32)
 
 
-def fractal_noise(rng: np.random.Generator, shape: tuple[int, int], persistence: float, stretch: float = 1.0) -> Map:
-    """Octaves of smooth noise from the whole side down to two pixels, each ``persistence`` times the one before.
+def fractal_noise(
+    rng: np.random.Generator, shape: tuple[int, int], persistence: float, stretch: float = 1.0, finest: float = 2.0
+) -> Map:
+    """Octaves of smooth noise from the whole side down to ``finest`` pixels, each ``persistence`` times the one before.
 
     Args:
         persistence: amplitude ratio of neighbouring octaves; 0.5 is smooth, 1 is rough.
@@ -42,7 +44,7 @@ def fractal_noise(rng: np.random.Generator, shape: tuple[int, int], persistence:
     """
     total = np.zeros(shape, np.float32)
     scale, weight, power = max(shape) / 2.0, 1.0, 0.0
-    while scale >= 2:
+    while scale >= finest:
         total += np.float32(weight) * smooth_noise(rng, shape, scale, scale * stretch)
         power += weight * weight
         scale, weight = scale / 2, weight * persistence

@@ -77,7 +77,9 @@ def random_grey_map(rng: np.random.Generator, mean: Map, view: NDArray[np.bool_]
         mean: expected intensity on samples. view: which of them the display shows.
     """
     shown = mean[view] if view.any() else mean
-    bright = 10 * np.log10(float(np.quantile(shown, rng.uniform(0.9, 0.999))) + 1e-12)
+    middle, bright = 10 * np.log10(np.quantile(shown, [0.5, 0.97]) + 1e-12)
+    range_db = rng.uniform(35, 80)
+    white_db = max(middle + rng.uniform(0.38, 0.95) * range_db, bright - 3)  # half of the tissue lies below mid-grey
     steps = np.linspace(0, 1, LEVELS + 1)
     curve = steps ** np.exp(rng.normal(0, 0.25))
     bend = rng.uniform(0, 0.7)
@@ -85,4 +87,4 @@ def random_grey_map(rng: np.random.Generator, mean: Map, view: NDArray[np.bool_]
     if rng.random() < 0.2:  # reject: the darkest steps are black
         curve = np.maximum(curve - rng.uniform(0, 0.08), 0)
         curve /= curve[-1]
-    return GreyMap(bright + rng.uniform(-2, 24), rng.uniform(35, 80), curve.astype(np.float32))
+    return GreyMap(float(white_db), range_db, curve.astype(np.float32))

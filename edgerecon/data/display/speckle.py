@@ -40,11 +40,11 @@ class Grain:
 
 
 def random_grain(rng: np.random.Generator) -> Grain:
-    """From nearly white (σ 0.2 px) to grains 12 px wide."""
+    """From nearly white (σ 0.2 px) to grains more than 12 px wide, as scanners show them: wider than high."""
     axial = rng.uniform(0.2, 0.7) if rng.random() < 0.25 else log_uniform(rng, 0.5, 3)
     return Grain(
         axial,
-        min(axial * log_uniform(rng, 0.8, 3.5), 6.0),
+        min(axial * log_uniform(rng, 0.9, 6), 7.0),
         log_uniform(rng, 1, 2.2) if rng.random() < 0.6 else 1.0,
         int(rng.choice(LOOKS)),
         rng.uniform(-55, -14),

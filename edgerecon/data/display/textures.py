@@ -67,7 +67,7 @@ def dead_leaves(rng: np.random.Generator, side: int) -> Map:
 
 def fractal(rng: np.random.Generator, side: int) -> Map:
     """Glandular and connective tissue: variation of every scale."""
-    field = fractal_noise(rng, (side, side), rng.uniform(0.55, 1.05), log_uniform(rng, 1, 3))
+    field = fractal_noise(rng, (side, side), rng.uniform(0.5, 0.95), log_uniform(rng, 1, 3), log_uniform(rng, 2, 12))
     return np.asarray(np.float32(rng.uniform(1.5, 6)) * field, np.float32)
 
 
@@ -77,7 +77,7 @@ def parenchyma(rng: np.random.Generator, side: int) -> Map:
 
 
 TEXTURES = (fibres, layers, dead_leaves, fractal, parenchyma)
-CHANCES = (0.34, 0.14, 0.16, 0.18, 0.18)
+CHANCES = (0.3, 0.12, 0.14, 0.1, 0.34)
 
 
 def texture(rng: np.random.Generator, side: int) -> Map:
