@@ -54,15 +54,15 @@ def leave(*arguments: object, **options: object) -> bool:
 
 
 class Plan:
-    """Which fault is to come: the next one so many frames after the last one was met.
+    """Which fault is to come: the next one ``every`` frames after the last one was met, and none after frame ``last``.
 
     Attributes:
         came: how often each was met. engine_away: set while an engine hangs, until another has run a frame.
         next_hangs: whether the next engine that is opened hangs in its first call.
     """
 
-    def __init__(self, every: int) -> None:
-        self._every = every
+    def __init__(self, every: int, last: int) -> None:
+        self._every, self._last = every, last
         self._due = every - 1
         self._next: str | None = None
         self.came: Counter[str] = Counter()
@@ -71,7 +71,7 @@ class Plan:
 
     def frame(self, number: int) -> None:
         """Call before frame ``number`` is given."""
-        if self._next is None and number >= self._due:
+        if self._next is None and self._due <= number <= self._last:
             self._next = FAULTS[sum(self.came.values()) % len(FAULTS)]
             self._due = number + self._every
 
@@ -249,7 +249,8 @@ def soak(frames: int, every: int = 1000) -> dict[str, object]:
     Returns:
         The figures, and ``wrong``: what does not agree, empty when all is well.
     """
-    plan, census, hanging = Plan(every), Census(min(20_000, frames // 3)), HangingSink()
+    # Frames come at 1 ms at least while an engine is away: it is back before they end.
+    plan, census, hanging = Plan(every, frames - round(3000 * HANG_S)), Census(min(20_000, frames // 3)), HangingSink()
     before, began = usage(), time.monotonic()
 
     def reopen(spec: EngineSpec) -> Engine:
