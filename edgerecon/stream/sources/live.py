@@ -27,6 +27,10 @@ def open_live(uri: str) -> Source:
         SourceError: nothing is there.
         DependencyError: a package is absent.
     """
+    if uri.lower().startswith("shm://"):  # a name, neither host nor port
+        from edgerecon.stream.sources.shm import ShmSource
+
+        return ShmSource(uri[len("shm://") :])
     parts = split_uri(uri)
     port = parts.port
     if parts.scheme == "igtl":
@@ -35,10 +39,6 @@ def open_live(uri: str) -> Source:
         from edgerecon.stream.sources.igtl import IgtlSource
 
         return IgtlSource(parts.hostname, port or PORT, unquote(parts.path).strip("/") or None)
-    if parts.scheme == "shm":
-        from edgerecon.stream.sources.shm import ShmSource
-
-        return ShmSource(uri.removeprefix("shm://"))
     if parts.scheme == "sim":
         from edgerecon.stream.sources.sim import SimSource
 
