@@ -110,7 +110,7 @@ soak: $(DEV)
 
 fpga: export EDGERECON_FPGA_TOOLS := $(FPGA)
 fpga: $(DEV) $(FPGA)/.ready
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile tests/fpga tests/deploy/test_fpga_build.py
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile tests/fpga tests/deploy/fpga/test_fpga_build.py
 	$(BIN)/python bench/fpga.py --json bench/results/fpga.json
 
 $(FPGA)/.ready: kernels/hls/tools.txt | .venv/bin/python

@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.data.display.sample import SIZE, simulate_sample
-from edgerecon.frame import to_uint8
-from edgerecon.quality.recordings import load_recordings
+from edgerecon.core.frame import to_uint8
+from edgerecon.quality.datasets.recordings import load_recordings
+from edgerecon.workshop.data.display.sample import SIZE, simulate_sample
 
 EACH, COLUMNS, GAP = 12, 8, 6
 COUNTED = 200  # windows of each that the table describes

@@ -17,14 +17,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edgerecon.host import host_profile
+from edgerecon.hardware.host import host_profile
 from edgerecon.stream.serve import worker
 from edgerecon.stream.serve.config import ServeConfig
 from edgerecon.stream.serve.ledger import Look
 from edgerecon.stream.serve.local import here
 from edgerecon.stream.serve.supervisor import Supervisor
 from edgerecon.stream.sources.base import Capture
-from edgerecon.stream.sources.sim import SimSource
+from edgerecon.stream.sources.live.sim import SimSource
 
 SIDE = 256
 WARM_S = 3.0

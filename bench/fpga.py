@@ -17,16 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fpga_tools import Tools, find_tools, route_ecp5, synthesise, within
-
-from edgerecon.device import load_device
-from edgerecon.errors import EdgereconError
+from bench.fpga_tools import Tools, find_tools, route_ecp5, synthesise, within
+from edgerecon.core.errors import EdgereconError
 from edgerecon.fpga.budget import ASSUMED_CLOCK_MHZ, Fold, Plan, distributed_plan, fit_plan
 from edgerecon.fpga.integer_ir import WIDTH, IntegerNetwork
 from edgerecon.fpga.rtl import module_folder, weight_words, write_rtl
-
-sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "fpga"))
-from random_stream import random_network
+from edgerecon.hardware.device import load_device
+from tests.support.random_stream import random_network
 
 BOARDS = {"pynq-z2": "xc7", "zcu104": "xcup"}
 ONLY = {**{board: board for board in BOARDS}, "ecp5-85": "ecp5_layer", "without-dsp": "layer_without_dsp"}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgerecon.errors import EngineError, GateError
+from edgerecon.core.errors import EngineError, GateError
 from edgerecon.fpga.budget import Cost
 from edgerecon.fpga.rtl import TOP, module_folder
 

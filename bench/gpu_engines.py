@@ -21,15 +21,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgerecon.device import host_profile
-from edgerecon.engines import model_path, open_engine, shipped_models
+from edgerecon.core.errors import EdgereconError
+from edgerecon.core.frame import Image, to_unit
+from edgerecon.cuda.memory import open_gpu
+from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine
-from edgerecon.engines.cuda_memory import open_gpu
-from edgerecon.engines.model_file import read_model
-from edgerecon.errors import EdgereconError
-from edgerecon.frame import Image, to_unit
-from edgerecon.latency.row import OK, Row
-from edgerecon.latency.timing import interleave, ratio
+from edgerecon.hardware.device import host_profile
+from edgerecon.measure.row import OK, Row
+from edgerecon.measure.timing import interleave, ratio
+from edgerecon.modelfile.catalogue import model_path, shipped_models
+from edgerecon.modelfile.file import read_model
 from edgerecon.stream.sources import open_source
 
 FP32_LIMIT = 1e-5

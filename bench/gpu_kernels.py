@@ -17,18 +17,16 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))
-from kernel_rivals import ssim_rivals
-from kernel_timing import Bench, Timing, address, relative, sets_beyond, ssim_truth
-from network_kernels import check_compact, check_convolution, time_compact, time_convolution, time_host_to_host
-from network_rivals import network_rivals
-
-from edgerecon.device import host_profile
-from edgerecon.engines.cuda_memory import open_gpu
-from edgerecon.errors import EdgereconError
-from edgerecon.kernels.frontend import Frontend, Sector
-from edgerecon.kernels.load import load
-from edgerecon.kernels.ssim import Border, Images, Ssim
+from bench.kernel_rivals import ssim_rivals
+from bench.kernel_timing import Bench, Timing, address, relative, sets_beyond, ssim_truth
+from bench.network_kernels import check_compact, check_convolution, time_compact, time_convolution, time_host_to_host
+from bench.network_rivals import network_rivals
+from edgerecon.core.errors import EdgereconError
+from edgerecon.cuda.kernels.frontend import Frontend, Sector
+from edgerecon.cuda.kernels.load import load
+from edgerecon.cuda.kernels.ssim import Border, Images, Ssim
+from edgerecon.cuda.memory import open_gpu
+from edgerecon.hardware.device import host_profile
 
 LIMIT = 1e-5
 """Relative error of fp32 arithmetic."""
@@ -122,7 +120,7 @@ def check_torch(bench: Bench) -> Iterator[Error]:
 
     if not torch.cuda.is_available():
         return
-    from edgerecon.train.ssim_kernel import ssim_mean
+    from edgerecon.workshop.train.ssim_kernel import ssim_mean
 
     a, b = (torch.rand(2, 3, 65, 140, device="cuda") for _ in range(2))
     a.requires_grad_()

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from edgerecon.bench.load import paced
-from edgerecon.bench.noise import Calibration
+from edgerecon.bench.paced import paced
 from edgerecon.bench.worker import Worker
-from edgerecon.device import host_profile
-from edgerecon.engines.base import EngineSpec, ModelSpec
-from edgerecon.frame import Image
+from edgerecon.core.frame import Image
+from edgerecon.engines.base import EngineSpec
+from edgerecon.hardware.device import host_profile
+from edgerecon.measure.noise import Calibration
+from edgerecon.modelfile.spec import ModelSpec
 
 FRAMES = np.zeros((2, 8, 8), np.uint8)
 CALLS = 2000

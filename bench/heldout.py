@@ -12,10 +12,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from edgerecon.deploy.export import write_sums
-from edgerecon.quality.heldout import SCENES, SHIPPED
-from edgerecon.quality.pairs_file import sample_names
-from edgerecon.quality.with_targets import TASK_FIELDS
+from edgerecon.deploy.export.export import write_sums
+from edgerecon.quality.datasets.heldout import SCENES, SHIPPED
+from edgerecon.quality.datasets.pairs_file import TASK_FIELDS, sample_names
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ def ssim_rivals(shapes: list[tuple[int, int, int, int]]) -> Iterator[dict[str, A
         return
     from fused_ssim import fused_ssim
 
-    from edgerecon.train.ssim_kernel import ssim_mean
+    from edgerecon.workshop.train.ssim_kernel import ssim_mean
 
     for shape in shapes:
         a, b = (torch.rand(shape, device="cuda") for _ in range(2))

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from edgerecon.engines.cuda_graph import Graph
-from edgerecon.engines.cuda_memory import Gpu
+from edgerecon.cuda.graph import Graph
+from edgerecon.cuda.memory import Gpu
 
 REPLAYS = 31
 _LAUNCHES = 24

@@ -6,18 +6,18 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import network_truth as truth
 import numpy as np
-from kernel_timing import Bench, Timing, address, relative, sets_beyond
 
-from edgerecon.engines import model_path
-from edgerecon.engines.compact_file import read_compact
-from edgerecon.engines.cuda_graph import Graph
-from edgerecon.engines.model_file import read_model
-from edgerecon.kernels.compact import CompactKernel, Layer, pack_network
-from edgerecon.kernels.convolution import ConvRelu, pack_convolution
-from edgerecon.kernels.frontend import Frontend
-from edgerecon.kernels.load import Module, load
+from bench import network_truth as truth
+from bench.kernel_timing import Bench, Timing, address, relative, sets_beyond
+from edgerecon.cuda.graph import Graph
+from edgerecon.cuda.kernels.compact import CompactKernel, Layer, pack_network
+from edgerecon.cuda.kernels.convolution import ConvRelu, pack_convolution
+from edgerecon.cuda.kernels.frontend import Frontend
+from edgerecon.cuda.kernels.load import Module, load
+from edgerecon.engines.cuda.compact_file import read_compact
+from edgerecon.modelfile.catalogue import model_path
+from edgerecon.modelfile.file import read_model
 
 MODELS = ("compact-compound", "compact-despeckle", "compact-despeckle-fp16", "compact-despeckle-int8-trt")
 CHECKED = ((1, 1, 1), (2, 37, 131), (1, 512, 512))

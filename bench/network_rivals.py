@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from edgerecon.core.errors import EdgereconError
 from edgerecon.engines import open_engine
-from edgerecon.errors import EdgereconError
 
 SIZE = (512, 512)
 MODEL = "compact-despeckle-fp16"
@@ -30,7 +30,7 @@ def network_rivals() -> Iterator[Row]:
     if not torch.cuda.is_available():
         yield {"rival": "torch", "status": "torch has no GPU"}
         return
-    from edgerecon.models.compact import Compact
+    from edgerecon.workshop.models.compact import Compact
 
     torch.backends.cudnn.benchmark = True
     model = Compact(16, 6, DILATIONS).half().cuda().eval().to(memory_format=torch.channels_last)

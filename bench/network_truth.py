@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgerecon.kernels.compact import Layer
+from edgerecon.cuda.kernels.compact import Layer
 
 
 def convolution(x: np.ndarray, weight: np.ndarray, dilation: int) -> np.ndarray:

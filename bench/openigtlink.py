@@ -31,12 +31,12 @@ from typing import Literal
 
 import numpy as np
 
-from edgerecon.device import host_profile
-from edgerecon.pose import Plane, Pose, Transform
-from edgerecon.stream.loop import stream
-from edgerecon.stream.openigtlink import pack_image, pack_transform
+from edgerecon.core.pose import Plane, Pose, Transform
+from edgerecon.hardware.device import host_profile
+from edgerecon.stream.loop.stream import stream
+from edgerecon.stream.protocols.openigtlink import pack_image, pack_transform
 from edgerecon.stream.sinks.igtl import IgtlServerSink
-from edgerecon.stream.sources.igtl import IgtlSource
+from edgerecon.stream.sources.live.igtl import IgtlSource
 
 LEFT_OUT_EVERY = 97
 PAUSE_S = 0.3

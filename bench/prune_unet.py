@@ -23,18 +23,18 @@ import numpy as np
 import onnxruntime as ort
 import torch
 
-from edgerecon.compress.pruned import prune_recipe
-from edgerecon.data.augment import Augment
-from edgerecon.data.datasets import CropSampler, load_pairs, split_by_scene
-from edgerecon.deploy.export import to_onnx
-from edgerecon.deploy.parity import max_abs_error
-from edgerecon.device import host_profile
-from edgerecon.models.network import Network
-from edgerecon.recipe import Recipe
-from edgerecon.train.checkpoint import load_model, new_model
-from edgerecon.train.distill import fine_tune
-from edgerecon.train.loop import train
-from edgerecon.train.validate import validate
+from edgerecon.deploy.export.export import to_onnx
+from edgerecon.deploy.export.parity import max_abs_error
+from edgerecon.hardware.device import host_profile
+from edgerecon.workshop.compress.pruned import prune_recipe
+from edgerecon.workshop.data.augment import Augment
+from edgerecon.workshop.data.datasets import CropSampler, load_pairs, split_by_scene
+from edgerecon.workshop.models.network import Network
+from edgerecon.workshop.recipe import Recipe
+from edgerecon.workshop.train.checkpoint import load_model, new_model
+from edgerecon.workshop.train.distill import fine_tune
+from edgerecon.workshop.train.loop import train
+from edgerecon.workshop.train.validate import validate
 
 FRAME = (256, 256)
 

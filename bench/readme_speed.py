@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from readme_quality import load, measured_on, when
-
+from bench.readme_quality import load, measured_on, when
 from edgerecon.bench.compare import read_result
 from edgerecon.bench.markdown import markdown
 

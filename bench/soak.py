@@ -24,10 +24,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edgerecon.engines.base import Engine, EngineSpec, ModelSpec
-from edgerecon.frame import Frame, Image
-from edgerecon.stream.loop import stream
-from edgerecon.stream.report import StreamReport
+from edgerecon.core.frame import Frame, Image
+from edgerecon.engines.base import Engine, EngineSpec
+from edgerecon.modelfile.spec import ModelSpec
+from edgerecon.stream.loop.report import StreamReport
+from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sources.base import Capture
 

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from edgerecon.device import host_profile
+from edgerecon.hardware.device import host_profile
 
 DEMO = """
 import sys, time

@@ -16,9 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgerecon.engines.base import EngineSpec, ModelSpec
-from edgerecon.frame import Frame, Image
-from edgerecon.stream.loop import stream
+from edgerecon.core.frame import Frame, Image
+from edgerecon.engines.base import EngineSpec
+from edgerecon.modelfile.spec import ModelSpec
+from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sources.base import Capture
 

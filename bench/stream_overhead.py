@@ -20,8 +20,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from stream_rivals import LOOPS, Job
-from stream_turns import LIBRARIES, reach, rotated, turn
+
+from bench.stream_rivals import LOOPS, Job
+from bench.stream_turns import LIBRARIES, reach, rotated, turn
 
 SIDE = 512
 QUANTILES = {"p50": 50, "p90": 90, "p99": 99, "p999": 99.9}
@@ -98,7 +99,7 @@ def main() -> None:
         took = play(arguments.peer, arguments.frames, arguments.period_ms / 1e3)
         print("\n" + json.dumps(took), flush=True)  # noqa: T201
         return
-    from edgerecon.device import host_profile
+    from edgerecon.hardware.device import host_profile
 
     result = compare(
         arguments.turns, arguments.frames, arguments.period_ms / 1e3, arguments.realtime, arguments.holoscan_python

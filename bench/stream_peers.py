@@ -22,8 +22,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from stream_rivals import LOOPS, Job
-from stream_turns import LIBRARIES, reach, rotated, turn
+
+from bench.stream_rivals import LOOPS, Job
+from bench.stream_turns import LIBRARIES, reach, rotated, turn
 
 MODEL, PRECISION, SIDE = "compact-despeckle", "int8", 512
 PERIOD_S = 1 / 30
@@ -69,7 +70,7 @@ def figures(turns: list[list[tuple[int, int]]], count: int) -> dict[str, Any]:
 
 def ratios(row: dict[str, Any], base: dict[str, Any]) -> dict[str, list[float]]:
     """The row over edgerecon, for p50, p99 and fps: median over turns, low, high (95 % of resampled turns)."""
-    from edgerecon.bench.resample import interval, ratio_samples
+    from edgerecon.measure.ratio_bootstrap import interval, ratio_samples
 
     found = {}
     for name in ("p50", "p99", "fps"):
@@ -137,7 +138,7 @@ def main() -> None:
         print("\n" + json.dumps(found), flush=True)  # noqa: T201
         return
     from edgerecon.bench.run import real_frames
-    from edgerecon.device import host_profile
+    from edgerecon.hardware.device import host_profile
 
     pythons = dict.fromkeys(LOOPS, sys.executable)
     others = {"holoscan": arguments.holoscan_python, "inference-pipeline": arguments.inference_python}

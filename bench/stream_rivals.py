@@ -55,7 +55,7 @@ class Job:
 
 def edgerecon(job: Job) -> Seen:
     """This repository's loop, one sink: policy `latest`, its default, when paced, else `every`."""
-    from edgerecon.stream.loop import stream
+    from edgerecon.stream.loop.stream import stream
     from edgerecon.stream.sinks.null import NullSink
     from edgerecon.stream.sources.base import Capture
 

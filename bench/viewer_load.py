@@ -19,13 +19,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from stream_loop import SIDE, Noise
 from websockets.sync.client import connect
 
-from edgerecon.device import host_profile
+from bench.stream_loop import SIDE, Noise
+from edgerecon.core.frame import Frame, Image
 from edgerecon.engines import open_engine
-from edgerecon.frame import Frame, Image
-from edgerecon.stream.loop import stream
+from edgerecon.hardware.device import host_profile
+from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.viewer import ViewerSink
 from edgerecon.stream.sinks.web.address import Address

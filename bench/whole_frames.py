@@ -23,11 +23,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgerecon.device import host_profile
+from edgerecon.core.errors import SourceError
+from edgerecon.core.frame import Image, to_unit
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine
-from edgerecon.errors import SourceError
-from edgerecon.frame import Image, to_unit
+from edgerecon.hardware.device import host_profile
 from edgerecon.stream.sources import open_source
 
 MODELS = ["compact-despeckle", "compact-despeckle-small", "compact-despeckle-w8d4", "compact-compound"]

@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Import the command line, which takes a moment, and run it."""
     try:
-        from edgerecon.cli import main as run
+        from edgerecon.cli.main import main as run
 
         run()
     except KeyboardInterrupt:

@@ -12,8 +12,8 @@ from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpoo
 from executorch.runtime import Runtime
 from peer import Run, serve
 
-from edgerecon.recipe import load_recipe
-from edgerecon.train.checkpoint import load_model
+from edgerecon.workshop.recipe import load_recipe
+from edgerecon.workshop.train.checkpoint import load_model
 
 SHAPE = (1, 1, 512, 512)
 """Fixed at lowering."""

@@ -19,13 +19,13 @@ def _clahe() -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _nlm() -> Callable[[np.ndarray], np.ndarray]:
-    from edgerecon.quality.classical import non_local_means
+    from edgerecon.quality.filters.classical import non_local_means
 
     return lambda image: non_local_means(image, 0.06)
 
 
 def _srad() -> Callable[[np.ndarray], np.ndarray]:
-    from edgerecon.quality.classical import srad
+    from edgerecon.quality.filters.classical import srad
 
     return lambda image: srad(image, 50)
 

@@ -11,9 +11,9 @@ import torch
 from ai_edge_litert.interpreter import Interpreter
 from peer import Run, serve
 
-from edgerecon.errors import EngineError
-from edgerecon.recipe import load_recipe
-from edgerecon.train.checkpoint import load_model
+from edgerecon.core.errors import EngineError
+from edgerecon.workshop.recipe import load_recipe
+from edgerecon.workshop.train.checkpoint import load_model
 
 SHAPE = (1, 1, 512, 512)
 """Fixed at conversion."""

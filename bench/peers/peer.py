@@ -10,8 +10,9 @@ from collections.abc import Callable
 import numpy as np
 
 from edgerecon.bench.worker import Worker, main
-from edgerecon.engines.base import Engine, EngineSpec, ModelSpec
-from edgerecon.frame import Image
+from edgerecon.core.frame import Image
+from edgerecon.engines.base import Engine, EngineSpec
+from edgerecon.modelfile.spec import ModelSpec
 
 Run = Callable[[np.ndarray], np.ndarray]
 """float32 1×1×H×W → the same shape."""

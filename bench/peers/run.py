@@ -21,14 +21,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgerecon.bench.noise import Calibration
-from edgerecon.bench.remote import WORKER, Remote
-from edgerecon.bench.resample import interval, ratio_samples
 from edgerecon.bench.rounds import Turns, run_rounds
 from edgerecon.bench.run import real_frames
-from edgerecon.device import host_profile
-from edgerecon.engines import model_path
-from edgerecon.errors import EngineError
+from edgerecon.bench.worker_client import WORKER, Remote
+from edgerecon.core.errors import EngineError
+from edgerecon.hardware.device import host_profile
+from edgerecon.measure.noise import Calibration
+from edgerecon.measure.ratio_bootstrap import interval, ratio_samples
+from edgerecon.modelfile.catalogue import model_path
 
 HERE = Path(__file__).parent
 MODEL, SHAPE = "compact-despeckle", (512, 512)

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from peer import Run, serve
 
-from edgerecon.recipe import load_recipe
-from edgerecon.train.checkpoint import load_model
+from edgerecon.workshop.recipe import load_recipe
+from edgerecon.workshop.train.checkpoint import load_model
 
 
 def open_model(path: str, threads: int) -> Run:

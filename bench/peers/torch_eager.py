@@ -1,4 +1,4 @@
-"""PyTorch, operator by operator, on the graph of the same file (`edgerecon.engines.pytorch`)."""
+"""PyTorch, operator by operator, on the graph of the same file (`edgerecon.engines.pytorch.engine`)."""
 
 from __future__ import annotations
 

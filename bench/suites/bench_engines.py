@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgerecon.bench.ways import CPU, Way, find_ways
+from edgerecon.core.errors import EngineError
+from edgerecon.core.frame import to_unit
 from edgerecon.engines import available_backends, open_engine
-from edgerecon.errors import EngineError
-from edgerecon.frame import to_unit
+from edgerecon.engines.grid import Way, find_ways
+from edgerecon.modelfile.variants import CPU
 
 WAYS = find_ways(
     ["compact-despeckle", "compact-despeckle-small"], [name for name in CPU if name in available_backends()]

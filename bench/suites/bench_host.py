@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgerecon.bench.noise import Calibration
+from edgerecon.measure.noise import Calibration
 
 
 def bench_calibration(benchmark: Any) -> None:

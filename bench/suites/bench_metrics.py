@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edgerecon.frame import to_unit
-from edgerecon.quality.full_reference import psnr, ssim, vif
-from edgerecon.quality.no_reference import measure
+from edgerecon.core.frame import to_unit
+from edgerecon.quality.measures.full_reference import psnr, ssim, vif
+from edgerecon.quality.measures.no_reference import measure
 from edgerecon.quality.regions import find_regions
 
 

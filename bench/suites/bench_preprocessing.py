@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgerecon.frame import to_uint8, to_unit
+from edgerecon.core.frame import to_uint8, to_unit
 
 
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "float32", "rgb"])

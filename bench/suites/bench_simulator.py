@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from edgerecon.data.simulate.fast import fast_sample
-from edgerecon.data.simulate.sample import simulate_sample
+from edgerecon.workshop.data.simulate.fast import fast_sample
+from edgerecon.workshop.data.simulate.sample import simulate_sample
 
 
 def bench_plane_wave_sample(benchmark: Any) -> None:

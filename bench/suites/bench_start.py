@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgerecon.bench.ways import CPU
+from edgerecon.core.frame import to_unit
 from edgerecon.engines import available_backends, open_engine
-from edgerecon.frame import to_unit
+from edgerecon.modelfile.variants import CPU
 
 
 def bench_import(benchmark: Any) -> None:

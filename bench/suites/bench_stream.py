@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from edgerecon.bench.load import Cine
-from edgerecon.stream.loop import stream
+from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.sinks.null import NullSink
+from edgerecon.stream.sources.memory import Cine
 
 FRAMES = 200
 

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from suite_rows import suite_rows
 
+from bench.suites.suite_rows import suite_rows
 from edgerecon.bench.run import SCHEMA, real_frames
-from edgerecon.host import host_profile
+from edgerecon.hardware.host import host_profile
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgerecon.bench.resample import interval, ratio_samples
+from edgerecon.measure.ratio_bootstrap import interval, ratio_samples
 
 REFERENCE = "bench_calibration"
 BLOCKS = 20

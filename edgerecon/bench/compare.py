@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from edgerecon.bench.run import SCHEMA
-from edgerecon.errors import DataError
-from edgerecon.faults import read_json
+from edgerecon.core.config import read_json
+from edgerecon.core.errors import DataError
 
 Key = tuple[str, str, str, int, tuple[int, ...]]
 NEEDED = {"model", "backend", "precision", "threads", "shape", "status"}

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgerecon.core.errors import EdgereconError, UsageError, needed
+from edgerecon.core.frame import to_unit
 from edgerecon.engines.base import Engine
-from edgerecon.errors import EdgereconError, UsageError, needed
-from edgerecon.frame import to_unit
 
 SCENARIOS = {"singlestream": "SingleStream", "multistream": "MultiStream", "offline": "Offline", "server": "Server"}
 FIGURES = {

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgerecon.bench.page import recorded
-from edgerecon.bench.ways import family
-from edgerecon.latency.page import number
+from edgerecon.modelfile.variants import family
+from edgerecon.report.page import number
 
 HEAD = ("Model", "Engine", "p50, ms", "p99, ms", "fps", "× fastest", "PSNR, dB", "SSIM", "gCNR", "error", "× floor")
 

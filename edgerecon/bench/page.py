@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from edgerecon.bench.conditions import facts
-from edgerecon.bench.plots import SHOWN_DIGITS, bars, front, histograms, lines
 from edgerecon.bench.stages import stage_note, stage_table
-from edgerecon.bench.ways import family
-from edgerecon.latency.page import number, page, table
+from edgerecon.hardware.sensors.conditions import facts
+from edgerecon.modelfile.variants import family
+from edgerecon.report.page import number, page, table
+from edgerecon.report.svg import SHOWN_DIGITS, bars, front, histograms, lines
 
 SHOWN = 10
 """Rows in the plots of distributions: the fastest."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.bench.noise import Calibration
-from edgerecon.bench.remote import Remote
-from edgerecon.errors import EngineError
+from edgerecon.bench.worker_client import Remote
+from edgerecon.core.errors import EngineError
+from edgerecon.measure.noise import Calibration
 
 BLOCK_MS = 20.0
 """A turn lasts about so long: long enough to be in its own caches, short enough for many rounds."""
@@ -25,7 +25,7 @@ class Turns:
 
     Attributes:
         blocks: ms of (prepare, engine, postprocess), (calls, 3) a round. joules: a frame; nan when nobody tells.
-        apart: ms of each stage within the engine, see ``edgerecon.bench.apart``. error: why it stopped, or None.
+        apart: ms of each stage within the engine, see ``edgerecon.bench.stage_costs``. error: why it stopped, or None.
         note: what else a reader has to know.
     """
 

@@ -15,24 +15,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.bench.apart import measure_apart
-from edgerecon.bench.conditions import conditions
-from edgerecon.bench.energy import Meter
-from edgerecon.bench.floor import host_roof, with_floor
-from edgerecon.bench.judge import judge, judge_restored
-from edgerecon.bench.noise import Calibration
-from edgerecon.bench.remote import Remote
-from edgerecon.bench.resample import RESAMPLES, interval, ratio_samples
+from edgerecon.bench.references import Truth
+from edgerecon.bench.roofline_row import host_roof, with_floor
 from edgerecon.bench.rounds import Turns, run_rounds
-from edgerecon.bench.truth import Truth
-from edgerecon.bench.ways import Way
-from edgerecon.engines.model_file import read_model
-from edgerecon.errors import EdgereconError, EngineError, SourceError, redacted
-from edgerecon.frame import to_uint8, to_unit
-from edgerecon.host import host_profile
-from edgerecon.latency.row import Row
-from edgerecon.latency.timing import PERCENTILES
-from edgerecon.quality.pairs_file import sample_names
+from edgerecon.bench.scoring import judge, judge_restored
+from edgerecon.bench.stage_costs import measure_apart
+from edgerecon.bench.worker_client import Remote
+from edgerecon.core.errors import EdgereconError, EngineError, SourceError, redacted
+from edgerecon.core.frame import to_uint8, to_unit
+from edgerecon.engines.grid import Way
+from edgerecon.hardware.host import host_profile
+from edgerecon.hardware.sensors.conditions import conditions
+from edgerecon.hardware.sensors.energy import Meter
+from edgerecon.measure.noise import Calibration
+from edgerecon.measure.ratio_bootstrap import RESAMPLES, interval, ratio_samples
+from edgerecon.measure.row import Row
+from edgerecon.measure.timing import PERCENTILES
+from edgerecon.modelfile.file import read_model
+from edgerecon.quality.datasets.pairs_file import sample_names
 from edgerecon.stream.sources import open_source
 
 SCHEMA = 1

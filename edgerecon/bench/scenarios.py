@@ -11,13 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgerecon.bench.load import LOADS, periods
 from edgerecon.bench.loadgen import SCENARIOS
-from edgerecon.bench.remote import Remote
+from edgerecon.bench.paced import LOADS, periods
 from edgerecon.bench.run import Bench, Progress, real_frames
-from edgerecon.bench.ways import Way, whole
-from edgerecon.errors import EngineError, UsageError
-from edgerecon.latency.row import Row
+from edgerecon.bench.worker_client import Remote
+from edgerecon.core.errors import EngineError, UsageError
+from edgerecon.engines.grid import Way
+from edgerecon.measure.row import Row
+from edgerecon.modelfile.variants import whole
 
 REALTIME = "realtime"
 ALL = (REALTIME, *SCENARIOS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgerecon.latency.page import number
+from edgerecon.report.page import number
 
 COLUMNS = {
     "prepare": "prepare", "to_device": "H2D", "compute": "compute", "to_host": "D2H",

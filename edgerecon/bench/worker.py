@@ -1,6 +1,7 @@
 """One engine in a process of its own, so that one that crashes, hangs or hoards memory harms no other row.
 
-Run by ``edgerecon.bench.remote`` as ``python -m edgerecon.bench.worker``. Line by line it reads one JSON command and
+Run by ``edgerecon.bench.worker_client`` as ``python -m edgerecon.bench.worker``.
+Line by line it reads one JSON command and
 answers with one JSON object; {"error": …} when the command failed. Arrays travel as .npy files.
 """
 
@@ -17,10 +18,10 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from edgerecon.core.errors import EdgereconError
+from edgerecon.core.frame import Image, to_uint8, to_unit
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine, StageTimer
-from edgerecon.errors import EdgereconError
-from edgerecon.frame import Image, to_uint8, to_unit
 
 Answer = dict[str, Any]
 ANSWERS = "EDGERECON_BENCH_ANSWERS"
@@ -90,8 +91,8 @@ class Worker:
         return {}
 
     def load(self, period_ms: float, seconds: float) -> Answer:
-        """Stream at a frame period, which is the deadline as well; see ``edgerecon.bench.load``."""
-        from edgerecon.bench.load import paced
+        """Stream at a frame period, which is the deadline as well; see ``edgerecon.bench.paced``."""
+        from edgerecon.bench.paced import paced
 
         return paced(self._engine, self._frames, period_ms, seconds)
 

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.engines.cache import cache_folder
-from edgerecon.engines.model_file import ModelFile
+from edgerecon.core.cache import cache_folder
+from edgerecon.core.errors import EngineError, UsageError, first_line
+from edgerecon.core.frame import Image
 from edgerecon.engines.padded import PaddedEngine
-from edgerecon.errors import EngineError, UsageError, first_line
 from edgerecon.fpga.budget import Fold, plan_of
 from edgerecon.fpga.cpp import cpp_sources
 from edgerecon.fpga.integer_ir import FRAME_EXPONENT, MAX_LEVEL, IntegerNetwork
 from edgerecon.fpga.integer_onnx import integer_network
-from edgerecon.frame import Image
+from edgerecon.modelfile.file import ModelFile
 
 COMPILER = "g++"
 # Hidden: the loader makes one of the weights of all models in a process where their names can be seen.

@@ -6,10 +6,11 @@ import copy
 import importlib.util
 from typing import Any
 
-from edgerecon.engines.model_file import ModelFile
-from edgerecon.engines.padded import PaddedEngine, foreign_ports, port_names
-from edgerecon.errors import ModelError, UsageError, first_line, needed
-from edgerecon.frame import Image
+from edgerecon.core.errors import ModelError, UsageError, first_line, needed
+from edgerecon.core.frame import Image
+from edgerecon.engines.padded import PaddedEngine
+from edgerecon.modelfile.file import ModelFile
+from edgerecon.modelfile.ports import foreign_ports, port_names
 
 
 def available() -> bool:

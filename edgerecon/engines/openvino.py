@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from edgerecon.engines.model_file import ModelFile
-from edgerecon.engines.padded import PaddedEngine, foreign_ports, port_names
-from edgerecon.errors import EngineError, ModelError, UsageError, first_line
-from edgerecon.frame import Image
-from edgerecon.host import host_profile
+from edgerecon.core.errors import EngineError, ModelError, UsageError, first_line
+from edgerecon.core.frame import Image
+from edgerecon.engines.padded import PaddedEngine
+from edgerecon.hardware.host import host_profile
+from edgerecon.modelfile.file import ModelFile
+from edgerecon.modelfile.ports import foreign_ports, port_names
 
 _BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
 _VNNI = {"avx_vnni", "avx512_vnni", "amx_int8"}

@@ -10,24 +10,11 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from edgerecon.engines.base import EngineSpec, ModelSpec
-from edgerecon.engines.model_file import ModelFile
-from edgerecon.errors import EngineError, ModelError, first_line
-from edgerecon.frame import Image
-
-INPUT, OUTPUT = "frame", "reconstruction"
-STATE_IN, STATE_OUT = "state_in", "state_out"
-
-
-def port_names(model: ModelSpec) -> tuple[list[str], list[str]]:
-    """What the graph reads and writes, in order; all are float32 of four axes."""
-    return ([INPUT, STATE_IN], [OUTPUT, STATE_OUT]) if model.state_channels else ([INPUT], [OUTPUT])
-
-
-def foreign_ports(file: ModelFile) -> ModelError:
-    """For a graph that reads or writes anything else."""
-    names = "' and '".join(sum(port_names(file.spec), []))
-    return ModelError(f"{file.path} has inputs and outputs other than '{names}': export it again")
+from edgerecon.core.errors import EngineError, first_line
+from edgerecon.core.frame import Image
+from edgerecon.engines.base import EngineSpec
+from edgerecon.modelfile.file import ModelFile
+from edgerecon.modelfile.ports import INPUT, OUTPUT, STATE_IN, STATE_OUT
 
 
 class PaddedEngine(ABC):

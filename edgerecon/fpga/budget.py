@@ -21,9 +21,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from edgerecon.device import Fpga
-from edgerecon.errors import GateError
+from edgerecon.core.errors import GateError
 from edgerecon.fpga.integer_ir import CELL, CELL_CHANNELS, IntegerLayer, IntegerNetwork
+from edgerecon.hardware.device import Fpga
 
 ASSUMED_CLOCK_MHZ = 150.0
 """No open tool times a Xilinx part: milliseconds are cycles at this clock, which nobody has verified."""

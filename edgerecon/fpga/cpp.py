@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgerecon.core.shipped import resource_dir
 from edgerecon.fpga.budget import Fold, Plan, max_columns, power_of_two, residual_depth
 from edgerecon.fpga.integer_ir import CELL, CELL_CHANNELS, IntegerLayer, IntegerNetwork
-from edgerecon.resources import resource_dir
 
 TOP = "compact_top"
 _SYNTHESISED = ("stream.h", "cell.h", "window.h", "convolve.h", "shuffle.h")

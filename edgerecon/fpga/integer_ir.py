@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.errors import ModelError
-from edgerecon.faults import read_json
-from edgerecon.whole_file import write
+from edgerecon.core.config import read_json
+from edgerecon.core.errors import ModelError
+from edgerecon.core.files import write
 
 FORMAT = 1
 FRAME_EXPONENT = -8

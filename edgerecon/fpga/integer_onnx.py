@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.engines.model_file import ModelFile
-from edgerecon.engines.onnx_weights import Node, read_graph
-from edgerecon.engines.padded import INPUT, OUTPUT
-from edgerecon.errors import ModelError
+from edgerecon.core.errors import ModelError
 from edgerecon.fpga.integer_ir import CELL, FRAME_EXPONENT, WIDTH, IntegerLayer, IntegerNetwork
+from edgerecon.modelfile.file import ModelFile
+from edgerecon.modelfile.graph import Node, read_graph
+from edgerecon.modelfile.ports import INPUT, OUTPUT
 
 Constants = dict[str, NDArray[Any]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.errors import DataError
+from edgerecon.core.errors import DataError
 from edgerecon.fpga.integer_ir import CELL, CELL_CHANNELS, MAX_LEVEL, IntegerLayer, IntegerNetwork
 
 Levels = NDArray[np.uint8]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from edgerecon.core.files import write
+from edgerecon.core.shipped import resource_dir
 from edgerecon.fpga.budget import QUEUE, Fold, Plan, max_columns, power_of_two, residual_depth
 from edgerecon.fpga.integer_ir import CELL_CHANNELS, IntegerLayer, IntegerNetwork
-from edgerecon.resources import resource_dir
-from edgerecon.whole_file import write
 
 TOP = "compact_stream"
 """Name of the top module: AXI4-Stream in and out, 8 bits a beat."""

@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgerecon.errors import DataError
-from edgerecon.faults import read_json
-from edgerecon.frame import Image
+from edgerecon.core.config import read_json
+from edgerecon.core.errors import DataError
+from edgerecon.core.frame import Image
 
 Box = tuple[int, int, int, int]
 """Rows y0 to y1 (exclusive) and columns x0 to x1 (exclusive), in pixels: (y0, x0, y1, x1)."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from edgerecon.stream.sinks.base import Sink
 from edgerecon.stream.sinks.black_box import BlackBoxSink
-from edgerecon.stream.sinks.file_sink import FileSink
+from edgerecon.stream.sinks.files.file_sink import FileSink
 from edgerecon.stream.sinks.null import NullSink
 from edgerecon.stream.sources.base import Source
 

@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 
-from edgerecon.engines import model_path, open_engine, shipped_models
+from edgerecon.core.errors import UsageError
+from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine, EngineSpec
-from edgerecon.errors import UsageError
-from edgerecon.stream.ladder import PASSTHROUGH
+from edgerecon.modelfile.catalogue import model_path, shipped_models
+from edgerecon.stream.loop.ladder import PASSTHROUGH
 
 AUTO = "auto"
 

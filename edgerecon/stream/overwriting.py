@@ -10,7 +10,7 @@ from os.path import expanduser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from edgerecon.errors import UsageError
+from edgerecon.core.errors import UsageError
 from edgerecon.stream.sources.query import split_query
 
 _HEADER_BYTES = 1_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
-from edgerecon.errors import UsageError
+from edgerecon.core.errors import UsageError
 
 
 def split_uri(uri: str) -> SplitResult:

@@ -12,13 +12,13 @@ from typing import Literal
 
 import numpy as np
 
+from edgerecon.core.frame import Image
 from edgerecon.engines import open_engine
-from edgerecon.frame import Image
-from edgerecon.quality import classical, contrast
-from edgerecon.quality.full_reference import match_gain_offset, mse, psnr, snr, ssim
+from edgerecon.quality.filters import classical, contrast
+from edgerecon.quality.filters.tuning import tune
+from edgerecon.quality.measures.full_reference import match_gain_offset, mse, psnr, snr, ssim
+from edgerecon.quality.measures.speckle import cnr, gcnr
 from edgerecon.quality.regions import Regions, crop
-from edgerecon.quality.speckle import cnr, gcnr
-from edgerecon.quality.tuning import tune
 from edgerecon.study.results import MSE, PSNR, SSIM, Claim, Metric, Picture, Row, Table, measured, paired
 
 MATCHED = Metric("matched_psnr_db", "PSNR after gain and offset, dB", "higher", 2)

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edgerecon import __version__
-from edgerecon.deploy.network_file import save_network
-from edgerecon.errors import EdgereconError
-from edgerecon.models.network import Network
-from edgerecon.quality.heldout import write_heldout
+from edgerecon.core.errors import EdgereconError
+from edgerecon.deploy.export.network_file import save_network
+from edgerecon.quality.datasets.heldout import write_heldout
 from edgerecon.study.profile import Profile
 from edgerecon.study.results import Result, TrainedModel
 from edgerecon.study.training import Draw, Schedule, train_network
-from edgerecon.train.steps import Step
+from edgerecon.workshop.models.network import Network
+from edgerecon.workshop.train.steps import Step
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edgerecon.data import degrade
-from edgerecon.frame import Image, to_uint8, to_unit
+from edgerecon.core.frame import Image, to_uint8, to_unit
 from edgerecon.quality.regions import find_regions
 from edgerecon.study.comparison import Case
 from edgerecon.study.context import Arrays
 from edgerecon.study.training import Draw
-from edgerecon.train.ssim import SSIM
+from edgerecon.workshop.data import degrade
+from edgerecon.workshop.train.ssim import SSIM
 
 Degrade = Callable[[Image, Image, np.random.Generator], tuple[Image, Image]]
 """(speckled, clean, rng) → (input, target), all float32 (H, W) in [0, 1]."""

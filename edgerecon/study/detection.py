@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgerecon.quality.bootstrap import Interval, interval
+from edgerecon.measure.bootstrap import Interval, interval
 from edgerecon.study.results import Metric
 
 RESAMPLES = 2000

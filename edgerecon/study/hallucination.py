@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.data.lesions import AROUND, INSIDE, contrast
+from edgerecon.workshop.data.lesions import AROUND, INSIDE, contrast
 
 RADII = (0.1, 0.16, 0.25)
 """Of the frame's side."""

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgerecon.data.lesions import CLASSES, Labelled, labelled_sample
-from edgerecon.models.densenet import DenseNet
 from edgerecon.study.context import Arrays, Context
 from edgerecon.study.scenes import in_parallel
 from edgerecon.study.training import Draw
+from edgerecon.workshop.data.lesions import CLASSES, Labelled, labelled_sample
+from edgerecon.workshop.models.densenet import DenseNet
 
 AT_ONCE = 32
 

@@ -6,11 +6,11 @@ import json
 import re
 from pathlib import Path
 
-from edgerecon.errors import EdgereconError
+from edgerecon.core.errors import EdgereconError
+from edgerecon.core.files import write
 from edgerecon.study.page import study_page
 from edgerecon.study.panels import png
 from edgerecon.study.report import StudyReport
-from edgerecon.whole_file import write
 
 PAGE, DATA, ROWS, PICTURES = "report.html", "report.json", "report.csv", "pictures"
 

@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from edgerecon.latency.page import number, page, table
-from edgerecon.quality.bootstrap import Interval
+from edgerecon.measure.bootstrap import Interval
+from edgerecon.report.page import number, page, table
 from edgerecon.study.panels import png
 from edgerecon.study.report import StudyReport
 from edgerecon.study.results import Claim, Metric, Picture, Result, Row, Table

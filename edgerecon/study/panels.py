@@ -7,8 +7,8 @@ import math
 import cv2
 import numpy as np
 
-from edgerecon.errors import EdgereconError
-from edgerecon.frame import to_uint8
+from edgerecon.core.errors import EdgereconError
+from edgerecon.core.frame import to_uint8
 from edgerecon.study.results import Picture
 
 CAPTION = 18

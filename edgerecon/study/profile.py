@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from edgerecon.errors import UsageError
+from edgerecon.core.errors import UsageError
 
 Size = Literal["smoke", "quick", "long", "full"]
 PROFILES: tuple[Size, ...] = ("smoke", "quick", "long", "full")

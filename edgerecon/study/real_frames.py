@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgerecon.frame import Image
-from edgerecon.quality.recordings import load_recordings
+from edgerecon.core.frame import Image
+from edgerecon.quality.datasets.recordings import load_recordings
+from edgerecon.quality.evaluate.sweep import file_means, measure_outputs
 from edgerecon.quality.regions import find_regions
-from edgerecon.quality.sweep import file_means, measure_outputs
 from edgerecon.study.comparison import Method
 from edgerecon.study.context import Context
 from edgerecon.study.results import Metric, Row, Table, measured

@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgerecon.data.anatomy import Kind, subject
-from edgerecon.models.residual_unet import Block, ResidualUNet
-from edgerecon.quality.full_reference import mse, psnr, ssim, vif
+from edgerecon.quality.measures.full_reference import mse, psnr, ssim, vif
 from edgerecon.study.context import Context
 from edgerecon.study.results import MSE, PSNR, SSIM, VIF, Claim, Metric, Picture, Row, Table, measured, ordering
 from edgerecon.study.scenes import in_parallel
 from edgerecon.study.training import Draw, Schedule
-from edgerecon.train.ssim import SSIM as Similarity
-from edgerecon.train.steps import Supervised
+from edgerecon.workshop.data.anatomy import Kind, subject
+from edgerecon.workshop.models.residual_unet import Block, ResidualUNet
+from edgerecon.workshop.train.ssim import SSIM as Similarity
+from edgerecon.workshop.train.steps import Supervised
 
 Slices = NDArray[Any]
 """(subjects, slices, H, W) in [0, 1]."""

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgerecon.device import host_profile
-from edgerecon.latency.row import Row
-from edgerecon.plain_json import plain
+from edgerecon.core.json import plain
+from edgerecon.hardware.device import host_profile
+from edgerecon.measure.row import Row
 from edgerecon.study.results import Result
 
 

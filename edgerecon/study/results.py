@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.quality.bootstrap import Interval, interval
+from edgerecon.measure.bootstrap import Interval, interval
 
 Array = NDArray[Any]
 

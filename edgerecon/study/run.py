@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edgerecon.errors import EdgereconError, UsageError
+from edgerecon.core.errors import EdgereconError, UsageError
+from edgerecon.core.files import write
 from edgerecon.study.context import Context
 from edgerecon.study.output import write_report
 from edgerecon.study.profile import Profile
 from edgerecon.study.report import StudyReport
 from edgerecon.study.results import Result
 from edgerecon.study.speed import time_models
-from edgerecon.whole_file import write
 
 SYSTEMS = ("recurrent", "tomography", "restoration", "enhancement", "super_resolution", "diagnosis")
 """Files of this folder; each has TITLE, PAPER and ``run(ctx)``, which fills ``ctx.result``."""

@@ -11,9 +11,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.data.processes import deaf_processes
-from edgerecon.data.simulate.fast import fast_sample
 from edgerecon.study.context import Arrays, Context
+from edgerecon.workshop.data.processes import deaf_processes
+from edgerecon.workshop.data.simulate.fast import fast_sample
 
 Made = TypeVar("Made")
 Sample = tuple[NDArray[np.uint8], NDArray[np.uint8]]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgerecon.train.steps import Batch
+from edgerecon.workshop.train.steps import Batch
 
 NOISE = (0.01, 0.04)
 """Standard deviation of the noise of a sequence, grey levels in [0, 1]."""

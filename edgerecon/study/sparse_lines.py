@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.data.proximal import total_variation_prox
-from edgerecon.quality.full_reference import mse
+from edgerecon.quality.measures.full_reference import mse
 from edgerecon.study import reconstruction as common
 from edgerecon.study.context import Context
 from edgerecon.study.results import Table
 from edgerecon.study.scenes import in_parallel, ultrasound
-from edgerecon.train.steps import Batch
+from edgerecon.workshop.data.proximal import total_variation_prox
+from edgerecon.workshop.train.steps import Batch
 
 EVERY = 3
 """One line in so many is fired: three times the frame rate."""

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from edgerecon.core.errors import DependencyError, EdgereconError
+from edgerecon.core.frame import Image
 from edgerecon.engines import available_backends, open_engine
 from edgerecon.engines.base import Engine
-from edgerecon.engines.build import build
-from edgerecon.engines.cache import Shapes
-from edgerecon.errors import DependencyError, EdgereconError
-from edgerecon.frame import Image
-from edgerecon.latency.row import OK, Row
-from edgerecon.latency.timing import interleave, ratio
+from edgerecon.engines.tensorrt.build import build
+from edgerecon.engines.tensorrt.engine_file import Shapes
+from edgerecon.measure.row import OK, Row
+from edgerecon.measure.timing import interleave, ratio
 from edgerecon.study.profile import Profile
 from edgerecon.study.results import Result, TrainedModel
 

@@ -14,18 +14,18 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgerecon.data.lesions import CLASSES
-from edgerecon.models.densenet import DenseNet
-from edgerecon.models.network import Network
-from edgerecon.models.rrdb import RRDB
-from edgerecon.models.sr_discriminator import SRDiscriminator
-from edgerecon.models.srcnn import SRCNN
-from edgerecon.models.srresnet import SRResNet
 from edgerecon.study.context import Context
 from edgerecon.study.labelled import classifier_batches, cross_entropy, labelled
 from edgerecon.study.training import Draw, Schedule
-from edgerecon.train.perceptual import OwnFeatures, PerceptualLoss, vgg19_features
-from edgerecon.train.steps import Adversarial, Loss, Supervised
+from edgerecon.workshop.data.lesions import CLASSES
+from edgerecon.workshop.models.densenet import DenseNet
+from edgerecon.workshop.models.network import Network
+from edgerecon.workshop.models.rrdb import RRDB
+from edgerecon.workshop.models.sr_discriminator import SRDiscriminator
+from edgerecon.workshop.models.srcnn import SRCNN
+from edgerecon.workshop.models.srresnet import SRResNet
+from edgerecon.workshop.train.perceptual import OwnFeatures, PerceptualLoss, vgg19_features
+from edgerecon.workshop.train.steps import Adversarial, Loss, Supervised
 
 VGG19 = "EDGERECON_VGG19"
 """Environment variable: a file with VGG19's weights, see ``train.perceptual``."""

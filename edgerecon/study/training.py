@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgerecon.errors import EdgereconError
-from edgerecon.train.checkpoint import load_checkpoint, save_checkpoint
-from edgerecon.train.interrupt import interrupt_between_steps
-from edgerecon.train.steps import Batch, Step
+from edgerecon.core.errors import EdgereconError
+from edgerecon.workshop.train.checkpoint import load_checkpoint, save_checkpoint
+from edgerecon.workshop.train.interrupt import interrupt_between_steps
+from edgerecon.workshop.train.steps import Batch, Step
 
 SAVE_EVERY_S = 30.0
 POINTS = 100

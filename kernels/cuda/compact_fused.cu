@@ -1,4 +1,4 @@
-// The whole compact network (edgerecon.models.compact) in one persistent launch: unshuffle, six convolutions, shuffle,
+// The whole compact network (edgerecon.workshop.models.compact) in one persistent launch: unshuffle, six convolutions, shuffle,
 // residual. Activations never leave the multiprocessor:
 //
 //     frame ─► │ halo tile │ A ─L1─► B ─L2─► A ─L3─► B ─L4─► A ─L5─► B ─L6─► + frame ─► out
@@ -8,7 +8,7 @@
 // tiles both need is computed twice instead of exchanged. A layer is a matrix product on tensor cores (conv_tile.h).
 //
 // Blocks of 512 threads, as many as the GPU holds, take the tiles in turn. Shared memory is dynamic: both buffers, whose
-// sizes edgerecon.kernels.compact chooses with the tile. WIDTH is the number of channels, narrower networks being padded
+// sizes edgerecon.cuda.kernels.compact chooses with the tile. WIDTH is the number of channels, narrower networks being padded
 // to it, and Form is how numbers are kept between layers (compact_fused_core.h).
 #include "compact_fused_core.h"
 

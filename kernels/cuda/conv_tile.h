@@ -67,7 +67,7 @@ struct Registers {
     Scale scale[2 * BLOCKS];
 };
 
-// Quads of packed weights for one part and one group of output channels; see edgerecon.kernels.packing.
+// Quads of packed weights for one part and one group of output channels; see edgerecon.cuda.kernels.packing.
 template <class Quad, int TAPS, int BLOCKS>
 CORE constexpr int packed_quads() {
     return Registers<Quad, TAPS, BLOCKS>::STORED * BLOCKS * 32;

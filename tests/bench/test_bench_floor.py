@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgerecon.bench import floor
-from edgerecon.bench.floor import host_roof, with_floor
-from edgerecon.bench.ways import Way
-from edgerecon.engines import model_path
-from edgerecon.latency.row import Row
+from edgerecon.bench import roofline_row as floor
+from edgerecon.bench.roofline_row import host_roof, with_floor
+from edgerecon.engines.grid import Way
+from edgerecon.measure.row import Row
+from edgerecon.modelfile.catalogue import model_path
 
 ROW = Row("m", "onnxruntime", "fp32", 2, (64, 48))
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from edgerecon.bench import worker as worker_module
-from edgerecon.bench.noise import Calibration
-from edgerecon.bench.remote import Remote
-from edgerecon.bench.resample import interval, ratio_samples
 from edgerecon.bench.rounds import Turns, run_rounds
 from edgerecon.bench.worker import ANSWERS, Worker
-from edgerecon.errors import EngineError
-from edgerecon.frame import Image
+from edgerecon.bench.worker_client import Remote
+from edgerecon.core.errors import EngineError
+from edgerecon.core.frame import Image
+from edgerecon.measure.noise import Calibration
+from edgerecon.measure.ratio_bootstrap import interval, ratio_samples
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (2, 8, 8), np.uint8)
 

@@ -13,16 +13,17 @@ import numpy as np
 import pytest
 
 from edgerecon.bench.compare import compare, read_result, regressions, stopper
-from edgerecon.bench.judge import judge, judge_restored
-from edgerecon.bench.load import paced
 from edgerecon.bench.loadgen import read_summary, run_scenario
 from edgerecon.bench.markdown import markdown
+from edgerecon.bench.paced import paced
 from edgerecon.bench.page import bench_page as page_of
-from edgerecon.bench.plots import bars, histograms
-from edgerecon.engines.base import EngineSpec, ModelSpec
-from edgerecon.errors import DataError, EdgereconError, UsageError
-from edgerecon.frame import Image
-from edgerecon.latency.row import Row
+from edgerecon.bench.scoring import judge, judge_restored
+from edgerecon.core.errors import DataError, EdgereconError, UsageError
+from edgerecon.core.frame import Image
+from edgerecon.engines.base import EngineSpec
+from edgerecon.measure.row import Row
+from edgerecon.modelfile.spec import ModelSpec
+from edgerecon.report.svg import bars, histograms
 
 SPEC = ModelSpec("m", "despeckle", 1, 1, "", quality={"validation_psnr_db": 28.5, "validation_ssim": 0.8})
 ROW = Row("m", "onnxruntime", "fp32", 2, (64, 64))

@@ -14,23 +14,23 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from edgerecon.bench import apart
 from edgerecon.bench import run as run_module
-from edgerecon.bench.apart import measure_apart
+from edgerecon.bench import stage_costs as apart
 from edgerecon.bench.compare import read_result
 from edgerecon.bench.page import bench_page as page_of
-from edgerecon.bench.remote import Remote
 from edgerecon.bench.rounds import Turns
 from edgerecon.bench.run import real_frames
+from edgerecon.bench.stage_costs import measure_apart
 from edgerecon.bench.stages import NO_COPIES, WITH_COPIES
 from edgerecon.bench.worker import ANSWERS, Worker
+from edgerecon.bench.worker_client import Remote
+from edgerecon.cli.tables.bench import print_bench
+from edgerecon.core.errors import DataError, EngineError, SourceError
+from edgerecon.core.frame import Image
 from edgerecon.engines.base import StageTimer
-from edgerecon.engines.cuda import CudaEngine
-from edgerecon.engines.tensorrt import TensorRtEngine
-from edgerecon.errors import DataError, EngineError, SourceError
-from edgerecon.frame import Image
-from edgerecon.latency.row import Row
-from edgerecon.tables.bench import print_bench
+from edgerecon.engines.cuda.engine import CudaEngine
+from edgerecon.engines.tensorrt.engine import TensorRtEngine
+from edgerecon.measure.row import Row
 
 STAGES = {"to_device": 0.25, "compute": 1.5, "to_host": 0.125}
 

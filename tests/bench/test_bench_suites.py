@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from suite_rows import REFERENCE, suite_rows
 
+from bench.suites.suite_rows import REFERENCE, suite_rows
 from edgerecon.bench.compare import compare
 from edgerecon.bench.run import SCHEMA
 

@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from edgerecon.bench.run import real_frames
-from edgerecon.bench.ways import find_ways
-from edgerecon.cli import app
-from edgerecon.errors import EdgereconError, UsageError
-from edgerecon.resources import resource_dir
+from edgerecon.cli.main import app
+from edgerecon.core.errors import EdgereconError, UsageError
+from edgerecon.core.shipped import resource_dir
+from edgerecon.engines.grid import find_ways
 
 MODEL = "compact-despeckle-small"
 

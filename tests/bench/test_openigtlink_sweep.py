@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("pyigtl", reason="pyigtl is not installed")
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
-import openigtlink
+from bench import openigtlink
 
 
 def test_no_pose_of_a_short_sweep_is_wrong() -> None:

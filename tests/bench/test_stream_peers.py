@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from edgerecon.frame import to_unit
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
-import stream_peers
-from stream_loop import Busy
-from stream_peers import WARM, figures, ratios
-from stream_rivals import LOOPS, Job, Newest
-from stream_turns import rotated, turn
+from bench import stream_peers
+from bench.stream_loop import Busy
+from bench.stream_peers import WARM, figures, ratios
+from bench.stream_rivals import LOOPS, Job, Newest
+from bench.stream_turns import rotated, turn
+from edgerecon.core.frame import to_unit
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 24, 32), np.uint8)
 

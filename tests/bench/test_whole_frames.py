@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgerecon.frame import Image
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
-import whole_frames
+from bench import whole_frames
+from edgerecon.core.frame import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from edgerecon.data.simulate.plane_wave import Grid, Receive, beamform_scatterers
-from edgerecon.data.simulate.probe import Medium, Probe
+from edgerecon.workshop.data.simulate.plane_wave import Grid, Receive, beamform_scatterers
+from edgerecon.workshop.data.simulate.probe import Medium, Probe
 
 pymust = pytest.importorskip("pymust", reason="PyMUST is not installed: make test installs it")
 

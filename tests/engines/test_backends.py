@@ -9,16 +9,16 @@ from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
-import hand_made
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgerecon import engines
+from edgerecon.core.errors import DependencyError, EngineError, ModelError, UsageError
+from edgerecon.core.frame import Image, to_unit
 from edgerecon.engines import BACKENDS, Engine, open_engine
-from edgerecon.errors import DependencyError, EngineError, ModelError, UsageError
-from edgerecon.frame import Image, to_unit
+from tests.support import hand_made
 
 CPU = [name for name in ("openvino", "onnxruntime", "pytorch") if engines._backend(name).available()]
 OTHERS = [name for name in CPU if name != "onnxruntime"]
@@ -39,7 +39,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
 
 @pytest.fixture
 def shipped(models: Models, monkeypatch: pytest.MonkeyPatch) -> Models:
-    monkeypatch.setattr(engines, "resource_dir", lambda room: models["fp32"].parent)
+    monkeypatch.setattr("edgerecon.modelfile.catalogue.resource_dir", lambda room: models["fp32"].parent)
     return models
 
 
@@ -230,7 +230,7 @@ def test_a_path_stands_for_itself(models: Models, tmp_path: Path) -> None:
 def test_a_sibling_that_lies(shipped: Models, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("net.onnx", "net-int8.onnx"):
         (tmp_path / name).write_bytes(shipped["fp32"].read_bytes())
-    monkeypatch.setattr(engines, "resource_dir", lambda room: tmp_path)
+    monkeypatch.setattr("edgerecon.modelfile.catalogue.resource_dir", lambda room: tmp_path)
     with pytest.raises(UsageError, match=r"net-int8\.onnx is fp32, not int8: make both again"):
         open_engine("net", precision="int8")
 

@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import hand_made
 import numpy as np
 import onnx
 import pytest
 from onnx import NodeProto, helper, numpy_helper
 
-from edgerecon.engines import build as building
-from edgerecon.engines import model_path, shipped_models
-from edgerecon.engines.build import build
-from edgerecon.engines.cache import Shapes, read_engine
-from edgerecon.engines.model_file import read_model
-from edgerecon.engines.tensorrt_build import RTX, build_engine, installed, parse, rtx_capabilities
-from edgerecon.errors import DependencyError, EdgereconError, EngineError, ModelError, UsageError
+from edgerecon.core.errors import DependencyError, EdgereconError, EngineError, ModelError, UsageError
+from edgerecon.engines.tensorrt import build as building
+from edgerecon.engines.tensorrt.build import build
+from edgerecon.engines.tensorrt.builder import RTX, build_engine, installed, parse, rtx_capabilities
+from edgerecon.engines.tensorrt.engine_file import Shapes, read_engine
+from edgerecon.modelfile.catalogue import model_path, shipped_models
+from edgerecon.modelfile.file import read_model
+from tests.support import hand_made
 
 trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed: pip install tensorrt-rtx-cu13")
 
@@ -227,7 +227,7 @@ def test_an_interrupted_build_leaves_nothing(
 def test_no_disk_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
-    from edgerecon.engines import sealed_file
+    from edgerecon.core import sealed_file
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -306,7 +306,7 @@ def test_devices_without_a_build(device: str, reason: str, tmp_path: Path) -> No
 
 
 def test_the_host_without_a_gpu(tmp_path: Path) -> None:
-    from edgerecon.engines.cuda_memory import open_gpu
+    from edgerecon.cuda.memory import open_gpu
 
     try:
         open_gpu()

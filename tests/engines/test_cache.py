@@ -14,9 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgerecon.engines import cache, sealed_file
-from edgerecon.engines.cache import EngineFacts, Shapes, cache_folder, cache_path, candidates, read_engine, write_engine
-from edgerecon.errors import EngineError, UsageError
+from edgerecon.core import sealed_file
+from edgerecon.core.cache import cache_folder
+from edgerecon.core.errors import EngineError, UsageError
+from edgerecon.engines.tensorrt import engine_file as cache
+from edgerecon.engines.tensorrt.engine_file import (
+    EngineFacts,
+    Shapes,
+    cache_path,
+    candidates,
+    read_engine,
+    write_engine,
+)
 
 FACTS = EngineFacts("ab" * 32, "fp32", "tensorrt", "10.3.0", "8.7", "Orin", Shapes((2, 2), (512, 512), (2048, 2048)))
 PLAN = bytes(range(256)) * 5

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import fake_gpu
 import pytest
 
-from edgerecon.engines import cuda_driver, cuda_memory
-from edgerecon.engines.cuda_graph import CudaError, Graph
-from edgerecon.engines.cuda_memory import open_gpu
-from edgerecon.errors import DependencyError, EngineError, UsageError
+from edgerecon.core.errors import DependencyError, EngineError, UsageError
+from edgerecon.cuda import driver as cuda_driver
+from edgerecon.cuda import memory as cuda_memory
+from edgerecon.cuda.graph import CudaError, Graph
+from edgerecon.cuda.memory import open_gpu
+from tests.support import fake_gpu
 
 
 def test_graphs_release_what_they_hold_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,19 +9,22 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import fake_gpu
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
 
-from edgerecon.engines import cuda, cuda_driver, model_path, open_engine
-from edgerecon.engines.compact_file import read_compact
-from edgerecon.engines.model_file import read_model
-from edgerecon.errors import DependencyError, EngineError, ModelError, UsageError
-from edgerecon.kernels.compact import Arguments, pack_network
-from edgerecon.kernels.load import Module
-from edgerecon.kernels.store import Stored
+from edgerecon.core.errors import DependencyError, EngineError, ModelError, UsageError
+from edgerecon.cuda import driver as cuda_driver
+from edgerecon.cuda.kernels.compact import Arguments, pack_network
+from edgerecon.cuda.kernels.load import Module
+from edgerecon.cuda.kernels.store import Stored
+from edgerecon.engines import open_engine
+from edgerecon.engines.cuda import engine as cuda
+from edgerecon.engines.cuda.compact_file import read_compact
+from edgerecon.modelfile.catalogue import model_path
+from edgerecon.modelfile.file import read_model
+from tests.support import fake_gpu
 
 SMALL = "compact-despeckle-small"
 MODELS = {"compact-compound": "fp32_16", f"{SMALL}-fp16": "fp16_16", f"{SMALL}-int8-trt": "mixed_16"}

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgerecon.core.errors import EdgereconError
 from edgerecon.engines import open_engine
-from edgerecon.errors import EdgereconError
 
 
 def test_stages_apart_leave_the_picture_alone(rng: np.random.Generator) -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from edgerecon import engines
+from edgerecon.core.errors import EngineError, ModelError, UsageError
 from edgerecon.engines import open_engine
-from edgerecon.errors import EngineError, ModelError, UsageError
 
 METADATA = {"format": "1", "name": "hand", "task": "despeckle", "scale": "1", "size_multiple": "1", "state": "[]",
             "precision": "fp32", "recipe_hash": "0" * 64, "quality": '{"psnr_db": 29.5}'}  # fmt: skip
@@ -189,7 +189,7 @@ def test_wrong_calls(double: Path, arguments: dict[str, object], says: str) -> N
 
 def test_names(tmp_path: Path, double: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.onnx").write_bytes(double.read_bytes())
-    monkeypatch.setattr(engines, "resource_dir", lambda room: tmp_path)
+    monkeypatch.setattr("edgerecon.modelfile.catalogue.resource_dir", lambda room: tmp_path)
     assert engines.shipped_models() == ["mine"]
     assert open_engine("mine").spec.model.name == "hand"
     with pytest.raises(UsageError, match="no model 'yours' ships .*there is: mine"):
@@ -206,7 +206,7 @@ def test_a_shipped_name_is_not_hidden_by_the_working_folder(
     (tmp_path / "export" / "mine.onnx").write_bytes(double.read_bytes())
     for name in ("mine", "yours"):
         (tmp_path / name).mkdir() if kind == "folder" else (tmp_path / name).write_bytes(double.read_bytes())
-    monkeypatch.setattr(engines, "resource_dir", lambda room: tmp_path / room)
+    monkeypatch.setattr("edgerecon.modelfile.catalogue.resource_dir", lambda room: tmp_path / room)
     monkeypatch.chdir(tmp_path)
     assert engines.model_path("mine") == tmp_path / "export" / "mine.onnx"
     assert engines.model_path("./mine") == engines.model_path(Path("mine")) == Path("mine")

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from edgerecon.deploy.network_file import save_network
+from edgerecon.core.errors import EngineError
+from edgerecon.deploy.export.network_file import save_network
 from edgerecon.engines import open_engine
-from edgerecon.errors import EngineError
-from edgerecon.models.network import Network
+from edgerecon.workshop.models.network import Network
 
 CPU = ["onnxruntime", "openvino", "pytorch"]
 

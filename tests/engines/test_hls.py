@@ -6,14 +6,14 @@ import os
 from contextlib import closing
 from pathlib import Path
 
-import hand_made
 import numpy as np
 import pytest
 
 from edgerecon import engines
+from edgerecon.core.errors import EngineError, ModelError, UsageError
 from edgerecon.engines import hls, open_engine
-from edgerecon.errors import EngineError, ModelError, UsageError
 from edgerecon.fpga.integer_ir import WIDTH
+from tests.support import hand_made
 
 pytestmark = pytest.mark.skipif(not hls.available(), reason="there is no g++ here")
 
@@ -83,7 +83,7 @@ def test_says_that_it_is_a_simulation_and_is_never_chosen_by_itself(folder: Path
 
 
 def test_a_shipped_name_stands_for_its_po2_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "resource_dir", lambda room: folder)
+    monkeypatch.setattr("edgerecon.modelfile.catalogue.resource_dir", lambda room: folder)
     monkeypatch.setattr(hls, "resource_dir", lambda room: folder, raising=False)
     with closing(open_engine("net", "hls")) as engine:
         assert engine.spec.precision == "int8"

@@ -7,15 +7,15 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
-import hand_made
 import numpy as np
 import pytest
 from onnx import helper
 
+from edgerecon.core.errors import EngineError, ModelError, UsageError
 from edgerecon.engines import open_engine
 from edgerecon.engines import openvino as backend
-from edgerecon.engines.model_file import read_model
-from edgerecon.errors import EngineError, ModelError, UsageError
+from edgerecon.modelfile.file import read_model
+from tests.support import hand_made
 
 pytest.importorskip("openvino")
 

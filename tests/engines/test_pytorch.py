@@ -15,13 +15,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 torch = pytest.importorskip("torch")
 
-import hand_made  # noqa: E402
 import onnxruntime as ort  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
+from edgerecon.core.errors import EngineError, ModelError, UsageError  # noqa: E402
 from edgerecon.engines import open_engine  # noqa: E402
-from edgerecon.engines.torch_operators import ALLOWED, OPERATORS  # noqa: E402
-from edgerecon.errors import EngineError, ModelError, UsageError  # noqa: E402
+from edgerecon.engines.pytorch.operators import ALLOWED, OPERATORS  # noqa: E402
+from tests.support import hand_made  # noqa: E402
 
 RNG = np.random.default_rng(11)
 

@@ -6,15 +6,15 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
-import hand_made
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from edgerecon.core.errors import EngineError, ModelError
 from edgerecon.engines import open_engine
-from edgerecon.engines.model_file import read_model
-from edgerecon.errors import EngineError, ModelError
+from edgerecon.modelfile.file import read_model
+from tests.support import hand_made
 
 BACKENDS = ["onnxruntime", "openvino", "pytorch"]
 STATE = '[{"name": "state", "channels": 1, "divisor": 2}]'

@@ -9,17 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import fake_gpu
-import hand_made
 import numpy as np
 import pytest
-from test_temporal import temporal
 
-from edgerecon.engines import build, cuda_driver, open_engine, tensorrt
-from edgerecon.engines.cache import EngineFacts, Shapes, cache_path, write_engine
-from edgerecon.engines.model_file import ModelFile, read_model
-from edgerecon.engines.tensorrt_build import RTX, TENSORRT
-from edgerecon.errors import EngineError, UsageError
+from edgerecon.core.errors import EngineError, UsageError
+from edgerecon.cuda import driver as cuda_driver
+from edgerecon.engines import open_engine
+from edgerecon.engines.tensorrt import build
+from edgerecon.engines.tensorrt import engine as tensorrt
+from edgerecon.engines.tensorrt.builder import RTX, TENSORRT
+from edgerecon.engines.tensorrt.engine_file import EngineFacts, Shapes, cache_path, write_engine
+from edgerecon.modelfile.file import ModelFile, read_model
+from tests.engines.test_temporal import temporal
+from tests.support import fake_gpu, hand_made
 
 PLAN = b"an engine"
 

@@ -6,15 +6,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import fake_gpu
-import hand_made
 import pytest
 
-from edgerecon.engines import tensorrt_build
-from edgerecon.engines.cache import Shapes
-from edgerecon.engines.model_file import read_model
-from edgerecon.engines.tensorrt_build import TENSORRT, logger
-from edgerecon.errors import EngineError
+from edgerecon.core.errors import EngineError
+from edgerecon.engines.tensorrt import builder as tensorrt_build
+from edgerecon.engines.tensorrt.builder import TENSORRT, logger
+from edgerecon.engines.tensorrt.engine_file import Shapes
+from edgerecon.modelfile.file import read_model
+from tests.support import fake_gpu, hand_made
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import hand_made
 import numpy as np
 import pytest
 
-from edgerecon.engines import build, model_path, open_engine, shipped_models
-from edgerecon.engines.cuda_memory import Gpu, open_gpu
-from edgerecon.engines.model_file import read_model
-from edgerecon.errors import EdgereconError
+from edgerecon.core.errors import EdgereconError
+from edgerecon.cuda.memory import Gpu, open_gpu
+from edgerecon.engines import open_engine
+from edgerecon.engines.tensorrt import build
+from edgerecon.modelfile.catalogue import model_path, shipped_models
+from edgerecon.modelfile.file import read_model
+from tests.support import hand_made
 
 SHIPPED = [name for name in shipped_models() if read_model(model_path(name)).spec.form != "unsigned"]
 LIMITS = {"fp32": 1e-5, "fp16": 4e-3}

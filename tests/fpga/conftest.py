@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-from random_stream import random_network
 
-from edgerecon.device import load_device
+from bench.fpga_tools import Tools, build_simulator, find_tools
 from edgerecon.fpga.budget import Plan, fit_plan
 from edgerecon.fpga.integer_ir import IntegerNetwork
 from edgerecon.fpga.rtl import write_rtl
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "bench"))
-from fpga_tools import Tools, build_simulator, find_tools
+from edgerecon.hardware.device import load_device
+from tests.support.random_stream import random_network
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 import numpy as np
-from fpga_tools import Tools
-from random_stream import random_network
 
+from bench.fpga_tools import Tools
 from edgerecon.fpga import integer_reference
 from edgerecon.fpga.budget import Fold, plan_of
 from edgerecon.fpga.rtl import write_rtl
+from tests.support.random_stream import random_network
 
 HERE = Path(__file__).parent
 

@@ -8,21 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fpga_tools import cells_cost, find_tools, within
 
-from edgerecon.device import Fpga, load_device
-from edgerecon.errors import GateError
-from edgerecon.fpga.budget import (
-    Cost,
-    Fold,
-    block_rams,
-    fit_plan,
-    plan_of,
-    plans,
-    residual_depth,
-)
+from bench.fpga_tools import cells_cost, find_tools, within
+from edgerecon.core.errors import GateError
+from edgerecon.fpga.budget import Cost, Fold, block_rams, fit_plan, plan_of, plans, residual_depth
 from edgerecon.fpga.integer_ir import IntegerLayer, IntegerNetwork
 from edgerecon.fpga.rtl import module_folder, rounding_words, top_module, weight_words, write_rtl
+from edgerecon.hardware.device import Fpga, load_device
 
 RESULTS = Path(__file__).parents[2] / "bench" / "results" / "fpga.json"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from fpga_tools import Tools, build_gate_simulator
-from random_stream import random_network
-from simulate_stream import assert_equal, random_frames, simulate
 
+from bench.fpga_tools import Tools, build_gate_simulator
 from edgerecon.fpga.budget import Fold, plan_of
 from edgerecon.fpga.rtl import write_rtl
+from tests.support.random_stream import random_network
+from tests.support.simulate_stream import assert_equal, random_frames, simulate
 
 
 def test_the_gates_equal_the_reference(tools: Tools, tmp_path: Path) -> None:

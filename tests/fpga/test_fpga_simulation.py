@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fpga_tools import Tools, build_simulator
-from random_stream import random_network
-from simulate_stream import assert_equal, random_frames, simulate
 
-from edgerecon.device import load_device
-from edgerecon.engines import find_file
-from edgerecon.errors import EngineError
+from bench.fpga_tools import Tools, build_simulator
+from edgerecon.core.errors import EngineError
+from edgerecon.core.frame import to_unit
 from edgerecon.fpga import integer_reference
 from edgerecon.fpga.budget import Fold, Plan, distributed_plan, fit_plan, plan_of
 from edgerecon.fpga.integer_ir import IntegerNetwork
 from edgerecon.fpga.integer_onnx import integer_network
 from edgerecon.fpga.rtl import write_rtl
-from edgerecon.frame import to_unit
+from edgerecon.hardware.device import load_device
+from edgerecon.modelfile.catalogue import find_file
 from edgerecon.stream.sources import open_source
+from tests.support.random_stream import random_network
+from tests.support.simulate_stream import assert_equal, random_frames, simulate
 
 Stream = tuple[IntegerNetwork, Plan, Path]
 

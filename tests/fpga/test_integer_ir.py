@@ -10,14 +10,14 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from hand_made import fp32, po2, save
 from onnx import helper
 
-from edgerecon.engines.model_file import read_model
-from edgerecon.errors import DataError, ModelError
+from edgerecon.core.errors import DataError, ModelError
 from edgerecon.fpga import integer_reference
 from edgerecon.fpga.integer_ir import IntegerNetwork, read_ir
 from edgerecon.fpga.integer_onnx import integer_network
+from edgerecon.modelfile.file import read_model
+from tests.support.hand_made import fp32, po2, save
 
 DILATIONS = ((1, 2, 1), (1, 2, 3, 3, 2, 1), (2, 1))
 

@@ -13,13 +13,19 @@ import atheris
 with atheris.instrument_imports(include=["edgerecon.stream", "pyigtl"]):
     from pyigtl import messages  # noqa: F401 - to be instrumented
 
-    from edgerecon.stream.openigtlink import BODY_BYTES, HEADER_BYTES, StrayBytes, unpack_image, unpack_transform
-    from edgerecon.stream.sources.igtl import Reader
+    from edgerecon.stream.protocols.openigtlink import (
+        BODY_BYTES,
+        HEADER_BYTES,
+        StrayBytes,
+        unpack_image,
+        unpack_transform,
+    )
+    from edgerecon.stream.sources.live.igtl import Reader
 
 import numpy as np
 
-from edgerecon.pose import Transform
-from edgerecon.stream.openigtlink import pack_image, pack_transform
+from edgerecon.core.pose import Transform
+from edgerecon.stream.protocols.openigtlink import pack_image, pack_transform
 
 GOOD = b"".join(pack_image(np.arange(48, dtype=np.uint8).reshape(6, 8), (0.2, 0.1), "Probe", 7, 1.5))
 TRACKED = b"".join(pack_transform(Transform("ProbeToTracker", np.eye(4), "OUT_OF_VIEW"), 1.5))

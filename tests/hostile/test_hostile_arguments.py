@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile_inputs import NUMBERS, TEXTS, files
 from typer.models import OptionInfo
 
-from edgerecon import cli
-from edgerecon.resources import resource_dir
+from edgerecon.cli import main as cli
+from edgerecon.core.shipped import resource_dir
+from tests.support.hostile_inputs import NUMBERS, TEXTS, files
 
 HANG_S = 120
 RECIPE = str(resource_dir("export") / "compact-despeckle.toml")

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
-from edgerecon.errors import SourceError
+from edgerecon.core.errors import SourceError
 from edgerecon.stream.sources import open_source
 
 ABOVE_A_FRAME = 300 << 20
@@ -49,9 +49,9 @@ def memory_of_opening(path: Path) -> int:
     """Bytes that a process of its own takes at most beyond what it takes to import the reader."""
     script = (
         "import resource, sys\n"
-        "from edgerecon.errors import EdgereconError\n"
+        "from edgerecon.core.errors import EdgereconError\n"
         "from edgerecon.stream.sources import open_source\n"
-        "import edgerecon.stream.sources.dicom\n"
+        "import edgerecon.stream.sources.files.dicom\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try:\n    open_source(sys.argv[1])\n"
         "except EdgereconError:\n    pass\n"

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from edgerecon.errors import SourceError
-from edgerecon.stream.sources import metaimage, open_source, tiff_directory
+from edgerecon.core.errors import SourceError
+from edgerecon.stream.sources import open_source
+from edgerecon.stream.sources.files import metaimage, tiff_directory
 from edgerecon.stream.sources.scaling import SAMPLED_VALUES
 
 NRRD = b"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 30 20 4\nencoding: "

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgerecon.errors import SourceError
+from edgerecon.core.errors import SourceError
 from edgerecon.stream.sources import open_source
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'edgerecon[stream]'")

@@ -6,15 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
-from hostile_inputs import DIGITS, two_formats
 
+from edgerecon.core.config import read_json, read_toml
+from edgerecon.core.errors import DataError, EngineError, ModelError
+from edgerecon.core.files import read
+from edgerecon.core.shipped import resource_dir
 from edgerecon.engines import open_engine
-from edgerecon.engines.model_file import read_model
-from edgerecon.errors import DataError, EngineError, ModelError
-from edgerecon.faults import read_json, read_toml
-from edgerecon.resources import resource_dir
-from edgerecon.train.checkpoint import load_checkpoint
-from edgerecon.whole_file import read
+from edgerecon.modelfile.file import read_model
+from edgerecon.workshop.train.checkpoint import load_checkpoint
+from tests.support.hostile_inputs import DIGITS, two_formats
 
 SHIPPED = resource_dir("export") / "compact-despeckle.onnx"
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from edgerecon.errors import SourceError
+from edgerecon.core.errors import SourceError
 from edgerecon.stream.sources import open_source
 
 

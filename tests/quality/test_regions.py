@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edgerecon.errors import DataError
+from edgerecon.core.errors import DataError
+from edgerecon.quality.measures.speckle import cnr
 from edgerecon.quality.regions import find_regions, image_area, read_regions
-from edgerecon.quality.speckle import cnr
 
 
 def phantom(rng: np.random.Generator) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgerecon.errors import EdgereconError, SourceError, redacted
+from edgerecon.core.errors import EdgereconError, SourceError, redacted
 from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sources import open_source
 from edgerecon.stream.uri import split_uri

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from edgerecon.study import classical_classifier, diagnosis
+from edgerecon.study import classical_classifier
 from edgerecon.study.context import Context
 from edgerecon.study.detection import auc, auc_difference, best_cut, detection
 from edgerecon.study.hallucination import contrast_kept, spurious_contrast
 from edgerecon.study.profile import profile
 from edgerecon.study.results import Result
+from edgerecon.study.systems import diagnosis
 
 
 def test_the_area_is_that_of_scikit_learn(rng: np.random.Generator) -> None:

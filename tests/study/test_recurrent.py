@@ -10,17 +10,18 @@ import torch
 
 from edgerecon.bench.worker import Worker
 from edgerecon.engines import open_engine
-from edgerecon.models.network import Network
-from edgerecon.models.temporal import Temporal
-from edgerecon.quality.heldout import find_heldout, restored_quality
-from edgerecon.stream.loop import stream
+from edgerecon.quality.datasets.heldout import find_heldout, restored_quality
+from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.sources.base import Capture
-from edgerecon.study import recurrent, svm
+from edgerecon.study import svm
 from edgerecon.study.context import Context
 from edgerecon.study.profile import profile
 from edgerecon.study.results import Result, TrainedModel
 from edgerecon.study.sequence_task import LINES, NOISE, degrade, draw_from
-from edgerecon.train.steps import Batch
+from edgerecon.study.systems import recurrent
+from edgerecon.workshop.models.network import Network
+from edgerecon.workshop.models.temporal import Temporal
+from edgerecon.workshop.train.steps import Batch
 
 SHIPPED = ("study-conv-rnn", "study-row-lstm")
 """Exported here, which takes seconds each; the others are made of the same operators."""

@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from edgerecon.frame import to_unit
-from edgerecon.models.inpainting import Inpainting
-from edgerecon.models.patch_discriminator import PatchDiscriminator
-from edgerecon.quality.full_reference import psnr
+from edgerecon.core.frame import to_unit
+from edgerecon.quality.measures.full_reference import psnr
 from edgerecon.quality.regions import Regions
-from edgerecon.study import degraded, enhancement, inpainting
+from edgerecon.study import degraded
 from edgerecon.study.comparison import Case, Method, beats, compare, figures, picture, tuned, unchanged
 from edgerecon.study.context import Arrays, Context
 from edgerecon.study.profile import Profile
 from edgerecon.study.real_frames import real_frames
 from edgerecon.study.results import MSE, PSNR, Result
-from edgerecon.train.steps import Adversarial
+from edgerecon.study.systems import enhancement, inpainting
+from edgerecon.workshop.models.inpainting import Inpainting
+from edgerecon.workshop.models.patch_discriminator import PatchDiscriminator
+from edgerecon.workshop.train.steps import Adversarial
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgerecon.errors import EdgereconError, UsageError
-from edgerecon.models.compact import Compact
+from edgerecon.core.errors import EdgereconError, UsageError
 from edgerecon.study import degraded
 from edgerecon.study import run as running
 from edgerecon.study.context import Context
@@ -21,7 +20,8 @@ from edgerecon.study.profile import Profile, profile
 from edgerecon.study.reconstruction import ReconstructionLoss
 from edgerecon.study.results import MSE, PSNR, Claim, Picture, Result, Row, Table, measured, ordering, paired
 from edgerecon.study.training import Schedule, train_network
-from edgerecon.train.steps import Adversarial, Supervised
+from edgerecon.workshop.models.compact import Compact
+from edgerecon.workshop.train.steps import Adversarial, Supervised
 
 SMOKE = Profile("smoke")
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from edgerecon.study import super_resolution
 from edgerecon.study.context import Context
 from edgerecon.study.profile import profile
 from edgerecon.study.results import Result
 from edgerecon.study.sr_training import crops, log_error
+from edgerecon.study.systems import super_resolution
 
 
 def test_small_crops_are_the_means_of_the_large(rng: np.random.Generator) -> None:

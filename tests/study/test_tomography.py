@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from edgerecon.data.ct import FILTERS
-from edgerecon.data.mri import fourier, zero_filled
-from edgerecon.data.real_slices import CT_FILES, MR_FILES, real_slices
-from edgerecon.quality.heldout import find_heldout
-from edgerecon.study import ct, sampling, sparse_lines, tomography
+from edgerecon.quality.datasets.heldout import find_heldout
+from edgerecon.study import sparse_lines
 from edgerecon.study.context import Context
 from edgerecon.study.profile import profile
 from edgerecon.study.results import Result
+from edgerecon.study.systems import ct, sampling, tomography
+from edgerecon.workshop.data.ct import FILTERS
+from edgerecon.workshop.data.mri import fourier, zero_filled
+from edgerecon.workshop.data.real_slices import CT_FILES, MR_FILES, real_slices
 
 
 @pytest.fixture(scope="module")

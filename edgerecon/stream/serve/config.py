@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from edgerecon.engines import BACKENDS, model_path
-from edgerecon.errors import ConfigError, UsageError
-from edgerecon.faults import dotted, first_fault, read_toml
+from edgerecon.core.config import dotted, first_fault, read_toml
+from edgerecon.core.errors import ConfigError, UsageError
+from edgerecon.engines import BACKENDS
+from edgerecon.modelfile.catalogue import model_path
 from edgerecon.stream.overwriting import refuse_overwriting
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

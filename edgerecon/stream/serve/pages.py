@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from edgerecon.errors import EdgereconError, printable
+from edgerecon.core.errors import EdgereconError, printable
 from edgerecon.stream.serve.config import StreamTable, kind_of
-from edgerecon.stream.sinks.metrics import PORT as METRICS_PORT
+from edgerecon.stream.sinks.metrics.metrics import PORT as METRICS_PORT
 from edgerecon.stream.sinks.viewer.sink import PORT as VIEWER_PORT
 from edgerecon.stream.sinks.web.address import Address, parse
 
@@ -91,7 +91,7 @@ def _join(place: _Place) -> Site | None:
 
             site = ViewerSite.join(address)
         else:
-            from edgerecon.stream.sinks.exposition import MetricsSite
+            from edgerecon.stream.sinks.metrics.exposition import MetricsSite
 
             site = MetricsSite.join(address)
     except (EdgereconError, ImportError) as error:

@@ -17,8 +17,8 @@ from time import monotonic, sleep
 from typing import Any
 
 from edgerecon import __version__
-from edgerecon.cluster import connected
-from edgerecon.errors import EdgereconError
+from edgerecon.core.cluster import connected
+from edgerecon.core.errors import EdgereconError
 from edgerecon.stream.serve.config import StreamTable
 from edgerecon.stream.serve.ledger import Look, Tally
 from edgerecon.stream.serve.supervisor import Make
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def elsewhere(address: str) -> Iterator[Make]:
-    """Starts streams on the cluster at an address. Raises as ``edgerecon.cluster.spread_over`` does."""
+    """Starts streams on the cluster at an address. Raises as ``edgerecon.core.cluster.spread_over`` does."""
     with connected(address) as ray:
 
         def start(table: StreamTable, beside: int, wait_for: Callable[[], None]) -> Placed:

@@ -16,7 +16,7 @@ def served(looks: Mapping[str, Look]) -> dict[str, Any]:
     failed + lost + in_flight``; ``late, raw_shown, gaps``), ``deadline_miss_rate`` (late, dropped, failed or lost) and
     ``last``: the ``StreamReport`` of its last life without the host, or None.
     """
-    from edgerecon.host import host_profile
+    from edgerecon.hardware.host import host_profile
 
     return {"streams": [_one(name, look) for name, look in looks.items()], "host": host_profile()}
 

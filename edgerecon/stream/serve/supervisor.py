@@ -9,10 +9,10 @@ from dataclasses import replace
 from time import monotonic
 from typing import Protocol
 
-from edgerecon.errors import EdgereconError
+from edgerecon.core.errors import EdgereconError
+from edgerecon.stream.process.systemd import Service, notify
 from edgerecon.stream.serve.config import ServeConfig, StreamTable
 from edgerecon.stream.serve.ledger import Look, Tally
-from edgerecon.stream.systemd import Service, notify
 
 DRAIN_S = 15.0
 """A stream that has not ended by then, after it was told to, is left to itself."""

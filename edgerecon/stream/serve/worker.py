@@ -8,22 +8,22 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 
+from edgerecon.core.errors import EdgereconError, SourceError, first_line, redacted
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine
-from edgerecon.errors import EdgereconError, SourceError, first_line, redacted
+from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.conversion import is_conversion
-from edgerecon.stream.counters import Counters
 from edgerecon.stream.engines import Engines
-from edgerecon.stream.guarded import GuardedThread
-from edgerecon.stream.loop import stream
-from edgerecon.stream.report import StreamReport
+from edgerecon.stream.loop.report import StreamReport
+from edgerecon.stream.loop.stream import stream
+from edgerecon.stream.process.guarded import GuardedThread
 from edgerecon.stream.serve.config import StreamTable
 from edgerecon.stream.serve.ledger import Look, Tally
 from edgerecon.stream.serve.pages import Pages, named
 from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sinks.base import Sink
 from edgerecon.stream.sources import Source, open_source
-from edgerecon.stream.sources.live import SCHEMES as LIVE_SCHEMES
+from edgerecon.stream.sources.live.live import SCHEMES as LIVE_SCHEMES
 
 _WAIT_S, _WAIT_AT_MOST_S = 1.0, 10.0
 _log = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from os.path import expanduser  # Path.expanduser raises for "~somebody" who is 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from edgerecon.errors import UsageError
+from edgerecon.core.errors import UsageError
 from edgerecon.stream.sinks.base import Sink, StreamInfo
-from edgerecon.stream.sinks.file_sink import FileSink
+from edgerecon.stream.sinks.files.file_sink import FileSink
 from edgerecon.stream.sinks.web.address import parse
 from edgerecon.stream.sources.query import Query, refuse_unknown, split_query
 
@@ -48,8 +48,8 @@ def open_sink(uri: str) -> Sink:
 
         return ViewerSink(parse(uri, VIEWER_PORT))
     if kind == "metrics":
-        from edgerecon.stream.sinks.metrics import PORT as METRICS_PORT
-        from edgerecon.stream.sinks.metrics import MetricsSink
+        from edgerecon.stream.sinks.metrics.metrics import PORT as METRICS_PORT
+        from edgerecon.stream.sinks.metrics.metrics import MetricsSink
 
         return MetricsSink(parse(uri, METRICS_PORT))
     if uri.startswith("black-box:"):
@@ -77,30 +77,30 @@ def recording_sink(path: Path, query: Query, uri: str | None = None) -> FileSink
     """
     suffix = path.suffix.lower()
     if suffix == ".dcm":
-        from edgerecon.stream.sinks.dicom import DicomSink
+        from edgerecon.stream.sinks.files.dicom import DicomSink
 
         return DicomSink(path, query)
     refuse_unknown(query, (), f"a recording like {path.name}")
     if suffix == ".mp4":
-        from edgerecon.stream.sinks.mp4 import Mp4Sink
+        from edgerecon.stream.sinks.files.mp4 import Mp4Sink
 
         return Mp4Sink(path)
     if suffix == ".npz":
-        from edgerecon.stream.sinks.npz import NpzSink
+        from edgerecon.stream.sinks.files.npz import NpzSink
 
         return NpzSink(path)
     if suffix in (".mha", ".nrrd"):
-        from edgerecon.stream.sinks.sequence import MetaImageSink, NrrdSink
+        from edgerecon.stream.sinks.files.sequence import MetaImageSink, NrrdSink
 
         return MetaImageSink(path) if suffix == ".mha" else NrrdSink(path)
-    from edgerecon.stream.sinks.recording import RecordingSink
+    from edgerecon.stream.sinks.files.recording import RecordingSink
 
     if suffix in (".h5", ".hdf5"):
-        from edgerecon.stream.sinks.hdf5 import Hdf5Store
+        from edgerecon.stream.sinks.files.hdf5 import Hdf5Store
 
         return RecordingSink(path, Hdf5Store())
     if suffix == ".zarr":
-        from edgerecon.stream.sinks.zarr import ZarrStore
+        from edgerecon.stream.sinks.files.zarr import ZarrStore
 
         return RecordingSink(path, ZarrStore())
     raise UsageError(

@@ -6,8 +6,8 @@ import logging
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgerecon.frame import Frame, Image, plausible_spacing
-from edgerecon.stream.counters import Counters
+from edgerecon.core.frame import Frame, Image, plausible_spacing
+from edgerecon.stream.accounting.counters import Counters
 
 _log = logging.getLogger(__name__)
 

@@ -25,12 +25,12 @@ from time import monotonic
 import numpy as np
 from numpy.lib import format as npy
 
-from edgerecon.errors import SinkError
-from edgerecon.frame import Frame, Image, Status
+from edgerecon.core.errors import SinkError
+from edgerecon.core.frame import Frame, Image, Status
 from edgerecon.stream.sinks.base import StreamInfo
-from edgerecon.stream.sinks.panel import fit_uint8
-from edgerecon.stream.sinks.part import Part, leftovers, written
-from edgerecon.stream.sinks.stamps import Stamp, Stamps
+from edgerecon.stream.sinks.files.panel import fit_uint8
+from edgerecon.stream.sinks.files.part import Part, leftovers, written
+from edgerecon.stream.sinks.files.stamps import Stamp, Stamps
 
 SECONDS = 10.0
 _MEMORY = 256_000_000

@@ -13,9 +13,9 @@ from queue import Empty, Full, Queue
 
 import numpy as np
 
-from edgerecon.frame import Frame, Image
-from edgerecon.stream.counters import Counters
-from edgerecon.stream.guarded import GuardedThread
+from edgerecon.core.frame import Frame, Image
+from edgerecon.stream.accounting.counters import Counters
+from edgerecon.stream.process.guarded import GuardedThread
 from edgerecon.stream.sinks.base import Sink, StreamInfo, abandon
 
 _RETURNS_WITHIN_S = 1.0

@@ -17,11 +17,11 @@ from urllib.parse import parse_qsl
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.errors import SinkError, UsageError, first_line
-from edgerecon.frame import Frame, Image, to_uint8
-from edgerecon.pose import OK, Pose
-from edgerecon.stream.guarded import GuardedThread
-from edgerecon.stream.openigtlink import PORT, pack_image, pack_transform, require
+from edgerecon.core.errors import SinkError, UsageError, first_line
+from edgerecon.core.frame import Frame, Image, to_uint8
+from edgerecon.core.pose import OK, Pose
+from edgerecon.stream.process.guarded import GuardedThread
+from edgerecon.stream.protocols.openigtlink import PORT, pack_image, pack_transform, require
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.uri import split_uri
 

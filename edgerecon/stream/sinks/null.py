@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgerecon.frame import Frame, Image
+from edgerecon.core.frame import Frame, Image
 from edgerecon.stream.sinks.base import StreamInfo
 
 

@@ -1,4 +1,4 @@
-"""Shown frames as a ring in shared memory, for another process (see ``edgerecon.stream.shared_ring``)."""
+"""Shown frames as a ring in shared memory, for another process (see ``edgerecon.stream.protocols.shared_ring``)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 
-from edgerecon.errors import SinkError
-from edgerecon.frame import Frame, Image
-from edgerecon.stream.shared_ring import RingWriter, refuse_taken, ring_path
+from edgerecon.core.errors import SinkError
+from edgerecon.core.frame import Frame, Image
+from edgerecon.stream.protocols.shared_ring import RingWriter, refuse_taken, ring_path
 from edgerecon.stream.sinks.base import StreamInfo
 
 _UINT8 = np.dtype("<u1")

@@ -9,12 +9,12 @@ from os.path import expanduser  # Path.expanduser raises for "~somebody" who is 
 from pathlib import Path
 from urllib.parse import unquote
 
-from edgerecon.errors import SourceError, printable
+from edgerecon.core.errors import SourceError, printable
 from edgerecon.stream.sources.base import KINDS, Capture, Source
-from edgerecon.stream.sources.live import SCHEMES as LIVE_SCHEMES
-from edgerecon.stream.sources.live import open_live
+from edgerecon.stream.sources.files.sequence import open_with_poses
+from edgerecon.stream.sources.live.live import SCHEMES as LIVE_SCHEMES
+from edgerecon.stream.sources.live.live import open_live
 from edgerecon.stream.sources.query import Query, refuse_unknown, split_query
-from edgerecon.stream.sources.sequence import open_with_poses
 from edgerecon.stream.uri import split_uri
 
 __all__ = ["Capture", "Source", "open_source"]
@@ -42,7 +42,7 @@ def open_source(uri: str) -> Source:
             source, no frame is taken.
 
     Raises:
-        SourceError: missing, empty, of an unknown kind, larger than ``edgerecon.frame.MAX_PIXELS``, or without one
+        SourceError: missing, empty, of an unknown kind, larger than ``edgerecon.core.frame.MAX_PIXELS``, or without one
             readable frame. The message is one line.
         DependencyError: PyAV is needed and absent.
     """
@@ -77,33 +77,33 @@ def _opener(path: Path, query: Query) -> Callable[[Path], Source]:
     # Each kind is imported when it is met: DICOM and video libraries take longer to load than a frame to show.
     kind = _kind(path)
     if kind == "hdf5":
-        from edgerecon.stream.sources.hdf5 import open_hdf5
+        from edgerecon.stream.sources.files.hdf5 import open_hdf5
 
         return partial(open_hdf5, query=query)
     if kind == "metaimage":
-        from edgerecon.stream.sources.metaimage import open_metaimage
+        from edgerecon.stream.sources.files.metaimage import open_metaimage
 
         refuse_unknown(query, ("rf",), "a MetaImage")
         rf = "rf" in query  # which turns the pixels to others than those whose place is stated
         return partial(open_metaimage, rf=True) if rf else partial(open_with_poses, open_metaimage)
     if kind == "dicom":
-        from edgerecon.stream.sources.dicom import DicomSource
+        from edgerecon.stream.sources.files.dicom import DicomSource
 
         return partial(DicomSource, query=query)
     refuse_unknown(query, (), f"a recording like {path.name}")
     if kind == "image":
-        from edgerecon.stream.sources.images import ImageSource
+        from edgerecon.stream.sources.files.images import ImageSource
 
         return ImageSource
     if kind == "array":
-        from edgerecon.stream.sources.arrays import open_array
+        from edgerecon.stream.sources.files.arrays import open_array
 
         return open_array
     if kind == "nrrd":
-        from edgerecon.stream.sources.nrrd import open_nrrd
+        from edgerecon.stream.sources.files.nrrd import open_nrrd
 
         return partial(open_with_poses, open_nrrd)
-    from edgerecon.stream.sources.video import VideoSource
+    from edgerecon.stream.sources.files.video import VideoSource
 
     return VideoSource
 
@@ -147,6 +147,6 @@ def _refuse_unreadable(source: Source) -> None:
 def _open_sample() -> Source:
     from pydicom.examples import get_path
 
-    from edgerecon.stream.sources.dicom import DicomSource
+    from edgerecon.stream.sources.files.dicom import DicomSource
 
     return DicomSource(Path(get_path("ybr_color")), name="sample")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgerecon.frame import RawImage
-from edgerecon.pose import Pose
+from edgerecon.core.frame import RawImage
+from edgerecon.core.pose import Pose
 
 KINDS = (
     "DICOM, video or raw H.264, PNG/JPEG/TIFF/BMP/WebP or a folder of them, .npz/.npy, .mha/.mhd, .nrrd/.nhdr, "
@@ -21,7 +21,7 @@ class Capture:
     """One frame as captured, before any processing.
 
     Attributes:
-        image: see ``edgerecon.frame.RawImage``; None when this frame could not be read.
+        image: see ``edgerecon.core.frame.RawImage``; None when this frame could not be read.
         fault: why the frame could not be read ("truncated JPEG", ...), or None.
         gap: frames that were lost before this one, as counted at the source (a sequence number that jumped, packets
             that were never complete, frames that waited longer than the source could keep them). 0 for recordings.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.frame import Image
+from edgerecon.core.frame import Image
 
 DYNAMIC_RANGE_DB = 60.0
 _BLOCK = 1 << 20  # samples

@@ -13,8 +13,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.errors import SourceError
-from edgerecon.frame import MAX_PIXELS, RawImage
+from edgerecon.core.errors import SourceError
+from edgerecon.core.frame import MAX_PIXELS, RawImage
 from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.compression import LogCompression, envelope
 from edgerecon.stream.sources.scaling import Scale, sampled

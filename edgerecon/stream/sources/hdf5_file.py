@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.errors import SourceError, needed
-from edgerecon.stream.sources.hdf5_chunks import check_chunks, read
+from edgerecon.core.errors import SourceError, needed
+from edgerecon.stream.sources.files.hdf5_chunks import check_chunks, read
 
 if TYPE_CHECKING:
     import h5py

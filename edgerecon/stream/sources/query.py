@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from edgerecon.errors import UsageError
+from edgerecon.core.errors import UsageError
 
 Query = Mapping[str, str]
 

@@ -1,4 +1,4 @@
-"""Brings recorded grey levels to those that ``edgerecon.frame.to_unit`` expects, alike for a whole recording."""
+"""Brings recorded grey levels to those that ``edgerecon.core.frame.to_unit`` expects, alike for a whole recording."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.errors import SourceError
-from edgerecon.frame import RawImage
+from edgerecon.core.errors import SourceError
+from edgerecon.core.frame import RawImage
 
 _log = logging.getLogger(__name__)
 

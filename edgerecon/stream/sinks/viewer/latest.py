@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.frame import Image, to_uint8
+from edgerecon.core.frame import Image, to_uint8
 
 HISTORY = 300
 """Frames of latency history that a viewer who joins late is told of: ten seconds at 30 a second."""
@@ -26,7 +26,7 @@ class Shown:
         version: counts presented frames from 1; 0 means that nothing was presented yet.
         sequence: the frame's own sequence number.
         at_ms, latency_ms: when it was presented (``perf_counter`` clock) and how long after its capture.
-        late, raw: see ``edgerecon.stream.counters``.
+        late, raw: see ``edgerecon.stream.accounting.counters``.
         spacing_mm: (row, column) distance between pixel centres of ``after``, or None.
         before, after: uint8 (H, W); of different size when the model changes the scale.
     """

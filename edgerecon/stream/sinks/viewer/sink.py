@@ -6,8 +6,8 @@ import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from edgerecon.errors import DependencyError, printable
-from edgerecon.frame import Frame, Image, Status
+from edgerecon.core.errors import DependencyError, printable
+from edgerecon.core.frame import Frame, Image, Status
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.viewer.latest import Latest
 from edgerecon.stream.sinks.web.address import Address

@@ -10,7 +10,7 @@ import ssl
 from dataclasses import dataclass, field
 from functools import cache
 
-from edgerecon.errors import SinkError, UsageError
+from edgerecon.core.errors import SinkError, UsageError
 from edgerecon.stream.sinks.web.address import Address
 
 VARIABLE = "EDGERECON_TOKEN"

@@ -6,7 +6,7 @@ import socket
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from edgerecon.errors import SinkError, UsageError
+from edgerecon.core.errors import SinkError, UsageError
 from edgerecon.stream.uri import split_uri
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")

@@ -15,7 +15,7 @@ from typing import ClassVar, TypeVar
 import uvicorn
 from starlette.types import ASGIApp
 
-from edgerecon.errors import UsageError
+from edgerecon.core.errors import UsageError
 from edgerecon.stream.sinks.web.access import access
 from edgerecon.stream.sinks.web.address import Address, listen
 from edgerecon.stream.sinks.web.door import MAX_HEAD, Door, Http

@@ -1,0 +1,88 @@
+"""The verb that times everything side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgerecon.cli.verbs.output import Json, check_json, check_out, console, write_json
+from edgerecon.cli.verbs.size import frame_size
+from edgerecon.core.errors import EdgereconError
+
+
+def bench(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Shipped names or ONNX files; none: all that ship.")
+    ] = None,
+    backend: Annotated[list[str] | None, typer.Option(help="An engine; repeatable; default: all installed.")] = None,
+    precision: Annotated[list[str] | None, typer.Option(help="fp32, fp16, bf16 or int8; repeatable.")] = None,
+    threads: Annotated[list[int] | None, typer.Option(help="Repeatable; default: this host's cores.", min=1)] = None,
+    shape: Annotated[str, typer.Option(help="HEIGHTxWIDTH.")] = "512x512",
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of each model's fastest row: realtime, or LoadGen's singlestream, multistream, offline, server."
+        ),
+    ] = None,
+    recording: Annotated[str, typer.Option(help="Real frames: a recording, or `sample`.")] = "sample",
+    data: Annotated[
+        Path | None, typer.Option(help="Scenes with truth (edgerecon simulate); default: the eight that ship.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="About, for each row.", min=0.1)] = 4.0,
+    timeout: Annotated[float, typer.Option(help="Seconds after which an engine that hangs is given up.", min=1)] = 60.0,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Page (.html); default: none.")] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Two results, before and after: say what became slower; runs nothing."),
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Time every model × backend × precision × threads side by side, with image quality beside speed."""
+    from edgerecon.bench.page import bench_page
+    from edgerecon.bench.run import Plan
+    from edgerecon.bench.run import bench as run
+    from edgerecon.bench.scenarios import add_scenarios, refuse_unknown
+    from edgerecon.cli.tables.bars import work_bar
+    from edgerecon.cli.tables.bench import print_bench
+    from edgerecon.engines.grid import find_ways
+    from edgerecon.report.page import write_page
+
+    check_json(json)
+    if compare is not None:
+        _compare(*compare, json)
+        return
+    refuse_unknown(scenario or [])
+    check_out(out, ".html", "a page")
+    plan = Plan(frame_size(shape), seconds, timeout, recording, data)
+    ways = find_ways(models or [], backend or [], precision or [], threads or [])
+    screen = console(json)
+    with work_bar(screen) as on_progress:
+        result = run(ways, plan, on_progress)
+        if scenario:
+            add_scenarios(result, ways, scenario, Path("edgerecon-loadgen"), on_progress)
+    found = result.to_json()
+    print_bench(screen, found)
+    write_json(json, found)
+    if out is not None:
+        try:
+            write_page(out, bench_page(found))
+        except OSError as error:
+            raise EdgereconError(f"cannot write {out}: {error.strerror or error}") from None
+        screen.say(f"Page: {out}")
+    if not any(row.ok for row in result.rows):
+        raise EdgereconError("no row ran: the reasons are in the table above")
+
+
+def _compare(before: Path, after: Path, json: Path | None) -> None:
+    from dataclasses import asdict
+
+    from edgerecon.bench.compare import compare, read_result, stopper
+    from edgerecon.cli.tables.bench import print_changes
+
+    changes = compare(read_result(before), read_result(after))
+    print_changes(console(json), changes)
+    write_json(json, {"changes": [asdict(one) for one in changes]})
+    if stopped := stopper(changes):
+        raise EdgereconError(stopped)

@@ -1,0 +1,223 @@
+"""Verbs that take a network to a device: export, devices, build, fit, bundle, install."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgerecon.cli.verbs.output import Json, check_folder, check_json, check_out, console, say, write_json
+from edgerecon.cli.verbs.size import frame_size
+from edgerecon.core.errors import GateError, UsageError
+from edgerecon.core.files import write
+
+
+def export(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, e.g. export/compact-despeckle.toml.")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Default: edgerecon-runs/<model>/best.pt, else <model>.pt beside the recipe.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder to ship to; default: the recipe's.")] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the report and what is on the way; default: edgerecon-runs/<model>/export."),
+    ] = None,
+    figures: Annotated[
+        list[Path] | None, typer.Option(help="JSON of `evaluate`, for the model card; repeatable.")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Take a checkpoint through pruning, ONNX, fp16 and int8 to measured, gated files with their card."""
+    from edgerecon.cli.tables.bars import work_bar
+    from edgerecon.cli.tables.export import print_export
+    from edgerecon.deploy.export.card import figures_of
+    from edgerecon.deploy.export.chain import Chain
+    from edgerecon.deploy.export.report import REPORT
+    from edgerecon.workshop.recipe import load_recipe
+
+    check_json(json)
+    check_folder(out)
+    made = load_recipe(recipe)
+    runs = Path("edgerecon-runs") / made.model.name
+    weights = checkpoint or next(
+        (path for path in (runs / "best.pt", recipe.with_name(f"{made.model.name}.pt")) if path.exists()),
+        runs / "best.pt",
+    )
+    measured = [figure for path in figures or [] for figure in figures_of(path)]
+    folder = work or runs / "export"
+    screen = console(json)
+    with work_bar(screen) as on_progress:
+        chain = Chain(
+            made, weights, out or recipe.parent, folder, str(recipe), measured,
+            on_step=lambda name, state: screen.say(f"{name}: {state}"), on_progress=on_progress,
+        )  # fmt: skip
+        try:
+            chain.run()
+        finally:
+            write_json(json, chain.report.to_json())
+    print_export(screen, chain.report)
+    screen.say(f"Shipped to {out or recipe.parent}: {', '.join(chain.report.shipped)}\nReport: {folder / REPORT}")
+
+
+def devices(
+    name: Annotated[
+        str | None, typer.Argument(help="A device; none: all of them; host: this machine, measured.")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Show device profiles: what each can do, with the source of every number."""
+    from edgerecon.cli.tables.host import print_devices
+    from edgerecon.hardware.device import device_table
+
+    check_json(json)
+    rows = device_table(name)
+    print_devices(console(json), name, rows)
+    write_json(json, rows)
+
+
+def build(
+    model: Annotated[str, typer.Argument(help="Shipped name or ONNX file; int8 for TensorRT is MODEL-int8-trt.")],
+    device: Annotated[str, typer.Option(help="A name of `devices`, or host for the GPU that is here.")] = "host",
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Engine file; default: its place in the cache. For an FPGA a folder."),
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Compile a model into an engine for an NVIDIA device, or write it as hardware for an FPGA."""
+    from edgerecon.engines.tensorrt.build import build as run
+    from edgerecon.hardware.device import HOST, load_device
+
+    check_json(json)
+    if device != HOST and (board := load_device(device)).kind == "fpga":
+        from edgerecon.deploy.fpga.build import build_fpga
+
+        if out is None:
+            raise UsageError(f"{device} gets a folder of sources: say where with  -o FOLDER")
+        written = build_fpga(model, board, out)
+        say(f"{written.path}: {written.summary}", json)
+        write_json(json, written.facts)
+        return
+    made = run(model, device, out)
+    how = "from the cache" if made.cached else f"built in {made.seconds:.1f} s"
+    facts = made.facts
+    say(
+        f"{made.path}: {made.model}, {facts.precision}, for compute capability {facts.compute_capability} by "
+        f"{facts.runtime} {facts.version}, {made.size_kb:.0f} kB, {how}",
+        json,
+    )
+    write_json(json, made.to_json())
+
+
+def fit(
+    deadline: Annotated[str, typer.Option(help="p99 from capture to presentation, e.g. 5ms.")],
+    device: Annotated[str, typer.Option(help="host is measured; another device of `devices` gets a bound.")] = "host",
+    min_ssim: Annotated[float | None, typer.Option(help="On validation scenes.", min=0, max=1)] = None,
+    min_gcnr: Annotated[float | None, typer.Option(help="On the built-in cine.", min=0, max=1)] = None,
+    task: Annotated[str, typer.Option(help="despeckle or compound.")] = "despeckle",
+    models: Annotated[Path | None, typer.Option(help="Folder of ONNX files; default: those that ship.")] = None,
+    shape: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the frames.")] = "512x512",
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="HTML page with the plot and the table.")] = None,
+    json: Json = None,
+) -> None:
+    """Find the best quality that holds a deadline: width × depth × pruning × precision × runtime × threads.
+
+    Only what is trained is chosen; other widths and depths are timed, and the largest that holds is named.
+    """
+    from edgerecon.cli.tables.bars import work_bar
+    from edgerecon.cli.tables.fit import print_bounds, print_fit
+    from edgerecon.deploy.fit.fit import Requirement
+    from edgerecon.deploy.fit.fit import fit as run
+
+    check_json(json)
+    check_out(out, ".html", "a page")
+    wanted = Requirement(_milliseconds(deadline), min_ssim, min_gcnr)
+    size = frame_size(shape)
+    screen = console(json)
+    if device != "host":
+        from edgerecon.deploy.fit.fit_bound import fit_bound
+
+        bounds = fit_bound(device, wanted, task=task, models=models, shape=size)
+        print_bounds(screen, bounds)
+        write_json(json, bounds.to_json())
+        if out:
+            from edgerecon.deploy.fit.fit_bound_page import fit_bound_page
+
+            write(out, fit_bound_page(bounds).encode())
+        return
+    with work_bar(screen) as on_progress:
+        found = run(wanted, task=task, models=models, shape=size, on_progress=on_progress)
+    print_fit(screen, found)
+    write_json(json, found.to_json())
+    if out:
+        from edgerecon.deploy.fit.fit_page import fit_page
+
+        write(out, fit_page(found).encode())
+    if found.chosen is None:
+        raise GateError("nothing holds the deadline on this host: see the table")
+
+
+def bundle(
+    recipe: Annotated[Path, typer.Argument(help="A recipe whose models are beside it.")],
+    device: Annotated[str, typer.Option(help="A name of `devices`.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="A .tar.gz file.")],
+    precision: Annotated[
+        str | None, typer.Option(help="fp32, bf16, fp16 or int8; default: what the device's profile prefers.")
+    ] = None,
+    backend: Annotated[str | None, typer.Option(help="Default: the device's first.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Default: all cores.", min=1)] = None,
+    deadline: Annotated[str | None, typer.Option(help="e.g. 33ms; default: the source's frame period.")] = None,
+    engine: Annotated[Path | None, typer.Option(help="Made by `build` for this device.")] = None,
+    wheels: Annotated[bool, typer.Option("--wheels", help="Pack what it needs: for a device without network.")] = False,
+    json: Json = None,
+) -> None:
+    """Pack a model for a device: this edgerecon, a lock of what it needs there, checksums, SBOM, unit and installer."""
+    from dataclasses import asdict
+
+    from edgerecon.deploy.bundle.bundle import bundle as run
+    from edgerecon.hardware.device import load_device
+    from edgerecon.workshop.recipe import load_recipe
+
+    check_json(json)
+    made = run(
+        load_recipe(recipe), recipe.parent, load_device(device), out, precision=precision, backend=backend,
+        threads=threads, deadline_ms=_milliseconds(deadline) if deadline else None, engine=engine,
+        wheels=wheels,
+    )  # fmt: skip
+    say(
+        f"{made.path}: {made.model} for {device} ({made.machine}, Python {made.python}), {made.backend} in "
+        f"{made.precision} ({made.why}), {made.size_kb:.0f} kB, sha256 {made.sha256}",
+        json,
+    )
+    write_json(json, {key: str(value) if isinstance(value, Path) else value for key, value in asdict(made).items()})
+
+
+def install(
+    archive: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Made by `bundle`.")],
+    prefix: Annotated[Path | None, typer.Option(help="Default: /opt/edgerecon for root, else the user's data.")] = None,
+    json: Json = None,
+) -> None:
+    """Verify a bundle, install it beside the last one, test it, and only then switch to it."""
+    from dataclasses import asdict
+
+    from edgerecon.deploy.bundle.install import install as run
+
+    check_json(json)
+    done = run(archive, prefix)
+    say(f"{done.path} is current; self-test {done.max_error:.1e}, allowed {done.tolerance:.1e}", json)
+    write_json(json, {key: str(value) if isinstance(value, Path) else value for key, value in asdict(done).items()})
+
+
+def _milliseconds(text: str) -> float:
+    """ "5ms", "0.5 s" or "5" (ms)."""
+    number = text.strip().lower()
+    factor = 1.0
+    for unit, worth in (("ms", 1.0), ("us", 1e-3), ("µs", 1e-3), ("s", 1e3)):
+        if number.endswith(unit):
+            number, factor = number.removesuffix(unit), worth
+            break
+    try:
+        return float(number) * factor
+    except ValueError:
+        raise UsageError(f"'{text}' is not a time: give for example 5ms") from None

@@ -1,0 +1,209 @@
+"""Verbs that run a model here: demo, stream, doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgerecon.cli.verbs.output import Json, check_folder, check_json, console, leave_if_interrupted, write_json
+from edgerecon.core.errors import EdgereconError, UsageError
+
+if TYPE_CHECKING:
+    from edgerecon.cli.tables.screen import Screen
+    from edgerecon.stream.accounting.counters import Counters
+    from edgerecon.stream.loop.report import StreamReport
+    from edgerecon.stream.sinks.base import Sink
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the video, the page and the JSON report.")] = Path(
+        "edgerecon-demo"
+    ),
+    seconds: Annotated[float, typer.Option(help="How long to stream.", min=0.5)] = 10.0,
+    view: Annotated[bool, typer.Option("--view", help="Watch it live in the browser.")] = False,
+    port: Annotated[int, typer.Option(help="Port of the live viewer.", min=0, max=65535)] = 8765,
+) -> None:
+    """Stream a real echocardiography cine through a shipped model, and report what was measured."""
+    from edgerecon.cli.demo import PAGE, VIDEO, run_demo
+    from edgerecon.cli.tables.bars import frame_bar
+    from edgerecon.cli.tables.stream import print_stream
+
+    check_folder(out)
+    screen = console()
+    with frame_bar(screen) as on_progress:
+        report = run_demo(out, seconds, view, port=port, say=screen.say, on_progress=on_progress)
+    print_stream(screen, report)
+    if report.error:
+        raise EdgereconError(report.error)
+    screen.say(f"Before | after: {out / VIDEO}\nEverything measured: {out / PAGE}")
+    leave_if_interrupted(report.interrupted)
+
+
+def stream(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A recording (DICOM, video, image, array …), `sample`, or igtl://, shm://, sim://, v4l2://, rtsp://, udp://."
+        ),
+    ],
+    model: Annotated[
+        str | None, typer.Argument(help="Shipped name or ONNX file; none: show frames as they are.")
+    ] = None,
+    sink: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="viewer[:PORT], a file (.mp4 .h5 .zarr .npz .mha .nrrd .dcm), metrics[:PORT], black-box:DIR, "
+            "igtl://:PORT, shm://NAME or null; repeatable."
+        ),
+    ] = None,
+    backend: Annotated[str, typer.Option(help="Engine, or auto.")] = "auto",
+    precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16 or int8; default: that of the file.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of the engine; default: this host's cores.", min=1)
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="latest (newest frame wins) or every (lossless); default: every from a file into files."),
+    ] = None,
+    late: Annotated[str, typer.Option(help="Frames over their deadline: present, or skip.")] = "present",
+    ladder: Annotated[
+        list[str] | None,
+        typer.Option(help="Quicker model to step down to when deadlines are missed; repeatable; auto; passthrough."),
+    ] = None,
+    watchdog: Annotated[
+        float | None, typer.Option(help="Seconds an engine may take; default: ten deadlines, at least 1.", min=0.001)
+    ] = None,
+    pace: Annotated[
+        bool | None,
+        typer.Option(
+            "--pace/--no-pace", help="Keep the recording's own frame rate; default: not from a file into files."
+        ),
+    ] = None,
+    deadline: Annotated[float | None, typer.Option(help="Milliseconds; default: the frame period.", min=0.001)] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Repeat the recording.")] = False,
+    frames: Annotated[int | None, typer.Option(help="Stop after so many frames.", min=1)] = None,
+    seconds: Annotated[float | None, typer.Option(help="Stop after so long.", min=0.001)] = None,
+    priority: Annotated[
+        str | None, typer.Option(help="Of the stream's threads: realtime, or a nice value (Linux).")
+    ] = None,
+    cpus: Annotated[str | None, typer.Option(help="Processors to stay on, e.g. 0,1 (Linux).")] = None,
+    trace: Annotated[Path | None, typer.Option(help="Write every frame's stages, for ui.perfetto.dev.")] = None,
+    tui: Annotated[bool, typer.Option("--tui", help="Show all counters live in the terminal.")] = False,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Write logs as JSON lines on stderr.")] = False,
+    json: Json = None,
+) -> None:
+    """Stream a recording or a live source through a model, in real time, and count every frame.
+
+    From a file into files it goes as fast as it can and keeps every frame, unless a policy, a pace, a time limit, a
+    deadline, a ladder or --loop asks for real time. SIGTERM ends the stream in order, SIGHUP makes a temporal model
+    start anew.
+    """
+    from contextlib import ExitStack, closing
+    from threading import Event
+
+    from edgerecon.cli.tables.bars import frame_bar
+    from edgerecon.cli.tables.stream import print_stream
+    from edgerecon.cli.tui import counter_table
+    from edgerecon.core import logs as json_log
+    from edgerecon.stream.conversion import is_conversion
+    from edgerecon.stream.engines import Engines
+    from edgerecon.stream.loop.stream import DEFAULT_PERIOD_S
+    from edgerecon.stream.loop.stream import stream as run
+    from edgerecon.stream.loop.trace import Trace
+    from edgerecon.stream.overwriting import refuse_overwriting
+    from edgerecon.stream.process.scheduling import chosen
+    from edgerecon.stream.process.signals import obeyed_signals
+    from edgerecon.stream.process.systemd import Service
+    from edgerecon.stream.sinks import open_sink
+    from edgerecon.stream.sources import open_source
+
+    check_json(json)
+    if log_json:
+        json_log.log_json()
+    if policy not in (None, "latest", "every"):
+        raise UsageError(f"--policy is latest or every, not '{policy}'")
+    if late not in ("present", "skip"):
+        raise UsageError(f"--late is present or skip, not '{late}'")
+    refuse_overwriting([source], sink or [], [path for path in (json, trace) if path])
+    screen, service, stop, reset = console(json), Service(), Event(), Event()
+    standing = chosen(priority, cpus)
+    standing.stay_put()  # before the engine starts threads of its own
+    with ExitStack() as stack:
+        engines = stack.enter_context(Engines(backend, precision, threads))
+        engine = engines.open(model) if model is not None else None
+        rungs = engines.open_ladder(model, ladder or [])
+        recording = stack.enter_context(closing(open_source(source)))
+        sinks = [open_sink(uri) for uri in sink or ["null"]]
+        _say_where(screen, sinks)
+        converts = is_conversion(recording, sinks) and late == "present"
+        policy = policy or ("every" if converts else "latest")
+        if pace is None:
+            pace = not converts or policy == "latest" or bool(loop or seconds or deadline or ladder)
+        written = stack.enter_context(closing(Trace(trace))) if trace else None
+        shown_ms = deadline or (recording.period_s or DEFAULT_PERIOD_S) * 1e3
+        show = stack.enter_context(
+            counter_table(screen, f"{recording.name} → {model or 'as it is'}", shown_ms) if tui else frame_bar(screen)
+        )
+
+        def told(counters: Counters) -> None:
+            show(counters)
+            service.beat(counters)
+
+        terminated = stack.enter_context(obeyed_signals(stop, reset))
+        report = run(
+            recording, engine, sinks, policy=policy, late=late, pace=pace, deadline_ms=deadline, loop=loop,  # type: ignore[arg-type]
+            frames=frames, seconds=seconds, ladder=rungs, reopen=engines.reopen, hang_s=watchdog, standing=standing,
+            trace=written, stop=stop, reset=reset,
+            on_progress=told,
+        )  # fmt: skip
+    live = getattr(recording, "live", False)
+    print_stream(screen, report, timed=pace or live or deadline is not None)
+    _say_recorded(screen, sinks, report, live)
+    write_json(json, report.to_json())
+    if report.error:
+        raise EdgereconError(report.error)
+    leave_if_interrupted(report.interrupted and not terminated.is_set())
+
+
+def _say_where(screen: Screen, sinks: Sequence[Sink]) -> None:
+    """Addresses of what can be watched, and the token where no address holds it."""
+    addresses = [address for one in sinks if (address := getattr(one, "url", None))]
+    for address in addresses:
+        screen.say(f"Live at {address}")
+    for token in filter(None, (getattr(one, "token", None) for one in sinks)):
+        if not any(token in address for address in addresses):
+            screen.say(f"Token: {token}")
+
+
+def _say_recorded(screen: Screen, sinks: Sequence[Sink], report: StreamReport, live: bool) -> None:
+    """Where recordings lie and, when they lack frames, what to do."""
+    from edgerecon.stream.sinks.files.file_sink import FileSink
+
+    recordings = [one for one in sinks if isinstance(one, FileSink) and one.recorded]
+    for one in recordings:
+        screen.say(f"Recorded {one.count} frames: {one.recorded}")
+    lost = report.dropped + max(report.skips.values(), default=0)
+    if recordings and lost:
+        help = "give a quicker model or --ladder auto" if live else "--policy every --no-pace keeps all of them"
+        screen.say(f"{lost} of {report.frames_in} frames are missing, for want of speed: {help}")
+
+
+def doctor(
+    folder: Annotated[Path, typer.Argument(help="Also look here for recordings that were cut off.")] = Path("."),
+    json: Json = None,
+) -> None:
+    """Say what this machine can run, what is missing, and the command that adds it."""
+    from dataclasses import asdict
+
+    from edgerecon.cli.doctor import diagnose
+    from edgerecon.cli.tables.host import doctor_table
+    from edgerecon.hardware.device import host_profile
+
+    checks = diagnose(folder)
+    console(json).print(doctor_table(checks))
+    write_json(json, {"checks": [asdict(check) for check in checks], "host": host_profile()})
+    if any(check.required and not check.ok for check in checks):
+        raise EdgereconError("something required is missing: see the commands above")

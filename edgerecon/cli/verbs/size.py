@@ -1,0 +1,21 @@
+"""The size of frames, as --shape states it."""
+
+from __future__ import annotations
+
+from edgerecon.core.errors import UsageError
+
+_LARGEST_SIDE = 8192
+
+
+def frame_size(text: str) -> tuple[int, int]:
+    """(height, width) of "512x512".
+
+    Raises:
+        UsageError: anything else, or a side beyond 8192.
+    """
+    sides = text.lower().replace("×", "x").split("x")
+    if len(sides) != 2 or not all(
+        side.isascii() and side.isdigit() and 0 < int(side) <= _LARGEST_SIDE for side in sides
+    ):
+        raise UsageError(f"--shape is HEIGHTxWIDTH, e.g. 512x512, not '{text}'")
+    return int(sides[0]), int(sides[1])

@@ -1,0 +1,44 @@
+"""The verb that reproduces the published tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgerecon.cli.verbs.output import Json, check_folder, check_json, console, write_json
+
+
+def study(
+    only: Annotated[list[str] | None, typer.Option(help="A system; repeatable; default: all.")] = None,
+    profile: Annotated[
+        str, typer.Option(help="quick (40 minutes on 2 cores), long (a night), full (on a GPU).")
+    ] = "quick",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the last run stood.")] = False,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Default: edgerecon-study/PROFILE.")] = None,
+    recordings: Annotated[
+        Path | None, typer.Option(help="Folder of real recordings to evaluate on as well; nothing is trained on them.")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Train, measure and time every method of the published studies; writes one report."""
+    from edgerecon.cli.tables.bars import work_bar
+    from edgerecon.cli.tables.study import print_study
+    from edgerecon.core.errors import UsageError
+    from edgerecon.study.output import PAGE
+    from edgerecon.study.profile import profile as size_of
+    from edgerecon.study.run import chosen, run_study
+
+    check_json(json)
+    size, systems = size_of(profile), chosen(only or [])
+    if recordings is not None and not recordings.is_dir():
+        raise UsageError(f"--recordings: {recordings} is not a folder")
+    check_folder(out)
+    folder = out or Path("edgerecon-study") / profile
+    screen = console(json)
+    with work_bar(screen) as on_progress:
+        report = run_study(size, folder, systems, resume=resume, recordings=recordings, on_progress=on_progress)
+    print_study(screen, report)
+    write_json(json, report.to_json())
+    screen.say(f"Report: {folder / PAGE}")

@@ -1,0 +1,148 @@
+"""Verbs that make, measure and explain networks: simulate, train, evaluate, explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgerecon.cli.verbs.output import Json, check_json, check_out, console, say, write_json
+from edgerecon.core.errors import redacted
+
+Ray = Annotated[str | None, typer.Option("--ray", help="Work on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT.")]
+
+
+def simulate(
+    out: Annotated[Path, typer.Argument(help="HDF5 file to write.")],
+    samples: Annotated[int, typer.Option(help="How many scenes.", min=1)],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same file.", min=0)] = 0,
+    kind: Annotated[
+        str, typer.Option(help="acoustic: plane waves in random tissue. display: what scanners show, far faster.")
+    ] = "acoustic",
+    sequence: Annotated[int, typer.Option(help="Frames of each acoustic scene, 30 a second.", min=1)] = 1,
+    ray: Ray = None,
+) -> None:
+    """Simulate training pairs: acoustics of random tissue, or the displays of scanners."""
+    from edgerecon.cli.tables.bars import count_bar
+    from edgerecon.core.cluster import spread_over
+    from edgerecon.workshop.data.simulate import simulate as run
+
+    with spread_over(ray) as spread, count_bar(console(), f"Simulating {out.name}", "samples") as on_sample:
+        made = run(out, samples, seed, sequence, on_sample=on_sample, spread=spread if ray else None, kind=kind)
+    say(f"{out}: {samples} samples, {made} of them new")
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, e.g. export/compact-despeckle.toml.")],
+    data: Annotated[Path | None, typer.Option(help="HDF5 pairs; default: the recipe's file.")] = None,
+    run_dir: Annotated[Path | None, typer.Option(help="Default: edgerecon-runs/<model>.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    steps: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=1)] = None,
+    width: Annotated[int | None, typer.Option(help="Channels, instead of the recipe's.", min=1, max=256)] = None,
+    depth: Annotated[int | None, typer.Option(help="Convolutions, instead of the recipe's.", min=2, max=64)] = None,
+) -> None:
+    """Train the recipe's network; keeps the best checkpoint, curve.csv and curve.png.
+
+    At another width or depth it is another model, <model>-wWdD, and its recipe is kept beside the checkpoint.
+
+    On several devices: torchrun --nproc-per-node N -m edgerecon train RECIPE
+    """
+    from edgerecon.cli.tables.bars import training_bar
+    from edgerecon.workshop.recipe import load_recipe
+    from edgerecon.workshop.reshape import keep_recipe, reshaped
+    from edgerecon.workshop.train import processes
+    from edgerecon.workshop.train.loop import train as run
+
+    made = load_recipe(recipe)
+    if new := width or depth:
+        made = reshaped(made, width, depth)
+    folder = run_dir or Path("edgerecon-runs") / made.model.name
+    screen = console()
+    screen.quiet = processes.rank() > 0
+    with training_bar(screen, made.model.name) as on_step:
+        best = run(made, run_dir=folder, data=data, resume=resume, steps=steps, on_step=on_step)
+    screen.say(f"Best checkpoint: {best}\nCurves: {folder / 'curve.png'}")
+    if new and not screen.quiet:
+        screen.say(f"Next: edgerecon export {keep_recipe(made, recipe, folder)} --checkpoint {best}")
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Shipped name or ONNX file.")],
+    data: Annotated[Path, typer.Option(help="HDF5 pairs, a recording, or a folder of recordings.")],
+    tune: Annotated[
+        Path | None, typer.Option(help="Pairs to tune the classical filters on; default: the data.")
+    ] = None,
+    regions: Annotated[
+        Path | None, typer.Option(help="JSON boxes for a recording; default: found automatically.")
+    ] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Classical filter to compare with; repeatable.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Samples, or frames of each recording (default 2).", min=1)] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Folder for a contact sheet and the trade-off plot.")] = None,
+    backend: Annotated[str, typer.Option(help="Engine, or auto.")] = "auto",
+    precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16 or int8; default: that of the file.")] = None,
+    ray: Ray = None,
+    json: Json = None,
+) -> None:
+    """Measure image quality beside the input and tuned classical filters."""
+    from contextlib import closing
+
+    from edgerecon.cli.tables.bars import work_bar
+    from edgerecon.cli.tables.evaluation import print_evaluation
+    from edgerecon.core.cluster import spread_over
+    from edgerecon.engines import open_engine
+    from edgerecon.quality.evaluate.evaluate import evaluate as run
+
+    check_json(json)
+    screen = console(json)
+    with (
+        closing(open_engine(model, backend, precision)) as engine,
+        spread_over(ray) as spread,
+        work_bar(screen) as on_progress,
+    ):
+        result = run(
+            engine, data, regions=regions, methods=method, limit=limit, tune=tune, on_progress=on_progress,
+            spread=spread,
+        )  # fmt: skip
+    print_evaluation(screen, result)
+    write_json(json, result.to_json())
+    if pictures:
+        from edgerecon.quality.evaluate.pictures import contact_sheet, tradeoff_plot
+
+        pictures.mkdir(parents=True, exist_ok=True)
+        contact_sheet(result, pictures / "contact-sheet.png")
+        if result.tradeoff:
+            tradeoff_plot(result, pictures / "trade-off.png")
+
+
+def explain(
+    model: Annotated[str, typer.Argument(help="Shipped name or ONNX file.")],
+    frame: Annotated[str, typer.Argument(help="An image, or anything that can be streamed, or `sample`.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="PNG; default: MODEL-explained.png.")] = None,
+    number: Annotated[int, typer.Option("--frame", help="Of a recording, counted from 0.", min=0)] = 0,
+    at: Annotated[str | None, typer.Option(help="ROW,COLUMN: explain one pixel of the reconstruction.")] = None,
+    region: Annotated[
+        str | None, typer.Option(help="Y0,X0,Y1,X1: explain a box; default: the brightest square.")
+    ] = None,
+    arrays: Annotated[Path | None, typer.Option("--npz", help="Also write frame and maps as NPZ.")] = None,
+    json: Json = None,
+) -> None:
+    """Show which pixels of a frame decide a region of its reconstruction: saliency, occlusion, attention gates."""
+    from edgerecon.cli.tables.bars import work_bar
+    from edgerecon.workshop.explain import explain_frame
+    from edgerecon.workshop.explain.asked import read_frame, read_region
+    from edgerecon.workshop.explain.picture import write_arrays, write_sheet
+
+    sheet = out or Path(f"{Path(model).stem}-explained.png")
+    check_json(json)
+    check_out(sheet, ".png", "a picture")
+    check_out(arrays, ".npz", "arrays")
+    box, pixels = read_region(at, region), read_frame(frame, number)
+    screen = console(json)
+    with work_bar(screen) as on_progress:
+        found = explain_frame(model, pixels, box, on_progress)
+    write_sheet(found, sheet, f"{model} on {Path(redacted(frame)).name}, region {','.join(map(str, found.region))}")
+    if arrays:
+        write_arrays(found, arrays)
+    write_json(json, {"model": model, "source": frame, "frame": number, **found.to_json()})
+    screen.say(f"Maps: {', '.join(found.maps)}\nSheet: {sheet}")

@@ -1,0 +1,50 @@
+"""Files that are there whole or not at all, whatever interrupts their writing, and that are read within a limit."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from edgerecon.core.errors import EdgereconError
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write beside the file, then rename: POSIX replaces the old one in a single step.
+
+    Raises:
+        EdgereconError: the folder cannot be written, the disk is full, or no file can have that name.
+    """
+    try:
+        partial = path.with_name(f".{path.name}.partial")
+        try:
+            partial.write_bytes(content)
+            os.replace(partial, path)
+        finally:
+            with suppress(OSError):
+                partial.unlink()
+    except (OSError, ValueError) as error:
+        raise EdgereconError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def read(path: Path, limit: int) -> bytes:
+    """The content of a plain file of at most ``limit`` bytes.
+
+    A FIFO is not waited for, and /dev/zero is not read: the opened file itself is asked what it is.
+
+    Raises:
+        OSError: it is absent or unreadable, no plain file (EINVAL) or larger (EFBIG). ValueError: the name holds NUL.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        facts = os.fstat(file.fileno())
+        if stat.S_ISDIR(facts.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file")
+        content = file.read(limit + 1) if facts.st_size <= limit else b""
+        if facts.st_size > limit or len(content) > limit:
+            size = max(facts.st_size, len(content))
+            raise OSError(errno.EFBIG, f"it has {size >> 20} MB, the limit is {limit >> 20} MB")
+    return content

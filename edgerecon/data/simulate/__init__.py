@@ -1,5 +1,0 @@
-"""Training pairs by simulation: plane-wave acoustics of random tissue, or what scanners display of it."""
-
-from edgerecon.data.simulate.dataset import FORMAT, KINDS, simulate
-
-__all__ = ["FORMAT", "KINDS", "simulate"]

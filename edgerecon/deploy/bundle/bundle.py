@@ -1,0 +1,345 @@
+"""A model for one device, in one archive that installs, tests and documents itself."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+import cv2
+import numpy as np
+
+from edgerecon import __version__
+from edgerecon.core.errors import GateError, RecipeError, UsageError
+from edgerecon.core.frame import Image, to_unit
+from edgerecon.deploy.bundle.acceptance import pack_frames
+from edgerecon.deploy.bundle.archive import CONFIG, BundleError, write_archive
+from edgerecon.deploy.bundle.bundle_config import BundleConfig, make_config
+from edgerecon.deploy.bundle.jetson import container_tag, is_jetson, jetson_notes
+from edgerecon.deploy.bundle.lock import Target, download, lock, pins
+from edgerecon.deploy.bundle.own_wheel import own_wheel, wheel_name
+from edgerecon.deploy.bundle.packages import licence_texts, our_licence, target_packages
+from edgerecon.deploy.bundle.sbom import sbom
+from edgerecon.deploy.export.steps import digest
+from edgerecon.engines import BACKENDS, open_engine
+from edgerecon.hardware.device import DeviceProfile
+from edgerecon.modelfile.file import ModelFile, read_model
+from edgerecon.workshop.recipe import Recipe, ShapesTable
+
+LOCK = "requirements.txt"
+_TEMPLATES = Path(__file__).resolve().parent / "files"
+_EXTRAS = {"openvino": ("stream", "openvino"), "tensorrt": ("stream", "nvidia"), "cuda": ("stream", "nvidia")}
+_GPU = """\
+# The GPU's device nodes are open to these groups; the driver must have made them before (nvidia-persistenced does).
+SupplementaryGroups=video render"""
+_CPU = """\
+PrivateDevices=yes
+DevicePolicy=closed"""
+
+
+@dataclass(frozen=True)
+class BundleResult:
+    """What was written.
+
+    Attributes:
+        path, sha256, size_kb: the archive. model, backend, precision: what it runs.
+        why: of that precision, when it was not asked for. python, machine: what it installs on.
+        files: its names. max_error: of the model in ONNX Runtime here against the fp32 file, on the packed frames.
+    """
+
+    path: Path
+    sha256: str
+    size_kb: float
+    model: str
+    backend: str
+    precision: str
+    why: str
+    machine: str
+    python: str
+    files: tuple[str, ...]
+    max_error: float
+
+
+def bundle(
+    recipe: Recipe,
+    folder: Path,
+    device: DeviceProfile,
+    out: Path,
+    *,
+    precision: str | None = None,
+    backend: str | None = None,
+    threads: int | None = None,
+    deadline_ms: float | None = None,
+    engine: Path | None = None,
+    wheels: bool = False,
+) -> BundleResult:
+    """Pack a model of a recipe for a device, with the wheel of this edgerecon and a lock of what it needs there.
+
+    The bytes depend on the model, the profile, this edgerecon and the lock alone.
+
+    Args:
+        folder: where the recipe's ONNX files are, as a rule that of the recipe. out: a .tar.gz file.
+        precision: "fp32", "fp16", "bf16" (the fp32 file, run in bfloat16) or "int8"; default: what the profile prefers
+            on its first backend, where the recipe has such a file and a gate for it, else fp32.
+        backend: default: the first of the device's that this edgerecon has.
+        threads: of the engine; default: all cores. deadline_ms: of the stream; default: the source's frame period.
+        engine: made by ``edgerecon build`` for this device; packed under the name by which its model finds it.
+        wheels: pack the locked packages too, for a device without a network.
+
+    Raises:
+        UsageError: unknown backend or precision, or one that does not exist there. ModelError: a file is missing or
+        broken. RecipeError: ``gates.max_difference`` is needed for this precision and not given.
+        GateError: the model already differs by more than that here. BundleError: the archive cannot be written.
+        EdgereconError: what the target needs is neither kept nor to be resolved here, see ``lock``.
+    """
+    if not out.name.endswith(".tar.gz"):
+        raise UsageError(f"a bundle is a .tar.gz file: write it to {out.name}.tar.gz")
+    backend = _backend(device, backend)
+    target = _target(device)
+    precision, why = _precision(recipe, folder, device, backend) if precision is None else (precision, "asked for")
+    if precision == "bf16" and backend != "openvino":
+        raise UsageError(f"backend {backend} has no bf16 for CPUs: choose another precision")
+    reference = read_model(folder / f"{recipe.model.name}.onnx")
+    model = read_model(folder / _file_name(recipe.model.name, precision, backend))
+    _check_match(model, reference, precision)
+    tolerance = _tolerance(recipe, precision)
+    frames, max_error = _expected(model, reference, recipe.shapes)
+    if not max_error <= tolerance:
+        raise GateError(
+            f"{model.path.name} differs from {reference.path.name} by {max_error:.2g}, allowed is {tolerance:.2g}"
+        )
+    config = make_config(
+        name=model.path.stem,
+        version=__version__,
+        device=device.name,
+        backend=backend,
+        precision=precision,
+        threads=threads,
+        deadline_ms=deadline_ms,
+        model=model.path.name,
+        engine=f"{model.path.stem}.{device.name}.engine" if engine else None,
+        tolerance=tolerance,
+        recipe_hash=reference.spec.recipe_hash,
+        machine=target.machine,
+        python=target.python,
+    )
+    extras = _EXTRAS.get(backend, ("stream",))
+    needed = Needed(own_wheel(), lock(extras, target), extras, _downloaded(extras, target) if wheels else {})
+    files = _files(config, device, model, frames, engine, recipe.model.licence, needed)
+    sha256 = write_archive(out, files, folder_name(config))
+    return BundleResult(
+        path=out, sha256=sha256, size_kb=out.stat().st_size / 1000, model=config.model, backend=backend,
+        precision=precision, why=why, machine=target.machine, python=target.python, files=tuple(sorted(files)),
+        max_error=max_error,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What runs the model. wheel: of this edgerecon. lock: of what that requires. wheels: name → content, if asked."""
+
+    wheel: bytes
+    lock: str
+    extras: Sequence[str]
+    wheels: Mapping[str, bytes]
+
+
+def folder_name(config: BundleConfig) -> str:
+    """The folder that the archive unpacks into, e.g. "compact-despeckle-0.1.0-jetson-orin-nano"."""
+    return f"{config.name}-{config.version}-{config.device}"
+
+
+def _target(device: DeviceProfile) -> Target:
+    """The device's machine and Python; where its system software is not fixed, the Python of this machine."""
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return Target(device.machine or platform.machine(), device.versions.get("python", here))
+
+
+def _precision(recipe: Recipe, folder: Path, device: DeviceProfile, backend: str) -> tuple[str, str]:
+    """What the profile prefers, or fp32, and why."""
+    wanted = device.precision
+    if wanted in (None, "fp32") or backend != device.backends[0]:
+        return "fp32", f"{device.name} prefers {wanted} on {device.backends[0]}" if wanted else "no other is preferred"
+    file = _file_name(recipe.model.name, str(wanted), backend)
+    if not (folder / file).is_file():
+        return "fp32", f"{device.name} prefers {wanted}, and there is no {file}"
+    if recipe.gates.max_difference is None:
+        return "fp32", f"{device.name} prefers {wanted}, and the recipe has no gates.max_difference for it"
+    return str(wanted), f"{device.name} prefers it"
+
+
+def _downloaded(extras: Sequence[str], target: Target) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory(prefix="edgerecon-") as place:
+        return {path.name: path.read_bytes() for path in download(lock(extras, target), target, Path(place))}
+
+
+def _backend(device: DeviceProfile, wanted: str | None) -> str:
+    usable = [name for name in device.backends if name in BACKENDS]
+    if wanted is None and usable:
+        return usable[0]
+    if wanted is None:
+        fpga = f": `edgerecon build --device {device.name}` writes hardware for it" if device.kind == "fpga" else ""
+        raise UsageError(f"no runtime streams on {device.name}{fpga}")
+    if wanted not in usable:
+        raise UsageError(f"{device.name} has no backend '{wanted}': choose one of {', '.join(usable) or 'none'}")
+    return wanted
+
+
+def _file_name(name: str, precision: str, backend: str) -> str:
+    suffixes = {"fp32": "", "bf16": "", "fp16": "-fp16", "int8": "-int8-trt" if backend == "tensorrt" else "-int8"}
+    if precision not in suffixes:
+        raise UsageError(f"unknown precision '{precision}': choose one of {', '.join(suffixes)}")
+    return f"{name}{suffixes[precision]}.onnx"
+
+
+def _check_match(model: ModelFile, reference: ModelFile, precision: str) -> None:
+    stored = "fp32" if precision == "bf16" else precision
+    if model.spec.precision != stored:
+        raise UsageError(f"{model.path.name} holds {model.spec.precision}, not {stored}: export it again")
+    if reference.spec.precision != "fp32":
+        raise UsageError(f"{reference.path.name} holds {reference.spec.precision}, not fp32: export it again")
+    if model.spec.recipe_hash != reference.spec.recipe_hash:
+        raise UsageError(f"{model.path.name} and {reference.path.name} are of different recipes: export both again")
+
+
+def _tolerance(recipe: Recipe, precision: str) -> float:
+    gates = recipe.gates
+    limit = gates.max_abs_error if precision == "fp32" else gates.max_difference
+    if limit is None:
+        raise RecipeError(
+            f"gates.max_difference: give it in the recipe of {recipe.model.name}; the self-test of a bundle in "
+            f"{precision} needs it"
+        )
+    return limit
+
+
+def _expected(model: ModelFile, reference: ModelFile, shapes: ShapesTable) -> tuple[bytes, float]:
+    """The packed frames with what the fp32 file makes of them, and how far the model in ONNX Runtime is from that."""
+    frames = speckle_frames(_sizes(shapes))
+    with (
+        closing(open_engine(reference.path, "onnxruntime", threads=1)) as exact,
+        closing(open_engine(model.path, "onnxruntime", threads=1)) as derived,
+    ):
+        pairs: list[tuple[np.ndarray, Image]] = [(frame, exact.run(to_unit(frame))) for frame in frames]
+        errors = [np.abs(derived.run(to_unit(frame)) - expected).max() for frame, expected in pairs]
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "frames.npz"
+        pack_frames(path, pairs)
+        return path.read_bytes(), float(np.max(errors))
+
+
+def _sizes(shapes: ShapesTable) -> list[tuple[int, int]]:
+    """The fixed size, or the smallest one and an odd one, which is padded."""
+    if shapes.fixed:
+        return [shapes.fixed]
+    odd = [min(low + more, high) for low, high, more in zip(shapes.min, shapes.max, (37, 67), strict=True)]
+    return [shapes.min, (odd[0], odd[1])]
+
+
+def speckle_frames(sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+    """Fully developed speckle around a dark disc, log-compressed to 60 dB: uint8 (H, W), the same at every call.
+
+    The envelope of circular Gaussian scattering is Rayleigh distributed (Goodman, J. Opt. Soc. Am. 66, 1976).
+    """
+    rng = np.random.default_rng(0)
+    frames = []
+    for height, width in sizes:
+        field = cv2.GaussianBlur(rng.standard_normal((height, width, 2)), (0, 0), 1.5)
+        rows, columns = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+        envelope = np.hypot(field[..., 0], field[..., 1]) * np.where(rows**2 + columns**2 < 0.25, 0.1, 1.0)
+        decibels = 20 * np.log10(envelope / envelope.max() + 1e-6)
+        frames.append(np.clip(255 * (1 + decibels / 60), 0, 255).astype(np.uint8))
+    return frames
+
+
+def _files(
+    config: BundleConfig,
+    device: DeviceProfile,
+    model: ModelFile,
+    frames: bytes,
+    engine: Path | None,
+    licence: str,
+    needed: Needed,
+) -> dict[str, bytes]:
+    """Name → content of everything but SHA256SUMS."""
+    packages = target_packages(pins(needed.lock), needed.wheel)
+    try:
+        files = {
+            config.model: model.content,
+            config.frames: frames,
+            CONFIG: (config.model_dump_json(indent=2) + "\n").encode(),
+            "licences/LICENSE": our_licence().encode(),
+            "licences/THIRD_PARTY.txt": licence_texts(packages).encode(),
+            LOCK: needed.lock.encode(),
+            f"wheels/{wheel_name()}": needed.wheel,
+            **{f"wheels/{name}": content for name, content in needed.wheels.items()},
+            **{name: _filled(name, config, device, needed.lock).encode() for name in _documents(device)},
+        }
+        if engine:
+            files[str(config.engine)] = engine.read_bytes()
+        card = model.path.with_suffix(".md")
+        if card.is_file():
+            files["MODEL_CARD.md"] = card.read_bytes()
+    except OSError as error:
+        raise BundleError(f"cannot make the bundle: {error}") from None
+    system = dict(device.versions) if config.backend == "tensorrt" else {}
+    files["sbom.json"] = sbom(config.name, config.version, files, packages, system, licence)
+    return files
+
+
+def _documents(device: DeviceProfile) -> list[str]:
+    names = ["README.md", "edgerecon-stream.service", "install.sh"]
+    if is_jetson(device) and container_tag(device.versions["jetpack"]):
+        names.append("Dockerfile.l4t")
+    return names
+
+
+def _filled(name: str, config: BundleConfig, device: DeviceProfile, lock_text: str) -> str:
+    """A template with the facts of this bundle."""
+    jetpack = device.versions.get("jetpack", "")
+    gpu = config.backend == "tensorrt"
+    return Template((_TEMPLATES / name).read_text(encoding="utf-8")).substitute(
+        name=config.name,
+        title=device.title,
+        device=device.name,
+        version=config.version,
+        model=config.model,
+        backend=config.backend,
+        precision=config.precision,
+        recipe=config.recipe_hash[:16],
+        tolerance=f"{config.tolerance:g}",
+        threads=f"threads: {config.threads or 'one for each core'}",
+        deadline=f"{config.deadline_ms:g} ms" if config.deadline_ms else "the source's frame period",
+        folder=folder_name(config),
+        machine=config.machine,
+        python=config.python,
+        environment=f"edgerecon-{config.version}-{digest(lock_text.encode())[:8]}",
+        python_words=str(config.python).replace(".", " "),
+        wheel=wheel_name(),
+        site="--system-site-packages" if is_jetson(device) and gpu else "",  # TensorRT is JetPack's
+        options=_options(config),
+        jetpack=jetpack,
+        tag=container_tag(jetpack) or "",
+        devices=_GPU if gpu else _CPU,
+        private_devices="no" if gpu else "yes",
+        camera="any camera, which its group opens with the GPU" if gpu else "that device, and no other",
+        protect_clock="no" if gpu else "yes",  # it closes all device nodes but a few
+        notes=jetson_notes(device) if is_jetson(device) else "",
+    )
+
+
+def _options(config: BundleConfig) -> str:
+    """Of ``edgerecon stream``, so that it opens the engine as the self-test did."""
+    words = ["--backend", config.backend]
+    if config.precision == "bf16":
+        words += ["--precision", config.precision]
+    if config.threads:
+        words += ["--threads", str(config.threads)]
+    if config.deadline_ms:
+        words += ["--deadline", f"{config.deadline_ms:g}"]
+    return " ".join(words)

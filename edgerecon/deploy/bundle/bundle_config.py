@@ -1,0 +1,75 @@
+"""config.json of a bundle: what ``bundle`` decided and ``install``, the self-test and the service rely on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgerecon.core.config import dotted, first_fault
+from edgerecon.core.errors import UsageError
+from edgerecon.deploy.bundle.archive import CONFIG, BundleError
+
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class BundleConfig(BaseModel):
+    """A bundle's facts.
+
+    Attributes:
+        name: of the model, lower case. version: of the edgerecon that made the bundle. device: a profile's name.
+        backend, precision, threads: how the engine is opened; threads None: all cores of the device.
+        deadline_ms: of the stream; None: the source's frame period.
+        model, engine, frames: files of the bundle; engine lies beside the model, or is None.
+        tolerance: largest difference between the engine and ONNX Runtime on the fp32 file, grey levels in [0, 1].
+        recipe_hash: SHA-256 of the recipe that the model was made from.
+        machine, python: what the lock of its requirements was resolved for; None in bundles without one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    version: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,31}$")
+    device: Word
+    backend: Word
+    precision: Literal["fp32", "fp16", "bf16", "int8"]
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    deadline_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    model: FileName
+    engine: FileName | None = None
+    frames: FileName = "self_test.npz"
+    tolerance: float = Field(gt=0, le=1)
+    recipe_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+    machine: Word | None = None
+    python: Word | None = None
+
+
+def make_config(**facts: object) -> BundleConfig:
+    """A configuration from what a user asked for.
+
+    Raises:
+        UsageError: a fact is out of range (it is named).
+    """
+    try:
+        return BundleConfig.model_validate(facts)
+    except ValidationError as error:
+        raise UsageError(f"this cannot be bundled: {_first(error)}") from None
+
+
+def parse_config(content: bytes) -> BundleConfig:
+    """Read config.json.
+
+    Raises:
+        BundleError: not JSON, or a key that is unknown, absent or out of range (it is named).
+    """
+    try:
+        return BundleConfig.model_validate_json(content)
+    except ValidationError as error:
+        raise BundleError(f"the bundle's {CONFIG} is not one that this edgerecon reads: {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    keys, reason = first_fault(error, BundleConfig)
+    return ": ".join(filter(None, (dotted(keys), reason)))

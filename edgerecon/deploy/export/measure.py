@@ -1,0 +1,179 @@
+"""The quality of each engine, on validation scenes and on real frames, and the speed of all of them side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edgerecon.core.errors import EdgereconError
+from edgerecon.core.frame import Image, to_unit
+from edgerecon.engines import available_backends, open_engine
+from edgerecon.engines.base import Engine
+from edgerecon.measure.row import Row
+from edgerecon.measure.timing import interleave, ratio
+from edgerecon.modelfile.file import read_model
+from edgerecon.quality.measures.full_reference import match_gain_offset, psnr, ssim
+from edgerecon.quality.measures.no_reference import measure
+from edgerecon.quality.measures.restoration import Restoration, check
+from edgerecon.quality.regions import find_regions
+from edgerecon.stream.sources import open_source
+from edgerecon.workshop.data.datasets import load_pairs, split_by_scene
+from edgerecon.workshop.recipe import Recipe
+
+REAL = 6
+Run = Callable[[Image], Image]
+
+
+@dataclass(frozen=True)
+class Material:
+    """Frames to measure on, float32 (H, W) in [0, 1]: simulated ones with their targets (maybe none), and real ones."""
+
+    inputs: list[Image]
+    targets: list[Image]
+    real: list[Image]
+
+
+def material(recipe: Recipe) -> Material:
+    """Validation scenes of the recipe's data and frames of the built-in cine; without a data file the latter alone.
+
+    Raises:
+        DataError: the data file is corrupt.
+    """
+    if not recipe.data.file.exists():
+        return Material([], [], real_frames())
+    source = recipe.data.inputs[0]
+    _, held_out = split_by_scene(load_pairs(recipe.data.file, (source, recipe.data.target)), recipe.data.validation)
+    inputs, targets = (list(map(to_unit, held_out.fields[name])) for name in (source, recipe.data.target))
+    return Material(inputs, targets, real_frames())
+
+
+def real_frames() -> list[Image]:
+    """Evenly spread frames of the echocardiography cine that ships inside pydicom."""
+    source = open_source("sample")
+    images = [capture.image for capture in source.frames() if capture.image is not None]
+    source.close()
+    return [to_unit(images[i]) for i in np.linspace(0, len(images) - 1, REAL).astype(int)]
+
+
+def quality(run: Run, frames: Material) -> dict[str, float]:
+    """validation_psnr_db (after gain and offset), validation_ssim, and sample_gcnr on the real frames."""
+    outputs = [np.array(run(image)) for image in frames.inputs]
+    pairs = list(zip(outputs, frames.targets, strict=True))
+    contrast = [measure(image, np.array(run(image)), find_regions(image)).gcnr for image in frames.real]
+    return {
+        "validation_psnr_db": _mean([psnr(match_gain_offset(a, b), b) for a, b in pairs]),
+        "validation_ssim": _mean([ssim(a, b) for a, b in pairs]),
+        "sample_gcnr": _mean([value for value in contrast if math.isfinite(value)]),
+    }
+
+
+def _mean(values: list[float]) -> float:
+    return fmean(values) if values else math.nan
+
+
+def compare(candidate: Engine | Run, reference: Engine | Run, frames: Material) -> Restoration:
+    """Drops of PSNR and SSIM on the scenes with targets, everything else on the real frames.
+
+    Raises:
+        GateError: the output is not finite, or of another shape. EngineError: a frame failed.
+    """
+    real = check(candidate, reference, frames.real)
+    if not frames.inputs:
+        return real
+    simulated = check(candidate, reference, frames.inputs, frames.targets)
+    return dataclasses.replace(real, psnr_drop_db=simulated.psnr_drop_db, ssim_drop=simulated.ssim_drop)
+
+
+@dataclass
+class Measured:
+    """One engine's row, and the comparison its gates look at; None for the fp32 file itself or where nothing ran."""
+
+    row: Row
+    restoration: Restoration | None = None
+
+
+def measure_all(
+    files: Sequence[Path],
+    frames: Material,
+    shape: tuple[int, int],
+    backends: Sequence[str] = (),
+    seconds: float = 15.0,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> list[Measured]:
+    """Every file on every runtime of this host: quality by each engine itself, then all of them timed side by side.
+
+    Args:
+        files: ONNX files, the fp32 one first: on ONNX Runtime it is what all others are compared with.
+        shape: (height, width) to time, for about so many seconds. backends: default: all CPU runtimes there are.
+
+    Raises:
+        ModelError, EngineError: the first file does not run on ONNX Runtime.
+    """
+    progress = on_progress or (lambda what, done, total: None)
+    wanted = [name for name in available_backends() if name in ("onnxruntime", "openvino")]
+    wanted = sorted([name for name in wanted if not backends or name in backends], key=lambda n: n != "onnxruntime")
+    ways = [(path, backend, precision) for path in files for backend in wanted
+            for precision in _precisions(path, backend)]  # fmt: skip
+    with ExitStack() as stack:
+        reference = stack.enter_context(closing(open_engine(files[0], "onnxruntime")))
+        best = quality(reference.run, frames)
+        measured: list[Measured] = []
+        running: dict[str, tuple[int, Engine]] = {}
+        for done, (path, backend, precision) in enumerate(ways):
+            progress(f"quality of {path.stem} on {backend}", done, len(ways))
+            blank = Row(path.stem, backend, precision, 0, shape, size_kb=path.stat().st_size / 1000)
+            try:
+                engine = stack.enter_context(closing(open_engine(path, backend, precision)))
+                measured.append(_judge(blank, engine, reference, best, frames, first=not measured))
+            except EdgereconError as error:
+                measured.append(Measured(dataclasses.replace(blank, status=str(error))))
+                continue
+            running[str(len(running))] = (len(measured) - 1, engine)
+        _time(running, measured, frames.real[0], shape, seconds, progress)
+    return measured
+
+
+def _precisions(path: Path, backend: str) -> list[str]:
+    spec = read_model(path).spec
+    if spec.form == "signed":  # made for TensorRT
+        return []
+    return ["fp32", "bf16"] if spec.precision == "fp32" and backend == "openvino" else [spec.precision]
+
+
+def _judge(
+    blank: Row, engine: Engine, reference: Engine, best: dict[str, float], frames: Material, first: bool
+) -> Measured:
+    row = dataclasses.replace(blank, threads=engine.spec.threads)
+    found = None if first else compare(engine, reference, frames)
+    drops = (0.0, 0.0, 0.0) if found is None else (found.psnr_drop_db, found.ssim_drop, -found.gcnr_change)
+    psnr_db, ssim_, gcnr = (value - drop for value, drop in zip(best.values(), drops, strict=True))
+    shift, largest = (0.0, 0.0) if found is None else (found.mean_shift, found.max_abs_error)
+    row = dataclasses.replace(row, psnr_db=psnr_db, ssim=ssim_, gcnr=gcnr, mean_shift=shift, max_abs_error=largest)
+    return Measured(row, found)
+
+
+def _time(
+    running: dict[str, tuple[int, Engine]], measured: list[Measured], frame: Image, shape: tuple[int, int],
+    seconds: float, progress: Callable[[str, int, int], None],
+) -> None:  # fmt: skip
+    """Fill in the latencies; a real frame is resized to the shape."""
+    image = np.asarray(cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
+    runs: dict[str, Callable[[], Any]] = {}
+    for key, (_, engine) in running.items():
+        out = np.array(engine.run(image))
+        runs[key] = lambda engine=engine, out=out: engine.run(image, out)  # type: ignore[misc]
+    times = interleave(runs, seconds=seconds, at_most=300, on_round=lambda done, total: progress("timing", done, total))
+    for key, (index, _) in running.items():
+        row = dataclasses.replace(
+            measured[index].row, latency_ms=times[key].summary(), speed=ratio(times["0"], times[key])
+        )
+        measured[index].row = row

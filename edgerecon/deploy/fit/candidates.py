@@ -1,0 +1,94 @@
+"""What could run a task here: every trained file of it, on every runtime that takes it, with 1 … n threads."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgerecon.core.errors import DataError, EdgereconError, ModelError
+from edgerecon.engines import BACKENDS, available_backends, open_engine
+from edgerecon.engines.base import Engine
+from edgerecon.modelfile.file import read_model
+
+QUALITY = ("validation_psnr_db", "validation_ssim", "sample_gcnr")
+"""Figures of a file that were measured alike for all of them, at export."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to run a task.
+
+    Attributes:
+        path: the ONNX file; its shape (width, depth, pruning) and its quality are in it. precision: of the engine.
+        psnr_db, ssim, gcnr: as the file's record states them, nan when it does not. macs: multiply-accumulates a pixel.
+        train: the command that trains it; empty for what is trained already.
+    """
+
+    path: Path
+    precision: str
+    backend: str
+    threads: int
+    psnr_db: float
+    ssim: float
+    gcnr: float
+    macs: float
+    train: str = ""
+
+    @property
+    def name(self) -> str:
+        """Shown in tables and plots."""
+        return f"{self.path.stem}, {self.precision} on {self.backend}, {self.threads} thread{'s' * (self.threads > 1)}"
+
+    def open(self) -> Engine:
+        """Raises as ``open_engine``."""
+        return open_engine(self.path, self.backend, self.precision, threads=self.threads)
+
+
+def find_candidates(folder: Path, task: str) -> list[Candidate]:
+    """Every way to run a task with the models of a folder. Files with the same network and record count once.
+
+    Raises:
+        DataError: the folder holds no model of the task.
+    """
+    every = [one for path in sorted(folder.glob("*.onnx")) for one in _ways(path, task)]
+    found = list({(replace(one, path=Path()) if math.isfinite(one.ssim) else one): one for one in every[::-1]}.values())
+    found.reverse()
+    if not found:
+        raise DataError(f"{folder} holds no model for the task '{task}': make one with  edgerecon export RECIPE")
+    return found
+
+
+def _ways(path: Path, task: str) -> Iterator[Candidate]:
+    try:
+        spec = read_model(path).spec
+    except ModelError as error:
+        _log.warning("left out: %s", error)
+        return
+    if spec.task != task or spec.form in ("signed", "po2"):  # forms for TensorRT and FPGAs, which fit on their device
+        return
+    psnr, ssim, gcnr = (spec.quality.get(key, float("nan")) for key in QUALITY)
+    cores = len(os.sched_getaffinity(0))
+    threads = sorted({1, *(2**n for n in range(cores.bit_length()) if 2**n <= cores), cores})
+    precisions = [spec.precision, *(["bf16"] if spec.precision == "fp32" else [])]
+    for backend in BACKENDS:
+        for precision in precisions:
+            if _runs(path, backend, precision):
+                for count in threads:
+                    yield Candidate(path, precision, backend, count, psnr, ssim, gcnr, spec.macs_per_pixel)
+
+
+def _runs(path: Path, backend: str, precision: str) -> bool:
+    if backend not in available_backends() or backend in ("pytorch", "hls"):  # reference and simulation: none to ship
+        return False
+    try:
+        open_engine(path, backend, precision, threads=1).close()
+    except EdgereconError as error:
+        _log.info("%s, %s on %s is left out: %s", path.stem, precision, backend, error)
+        return False
+    return True

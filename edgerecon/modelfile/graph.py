@@ -1,0 +1,87 @@
+"""Nodes and constants of an ONNX graph.
+
+Field numbers: onnx.proto3 of ONNX 1.16 (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgerecon.core.errors import ModelError
+from edgerecon.modelfile.file import ModelFile
+from edgerecon.modelfile.protobuf import Corrupt, fields, numbers, parts
+
+_TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 6: np.int32, 7: np.int64, 10: np.float16}
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator. ``attributes``: those that are whole numbers, lists of them, or text."""
+
+    kind: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any]
+
+
+def read_graph(file: ModelFile) -> tuple[list[Node], dict[str, NDArray[Any]]]:
+    """Nodes in the order of the file, and constants by name.
+
+    Raises:
+        ModelError: the file is damaged, or a constant is of a kind that our exports do not hold.
+    """
+    try:
+        graph = next(message for number, message in parts(memoryview(file.content)) if number == 7)
+        nodes = [_node(message) for number, message in parts(graph) if number == 1]
+        constants = dict(_tensor(message) for number, message in parts(graph) if number == 5)
+    except (Corrupt, StopIteration, KeyError, UnicodeDecodeError, ValueError):
+        raise ModelError(f"the graph of {file.path} cannot be read: export it again") from None
+    return nodes, constants
+
+
+def _node(message: memoryview) -> Node:
+    found = list(parts(message))
+    texts = [(number, bytes(value).decode()) for number, value in found if number in (1, 2, 4)]
+    attributes = dict(_attribute(value) for number, value in found if number == 5)
+    kind = next(text for number, text in texts if number == 4)
+    return Node(kind, tuple(text for number, text in texts if number == 1),
+                tuple(text for number, text in texts if number == 2), attributes)  # fmt: skip
+
+
+def _attribute(message: memoryview) -> tuple[str, Any]:
+    name, listed = "", list[int]()
+    value: int | str | memoryview | None = None
+    for number, content in fields(message):
+        if number == 1:
+            name = bytes(_bytes(content)).decode()
+        elif number == 3:
+            value = content
+        elif number == 4:
+            value = bytes(_bytes(content)).decode()
+        elif number == 8:
+            listed += numbers(content)
+    return name, tuple(listed) if listed else value
+
+
+def _tensor(message: memoryview) -> tuple[str, NDArray[Any]]:
+    name, shape, kind, raw = "", list[int](), 0, b""
+    for number, content in fields(message):
+        if number == 1:
+            shape += numbers(content)
+        elif number == 2:
+            kind = int(content) if isinstance(content, int) else 0
+        elif number == 8:
+            name = bytes(_bytes(content)).decode()
+        elif number == 9:
+            raw = bytes(_bytes(content))
+    return name, np.frombuffer(raw, np.dtype(_TYPES[kind]).newbyteorder("<")).astype(_TYPES[kind]).reshape(shape)
+
+
+def _bytes(value: int | memoryview) -> memoryview:
+    if isinstance(value, int):
+        raise Corrupt
+    return value

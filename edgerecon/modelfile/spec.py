@@ -1,0 +1,49 @@
+"""What a model is, as its ONNX metadata says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What an ONNX file says of itself in its metadata.
+
+    Attributes:
+        name: shipped name or file stem, e.g. "compact-despeckle".
+        task: "despeckle", "compound", ...
+        scale: output height = input height × scale.
+        size_multiple: H and W that the graph accepts are multiples of it; engines pad and crop.
+        recipe_hash: SHA-256 of the recipe the model was made from.
+        precision: "fp32", "fp16", "int8", as written in the file.
+        quality: figures measured when the model was exported, e.g. {"psnr_db": 29.1}.
+        receptive_field: side, in input pixels, of the square that one output pixel depends on.
+        macs_per_pixel: multiply-accumulates for one input pixel.
+        form: of int8, "unsigned" (for CPU runtimes), "signed" (for TensorRT) or "po2" (for FPGAs); else "".
+        fixed_output: shape of what comes out when it is no image of the frame's size, e.g. (1, 2) for the probabilities
+            of two classes; scale is then of no meaning.
+        state_channels: of what a temporal model carries from frame to frame, 0 for all others.
+        state_divisor: the state has H/divisor rows and W/divisor columns for H×W that the graph accepts.
+    """
+
+    name: str
+    task: str
+    scale: int
+    size_multiple: int
+    recipe_hash: str
+    precision: str = "fp32"
+    quality: dict[str, float] = field(default_factory=dict)
+    receptive_field: int = 0
+    macs_per_pixel: float = 0.0
+    form: str = ""
+    fixed_output: tuple[int, int] | None = None
+    state_channels: int = 0
+    state_divisor: int = 1
+
+    def output_shape(self, height: int, width: int) -> tuple[int, int]:
+        """Of what comes out for a frame."""
+        return self.fixed_output or (height * self.scale, width * self.scale)
+
+    def state_shape(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Of a temporal model's state for one frame of a size that the graph accepts."""
+        return 1, self.state_channels, height // self.state_divisor, width // self.state_divisor

@@ -1,0 +1,68 @@
+"""The engine behind ``edgerecon evaluate``: one model, one data set, one table."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from edgerecon.core.cluster import Spread
+from edgerecon.core.errors import DataError, UsageError
+from edgerecon.engines.base import Engine
+from edgerecon.quality.evaluate.evaluation import Evaluation, Progress
+from edgerecon.quality.evaluate.with_targets import evaluate_pairs
+from edgerecon.quality.evaluate.without_targets import evaluate_recordings
+from edgerecon.quality.filters.classical import FILTERS
+
+PAIR_SUFFIXES = (".h5", ".hdf5")
+
+
+def evaluate(
+    engine: Engine,
+    data: Path,
+    *,
+    regions: Path | None = None,
+    methods: list[str] | None = None,
+    limit: int | None = None,
+    tune: Path | None = None,
+    on_progress: Progress | None = None,
+    spread: Spread = map,
+) -> Evaluation:
+    """Measure a model beside its input and classical filters.
+
+    Args:
+        engine: an open engine whose output has the size of its input.
+        data: HDF5 pairs (``.h5``, ``.hdf5``: measured against their targets), any recording that can be streamed, or
+            a folder of recordings (measured against the input).
+        regions: JSON boxes for recordings (see ``regions.read_regions``); default: found on each input frame.
+        methods: classical filters to compare with; default: all; empty: none.
+        limit: at most so many samples of a pairs file (default: all), or frames of each recording (default: 2).
+        tune: pairs file to tune the classical filters on; default: the first samples of ``data`` itself.
+        on_progress: called with (what, done, total).
+        spread: ``map``, or what does the work of the classical filters elsewhere (see ``edgerecon.core.cluster``). The
+        model
+            runs here.
+
+    Raises:
+        UsageError: impossible combination of arguments. DataError, SourceError: unusable data. EngineError: the model
+        failed on a frame. DependencyError: scikit-image or h5py is absent.
+    """
+    start = time.perf_counter()
+    methods = list(FILTERS) if methods is None else list(dict.fromkeys(methods))
+    unknown = [name for name in methods if name not in FILTERS]
+    if unknown:
+        raise UsageError(f"no filter is called '{unknown[0]}': choose from {', '.join(FILTERS)}")
+    if limit is not None and limit < 1:
+        raise UsageError("the limit must be at least 1")
+    if not data.exists():
+        raise DataError(f"{data} does not exist")
+    progress = on_progress or (lambda what, done, total: None)
+    if data.suffix.lower() in PAIR_SUFFIXES:
+        if regions is not None:
+            raise UsageError("regions are for recordings: pairs are measured against their targets")
+        result = evaluate_pairs(engine, data, methods, limit, tune, progress, spread)
+    else:
+        if tune is not None:
+            raise UsageError("tuning needs targets: give --tune only with a pairs file (.h5)")
+        result = evaluate_recordings(engine, data, methods, limit, regions, progress, spread)
+    result.seconds = time.perf_counter() - start
+    return result

@@ -1,0 +1,164 @@
+"""Evaluate a model on real recordings, which have no targets: speckle, contrast and edges against the input itself.
+
+Cost: the classical sweep (see ``sweep``), about 8 s a frame of 500×500 pixels on one core, in proportion to its area;
+it is kept (see ``sweep_cache``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgerecon.core.cluster import Spread
+from edgerecon.core.errors import UsageError
+from edgerecon.engines.base import Engine
+from edgerecon.measure.bootstrap import interval
+from edgerecon.quality.datasets.recordings import load_recordings
+from edgerecon.quality.evaluate import sweep, tradeoff
+from edgerecon.quality.evaluate.evaluation import Evaluation, MethodResult, Progress
+from edgerecon.quality.evaluate.sweep_cache import cached_sweep
+from edgerecon.quality.filters.classical import FILTERS
+from edgerecon.quality.regions import Regions, find_regions, read_regions
+
+BLENDS = (0.25, 0.5, 0.75, 1.0)
+FRAMES_PER_FILE = 2
+MEASURES = ("speckle_snr", "snr_ratio", "edge", "cnr", "gcnr", "gcnr_change", "fwhm_px")
+
+
+def evaluate_recordings(
+    engine: Engine,
+    data: Path,
+    methods: list[str],
+    limit: int | None,
+    regions_file: Path | None,
+    on_progress: Progress,
+    spread: Spread = map,
+) -> Evaluation:
+    """See ``evaluate.evaluate``."""
+    given = read_regions(regions_file) if regions_file else None
+    frames, notes = load_recordings(data, limit or FRAMES_PER_FILE)
+    regions = _regions(frames, given)
+    outputs = _reconstruct(engine, frames, on_progress)
+    curve = {blend: sweep.measure_outputs(frames, regions, outputs, blend) for blend in BLENDS}
+    settings = cached_sweep(frames, regions, methods, on_progress, spread) if methods else []
+    model_edge = sweep.point(curve[1.0])[0]
+    chosen = {method: _comparable([s for s in settings if s.method == method], model_edge) for method in methods}
+
+    measured: dict[str, sweep.Rows] = {"input": sweep.measure_outputs(frames, regions, frames), "model": curve[1.0]}
+    measured |= {method: setting.rows for method, setting in chosen.items()}
+    parameters = {method: setting.parameters for method, setting in chosen.items()}
+    table = [
+        MethodResult(name, parameters.get(name, {}), {m: interval(sweep.file_means(rows, m)) for m in MEASURES})
+        for name, rows in measured.items()
+    ]
+    spec = engine.spec
+    return Evaluation(
+        spec.model.name, spec.backend, spec.precision, str(data), "recordings", table, _flat(measured),
+        tradeoff=_tradeoff(curve, settings, list(frames)), regions="file" if given else "automatic",
+        notes=_notes(regions, methods) + notes, panels=_panels(frames, outputs, chosen),
+    )  # fmt: skip
+
+
+def _regions(frames: sweep.Frames, given: Regions | None) -> dict[str, list[Regions]]:
+    if given is None:
+        return {name: [find_regions(image) for image in images] for name, images in frames.items()}
+    for images in frames.values():
+        for image in images:
+            given.check_inside(image.shape)
+    return {name: [given] * len(images) for name, images in frames.items()}
+
+
+def _reconstruct(engine: Engine, frames: sweep.Frames, on_progress: Progress) -> sweep.Frames:
+    outputs: sweep.Frames = {}
+    for done, (name, images) in enumerate(frames.items()):
+        on_progress("model", done, len(frames))
+        outputs[name] = []
+        for image in images:
+            engine.reset()  # the frames picked are far apart
+            outputs[name].append(np.array(engine.run(image)))
+            if outputs[name][-1].shape != image.shape:
+                raise UsageError(f"the model turns {image.shape} into {outputs[name][-1].shape}: sizes must agree")
+    return outputs
+
+
+def _comparable(settings: list[sweep.Setting], edge: float) -> sweep.Setting:
+    """The strongest setting that preserves edges at least as well as the model, else the gentlest there is."""
+    gentle = [setting for setting in settings if setting.point()[0] >= edge]
+    if gentle:
+        return max(gentle, key=lambda setting: setting.point()[1])
+    return max(settings, key=lambda setting: setting.point()[0])
+
+
+def _tradeoff(curve: dict[float, sweep.Rows], settings: list[sweep.Setting], files: list[str]) -> dict[str, Any]:
+    """The model's curve, the classical points and front, and the model's advantage with its interval over files."""
+    points = [setting.point() for setting in settings]
+    front = tradeoff.front(points)
+    place = sweep.point(curve[1.0])
+    result: dict[str, Any] = {
+        "model": {"edge": place[0], "snr_ratio": place[1]},
+        "curve": [
+            {"blend": blend, "edge": at[0], "snr_ratio": at[1]}
+            for blend, at in ((blend, sweep.point(rows)) for blend, rows in curve.items())
+        ],
+        "classical": [
+            {"method": s.method, "parameters": s.parameters, "edge": at[0], "snr_ratio": at[1]}
+            for s, at in zip(settings, points, strict=True)
+        ],
+        "front": [{"edge": edge, "snr_ratio": ratio} for edge, ratio in front],
+    }
+    if settings:
+        result["classical_at_edge"] = tradeoff.front_at(front, place[0])
+        result["advantage_percent"] = _advantage(curve[1.0], settings, files)
+    return result
+
+
+def _advantage(rows: sweep.Rows, settings: list[sweep.Setting], files: list[str]) -> dict[str, float]:
+    """Advantage on the means over files; bounds from resampling files for model and classical filters together."""
+    # Axes: file, filter (the model first), (edge, ratio). nan marks a file without homogeneous region.
+    places = np.array([[sweep.point(rows, [f]), *(s.point([f]) for s in settings)] for f in files])
+    places = places[np.isfinite(places).all(axis=(1, 2))]
+    if not len(places):
+        return {"mean": float("nan"), "low": float("nan"), "high": float("nan")}
+
+    def of(means: np.ndarray) -> float:
+        return tradeoff.advantage_percent(tuple(means[0]), map(tuple, means[1:]))
+
+    draws = np.random.default_rng(0).integers(len(places), size=(500, len(places)))
+    low, high = np.percentile([of(places[draw].mean(axis=0)) for draw in draws], (2.5, 97.5))
+    bounds = (float(low), float(high)) if len(places) > 1 else (float("nan"), float("nan"))
+    return {"mean": float(of(places.mean(axis=0))), "low": bounds[0], "high": bounds[1]}
+
+
+def _notes(regions: dict[str, list[Regions]], methods: list[str]) -> list[str]:
+    notes = [
+        "outputs matched to the input by least-squares gain and offset over the image area; "
+        "intervals are bootstrap 95 % over files"
+    ]
+    bare = [name for name, found in regions.items() if not any(r.homogeneous for r in found)]
+    if bare:
+        notes.append(f"no homogeneous region, so no speckle SNR, in: {', '.join(bare)}")
+    if methods:
+        notes.append("each classical filter stands in the table at its strongest setting that keeps edges as the model")
+    return notes
+
+
+def _flat(measured: dict[str, sweep.Rows]) -> list[dict[str, Any]]:
+    return [
+        {"file": name, "image": index, "method": method, **figures}
+        for method, rows in measured.items()
+        for name, row in rows.items()
+        for index, figures in enumerate(row)
+    ]
+
+
+def _panels(frames: sweep.Frames, outputs: sweep.Frames, chosen: dict[str, sweep.Setting], shown: int = 6) -> Any:
+    return {
+        name: {
+            "input": frames[name][0],
+            "model": outputs[name][0],
+            **{method: FILTERS[method](frames[name][0], **s.parameters) for method, s in chosen.items()},
+        }
+        for name in list(frames)[:shown]
+    }

@@ -1,0 +1,56 @@
+"""What all HTML reports share: one page that needs nothing beside itself, tables, and how figures are written."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+DISCLAIMER = "For research and engineering. Not a medical device."
+"""At the head of a page, where it is seen at once, and at its end."""
+
+
+def page(title: str, body: str) -> str:
+    """A whole page around a body of HTML; the title is plain text."""
+    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    return (
+        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n<main>\n"
+        f'<p class="disclaimer">{DISCLAIMER}</p>\n{body}<footer>Made by edgerecon. {DISCLAIMER}</footer>\n'
+        "</main>\n</html>\n"
+    )
+
+
+def write_page(path: Path, content: str) -> None:
+    """Under a temporary name, then renamed. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(content, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], kinds: str) -> str:
+    """An HTML table of plain text; ``kinds`` holds "n" for each column of numbers."""
+    marks = [' class="n"' if kind == "n" else "" for kind in kinds]
+    top = "".join(f"<th{mark}>{escape(text)}</th>" for mark, text in zip(marks, head, strict=True))
+    body = "".join(
+        f"<tr>{''.join(f'<td{mark}>{escape(text)}</td>' for mark, text in zip(marks, row, strict=True))}</tr>"
+        for row in rows
+    )
+    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def number(value: object, digits: int = 1) -> str:
+    """Fixed digits; a dash for what was not measured."""
+    return f"{value:.{digits}f}" if isinstance(value, (int, float)) and math.isfinite(value) else "–"
+
+
+def percent(value: object) -> str:
+    """A fraction as a percentage; a dash for what was not measured."""
+    return f"{100 * value:.2f} %" if isinstance(value, (int, float)) and math.isfinite(value) else "–"

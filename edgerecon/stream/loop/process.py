@@ -1,0 +1,216 @@
+"""The processing thread: raw capture → [0, 1] → engine → checked output, or the raw capture marked as such."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from time import perf_counter_ns
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edgerecon.core.errors import UsageError, first_line
+from edgerecon.core.frame import Status, to_unit
+from edgerecon.engines.base import Engine
+from edgerecon.stream.accounting.counters import Counters
+from edgerecon.stream.loop.ladder import Ladder, Rung
+from edgerecon.stream.loop.replace import Replacer
+from edgerecon.stream.loop.ring import Mailbox, Slot
+from edgerecon.stream.loop.trace import Trace, hand_over
+from edgerecon.stream.process.guarded import GuardedThread
+from edgerecon.stream.process.scheduling import ORDINARY, Standing
+
+_log = logging.getLogger(__name__)
+_LOGGED_AT_MOST = 32
+_FAILURES_IN_A_ROW = 10
+_HUNG = "the engine hung"
+
+
+@dataclass(slots=True)
+class _Call:
+    """The engine call that is under way."""
+
+    slot: Slot
+    rung: Rung
+    engine: Engine
+    started_ns: int
+
+
+@dataclass
+class Processor:
+    """Runs the ladder's engine on every slot that arrives. What cannot be processed is shown raw; nothing stops it.
+
+    A call into a runtime cannot be ended from outside. When one takes longer than ``hang_s``, its thread is left to
+    itself: another thread goes on with a copy of the frame, shown raw, and the replacer opens another engine.
+
+    Attributes:
+        reset: set it to make temporal models start anew; cleared when that is done.
+        hang_s: how long an engine may take for one frame.
+        trace: None writes none.
+    """
+
+    ladder: Ladder
+    replacer: Replacer
+    slots: deque[Slot]
+    inbox: Mailbox
+    outbox: Mailbox
+    counters: Counters
+    reset: threading.Event
+    hang_s: float
+    trace: Trace | None = None
+    standing: Standing = ORDINARY
+    _follows: tuple[Engine, int, tuple[int, ...]] | None = None
+    _failures: int = 0
+    _logged: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _call: _Call | None = None
+    _done: threading.Event = field(default_factory=threading.Event)
+    _failure: BaseException | None = None
+
+    def run(self) -> None:
+        """Watch over the working thread until the inbox is closed and empty."""
+        try:
+            self._start(None)
+            while not self._done.wait(min(self.hang_s / 4, 0.25)):
+                self.replacer.give_up_hung()
+                hung = self._give_up_hung()
+                if hung is not None:
+                    self._start(self._copy_of(hung))
+        finally:
+            self.inbox.close()
+            self.outbox.close()
+            self.replacer.close()
+        if self._failure is not None:
+            raise self._failure
+
+    def _start(self, slot: Slot | None) -> None:
+        GuardedThread("process", partial(self._work, slot), self._fail).start()
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        self._done.set()
+
+    def _work(self, slot: Slot | None) -> None:
+        with suppress(UsageError):  # it was tried out
+            self.standing.take()
+        slot = slot or self.inbox.get()
+        while slot is not None:
+            try:
+                if not self._process(slot):
+                    return  # another thread has gone on
+            except BaseException as error:  # noqa: BLE001 - whatever happens to one frame, the next one is processed
+                self.counters.fail(f"could not be processed: {first_line(error)}")
+                self.slots.append(slot)
+            else:
+                hand_over(slot, self.outbox, "sinks", self.slots, self.counters, self.trace)
+            slot = self.inbox.get()
+        self._done.set()
+
+    def _process(self, slot: Slot) -> bool:
+        """Returns whether the frame is still this thread's."""
+        slot.taken_ns = perf_counter_ns()
+        trouble, why = slot.fault, "doubtful capture" if slot.fault else None
+        try:
+            to_unit(slot.raw, slot.unit)
+        except ValueError as error:
+            trouble, why = str(error), "unusable values"
+            np.copyto(slot.unit, np.nan_to_num(slot.raw, nan=0.0, posinf=1.0, neginf=0.0), casting="same_kind")
+            np.clip(slot.unit, 0.0, 1.0, out=slot.unit)
+        slot.checked_ns = slot.inferred_ns = perf_counter_ns()
+        slot.shown, slot.status, slot.raw_why = slot.unit, Status.OK, why
+        rung = self.ladder.rung
+        if why is None and rung.engine is not None:
+            trouble = self._reconstruct(rung, rung.engine, slot)
+            if slot.raw_why == _HUNG:
+                return False
+        elif why is None:
+            slot.raw_why = rung.absent
+        if slot.raw_why is not None:
+            self._show_raw(slot, trouble)
+        slot.processed_ns = perf_counter_ns()
+        return True
+
+    def _reconstruct(self, rung: Rung, engine: Engine, slot: Slot) -> str | None:
+        """Returns why the engine's output cannot be shown, or None when it is in ``slot.shown``."""
+        follows, self._follows = self._follows, None
+        call = self._call = _Call(slot, rung, engine, slot.checked_ns)
+        failure: str | None = None
+        result: Any = None
+        try:
+            if self.reset.is_set() or slot.restart or follows != (engine, slot.sequence, slot.unit.shape):
+                self.reset.clear()
+                engine.reset()  # temporal state of other frames would leave ghosts in this one
+            result = engine.run(slot.unit, slot.out)
+            if result is not slot.out:
+                result = np.asarray(result, np.float32)
+        except BaseException as error:  # noqa: BLE001 - runtimes raise many kinds; the frame is shown raw
+            failure = f"the engine failed: {first_line(error)}"
+            if not isinstance(error, Exception):
+                self.counters.alarm(f"{rung.name} raised {first_line(error)}")
+        with self._lock:
+            if self._call is not call:
+                slot.raw_why = _HUNG
+                self.replacer.returned(rung, engine)
+                return None
+            self._call = None
+        slot.inferred_ns = perf_counter_ns()
+        slot.raw_why, trouble = _check(result, failure, slot)
+        if slot.raw_why is None:
+            self._follows, self._failures = (engine, slot.sequence + 1, slot.unit.shape), 0
+        else:
+            self._failures += 1
+            if self._failures % _FAILURES_IN_A_ROW == 0:
+                self.replacer.replace(rung, engine, slot.unit.shape, still_in_use=False)
+        return trouble
+
+    def _give_up_hung(self) -> Slot | None:
+        """The slot of a call that has taken too long; the call's thread finds that it has been left to itself."""
+        with self._lock:
+            call = self._call
+            if call is None or perf_counter_ns() - call.started_ns < self.hang_s * 1e9:
+                return None
+            self._call = None
+            self.counters.hung += 1
+            _log.warning("%s has not answered for %.3g s: frames are shown raw", call.rung.name, self.hang_s)
+            self.replacer.replace(call.rung, call.engine, call.slot.unit.shape, still_in_use=True)
+        return call.slot
+
+    def _copy_of(self, slot: Slot) -> Slot | None:
+        """The frame in buffers that no call writes to, and thereby a slot for the ring in place of the lost one."""
+        try:
+            return slot.twin()
+        except MemoryError:
+            self.counters.fail("no memory for another copy of it")
+            self.slots.append(Slot(slot.scale))
+            return None
+
+    def _show_raw(self, slot: Slot, trouble: str | None) -> None:
+        slot.status = Status.RAW
+        if slot.scale != 1:
+            slot.shown = slot.out
+            cv2.resize(slot.unit, slot.out.shape[::-1], dst=slot.out, interpolation=cv2.INTER_LINEAR)
+        if trouble and trouble not in self._logged and len(self._logged) < _LOGGED_AT_MOST:
+            self._logged.add(trouble)
+            _log.warning("frame %d is shown raw: %s", slot.sequence, trouble)
+
+
+def _check(result: Any, failure: str | None, slot: Slot) -> tuple[str | None, str | None]:
+    """Put what the engine gave into ``slot.shown``; else returns of what kind the fault is, and what it is."""
+    if failure is not None:
+        return "the engine failed", failure
+    if result is not slot.out:
+        if result.shape != slot.out.shape:
+            return "wrong output shape", f"the engine gave {result.shape} instead of {slot.out.shape}"
+        np.copyto(slot.out, result)
+    low, high = slot.out.min(), slot.out.max()  # NaN and infinity reach them: no mask is allocated
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return "unusable output", "the engine's output holds NaN or infinite values"
+    if low < 0.0 or high > 1.0:
+        np.clip(slot.out, 0.0, 1.0, out=slot.out)
+    slot.shown = slot.out
+    return None, None

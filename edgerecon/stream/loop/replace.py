@@ -1,0 +1,211 @@
+"""Makes engines ready and opens them anew: after a call that did not return, or many that failed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
+
+import numpy as np
+
+from edgerecon.core.errors import first_line
+from edgerecon.engines.base import Engine, EngineSpec
+from edgerecon.stream.accounting.counters import Counters
+from edgerecon.stream.loop.ladder import Rung
+from edgerecon.stream.process.guarded import GuardedThread
+
+ABANDONED_AT_MOST = 4
+"""Engines whose calls have not returned; each keeps its memory and its thread."""
+
+_WAIT_S, _WAIT_AT_MOST_S = 0.5, 30.0
+_LOOK_EVERY_S = 0.05
+_LEFT_AFTER_S = 1.5
+_log = logging.getLogger(__name__)
+
+
+def warm_up(engine: Engine, shape: tuple[int, ...]) -> None:
+    """Run two blank frames of a size, so that the first real one finds everything made ready."""
+    blank = np.zeros(shape, np.float32)
+    out = engine.run(blank).copy()
+    engine.run(blank, out)
+    engine.reset()
+
+
+@dataclass(eq=False)
+class _WarmUp:
+    """The first calls of an engine. ``keep``: it goes into its rung whatever they raise; frames will meet it again."""
+
+    rung: Rung
+    engine: Engine
+    shape: tuple[int, ...]
+    keep: bool
+    began_s: float = field(default_factory=monotonic)
+
+
+class _GivenUp(Exception):
+    """Raised in the thread of a warm-up that has come back after it was given up."""
+
+
+class Replacer:
+    """Gives a rung its engine, or another one, warmed up on a thread of its own while frames are shown raw.
+
+    A rung whose engine hung gets a new one at once, up to ``ABANDONED_AT_MOST`` times; then, or without ``reopen``, it
+    gets its own back when the call returns. Engines that the stream opened are closed by it, the caller's are not.
+
+    Args:
+        reopen: opens an engine like the one that has this spec. None: there is no way to.
+        hang_s: how long the first calls of an engine may take.
+    """
+
+    def __init__(self, reopen: Callable[[EngineSpec], Engine] | None, counters: Counters, hang_s: float) -> None:
+        self._reopen = reopen
+        self._counters = counters
+        self._hang_s = hang_s
+        self._lock = threading.Condition()  # notified when an engine is warm
+        self._closed = threading.Event()
+        self._own: list[Engine] = []
+        self._abandoned: list[Engine] = []
+        self._warming: list[_WarmUp] = []
+
+    def warm_up(self, rung: Rung, shape: tuple[int, ...]) -> None:
+        """Take a rung's engine until it is ready for frames of a size. It may hang, as any call may."""
+        engine = rung.engine
+        if engine is None:
+            return
+        rung.engine, rung.absent = None, "the engine warms up"
+        one = _WarmUp(rung, engine, shape, keep=True)
+        with self._lock:
+            self._warming.append(one)
+        GuardedThread("warm up", partial(self._warm_up_first, one)).start()
+
+    def wait_warm(self, at_most_s: float, stop: threading.Event | None = None) -> None:
+        """Wait until no engine warms up any more."""
+        until = monotonic() + at_most_s
+        with self._lock:
+            while self._warming and monotonic() < until and not (stop and stop.is_set()):
+                self._lock.wait(_LOOK_EVERY_S)
+
+    def give_up_hung(self) -> None:
+        """Replace engines whose first calls take too long. To be called now and then."""
+        with self._lock:
+            hung = [one for one in self._warming if monotonic() - one.began_s >= self._hang_s]
+            for one in hung:
+                self._warming.remove(one)
+                self._counters.hung += 1
+                _log.warning("%s has not warmed up for %.3g s: frames are shown raw", one.rung.name, self._hang_s)
+                self.replace(one.rung, one.engine, one.shape, still_in_use=True)
+            self._lock.notify_all()
+
+    def replace(self, rung: Rung, engine: Engine, shape: tuple[int, ...], still_in_use: bool) -> None:
+        """Take an engine out of its rung and open another one, which takes over when it is ready.
+
+        One that merely failed stays where it is when there is no other to be had.
+        """
+        with self._lock:
+            if still_in_use:
+                self._abandoned.append(engine)
+            another = self._reopen is not None and len(self._abandoned) <= ABANDONED_AT_MOST
+            if not still_in_use and not another:
+                return
+            rung.engine = None
+            rung.absent = "the engine hung" if still_in_use else "the engine failed"
+        if another:
+            failed = None if still_in_use else engine
+            GuardedThread("reopen", partial(self._open, rung, engine.spec, shape, failed)).start()
+
+    def returned(self, rung: Rung, engine: Engine) -> None:
+        """A call that had been given up has come back: its engine is free."""
+        with self._lock:
+            self._abandoned.remove(engine)
+            if rung.engine is None and not self._closed.is_set():
+                rung.engine = engine
+                _log.warning("%s answers again", rung.name)
+                return
+        self._let_go(engine)
+
+    def close(self) -> None:
+        """Open no more, and close what was opened, but for what is still in a call. Waits a little for warm-ups: the
+        caller is to close engines that nobody uses."""
+        self._closed.set()
+        self.wait_warm(_LEFT_AFTER_S)
+        with self._lock:
+            idle = [engine for engine in self._own if engine not in self._abandoned]
+        for engine in idle:
+            self._let_go(engine)
+
+    def _warm_up_first(self, one: _WarmUp) -> None:
+        try:
+            self._warm_up(one)
+        except _GivenUp:
+            self.returned(one.rung, one.engine)
+        except BaseException as error:  # noqa: BLE001 - met again with the first frame, and counted then
+            _log.debug("%s fails on a blank frame: %s", one.rung.name, first_line(error))
+
+    def _warm_up(self, one: _WarmUp) -> None:
+        """Raises _GivenUp when another engine was asked for meanwhile, else what the engine raises."""
+        try:
+            warm_up(one.engine, one.shape)
+        finally:
+            with self._lock:
+                if one not in self._warming:
+                    raise _GivenUp
+                self._warming.remove(one)
+                if one.keep:
+                    one.rung.engine = one.engine
+                self._lock.notify_all()
+
+    def _open(self, rung: Rung, spec: EngineSpec, shape: tuple[int, ...], failed: Engine | None) -> None:
+        if failed is not None:
+            self._let_go(failed)
+        wait_s = _WAIT_S
+        while rung.engine is None and not self._closed.is_set():
+            try:
+                engine = self._open_one(rung, spec, shape)
+            except _GivenUp:
+                return
+            except BaseException as error:  # noqa: BLE001 - whatever fails, it is tried again later
+                _log.warning("%s cannot be opened again: %s", rung.name, first_line(error))
+                self._closed.wait(wait_s)
+                wait_s = min(2 * wait_s, _WAIT_AT_MOST_S)
+            else:
+                self._install(rung, engine)
+
+    def _open_one(self, rung: Rung, spec: EngineSpec, shape: tuple[int, ...]) -> Engine:
+        assert self._reopen is not None
+        engine = self._reopen(spec)
+        one = _WarmUp(rung, engine, shape, keep=False)
+        with self._lock:
+            self._own.append(engine)
+            self._warming.append(one)
+        try:
+            self._warm_up(one)
+        except _GivenUp:
+            self.returned(rung, engine)
+            raise
+        except BaseException:
+            self._let_go(engine)
+            raise
+        return engine
+
+    def _install(self, rung: Rung, engine: Engine) -> None:
+        with self._lock:
+            wanted = rung.engine is None and not self._closed.is_set()
+            if wanted:
+                rung.engine = engine
+                self._counters.replaced += 1
+        if wanted:
+            _log.warning("%s was opened again", rung.name)
+        else:
+            self._let_go(engine)
+
+    def _let_go(self, engine: Engine) -> None:
+        with self._lock:
+            if engine not in self._own:
+                return
+            self._own.remove(engine)
+        with suppress(BaseException):  # it is of no use any more
+            engine.close()

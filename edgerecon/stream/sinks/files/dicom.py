@@ -1,0 +1,199 @@
+"""The shown frames as a DICOM object: Ultrasound Multi-frame, or Multi-frame Grayscale Byte Secondary Capture."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from os.path import expanduser
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    UltrasoundMultiFrameImageStorage,
+    generate_uid,
+)
+
+from edgerecon import __version__
+from edgerecon.core.errors import SinkError, UsageError
+from edgerecon.core.frame import Frame, Image
+from edgerecon.stream.sinks.files.spool import Spool, SpooledSink
+from edgerecon.stream.sinks.files.stamps import Stamps
+from edgerecon.stream.sources.query import refuse_unknown
+
+_log = logging.getLogger(__name__)
+_MOST_BYTES = (1 << 32) - 2  # the length of native pixel data has 32 bits
+_DS_BYTES = 65_000  # the length of a decimal string element has 16
+_CENTIMETRES = 3  # Physical Units, PS3.3 C.8.5.5.1.15
+_KINDS = {
+    "ultrasound": UltrasoundMultiFrameImageStorage,
+    "secondary": MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+}
+_PATIENT = (
+    "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "PatientAge", "PatientSize",
+    "PatientWeight", "StudyInstanceUID", "StudyID", "StudyDate", "StudyTime", "StudyDescription", "AccessionNumber",
+    "ReferringPhysicianName", "InstitutionName",
+)  # fmt: skip
+
+
+class DicomSink(SpooledSink):
+    """MONOCHROME2, 8 bits, Explicit VR Little Endian, marked as a derived image, with UIDs of its own.
+
+    Nothing of a patient is written unless it is asked for: then the new object goes into the study of its source.
+    Args:
+        query: ``kind``: ultrasound (the default) or secondary. ``source``: the DICOM file that is streamed, which the
+            new object then refers to. ``patient=keep``: copy who and which study it is from the source.
+
+    Raises:
+        UsageError: an option that makes no sense. SinkError: the source cannot be read as DICOM.
+    """
+
+    def __init__(self, path: Path, query: Mapping[str, str]) -> None:
+        refuse_unknown(query, ("kind", "source", "patient"), "a DICOM sink")
+        kind, patient = query.get("kind", "ultrasound"), query.get("patient", "remove")
+        if kind not in _KINDS or patient not in ("keep", "remove"):
+            raise UsageError(f"{path.name}: kind is ultrasound or secondary, patient is keep or remove")
+        if patient == "keep" and "source" not in query:
+            raise UsageError(f"{path.name}: patient=keep wants the file they come from as well: source=IN.dcm")
+        super().__init__(path, query)
+        self._kind, self._keep = kind, patient == "keep"
+        self._source = _header(Path(expanduser(query["source"]))) if "source" in query else None
+
+    def _write(self, before: Image, after: Frame, late: bool) -> None:
+        height, width = self.shape or after.pixels.shape
+        if (self.count + 1) * height * width > _MOST_BYTES:
+            raise SinkError(f"{self.path} is full: a DICOM object holds 4 GiB of pixels")
+        super()._write(before, after, late)
+
+    def pack(self, spool: Spool, to: IO[bytes]) -> None:
+        size = len(spool.stamps) * spool.shape[0] * spool.shape[1]
+        os.truncate(spool.path, size + size % 2)  # an even length
+        with spool.path.open("rb") as pixels:
+            self._dataset(spool, pixels).save_as(to, enforce_file_format=True)
+
+    def _dataset(self, spool: Spool, pixels: IO[bytes]) -> Dataset:
+        found = Dataset()
+        found.file_meta = FileMetaDataset()
+        found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        found.SOPClassUID = found.file_meta.MediaStorageSOPClassUID = _KINDS[self._kind]
+        found.SOPInstanceUID = found.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        found.SpecificCharacterSet = "ISO_IR 192"
+        self._say_whose(found)
+        self._say_how(found, spool)
+        if self._kind == "ultrasound" or len(spool.stamps) > 1:  # a secondary capture of one frame has no cine
+            _say_pace(found, spool.stamps)
+        if self._kind == "secondary":
+            found.ConversionType, found.PresentationLUTShape = "WSD", "IDENTITY"
+            found.RescaleSlope, found.RescaleIntercept, found.RescaleType = "1", "0", "US"  # unspecified
+        found.Rows, found.Columns = spool.shape
+        found.NumberOfFrames = len(spool.stamps)
+        found.SamplesPerPixel, found.PhotometricInterpretation, found.PixelRepresentation = 1, "MONOCHROME2", 0
+        found.BitsAllocated, found.BitsStored, found.HighBit = 8, 8, 7
+        _say_where(found, self._kind, spool)
+        found.add_new("PixelData", "OB", pixels)  # pydicom copies the open file, piece by piece
+        return found
+
+    def _say_whose(self, found: Dataset) -> None:
+        for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate",
+                        "StudyTime", "AccessionNumber", "ReferringPhysicianName"):  # fmt: skip
+            setattr(found, keyword, "")  # type 2: there, and empty
+        found.StudyInstanceUID, found.SeriesInstanceUID = generate_uid(), generate_uid()
+        if self._keep and self._source is not None:
+            for keyword in _PATIENT:
+                if keyword in self._source:
+                    setattr(found, keyword, self._source[keyword].value)
+        # A scanner's screen may hold names in its pixels, unless the file says that it does not.
+        clean = self._source is not None and self._source.get("BurnedInAnnotation") == "NO"
+        found.BurnedInAnnotation = "NO" if clean else "YES"
+        found.PatientIdentityRemoved = "YES" if clean and not self._keep else "NO"
+        if found.PatientIdentityRemoved == "YES":
+            found.DeidentificationMethod = "Written anew: nothing of the patient is copied"
+        if self._source is not None and "SOPInstanceUID" in self._source and "SOPClassUID" in self._source:
+            reference = Dataset()
+            reference.ReferencedSOPClassUID = self._source.SOPClassUID
+            reference.ReferencedSOPInstanceUID = self._source.SOPInstanceUID
+            found.SourceImageSequence = [reference]
+
+    def _say_how(self, found: Dataset, spool: Spool) -> None:
+        info, source = spool.info, self._source
+        found.ImageType = ["DERIVED", "SECONDARY"]
+        found.Modality, found.Laterality = "US", ""
+        found.Manufacturer, found.ManufacturerModelName, found.SoftwareVersions = "edgerecon", "edgerecon", __version__
+        began = datetime.fromisoformat(spool.began)
+        found.ContentDate, found.ContentTime = began.strftime("%Y%m%d"), began.strftime("%H%M%S.%f")
+        found.SeriesDate, found.SeriesTime = found.ContentDate, found.ContentTime
+        found.SeriesNumber, found.InstanceNumber, found.PatientOrientation = "1", "1", ""
+        found.LossyImageCompression = "00"
+        if source is not None and source.get("LossyImageCompression") == "01":
+            for keyword in ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+                if keyword in source:
+                    setattr(found, keyword, source[keyword].value)
+        elif info.lossy is not None:
+            found.LossyImageCompression = "01"
+            if info.lossy:
+                found.LossyImageCompressionMethod = info.lossy
+        how = f"edgerecon {__version__}: {info.model} ({info.backend}, {info.precision})"
+        found.DerivationDescription = f"{how}. For research; not for diagnosis."[:1024]
+        if raw := spool.stamps.raw:
+            shown = f"{len(raw)} of {len(spool.stamps)} frames could not be processed and are as captured: "
+            found.ImageComments = (shown + _ranges(raw))[:10_240]
+
+
+def _say_pace(found: Dataset, stamps: Stamps) -> None:
+    """Frame Time, or the true steps where they differ and there is room for all of them."""
+    found.FrameIncrementPointer = 0x00181063  # Frame Time
+    found.FrameTime = f"{stamps.period_s * 1e3:.6g}"
+    found.CineRate = max(1, round(1 / stamps.period_s))
+    steps = np.diff(stamps.seconds, prepend=0.0)
+    if np.allclose(steps[1:], stamps.period_s, rtol=1e-5):
+        return
+    texts = [f"{step * 1e3:.6g}" for step in steps]
+    if sum(map(len, texts)) + len(texts) >= _DS_BYTES:
+        _log.warning("a DICOM object has no room for the times of %d frames: their mean rate is stated", len(stamps))
+        return
+    del found.FrameTime
+    found.FrameIncrementPointer = 0x00181065  # Frame Time Vector
+    found.FrameTimeVector = texts
+
+
+def _say_where(found: Dataset, kind: str, spool: Spool) -> None:
+    (height, width), spacing_mm = spool.shape, spool.stamps.spacing_mm
+    if spacing_mm is None:
+        return
+    if kind == "secondary":
+        found.PixelSpacing = [f"{step:.9g}" for step in spacing_mm]
+        return
+    region = Dataset()
+    region.RegionSpatialFormat, region.RegionDataType, region.RegionFlags = 1, 1, 0  # two-dimensional, tissue
+    region.RegionLocationMinX0, region.RegionLocationMinY0 = 0, 0
+    region.RegionLocationMaxX1, region.RegionLocationMaxY1 = width - 1, height - 1
+    region.PhysicalUnitsXDirection = region.PhysicalUnitsYDirection = _CENTIMETRES
+    region.PhysicalDeltaX, region.PhysicalDeltaY = spacing_mm[1] / 10, spacing_mm[0] / 10
+    found.SequenceOfUltrasoundRegions = [region]
+
+
+def _header(path: Path) -> Dataset:
+    try:
+        header = dcmread(path, stop_before_pixels=True)
+        header.get("PatientName"), header.get("SOPInstanceUID")
+    except Exception as error:  # pydicom fails in many ways on damaged files
+        reason = getattr(error, "strerror", None) or "it is not a DICOM file"
+        raise SinkError(f"cannot refer to {path.name}: {reason}") from error
+    return header
+
+
+def _ranges(numbers: list[int]) -> str:
+    """[3, 4, 5, 9] → "3-5, 9"."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in found)

@@ -1,0 +1,116 @@
+"""A file or folder under a temporary name until it is whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgerecon.core.errors import SinkError
+
+RECORDINGS = (".mp4", ".h5", ".hdf5", ".zarr", ".npz", ".dcm", ".mha", ".nrrd")
+"""How the names of recordings end."""
+
+_PART = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)(-\d+)?\.part", re.DOTALL)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Turn what the system says about a file into one line.
+
+    Raises:
+        SinkError: the body raised OSError or ValueError (FFmpeg's errors are of these kinds).
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise SinkError(f"cannot write {path}: {reason}") from error
+
+
+class Part:
+    """Keeps ``temporary`` beside ``path``: ``finish`` gives it its final name, ``discard`` removes it.
+
+    Its name is no other's: not that of a second sink for the same file, nor that of a process of the same number that
+    was killed, as in a container that starts again.
+
+    Raises:
+        SinkError: the folder is missing or cannot be written, or ``path`` is a folder, a pipe or a device.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with written(path):
+            if path.exists() and not path.is_file():
+                raise SinkError(f"cannot write {path}: it is {'a folder' if path.is_dir() else 'a pipe or a device'}")
+            self.temporary = _new_file(path)
+
+    def finish(self) -> None:
+        with written(self.path):
+            os.replace(self.temporary, self.path)
+
+    def discard(self) -> None:
+        if self.temporary.is_dir():
+            shutil.rmtree(self.temporary, ignore_errors=True)
+        else:
+            self.temporary.unlink(missing_ok=True)
+
+
+def _new_file(path: Path) -> Path:
+    number = 0
+    while True:
+        name = path.with_name(f".{path.name}.{os.getpid()}{f'-{number}' if number else ''}.part")
+        try:
+            name.touch(exist_ok=False)
+            return name
+        except FileExistsError:
+            number += 1
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A recording that was cut off: its process ended without finishing it.
+
+    Attributes:
+        path: what lies there. name: the file that it was to become.
+    """
+
+    path: Path
+    name: str
+
+
+def leftovers(folder: Path, endings: tuple[str, ...] = RECORDINGS) -> list[Leftover]:
+    """Files of a folder that were cut off, in the order of their names. What a process still writes is not one."""
+    found = []
+    with suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            match = _PART.fullmatch(path.name)
+            if match and match["name"].lower().endswith(endings) and not _is_written(path, int(match["pid"])):
+                found.append(Leftover(path, match["name"]))
+    return found
+
+
+def _is_written(path: Path, pid: int) -> bool:
+    """Whether process ``pid`` lives and began before the file was last written: it may be of a later one's number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # somebody else's; no number of a process
+        pass
+    began_s = _began_s(pid)
+    return began_s is None or began_s <= path.stat().st_mtime
+
+
+def _began_s(pid: int) -> float | None:
+    """When a process began, in the file system's time; None where the system does not tell."""
+    try:
+        ticks = int(Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19])
+        booted = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
+    except (OSError, ValueError, IndexError):
+        return None
+    return int(booted[1]) + ticks / os.sysconf("SC_CLK_TCK") if booted else None

@@ -1,0 +1,196 @@
+"""Recordings whose format wants everything at once: pixels and stamps wait in two files until it can be written whole.
+
+.NAME.PID.part    JSON lines: what the stream told, then each frame's stamp
+.NAME.PID.spool   uint8 (T, H, W), one frame behind the other
+.NAME.PID.whole   what is written from them
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgerecon.core.errors import SinkError
+from edgerecon.core.frame import Frame, Image
+from edgerecon.stream.accounting.counters import Counters
+from edgerecon.stream.sinks.base import StreamInfo
+from edgerecon.stream.sinks.files.file_sink import FileSink
+from edgerecon.stream.sinks.files.panel import fit_uint8
+from edgerecon.stream.sinks.files.stamps import Stamp, Stamps
+
+_HEAD_BYTES = 1_000_000
+_TOLD = tuple(field.name for field in fields(StreamInfo) if field.name != "counters")
+
+
+class SpooledSink(FileSink):
+    """Memory is bounded, the disk space is needed twice at the end. Frames of another size than the first are
+    letterboxed.
+
+    A kind of file gives ``pack``; where it says more of a frame than a ``Stamp`` does, ``_fields``.
+
+    Args:
+        query: the options of the sink's address, kept for a recovery.
+
+    Attributes:
+        shape: (H, W) of each frame, None before the first.
+    """
+
+    def __init__(self, path: Path, query: Mapping[str, str] | None = None) -> None:
+        super().__init__(path)
+        self.shape: tuple[int, int] | None = None
+        self._query = dict(query or {})
+        self._stamps: Stamps | None = None
+        self._files: list[IO[bytes]] = []
+
+    def pack(self, spool: Spool, to: IO[bytes]) -> None:
+        """Write the whole file."""
+        raise NotImplementedError
+
+    def _begin(self) -> None:
+        self._stamps, self._began = Stamps(self.info), datetime.now().isoformat()
+        self._files = [place.open("wb") for place in (self.part.temporary, _pixels(self.part.temporary))]
+
+    def _write(self, before: Image, after: Frame, late: bool) -> None:
+        assert self._stamps is not None
+        journal, pixels = self._files
+        if self.shape is None:
+            self.shape = after.pixels.shape[0], after.pixels.shape[1]
+            self._panel, self._bytes = np.empty(self.shape, np.float32), np.empty(self.shape, np.uint8)
+            told = {name: getattr(self.info, name) for name in _TOLD}
+            _write_line(journal, {"shape": self.shape, "query": self._query, "began": self._began, "info": told})
+        fit_uint8(after.pixels, self._panel, self._bytes)
+        pixels.write(self._bytes.data)
+        pixels.flush()
+        stamp = Stamp.of(after, late, self.info, self.shape)._replace(fields=self._fields(after))
+        _write_line(journal, stamp)  # the stamp comes last: a frame counts when it has one
+        self._stamps.add(stamp)
+
+    def _fields(self, frame: Frame) -> dict[str, str] | None:
+        """What the file is to say of a frame; ``Spool.fields`` gives it back."""
+        return None
+
+    def _finish(self) -> None:
+        assert self._stamps is not None and self.shape is not None
+        self._close_files()
+        pixels, whole = _pixels(self.part.temporary), self.part.temporary.with_suffix(".whole")
+        spool = Spool(self.info, self._query, self._began, self.shape, self._stamps, pixels)
+        try:
+            with whole.open("wb") as file:
+                self.pack(spool, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(whole, self.part.temporary)
+        finally:
+            whole.unlink(missing_ok=True)
+        pixels.unlink()
+
+    def _restore(self, cut: Path, to: Path) -> int:
+        spool = read_spool(cut)
+        with to.open("wb") as file:
+            self.pack(spool, file)
+        return len(spool.stamps)
+
+    def _let_go(self) -> None:
+        with suppress(OSError):
+            self._close_files()
+
+    def _close_files(self) -> None:
+        files, self._files = self._files, []
+        for file in files:
+            file.close()
+
+    def _discard(self) -> None:
+        _pixels(self.part.temporary).unlink(missing_ok=True)
+        super()._discard()
+
+
+@dataclass
+class Spool:
+    """What waits to be written.
+
+    Attributes:
+        info: what the stream told. query: of the sink's address. began: when, in local time, ISO 8601.
+        shape: (H, W) of the frames. stamps: of each. path: of the pixels.
+    """
+
+    info: StreamInfo
+    query: Mapping[str, str]
+    began: str
+    shape: tuple[int, int]
+    stamps: Stamps
+    path: Path
+
+    @property
+    def frames(self) -> NDArray[np.uint8]:
+        """(T, H, W), mapped from the disk."""
+        return np.memmap(self.path, np.uint8, "r", shape=(len(self.stamps), *self.shape))
+
+    def fields(self) -> Iterator[dict[str, str]]:
+        """Of each frame, from the journal: they are too many to be kept in memory."""
+        with self.path.with_suffix(".part").open("rb") as journal:
+            journal.readline()
+            for line in islice(journal, len(self.stamps)):
+                yield _parsed(line)[-1] or {}
+
+
+def read_spool(part: Path) -> Spool:
+    """What a process that is gone left: as many frames as have both their pixels and their stamp.
+
+    Raises:
+        SinkError: there is none, or the files are damaged.
+    """
+    try:
+        head, *lines = [_parsed(line) for line in part.read_bytes().split(b"\n")]
+        info = StreamInfo(counters=Counters(), **{name: _tupled(head["info"][name]) for name in _TOLD})
+        shape = int(head["shape"][0]), int(head["shape"][1])
+        spool = Spool(info, dict(head["query"]), str(head["began"]), shape, Stamps(info), _pixels(part))
+        room = spool.path.stat().st_size // (shape[0] * shape[1])
+        for line in lines[:room]:
+            if line is None:
+                break
+            spool.stamps.add(Stamp(*map(_tupled, line)))
+    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+        raise SinkError(f"{part} holds no recording: {error}") from error
+    if not spool.stamps:
+        raise SinkError(f"{part} holds no whole frame")
+    return spool
+
+
+def stored_query(part: Path) -> dict[str, str]:
+    """The options of the sink that began a recording; none where it keeps no journal."""
+    try:
+        with part.open("rb") as journal:
+            return dict(_parsed(journal.readline(_HEAD_BYTES))["query"])
+    except (OSError, TypeError, KeyError, ValueError):
+        return {}
+
+
+def _pixels(part: Path) -> Path:
+    return part.with_suffix(".spool")
+
+
+def _write_line(journal: IO[bytes], content: Any) -> None:
+    journal.write(json.dumps(content).encode() + b"\n")
+    journal.flush()
+
+
+def _parsed(line: bytes) -> Any:
+    """None for a line that was cut off."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,66 @@
+"""HDF5 of pybf (ETH Zürich, https://github.com/ieetelk/pybf): `data/rf_data/frame_N/shot_M` of plane waves."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgerecon.core.errors import SourceError
+from edgerecon.stream.sources.channel.channel import Acquisition, ChannelSource
+from edgerecon.stream.sources.channel.das import Wave
+from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
+from edgerecon.stream.sources.hdf5_file import dataset, opened, scalar, table
+from edgerecon.stream.sources.query import Query
+
+_SPEED = 1540.0
+
+
+def open_pybf(path: Path, query: Query) -> ChannelSource:
+    """Open channel data of a linear probe and plane waves.
+
+    Raises:
+        SourceError: another transmit mode, or datasets that do not fit each other.
+    """
+    with opened(path) as file:
+        frames = _natural(file["data/rf_data"])
+        shots = _natural(file[f"data/rf_data/{frames[0]}"]) if frames else []
+        if not shots:
+            raise SourceError(f"{path.name} holds no frame of channel data")
+        mode = next(iter(file["data/tx_mode"]), "") if "data/tx_mode" in file else ""
+        if not mode.startswith("PW"):
+            raise SourceError(f"{path.name} was transmitted as '{mode}': only plane waves are beamformed")
+        angles = np.radians(np.asarray(table(file, f"data/tx_mode/{mode}"), np.float64).ravel()[: len(shots)])
+        elements, samples = dataset(file, f"data/rf_data/{frames[0]}/{shots[0]}").shape
+        if angles.size != len(shots):
+            raise SourceError(f"{path.name} states {angles.size} angles for {len(shots)} waves")
+        pitch = scalar(file, "trans_params/x_pitch") or 0.0
+        start = (scalar(file, "hardware_params/start_time") or 0.0) - (
+            scalar(file, "hardware_params/correction_time") or 0.0
+        )
+        rate = scalar(file, "data/f_sampling") or scalar(file, "hardware_params/f_sampling_hz") or 0.0
+        fps = scalar(file, "data/fps") or 0.0
+        carrier = scalar(file, "trans_params/f_central") or 0.0
+    x = (np.arange(elements) - (elements - 1) / 2) * pitch
+    acquisition = Acquisition(
+        elements=np.stack([x, np.zeros_like(x)], 1), waves=tuple(Wave(start, float(angle)) for angle in angles),
+        samples=samples, rate=rate, carrier=carrier, speed=_SPEED, iq=False, frames=len(frames),
+        period_s=1 / fps if fps > 0 else None,
+    )  # fmt: skip
+
+    def read(frame: int) -> NDArray[np.generic]:
+        with opened(path) as file:
+            lines = [dataset(file, f"data/rf_data/{frames[frame]}/{shot}") for shot in shots]
+            if any(one.shape != (elements, samples) for one in lines):
+                raise ValueError("its waves are of different sizes")
+            return np.stack([read_values(one, 0, elements) for one in lines])
+
+    return ChannelSource(path.name, acquisition, read, query)
+
+
+def _natural(group: Any) -> list[str]:
+    """The group's members, frame_2 before frame_10."""
+    return sorted(group, key=lambda name: [int(part) for part in re.findall(r"\d+", name)])

@@ -1,0 +1,185 @@
+"""Ultrasound File Format (UFF, USTB; Rodriguez-Molares et al., IUS 2018): channel data and beamformed data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgerecon.core.errors import SourceError, needed
+from edgerecon.core.frame import MAX_PIXELS
+from edgerecon.stream.sources.base import Capture, Source
+from edgerecon.stream.sources.channel.channel import Acquisition, ChannelSource
+from edgerecon.stream.sources.channel.das import Wave
+from edgerecon.stream.sources.compression import DYNAMIC_RANGE_DB, LogCompression, envelope
+from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
+from edgerecon.stream.sources.hdf5_file import dataset, opened
+from edgerecon.stream.sources.query import Query, number, refuse_unknown
+
+if TYPE_CHECKING:
+    import h5py
+
+_STRUCTURE_AT_MOST = 64 << 20  # bytes
+
+
+def open_uff(path: Path, key: str, query: Query) -> Source:
+    """Open one object of a UFF file, whose structure pyuff-ustb reads and whose data are read frame by frame.
+
+    Raises:
+        SourceError: focused waves, or a scan that is not linear. DependencyError: pyuff-ustb is absent.
+    """
+    with needed("stream", "pyuff-ustb"):
+        from pyuff_ustb import BeamformedData, Uff
+    with opened(path) as file:
+        _refuse_large(file, key, path.name)
+    found = Uff(str(path)).read(key)
+    if isinstance(found, BeamformedData):
+        return BeamformedSource(path, key, found, query)
+    with opened(path) as file:
+        shape = _shape(file, f"{key}/data")
+        iq = _is_complex(file, f"{key}/data")
+    frame_axis = len(shape) == 4
+    shape = (1,) * (4 - len(shape)) + shape  # (frames, waves, elements, samples)
+    waves = found.sequence if isinstance(found.sequence, list) else [found.sequence]
+    if waves[0].source is None:  # how a list of one wave reads
+        waves = [Uff(str(path)).read(f"{key}/sequence/sequence_0001")]
+    acquisition = _acquisition(found, waves, shape, iq, path.name)
+
+    def read(frame: int) -> NDArray[np.generic]:
+        with opened(path) as file:
+            return _read(file, f"{key}/data", frame, frame_axis).reshape(shape[1:])
+
+    return ChannelSource(path.name, acquisition, read, query)
+
+
+def _refuse_large(file: h5py.File, key: str, name: str) -> None:
+    """pyuff-ustb reads all of an object but its data whole.
+
+    Raises:
+        SourceError: that is more than any probe, scan and sequence take, or lies in another file.
+    """
+    import h5py
+
+    sizes: list[int] = []
+
+    def look(at: str, found: object) -> None:
+        if isinstance(found, h5py.Dataset) and at.partition("/")[0] != "data":
+            checked = dataset(file, f"{key}/{at}")
+            sizes.append(checked.size * checked.dtype.itemsize)
+
+    file[key].visititems(look)
+    if sum(sizes) > _STRUCTURE_AT_MOST:
+        raise SourceError(f"{name} describes its data in {sum(sizes) >> 20} MB: no recording does")
+
+
+def _acquisition(found: Any, waves: list[Any], shape: tuple[int, ...], iq: bool, name: str) -> Acquisition:
+    elements = np.asarray(found.probe.geometry, np.float64)
+    elements = (elements if elements.shape[0] == 7 else elements.T)[[0, 2]].T
+    if shape[1:3] != (len(waves), len(elements)):
+        raise SourceError(f"{name}: {shape[2]} channels and {shape[1]} waves do not fit its probe and its sequence")
+    carrier = float(found.modulation_frequency or 0)
+    if not iq and not carrier and found.pulse is not None:
+        carrier = float(getattr(found.pulse, "center_frequency", None) or 0)
+    initial = float(found.initial_time or 0)
+    prf = float(found.PRF or 0)
+    return Acquisition(
+        elements=elements,
+        waves=tuple(_wave(wave, initial, name) for wave in waves),
+        samples=shape[3], rate=float(found.sampling_frequency), carrier=carrier, speed=float(found.sound_speed),
+        iq=iq, frames=shape[0], period_s=len(waves) / prf if prf > 0 else None, from_first_sample=False,
+    )  # fmt: skip
+
+
+def _wave(wave: Any, initial: float, name: str) -> Wave:
+    from pyuff_ustb import Wavefront
+
+    start = initial + float(wave.delay or 0)
+    if wave.wavefront == Wavefront.plane or np.isinf(wave.source.distance):
+        return Wave(start, float(wave.source.azimuth))
+    x, z = float(wave.source.x), float(wave.source.z)
+    if wave.wavefront != Wavefront.spherical or z >= 0:
+        raise SourceError(f"{name} holds focused waves: only plane and diverging waves are beamformed")
+    return Wave(start, source=(x, z))
+
+
+class BeamformedSource:
+    """Beamformed RF, IQ or envelopes on a linear scan, as B-mode.
+
+    Args:
+        query: ``range`` in dB (60).
+    """
+
+    live = False
+
+    def __init__(self, path: Path, key: str, found: Any, query: Query) -> None:
+        refuse_unknown(query, ("range",), "beamformed data")
+        self._range_db = number(query, "range", DYNAMIC_RANGE_DB, 1, 200)
+        self._path, self._data, self.name = path, f"{key}/data", path.name
+        axes = [np.asarray(getattr(found.scan, axis, None), np.float64).ravel() for axis in ("x_axis", "z_axis")]
+        if min(axis.size for axis in axes) < 2 or not all(np.all(np.isfinite(axis)) for axis in axes):
+            raise SourceError(f"{self.name} is beamformed on a scan that is not linear: give linear scans")
+        self._across, self._down = (axis.size for axis in axes)
+        if self._across * self._down > MAX_PIXELS:
+            raise SourceError(f"{self.name} declares {self._across}×{self._down} pixels: at most {MAX_PIXELS:,}")
+        steps = [1e3 * float(np.ptp(axis)) / (axis.size - 1) for axis in axes]
+        self.spacing_mm: tuple[float, float] | None = (steps[1], steps[0]) if min(steps) > 0 else None
+        rate = float(found.frame_rate or 0)
+        self.period_s = 1 / rate if rate > 0 else None
+        with opened(path) as file:
+            shape = _shape(file, self._data)
+        pixels = self._across * self._down
+        # MATLAB writes (frames, waves, channels, pixels), Python (pixels, channels, waves, frames).
+        self._pixels_last = shape[-1] == pixels
+        if not self._pixels_last and shape[0] != pixels:
+            raise SourceError(f"{self.name}: beamformed data {shape} do not fit a scan of {self._down}×{self._across}")
+        self._frame_axis = len(shape) == 4
+        self.length: int | None = shape[0 if self._pixels_last else 3] if self._frame_axis else 1
+
+    def frames(self) -> Iterator[Capture]:
+        compress = LogCompression(self._range_db)
+        for index in range(self.length or 1):
+            try:
+                amplitude = self._amplitude(index)
+            except (OSError, ValueError, RuntimeError) as error:
+                yield Capture(None, f"unreadable beamformed data: {' '.join(str(error).split())}")
+                continue
+            yield Capture(compress(amplitude))
+
+    def _amplitude(self, index: int) -> NDArray[np.floating]:
+        with opened(self._path) as file:
+            values = _read(file, self._data, index, self._frame_axis, last=not self._pixels_last)
+        values = values.reshape(-1, self._across * self._down) if self._pixels_last else (
+            values.reshape(self._across * self._down, -1).T)  # fmt: skip
+        lines = values.sum(0).reshape(self._across, self._down)  # channels and waves are compounded
+        if not np.iscomplexobj(lines):
+            lines = envelope(lines) if float(lines.min()) < 0 else lines
+        return np.abs(lines).T
+
+    def close(self) -> None: ...
+
+
+def _is_complex(file: h5py.File, key: str) -> bool:
+    return f"{key}/imag" in file or (key in file and getattr(file[key], "dtype", np.dtype("f4")).kind == "c")
+
+
+def _shape(file: h5py.File, key: str) -> tuple[int, ...]:
+    return tuple(dataset(file, f"{key}/real" if f"{key}/real" in file else key).shape)
+
+
+def _read(file: h5py.File, key: str, frame: int, frame_axis: bool, last: bool = False) -> NDArray[np.generic]:
+    """One frame; complex values are kept as a group of `real` and `imag`."""
+
+    def values(name: str) -> NDArray[Any]:
+        found = dataset(file, name)
+        if not frame_axis:
+            return read_values(found, 0, found.shape[0])
+        axis = found.ndim - 1 if last else 0
+        return read_values(found, frame, frame + 1, axis).squeeze(axis)
+
+    if f"{key}/real" not in file:
+        return values(key)
+    real = values(f"{key}/real").astype(np.float32)
+    return real if f"{key}/imag" not in file else real + 1j * values(f"{key}/imag").astype(np.float32)

@@ -1,0 +1,53 @@
+"""When the frames of a DICOM cine were taken."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+from itertools import accumulate
+
+from pydicom import Dataset
+
+from edgerecon.stream.sources.files.dicom.header import magnitude, numbers_of
+
+_log = logging.getLogger(__name__)
+
+_FASTEST_MS = 0.2  # 5 000 frames a second: ultrafast imaging
+_SECONDS_AT_LEAST = 1e-3
+
+
+def period_s(header: Dataset, name: str) -> float | None:
+    """Time between two frames: Frame Time, the median of Frame Time Vector, or a rate (PS3.3 C.7.6.5), or None.
+
+    A Frame Time below 0.2 ms is no ultrasound cine: where a rate is stated, it counts, else the time is taken to be in
+    seconds, and the log says so.
+    """
+    steps = _steps_ms(header)
+    step_ms = magnitude(header, "FrameTime") or (statistics.median(steps) if steps else None)
+    rate = magnitude(header, "CineRate") or magnitude(header, "RecommendedDisplayFrameRate")
+    if step_ms is None or step_ms >= _FASTEST_MS:
+        return step_ms / 1e3 if step_ms else 1 / rate if rate else None
+    told = f"{name} states a frame time of {step_ms:g} ms, {1e3 / step_ms:,.0f} frames a second"
+    if rate:
+        _log.warning("%s: its rate of %g frames a second is taken instead", told, rate)
+        return 1 / rate
+    if step_ms < _SECONDS_AT_LEAST:
+        _log.warning("%s: it is ignored", told)
+        return None
+    _log.warning("%s: it is taken to be in seconds (%g frames a second)", told, 1 / step_ms)
+    return step_ms
+
+
+def times_s(header: Dataset, frames: int, period: float | None) -> list[float] | None:
+    """Of each frame since the first, by the Frame Time Vector; None without one that fits the frames."""
+    steps = _steps_ms(header)
+    if magnitude(header, "FrameTime") or period is None or len(steps) != frames - 1 or not steps:
+        return None
+    unit = period / statistics.median(steps)  # seconds a step of the vector, whatever it was meant to be in
+    return list(accumulate((step * unit for step in steps), initial=0.0))
+
+
+def _steps_ms(header: Dataset) -> list[float]:
+    """The Frame Time Vector without its first element, which is 0; empty when it makes no sense."""
+    steps = numbers_of(header, "FrameTimeVector")[1:]
+    return steps if steps and min(steps) >= 0 and statistics.median(steps) > 0 else []

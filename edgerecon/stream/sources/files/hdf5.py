@@ -1,0 +1,148 @@
+"""HDF5 by what it holds: a recording of ours, UFF (USTB), zea or pybf channel data, or any dataset of frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgerecon.core.errors import EdgereconError, SourceError
+from edgerecon.stream.protocols.pose_columns import read_poses
+from edgerecon.stream.sources.base import Capture, Source
+from edgerecon.stream.sources.files.hdf5_chunks import Frames, read
+from edgerecon.stream.sources.flat import layout_of
+from edgerecon.stream.sources.hdf5_file import attribute, dataset, opened, refuse_other_files, table, text
+from edgerecon.stream.sources.query import Query, refuse_unknown
+from edgerecon.stream.sources.scaling import Scale, sampled
+
+if TYPE_CHECKING:
+    import h5py
+
+
+def open_hdf5(path: Path, query: Query) -> Source:
+    """Open an HDF5 recording; channel data are beamformed on the way in.
+
+    Raises:
+        SourceError: not HDF5, damaged, or of a layout that is not known.
+        UsageError: an option that this kind of recording does not have.
+        DependencyError: h5py or pyuff-ustb is absent.
+    """
+    try:
+        with opened(path) as file:
+            refuse_other_files(file)
+            kind, key = _kind(file)
+        if kind == "uff":
+            from edgerecon.stream.sources.channel.uff import open_uff
+
+            return open_uff(path, key, query)
+        if kind == "zea":
+            from edgerecon.stream.sources.channel.zea import open_zea
+
+            return open_zea(path, query)
+        if kind == "pybf":
+            from edgerecon.stream.sources.channel.pybf import open_pybf
+
+            return open_pybf(path, query)
+        refuse_unknown(query, (), "a recording of frames")
+        return Hdf5Source(path, key)
+    except EdgereconError:
+        raise
+    except Exception as error:  # h5py and pyuff fail in many ways on damaged files
+        raise SourceError(f"{path.name} cannot be read as HDF5: {' '.join(str(error).split())}") from error
+
+
+def _kind(file: h5py.File) -> tuple[str, str]:
+    """The layout, and the dataset or object in it to read."""
+    if "frames" in file:
+        return "frames", "frames"
+    for key in file:
+        found = file.get(key)
+        if found is not None and text(attribute(found, "class")) in ("uff.channel_data", "uff.beamformed_data"):
+            return "uff", key
+    if "data/rf_data" in file:
+        return "pybf", ""
+    for key in ("raw_data", "beamformed_data", "envelope_data", "image"):
+        if f"data/{key}" in file or f"tracks/track_0/data/{key}" in file:
+            return "zea", key
+    found = ", ".join(list(file)[:8]) or "nothing"
+    raise SourceError(
+        f"{Path(file.filename).name} holds {found}: known are a dataset 'frames', UFF, zea and pybf recordings"
+    )
+
+
+class Hdf5Source:
+    """A dataset of T×H×W, H×W, T×H×W×3 or H×W×3 frames, read one by one; what the HDF5 sink writes is such a file.
+
+    Attributes ``period_s`` and ``spacing_mm`` of the file are taken over. Grey levels are scaled as in
+    ``flat``. A recording whose writer was killed plays as far as every part of it was written.
+    """
+
+    live = False
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._path, self._key, self.name = path, key, path.name
+        with opened(path) as file:
+            found = dataset(file, key)
+            layout = layout_of(self.name, found.shape, found.dtype)
+            self._single = len(layout.shape) == found.ndim  # one picture, without an axis of frames
+            count = min(layout.count, len(dataset(file, "sequence"))) if "sequence" in file else layout.count
+            self._layout = replace(layout, count=count)
+            self._layout.check(self.name)
+            self.length: int | None = count
+            self.period_s = _positive(attribute(file, "period_s"), 1)
+            self.spacing_mm = _positive(attribute(file, "spacing_mm"), 2)
+            self._times_s = _times_s(file, count)
+            unpacked = found.chunks[0] if found.chunks and not self._single else 1  # frames, to look at one
+        self._scale = None
+        if self._layout.dtype != np.uint8:
+            wanted = sampled(self._layout.count, math.prod(self._layout.shape) * unpacked)
+            images = (capture.image for capture in self._read(wanted) if capture.image is not None)
+            self._scale = Scale(self.name, images)
+
+    def frames(self) -> Iterator[Capture]:
+        for capture in self._read(range(self._layout.count)):
+            if self._scale is not None and capture.image is not None:
+                capture.image = self._scale(capture.image)
+            yield capture
+
+    def _read(self, wanted: Iterable[int]) -> Iterator[Capture]:
+        with opened(self._path) as file:
+            found, pose_at = dataset(file, self._key), read_poses(file, lambda key: Frames(dataset(file, key)))
+            frames = Frames(found)
+            for index in wanted:
+                try:
+                    image = read(found, 0, found.shape[0]) if self._single else frames[index]
+                    pose = pose_at(index, image.shape)
+                except (OSError, RuntimeError, ValueError) as error:
+                    yield Capture(None, f"the file is damaged: {' '.join(str(error).split())}")
+                    continue
+                time_s = None if self._times_s is None else float(self._times_s[index])
+                yield Capture(image, pose=pose, time_s=time_s)
+
+    def close(self) -> None: ...
+
+
+def _times_s(file: h5py.File, count: int) -> NDArray[np.float64] | None:
+    """When each frame was taken, as the recording sinks write it; None where it is not stated for all of them."""
+    if "timestamps" not in file:
+        return None
+    values = table(file, "timestamps")
+    if values.ndim != 1 or values.dtype.kind != "f" or len(values) < count or not np.all(np.isfinite(values[:count])):
+        return None
+    return np.asarray(values, np.float64)
+
+
+def _positive(value: Any, count: int) -> Any:
+    """One number or a pair of them; None when absent or impossible."""
+    try:
+        values = np.asarray(value, np.float64).ravel()
+    except (TypeError, ValueError):
+        return None
+    if values.size != count or not np.all(np.isfinite(values) & (values > 0)):
+        return None
+    return float(values[0]) if count == 1 else tuple(values.tolist())

@@ -1,0 +1,159 @@
+"""MetaImage (.mha, .mhd), as ITK and PLUS write it: https://itk.org/Wiki/ITK/MetaIO/Documentation."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from edgerecon.core.errors import SourceError
+from edgerecon.stream.protocols.sequence_fields import HEADER_BYTES, HEADER_LINES, PREFIX
+from edgerecon.stream.sources.files.data_files import data_files, is_list
+from edgerecon.stream.sources.files.encoded import Encoding, open_at, refuse_long_text
+from edgerecon.stream.sources.flat import FlatSource, Layout
+
+TYPES = {
+    "MET_UCHAR": "u1", "MET_CHAR": "i1", "MET_ASCII_CHAR": "i1", "MET_USHORT": "u2", "MET_SHORT": "i2",
+    "MET_UINT": "u4", "MET_INT": "i4", "MET_ULONG": "u4", "MET_LONG": "i4",  # MetaIO's long has 4 bytes
+    "MET_ULONG_LONG": "u8", "MET_LONG_LONG": "i8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
+}  # fmt: skip
+_LIST_BYTES_AT_MOST = 16 << 20
+_KEPT = (
+    "dimsize",
+    "binarydata",
+    "binarydatabyteordermsb",
+    "elementbyteordermsb",
+    "elementtype",
+    "elementnumberofchannels",
+    "headersize",
+    "elementdatafile",
+    "elementspacing",
+    "compresseddata",
+    "compresseddatasize",
+)
+_TIMESTAMP = re.compile(r"seq_frame\d+_timestamp")
+
+
+def open_metaimage(path: Path, rf: bool = False) -> FlatSource:
+    """Open a MetaImage: its last axes are frames; raw, compressed or text, LOCAL or with its data beside the header.
+
+    The spacing is unknown when it is 1 on every axis (what writers put that do not know it). The period is the median
+    step of PLUS's frame timestamps, where there are any. With ``rf`` the rows are beamformed RF lines, shown as B-mode.
+
+    Raises:
+        SourceError: not a MetaImage, of an unknown kind, or its data lie outside the header's folder.
+    """
+    header, after, listed = read_header(path)
+    try:
+        sizes = [int(text) for text in header["dimsize"].split()]
+        letter = ">" if _is(header, "binarydatabyteordermsb") or _is(header, "elementbyteordermsb") else "<"
+        dtype = np.dtype(letter + TYPES[header["elementtype"].upper()])
+        channels = int(header.get("elementnumberofchannels", "1"))
+        skip = int(header.get("headersize", "0"))
+        file = header["elementdatafile"]
+        spacing = [float(text) for text in header.get("elementspacing", "").split()]
+    except (KeyError, ValueError) as error:
+        raise SourceError(f"{path.name} is not a MetaImage that can be read: {error} is missing or unknown") from error
+    if len(sizes) < 2:
+        raise SourceError(f"{path.name} has {len(sizes)} dimension: an image has two, a recording three")
+    shape = (sizes[1], sizes[0]) if channels == 1 else (sizes[1], sizes[0], channels)
+    layout = Layout(math.prod(sizes[2:]), shape, dtype)
+    layout.check(path.name)
+    encoding = _encoding(header)
+    refuse_long_text(path.name, encoding, math.prod(shape))
+    local = file.upper() == "LOCAL"
+    files = [path] if local else data_files(path, file, listed)
+    if skip == -1:
+        each = _bytes_at_end(path.name, header, layout, encoding) // len(files)
+        opened = [partial(_open_end, data, each, encoding, dtype) for data in files]
+    else:
+        offset = skip if skip > 0 else after * local
+        opened = [partial(open_at, data, offset, encoding, dtype) for data in files]
+    return FlatSource(path.name, layout, opened, _period(header), spacing_of(spacing[:2]), rf=rf)
+
+
+def _encoding(header: Mapping[str, str]) -> Encoding:
+    if header.get("binarydata", "true").lower() == "false":
+        return "text"
+    return "zlib" if _is(header, "compresseddata") else "raw"
+
+
+def _bytes_at_end(name: str, header: Mapping[str, str], layout: Layout, encoding: Encoding) -> int:
+    """How many bytes the data are, where ``HeaderSize = -1`` says that they are the last ones of the file.
+
+    Raises:
+        SourceError: nobody knows.
+    """
+    if encoding == "raw":
+        return layout.count * layout.frame_bytes
+    size = header.get("compresseddatasize", "")
+    if encoding == "text" or not (size.isascii() and size.isdigit() and len(size) < 19):
+        raise SourceError(f"{name} says HeaderSize = -1 and not how long its data are: give the size of its header")
+    return int(size)
+
+
+def _open_end(path: Path, size: int, encoding: Encoding, dtype: np.dtype) -> IO[bytes]:
+    return open_at(path, max(0, path.stat().st_size - size), encoding, dtype)
+
+
+def read_header(path: Path) -> tuple[dict[str, str], int, list[str]]:
+    """What a MetaImage says of itself.
+
+    Lines are ``Key = value`` or ``Key: value``; empty ones are passed over.
+
+    Returns:
+        The values by key in small letters, of the keys that are known here; where the data begin in a LOCAL file; the
+        lines that follow a LIST.
+    """
+    header: dict[str, str] = {}
+    with path.open("rb") as file:
+        for _ in range(HEADER_LINES):
+            line = file.readline(1 << 16)
+            if line.startswith(PREFIX) and b"Timestamp" not in line:
+                continue  # see ``sequence``
+            text = line.decode("utf-8", "surrogateescape").strip()
+            if text and not text.startswith("#"):
+                key, separator, value = _split(text)
+                if not separator:
+                    break
+                if key in _KEPT or _TIMESTAMP.fullmatch(key):
+                    header[key] = value
+            if not line or "elementdatafile" in header or file.tell() > HEADER_BYTES:
+                break
+        if "elementdatafile" not in header:
+            raise SourceError(f"{path.name} is not a MetaImage, or its header is truncated or too long")
+        after = file.tell()
+        listed = file.read(_LIST_BYTES_AT_MOST) if is_list(header["elementdatafile"]) else b""
+    return header, after, listed.decode("utf-8", "surrogateescape").splitlines()
+
+
+def _split(line: str) -> tuple[str, str, str]:
+    """Key in small letters, separator and value; the separator is "" where there is none."""
+    found = re.match(r"([^=:]*)([=:])", line)
+    return (found[1].strip().lower(), found[2], line[found.end() :].strip()) if found else (line, "", "")
+
+
+def spacing_of(column_row: list[float]) -> tuple[float, float] | None:
+    """(row, column) in mm from x and y spacing; None when absent, impossible, or 1 and 1 (unset)."""
+    if len(column_row) != 2 or not all(math.isfinite(step) and step > 0 for step in column_row):
+        return None
+    return None if column_row == [1.0, 1.0] else (column_row[1], column_row[0])
+
+
+def _is(header: Mapping[str, str], key: str) -> bool:
+    return header.get(key, "").lower() in ("true", "1")
+
+
+def _period(header: Mapping[str, str]) -> float | None:
+    times = [value for key, value in header.items() if _TIMESTAMP.fullmatch(key)]
+    try:
+        steps = np.diff([float(time) for time in times])
+    except ValueError:
+        return None
+    step = float(np.median(steps)) if len(steps) else 0.0
+    return step if math.isfinite(step) and step > 0 else None

@@ -1,0 +1,235 @@
+"""Video files of any container, and raw H.264 elementary streams, through FFmpeg (PyAV)."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgerecon.core.errors import SourceError, needed
+from edgerecon.core.frame import MAX_PIXELS
+from edgerecon.stream.sources.base import KINDS, Capture
+from edgerecon.stream.sources.files import lossy
+from edgerecon.stream.sources.files.display_matrix import UPRIGHT, turn_of, upright
+from edgerecon.stream.sources.files.mp4_index import check_sample_tables
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+_log = logging.getLogger(__name__)
+
+CONTAINERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,m4v,mjpeg,asf,flv,ogg,ivf,obu,gif,wtv,dv"
+"""FFmpeg's demuxers that are tried: no playlists (they would open other files), no text."""
+
+MOTION_JPEG = (".mjpeg", ".mjpg")
+"""Endings of files that are one JPEG behind the other."""
+
+_RAW = ("h264", "hevc", "mpegvideo", "m4v", "mjpeg", "obu")
+_OPEN_S = 5.0
+_LIMITS = {"max_pixels": str(MAX_PIXELS), "threads": "1"}  # also of the frames that are decoded to probe a file
+_PROBED_PACKETS, _PROBED_BYTES = 240, 16 << 20
+_STAMPED = ("mov", "matroska", "webm", "flv")  # formats that state when each packet is shown
+_NO_FRAME = "damaged video packet: no frame came of it"
+_CUT_OFF = "the file ends before this frame (truncated)"
+
+
+class VideoSource:
+    """The first video stream of a file, as luma, upright. A damaged packet is a fault, and decoding goes on behind it.
+
+    Frames carry the time stamps of the file; ``period_s`` is the median of their steps. ``length`` counts the frames
+    that are shown, where the container has an index of them.
+
+    Raises:
+        SourceError: not a video that FFmpeg can read, or larger than MAX_PIXELS.
+        DependencyError: PyAV is absent.
+    """
+
+    live: bool = False
+    spacing_mm: tuple[float, float] | None = None
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.name = path.name
+        check_sample_tables(path)
+        container = self._open()
+        with container:
+            stream = container.streams.video[0]
+            width, height = stream.codec_context.width, stream.codec_context.height
+            if width * height > MAX_PIXELS:
+                raise SourceError(f"{self.name} declares {width}×{height} pixels: at most {MAX_PIXELS:,} are read")
+            self.length: int | None = _shown(stream) or None
+            aspect = stream.sample_aspect_ratio
+            if aspect and aspect != 1:
+                _log.warning("%s has pixels of %s: they are shown square, as they are stored", self.name, aspect)
+            self.period_s = _period_s(container, stream)
+            self.lossy = lossy.of_video(stream)
+
+    def frames(self) -> Iterator[Capture]:
+        with self._open() as container:
+            yield from _Decoding(container).captures()
+
+    def _open(self) -> InputContainer:
+        with needed("stream", "av"):
+            import av
+        options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file", **_LIMITS}
+        try:
+            kind = "mjpeg" if self._path.suffix.lower() in MOTION_JPEG else None  # it begins like a single image
+            container = av.open(
+                f"file:{self._path}", format=kind, options=options, metadata_errors="ignore", timeout=(_OPEN_S, None)
+            )
+        except (av.error.FFmpegError, OSError) as error:
+            raise SourceError(
+                f"{self.name} is not a recording that can be read ({error.strerror}): give {KINDS}"
+            ) from error
+        if not container.streams.video:
+            container.close()
+            raise SourceError(f"{self.name} holds no video stream")
+        if container.streams.video[0].codec_context is None:
+            container.close()
+            raise SourceError(f"{self.name} holds video of a kind that FFmpeg does not decode: convert it to H.264")
+        return container
+
+    def close(self) -> None: ...
+
+
+class _Decoding:
+    """Frames and faults of a container, from its packets."""
+
+    def __init__(self, container: InputContainer) -> None:
+        self._container = container
+        self._stream = container.streams.video[0]
+        self._stamped = any(name in _STAMPED for name in container.format.name.split(","))
+        self._packets = 0
+        self._awaited: dict[int, str | None] = {}  # time stamps whose frame has not come yet, and what went wrong
+        self._begun = False
+
+    def captures(self) -> Iterator[Capture]:
+        from av.error import FFmpegError
+
+        prepare(self._stream)
+        packets = self._container.demux(self._stream)
+        while True:
+            packet = None
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    break
+                self._await(packet)
+                decoded = packet.decode()
+            except FFmpegError as error:
+                yield from self._damaged(packet, f"damaged video packet: {error.strerror}")
+                continue
+            for frame in decoded:
+                yield from self._lost_before(frame.pts)
+                yield self._timed(to_capture(frame), frame.pts)
+        yield from self._lost_before(None)
+        for _ in range(self._packets, self._cut_off()):
+            yield Capture(None, _CUT_OFF)
+
+    def _await(self, packet: Packet) -> None:
+        if packet.size:
+            self._packets += 1
+        if self._stamped and packet.pts is not None and packet.size and not packet.is_discard:
+            self._awaited[packet.pts] = None
+
+    def _damaged(self, packet: Packet | None, why: str) -> Iterator[Capture]:
+        """A fault, unless the time stamp will tell whether the frame comes all the same."""
+        if packet is None or not self._stamped or packet.pts is None:
+            yield Capture(None, why)
+        elif packet.pts in self._awaited:
+            self._awaited[packet.pts] = why
+
+    def _lost_before(self, pts: int | None) -> Iterator[Capture]:
+        """Faults for packets of which no frame came. Those before the first frame may only lack their key frame."""
+        for stamp in [stamp for stamp in sorted(self._awaited) if pts is None or stamp < pts]:
+            why = self._awaited.pop(stamp) or (_NO_FRAME if self._begun else None)
+            if why is not None:
+                yield self._timed(Capture(None, why), stamp)
+        if pts is not None:
+            self._awaited.pop(pts, None)
+            self._begun = True
+
+    def _timed(self, capture: Capture, pts: int | None) -> Capture:
+        if pts is not None and self._stream.time_base is not None:
+            capture.time_s = float(pts * self._stream.time_base)
+        return capture
+
+    def _cut_off(self) -> int:
+        """Number of packets that were written, where the file was cut off; 0 where it ends as it should.
+
+        What a container only counts (dropped frames of an AVI, what an edit list leaves out) is not missing.
+        """
+        reach = max((entry.pos + entry.size for entry in self._stream.index_entries), default=0)
+        size = self._container.size
+        if reach > size or _declared_size(self._container.name) > size:
+            return int(self._stream.frames)
+        return 0
+
+
+def _shown(stream: VideoStream) -> int:
+    """Number of frames that an edit list leaves, or that the container counts where it has no index; 0: unknown."""
+    shown = sum(1 for entry in stream.index_entries if entry.size and not entry.is_discard)
+    return shown if shown and stream.frames else stream.frames
+
+
+def _period_s(container: InputContainer, stream: VideoStream) -> float | None:
+    """Median step between the first frames; the exact rate of the container where it is the same.
+
+    Consumes packets of the container.
+    """
+    raw = container.format.name in _RAW
+    stated = stream.codec_context.framerate if raw else stream.average_rate
+    nominal = float(1 / stated) if stated and 0.1 <= stated <= 10_000 else None
+    if raw or stream.time_base is None:
+        return nominal
+    steps = _steps_s(container, stream)
+    median = statistics.median(steps) if steps else None
+    if median is None or not 1e-4 <= median <= 10:
+        return nominal
+    return nominal if nominal and abs(nominal - median) <= float(stream.time_base) else median
+
+
+def _steps_s(container: InputContainer, stream: VideoStream) -> list[float]:
+    from av.error import FFmpegError
+
+    stamps, left = set(), _PROBED_BYTES
+    try:
+        for number, packet in enumerate(container.demux(stream)):
+            left -= packet.size
+            if packet.pts is not None and not packet.is_discard:
+                stamps.add(packet.pts)
+            if number >= _PROBED_PACKETS or left < 0:
+                break
+    except FFmpegError:  # damaged further on: what came tells the rate
+        pass
+    ordered = sorted(stamps)
+    base = float(stream.time_base or 0)
+    return [(after - before) * base for before, after in zip(ordered, ordered[1:], strict=False)]
+
+
+def _declared_size(path: str) -> int:
+    """Of a RIFF file, as its head says; 0 for others."""
+    with open(path.removeprefix("file:"), "rb") as file:
+        head = file.read(8)
+    return 8 + int.from_bytes(head[4:], "little") if head[:4] == b"RIFF" else 0
+
+
+def prepare(stream: VideoStream) -> None:
+    context = stream.codec_context
+    context.thread_count = 1  # threads would delay frames and take cores from the engine
+    context.options = {"max_pixels": str(MAX_PIXELS), "err_detect": "explode"}
+
+
+def to_capture(frame: VideoFrame) -> Capture:
+    """Luma of a decoded frame, from black at 0 to white at full scale, upright."""
+    if frame.is_corrupt:
+        return Capture(None, "damaged video frame")
+    deep = frame.format.components[0].bits > 8
+    image = frame.to_ndarray(format="gray16le" if deep else "gray")
+    turn = turn_of(frame)
+    return Capture(image if turn in (UPRIGHT, None) else upright(image, turn))

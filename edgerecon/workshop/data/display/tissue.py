@@ -1,0 +1,33 @@
+"""Random tissue: a patchwork of textures with structures in it, under the uneven gain of a real examination."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgerecon.workshop.data.display import structures
+from edgerecon.workshop.data.display.fields import smooth_noise
+from edgerecon.workshop.data.display.structures import NOTHING_DB, Tissue
+from edgerecon.workshop.data.display.textures import patchwork
+
+STRUCTURES = (
+    (structures.lesions, 0.45),
+    (structures.vessels, 0.2),
+    (structures.cysts, 0.3),
+    (structures.specular_lines, 0.65),
+    (structures.calcifications, 0.2),
+    (structures.shadows, 0.2),
+)
+"""In the order in which they are drawn, each with its chance."""
+
+
+def random_tissue(rng: np.random.Generator, side: int) -> Tissue:
+    """Draw the tissue that a frame of ``side`` × ``side`` display pixels shows."""
+    tissue = Tissue(patchwork(rng, side), np.full((side, side), NOTHING_DB, np.float32))
+    for draw, chance in STRUCTURES:
+        if rng.random() < chance:
+            draw(rng, tissue)
+    gain = rng.uniform(0, 6) * smooth_noise(rng, (side, side), side / 2, side / 2)
+    gain += np.linspace(rng.uniform(-6, 10), rng.uniform(-22, 6), side, dtype=np.float32)[:, None]
+    tissue.diffuse += gain
+    tissue.specular += gain
+    return tissue

@@ -1,0 +1,110 @@
+"""Checkpoints: written whole or not at all, read without running any code."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from edgerecon.core.errors import DataError, RecipeError
+from edgerecon.workshop.models import build_model, parameters
+from edgerecon.workshop.models.network import Network
+from edgerecon.workshop.recipe import ModelTable, Recipe
+
+BEST, LAST = "best.pt", "last.pt"
+_SHAPE_KEYS = ("width", "depth", "dilations")
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain values under a temporary name, then rename.
+
+    Raises:
+        OSError: it cannot be written; what was there before stays.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        torch.save(state, partial)
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise
+        raise OSError(errno.ENOSPC, f"{path.name} was not written whole, is the disk full?") from None
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint on the CPU.
+
+    Raises:
+        DataError: missing, corrupt, or holding anything but tensors and plain values.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "it is no plain file")  # a FIFO would be waited for
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 - torch.load raises whatever the damage leads to
+        reason = getattr(error, "strerror", None) or "corrupt or not a checkpoint"
+        raise DataError(f"cannot read the checkpoint {path}: {reason}; make it with  edgerecon train") from None
+    if not isinstance(state, dict) or "model" not in state:
+        raise DataError(f"{path} is not a checkpoint of edgerecon; make it with  edgerecon train")
+    return state
+
+
+def load_model(recipe: Recipe, path: Path) -> Network:
+    """The recipe's network with a checkpoint's weights, ready to run.
+
+    Raises:
+        DataError: see ``load_checkpoint``; or the weights belong to another network.
+    """
+    state = load_checkpoint(path)
+    model = new_model(recipe, state.get("channels", ()))
+    restore(model, state["model"], path)
+    model.eval()
+    return model
+
+
+def new_model(recipe: Recipe, channels: Sequence[int] = ()) -> Network:
+    """The recipe's network, untrained; ``channels`` of each layer, where pruning left fewer than the recipe says.
+
+    A family gets those of the recipe's keys that it takes; the others must stand at their defaults, as a recipe's hash
+    treats them.
+
+    Raises:
+        RecipeError: a key that the family does not take, or a family whose pictures are not of the frame's size.
+        UsageError: unknown family, or values that do not fit it. DataError: it has no ``channels``.
+    """
+    table = recipe.model
+    takes = parameters(table.family)
+    _refuse_foreign_keys(table, takes)
+    if channels and "channels" not in takes:
+        raise DataError(f"the checkpoint was pruned, and the family {table.family} cannot be: check model.family")
+    values = {key: getattr(table, key) for key in _SHAPE_KEYS} | {"channels": tuple(channels)}
+    given = {key: value for key, value in values.items() if key in takes and value != ()}  # else the family's own
+    model = build_model(table.family, **given)
+    if model.scale != 1 or model.fixed_output:
+        raise RecipeError(
+            f"model.family: {table.family} does not give pictures of the frame's size, which {table.task} needs: "
+            "choose another, or run it with  edgerecon study"
+        )
+    return model
+
+
+def _refuse_foreign_keys(table: ModelTable, takes: Sequence[str]) -> None:
+    for key in _SHAPE_KEYS:
+        default = ModelTable.model_fields[key].default
+        implied = key == "depth" and table.dilations and "dilations" in takes  # it is how many there are
+        if key not in takes and not implied and getattr(table, key) != default:
+            raise RecipeError(f"model.{key}: the family {table.family} takes none: remove it")
+
+
+def restore(model: nn.Module, weights: dict[str, Any], path: Path) -> None:
+    """Load weights, or say that they belong to another network."""
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError):
+        raise DataError(f"{path} holds another network than the recipe asks for: check its width and depth") from None

@@ -1,0 +1,466 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgerecon import __version__
+from edgerecon.cli import main as cli
+from edgerecon.core.errors import SinkError
+from edgerecon.core.shipped import resource_dir
+from edgerecon.workshop.data.simulate.dataset import FORMAT
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def edgerecon(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Run the command line in this process → (exit status, stdout, stderr)."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["edgerecon", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "160")
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+def assert_one_line(result: tuple[int, str, str], status: int, says: str) -> None:
+    assert result[0] == status
+    assert says in result[2]
+    assert result[2].startswith("edgerecon: ") and result[2].count("\n") == 1, result[2]
+
+
+@pytest.fixture
+def cine(tmp_path: Path, rng: np.random.Generator) -> Path:
+    path = tmp_path / "cine.npy"
+    np.save(path, rng.integers(0, 256, (6, 40, 48), np.uint8))
+    return path
+
+
+@pytest.fixture
+def pairs(tmp_path: Path, rng: np.random.Generator) -> Path:
+    """A pairs file of noisy steps, so that no simulation is needed."""
+    import h5py
+
+    path = tmp_path / "pairs.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = FORMAT
+        for index in range(4):
+            clean = np.where(np.arange(64)[None] < 20 + 5 * index, 60.0, 160.0) + np.zeros((64, 1))
+            group = file.create_group(f"sample_{index:05d}")
+            group["clean"] = clean.astype(np.uint8)
+            for name in ("pw1", "pw3", "pw7", "pw31"):
+                group[name] = np.clip(clean + rng.normal(0, 20, clean.shape), 0, 255).astype(np.uint8)
+            group.attrs["complete"] = True
+    return path
+
+
+def test_help_and_version(edgerecon: Cli) -> None:
+    status, out, _ = edgerecon("--help")
+    assert status == 0
+    for verb in ("demo", "doctor", "stream", "simulate", "train", "export", "evaluate", "devices", "fit", "bundle",
+                 "install"):  # fmt: skip
+        assert verb in out
+        assert edgerecon(verb, "--help")[0] == 0
+    assert edgerecon("--version") == (0, f"edgerecon {__version__}\n", "")
+
+
+def test_device_verbs_never_import_torch() -> None:
+    code = (
+        "import sys, edgerecon.cli.main, edgerecon.cli.demo, edgerecon.cli.doctor, edgerecon.engines.onnxruntime, "
+        "edgerecon.stream.loop.stream, edgerecon.quality.evaluate.evaluate, edgerecon.report.stream_page, "
+        "edgerecon.stream.sinks.viewer; "
+        "print([name for name in ('torch', 'lightning_fabric', 'edgerecon.workshop.models') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_import_brings_no_runtime() -> None:
+    code = "import sys, edgerecon; print([n for n in ('numpy', 'cv2', 'onnxruntime', 'typer') if n in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_stream_counts_every_frame(edgerecon: Cli, cine: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    status, out, _ = edgerecon(
+        "stream", cine, "compact-despeckle", "--sink", tmp_path / "out.npz", "--policy", "every", "--no-pace",
+        "--json", report,
+    )  # fmt: skip
+    assert status == 0
+    assert "6 frames in = 6 presented + 0 dropped + 0 failed" in out
+    figures = json.loads(report.read_text())
+    wanted = {
+        "frames_in", "presented", "dropped", "late", "failed", "raw_shown", "fps", "deadline_ms",
+        "deadline_miss_rate", "latency_ms", "stages_ms", "engine", "model", "source", "host",
+    }  # fmt: skip
+    assert wanted <= set(figures)
+    assert set(figures["stages_ms"]) == {"capture", "preprocess", "infer", "postprocess", "present"}
+    assert np.load(tmp_path / "out.npz")["frames"].shape == (6, 40, 48)
+
+
+def test_stream_without_a_model_shows_frames_as_they_are(edgerecon: Cli, cine: Path, tmp_path: Path) -> None:
+    assert edgerecon("stream", cine, "--sink", tmp_path / "out.npz", "--policy", "every", "--no-pace")[0] == 0
+    assert np.array_equal(np.load(tmp_path / "out.npz")["frames"], np.load(cine))
+
+
+def test_unusable_frames_are_counted_and_the_stream_goes_on(edgerecon: Cli, tmp_path: Path) -> None:
+    frames = np.full((5, 32, 32), 0.5, np.float32)
+    frames[1, 3, 3] = np.nan
+    np.save(tmp_path / "nan.npy", frames)
+    status, out, _ = edgerecon("stream", tmp_path / "nan.npy", "compact-despeckle", "--policy", "every", "--no-pace")
+    assert status == 0
+    assert "5 presented" in out and "1 shown raw" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["stream", "sample", "no-such-model"], "no model 'no-such-model'"),
+        (["stream", "sample", "--policy", "sometimes"], "--policy"),
+        (["stream", "sample", "--sink", "film.xyz"], "unknown sink"),
+        (["stream", "sample", "compact-despeckle", "--backend", "abacus"], "unknown backend"),
+        (["evaluate", "compact-despeckle", "--data", "{}", "--method", "magic"], "magic"),
+    ],
+)
+def test_wrong_usage_is_one_line(edgerecon: Cli, pairs: Path, arguments: list[str], says: str) -> None:
+    assert_one_line(edgerecon(*(word.format(pairs) for word in arguments)), 2, says)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["sing"], ["stream"], ["stream", "sample", "--frames", "0"], ["demo", "--port", "x"]]
+)
+def test_wrong_words_are_refused(edgerecon: Cli, arguments: list[str]) -> None:
+    status, _, err = edgerecon(*arguments)
+    assert status == 2 and "Traceback" not in err
+
+
+def _huge(path: Path) -> None:
+    path.write_bytes(
+        b"ObjectType = Image\nNDims = 2\nDimSize = 10000 10001\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+    )
+
+
+SOURCES: dict[str, Callable[[Path], object]] = {
+    "missing.dcm": lambda path: None,
+    "empty.mp4": lambda path: path.write_bytes(b""),
+    "notes.txt": lambda path: path.write_text("not an image"),
+    "wrong.dcm": lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500)),
+    "wrong.npz": lambda path: path.write_bytes(b"PK\x03\x04broken"),
+    "huge.mha": _huge,
+    "cut.png": lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_unusable_sources_are_one_line(edgerecon: Cli, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    SOURCES[name](path)
+    assert_one_line(edgerecon("stream", path, "compact-despeckle"), 1, name)
+
+
+@pytest.mark.parametrize("content", [b"", b"not protobuf at all", bytes(1000), None])
+def test_unusable_models_are_one_line(edgerecon: Cli, tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "model.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    assert_one_line(edgerecon("stream", "sample", path), 1, "model.onnx")
+
+
+def test_model_of_somebody_else(edgerecon: Cli, tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, 4, 4]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", value[:1], value[1:])
+    onnx.save(helper.make_model(graph), tmp_path / "foreign.onnx")
+    assert_one_line(edgerecon("stream", "sample", tmp_path / "foreign.onnx"), 1, "foreign.onnx")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["stream", "sample", "--frames", "2", "--sink", "{}/out.mp4"],
+        ["stream", "sample", "--seconds", "60", "--loop", "--json", "{}/out.json"],  # refused before the stream
+        ["evaluate", "compact-despeckle", "--data", "absent", "--json", "{}/out.json"],
+        ["demo", "--seconds", "0.5", "--out", "{}/demo"],
+        ["doctor", "--json", "{}/out.json"],
+        ["simulate", "{}/out.h5", "--samples", "1"],
+    ],
+)
+def test_unwritable_output_is_one_line(edgerecon: Cli, tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "file").write_text("a file, where a folder would have to be")
+    assert_one_line(edgerecon(*(word.format(tmp_path / "file") for word in arguments)), 1, "file")
+
+
+def test_port_in_use_is_one_line(edgerecon: Cli) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert_one_line(edgerecon("stream", "sample", "--sink", f"viewer:{port}"), 1, str(port))
+
+
+def test_evaluate_pairs(edgerecon: Cli, pairs: Path, tmp_path: Path) -> None:
+    status, out, _ = edgerecon(
+        "evaluate", "compact-despeckle", "--data", pairs, "--method", "median", "--json", tmp_path / "e.json",
+        "--pictures", tmp_path / "pictures",
+    )  # fmt: skip
+    assert status == 0
+    assert "median" in out and "PSNR dB" in out
+    figures = json.loads((tmp_path / "e.json").read_text())
+    assert {"cpu", "packages", "commit"} <= set(figures["host"])
+    assert {line["method"] for line in figures["table"]} == {"input", "model", "median"}
+    assert (tmp_path / "pictures" / "contact-sheet.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["evaluate", "compact-despeckle", "--data", "{}/absent.h5"], "absent.h5"),
+        (["train", "{}/absent.toml"], "absent.toml"),
+        (["export", "{}/absent.toml"], "absent.toml"),
+        (["train", "{}/recipe.toml", "--run-dir", "{}/run"], "absent.h5"),
+        (["export", "{}/recipe.toml", "--checkpoint", "{}/absent.pt"], "absent.pt"),
+    ],
+)
+def test_absent_files_are_one_line(edgerecon: Cli, tmp_path: Path, arguments: list[str], says: str) -> None:
+    (tmp_path / "recipe.toml").write_text(
+        '[model]\nname = "m"\ntask = "despeckle"\n[train]\nsteps = 1\n[data]\nsimulate = ""\n'
+        f'file = "{tmp_path}/absent.h5"\ninputs = ["pw31"]\ntarget = "clean"\n'
+    )
+    assert_one_line(edgerecon(*(word.format(tmp_path) for word in arguments)), 1, says)
+
+
+def test_recipe_to_running_model(edgerecon: Cli, pairs: Path, cine: Path, tmp_path: Path) -> None:
+    """train, export with the figures of evaluate, stream: the whole way with the smallest network."""
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(
+        '[model]\nname = "tiny"\ntask = "despeckle"\nwidth = 2\ndepth = 2\n'
+        "[train]\nsteps = 3\nbatch = 2\ncrop = 32\nvalidate_every = 3\n"
+        f'[data]\nsimulate = "none"\nfile = "{pairs}"\ninputs = ["pw31"]\ntarget = "clean"\nvalidation = 0.5\n'
+    )
+    run, model, figures = tmp_path / "run", tmp_path / "ship" / "tiny.onnx", tmp_path / "e.json"
+    export = ("export", recipe, "--checkpoint", run / "best.pt", "-o", model.parent, "--work", tmp_path / "work")
+    assert edgerecon("train", recipe, "--run-dir", run)[0] == 0
+    assert {"best.pt", "curve.csv", "curve.png"} <= {path.name for path in run.iterdir()}
+    status, out, _ = edgerecon(*export)
+    assert status == 0 and "Ship fp32 on" in out and "report.html" in out
+    assert edgerecon("evaluate", model, "--data", pairs, "--method", "median", "--json", figures)[0] == 0
+    assert edgerecon(*export, "--figures", figures, "--json", tmp_path / "x.json")[0] == 0
+    assert json.loads((tmp_path / "x.json").read_text())["rows"][0]["status"] == "ok"
+    assert "PSNR" in model.with_suffix(".md").read_text()
+    assert edgerecon("stream", cine, model, "--policy", "every", "--no-pace")[0] == 0
+
+
+def test_simulate_says_what_it_made(edgerecon: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import edgerecon.workshop.data.simulate as room
+
+    monkeypatch.setattr(room, "simulate", lambda out, samples, seed, sequence, on_sample, spread: samples - 1)
+    status, out, _ = edgerecon("simulate", tmp_path / "out.h5", "--samples", "3")
+    assert status == 0 and "3 samples, 2 of them new" in out
+
+
+def test_doctor(edgerecon: Cli, tmp_path: Path) -> None:
+    status, out, _ = edgerecon("doctor", "--json", tmp_path / "d.json")
+    assert status == 0 and "ONNX Runtime" in out
+    assert {"checks", "host"} <= set(json.loads((tmp_path / "d.json").read_text()))
+
+
+def test_a_stream_whose_only_sink_fails_leaves_its_account(
+    edgerecon: Cli, cine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*frame: object) -> None:
+        raise SinkError("cannot write out.npz: No space left on device")
+
+    monkeypatch.setattr("edgerecon.stream.sinks.files.npz.NpzSink.present", full)
+    call = ("stream", cine, "--no-pace", "--policy", "every")
+    status, _, shown = edgerecon(*call, "--sink", tmp_path / "out.npz", "--json", tmp_path / "r.json")
+    assert status == 1 and shown.endswith("edgerecon: cannot write out.npz: No space left on device\n")
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["error"].endswith("device") and not report["interrupted"]
+    assert report["frames_in"] == report["failed"] + report["dropped"] > 0
+    assert [path.name for path in tmp_path.glob("*out*")] == []
+
+
+def test_json_to_standard_output_stands_alone_there(edgerecon: Cli, cine: Path, tmp_path: Path) -> None:
+    for call in (["devices", "h200"], ["stream", cine, "--no-pace"]):
+        status, out, shown = edgerecon(*call, "--json", "-")
+        assert status == 0 and json.loads(out) and "┃" in shown
+    assert not Path("-").exists()
+
+
+def test_json_into_a_pipe_leaves_the_pipe(edgerecon: Cli, tmp_path: Path) -> None:
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    assert edgerecon("devices", "h200", "--json", pipe)[0] == 0
+    reader.join(10)
+    assert json.loads(read[0]) and pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("more", [[], ["--json", "-"]])
+def test_a_standard_output_that_is_full_is_one_line(
+    edgerecon: Cli, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    with open("/dev/full", "w") as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        status, _, shown = edgerecon("devices", "h200", *more)
+    assert status == 1 and shown.endswith("edgerecon: No space left on device\n") and "Traceback" not in shown
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_closed_standard_output_hinders_nothing(
+    edgerecon: Cli, cine: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, name, None)
+        assert edgerecon("stream", cine, "--no-pace")[0] == 0
+
+
+def test_a_terminal_without_our_signs(edgerecon: Cli, cine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", plain)
+        assert edgerecon("stream", cine, "--no-pace")[0] == 0
+    assert b"cine.npy ? none" in plain.buffer.getvalue()
+
+
+def test_odd_names_are_one_line(edgerecon: Cli) -> None:
+    assert_one_line(edgerecon("stream", ""), 1, "the source has an empty name")
+    assert_one_line(edgerecon("stream", "sample", ""), 2, "no model '' ships")
+    assert_one_line(edgerecon("stream", "no\nfile\x1b[31m"), 1, r"no\nfile\x1b[31m does not exist")
+    assert_one_line(edgerecon("stream", "~nobody-of-that-name/a.npy"), 1, "~nobody-of-that-name/a.npy does not exist")
+    long = "a" * 300
+    assert_one_line(edgerecon("stream", "sample", long), 2, "no model 'aaa")
+    for option in (["--sink", f"{long}.mp4"], ["--json", long], ["--sink", f"black-box:{long}"]):
+        assert_one_line(edgerecon("stream", "sample", *option), 1, "File name too long")
+
+
+@pytest.mark.parametrize(
+    "verb", [["train", "export/compact-despeckle.toml"], ["study"], ["explain", "compact-despeckle", "sample"]]
+)
+def test_workshop_verbs_without_torch_name_what_to_install(verb: list[str]) -> None:
+    blind = "import sys; sys.modules['torch'] = None; from edgerecon.cli import main as cli"
+    script = f"{blind}; sys.argv = ['edgerecon', *{verb}]; cli.main()"
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root)
+    assert (done.returncode, done.stderr) == (
+        1, "edgerecon: torch is not installed: run  pip install 'edgerecon[train]'\n"
+    )  # fmt: skip
+
+
+def test_ctrl_c_leaves_a_valid_video_and_status_130(tmp_path: Path) -> None:
+    video, report = tmp_path / "out.mp4", tmp_path / "out.json"
+    command = [
+        sys.executable, "-m", "edgerecon", "stream", "sample", "compact-despeckle", "--loop", "--sink", str(video),
+        "--json", str(report),
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    part = tmp_path / ".out.mp4.part"
+    for _ in range(600):
+        if video.exists() or any(path.stat().st_size > 0 for path in tmp_path.iterdir()) or process.poll() is not None:
+            break
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and err == "edgerecon: interrupted\n"
+    assert not part.exists()
+    import av
+
+    with av.open(str(video)) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 0
+    figures = json.loads(report.read_text())
+    assert figures["frames_in"] == figures["presented"] + figures["dropped"] + figures["failed"] > 0
+
+
+def test_devices_are_shown_with_their_sources(edgerecon: Cli, tmp_path: Path) -> None:
+    status, out, _ = edgerecon("devices", "--json", tmp_path / "d.json")
+    assert status == 0 and "jetson-orin-nano" in out and "kria-kv260" in out
+    assert {"h200", "raspberry-pi-5"} <= {row["name"] for row in json.loads((tmp_path / "d.json").read_text())}
+    status, out, _ = edgerecon("devices", "h200")
+    assert status == 0 and "bandwidth_gbs" in out and "4800" in out
+    assert_one_line(edgerecon("devices", "toaster"), 2, "no device 'toaster'")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["build", "compact-despeckle", "--device", "raspberry-pi-5"], 2, "needs no build"),
+        (["build", "compact-despeckle", "--device", "toaster"], 2, "no device 'toaster'"),
+        (["fit", "--deadline", "soon"], 2, "'soon' is not a time"),
+        (["fit", "--deadline", "5ms", "--shape", "wide"], 2, "e.g. 512x512, not 'wide'"),
+        (["fit", "--deadline", "5ms", "--min-ssim", "0.999"], 1, "is asked for, the best of"),
+        (["bundle", "export/absent.toml", "--device", "h200", "-o", "x.tar.gz"], 1, "absent.toml"),
+        (["install", "absent.tar.gz"], 1, "absent.tar.gz"),
+        (["stream", "sample", "compact-despeckle", "--precision", "int3"], 2, "unknown precision 'int3'"),
+    ],
+)
+def test_deployment_mistakes_are_one_line(edgerecon: Cli, arguments: list[str], status: int, says: str) -> None:
+    assert_one_line(edgerecon(*arguments), status, says)
+
+
+def test_fit_for_a_device_that_is_not_here_is_a_bound(edgerecon: Cli, tmp_path: Path) -> None:
+    status, out, _ = edgerecon("fit", "--deadline", "5ms", "--device", "h200", "--json", tmp_path / "f.json")
+    assert status == 0 and "not a measurement" in " ".join(out.split())
+    assert json.loads((tmp_path / "f.json").read_text())["is_a_measurement"] is False
+
+
+def test_bundle_then_install(edgerecon: Cli, tmp_path: Path) -> None:
+    recipe = resource_dir("export") / "compact-despeckle.toml"
+    bundle, prefix = tmp_path / "b.tar.gz", tmp_path / "prefix"
+    status, out, _ = edgerecon("bundle", recipe, "--device", "x86-avx2", "--backend", "onnxruntime", "-o", bundle)
+    assert status == 0 and "b.tar.gz: compact-despeckle.onnx for x86-avx2" in out
+    status, out, _ = edgerecon("install", bundle, "--prefix", prefix)
+    assert status == 0 and "is current; self-test" in out
+    assert (prefix / "current" / "compact-despeckle.onnx").exists()
+
+
+def test_explain(edgerecon: Cli, cine: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    sheet, figures, arrays = tmp_path / "sheet.png", tmp_path / "found.json", tmp_path / "maps.npz"
+    status, out, err = edgerecon("explain", "compact-despeckle", cine, "-o", sheet, "--frame", 3, "--at", "20,30",
+                                 "--json", figures, "--npz", arrays)  # fmt: skip
+    assert status == 0, err
+    assert "saliency, integrated gradients, occlusion" in out and sheet.read_bytes().startswith(b"\x89PNG")
+    assert json.loads(figures.read_text())["region"] == [20, 30, 21, 31]
+    with np.load(arrays) as file:
+        assert file["saliency"].shape == (40, 48)
+    again = ("explain", "compact-despeckle", cine, "-o", sheet)
+    assert_one_line(edgerecon("explain", "compact-despeckle", tmp_path / "absent.png"), 1, "does not exist")
+    assert_one_line(edgerecon("explain", "no-such-model", cine), 2, "no model 'no-such-model' ships")
+    assert_one_line(edgerecon(*again, "--frame", 6), 1, "has no frame 6: it has 6")
+    assert_one_line(edgerecon(*again, "--at", "40,0"), 2, "leaves the 40×48 reconstruction")
+    assert_one_line(edgerecon(*again, "--region", "1,2"), 2, "--region is Y0,X0,Y1,X1")
+    assert_one_line(edgerecon("simulate", tmp_path / "a.h5", "--samples", 1, "--ray", "nowhere"), 2, "--ray is auto")
+
+
+def test_ctrl_c_while_the_command_is_still_being_imported_is_one_line() -> None:
+    interrupted = "import sys; sys.modules['edgerecon.cli.main'] = None; import edgerecon.__main__ as m\n" + (
+        "class Late:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'edgerecon.cli.main': raise KeyboardInterrupt\n"
+        "del sys.modules['edgerecon.cli.main']; sys.meta_path.insert(0, Late()); m.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "edgerecon: interrupted\n")

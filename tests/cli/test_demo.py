@@ -1,0 +1,117 @@
+"""The demo end to end on the real cine, with a blur in the place of the model so that it needs no shipped file."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import edgerecon.engines
+from edgerecon.cli import demo
+from edgerecon.core.errors import SinkError
+from edgerecon.core.frame import Frame, Image, Status
+from edgerecon.engines.base import EngineSpec
+from edgerecon.modelfile.spec import ModelSpec
+
+
+class Blur:
+    """An engine whose output is known: a 5×5 Gaussian."""
+
+    def __init__(self) -> None:
+        model = ModelSpec("blur", "despeckle", 1, 1, "")
+        self.spec = EngineSpec(model, "opencv", "fp32", 1)
+        self.closed = False
+
+    def run(self, frame: Image, out: Image | None = None) -> Image:
+        return cv2.GaussianBlur(frame, (5, 5), 0, dst=out)
+
+    def reset(self) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Blur:
+    blur = Blur()
+    monkeypatch.setattr(edgerecon.engines, "open_engine", lambda model: blur, raising=False)
+    return blur
+
+
+def test_demo_leaves_a_video_a_page_and_the_figures(engine: Blur, tmp_path: Path) -> None:
+    said: list[str] = []
+    report = demo.run_demo(tmp_path / "new" / "out", seconds=1.2, say=said.append)
+    out = tmp_path / "new" / "out"
+    assert {path.name for path in out.iterdir()} == {demo.VIDEO, demo.PAGE, demo.JSON}
+    assert engine.closed and said
+    assert report.frames_in == report.presented + report.dropped + report.failed and report.presented > 0
+    assert json.loads((out / demo.JSON).read_text())["frames_in"] == report.frames_in
+    page = (out / demo.PAGE).read_text(encoding="utf-8")
+    assert page.count("data:image/png") == 6 and "gCNR" in page and "Not a medical device" in page
+    video = cv2.VideoCapture(str(out / demo.VIDEO))
+    assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) > 0
+    ok, picture = video.read()
+    assert ok and picture.shape[1] >= 640, "before and after, side by side"
+
+
+def test_viewer_is_opened_and_its_port_given_back(engine: Blur, tmp_path: Path) -> None:
+    opened: list[str] = []
+    demo.run_demo(tmp_path, seconds=0.2, view=True, port=0, open_page=opened.append)
+    assert len(opened) == 1 and opened[0].startswith("http://127.0.0.1:")
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", int(opened[0].rsplit(":", 1)[1].strip("/"))))
+
+
+def test_busy_port_leaves_nothing_open(engine: Blur, tmp_path: Path) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        with pytest.raises(SinkError, match="--sink viewer:PORT"):
+            demo.run_demo(tmp_path, seconds=0.2, view=True, port=holder.getsockname()[1])
+    assert engine.closed and not list(tmp_path.iterdir())
+
+
+def test_unusable_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SinkError, match="--out") as caught:
+        demo.run_demo(tmp_path / "file")
+    assert "\n" not in str(caught.value)
+
+
+def test_snapshots_copy_and_skip_raw_frames() -> None:
+    kept, buffer = demo.Snapshots((0, 5)), np.zeros((4, 4), np.float32)
+    for sequence in range(8):
+        buffer[:] = sequence / 10
+        status = Status.RAW if sequence in (0, 5) else Status.OK
+        kept.present(buffer, Frame(buffer, sequence, 0, status=status), late=False)
+    assert [n for n, _, _ in kept.pairs] == [1, 6]
+    for sequence, before, after in kept.pairs:
+        assert (before == np.float32(sequence / 10)).all() and (after == before).all()
+
+
+def test_quality_rows_state_the_input_as_one(rng: np.random.Generator) -> None:
+    tissue = cv2.GaussianBlur(rng.rayleigh(0.2, (160, 160)).astype(np.float32), (3, 3), 0).clip(0, 1)
+    tissue[:, 80:] *= 0.5
+    same = {str(row["measure"]): row for row in demo.quality_rows([(0, tissue, tissue)])}
+    assert [row["after"] for name, row in same.items() if name != "gCNR"] == pytest.approx([1.0, 1.0], abs=1e-4)
+    blurred = demo.quality_rows([(0, tissue, cv2.GaussianBlur(tissue, (0, 0), 2))])
+    assert blurred[0]["after"] > 1.2 and blurred[1]["after"] < 1.0
+
+
+def test_nothing_to_measure_gives_no_row() -> None:
+    black, larger = np.zeros((40, 40), np.float32), np.zeros((80, 80), np.float32)
+    assert demo.quality_rows([]) == [] == demo.quality_rows([(0, black, larger)])
+    assert all(np.isfinite(row["after"]) for row in demo.quality_rows([(0, black, black)]))
+
+
+def test_browser_is_left_alone_without_a_desktop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo.sys, "platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr(demo.webbrowser, "open", lambda url: pytest.fail("a text browser would take the terminal"))
+    demo.open_in_browser("http://127.0.0.1:1/")

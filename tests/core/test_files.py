@@ -1,0 +1,38 @@
+"""A file is replaced whole or stays as it was, and what prevents it is one line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edgerecon.core.errors import EdgereconError
+from edgerecon.core.files import write
+
+
+def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
+    for content in (b"first", b"", b"last"):
+        write(tmp_path / "a", content)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"last")]
+
+
+def test_the_old_file_survives_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a", b"old")
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(EdgereconError, match="cannot write .*a: No space left on device"):
+        write(tmp_path / "a", b"new")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"old")]
+
+
+@pytest.mark.parametrize("place", ["absent/a", "file/a", "folder"])
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(EdgereconError, match="cannot write"):
+        write(tmp_path / place, b"")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]

@@ -1,0 +1,479 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgerecon import __version__
+from edgerecon.core.errors import EdgereconError, GateError, ModelError, RecipeError, UsageError
+from edgerecon.core.shipped import resource_dir
+from edgerecon.deploy.bundle import acceptance as self_test_module
+from edgerecon.deploy.bundle import bundle as bundle_module
+from edgerecon.deploy.bundle.acceptance import read_config, read_frames, self_test
+from edgerecon.deploy.bundle.archive import BundleError
+from edgerecon.deploy.bundle.bundle import BundleResult, bundle, speckle_frames
+from edgerecon.deploy.bundle.lock import Target
+from edgerecon.deploy.bundle.own_wheel import wheel_name
+from edgerecon.hardware.device import DeviceProfile, load_device
+from edgerecon.workshop.recipe import Recipe
+
+TABLES = {
+    "model": {"name": "tiny", "task": "despeckle"},
+    "data": {"simulate": "edgerecon simulate t.h5 --samples 4", "file": "t.h5", "inputs": ["pw31"], "target": "clean"},
+    "train": {"steps": 10},
+    "gates": {"max_difference": 0.05},
+}
+RECIPE = Recipe.model_validate(TABLES)
+CPU = load_device("x86-avx2")
+ORIN = load_device("jetson-orin-nx")
+WHEEL = f"wheels/{wheel_name()}"
+FILES = {"MODEL_CARD.md", "README.md", "SHA256SUMS", "config.json", "edgerecon-stream.service", "install.sh",
+         "licences/LICENSE", "licences/THIRD_PARTY.txt", "requirements.txt", "sbom.json", "self_test.npz", "tiny.onnx",
+         WHEEL}  # fmt: skip
+TOP = f"tiny-{__version__}-x86-avx2"
+PINS = {"numpy": "2.1.0", "onnxruntime": "1.20.1", "tomli": "2.2.1"}
+LOCK = "".join(f"{name}=={version} \\\n    --hash=sha256:{'ab' * 32}\n" for name, version in PINS.items())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def asked() -> Iterator[list[tuple[tuple[str, ...], Target]]]:
+    """A lock without a package index; what was asked for."""
+    seen: list[tuple[tuple[str, ...], Target]] = []
+
+    def kept(extras: tuple[str, ...], target: Target) -> str:
+        seen.append((extras, target))
+        return LOCK
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bundle_module, "lock", kept)
+        yield seen
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shipped model under the recipe's name, an "int8" twin for each form, and one that computes something else."""
+    onnx = pytest.importorskip("onnx")
+    folder = tmp_path_factory.mktemp("export")
+    shipped = resource_dir("export") / "compact-despeckle.onnx"
+    shutil.copy(shipped, folder / "tiny.onnx")
+    (folder / "tiny.md").write_text("# tiny\n")
+    model = onnx.load(shipped)
+    for entry in model.metadata_props:
+        if entry.key == "edgerecon.precision":
+            entry.value = "int8"
+    bias = next(tensor for tensor in model.graph.initializer if list(tensor.dims) == [4])
+    values = onnx.numpy_helper.to_array(bias)
+    for name, shift in (("tiny-int8", 1e-3), ("tiny-int8-trt", 2e-3)):
+        bias.CopyFrom(onnx.numpy_helper.from_array(values + np.float32(shift), bias.name))
+        onnx.save(model, folder / f"{name}.onnx")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(models: Path, tmp_path_factory: pytest.TempPathFactory) -> BundleResult:
+    out = tmp_path_factory.mktemp("out") / "tiny.tar.gz"
+    return bundle(RECIPE, models, CPU, out, backend="onnxruntime", threads=1, deadline_ms=20)
+
+
+def _extract(archive: Path, into: Path) -> Path:
+    """The one folder that it unpacks into."""
+    before = set(into.iterdir())
+    subprocess.run(["tar", "-xzf", archive, "-C", into], check=True, capture_output=True)
+    (made,) = set(into.iterdir()) - before
+    return made
+
+
+def test_the_archive_is_plain_and_its_sums_hold(made: BundleResult, tmp_path: Path) -> None:
+    with tarfile.open(made.path) as archive:
+        entries = archive.getmembers()
+    assert FILES == {*made.files, "SHA256SUMS"}
+    assert [entry.name for entry in entries] == [f"{TOP}/{name}" for name in sorted(FILES)]
+    for entry in entries:
+        assert entry.isfile() and (entry.uid, entry.gid, entry.mtime, entry.uname) == (0, 0, 0, "")
+        assert entry.mode == (0o755 if entry.name.endswith("/install.sh") else 0o644)
+    folder = _extract(made.path, tmp_path)
+    assert folder.name == TOP
+    checked = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, capture_output=True)
+    assert checked.returncode == 0 and checked.stdout.count(b": OK") == len(FILES) - 1
+    assert made.sha256 == hashlib.sha256(made.path.read_bytes()).hexdigest()
+    assert made.size_kb == made.path.stat().st_size / 1000
+
+
+def test_the_same_inputs_give_the_same_bytes(made: BundleResult, models: Path, tmp_path: Path) -> None:
+    """In another process, folder and hour."""
+    for file in models.iterdir():
+        shutil.copy(file, tmp_path / file.name)  # the copy is younger
+    script = (
+        "import sys, time; from pathlib import Path; sys.path.insert(0, sys.argv[1]); "
+        "from tests.deploy.bundle import test_bundle as t;"
+        "now = time.time; time.time = lambda: now() + 1e6; t.bundle_module.lock = lambda *asked: t.LOCK;"
+        "folder, out = map(Path, sys.argv[2:]);"
+        "t.bundle(t.RECIPE, folder, t.CPU, out, backend='onnxruntime', threads=1, deadline_ms=20)"
+    )
+    out = tmp_path / "again.tar.gz"
+    subprocess.run([sys.executable, "-c", script, str(Path(__file__).parents[3]), str(tmp_path), str(out)], check=True,
+                   cwd=tmp_path, capture_output=True)  # fmt: skip
+    assert out.read_bytes() == made.path.read_bytes()
+    with gzip.open(made.path) as content:
+        text = content.read()
+    for secret in (models, tmp_path, Path(bundle_module.__file__).parents[3]):
+        assert str(secret).encode() not in text
+
+
+def test_the_packed_frames_are_what_onnx_runtime_makes(made: BundleResult, models: Path, tmp_path: Path) -> None:
+    import onnxruntime as ort
+
+    folder = _extract(made.path, tmp_path)
+    pairs = read_frames(folder / "self_test.npz")
+    session = ort.InferenceSession(str(models / "tiny.onnx"))
+    assert [frame.shape for frame, _ in pairs] == [(64, 64), (101, 131)]
+    for frame, expected in pairs:
+        padded = np.pad(frame, [(0, side % 2) for side in frame.shape], mode="edge")
+        found = session.run(None, {"frame": padded[None, None]})[0][0, 0, : frame.shape[0], : frame.shape[1]]
+        np.testing.assert_allclose(expected, np.clip(found, 0, 1), atol=1e-6)
+        assert np.abs(expected - frame).max() > 0.01  # the identity would not pass for the model
+    result = self_test(folder)
+    assert (result.frames, result.backend, result.tolerance) == (2, "onnxruntime", 1e-5)
+    assert result.max_error <= 1e-6
+
+
+def test_the_frames_are_fully_developed_speckle() -> None:
+    frames = speckle_frames([(256, 256), (1, 3)])
+    envelope = 10 ** ((frames[0][:60].astype(float) / 255 - 1) * 60 / 20)
+    assert 1.7 < envelope.mean() / envelope.std() < 2.1  # Rayleigh: 1.91
+    assert frames[1].shape == (1, 3) and frames[1].dtype == np.uint8
+    assert frames[0][118:138, 118:138].mean() < frames[0][:60].mean() - 40
+
+
+def test_the_configuration(made: BundleResult, tmp_path: Path) -> None:
+    folder = _extract(made.path, tmp_path)
+    config = read_config(folder)
+    assert (config.name, config.device, config.backend) == ("tiny", "x86-avx2", "onnxruntime")
+    assert (config.precision, config.threads, config.deadline_ms, config.engine) == ("fp32", 1, 20, None)
+    assert config.tolerance == RECIPE.gates.max_abs_error
+    bill = json.loads((folder / "sbom.json").read_text())
+    listed = {part["name"] for part in bill["components"]}
+    assert FILES - {"SHA256SUMS", "sbom.json"} <= listed and "onnxruntime" in listed
+    model = next(part for part in bill["components"] if part["name"] == "tiny.onnx")
+    assert model["hashes"][0]["content"] == hashlib.sha256((folder / "tiny.onnx").read_bytes()).hexdigest()
+    readme = (folder / "README.md").read_text()
+    assert "not for clinical use" in readme and "20 ms" in readme and "$" not in readme
+    assert "--backend onnxruntime --threads 1 --deadline 20" in readme
+
+
+def test_int8_takes_the_form_of_its_runtime(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle_module, "BACKENDS", ("onnxruntime", "tensorrt"))
+    on_cpu = bundle(RECIPE, models, CPU, tmp_path / "cpu.tar.gz", precision="int8", backend="onnxruntime")
+    on_gpu = bundle(RECIPE, models, ORIN, tmp_path / "gpu.tar.gz", precision="int8")
+    assert (on_cpu.model, on_gpu.model, on_gpu.backend) == ("tiny-int8.onnx", "tiny-int8-trt.onnx", "tensorrt")
+    assert 0 < on_cpu.max_error < on_gpu.max_error < 0.05
+    (tmp_path / "cpu").mkdir()
+    folder = _extract(tmp_path / "cpu.tar.gz", tmp_path / "cpu")
+    config = read_config(folder)
+    assert (config.tolerance, config.precision) == (0.05, "int8")
+    assert self_test(folder).max_error == pytest.approx(on_cpu.max_error)
+
+
+def test_a_jetson_gets_a_container_and_its_power_modes(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_module, "BACKENDS", ("onnxruntime", "tensorrt"))
+    bundle(RECIPE, models, ORIN, tmp_path / "b.tar.gz")
+    folder = _extract(tmp_path / "b.tar.gz", tmp_path)
+    docker = (folder / "Dockerfile.l4t").read_text()
+    assert "\nFROM nvcr.io/nvidia/l4t-jetpack:r36.4.0\n" in docker and "current/tiny.onnx --backend tensorrt" in docker
+    assert '"$EDGERECON_SOURCE"' in docker and "${BUNDLE}" in docker
+    readme = (folder / "README.md").read_text()
+    assert "nvpmodel" in readme and all(f"| {mode.name} |" in readme for mode in ORIN.power_modes)
+    bill = json.loads((folder / "sbom.json").read_text())
+    assert {("jetpack", "6.2"), ("tensorrt", "10.3")} <= {(p["name"], p.get("version")) for p in bill["components"]}
+    unit = (folder / "edgerecon-stream.service").read_text()
+    assert "SupplementaryGroups=video" in unit and "PrivateDevices" not in unit and "ProtectClock=no" in unit
+
+
+@pytest.mark.parametrize(("name", "why"), [("jetson-xavier-nx", "Python 3.8"), ("jetson-agx-thor", "no L4T image")])
+def test_no_container_where_none_would_run(models: Path, tmp_path: Path, name: str, why: str) -> None:
+    result = bundle(RECIPE, models, load_device(name), tmp_path / "b.tar.gz", backend="onnxruntime")
+    assert "Dockerfile.l4t" not in result.files
+    assert why in (_extract(result.path, tmp_path) / "README.md").read_text()
+
+
+def test_a_fixed_size_is_the_one_tested(models: Path, tmp_path: Path) -> None:
+    fixed = Recipe.model_validate(TABLES | {"shapes": {"fixed": [48, 80]}})
+    bundle(fixed, models, CPU, tmp_path / "b.tar.gz", backend="onnxruntime")
+    pairs = read_frames(_extract(tmp_path / "b.tar.gz", tmp_path) / "self_test.npz")
+    assert [frame.shape for frame, _ in pairs] == [(48, 80)]
+
+
+def test_an_engine_goes_along(models: Path, tmp_path: Path) -> None:
+    engine = tmp_path / "tiny-8.7.engine"
+    engine.write_bytes(b"engine" * 100)
+    result = bundle(RECIPE, models, CPU, tmp_path / "b.tar.gz", backend="onnxruntime", engine=engine)
+    folder = _extract(result.path, tmp_path)
+    assert read_config(folder).engine == "tiny.x86-avx2.engine" in result.files
+    assert (folder / "tiny.x86-avx2.engine").read_bytes() == engine.read_bytes()
+
+
+NO_LIMIT = Recipe.model_validate({**TABLES, "gates": {}})
+STRICT = Recipe.model_validate({**TABLES, "gates": {"max_difference": 1e-4}})
+
+
+@pytest.mark.parametrize(("changes", "error", "message"), [
+    ({"recipe": NO_LIMIT, "precision": "int8"}, RecipeError, "gates.max_difference"),
+    ({"recipe": STRICT, "precision": "int8"}, GateError, "differs from tiny.onnx by .*, allowed is 0.0001"),
+    ({"precision": "fp16"}, ModelError, "tiny-fp16.onnx"),
+    ({"precision": "int4"}, UsageError, "unknown precision 'int4'"),
+    ({"precision": "bf16"}, UsageError, "no bf16"),
+    ({"backend": "tensorrt"}, UsageError, "no backend 'tensorrt'"),
+    ({"device": load_device("pynq-z2"), "backend": None}, UsageError, "streams on pynq-z2: `edgerecon build"),
+    ({"out": "b.zip"}, UsageError, "tar.gz"),
+    ({"out": "absent/b.tar.gz"}, EdgereconError, "cannot write"),
+    ({"threads": 0}, UsageError, "threads"),
+    ({"deadline_ms": float("nan")}, UsageError, "deadline_ms"),
+    ({"engine": "absent.engine"}, BundleError, "absent.engine"),
+])  # fmt: skip
+def test_what_cannot_be_bundled(models: Path, tmp_path: Path, changes: dict[str, object],
+                                error: type[EdgereconError], message: str) -> None:  # fmt: skip
+    facts = {"recipe": RECIPE, "device": CPU, "out": "b.tar.gz", "backend": "onnxruntime", **changes}
+    facts["out"] = tmp_path / str(facts["out"])
+    if "engine" in facts:
+        facts["engine"] = tmp_path / str(facts["engine"])
+    with pytest.raises(error, match=message) as caught:
+        bundle(folder=models, **facts)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_of_two_recipes_do_not_mix(models: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(models / "tiny-int8.onnx")
+    next(entry for entry in model.metadata_props if entry.key == "edgerecon.recipe_hash").value = "0" * 64
+    onnx.save(model, tmp_path / "tiny-int8.onnx")
+    shutil.copy(models / "tiny.onnx", tmp_path)
+    with pytest.raises(UsageError, match="different recipes"):
+        bundle(RECIPE, tmp_path, CPU, tmp_path / "b.tar.gz", precision="int8", backend="onnxruntime")
+    shutil.copy(models / "tiny.onnx", tmp_path / "tiny-int8.onnx")
+    with pytest.raises(UsageError, match="holds fp32, not int8"):
+        bundle(RECIPE, tmp_path, CPU, tmp_path / "b.tar.gz", precision="int8", backend="onnxruntime")
+
+
+def test_a_failed_write_leaves_the_older_bundle(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "b.tar.gz"
+    out.write_bytes(b"older")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(EdgereconError, match="No space left"):
+        bundle(RECIPE, models, CPU, out, backend="onnxruntime")
+    assert [path.name for path in tmp_path.iterdir()] == ["b.tar.gz"] and out.read_bytes() == b"older"
+
+
+@pytest.mark.parametrize("device", [CPU, replace(ORIN, backends=("tensorrt",))], ids=lambda one: one.name)
+def test_the_unit_and_the_script(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                 device: DeviceProfile) -> None:  # fmt: skip
+    monkeypatch.setattr(bundle_module, "BACKENDS", ("onnxruntime", "tensorrt"))
+    folder = _extract(bundle(RECIPE, models, device, tmp_path / "b.tar.gz").path, tmp_path)
+    subprocess.run(["sh", "-n", folder / "install.sh"], check=True)
+    text = (folder / "edgerecon-stream.service").read_text()
+    wanted = ("Type=notify\n", "WatchdogSec=", "LimitRTPRIO=10\n")
+    wanted += ("NoNewPrivileges=yes", "ProtectSystem=strict", "PrivateTmp=yes", "DynamicUser=yes", "ProtectHome=yes",
+              "CapabilityBoundingSet=\n", "SystemCallFilter=@system-service", "${EDGERECON_SOURCE}")  # fmt: skip
+    assert all(line in text for line in wanted)
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not here: the unit was only read")
+    assert "RestrictRealtime" not in text  # --priority realtime is offered
+    unit = tmp_path / "unit" / "edgerecon-stream.service"
+    unit.parent.mkdir()
+    unit.write_text(text.replace("@EDGERECON@", shutil.which("true") or "").replace("@PREFIX@", "/opt/edgerecon"))
+    verified = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60)
+    assert verified.returncode == 0 and "edgerecon-stream" not in verified.stderr, verified.stderr
+    exposure = ["systemd-analyze", "security", "--offline=true", "--threshold=25", "--no-pager", str(unit)]
+    review = subprocess.run(exposure, capture_output=True, text=True, timeout=60)
+    if "unrecognized option" in review.stderr:
+        pytest.skip("this systemd-analyze does not review files")
+    assert review.returncode == 0, review.stdout[-200:] + review.stderr
+
+
+def test_the_script_makes_an_environment_and_installs(made: BundleResult, tmp_path: Path) -> None:
+    """With a Python that only tells what it was asked for."""
+    folder = _extract(made.path, tmp_path)
+    fake, log = tmp_path / "bin" / "python3", tmp_path / "log"
+    fake.parent.mkdir()
+    place = f"{platform.machine()} {sys.version_info.major} {sys.version_info.minor}"
+    fake.write_text(f"""#!/bin/sh
+case $1$2 in
+    -c*) echo "$SAYS" ;;
+    -mvenv) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; cp "$0" "$3/bin/edgerecon"; echo "venv" >>{log} ;;
+    *) for word; do printf "<%s>" "$word"; done >>{log}; echo >>{log} ;;
+esac
+""")
+    fake.chmod(0o755)
+
+    def run(*arguments: str, says: str = place) -> subprocess.CompletedProcess[str]:
+        log.unlink(missing_ok=True)
+        return subprocess.run(["/bin/sh", str(folder / "install.sh"), *arguments], capture_output=True, text=True,
+                              env={"PATH": f"{fake.parent}:/usr/bin:/bin", "SAYS": says}, timeout=60)  # fmt: skip
+
+    prefix = tmp_path / "a prefix"
+    assert run("--prefix", str(prefix), "a b.tar.gz").returncode == 0
+    made_by = log.read_text().splitlines()
+    assert made_by[0] == "venv" and "<--require-hashes><-r>" in made_by[1] and "<--no-index>" not in made_by[1]
+    assert made_by[2].endswith(f"<--no-index><--no-deps><{folder}/{WHEEL}>")
+    assert made_by[3] == f"<install><a b.tar.gz><--prefix><{prefix}>"
+    assert run("--prefix", str(prefix), "b.tar.gz").returncode == 0
+    assert log.read_text() == f"<install><b.tar.gz><--prefix><{prefix}>\n", "the environment is there already"
+    shutil.copy(folder / WHEEL, folder / "wheels" / "other-1-py3-none-any.whl")
+    assert run("--prefix", str(tmp_path / "offline"), "b.tar.gz").returncode == 0
+    assert f"<--no-index><--find-links><{folder}/wheels>" in log.read_text()
+    for arguments in ((), ("--prefix",), ("--what", "b"), ("a", "b"), ("a", "--source", "v4l2:///dev/video0")):
+        done = run(*arguments)
+        assert done.returncode == 1 and done.stdout == "" and done.stderr.startswith("install.sh: ")
+    other = run("--prefix", str(tmp_path / "q"), "b.tar.gz", says="aarch64 3 8")
+    assert other.returncode == 1 and "this bundle is for" in other.stderr and not list((tmp_path / "q").iterdir())
+
+
+REALTIME = """
+import os, resource, sys
+from edgerecon.stream.priority import Standing
+for limit, most in ((resource.RLIMIT_RTPRIO, int(sys.argv[1])), (resource.RLIMIT_NICE, 20 - int(sys.argv[2]))):
+    try:
+        resource.setrlimit(limit, (most, most))
+    except ValueError:
+        sys.exit("no limit may be raised here")
+os.setuid(65534)
+Standing(-20).take()
+Standing("realtime").take()
+print(os.sched_getscheduler(0) == os.SCHED_FIFO)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="limits are raised by root, on Linux")
+def test_realtime_is_permitted_within_the_limits_of_the_unit(made: BundleResult, tmp_path: Path) -> None:
+    """By a user without capabilities, as the service's is."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    except PermissionError:
+        pytest.skip("this container permits no real-time priority to anyone")
+    unit = (_extract(made.path, tmp_path) / "edgerecon-stream.service").read_text()
+    limits = [re.search(rf"^{name}=(\S+)$", unit, re.MULTILINE) for name in ("LimitRTPRIO", "LimitNICE")]
+    words = [limit[1] for limit in limits if limit]
+    done = subprocess.run([sys.executable, "-c", REALTIME, *words], capture_output=True, text=True, timeout=120)
+    if "no limit may be raised here" in done.stderr:
+        pytest.skip("this container lets nobody raise a limit")
+    assert done.stdout == "True\n", done.stderr
+
+
+def test_a_service_may_open_the_camera_of_its_source_and_no_other(made: BundleResult, tmp_path: Path) -> None:
+    """With a systemctl that does nothing, an id that says root, and a folder that stands for /."""
+    folder, root, tools = _extract(made.path, tmp_path), tmp_path / "root", tmp_path / "bin"
+    tools.mkdir()
+    place = f"{platform.machine()} {sys.version_info.major} {sys.version_info.minor}"
+    unpacks = f'p="$4"; mkdir -p "$p/current"; cp {folder}/edgerecon-stream.service "$p/current/"'
+    for name, script in (
+        ("id", "echo 0"),
+        ("systemctl", "true"),
+        ("edgerecon", unpacks),
+        ("python3", f'case $1$2 in -c*) echo "{place}" ;; -mvenv) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; '
+                    f'cp {tools}/edgerecon "$3/bin/" ;; esac'),
+    ):  # fmt: skip
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+
+    def install(*source: str) -> subprocess.CompletedProcess[str]:
+        command = ["/bin/sh", folder / "install.sh", "b.tar.gz", "--prefix", tmp_path / "p", "--service", *source]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60,
+                              env={"PATH": f"{tools}:/usr/bin:/bin", "DESTDIR": str(root)})  # fmt: skip
+
+    assert (done := install("--source", "v4l2:///dev/video2?fps=30")).returncode == 0, done.stderr
+    units = root / "etc" / "systemd" / "system"
+    unit = (units / "edgerecon-stream.service").read_text()
+    assert "PrivateDevices=yes" in unit and f"ExecStart={tmp_path}/p/edgerecon-{__version__}" in unit
+    camera = (units / "edgerecon-stream.service.d" / "camera.conf").read_text().splitlines()
+    assert camera == ["[Service]", "PrivateDevices=no", "DevicePolicy=closed", "DeviceAllow=/dev/video2 rw",
+                      "SupplementaryGroups=video"]  # fmt: skip
+    assert (root / "etc/edgerecon/stream.env").read_text() == "EDGERECON_SOURCE=v4l2:///dev/video2?fps=30\n"
+    assert install("--source", "igtl://scanner").returncode == 0
+    assert not (units / "edgerecon-stream.service.d" / "camera.conf").exists(), "it has no camera any more"
+    assert (root / "etc/edgerecon/stream.env").read_text() == "EDGERECON_SOURCE=igtl://scanner\n"
+    for source in ("v4l2:///dev/mem", "v4l2:///dev/video0/../mem", "v4l2:///dev/video0 rwm", "v4l2:///dev/video"):
+        assert "v4l2:///dev/videoN" in install("--source", source).stderr
+
+
+def test_the_lock_is_of_the_target(
+    models: Path, tmp_path: Path, asked: list[tuple[tuple[str, ...], Target]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_module, "BACKENDS", ("onnxruntime", "openvino", "tensorrt"))
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for device, target, extras in (
+        ("jetson-orin-nx", Target("aarch64", "3.10"), ("stream", "nvidia")),
+        ("raspberry-pi-5", Target("aarch64", "3.11"), ("stream",)),
+        ("x86-avx2", Target("x86_64", here), ("stream", "openvino")),
+    ):
+        result = bundle(RECIPE, models, load_device(device), tmp_path / f"{device}.tar.gz", precision="fp32")
+        assert asked[-1] == (extras, target) and (result.machine, result.python) == (target.machine, target.python)
+        folder = _extract(result.path, tmp_path)
+        assert (folder / "requirements.txt").read_text() == LOCK
+        bill = json.loads((folder / "sbom.json").read_text())
+        libraries = {part["name"]: part for part in bill["components"] if part["type"] == "library"}
+        assert {name: part["version"] for name, part in libraries.items()} == {**PINS, "edgerecon": __version__}
+        assert libraries["numpy"]["hashes"] == [{"alg": "SHA-256", "content": "ab" * 32}]
+        wheel = (folder / WHEEL).read_bytes()
+        assert libraries["edgerecon"]["hashes"][0]["content"] == hashlib.sha256(wheel).hexdigest()
+        assert (
+            f'[ "$found" = "{target.machine} {target.python.replace(".", " ")}" ]'
+            in (folder / "install.sh").read_text()
+        )
+
+
+def test_the_precision_is_the_one_that_the_profile_prefers(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_module, "BACKENDS", ("onnxruntime", "openvino", "tensorrt"))
+    for device, recipe, backend, precision, why in (
+        (CPU, RECIPE, None, "int8", "x86-avx2 prefers it"),
+        (CPU, RECIPE, "onnxruntime", "fp32", "x86-avx2 prefers int8 on openvino"),
+        (CPU, NO_LIMIT, None, "fp32", "has no gates.max_difference"),
+        (ORIN, RECIPE, None, "fp32", "prefers fp16, and there is no tiny-fp16.onnx"),
+    ):
+        result = bundle(recipe, models, device, tmp_path / "b.tar.gz", backend=backend)
+        assert result.precision == precision and why in result.why
+    assert bundle(RECIPE, models, CPU, tmp_path / "b.tar.gz", precision="fp32").why == "asked for"
+
+
+def test_frames_that_are_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "f.npz"
+    with pytest.raises(BundleError, match="broken"):
+        read_frames(path)
+    for arrays in ({"frame_0": np.zeros((2, 2)), "expected_0": np.zeros((2, 2), np.float32)},
+                   {"frame_0": np.zeros((2, 2), np.uint8), "other": np.zeros((2, 2), np.float32)},
+                   {"frame_0": np.array([{}]), "expected_0": np.zeros((2, 2), np.float32)}):  # fmt: skip
+        np.savez(path, allow_pickle=True, **arrays)
+        with pytest.raises(BundleError, match="broken"):
+            read_frames(path)
+    np.savez(path)
+    with pytest.raises(BundleError, match="no frames"):
+        read_frames(path)
+    path.write_bytes(b"no zip")
+    with pytest.raises(BundleError, match="broken"):
+        read_frames(path)
+    np.savez_compressed(path, frame_0=np.zeros((1000, 1000), np.uint8), expected_0=np.zeros((1000, 1000), np.float32))
+    assert path.stat().st_size < 20_000 and len(read_frames(path)) == 1
+    monkeypatch.setattr(self_test_module, "MAX_FRAME_BYTES", 4_000_000)
+    with pytest.raises(BundleError, match="too large"):
+        read_frames(path)

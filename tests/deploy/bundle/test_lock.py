@@ -1,0 +1,129 @@
+"""The lock of a target and the wheel of this edgerecon, without a network but for the last test."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import zipfile
+from email.parser import BytesParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import edgerecon
+from edgerecon.core.errors import EdgereconError
+from edgerecon.core.shipped import resource_dir
+from edgerecon.deploy.bundle import lock as lock_module
+from edgerecon.deploy.bundle.bundle import bundle
+from edgerecon.deploy.bundle.lock import Target, lock, pins
+from edgerecon.deploy.bundle.own_wheel import ROOMS, own_wheel
+from edgerecon.hardware.device import load_device
+from edgerecon.workshop.recipe import load_recipe
+
+ORIN = Target("aarch64", "3.10")
+TEXT = f"numpy==2.1.0 \\\n    --hash=sha256:{'ab' * 32} \\\n    --hash=sha256:{'cd' * 32}\ntomli==2.2.1 ; a == 'b'\n"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(lock_module, "cache_folder", lambda: tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def test_uv_is_asked_for_the_target_and_its_answer_kept(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    asked: list[tuple[list[str], str]] = []
+
+    def run(command: list[str], *, input: str, **_: Any) -> subprocess.CompletedProcess[str]:
+        asked.append((command, input))
+        return subprocess.CompletedProcess(command, 0, TEXT, "")
+
+    monkeypatch.setattr(lock_module, "_uv", lambda: ["uv"])
+    monkeypatch.setattr(lock_module.subprocess, "run", run)
+    assert lock(("stream",), ORIN) == lock(("stream",), ORIN) == TEXT
+    ((command, wanted),) = asked
+    assert command[command.index("--python-platform") + 1] == "aarch64-manylinux_2_28"
+    assert command[command.index("--python-version") + 1] == "3.10" and "--generate-hashes" in command
+    lines = wanted.splitlines()
+    assert 'tomli>=2; python_version < "3.11"' in lines, "the condition is left for the target"
+    assert any(line.startswith("av") for line in lines) and not any(
+        line.startswith(("openvino", "torch")) for line in lines
+    )
+    lock(("stream", "openvino"), ORIN)
+    lock(("stream",), Target("aarch64", "3.11"))
+    assert len(asked) == 3 and "openvino" in asked[1][1] and len(list((cache / "locks").iterdir())) == 3
+
+
+def test_pins_have_their_hashes() -> None:
+    assert [(one.name, one.version, len(one.hashes)) for one in pins(TEXT)] == [
+        ("numpy", "2.1.0", 2),
+        ("tomli", "2.2.1", 0),
+    ]
+
+
+def test_without_uv_or_a_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock_module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(lock_module.shutil, "which", lambda name: None)
+    with pytest.raises(EdgereconError, match=r"uv, which resolves one, is absent: run  pip install uv$"):
+        lock(("stream",), ORIN)
+    said = "  × No solution found\n  error: Request failed after 3 retries\n"
+    monkeypatch.setattr(lock_module, "_uv", lambda: ["sh", "-c", f"printf '{said}' >&2; exit 2"])
+    with pytest.raises(EdgereconError, match=r"cannot be resolved \(error: Request failed after 3 retries\)") as caught:
+        lock(("stream",), ORIN)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_wheel_is_whole_and_the_same_each_time() -> None:
+    content = own_wheel()
+    assert content == own_wheel()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        info = f"edgerecon-{edgerecon.__version__}.dist-info"
+        names = set(archive.namelist())
+        rows = {name: digest for name, digest, _ in csv.reader(io.StringIO(archive.read(f"{info}/RECORD").decode()))}
+        assert rows.keys() == names
+        for name in names - {f"{info}/RECORD"}:
+            digest = base64.urlsafe_b64encode(hashlib.sha256(archive.read(name)).digest()).rstrip(b"=").decode()
+            assert rows[name] == f"sha256={digest}"
+        metadata = BytesParser().parsebytes(archive.read(f"{info}/METADATA"))
+        assert (metadata["Name"], metadata["Version"]) == ("edgerecon", edgerecon.__version__)
+        assert b"edgerecon = edgerecon.__main__:main" in archive.read(f"{info}/entry_points.txt")
+    assert {"edgerecon/cli/main.py", "edgerecon/deploy/bundle/files/install.sh", f"{info}/WHEEL"} <= names
+    for room in ROOMS:
+        shipped = {path.relative_to(resource_dir(room)).as_posix() for path in resource_dir(room).rglob("*.toml")}
+        assert {f"edgerecon/_shipped/{room}/{name}" for name in shipped} <= names
+    assert not any("__pycache__" in name or name.endswith(".pyc") for name in names)
+
+
+def test_an_isolated_environment_passes_the_self_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what the archive brings: its wheel, and the packages of its lock, from the package index."""
+    recipe = resource_dir("export") / "compact-despeckle.toml"
+    out = tmp_path / "b.tar.gz"
+    try:
+        bundle(
+            load_recipe(recipe), recipe.parent, load_device("x86-avx2"), out, backend="onnxruntime", precision="fp32"
+        )
+    except EdgereconError as error:
+        pytest.skip(f"the package index is out of reach: {error}")
+    subprocess.run(["tar", "-xzf", out, "-C", tmp_path], check=True)
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir() and path.name.startswith("compact-despeckle-"))
+    kept = {key: value for key, value in os.environ.items() if key.startswith(("PIP_", "SSL_", "HTTP", "http"))}
+    environment = kept | {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHON": sys.executable}
+    done = subprocess.run(
+        ["sh", folder / "install.sh", out, "--prefix", tmp_path / "p"], env=environment, cwd=tmp_path,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if "No matching distribution" in done.stderr or "connection" in done.stderr.lower():
+        pytest.skip(f"the package index is out of reach: {done.stderr.splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    assert "is current; self-test" in done.stdout
+    (home,) = (tmp_path / "p").glob("edgerecon-*")
+    asks = "import edgerecon, sys; print(edgerecon.__file__); import torch"
+    told = subprocess.run(
+        [home / "bin" / "python", "-c", asks], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert str(home) in told.stdout and "No module named 'torch'" in told.stderr, "nothing of this machine is borrowed"

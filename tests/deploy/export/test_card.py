@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgerecon.core.errors import DataError
+from edgerecon.deploy.export.card import figures_of
+from edgerecon.quality.evaluate.evaluation import Evaluation, MethodResult
+
+
+def _interval(mean: float) -> dict[str, float]:
+    return {"mean": mean, "low": float("nan"), "high": float("nan")}
+
+
+def _write(path: Path, evaluation: Evaluation) -> Path:
+    path.write_text(json.dumps(evaluation.to_json()))
+    return path
+
+
+@pytest.mark.parametrize("place", ["/secret/place/h.h5", "../elsewhere/h.h5"])
+def test_figures_on_pairs(tmp_path: Path, place: str) -> None:
+    table = [
+        MethodResult("input", {}, {"psnr_db": _interval(20.0), "ssim": _interval(float("nan"))}),
+        MethodResult("model", {}, {"psnr_db": _interval(29.123456), "ssim": _interval(0.8)}),
+    ]
+    advantage = {"psnr_db": {"over": "nlm", **_interval(1.5)}}
+    result = Evaluation("m", "onnxruntime", "fp32", place, "pairs", table, [], advantage=advantage)
+    figures = {figure.key: figure for figure in figures_of(_write(tmp_path / "r.json", result))}
+    assert {key: figure.value for key, figure in figures.items()} == {
+        "psnr_db": 29.1235, "ssim": 0.8, "psnr_db_advantage": 1.5,
+    }  # fmt: skip
+    assert "input 20.000" in figures["psnr_db"].label and "nlm" in figures["psnr_db_advantage"].label
+    assert "input" not in figures["ssim"].label
+    assert figures["ssim"].command == "edgerecon evaluate m --data h.h5 --backend onnxruntime"
+
+
+def test_figures_on_recordings(tmp_path: Path) -> None:
+    table = [MethodResult("model", {}, {"snr_ratio": _interval(3.1), "edge": _interval(0.9)})]
+    result = Evaluation("m", "onnxruntime", "fp32", "cine", "recordings", table, [],
+                        tradeoff={"advantage_percent": _interval(17.0)})  # fmt: skip
+    figures = figures_of(_write(tmp_path / "r.json", result))
+    assert [(figure.key, figure.value) for figure in figures] == [
+        ("snr_ratio", 3.1), ("edge", 0.9), ("advantage_percent", 17.0),
+    ]  # fmt: skip
+    result.tradeoff = None
+    assert len(figures_of(_write(tmp_path / "r.json", result))) == 2
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"data": 1}', '{"data": "a", "model": "m", "table": []}'])
+def test_files_that_are_no_reports(tmp_path: Path, text: str) -> None:
+    (tmp_path / "r.json").write_text(text)
+    with pytest.raises(DataError, match="not a report|is no JSON"):
+        figures_of(tmp_path / "r.json")
+    with pytest.raises(DataError, match="cannot read"):
+        figures_of(tmp_path / "absent.json")

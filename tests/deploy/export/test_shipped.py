@@ -1,0 +1,47 @@
+"""What ships under export/ is what its recipe and checkpoint make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+from edgerecon.core.shipped import resource_dir
+from edgerecon.deploy.export.export import SUMMED, SUMS, to_onnx
+from edgerecon.deploy.export.steps import file_hash
+from edgerecon.modelfile.file import read_model
+from edgerecon.workshop.recipe import load_recipe
+from edgerecon.workshop.train.checkpoint import load_model
+
+FOLDER = resource_dir("export")
+RECIPES = sorted(FOLDER.glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_shipped_graph_is_that_of_recipe_and_checkpoint(path: Path) -> None:
+    recipe = load_recipe(path)
+    shipped = onnx.load(path.with_suffix(".onnx"))
+    made = to_onnx(load_model(recipe, path.with_suffix(".pt")), recipe, {})
+    del shipped.metadata_props[:], made.metadata_props[:]
+    assert shipped.SerializeToString(deterministic=True) == made.SerializeToString(deterministic=True)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_file_of_a_recipe_is_of_it_and_small(path: Path) -> None:
+    recipe = load_recipe(path)
+    suffixes = {"fp16": ["-fp16"], "int8": ["-int8", "-int8-trt"], "po2": ["-po2"]}
+    wanted = ["", *(suffix for precision in recipe.targets.precisions for suffix in suffixes[precision])]
+    assert path.with_suffix(".md").exists()
+    for suffix in wanted:
+        file = path.with_name(f"{path.stem}{suffix}.onnx")
+        spec = read_model(file).spec
+        assert spec.recipe_hash == recipe.sha256() and spec.task == recipe.model.task
+        assert {"validation_psnr_db", "validation_ssim", "sample_gcnr"} <= set(spec.quality)
+        assert file.stat().st_size < 100_000
+
+
+def test_the_checksums_are_of_all_files() -> None:
+    lines = (FOLDER / SUMS).read_text(encoding="utf-8").splitlines()
+    listed = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    assert listed == {p.name: file_hash(p) for p in FOLDER.iterdir() if p.suffix in SUMMED}

@@ -1,0 +1,417 @@
+"""Who may look at the viewer and the metrics, and how much strangers can hold open."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from starlette.datastructures import Headers
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from edgerecon.core.errors import SinkError, UsageError
+from edgerecon.core.frame import Frame
+from edgerecon.stream.accounting.counters import Counters
+from edgerecon.stream.sinks import open_sink
+from edgerecon.stream.sinks.base import StreamInfo
+from edgerecon.stream.sinks.viewer import ViewerSink
+from edgerecon.stream.sinks.web import door, guard
+from edgerecon.stream.sinks.web.access import Access, access
+from edgerecon.stream.sinks.web.address import Address, parse
+from edgerecon.stream.sinks.web.guard import BURST, REQUESTS_PER_S, Rate, is_ours
+
+TOKEN = "a token of more than sixteen characters"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+HERE = Address("127.0.0.1", 0)
+
+
+def info() -> StreamInfo:
+    return StreamInfo("cine", "model", "onnxruntime", "fp32", 1 / 30, 33.3, None, Counters())
+
+
+def opened(address: Address = HERE) -> ViewerSink:
+    sink = ViewerSink(address)
+    sink.open(info())
+    return sink
+
+
+@pytest.fixture
+def viewer() -> Iterator[ViewerSink]:
+    sink = opened()
+    yield sink
+    sink.close()
+
+
+@pytest.fixture
+def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[ViewerSink]:
+    """On every interface, with the token of the environment."""
+    monkeypatch.setenv("EDGERECON_TOKEN", TOKEN)
+    sink = opened(Address("0.0.0.0", 0))
+    yield sink
+    sink.close()
+
+
+def at(sink: ViewerSink, path: str = "/") -> str:
+    return f"http://127.0.0.1:{sink.port}{path}"
+
+
+def page_of(sink: ViewerSink, **options: object):
+    return connect(f"ws://127.0.0.1:{sink.port}/ws?stream=cine", compression=None, **options)
+
+
+# ---- addresses ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("viewer", Address("127.0.0.1", 8765)),
+        ("viewer:9000", Address("127.0.0.1", 9000)),
+        ("viewer?name=bed%203", Address("127.0.0.1", 8765, "bed 3")),
+        ("viewer:0", Address("127.0.0.1", 0)),
+        ("viewer:0.0.0.0:9000?name=a", Address("0.0.0.0", 9000, "a")),
+        ("viewer:[::1]:9000", Address("::1", 9000)),
+        ("viewer://Bed-Side.local:1?cert=c.pem&key=k.pem", Address("bed-side.local", 1, None, "c.pem", "k.pem")),
+    ],
+)
+def test_addresses(uri: str, address: Address) -> None:
+    assert parse(uri, 8765) == address
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["viewer:http", "viewer:99999", "viewer:-1", "viewer:a@b:80", "viewer:0.0.0.0:80/x", "viewer:²", "viewer:::1",
+     "viewer:80?user=x", "viewer:80?cert=c.pem"],
+)  # fmt: skip
+def test_nonsense_is_refused_in_one_line(uri: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        open_sink(uri)
+    assert "\n" not in str(refused.value)
+
+
+def test_host_that_is_not_this_machine() -> None:
+    with pytest.raises(SinkError, match="192.0.2.1"):
+        ViewerSink(Address("192.0.2.1", 0))
+
+
+def test_port_serves_one_kind_only(viewer: ViewerSink) -> None:
+    pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
+    with pytest.raises(UsageError, match="already"):
+        open_sink(f"metrics:{viewer.port}")
+
+
+# ---- host and origin ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "allowed"),
+    [
+        ("127.0.0.1:8765", None, True),
+        ("localhost:9000", "http://localhost:9000", True),
+        ("[::1]:8765", "http://[::1]:8765", True),
+        ("evil.example:8765", None, False),
+        ("127.0.0.1.evil.example", None, False),
+        ("127.0.0.1:8765", "http://evil.example", False),
+        ("127.0.0.1:8765", "http://127.0.0.1:9999", False),
+        ("127.0.0.1:8765", "https://127.0.0.1:8765", False),
+        ("127.0.0.1:8765", "null", False),
+        ("evil@127.0.0.1:8765", "http://evil.example", False),
+        ("[broken", None, False),
+        ("", None, False),
+    ],
+)
+def test_only_our_own_page_on_this_machine(host: str, origin: str | None, allowed: bool) -> None:
+    headers = Headers({"host": host, **({"origin": origin} if origin else {})})
+    assert is_ours(headers, Access(HERE)) is allowed
+
+
+def test_beyond_loopback_any_name_but_only_our_own_page() -> None:
+    rules = Access(Address("0.0.0.0", 1, None, "c.pem", "k.pem"), TOKEN)
+    assert is_ours(Headers({"host": "bed:1", "origin": "https://bed:1"}), rules)
+    assert not is_ours(Headers({"host": "bed:1", "origin": "http://bed:1"}), rules)
+    assert not is_ours(Headers({"host": "bed:1", "origin": "https://evil.example"}), rules)
+
+
+def test_foreign_name_gets_neither_page_nor_frames(viewer: ViewerSink) -> None:
+    answer = httpx.get(at(viewer))
+    assert answer.status_code == 200 and "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+    assert "server" not in answer.headers and answer.headers["Referrer-Policy"] == "no-referrer"
+    assert httpx.get(at(viewer), headers={"Host": f"localhost:{viewer.port}"}).status_code == 200
+    assert httpx.get(at(viewer), headers={"Host": "evil.example"}).status_code == 403
+    for path in ("/../server.py", "/%2e%2e/server.py", "/index.html", "/page/style.css", "/.git/config"):
+        assert httpx.get(at(viewer, path)).status_code == 404, path
+    for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+        assert httpx.request(method, at(viewer, "/streams")).status_code == 405
+    key = base64.b64encode(bytes(16)).decode()
+    asked = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}
+    wire = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "evil.example", **asked}.items())
+    with socket.create_connection(("127.0.0.1", viewer.port), timeout=20) as raw:
+        raw.sendall(f"GET /ws?stream=cine HTTP/1.1\r\n{wire}\r\n".encode())
+        assert raw.recv(64).startswith(b"HTTP/1.1 403")
+
+
+def test_foreign_origin_is_refused_by_the_real_server(viewer: ViewerSink) -> None:
+    with pytest.raises(InvalidStatus, match="403"), page_of(viewer, origin="http://evil.example"):
+        pass
+
+
+def test_page_names_no_address_but_its_own(viewer: ViewerSink) -> None:
+    scripts = [file.name for file in (Path(guard.__file__).parents[2] / "viewer" / "page").glob("*.js")]
+    with httpx.Client() as browser:
+        texts = [browser.get(at(viewer, f"/{name}")).text for name in ("", "style.css", *scripts)]
+    addresses = {found for text in texts for found in re.findall(r"\w+://[^/'\"`\s]+", text)}
+    assert addresses <= {"http://www.w3.org"}, "that of SVG's XML namespace"
+
+
+# ---- token --------------------------------------------------------------------------------------------------------
+
+
+def test_token_is_made_beyond_loopback_and_only_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDGERECON_TOKEN", raising=False)
+    assert access(HERE).token is None
+    made = access(Address("0.0.0.0", 1))
+    assert made.token is not None and len(made.token) >= 43 and made.generated
+    assert made.invitation(1).endswith(f"#token={made.token}"), "in the fragment, which no browser sends"
+    assert made.token not in made.url(1) and made.token not in repr(made) and made.token not in made.session
+    monkeypatch.setenv("EDGERECON_TOKEN", TOKEN)
+    assert access(HERE).token == TOKEN and access(HERE).invitation(1) == "http://127.0.0.1:1/"
+    monkeypatch.setenv("EDGERECON_TOKEN", "short")
+    with pytest.raises(UsageError, match="at least 16"):
+        access(HERE)
+
+
+def test_without_the_token_nothing_of_a_stream_is_served(guarded: ViewerSink) -> None:
+    assert httpx.get(at(guarded)).status_code == 200, "the page that asks for the token"
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"},
+                    {"Authorization": "Bearer \xff"}, {"Cookie": f"edgerecon-{guarded.port}=wrong"}):  # fmt: skip
+        answer = httpx.get(at(guarded, "/streams"), headers={k: v.encode("latin-1") for k, v in headers.items()})
+        assert answer.status_code == 401 and "cine" not in answer.text
+    assert httpx.get(at(guarded, f"/streams?token={TOKEN}")).status_code == 401, "addresses end up in logs"
+    with pytest.raises(InvalidStatus, match="401"), page_of(guarded):
+        pass
+    assert httpx.get(at(guarded, "/streams"), headers=BEARER).json() == {"streams": ["cine"]}
+    with page_of(guarded, additional_headers=BEARER) as page:
+        assert "cine" in page.recv(timeout=20)
+
+
+def test_log_in_gives_a_cookie_without_the_token(guarded: ViewerSink) -> None:
+    with httpx.Client() as browser:
+        assert browser.post(at(guarded, "/login"), content="wrong").status_code == 401
+        assert browser.post(at(guarded, "/login"), content="x" * 100_000).status_code == 413
+        assert browser.post(at(guarded, "/login"), content=TOKEN, headers={"Origin": "http://evil"}).status_code == 403
+        assert browser.get(at(guarded, "/login")).status_code == 405
+        answer = browser.post(at(guarded, "/login"), content=TOKEN)
+        assert answer.status_code == 204
+        cookie = answer.headers["Set-Cookie"]
+        assert "HttpOnly" in cookie and "SameSite=strict" in cookie and TOKEN not in cookie
+        assert browser.get(at(guarded, "/streams")).status_code == 200
+
+
+def test_token_is_compared_in_constant_time() -> None:
+    source = (Path(guard.__file__).parent / "access.py").read_text()
+    assert "hmac.compare_digest" in source and not re.search(r"token\s*==\s*[a-z]", source)
+
+
+# ---- TLS ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[str, str]:
+    """A certificate for 127.0.0.1, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl, which makes the certificate, is not installed")
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]  # fmt: skip
+    subprocess.run([*make, "-out", cert, "-keyout", key], check=True, capture_output=True)
+    return cert, key
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["silent", "half a hello"])
+def test_tls_handshake_that_does_not_end_is_cut(
+    pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(door, "HANDSHAKE_S", 0.2)
+    sink = opened(Address("127.0.0.1", 0, None, *pair))
+    try:
+        silent = connected(sink, 5)
+        for one in silent:
+            one.sendall(said)
+        assert all(map(is_cut, silent))
+        until(lambda: not sink._site._listener.inside)
+        monkeypatch.setattr(door, "HANDSHAKE_S", 60.0)
+        assert httpx.get(f"https://127.0.0.1:{sink.port}/", verify=pair[0]).status_code == 200
+    finally:
+        sink.close()
+
+
+def test_certificate_makes_it_tls(pair: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cert, key = pair
+    monkeypatch.setenv("EDGERECON_TOKEN", TOKEN)
+    sink = opened(Address("127.0.0.1", 0, None, cert, key))
+    try:
+        assert sink.url.startswith("https://")
+        address = f"https://127.0.0.1:{sink.port}"
+        with httpx.Client(verify=cert) as browser:
+            answer = browser.post(f"{address}/login", content=TOKEN, headers={"Origin": address})
+            assert answer.status_code == 204 and "Secure" in answer.headers["Set-Cookie"]
+            assert browser.get(f"{address}/streams").status_code == 200
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(at(sink), timeout=20)
+    finally:
+        sink.close()
+    with pytest.raises(SinkError, match="belong together"):
+        ViewerSink(Address("127.0.0.1", 0, None, key, cert))
+    with pytest.raises(SinkError, match="No such file"):
+        ViewerSink(Address("127.0.0.1", 0, None, str(tmp_path / "none.pem"), key))
+
+
+# ---- bounds -------------------------------------------------------------------------------------------------------
+
+
+def test_rate_of_each_client_is_bounded_and_forgotten_clients_cost_nothing() -> None:
+    rate = Rate()
+    assert sum(rate.allows("a", now=0.0) for _ in range(1000)) == BURST
+    assert rate.allows("b", now=0.0), "another client is not concerned"
+    assert sum(rate.allows("a", now=1.0) for _ in range(1000)) == REQUESTS_PER_S
+    for number in range(5000):
+        rate.allows(str(number), now=2.0)
+    assert len(rate._buckets) <= 1024
+
+
+def test_flood_of_requests_is_answered_429(viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "REQUESTS_PER_S", 0.0)
+    monkeypatch.setattr(guard, "BURST", 10.0)
+    with httpx.Client() as client:
+        codes = [client.get(at(viewer, "/streams")).status_code for _ in range(15)]
+    assert codes == [200] * 10 + [429] * 5
+
+
+def test_fork_bomb_of_pages_leaves_the_stream_unharmed(viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "MAX_WEBSOCKETS", 3)
+    pages = [page_of(viewer) for _ in range(3)]
+    for _ in range(3):
+        with pytest.raises(InvalidStatus, match="503"), page_of(viewer):
+            pass
+    present(viewer, 1)
+    pages.pop().close()
+    patience = time.monotonic() + 20
+    while viewer._channel.pages > 2 and time.monotonic() < patience:
+        time.sleep(0.01)
+    with page_of(viewer) as page:
+        page.recv(timeout=20)
+        page.send("frame")
+        assert isinstance(page.recv(timeout=20), bytes), "whoever goes makes room"
+    for page in pages:
+        page.close()
+
+
+def connected(sink: ViewerSink, count: int) -> list[socket.socket]:
+    return [socket.create_connection(("127.0.0.1", sink.port), timeout=60) for _ in range(count)]
+
+
+def is_cut(one: socket.socket) -> bool:
+    """Whether the other side ends the connection, what it sent before included."""
+    try:
+        while one.recv(1 << 20):
+            pass
+    except ConnectionError:
+        pass
+    return True  # else recv raises TimeoutError
+
+
+@pytest.mark.parametrize("bound", ["MAX_CONNECTIONS", "MAX_PER_ADDRESS"])
+def test_connections_that_say_nothing_are_bounded_and_end(
+    viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    monkeypatch.setattr(door, bound, 8)
+    silent = connected(viewer, 20)
+    assert [one.recv(12) for one in silent[8:]] == [b"HTTP/1.1 503"] * 12, "turned away, however slow this machine is"
+    for one in silent:
+        one.close()
+    until(lambda: not viewer._site._listener.inside)
+    monkeypatch.setattr(door, "MAX_SECONDS", 0.2)
+    silent = connected(viewer, 8)
+    present(viewer, 1)
+    assert all(map(is_cut, silent)), "each is cut when its time is over"
+    until(lambda: not viewer._site._listener.inside)
+    monkeypatch.undo()
+    assert httpx.get(at(viewer)).status_code == 200
+
+
+def until(condition: Callable[[], object]) -> None:
+    patience = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < patience, "it did not come to that"
+        time.sleep(0.01)
+
+
+def test_pipelined_requests_that_are_not_read_are_cut(viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "MAX_SECONDS", 0.5)
+    request = f"GET /style.css HTTP/1.1\r\nHost: 127.0.0.1:{viewer.port}\r\n\r\n".encode()
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.connect(("127.0.0.1", viewer.port))
+        one.setblocking(False)
+        with suppress(BlockingIOError, ConnectionError):
+            while True:
+                one.send(request * 100)
+        until(lambda: not viewer._site._listener.inside)  # although nothing was read
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux has it")
+def test_page_that_asks_and_does_not_read_is_cut(viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "UNREAD_S", 1.0)
+    key = base64.b64encode(bytes(16)).decode()
+    head = {"Host": f"127.0.0.1:{viewer.port}", "Upgrade": "websocket", "Connection": "Upgrade",
+            "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}  # fmt: skip
+    wire = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    word = b"\x81\x85\0\0\0\0frame"  # a masked text message
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.connect(("127.0.0.1", viewer.port))
+        one.sendall(f"GET /ws?stream=cine HTTP/1.1\r\n{wire}\r\n".encode())
+        until(lambda: viewer._channel.pages)
+        for sequence in range(8):
+            present(viewer, sequence, (2000, 2000))
+            with suppress(ConnectionError):
+                one.sendall(word)
+        until(lambda: not viewer._site._listener.inside)
+
+
+def test_share_is_that_of_an_address_or_of_a_subscriber() -> None:
+    assert door.origin("192.0.2.1") == door.origin("::ffff:192.0.2.1") != door.origin("192.0.2.2")
+    assert door.origin("2001:db8::1") == door.origin("2001:db8::ffff:2") != door.origin("2001:db8:0:1::1")
+    assert door.origin("fe80::1%eth0") == door.origin("fe80::2%eth0") and door.origin("") == ""
+
+
+def test_long_requests_are_refused(viewer: ViewerSink) -> None:
+    for size in (9000, 60_000):
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(at(viewer), headers={"Cookie": "y" * size}).raise_for_status()
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(at(viewer, "/?" + "y" * size)).raise_for_status()
+    assert httpx.get(at(viewer)).status_code == 200
+
+
+def test_garbage_on_the_wire_hurts_nobody(viewer: ViewerSink, rng: np.random.Generator) -> None:
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", viewer.port), timeout=20) as raw:
+            raw.sendall(rng.bytes(2000))
+    present(viewer, 5)
+    assert httpx.get(at(viewer)).status_code == 200
+
+
+def present(sink: ViewerSink, sequence: int, shape: tuple[int, int] = (8, 8)) -> None:
+    image = np.zeros(shape, np.float32)
+    sink.present(image, Frame(image, sequence, time.perf_counter_ns()), late=False)

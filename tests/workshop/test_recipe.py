@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgerecon.core.errors import RecipeError
+from edgerecon.core.shipped import resource_dir
+from edgerecon.workshop.recipe import load_recipe
+
+TEXT = """
+[model]
+name = "tiny"
+task = "despeckle"
+[data]
+simulate = "edgerecon simulate t.h5 --samples 4 --seed 1"
+file = "t.h5"
+inputs = ["pw31"]
+target = "clean"
+[train]
+steps = 10
+"""
+
+
+def _write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "r.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_hash_is_of_the_meaning(tmp_path: Path) -> None:
+    first = load_recipe(_write(tmp_path, TEXT)).sha256()
+    assert load_recipe(_write(tmp_path, "# a comment\n" + TEXT + "seed = 1\n")).sha256() == first
+    assert load_recipe(_write(tmp_path, TEXT + "seed = 2\n")).sha256() != first
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (TEXT.replace("steps = 10", "steps = 0"), r"r\.toml:11: train\.steps"),
+        (
+            TEXT.replace("steps = 10", "steps = 10\nstepps = 3"),
+            r"r\.toml:12: train\.stepps: .*did you mean steps\? Known: steps, batch",
+        ),
+        (
+            TEXT.replace('task = "despeckle"', 'task = "upscale"'),
+            r"model\.task: it should be 'despeckle' or 'compound', not 'upscale'",
+        ),
+        (TEXT.replace('target = "clean"', ""), r"data\.target: it is absent: give one"),
+        (TEXT.replace('"tiny"', '"../tiny"'), r"model\.name"),
+        (TEXT.replace('["pw31"]', "[]"), r"data\.inputs"),
+        (TEXT.replace("[data]", "dilations = [1, 2]\n[data]"), r"model\.dilations: .*give 6 numbers"),
+        (TEXT + "[augment]\nzoom = [2.0, 1.0]\n", r"augment\.zoom"),
+        (TEXT + "[augment]\ngain = [0.0, 1.0]\n", r"augment\.gain"),
+        (TEXT + "crop = 20\n[train.loss]\nedge = 1.0\n", r"train\.crop"),
+        (TEXT + "[train.loss]\nssim = -1\n", r"r\.toml:13: train\.loss\.ssim: it should be .*, not -1"),
+        (TEXT + "[train.loss]\nl2 = 1\n", r"r\.toml:13: train\.loss\.l2: .*Known: l1, absolute, ssim, edge$"),
+        (TEXT + "[shapes]\nmin = [600, 64]\n", r"r\.toml:\d+: shapes: .*ascending order"),
+        (TEXT + "[shapes]\nfixed = [0, 64]\n", r"shapes\.fixed"),
+        (TEXT + "[prune]\nratio = 1.0\n", r"prune\.ratio"),
+        (TEXT + '[calibration]\nmethod = "median"\n', r"calibration\.method"),
+        (TEXT + '[targets]\nprecisions = ["int4"]\n', r"targets\.precisions"),
+        (TEXT + "[gates]\nmax_drop_psnr = 1\n", r"r\.toml:\d+: gates\.max_drop_psnr:"),
+        ("[model\n", "not valid TOML"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(RecipeError, match=says) as caught:
+        load_recipe(_write(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_may_extend_another(tmp_path: Path) -> None:
+    _write(tmp_path, TEXT + "[train.loss]\nssim = 0.5\n")
+    (tmp_path / "more").mkdir()
+    child = tmp_path / "more" / "c.toml"
+    child.write_text('extends = "../r.toml"\n[model]\nname = "other"\n[train.loss]\nedge = 2.0\n')
+    whole = TEXT.replace('"tiny"', '"other"') + "[train.loss]\nssim = 0.5\nedge = 2.0\n"
+    made = load_recipe(child)
+    assert made == load_recipe(_write(tmp_path, whole))
+    assert made.model.name == "other" and made.train.loss.ssim == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('extends = "b.toml"\n[train]\nsteps = 0\n', r"a\.toml:3: train\.steps"),
+        ('extends = "b.toml"\n[model]\nwidth = 4\n', r"b\.toml:12: train\.stepps"),  # its mistake, not this file's
+        ('extends = "a.toml"\n', r"a\.toml: extends: .*a\.toml extends it in turn"),
+        ('extends = "c.toml"\n', r"c\.toml: extends: .*a\.toml extends it in turn"),
+        ('extends = "none.toml"\n', r"cannot read the recipe .*none\.toml, which .*a\.toml extends: No such"),
+        ('extends = "."\n', r"cannot read the recipe .*, which .*a\.toml extends"),
+        ("extends = 3\n", r"a\.toml: extends: give the name of a recipe file"),
+        ('[extends]\nfile = "b.toml"\n', r"a\.toml: extends: give the name"),
+    ],
+)
+def test_a_mistake_in_extending_names_the_file(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "a.toml").write_text(text)
+    (tmp_path / "b.toml").write_text(TEXT + "stepps = 3\n")
+    (tmp_path / "c.toml").write_text('extends = "a.toml"\n')
+    with pytest.raises(RecipeError, match=says) as caught:
+        load_recipe(tmp_path / "a.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_recipes(tmp_path: Path) -> None:
+    (tmp_path / "b.toml").write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path / "absent.toml", tmp_path, tmp_path / "b.toml"):
+        with pytest.raises(RecipeError, match="cannot read"):
+            load_recipe(path)
+
+
+def test_the_shipped_recipes_are_valid() -> None:
+    recipes = [load_recipe(path) for path in sorted(resource_dir("export").glob("*.toml"))]
+    assert {"compact-compound", "compact-despeckle"} <= {recipe.model.name for recipe in recipes}
