@@ -1,7 +1,7 @@
-"""Write the tables of figures in README.md anew from the committed results, or say that they have drifted.
+"""Write the tables of README.md and docs/results.md from the committed results, or say that they have drifted.
 
 python bench/readme.py            # after  make bench
-python bench/readme.py --check    # exit status 1 when README.md holds anything else than the results give
+python bench/readme.py --check    # exit status 1 when a page holds anything else than the results give
 """
 
 from __future__ import annotations
@@ -15,45 +15,50 @@ from bench import readme_quality, readme_speed
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench/results"
-BLOCKS: Mapping[str, Callable[[Path], str]] = {
-    "simulated": readme_quality.simulated,
-    "real": readme_quality.real,
-    "models": readme_speed.models,
-    "scenarios": readme_speed.scenarios,
-    "peers": readme_speed.peers,
-    "stream-peers": readme_speed.stream_peers,
-    "streaming": readme_speed.streaming,
-    "fit": readme_speed.fit,
+Blocks = Mapping[str, Callable[[Path], str]]
+PAGES: Mapping[str, Blocks] = {
+    "README.md": {"best": readme_speed.best},
+    "docs/results.md": {
+        "simulated": readme_quality.simulated,
+        "real": readme_quality.real,
+        "models": readme_speed.models,
+        "scenarios": readme_speed.scenarios,
+        "peers": readme_speed.peers,
+        "stream-peers": readme_speed.stream_peers,
+        "streaming": readme_speed.streaming,
+        "fit": readme_speed.fit,
+    },
 }
 
 
-def renewed(readme: str, blocks: Mapping[str, str]) -> str:
-    """The README with each block between its marks.
+def renewed(page: str, blocks: Mapping[str, str]) -> str:
+    """A page with each block between its marks.
 
     Raises:
         ValueError: marks are not there.
     """
     for name, content in blocks.items():
         begin, end = f"<!-- {name}: made by bench/readme.py -->", f"<!-- end of {name} -->"
-        before, first, rest = readme.partition(begin)
+        before, first, rest = page.partition(begin)
         _, last, after = rest.partition(end)
         if not first or not last:
-            raise ValueError(f"README.md holds no '{begin}' … '{end}'")
-        readme = f"{before}{begin}\n\n{content}\n\n{end}{after}"
-    return readme
+            raise ValueError(f"the page holds no '{begin}' … '{end}'")
+        page = f"{before}{begin}\n\n{content}\n\n{end}{after}"
+    return page
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
-    path = ROOT / "README.md"
-    readme = path.read_text(encoding="utf-8")
-    wanted = renewed(readme, {name: make(RESULTS) for name, make in BLOCKS.items()})
-    if not arguments.check:
-        path.write_text(wanted, encoding="utf-8")
-    elif wanted != readme:
-        sys.exit("README.md and bench/results have drifted apart: run  python bench/readme.py")
+    for name, blocks in PAGES.items():
+        path = ROOT / name
+        page = path.read_text(encoding="utf-8")
+        wanted = renewed(page, {block: make(RESULTS) for block, make in blocks.items()})
+        if not arguments.check:
+            path.write_text(wanted, encoding="utf-8")
+        elif wanted != page:
+            sys.exit(f"{name} and bench/results have drifted apart: run  python bench/readme.py")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 from bench.readme_quality import load, measured_on, when
 from edgerecon.bench.compare import read_result
 from edgerecon.bench.markdown import markdown
+from edgerecon.modelfile.variants import family
 
 Result = Mapping[str, Any]
 TOLERATED = 0.01
@@ -21,6 +22,24 @@ SCENARIOS = {
     "server": "Server, frames/s",
     "realtime": "load with ≤ 1 % misses",
 }
+
+
+def best(folder: Path) -> str:
+    """The quickest row of each shipped model that passed, with its quality beside it."""
+    found = load(folder, "models")
+    rows: dict[str, Mapping[str, Any]] = {}
+    for row in found["rows"]:
+        name = family(row["model"])
+        if row["status"] == "ok" and not name.startswith("study-"):
+            rows[name] = min(rows.get(name, row), row, key=lambda one: one["latency_ms"]["p50"])
+    lines = ["| model | runs as | p50 / p99, ms | frames/s | PSNR, dB | SSIM |", "|---|---|--:|--:|--:|--:|"]
+    for name, row in sorted(rows.items()):
+        times = f"{row['latency_ms']['p50']:.1f} / {row['latency_ms']['p99']:.1f}"
+        runs = f"{row['precision']} on {row['backend']}"
+        lines.append(f"| `{name}` | {runs} | {times} | {row['fps']:.0f} | {row['psnr_db']:.2f} | {row['ssim']:.3f} |")
+    height, width = found["shape"]
+    note = f"{width}×{height}, {measured_on(found['host'])} (`make bench`). **GPU, Jetson: not measured.**"
+    return "\n".join([*lines, "", note])
 
 
 def models(folder: Path) -> str:

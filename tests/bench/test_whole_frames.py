@@ -41,7 +41,7 @@ def test_measures_of_a_known_engine() -> None:
 
 def test_the_documentation_says_what_was_measured() -> None:
     result = json.loads((ROOT / "bench/results/whole-frames.json").read_text())
-    text = (ROOT / "docs/streaming.md").read_text()
+    text = (ROOT / "docs/stream.md").read_text()
     assert f"Measured on {result['recordings']} recordings" in text
     for name, found in result["models"].items():
         level = f"{found['level']:.2f} ({found['lowest level']:.2f}–{found['highest level']:.2f})"
