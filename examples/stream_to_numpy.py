@@ -31,7 +31,7 @@ def main(source: str = "sample") -> None:
     report = er.stream(recording, engine, [sink], policy="every", pace=False)
     frames = np.stack(sink.frames)  # float32 (T, H, W) in [0, 1]
     p99 = report.to_json()["latency_ms"]["p99"]
-    print(f"{frames.shape[0]} frames of {frames.shape[1]}×{frames.shape[2]}, p99 {p99:.1f} ms, mean {frames.mean():.3f}")
+    print(f"frames {frames.shape}, p99 {p99:.1f} ms, mean {frames.mean():.3f}")
 
 
 if __name__ == "__main__":

@@ -10,19 +10,19 @@ import pytest
 
 from edgerecon.core.errors import EngineError
 from edgerecon.core.frame import to_unit
-from edgerecon.engines import available_backends, open_engine
-from edgerecon.engines.grid import Way, find_ways
-from edgerecon.modelfile.variants import CPU
+from edgerecon.engines import backends, open_engine
+from edgerecon.engines.grid import Cell, list_cells
 
-WAYS = find_ways(
-    ["compact-despeckle", "compact-despeckle-small"], [name for name in CPU if name in available_backends()]
+CELLS = list_cells(
+    ["compact-despeckle", "compact-despeckle-small"],
+    [one.name for one in backends().values() if one.kind == "cpu" and one.available],
 )
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.label)
-def bench_engine(benchmark: Any, way: Way, frame: np.ndarray) -> None:
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.label)
+def bench_engine(benchmark: Any, cell: Cell, frame: np.ndarray) -> None:
     try:
-        engine = open_engine(way.path, way.backend, way.precision, threads=way.threads)
+        engine = open_engine(cell.path, cell.backend, cell.precision, threads=cell.threads)
     except EngineError as error:
         pytest.skip(str(error))
     with closing(engine):

@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 
 from edgerecon.core.frame import to_unit
-from edgerecon.engines import available_backends, open_engine
-from edgerecon.modelfile.variants import CPU
+from edgerecon.engines import backends, open_engine
 
 
 def bench_import(benchmark: Any) -> None:
     benchmark.pedantic(subprocess.run, ([sys.executable, "-c", "import edgerecon"],), {"check": True}, rounds=10)
 
 
-@pytest.mark.parametrize("backend", [name for name in CPU if name in available_backends()])
+@pytest.mark.parametrize("backend", [one.name for one in backends().values() if one.kind == "cpu" and one.available])
 def bench_first_frame(benchmark: Any, backend: str, frame: np.ndarray) -> None:
     unit = to_unit(frame)
 

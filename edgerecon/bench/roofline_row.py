@@ -6,22 +6,23 @@ import dataclasses
 from typing import Any
 
 from edgerecon.core.errors import EdgereconError
-from edgerecon.engines.grid import Way
+from edgerecon.engines import backends
+from edgerecon.engines.grid import Cell
 from edgerecon.hardware.device import HOST, load_device
 from edgerecon.measure.roofline import bound, count
 from edgerecon.measure.row import Row
-from edgerecon.modelfile.variants import SIGNED
 
 
-def with_floor(row: Row, way: Way) -> Row:
+def with_floor(row: Row, cell: Cell) -> Row:
     """The row with gops, mbytes and, on a CPU, floor_ms; unchanged where an operator is not counted."""
+    on_gpu = backends()[cell.backend].kind == "gpu"
     # CPUs store halves and compute in single precision.
-    precision: Any = "fp32" if way.precision == "fp16" and way.backend not in SIGNED else way.precision
+    precision: Any = "fp32" if cell.precision == "fp16" and not on_gpu else cell.precision
     try:
-        counts = count(way.path, *row.shape)
+        counts = count(cell.path, *row.shape)
         row = dataclasses.replace(row, gops=2 * counts.macs / 1e9, mbytes=counts.fused_bytes(precision) / 1e6)
         host = load_device(HOST)
-        if way.backend in SIGNED or precision not in host.peak:  # a GPU's rates are not measured
+        if on_gpu or precision not in host.peak:  # a GPU's rates are not measured
             return row
         return dataclasses.replace(row, floor_ms=bound(counts, host, precision).ms)
     except EdgereconError:

@@ -23,7 +23,7 @@ from edgerecon.bench.stage_costs import measure_apart
 from edgerecon.bench.worker_client import Remote
 from edgerecon.core.errors import EdgereconError, EngineError, SourceError, redacted
 from edgerecon.core.frame import to_uint8, to_unit
-from edgerecon.engines.grid import Way
+from edgerecon.engines.grid import Cell
 from edgerecon.hardware.host import host_profile
 from edgerecon.hardware.sensors.conditions import conditions
 from edgerecon.hardware.sensors.energy import Meter
@@ -94,13 +94,13 @@ class Bench:
         }  # fmt: skip
 
 
-def bench(ways: Sequence[Way], plan: Plan, on_progress: Progress | None = None) -> Bench:
-    """Time and judge every way; one that fails has the reason as its status, and the rest goes on.
+def bench(cells: Sequence[Cell], plan: Plan, on_progress: Progress | None = None) -> Bench:
+    """Time and judge every cell; one that fails has the reason as its status, and the rest goes on.
 
-    The first way that runs is the reference of the speeds: it runs in every round of every group, beside its own row.
+    The first cell that runs is the reference of the speeds: it runs in every round of every group, beside its own row.
 
     Raises:
-        SourceError: the recording cannot be read. DataError: ``plan.data`` cannot. EngineError: no way runs, or the
+        SourceError: the recording cannot be read. DataError: ``plan.data`` cannot. EngineError: no cell runs, or the
         reference failed later on.
     """
     progress = on_progress or (lambda what, done, total: None)
@@ -115,9 +115,9 @@ def bench(ways: Sequence[Way], plan: Plan, on_progress: Progress | None = None) 
         np.save(folder / "timed.npy", np.stack([cv2.resize(f, plan.shape[::-1]) for f in native]))
         np.save(folder / "real.npy", np.stack(native))
         truth = Truth(folder, plan.timeout_s, plan.data)
-        reference = whole.enter_context(closing(_reference(ways, plan, folder)))
-        for at in range(0, len(ways), GROUP):
-            group = _timed_group(ways, at, plan, folder, truth, Turns(reference), calibration, meter, progress)
+        reference = whole.enter_context(closing(_reference(cells, plan, folder)))
+        for at in range(0, len(cells), GROUP):
+            group = _timed_group(cells, at, plan, folder, truth, Turns(reference), calibration, meter, progress)
             rows += [row for row, _ in group.rows]
             samples += [found for _, found in group.rows]
             during = group.during
@@ -137,26 +137,26 @@ class _Group:
 
 
 def _timed_group(
-    ways: Sequence[Way], at: int, plan: Plan, folder: Path, truth: Truth, base: Turns, calibration: Calibration,
+    cells: Sequence[Cell], at: int, plan: Plan, folder: Path, truth: Truth, base: Turns, calibration: Calibration,
     meter: Meter, progress: Progress,
 ) -> _Group:  # fmt: skip
-    """The ways from ``at`` on whose processes are alive at once, side by side with the reference."""
+    """The cells from ``at`` on whose processes are alive at once, side by side with the reference."""
     with ExitStack() as stack:
         group: list[tuple[Row, Turns | None]] = []
-        for index, way in enumerate(ways[at : at + GROUP], at):
-            progress(f"opening {way.label}", index, len(ways))
-            group.append(_start(way, plan, folder, truth, stack))
+        for index, cell in enumerate(cells[at : at + GROUP], at):
+            progress(f"opening {cell.label}", index, len(cells))
+            group.append(_start(cell, plan, folder, truth, stack))
         alive = [turns for _, turns in group if turns is not None]
 
         def told(done: int, total: int) -> None:
-            progress("timing side by side", at * total + done * GROUP, len(ways) * total)
+            progress("timing side by side", at * total + done * GROUP, len(cells) * total)
 
         run_rounds([base, *alive], plan.seconds, calibration, told)
         during = conditions()
         if base.error is not None:
             raise EngineError(f"{base.remote.name} is the reference and failed: {base.error}")
         for one in alive:
-            progress(f"{one.remote.name} by itself", at + len(group), len(ways))
+            progress(f"{one.remote.name} by itself", at + len(group), len(cells))
             measure_apart(one, meter)
         return _Group([_with_samples(row, turns, base) for row, turns in group], during)
 
@@ -183,51 +183,51 @@ def real_frames(recording: str) -> list[NDArray[np.uint8]]:
     return [frame for frame in picked if frame.shape == picked[0].shape]
 
 
-def _opened(way: Way, plan: Plan, folder: Path) -> tuple[Remote, dict[str, Any]]:
-    remote = Remote(way.label, plan.timeout_s)
+def _opened(cell: Cell, plan: Plan, folder: Path) -> tuple[Remote, dict[str, Any]]:
+    remote = Remote(cell.label, plan.timeout_s)
     try:
-        return remote, remote.open(model=str(way.path), backend=way.backend, precision=way.precision,
-                                   threads=way.threads, frames=str(folder / "timed.npy"))  # fmt: skip
+        return remote, remote.open(model=str(cell.path), backend=cell.backend, precision=cell.precision,
+                                   threads=cell.threads, frames=str(folder / "timed.npy"))  # fmt: skip
     except EngineError:
         remote.close()
         raise
 
 
-def _reference(ways: Sequence[Way], plan: Plan, folder: Path) -> Remote:
-    """The first way that opens. Raises EngineError, with why the first does not, when none does."""
+def _reference(cells: Sequence[Cell], plan: Plan, folder: Path) -> Remote:
+    """The first cell that opens. Raises EngineError, with why the first does not, when none does."""
     failures: list[EngineError] = []
-    for way in ways:
+    for cell in cells:
         try:
-            return _opened(way, plan, folder)[0]
+            return _opened(cell, plan, folder)[0]
         except EngineError as error:
             failures.append(error)
-    raise EngineError(f"no row runs; {ways[0].label}: {failures[0]}")
+    raise EngineError(f"no row runs; {cells[0].label}: {failures[0]}")
 
 
-def _start(way: Way, plan: Plan, folder: Path, truth: Truth, stack: ExitStack) -> tuple[Row, Turns | None]:
+def _start(cell: Cell, plan: Plan, folder: Path, truth: Truth, stack: ExitStack) -> tuple[Row, Turns | None]:
     """The row with its quality, and its open worker; None where it cannot be timed."""
-    size = way.path.stat().st_size / 1000
-    row = Row(way.path.stem, way.backend, way.precision, way.threads, plan.shape, size_kb=size,
-              task=read_model(way.path).spec.task)  # fmt: skip
-    row = with_floor(row, way)
+    size = cell.path.stat().st_size / 1000
+    row = Row(cell.path.stem, cell.backend, cell.precision, cell.threads, plan.shape, size_kb=size,
+              task=read_model(cell.path).spec.task)  # fmt: skip
+    row = with_floor(row, cell)
     try:
-        remote, answer = _opened(way, plan, folder)
+        remote, answer = _opened(cell, plan, folder)
         stack.enter_context(closing(remote))
         note = "the time of a simulation on this CPU, not of hardware" if answer["simulated"] else ""
         row = dataclasses.replace(row, startup_ms=answer["startup_ms"], threads=answer["threads"], note=note)
-        return _judged(row, way, remote, folder, truth), Turns(remote)
+        return _judged(row, cell, remote, folder, truth), Turns(remote)
     except EdgereconError as error:
         return dataclasses.replace(row, status=str(error)), None
 
 
-def _judged(row: Row, way: Way, remote: Remote, folder: Path, truth: Truth) -> Row:
+def _judged(row: Row, cell: Cell, remote: Remote, folder: Path, truth: Truth) -> Row:
     def outputs(name: str) -> NDArray[np.float32]:
         remote.ask("outputs", frames=str(folder / name), out=str(folder / "out.npy"))
         return np.asarray(np.load(folder / "out.npy", allow_pickle=False))
 
-    spec = read_model(way.path).spec
-    row = judge(row, spec, np.load(folder / "real.npy"), outputs("real.npy"), truth.of(way.path))
-    if (scenes := truth.scenes(way.path, spec.task)) is None:
+    spec = read_model(cell.path).spec
+    row = judge(row, spec, np.load(folder / "real.npy"), outputs("real.npy"), truth.of(cell.path))
+    if (scenes := truth.scenes(cell.path, spec.task)) is None:
         return judge_restored(row, spec, None, None)
     np.save(folder / "given.npy", scenes.given)
     return judge_restored(row, spec, outputs("given.npy"), scenes.wanted)

@@ -16,7 +16,7 @@ from edgerecon.bench.paced import LOADS, periods
 from edgerecon.bench.run import Bench, Progress, real_frames
 from edgerecon.bench.worker_client import Remote
 from edgerecon.core.errors import EngineError, UsageError
-from edgerecon.engines.grid import Way
+from edgerecon.engines.grid import Cell
 from edgerecon.measure.row import Row
 from edgerecon.modelfile.variants import whole
 
@@ -33,44 +33,44 @@ def refuse_unknown(names: Sequence[str]) -> None:
 
 
 def add_scenarios(
-    result: Bench, ways: Sequence[Way], names: Sequence[str], logs: Path, on_progress: Progress | None = None
+    result: Bench, cells: Sequence[Cell], names: Sequence[str], logs: Path, on_progress: Progress | None = None
 ) -> None:
     """Run the scenarios on the fastest row of each model, and add what they found to the result.
 
     A row that fails in a scenario says why there, and the rest goes on.
 
     Args:
-        ways: of ``result.rows``, in their order. logs: folder for LoadGen's.
+        cells: of ``result.rows``, in their order. logs: folder for LoadGen's.
     """
     progress = on_progress or (lambda what, done, total: None)
-    todo = [(way, row, name) for way, row in _fastest(ways, result.rows) for name in names]
+    todo = [(cell, row, name) for cell, row in _fastest(cells, result.rows) for name in names]
     with tempfile.TemporaryDirectory() as folder:
         frames = Path(folder) / "timed.npy"
         shape = result.plan.shape[::-1]
         np.save(frames, np.stack([cv2.resize(f, shape) for f in real_frames(result.plan.recording)]))
-        for done, (way, row, name) in enumerate(todo):
-            progress(f"{name}: {way.label}", done, len(todo))
+        for done, (cell, row, name) in enumerate(todo):
+            progress(f"{name}: {cell.label}", done, len(todo))
             facts: dict[str, Any] = {"model": row.model, "backend": row.backend, "precision": row.precision,
                                      "threads": row.threads}  # fmt: skip
             try:
-                with closing(Remote(way.label, result.plan.timeout_s)) as remote:
-                    remote.open(model=str(way.path), backend=way.backend, precision=way.precision,
-                                threads=way.threads, frames=str(frames))  # fmt: skip
+                with closing(Remote(cell.label, result.plan.timeout_s)) as remote:
+                    remote.open(model=str(cell.path), backend=cell.backend, precision=cell.precision,
+                                threads=cell.threads, frames=str(frames))  # fmt: skip
                     if name == REALTIME:
                         result.loads.append(facts | {"points": _curve(remote, row.latency_ms["p50"])})
                     else:
-                        result.scenarios.append(facts | _loadgen(remote, name, logs, way, row.latency_ms["p50"]))
+                        result.scenarios.append(facts | _loadgen(remote, name, logs, cell, row.latency_ms["p50"]))
             except EngineError as error:
                 kept = result.loads if name == REALTIME else result.scenarios
                 kept.append(facts | {"scenario": name, "error": str(error)})
 
 
-def _fastest(ways: Sequence[Way], rows: Sequence[Row]) -> list[tuple[Way, Row]]:
-    best: dict[Path, tuple[Way, Row]] = {}
-    for way, row in zip(ways, rows, strict=True):
-        family = whole(way.path)
+def _fastest(cells: Sequence[Cell], rows: Sequence[Row]) -> list[tuple[Cell, Row]]:
+    best: dict[Path, tuple[Cell, Row]] = {}
+    for cell, row in zip(cells, rows, strict=True):
+        family = whole(cell.path)
         if row.ok and (family not in best or row.latency_ms["p50"] < best[family][1].latency_ms["p50"]):
-            best[family] = way, row
+            best[family] = cell, row
     return list(best.values())
 
 
@@ -82,8 +82,8 @@ def _curve(remote: Remote, capacity_ms: float) -> list[dict[str, Any]]:
     ]
 
 
-def _loadgen(remote: Remote, name: str, logs: Path, way: Way, ms: float) -> dict[str, Any]:
-    folder = logs / f"{way.path.stem}-{way.precision}-{way.backend}-{way.threads}" / name
+def _loadgen(remote: Remote, name: str, logs: Path, cell: Cell, ms: float) -> dict[str, Any]:
+    folder = logs / f"{cell.path.stem}-{cell.precision}-{cell.backend}-{cell.threads}" / name
     found = remote.ask("loadgen", timeout_s=10 * SECONDS + 600, scenario=name, folder=str(folder.resolve()),
                        seconds=SECONDS, expected_ms=ms)  # fmt: skip
     return found | {"logs": str(folder)}

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edgerecon.core.errors import first_line
 from edgerecon.core.shipped import resource_dir
+from edgerecon.engines.backend import Backend, backends
 from edgerecon.hardware.device import host_profile
 from edgerecon.stream.sinks.files.part import leftovers
 
@@ -46,8 +47,7 @@ def diagnose(recordings: Path = Path(".")) -> list[Check]:
         check_cpu(),
         check_gpu(),
         check_onnxruntime(),
-        _optional("OpenVINO", ("openvino",), "fastest runtime on Intel CPUs", "pip install 'edgerecon[openvino]'"),
-        check_tensorrt(),
+        *(check_backend(one) for one in backends().values() if one.name != "onnxruntime"),
         _optional("video files", ("av",), "reads video, writes MP4", "pip install 'edgerecon[stream]'"),
         _optional(
             "live viewer",
@@ -96,13 +96,13 @@ def check_onnxruntime() -> Check:
     return Check("ONNX Runtime", True, f"{runtime.__version__}: {', '.join(providers)}", required=True)
 
 
-def check_tensorrt() -> Check:
-    """TensorRT, or its variant for RTX cards; either builds engines for NVIDIA GPUs."""
-    for module in ("tensorrt", "tensorrt_rtx"):
-        if find_spec(module) is not None:
-            return Check("TensorRT", True, f"{module} {_version(module)}")
-    detail = "builds engines for NVIDIA GPUs; on a Jetson it comes with JetPack"
-    return Check("TensorRT", False, f"absent: {detail}", "pip install tensorrt-rtx-cu13")
+def check_backend(backend: Backend) -> Check:
+    """A runtime, as its own record says."""
+    reason = backend.probe()
+    if reason:
+        return Check(backend.title, False, reason, backend.remedy.removeprefix("run").strip())
+    versions = [f"{name} {found}" for name in backend.packages if (found := _version(name))]
+    return Check(backend.title, True, ", ".join(versions) or "ready")
 
 
 def check_models() -> Check:

@@ -1,43 +1,47 @@
-"""Engines: a model compiled for one device and precision, ready to run a frame. One file per runtime."""
+"""Engines: a model compiled for one device and precision, ready to run a frame. One file or folder per runtime."""
 
 from __future__ import annotations
 
-import importlib
 import os
 from pathlib import Path
-from types import ModuleType
-from typing import cast
 
 from edgerecon.core.errors import DependencyError, EdgereconError, EngineError, UsageError
+from edgerecon.engines.backend import Backend, backends
 from edgerecon.engines.base import Engine, EngineSpec
-from edgerecon.modelfile.catalogue import (
-    PRECISIONS,
-    find_file,
-    model_path,
-    shipped_models,
-)
+from edgerecon.modelfile.catalogue import find_file, model_path, shipped_models
+from edgerecon.modelfile.file import ModelFile
 from edgerecon.modelfile.spec import ModelSpec
+from edgerecon.modelfile.variants import PRECISIONS, variant_of
 
 __all__ = [
-    "BACKENDS", "PRECISIONS", "Engine", "EngineSpec", "ModelSpec", "available_backends", "find_file", "model_path",
-    "open_engine", "shipped_models",
-]  # fmt: skip
-
-BACKENDS = ("openvino", "onnxruntime", "tensorrt", "cuda", "pytorch", "hls")
-"""Files of this folder. Each has ``available()`` and ``open_model(file, device, threads, precision)``."""
-
-
-# OpenVINO is an extra, ONNX Runtime always there. On x86 OpenVINO is the faster one, in fp32 and, by far, in int8 and
-# bf16. TensorRT takes minutes to build an engine, PyTorch is the reference and hls simulates an FPGA, neither a way to
-# ship: ask for them by name.
-_AUTO = ("openvino", "onnxruntime")
-_BF16 = ("openvino",)
-_EXTRAS = {"openvino": "openvino", "tensorrt": "nvidia", "cuda": "nvidia", "pytorch": "train"}
+    "PRECISIONS",
+    "Backend",
+    "Engine",
+    "EngineSpec",
+    "ModelSpec",
+    "available_backends",
+    "backends",
+    "check_backend",
+    "find_file",
+    "model_path",
+    "open_engine",
+    "shipped_models",
+]
 
 
 def available_backends() -> tuple[str, ...]:
-    """Names in ``BACKENDS`` whose runtime is installed, found out without importing it."""
-    return tuple(name for name in BACKENDS if _backend(name).available())
+    """Names of the runtimes that can be used here, found out without importing them."""
+    return tuple(name for name, backend in backends().items() if backend.available)
+
+
+def check_backend(name: str) -> None:
+    """Refuse a name that is neither a runtime nor "auto".
+
+    Raises:
+        UsageError: with the names that there are.
+    """
+    if name not in ("auto", *backends()):
+        raise UsageError(f"unknown backend '{name}': choose auto or one of {', '.join(backends())}")
 
 
 def open_engine(
@@ -51,9 +55,10 @@ def open_engine(
 
     Args:
         model: a shipped name, e.g. "compact-despeckle", or a path to an ONNX file of ours.
-        backend: a name in ``BACKENDS``, or "auto" for the fastest on a CPU that is installed.
+        backend: a name in ``backends()``, or "auto" for the fastest on a CPU that is installed.
         precision: of ``PRECISIONS``; default: that of the file. A shipped name opens the file of its family that has
-            it, e.g. compact-despeckle-int8; a path is refused unless the file has it. "bf16" runs an fp32 file.
+            it, e.g. compact-despeckle-int8; a path is refused unless the file has it. Where a family has no bf16 file,
+            "bf16" computes its fp32 file in bfloat16.
         device: where to run, as the backend spells it; default: its own choice.
         threads: default: the cores that this process may use.
 
@@ -61,37 +66,45 @@ def open_engine(
         UsageError: unknown model, backend, precision or device; a precision that neither file nor backend has;
             threads below 1. ModelError: see ``read_model``; also when the runtime refuses the model. DependencyError:
             the runtime is not installed. EngineError: it does not work here, e.g. bf16 on a CPU without it.
+
+    Example:
+        >>> engine = open_engine("compact-despeckle", precision="int8")
+        >>> engine.spec.precision
+        'int8'
     """
-    if backend not in ("auto", *BACKENDS):
-        raise UsageError(f"unknown backend '{backend}': choose auto or one of {', '.join(BACKENDS)}")
+    check_backend(backend)
     if precision not in (None, *PRECISIONS):
         raise UsageError(f"unknown precision '{precision}': choose one of {', '.join(PRECISIONS)}")
     if threads is not None and threads < 1:
         raise UsageError("threads must be at least 1")
-    file = find_file(model, backend, precision)
-    names: tuple[str, ...] = _AUTO if backend == "auto" else (backend,)
-    if backend == "auto" and file.spec.form == "po2":
-        names = ("onnxruntime",)  # bit for bit what hardware computes, on every CPU
-    if precision == "bf16":
-        names = tuple(name for name in names if name in _BF16)
-        if not names:
-            raise UsageError(f"backend {backend} does not compute in bf16: choose {' or '.join(_BF16)}")
-    computed = "bf16" if precision == "bf16" else file.spec.precision
-    for name in names:
-        runtime = _backend(name)
-        if runtime.available():
-            cores = threads or len(os.sched_getaffinity(0))
-            return cast(Engine, runtime.open_model(file, device, cores, computed))
-    raise _not_installed(names[-1])
+    chosen = None if backend == "auto" else backends()[backend]
+    file = find_file(model, chosen.runs if chosen else None, precision)
+    wanted = [chosen] if chosen else _auto(file)
+    computed = file.spec.precision
+    if precision not in (None, computed):  # bf16 arithmetic on an fp32 file
+        computed = str(precision)
+        able = [one.name for one in backends().values() if computed in one.computes.get(file.spec.precision, ())]
+        wanted = [one for one in wanted if one.name in able]
+        if not wanted:
+            raise UsageError(f"backend {backend} does not compute in {computed}: choose {' or '.join(able)}")
+    for one in wanted:
+        if one.available:
+            return one.open(file, device, threads or len(os.sched_getaffinity(0)), computed)
+    raise _not_usable(wanted[-1])
 
 
-def _backend(name: str) -> ModuleType:
-    return importlib.import_module(f"{__name__}.{name}")
+def _auto(file: ModelFile) -> list[Backend]:
+    """Runtimes that ``auto`` may take for a file, the preferred first.
+
+    A po2 file goes to what computes it bit for bit as hardware does, on every CPU.
+    """
+    kind = variant_of(file.spec)
+    ranked = [one for one in backends().values() if one.rank]
+    fitting = [one for one in ranked if kind is None or kind.key in one.runs]
+    return fitting or ranked
 
 
-def _not_installed(backend: str) -> EdgereconError:
-    if backend in _EXTRAS:
-        return DependencyError("torch or onnx" if backend == "pytorch" else backend, _EXTRAS[backend])
-    if backend == "hls":
-        return EngineError("backend hls compiles C++ and finds no g++: install it, on Debian  apt install g++")
-    return EngineError(f"{backend} is not installed: run  pip install {backend}")
+def _not_usable(backend: Backend) -> EdgereconError:
+    if backend.extra:
+        return DependencyError(backend.probe().removesuffix(" not installed"), backend.extra)
+    return EngineError(f"backend {backend.name} cannot be used here: {backend.probe()}; {backend.remedy}")

@@ -1,4 +1,4 @@
-"""What there is to bench: every file of the models × runtime × precision × threads, and why some cannot run here."""
+"""The grid of a bench: every file of the models × runtime × precision × threads."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgerecon.core.errors import UsageError
-from edgerecon.engines import BACKENDS, available_backends
+from edgerecon.engines import backends as every_backend
+from edgerecon.engines import check_backend
+from edgerecon.engines.backend import Backend
 from edgerecon.hardware.host import host_profile
 from edgerecon.modelfile.catalogue import model_path, shipped_models
 from edgerecon.modelfile.file import read_model
-from edgerecon.modelfile.variants import CPU, SIGNED, SIMULATED
+from edgerecon.modelfile.variants import VARIANTS, variant_of
 
 
 @dataclass(frozen=True)
-class Way:
-    """One row to be: a file, and how it runs."""
+class Cell:
+    """One cell of the grid, and one row of the table: a file, and how it runs."""
 
     path: Path
     backend: str
@@ -29,9 +31,9 @@ class Way:
         return f"{self.path.stem}, {self.precision} on {self.backend}, {self.threads} thread{'s' * (self.threads > 1)}"
 
 
-def find_ways(
+def list_cells(
     models: Sequence[str], backends: Sequence[str] = (), precisions: Sequence[str] = (), threads: Sequence[int] = ()
-) -> list[Way]:
+) -> list[Cell]:
     """Every way to run the models here.
 
     Args:
@@ -42,14 +44,12 @@ def find_ways(
     Raises:
         UsageError: an unknown name, or a choice that leaves nothing. ModelError: a path is no model of ours.
     """
-    if unknown := [name for name in backends if name not in BACKENDS]:
-        raise UsageError(f"unknown backend '{unknown[0]}': choose from {', '.join(BACKENDS)}")
-    usual = (*CPU, SIMULATED)
-    here = [name for name in available_backends() if name in usual or (name in SIGNED and _has_gpu())]
-    wanted = list(backends) or here
+    for name in backends:
+        check_backend(name)
+    wanted = [every_backend()[name] for name in backends] or [one for one in every_backend().values() if _usual(one)]
     counts = list(threads) or [len(os.sched_getaffinity(0))]
     found = [
-        Way(path, backend, precision, count)
+        Cell(path, backend, precision, count)
         for path in _files(models)
         for backend, precision in _pairs(path, wanted)
         for count in counts
@@ -58,6 +58,12 @@ def find_ways(
     if not found:
         raise UsageError("nothing is left to bench: ask for fewer conditions, or see  edgerecon doctor")
     return found
+
+
+def _usual(backend: Backend) -> bool:
+    """Whether a runtime is benched when none is named: it can be used here, and its device is here."""
+    here = backend.kind in ("cpu", "simulation") or (backend.kind == "gpu" and _has_gpu())
+    return here and backend.available
 
 
 def _has_gpu() -> bool:
@@ -69,19 +75,17 @@ def _files(models: Sequence[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for model in models or names:
         path = model_path(model)
-        family = [f"{path.stem}{end}" for end in ("", "-fp16", "-int8", "-int8-trt", "-po2")] if model in names else []
+        family = [f"{path.stem}{one.suffix}" for one in VARIANTS] if model in names else []
         for file in [model_path(name) for name in family if name in names] or [path]:
             found[file] = None
     return list(found)
 
 
-def _pairs(path: Path, backends: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _pairs(path: Path, backends: Sequence[Backend]) -> Iterator[tuple[str, str]]:
     spec = read_model(path).spec
+    kind = variant_of(spec)
     for backend in backends:
-        if spec.precision == "int8" and (spec.form == "signed") != (backend in SIGNED):
+        if kind is not None and kind.key not in backend.runs:
             continue
-        if backend == SIMULATED and spec.form != "po2":
-            continue
-        yield backend, spec.precision
-        if backend == "openvino" and spec.precision == "fp32":
-            yield backend, "bf16"
+        for precision in (spec.precision, *backend.computes.get(spec.precision, ())):
+            yield backend.name, precision

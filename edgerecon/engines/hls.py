@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edgerecon.core.cache import cache_folder
 from edgerecon.core.errors import EngineError, UsageError, first_line
 from edgerecon.core.frame import Image
+from edgerecon.engines.backend import Backend
 from edgerecon.engines.padded import PaddedEngine
 from edgerecon.fpga.budget import Fold, plan_of
 from edgerecon.fpga.cpp import cpp_sources
@@ -28,11 +29,6 @@ COMPILER = "g++"
 # Hidden: the loader makes one of the weights of all models in a process where their names can be seen.
 FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-fvisibility=hidden", "-Wno-unknown-pragmas")
 _SECONDS = 300
-
-
-def available() -> bool:
-    """Whether there is a compiler."""
-    return shutil.which(COMPILER) is not None
 
 
 def open_model(file: ModelFile, device: str | None, threads: int, precision: str) -> HlsEngine:
@@ -136,3 +132,18 @@ def _run(command: list[str]) -> str:
         )
         raise EngineError(f"{command[0]} failed: {said[0].strip()}")
     return done.stdout
+
+
+def _probe() -> str:
+    return "" if shutil.which(COMPILER) else f"it compiles C++ and finds no {COMPILER}"
+
+
+BACKEND = Backend(
+    name="hls",
+    title="FPGA simulation",
+    kind="simulation",
+    runs=("po2",),
+    open=open_model,
+    probe=_probe,
+    remedy="install it, on Debian  apt install g++",
+)

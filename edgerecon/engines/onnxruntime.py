@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 from typing import Any
 
 from edgerecon.core.errors import ModelError, UsageError, first_line, needed
 from edgerecon.core.frame import Image
+from edgerecon.engines.backend import Backend, missing
 from edgerecon.engines.padded import PaddedEngine
 from edgerecon.modelfile.file import ModelFile
 from edgerecon.modelfile.ports import foreign_ports, port_names
-
-
-def available() -> bool:
-    """Whether the runtime is installed, found out without importing it."""
-    return importlib.util.find_spec("onnxruntime") is not None
 
 
 def open_model(file: ModelFile, device: str | None, threads: int, precision: str) -> OnnxRuntimeEngine:
@@ -79,3 +74,16 @@ class OnnxRuntimeEngine(PaddedEngine):
 
     def _release(self) -> None:
         self._session, self._bindings = None, []
+
+
+BACKEND = Backend(
+    name="onnxruntime",
+    title="ONNX Runtime",
+    kind="cpu",
+    runs=("fp32", "fp16", "bf16", "int8", "po2"),
+    rank=20,  # always there; OpenVINO is the faster one on x86, in fp32 and, by far, in int8
+    open=open_model,
+    probe=lambda: missing("onnxruntime"),
+    remedy="run  pip install onnxruntime",
+    packages=("onnxruntime",),
+)

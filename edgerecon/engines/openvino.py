@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from types import ModuleType
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from edgerecon.core.errors import EngineError, ModelError, UsageError, first_line
 from edgerecon.core.frame import Image
+from edgerecon.engines.backend import Backend, missing
 from edgerecon.engines.padded import PaddedEngine
 from edgerecon.hardware.host import host_profile
 from edgerecon.modelfile.file import ModelFile
@@ -19,11 +19,6 @@ from edgerecon.modelfile.ports import foreign_ports, port_names
 _BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
 _VNNI = {"avx_vnni", "avx512_vnni", "amx_int8"}
 _X86 = "sse4_2"
-
-
-def available() -> bool:
-    """Whether the runtime is installed, found out without importing it."""
-    return importlib.util.find_spec("openvino") is not None
 
 
 def open_model(file: ModelFile, device: str | None, threads: int, precision: str) -> OpenVinoEngine:
@@ -64,7 +59,7 @@ class OpenVinoEngine(PaddedEngine):
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
-            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" and self._native_bf16() else "f32",
             # A thread that may not move waits whenever capture or presentation takes its core.
             "ENABLE_CPU_PINNING": False,
         }
@@ -86,14 +81,18 @@ class OpenVinoEngine(PaddedEngine):
         in pairs of 16 bits, which overflow when weights use all eight bits (by 0.6 of full scale in a trial on AVX2).
         """
         have = set(_cpu_features())
-        native = have & _BF16 and "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if self.spec.precision == "bf16" and not native:
+        stored = self.spec.model.precision == "bf16"  # then float32 arithmetic is no less exact
+        if self.spec.precision == "bf16" and not stored and not self._native_bf16():
             raise EngineError("this CPU has no bf16 arithmetic (avx512_bf16 or amx_bf16): use fp32 or int8")
         if self.spec.model.form in ("signed", "po2") and _X86 in have and not have & _VNNI:
             raise EngineError(
                 f"openvino overflows on int8 of the form {self.spec.model.form} where the CPU has no VNNI: use the "
                 "unsigned file, or backend onnxruntime"
             )
+
+    def _native_bf16(self) -> bool:
+        found = self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return bool(set(_cpu_features()) & _BF16) and "BF16" in found
 
     def _bind(self, padded: tuple[int, int]) -> tuple[Image, Image]:
         # A fixed shape is about 1.2 times as fast as a dynamic one (512×512, AVX2), and compiles in 50 ms.
@@ -135,3 +134,18 @@ def _reason(report: str) -> str:
     lines = [line.strip() for line in report.splitlines() if line.strip()]
     telling = [line for line in lines if not re.match(r"Exception from|Check '|While validating|FrontEnd API", line)]
     return (telling or lines or ["no reason given"])[0]
+
+
+BACKEND = Backend(
+    name="openvino",
+    title="OpenVINO",
+    kind="cpu",
+    runs=("fp32", "fp16", "bf16", "int8"),
+    computes={"fp32": ("bf16",)},
+    rank=10,
+    open=open_model,
+    probe=lambda: missing("openvino"),
+    remedy="run  pip install 'edgerecon[openvino]'",
+    extra="openvino",
+    packages=("openvino",),
+)

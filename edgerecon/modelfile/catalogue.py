@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 from edgerecon.core.errors import UsageError
 from edgerecon.core.shipped import resource_dir
 from edgerecon.modelfile.file import ModelFile, read_model
-
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
-"""All but bf16 live in the file; bf16 is how a runtime computes an fp32 file."""
-
-
-_SIGNED = ("tensorrt", "cuda")
-
-
-_PO2 = ("hls",)
+from edgerecon.modelfile.variants import VARIANTS, Variant, sibling, variant
 
 
 def shipped_models() -> list[str]:
@@ -47,36 +38,45 @@ def _is_path(model: str | Path) -> bool:
     return model not in shipped_models() and os.path.exists(model)
 
 
-def find_file(model: str | Path, backend: str = "auto", precision: str | None = None) -> ModelFile:
-    """The file of the model that has the precision, or the only one that a backend runs; a path stands for itself.
+def find_file(model: str | Path, runs: Sequence[str] | None = None, precision: str | None = None) -> ModelFile:
+    """The file of the model that has the precision, or the only one that a runtime takes; a path stands for itself.
+
+    Args:
+        runs: keys of the variants that the runtime takes, the preferred first; None: any runtime's.
+        precision: None: that of the file. "bf16" is the bf16 file where there is one, else the fp32 file.
 
     Raises:
-        UsageError, ModelError: see ``open_engine``.
+        UsageError, ModelError: see ``edgerecon.engines.open_engine``.
     """
     file = read_model(model_path(model))
-    wanted = "fp32" if precision == "bf16" else precision
-    if backend in _PO2:  # what it can run of a family is one file alone
-        if wanted not in (None, "int8"):
-            raise UsageError(f"backend {backend} computes in int8 alone, not in {precision}: leave the precision out")
-        wanted = wanted if _is_path(model) else "int8"
-    if wanted in (None, file.spec.precision):
+    wanted = _wanted(file, tuple(runs or (one.key for one in VARIANTS)), precision, named=not _is_path(model))
+    if wanted is None or wanted.precision == file.spec.precision:
         return file
-    sibling = _sibling(file.path, cast(str, wanted), backend)
-    if not sibling.is_file():
-        advice = f"there is no {sibling.name} beside it, make it with  edgerecon export RECIPE"
+    other = sibling(file.path, wanted)
+    if not other.is_file():
+        advice = f"there is no {other.name} beside it, make it with  edgerecon export RECIPE"
     elif _is_path(model):
-        advice = f"give {sibling}"
+        advice = f"give {other}"
     else:
-        file = read_model(sibling)
+        file = read_model(other)
         advice = "make both again with  edgerecon export RECIPE"
-    if file.spec.precision != wanted:
-        raise UsageError(f"{file.path.name} is {file.spec.precision}, not {wanted}: {advice}")
+    if file.spec.precision != wanted.precision:
+        raise UsageError(f"{file.path.name} is {file.spec.precision}, not {wanted.precision}: {advice}")
     return file
 
 
-def _sibling(path: Path, precision: str, backend: str) -> Path:
-    """Name that the file of another precision has by convention; int8 has one each for TensorRT, FPGAs and CPUs."""
-    stem = re.sub(r"-(fp16|int8|int8-trt|po2)$", "", path.stem)
-    whole = "-int8-trt" if backend in _SIGNED else "-po2" if backend in _PO2 else "-int8"
-    endings = {"fp32": "", "fp16": "-fp16", "int8": whole}
-    return path.with_name(f"{stem}{endings[precision]}.onnx")
+def _wanted(file: ModelFile, runs: tuple[str, ...], precision: str | None, named: bool) -> Variant | None:
+    """The variant to open; None for the file as it is."""
+    if precision is None:
+        return variant(runs[0]) if named and len(runs) == 1 else None  # what it takes of a family is one file alone
+    fitting = [variant(key) for key in runs if variant(key).precision == precision]
+    if precision == "bf16" and not (fitting and _has(file, fitting[0])):
+        fitting = [variant("fp32")]
+    if not fitting:
+        taken = " or ".join(dict.fromkeys(variant(key).precision for key in runs))
+        raise UsageError(f"this runtime computes in {taken} alone, not in {precision}: leave the precision out")
+    return fitting[0]
+
+
+def _has(file: ModelFile, wanted: Variant) -> bool:
+    return file.spec.precision == wanted.precision or sibling(file.path, wanted).is_file()

@@ -15,6 +15,7 @@ from edgerecon.core.errors import ModelError
 from edgerecon.modelfile.file import ModelFile
 from edgerecon.modelfile.protobuf import Corrupt, fields, numbers, parts
 
+_BFLOAT16 = 16
 _TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 6: np.int32, 7: np.int64, 10: np.float16}
 
 
@@ -78,6 +79,8 @@ def _tensor(message: memoryview) -> tuple[str, NDArray[Any]]:
             name = bytes(_bytes(content)).decode()
         elif number == 9:
             raw = bytes(_bytes(content))
+    if kind == _BFLOAT16:  # the upper half of a float32
+        return name, (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
     return name, np.frombuffer(raw, np.dtype(_TYPES[kind]).newbyteorder("<")).astype(_TYPES[kind]).reshape(shape)
 
 

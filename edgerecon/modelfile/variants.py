@@ -1,26 +1,74 @@
-"""The precisions and forms that a model family has files of."""
+"""The files that a model family has: one row a precision and form.
+
+A family's fp32 file is NAME.onnx; every other file carries the suffix of its variant. Runtimes say by these keys what
+they run (``edgerecon.engines.backend.Backend.runs``).
+"""
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 from pathlib import Path
 
-CPU = ("onnxruntime", "openvino")
+from edgerecon.modelfile.spec import ModelSpec
 
 
-SIGNED = ("tensorrt", "cuda")
-"""Runtimes that take int8 files of the signed form, and no others."""
+@dataclass(frozen=True)
+class Variant:
+    """One kind of file.
+
+    Attributes:
+        key: how runtimes, recipes and tests name it. suffix: of the file's stem.
+        precision, form: as the file's metadata state them. purpose: one phrase for documents.
+    """
+
+    key: str
+    suffix: str
+    precision: str
+    form: str
+    purpose: str
 
 
-SIMULATED = "hls"
-"""Takes files of the po2 form and no others; its pictures are those of hardware, its time is not."""
+VARIANTS = (
+    Variant("fp32", "", "fp32", "", "every runtime"),
+    Variant("fp16", "-fp16", "fp16", "", "GPUs in half precision; CPU runtimes compute it in fp32"),
+    Variant("bf16", "-bf16", "bf16", "", "half the size of fp32 with its range; weights in bfloat16"),
+    Variant("int8", "-int8", "int8", "unsigned", "CPU runtimes; activations are unsigned"),
+    Variant("int8-trt", "-int8-trt", "int8", "signed", "TensorRT and our CUDA kernels; activations are signed"),
+    Variant("po2", "-po2", "int8", "po2", "FPGAs; scales are powers of two"),
+)
+
+PRECISIONS = tuple(dict.fromkeys(variant.precision for variant in VARIANTS))
+"""What ``--precision`` takes."""
 
 
-def whole(path: Path) -> Path:
-    """The fp32 file of a file's family, by the naming convention."""
-    return path.with_name(family(path.stem) + path.suffix)
+def variant(key: str) -> Variant:
+    """The variant of a key. Raises KeyError when there is none."""
+    return next(one for one in VARIANTS if one.key == key)
+
+
+def variant_of(spec: ModelSpec) -> Variant | None:
+    """The variant that a file's metadata describe; None for precisions of later versions."""
+    return next((one for one in VARIANTS if (one.precision, one.form) == (spec.precision, spec.form)), None)
 
 
 def family(stem: str) -> str:
-    """Name of the model that a file is one precision of, e.g. "compact-despeckle" of "compact-despeckle-int8"."""
-    return re.sub(r"-(fp16|int8|int8-trt|po2)$", "", stem)
+    """Name of the model that a file is one variant of.
+
+    Example:
+        >>> family("compact-despeckle-int8")
+        'compact-despeckle'
+    """
+    for one in sorted(VARIANTS, key=lambda variant: -len(variant.suffix)):
+        if one.suffix and stem.endswith(one.suffix):
+            return stem.removesuffix(one.suffix)
+    return stem
+
+
+def sibling(path: Path, wanted: Variant) -> Path:
+    """Path that another variant of a file's family has by convention."""
+    return path.with_name(family(path.stem) + wanted.suffix + path.suffix)
+
+
+def whole(path: Path) -> Path:
+    """The fp32 file of a file's family, by convention."""
+    return sibling(path, VARIANTS[0])

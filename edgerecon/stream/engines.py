@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 
@@ -10,6 +9,7 @@ from edgerecon.core.errors import UsageError
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine, EngineSpec
 from edgerecon.modelfile.catalogue import model_path, shipped_models
+from edgerecon.modelfile.variants import family
 from edgerecon.stream.loop.ladder import PASSTHROUGH
 
 AUTO = "auto"
@@ -76,8 +76,9 @@ class Engines:
 def smaller(model: str) -> list[str]:
     """Names of the pruned models that ship beside a shipped one, of the same precision where there is such a file."""
     path = model_path(model)
-    family, ending = re.fullmatch(r"(.*?)(-fp16|-int8|-int8-trt)?", path.stem).groups("")  # type: ignore[union-attr]
+    whole = family(path.stem)
+    ending = path.stem.removeprefix(whole)
     shipped = shipped_models()
-    if family.endswith("-small") or path.stem not in shipped:
+    if whole.endswith("-small") or path.stem not in shipped:
         return []
-    return [name for name in (f"{family}-small{ending}",) if name in shipped]
+    return [name for name in (f"{whole}-small{ending}",) if name in shipped]

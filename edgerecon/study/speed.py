@@ -13,7 +13,7 @@ import numpy as np
 
 from edgerecon.core.errors import DependencyError, EdgereconError
 from edgerecon.core.frame import Image
-from edgerecon.engines import available_backends, open_engine
+from edgerecon.engines import backends, open_engine
 from edgerecon.engines.base import Engine
 from edgerecon.engines.tensorrt.build import build
 from edgerecon.engines.tensorrt.engine_file import Shapes
@@ -22,7 +22,6 @@ from edgerecon.measure.timing import interleave, ratio
 from edgerecon.study.profile import Profile
 from edgerecon.study.results import Result, TrainedModel
 
-ENGINES = ("onnxruntime", "openvino")
 GPU = "rtx-4060-laptop"
 """TensorRT-RTX builds for it where there is no GPU; it cannot run there."""
 INCLUDED = (
@@ -49,7 +48,7 @@ def _time(model: TrainedModel, seconds: float) -> list[Row]:
     failed: list[Row] = []
     with ExitStack() as stack:
         engines: dict[str, Engine] = {}
-        for backend in (name for name in ENGINES if name in available_backends()):
+        for backend in (one.name for one in backends().values() if one.kind == "cpu" and one.available):
             try:
                 engine = stack.enter_context(closing(open_engine(Path(model.file), backend, threads=threads)))
                 engine.run(frame)

@@ -228,13 +228,13 @@ class TargetTable(_Table):
     """[targets]: what is made besides the fp32 file.
 
     Attributes:
-        precisions: files to derive; po2 is int8 with scales that are powers of two, for FPGAs.
+        precisions: files to derive, by the keys of ``edgerecon.modelfile.variants``; int8 makes both its forms.
         devices: names under devices/ whose engines are built, "host" among them.
         backends: CPU runtimes to measure here; empty: all that are installed.
         qat_steps: fine-tuning when quantisation after training misses a gate; 0: give up instead.
     """
 
-    precisions: tuple[Literal["fp16", "int8", "po2"], ...] = ()
+    precisions: tuple[Literal["fp16", "bf16", "int8", "po2"], ...] = ()
     devices: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
     qat_steps: int = Field(default=0, ge=0)

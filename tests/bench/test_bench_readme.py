@@ -27,7 +27,9 @@ def test_no_table_has_drifted_from_the_results() -> None:
         blocks = {name: make(script.RESULTS) for name, make in makers.items()}
         assert script.renewed(text, blocks) == text, f"{page}: run  python bench/readme.py"
         for name, block in blocks.items():
-            assert re.search(r"20\d\d-\d\d-\d\d, commit [0-9a-f]{9}", block), f"{name} does not say when it was measured"
+            assert re.search(r"20\d\d-\d\d-\d\d, commit [0-9a-f]{9}", block), (
+                f"{name} does not say when it was measured"
+            )
             assert script.renewed(text, {name: "another"}) != text
         with pytest.raises(ValueError, match="the page holds no"):
             script.renewed("no marks", blocks)

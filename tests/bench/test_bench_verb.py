@@ -13,7 +13,7 @@ from edgerecon.bench.run import real_frames
 from edgerecon.cli.main import app
 from edgerecon.core.errors import EdgereconError, UsageError
 from edgerecon.core.shipped import resource_dir
-from edgerecon.engines.grid import find_ways
+from edgerecon.engines.grid import list_cells
 
 MODEL = "compact-despeckle-small"
 
@@ -69,12 +69,12 @@ def test_a_live_source_gives_some_frames() -> None:
 
 
 def test_a_name_stands_for_its_precisions() -> None:
-    ways = find_ways([MODEL], ["onnxruntime", "openvino"], threads=[1, 2])
-    assert {(way.path.stem, way.precision) for way in ways if way.backend == "openvino"} == {
+    cells = list_cells([MODEL], ["onnxruntime", "openvino"], threads=[1, 2])
+    assert {(cell.path.stem, cell.precision) for cell in cells if cell.backend == "openvino"} == {
         (MODEL, "fp32"), (MODEL, "bf16"), (f"{MODEL}-fp16", "fp16"), (f"{MODEL}-int8", "int8"),
     }  # fmt: skip
-    assert len([way for way in ways if way.backend == "onnxruntime"]) == 2 * 3
-    assert {way.path.stem for way in find_ways([MODEL], ["tensorrt"])} == {
+    assert len([cell for cell in cells if cell.backend == "onnxruntime"]) == 2 * 3
+    assert {cell.path.stem for cell in list_cells([MODEL], ["tensorrt"])} == {
         MODEL, f"{MODEL}-fp16", f"{MODEL}-int8-trt"
     }  # fmt: skip
 

@@ -6,8 +6,10 @@ import importlib
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +19,11 @@ from hypothesis import strategies as st
 from edgerecon import engines
 from edgerecon.core.errors import DependencyError, EngineError, ModelError, UsageError
 from edgerecon.core.frame import Image, to_unit
-from edgerecon.engines import BACKENDS, Engine, open_engine
+from edgerecon.engines import Backend, Engine, backends, open_engine
+from edgerecon.modelfile.variants import VARIANTS
 from tests.support import hand_made
 
-CPU = [name for name in ("openvino", "onnxruntime", "pytorch") if engines._backend(name).available()]
+CPU = [name for name in ("openvino", "onnxruntime", "pytorch") if backends()[name].available]
 OTHERS = [name for name in CPU if name != "onnxruntime"]
 Models = dict[str, Path]
 
@@ -170,7 +173,7 @@ def test_corrupt_bytes_never_crash(
 
 def test_auto_takes_the_fastest_that_is_there(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     assert open_engine(models["fp32"], threads=1).spec.backend == CPU[0]
-    monkeypatch.setattr("edgerecon.engines.openvino.available", lambda: False)
+    _change(monkeypatch, "openvino", probe=lambda: "openvino not installed")
     assert open_engine(models["fp32"], threads=1).spec.backend == "onnxruntime"
 
 
@@ -203,12 +206,20 @@ def test_a_name_finds_the_file_of_a_precision(
 def _record(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, str]]:
     """Backends that are there and only take note of (file, precision)."""
     calls: list[tuple[Path, str]] = []
-    fake = SimpleNamespace(
-        available=lambda: True,
-        open_model=lambda file, device, threads, precision: calls.append((file.path, precision)),
-    )
-    monkeypatch.setattr(engines, "_backend", lambda name: fake)
+    for name in backends():
+        _change(
+            monkeypatch,
+            name,
+            probe=lambda: "",
+            open=lambda file, device, threads, precision: calls.append((file.path, precision)),
+        )
     return calls
+
+
+def _change(monkeypatch: pytest.MonkeyPatch, name: str, **facts: Any) -> None:
+    """Another record of a runtime."""
+    changed = {**engines.backends(), name: replace(engines.backends()[name], **facts)}
+    monkeypatch.setattr(engines, "backends", lambda: changed)
 
 
 def test_a_path_stands_for_itself(models: Models, tmp_path: Path) -> None:
@@ -248,7 +259,8 @@ def test_precisions(models: Models) -> None:
 def test_an_absent_runtime_names_its_extra(
     models: Models, monkeypatch: pytest.MonkeyPatch, backend: str, extra: str
 ) -> None:
-    monkeypatch.setattr(engines, "_backend", lambda name: SimpleNamespace(available=lambda: False))
+    for name in ("onnxruntime", backend, "openvino"):
+        _change(monkeypatch, name, probe=lambda: "runtime not installed")
     with pytest.raises(DependencyError, match=rf"not installed: run  pip install 'edgerecon\[{extra}\]'"):
         open_engine(models["fp32"], backend)
     with pytest.raises(EngineError, match="pip install onnxruntime"):
@@ -257,11 +269,28 @@ def test_an_absent_runtime_names_its_extra(
         open_engine(models["fp32"], precision="bf16")
 
 
-def test_every_backend_is_a_file_with_the_same_functions() -> None:
-    for name in BACKENDS:
+def test_every_runtime_is_one_record_in_one_file() -> None:
+    folder = Path(engines.__file__).parent
+    for name, backend in backends().items():
         module = importlib.import_module(f"edgerecon.engines.{name}")
-        assert isinstance(module.available(), bool) and callable(module.open_model)
-    assert set(CPU) <= set(engines.available_backends()) <= set(BACKENDS)
+        assert isinstance(backend, Backend) and module.BACKEND is backend and backend.name == name
+        assert (folder / f"{name}.py").is_file() or (folder / name / "engine.py").is_file()
+        assert set(backend.runs) <= {one.key for one in VARIANTS}
+    assert set(CPU) <= set(engines.available_backends()) <= set(backends())
+
+
+def test_another_package_adds_a_runtime(monkeypatch: pytest.MonkeyPatch, models: Models) -> None:
+    own = replace(backends()["onnxruntime"], name="mine", rank=0)
+    point = SimpleNamespace(load=lambda: own)
+    monkeypatch.setattr(
+        "edgerecon.engines.backend.entry_points", lambda group: [point] * (group == "edgerecon.engines")
+    )
+    backends.cache_clear()
+    try:
+        assert backends()["mine"] is own
+        assert open_engine(models["fp32"], "mine", threads=1).run(np.zeros((4, 4), np.float32)).shape == (4, 4)
+    finally:
+        backends.cache_clear()
 
 
 def test_asking_what_is_there_imports_no_runtime() -> None:

@@ -46,7 +46,7 @@ def bench(
     from edgerecon.bench.scenarios import add_scenarios, refuse_unknown
     from edgerecon.cli.tables.bars import work_bar
     from edgerecon.cli.tables.bench import print_bench
-    from edgerecon.engines.grid import find_ways
+    from edgerecon.engines.grid import list_cells
     from edgerecon.report.page import write_page
 
     check_json(json)
@@ -56,12 +56,12 @@ def bench(
     refuse_unknown(scenario or [])
     check_out(out, ".html", "a page")
     plan = Plan(frame_size(shape), seconds, timeout, recording, data)
-    ways = find_ways(models or [], backend or [], precision or [], threads or [])
+    cells = list_cells(models or [], backend or [], precision or [], threads or [])
     screen = console(json)
     with work_bar(screen) as on_progress:
-        result = run(ways, plan, on_progress)
+        result = run(cells, plan, on_progress)
         if scenario:
-            add_scenarios(result, ways, scenario, Path("edgerecon-loadgen"), on_progress)
+            add_scenarios(result, cells, scenario, Path("edgerecon-loadgen"), on_progress)
     found = result.to_json()
     print_bench(screen, found)
     write_json(json, found)

@@ -26,14 +26,14 @@ from edgerecon.deploy.bundle.own_wheel import own_wheel, wheel_name
 from edgerecon.deploy.bundle.packages import licence_texts, our_licence, target_packages
 from edgerecon.deploy.bundle.sbom import sbom
 from edgerecon.deploy.export.steps import digest
-from edgerecon.engines import BACKENDS, open_engine
+from edgerecon.engines import backends, open_engine
 from edgerecon.hardware.device import DeviceProfile
 from edgerecon.modelfile.file import ModelFile, read_model
+from edgerecon.modelfile.variants import PRECISIONS, variant
 from edgerecon.workshop.recipe import Recipe, ShapesTable
 
 LOCK = "requirements.txt"
 _TEMPLATES = Path(__file__).resolve().parent / "files"
-_EXTRAS = {"openvino": ("stream", "openvino"), "tensorrt": ("stream", "nvidia"), "cuda": ("stream", "nvidia")}
 _GPU = """\
 # The GPU's device nodes are open to these groups; the driver must have made them before (nvidia-persistenced does).
 SupplementaryGroups=video render"""
@@ -102,7 +102,7 @@ def bundle(
     backend = _backend(device, backend)
     target = _target(device)
     precision, why = _precision(recipe, folder, device, backend) if precision is None else (precision, "asked for")
-    if precision == "bf16" and backend != "openvino":
+    if precision == "bf16" and "bf16" not in backends()[backend].computes.get("fp32", ()):
         raise UsageError(f"backend {backend} has no bf16 for CPUs: choose another precision")
     reference = read_model(folder / f"{recipe.model.name}.onnx")
     model = read_model(folder / _file_name(recipe.model.name, precision, backend))
@@ -128,7 +128,7 @@ def bundle(
         machine=target.machine,
         python=target.python,
     )
-    extras = _EXTRAS.get(backend, ("stream",))
+    extras = tuple(filter(None, ("stream", backends()[backend].extra)))
     needed = Needed(own_wheel(), lock(extras, target), extras, _downloaded(extras, target) if wheels else {})
     files = _files(config, device, model, frames, engine, recipe.model.licence, needed)
     sha256 = write_archive(out, files, folder_name(config))
@@ -179,7 +179,7 @@ def _downloaded(extras: Sequence[str], target: Target) -> dict[str, bytes]:
 
 
 def _backend(device: DeviceProfile, wanted: str | None) -> str:
-    usable = [name for name in device.backends if name in BACKENDS]
+    usable = [name for name in device.backends if name in backends()]
     if wanted is None and usable:
         return usable[0]
     if wanted is None:
@@ -191,10 +191,13 @@ def _backend(device: DeviceProfile, wanted: str | None) -> str:
 
 
 def _file_name(name: str, precision: str, backend: str) -> str:
-    suffixes = {"fp32": "", "bf16": "", "fp16": "-fp16", "int8": "-int8-trt" if backend == "tensorrt" else "-int8"}
-    if precision not in suffixes:
-        raise UsageError(f"unknown precision '{precision}': choose one of {', '.join(suffixes)}")
-    return f"{name}{suffixes[precision]}.onnx"
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision '{precision}': choose one of {', '.join(PRECISIONS)}")
+    stored = "fp32" if precision == "bf16" else precision
+    fitting = [one for one in map(variant, backends()[backend].runs) if one.precision == stored]
+    if not fitting:
+        raise UsageError(f"backend {backend} runs no {precision} files: choose another precision")
+    return f"{name}{fitting[0].suffix}.onnx"
 
 
 def _check_match(model: ModelFile, reference: ModelFile, precision: str) -> None:
@@ -302,7 +305,7 @@ def _documents(device: DeviceProfile) -> list[str]:
 def _filled(name: str, config: BundleConfig, device: DeviceProfile, lock_text: str) -> str:
     """A template with the facts of this bundle."""
     jetpack = device.versions.get("jetpack", "")
-    gpu = config.backend == "tensorrt"
+    gpu = backends()[config.backend].kind == "gpu"
     return Template((_TEMPLATES / name).read_text(encoding="utf-8")).substitute(
         name=config.name,
         title=device.title,

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from edgerecon.core.files import write
 from edgerecon.deploy.export.card import Figure, precision_table
 from edgerecon.deploy.export.export import trace, write_sums
 from edgerecon.deploy.export.measure import Material, Measured, material, measure_all, quality
-from edgerecon.deploy.export.precisions import make_half, make_int8
+from edgerecon.deploy.export.precisions import CONVERTED, make_converted, make_int8
 from edgerecon.deploy.export.report import REPORT, ExportReport
 from edgerecon.deploy.export.steps import Facts, Steps, file_hash
 from edgerecon.engines import open_engine
 from edgerecon.hardware.host import host_profile
 from edgerecon.measure.row import Row
 from edgerecon.measure.verdict import best
+from edgerecon.modelfile.variants import VARIANTS, variant
 from edgerecon.quality.measures.restoration import Restoration, violations
 from edgerecon.workshop.compress.quantise import Form
 from edgerecon.workshop.recipe import Recipe
@@ -151,15 +153,17 @@ class Chain:
         """fp16, int8 and po2 files, as [targets] asks."""
         source, targets = self._path(""), self.recipe.targets
         inputs = {"fp32": file_hash(source), "data": file_hash(self.recipe.data.file), **self._table("gates")}
-        if "fp16" in targets.precisions:
-            half = self._path("-fp16")
-            self.steps.run("fp16", inputs, [half.name], lambda: make_half(self.recipe, source, half, frames))
-            yield half
-        outputs: dict[Form, Path] = {}
-        if "int8" in targets.precisions:
-            outputs = {"unsigned": self._path("-int8"), "signed": self._path("-int8-trt")}
-        if "po2" in targets.precisions:
-            outputs["po2"] = self._path("-po2")
+        for key, convert in CONVERTED.items():
+            if key in targets.precisions:
+                out = self._path(variant(key).suffix)
+                work = partial(make_converted, convert, self.recipe, source, out, frames)
+                self.steps.run(key, inputs, [out.name], work)
+                yield out
+        outputs: dict[Form, Path] = {
+            one.form: self._path(one.suffix)  # type: ignore[misc]
+            for one in VARIANTS
+            if one.precision == "int8" and ("po2" if one.form == "po2" else "int8") in targets.precisions
+        }
         if outputs:
             file = self.recipe.calibration.file
             inputs |= {"calibration": file and file_hash(file), "qat_steps": targets.qat_steps,

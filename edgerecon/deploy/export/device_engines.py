@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgerecon.core.errors import EdgereconError
+from edgerecon.engines import backends
 from edgerecon.engines.tensorrt.build import build
 from edgerecon.engines.tensorrt.engine_file import Shapes
+from edgerecon.modelfile.variants import variant
 from edgerecon.workshop.recipe import ShapesTable
 
 
@@ -18,8 +20,8 @@ def build_for(device: str, folder: Path, name: str, shapes: ShapesTable) -> str:
     """
     sizes = (shapes.fixed,) * 3 if shapes.fixed else (shapes.min, shapes.opt, shapes.max)
     outcomes = []
-    for suffix in ("", "-fp16", "-int8-trt"):
-        path = folder / f"{name}{suffix}.onnx"
+    for key in backends()["tensorrt"].runs:
+        path = folder / f"{name}{variant(key).suffix}.onnx"
         if not path.exists():
             continue
         out = path.with_name(f"{path.stem}.{device}.engine")

@@ -16,11 +16,13 @@ import numpy as np
 
 from edgerecon.core.errors import EdgereconError
 from edgerecon.core.frame import Image, to_unit
-from edgerecon.engines import available_backends, open_engine
+from edgerecon.engines import backends as every_backend
+from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine
 from edgerecon.measure.row import Row
 from edgerecon.measure.timing import interleave, ratio
 from edgerecon.modelfile.file import read_model
+from edgerecon.modelfile.variants import variant_of
 from edgerecon.quality.measures.full_reference import match_gain_offset, psnr, ssim
 from edgerecon.quality.measures.no_reference import measure
 from edgerecon.quality.measures.restoration import Restoration, check
@@ -119,7 +121,7 @@ def measure_all(
         ModelError, EngineError: the first file does not run on ONNX Runtime.
     """
     progress = on_progress or (lambda what, done, total: None)
-    wanted = [name for name in available_backends() if name in ("onnxruntime", "openvino")]
+    wanted = [one.name for one in every_backend().values() if one.kind == "cpu" and one.available]
     wanted = sorted([name for name in wanted if not backends or name in backends], key=lambda n: n != "onnxruntime")
     ways = [(path, backend, precision) for path in files for backend in wanted
             for precision in _precisions(path, backend)]  # fmt: skip
@@ -143,10 +145,12 @@ def measure_all(
 
 
 def _precisions(path: Path, backend: str) -> list[str]:
-    spec = read_model(path).spec
-    if spec.form == "signed":  # made for TensorRT
+    """In which a runtime computes a file; none for a file that it does not take."""
+    spec, runtime = read_model(path).spec, every_backend()[backend]
+    kind = variant_of(spec)
+    if kind is None or kind.key not in runtime.runs:
         return []
-    return ["fp32", "bf16"] if spec.precision == "fp32" and backend == "openvino" else [spec.precision]
+    return [spec.precision, *runtime.computes.get(spec.precision, ())]
 
 
 def _judge(

@@ -1,4 +1,4 @@
-"""The recipe's fp16 and int8 files, made from its fp32 file: gentle means first, stronger ones where a gate asks."""
+"""The recipe's fp16, bf16 and int8 files, made from its fp32 file: gentle means first, stronger ones where a gate asks."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from edgerecon.deploy.export.steps import Facts
 from edgerecon.engines import open_engine
 from edgerecon.quality.measures.restoration import violations
 from edgerecon.workshop.compress import graph
+from edgerecon.workshop.compress.brain_float import to_brain_float
 from edgerecon.workshop.compress.calibration import calibrate, calibration_frames
 from edgerecon.workshop.compress.graph import ModelProto
 from edgerecon.workshop.compress.half import to_half
@@ -28,13 +29,19 @@ _log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
 
 
-def make_half(recipe: Recipe, source: Path, out: Path, frames: Material) -> Facts:
-    """The fp16 file.
+CONVERTED: Mapping[str, Callable[[bytes], ModelProto]] = {"fp16": to_half, "bf16": to_brain_float}
+"""Variants that need no calibration: key → what makes the file from the fp32 file."""
+
+
+def make_converted(
+    convert: Callable[[bytes], ModelProto], recipe: Recipe, source: Path, out: Path, frames: Material
+) -> Facts:
+    """A file of 16 bits.
 
     Raises:
         GateError: it misses a gate; there is nothing gentler than 16 bits.
     """
-    _write(to_half(source.read_bytes()), out, frames)
+    _write(convert(source.read_bytes()), out, frames)
     if refused := _refusals(recipe, out, source, frames):
         raise GateError(f"{out.name}: {'; '.join(refused)}")
     return {}

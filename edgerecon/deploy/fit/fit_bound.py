@@ -11,9 +11,11 @@ from edgerecon.core.errors import DataError, UsageError
 from edgerecon.core.json import plain
 from edgerecon.core.shipped import resource_dir
 from edgerecon.deploy.fit.fit import Requirement
+from edgerecon.engines import backends
 from edgerecon.hardware.device import load_device
 from edgerecon.measure.roofline import Roofline, bound, count
 from edgerecon.modelfile.file import read_model
+from edgerecon.modelfile.variants import variant_of
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,13 @@ def fit_bound(
     bounds: list[Bound] = []
     paths = sorted((models or resource_dir("export")).glob("*.onnx"))
     specs = [(path, read_model(path).spec) for path in paths]
+    known = [backends()[name] for name in profile.backends if name in backends()]
+    gpu = [one for one in known if one.kind == "gpu"]  # on a Jetson its GPU is what is meant
+    taken = {key for one in gpu or known for key in one.runs}
     for path, spec in specs:
-        other_form = spec.form == ("unsigned" if "tensorrt" in profile.backends else "signed")
-        if spec.task != task or spec.precision not in profile.peak or other_form:
+        kind = variant_of(spec)
+        runs = kind is not None and kind.key in taken
+        if spec.task != task or spec.precision not in profile.peak or not runs:
             continue
         roofline = bound(count(path, *shape), profile, spec.precision)
         ssim, gcnr = (spec.quality.get(key, math.nan) for key in ("validation_ssim", "sample_gcnr"))

@@ -19,7 +19,7 @@ from edgerecon.core.errors import EdgereconError, GateError, UsageError, first_l
 from edgerecon.core.files import write
 from edgerecon.core.frame import to_unit
 from edgerecon.deploy.fpga.report import Checked, markdown, readme, report
-from edgerecon.engines import open_engine
+from edgerecon.engines import backends, open_engine
 from edgerecon.fpga import integer_reference
 from edgerecon.fpga.budget import ASSUMED_CLOCK_MHZ, Plan, fit_plan
 from edgerecon.fpga.cpp import TOP, cpp_sources
@@ -65,7 +65,7 @@ def build_fpga(model: str | Path, device: DeviceProfile, out: Path) -> FpgaBuild
     if device.fpga is None:
         raise UsageError(f"{device.name} states no logic, memories and multipliers to build for")
     _refuse_foreign(out)
-    file = find_file(model, "hls")
+    file = find_file(model, backends()["hls"].runs)
     network = integer_network(file)
     plan = fit_plan(network, device.fpga, device.name)
     vectors = golden_vectors(network)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -16,16 +15,12 @@ from edgerecon.cuda.kernels.compact import CompactKernel, CompactNetwork, pack_n
 from edgerecon.cuda.kernels.load import Module, load
 from edgerecon.cuda.memory import Buffer, Gpu, open_gpu
 from edgerecon.cuda.stage_times import stage_times
+from edgerecon.engines.backend import Backend, missing
 from edgerecon.engines.cuda.compact_file import read_compact
 from edgerecon.engines.padded import PaddedEngine
 from edgerecon.modelfile.file import ModelFile
 
 _NOTHING = np.empty((0, 0), np.float32)
-
-
-def available() -> bool:
-    """Whether PyCUDA is installed, found out without importing it."""
-    return find_spec("pycuda") is not None
 
 
 def open_model(file: ModelFile, device: str | None, threads: int, precision: str) -> CudaEngine:
@@ -171,3 +166,16 @@ class CudaEngine(PaddedEngine):
     def _unload(self) -> None:
         self._constants, self._stream = (), None
         self._module.close()
+
+
+BACKEND = Backend(
+    name="cuda",
+    title="our CUDA kernels",
+    kind="gpu",
+    runs=("fp32", "fp16", "int8-trt"),
+    open=open_model,
+    probe=lambda: missing("pycuda"),
+    remedy="run  pip install 'edgerecon[nvidia]'",
+    extra="nvidia",
+    packages=("pycuda",),
+)

@@ -6,7 +6,6 @@ file means. It is not made to be fast, and torch allocates what lies between the
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from edgerecon.core.errors import EngineError, UsageError
 from edgerecon.core.frame import Image
+from edgerecon.engines.backend import Backend, missing
 from edgerecon.engines.padded import PaddedEngine
 from edgerecon.modelfile.file import ModelFile
 
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from edgerecon.engines.pytorch.graph import TorchGraph
-
-
-def available() -> bool:
-    """Whether torch and onnx are installed, found out without importing them."""
-    return all(importlib.util.find_spec(name) is not None for name in ("torch", "onnx"))
 
 
 def open_model(file: ModelFile, device: str | None, threads: int, precision: str) -> PyTorchEngine:
@@ -94,3 +89,16 @@ class PyTorchEngine(PaddedEngine):
     def _release(self) -> None:
         self._graph = None
         self._ports = []
+
+
+BACKEND = Backend(
+    name="pytorch",
+    title="PyTorch",
+    kind="reference",
+    runs=("fp32", "fp16", "bf16", "int8", "int8-trt", "po2"),
+    open=open_model,
+    probe=lambda: missing("torch", "onnx"),
+    remedy="run  pip install 'edgerecon[train]'",
+    extra="train",
+    packages=("torch", "onnx"),
+)

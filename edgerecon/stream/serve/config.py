@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from edgerecon.core.config import dotted, first_fault, read_toml
 from edgerecon.core.errors import ConfigError, UsageError
-from edgerecon.engines import BACKENDS
+from edgerecon.engines import check_backend
 from edgerecon.modelfile.catalogue import model_path
 from edgerecon.stream.overwriting import refuse_overwriting
 
@@ -58,8 +58,10 @@ class StreamTable(_Table):
     @field_validator("backend")
     @classmethod
     def _known_backend(cls, backend: str) -> str:
-        if backend not in ("auto", *BACKENDS):
-            raise ValueError(f"unknown backend '{backend}': choose auto or one of {', '.join(BACKENDS)}")
+        try:
+            check_backend(backend)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
         return backend
 
     @field_validator("model")
