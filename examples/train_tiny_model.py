@@ -17,9 +17,8 @@ from edgerecon.workshop.train.loop import train
 
 RECIPE = """
 model = { name = "tiny", task = "despeckle", family = "compact", width = 8, depth = 3 }
-data = { file = "train.h5", inputs = ["pw31"], target = "clean", validation = 0.25 }
+data = { simulate = "see above", file = "train.h5", inputs = ["pw31"], target = "clean", validation = 0.25 }
 train = { steps = 200, batch = 4, crop = 48, learning_rate = 3e-3, warmup = 10, validate_every = 50, seed = 1 }
-gates = { max_abs_error = 1e-4 }
 """
 
 

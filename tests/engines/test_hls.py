@@ -15,7 +15,7 @@ from edgerecon.engines import hls, open_engine
 from edgerecon.fpga.integer_ir import WIDTH
 from tests.support import hand_made
 
-pytestmark = pytest.mark.skipif(not hls.available(), reason="there is no g++ here")
+pytestmark = pytest.mark.skipif(not hls.BACKEND.available, reason="there is no g++ here")
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ class Machine:
         return PLAN, timing + b"timed;"
 
     def open(self) -> Any:
-        return tensorrt.open_model(self.file, None, 2, self.file.spec.precision)
+        return tensorrt.BACKEND.open(self.file, None, 2, self.file.spec.precision)
 
 
 @pytest.fixture(params=["tensorrt", "rtx"])

@@ -1,4 +1,4 @@
-"""The recipe's fp16, bf16 and int8 files, made from its fp32 file: gentle means first, stronger ones where a gate asks."""
+"""The fp16, bf16 and int8 files of a recipe, from its fp32 file: gentle means first, stronger where a gate asks."""
 
 from __future__ import annotations
 

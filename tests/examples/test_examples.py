@@ -1,0 +1,89 @@
+"""Every example is short, and runs as a reader would run it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.iterdir()), ids=lambda path: path.name)
+def test_an_example_has_fewer_than_forty_lines(path: Path) -> None:
+    if path.is_file():
+        assert len(path.read_text(encoding="utf-8").splitlines()) < 40
+
+
+def test_denoise_one_frame_writes_before_beside_after(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import cv2
+
+    picture, out = tmp_path / "in.png", tmp_path / "out.png"
+    cv2.imwrite(str(picture), np.random.default_rng(0).integers(0, 256, (24, 32), dtype=np.uint8))
+    load("denoise_one_frame").main(str(picture), str(out))
+    assert cv2.imread(str(out), cv2.IMREAD_GRAYSCALE).shape == (24, 64)
+    assert "before | after" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("stream_to_numpy", "frames (30, 240, 320)"),
+        ("custom_source", "60 of 60 frames presented"),
+        ("custom_engine", "30 frames, infer p50"),
+    ],
+)
+def test_a_stream_example_presents_every_frame(name: str, said: str) -> None:
+    done = subprocess.run([sys.executable, EXAMPLES / f"{name}.py"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and said in done.stdout, done.stderr
+
+
+def test_train_tiny_model_ships_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from edgerecon.modelfile.file import read_model
+
+    load("train_tiny_model").main(str(tmp_path), "4")
+    assert "shipped" in capsys.readouterr().out
+    assert read_model(tmp_path / "tiny.onnx").spec.name == "tiny"
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="there is no /dev/shm")
+def test_the_c_program_reads_the_ring_that_a_stream_writes(tmp_path: Path) -> None:
+    import edgerecon as er
+
+    program, name = tmp_path / "reader", f"edgerecon-example-{os.getpid()}"
+    source = EXAMPLES / "read_shared_ring.c"
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source], check=True)
+    sink, seen = er.open_sink(f"shm://{name}"), []
+
+    class Reader:
+        """Starts the program with the first frame, and holds the ring open until it has read one."""
+
+        name = "reader"
+
+        def open(self, info: object) -> None: ...
+
+        def present(self, before: object, after: object, late: bool) -> None:
+            if not seen:
+                done = subprocess.run([program, sink.name.removeprefix("shm://"), "1"], capture_output=True, text=True)
+                seen.append(done.stdout)
+
+        def close(self) -> None: ...
+
+    er.stream(er.open_source("sample"), None, [sink, Reader()], policy="every", pace=False, frames=3)
+    assert seen and "320x240, mean " in seen[0]
