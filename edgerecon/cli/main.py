@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from edgerecon import __version__
-from edgerecon.cli.verbs import bench, deploy, kernels, recover, run, serve, study, workshop
+from edgerecon.cli.verbs import bench, catalogue, deploy, kernels, recover, run, serve, study, workshop
 from edgerecon.cli.verbs.output import INTERRUPTED
 from edgerecon.core.errors import DependencyError, EdgereconError, LoadError, UsageError, printable
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     name="edgerecon",
     help="Deep-learning ultrasound reconstruction, in real time, on the device at hand. Not a medical device.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -35,7 +35,8 @@ app = typer.Typer(
 for verb in (
     *(run.demo, run.doctor, run.stream, recover.recover, serve.serve, bench.bench),
     *(workshop.simulate, workshop.train, workshop.evaluate, workshop.explain, study.study),
-    *(deploy.export, deploy.devices, deploy.build, deploy.fit, deploy.bundle, deploy.install),
+    *(catalogue.models, catalogue.devices),
+    *(deploy.export, deploy.build, deploy.fit, deploy.bundle, deploy.install),
 ):
     app.command()(verb)
 app.add_typer(kernels.app, name="kernels")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from edgerecon.core.errors import UsageError
+from edgerecon.core.config import read_toml
+from edgerecon.core.errors import RecipeError, UsageError
 from edgerecon.core.shipped import resource_dir
 from edgerecon.modelfile.file import ModelFile, read_model
-from edgerecon.modelfile.variants import VARIANTS, Variant, sibling, variant
+from edgerecon.modelfile.variants import VARIANTS, Variant, family, sibling, variant, variant_of
 
 
 def shipped_models() -> list[str]:
@@ -17,18 +19,55 @@ def shipped_models() -> list[str]:
     return sorted(path.stem for path in resource_dir("export").glob("*.onnx"))
 
 
+def model_table() -> list[dict[str, Any]]:
+    """What ships, one row a file, ready for JSON.
+
+    Returns:
+        {name, family, variant, task, precision, size_kb, macs_per_pixel, psnr_db, ssim}; the quality is that of the
+        file's own record on validation scenes, None where it records none.
+    """
+    rows = []
+    for name in shipped_models():
+        file = read_model(model_path(name))
+        spec, kind = file.spec, variant_of(file.spec)
+        rows.append(
+            {
+                "name": name,
+                "family": family(name),
+                "variant": kind.key if kind else spec.precision,
+                "task": spec.task,
+                "precision": spec.precision,
+                "size_kb": len(file.content) / 1000,
+                "macs_per_pixel": spec.macs_per_pixel,
+                "psnr_db": spec.quality.get("validation_psnr_db"),
+                "ssim": spec.quality.get("validation_ssim"),
+            }
+        )
+    return rows
+
+
 def model_path(model: str | Path) -> Path:
-    """File of a shipped name or of a path.
+    """File of a shipped name, of a path, or of the model that a recipe (.toml) makes beside itself.
 
     Raises:
-        UsageError: a name that does not ship.
+        UsageError: a name that does not ship. RecipeError: the recipe cannot be read, or names no model.
     """
+    if str(model).endswith(".toml"):
+        return _made_by(Path(model))
     if _is_path(model):
         return Path(model)
     if model not in shipped_models():
         known = ", ".join(shipped_models()) or "none"
         raise UsageError(f"no model '{model}' ships with edgerecon (there is: {known}): give a name or an .onnx file")
     return resource_dir("export") / f"{model}.onnx"
+
+
+def _made_by(recipe: Path) -> Path:
+    _, tables = read_toml(recipe, RecipeError, str(recipe))
+    name = tables.get("model", {}).get("name")
+    if not isinstance(name, str):
+        raise RecipeError(f"{recipe}: [model] has no name")
+    return recipe.with_name(f"{name}.onnx")
 
 
 def _is_path(model: str | Path) -> bool:

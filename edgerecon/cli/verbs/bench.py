@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from edgerecon.cli.verbs.duration import milliseconds
+from edgerecon.cli.verbs.duration import seconds as duration_s
 from edgerecon.cli.verbs.output import Json, check_json, check_out, console, write_json
 from edgerecon.cli.verbs.size import frame_size
 from edgerecon.core.errors import EdgereconError
@@ -30,8 +32,10 @@ def bench(
     data: Annotated[
         Path | None, typer.Option(help="Scenes with truth (edgerecon simulate); default: the eight that ship.")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="About, for each row.", min=0.1)] = 4.0,
-    timeout: Annotated[float, typer.Option(help="Seconds after which an engine that hangs is given up.", min=1)] = 60.0,
+    seconds: Annotated[float, typer.Option(help="About, for each row.", parser=duration_s, metavar="SECONDS")] = 4.0,
+    timeout: Annotated[
+        float, typer.Option(help="When an engine that hangs is given up.", parser=milliseconds, metavar="TIME")
+    ] = "60s",  # type: ignore[assignment]
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Page (.html); default: none.")] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
@@ -39,7 +43,7 @@ def bench(
     ] = None,
     json: Json = None,
 ) -> None:
-    """Time every model × backend × precision × threads side by side, with image quality beside speed."""
+    """Time every model on every runtime, with quality beside speed."""
     from edgerecon.bench.page import bench_page
     from edgerecon.bench.run import Plan
     from edgerecon.bench.run import bench as run
@@ -55,7 +59,7 @@ def bench(
         return
     refuse_unknown(scenario or [])
     check_out(out, ".html", "a page")
-    plan = Plan(frame_size(shape), seconds, timeout, recording, data)
+    plan = Plan(frame_size(shape), seconds, timeout / 1e3, recording, data)
     cells = list_cells(models or [], backend or [], precision or [], threads or [])
     screen = console(json)
     with work_bar(screen) as on_progress:

@@ -1,4 +1,4 @@
-"""Verbs that take a network to a device: export, devices, build, fit, bundle, install."""
+"""Verbs that take a network to a device: export, build, fit, bundle, install."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from edgerecon.cli.verbs.duration import milliseconds
+from edgerecon.cli.verbs.names import RecipePath
 from edgerecon.cli.verbs.output import Json, check_folder, check_json, check_out, console, say, write_json
 from edgerecon.cli.verbs.size import frame_size
 from edgerecon.core.errors import GateError, UsageError
@@ -14,7 +16,7 @@ from edgerecon.core.files import write
 
 
 def export(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, e.g. export/compact-despeckle.toml.")],
+    recipe: RecipePath,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Default: edgerecon-runs/<model>/best.pt, else <model>.pt beside the recipe.")
     ] = None,
@@ -28,7 +30,10 @@ def export(
     ] = None,
     json: Json = None,
 ) -> None:
-    """Take a checkpoint through pruning, ONNX, fp16 and int8 to measured, gated files with their card."""
+    """Turn a checkpoint into measured, gated ONNX files.
+
+    Prunes, exports, derives the precisions of the recipe, measures all of them and ships what passes, with its card.
+    """
     from edgerecon.cli.tables.bars import work_bar
     from edgerecon.cli.tables.export import print_export
     from edgerecon.deploy.export.card import figures_of
@@ -60,22 +65,6 @@ def export(
     screen.say(f"Shipped to {out or recipe.parent}: {', '.join(chain.report.shipped)}\nReport: {folder / REPORT}")
 
 
-def devices(
-    name: Annotated[
-        str | None, typer.Argument(help="A device; none: all of them; host: this machine, measured.")
-    ] = None,
-    json: Json = None,
-) -> None:
-    """Show device profiles: what each can do, with the source of every number."""
-    from edgerecon.cli.tables.host import print_devices
-    from edgerecon.hardware.device import device_table
-
-    check_json(json)
-    rows = device_table(name)
-    print_devices(console(json), name, rows)
-    write_json(json, rows)
-
-
 def build(
     model: Annotated[str, typer.Argument(help="Shipped name or ONNX file; int8 for TensorRT is MODEL-int8-trt.")],
     device: Annotated[str, typer.Option(help="A name of `devices`, or host for the GPU that is here.")] = "host",
@@ -85,7 +74,7 @@ def build(
     ] = None,
     json: Json = None,
 ) -> None:
-    """Compile a model into an engine for an NVIDIA device, or write it as hardware for an FPGA."""
+    """Build an engine for an NVIDIA device, or an FPGA's sources."""
     from edgerecon.engines.tensorrt.build import build as run
     from edgerecon.hardware.device import HOST, load_device
 
@@ -111,7 +100,9 @@ def build(
 
 
 def fit(
-    deadline: Annotated[str, typer.Option(help="p99 from capture to presentation, e.g. 5ms.")],
+    deadline: Annotated[
+        float, typer.Option(help="p99 from capture to presentation.", parser=milliseconds, metavar="TIME")
+    ],
     device: Annotated[str, typer.Option(help="host is measured; another device of `devices` gets a bound.")] = "host",
     min_ssim: Annotated[float | None, typer.Option(help="On validation scenes.", min=0, max=1)] = None,
     min_gcnr: Annotated[float | None, typer.Option(help="On the built-in cine.", min=0, max=1)] = None,
@@ -121,8 +112,9 @@ def fit(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="HTML page with the plot and the table.")] = None,
     json: Json = None,
 ) -> None:
-    """Find the best quality that holds a deadline: width × depth × pruning × precision × runtime × threads.
+    """Find the best quality that holds a deadline.
 
+    Searches width × depth × pruning × precision × runtime × threads.
     Only what is trained is chosen; other widths and depths are timed, and the largest that holds is named.
     """
     from edgerecon.cli.tables.bars import work_bar
@@ -132,7 +124,7 @@ def fit(
 
     check_json(json)
     check_out(out, ".html", "a page")
-    wanted = Requirement(_milliseconds(deadline), min_ssim, min_gcnr)
+    wanted = Requirement(deadline, min_ssim, min_gcnr)
     size = frame_size(shape)
     screen = console(json)
     if device != "host":
@@ -159,7 +151,7 @@ def fit(
 
 
 def bundle(
-    recipe: Annotated[Path, typer.Argument(help="A recipe whose models are beside it.")],
+    recipe: RecipePath,
     device: Annotated[str, typer.Option(help="A name of `devices`.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="A .tar.gz file.")],
     precision: Annotated[
@@ -167,12 +159,18 @@ def bundle(
     ] = None,
     backend: Annotated[str | None, typer.Option(help="Default: the device's first.")] = None,
     threads: Annotated[int | None, typer.Option(help="Default: all cores.", min=1)] = None,
-    deadline: Annotated[str | None, typer.Option(help="e.g. 33ms; default: the source's frame period.")] = None,
+    deadline: Annotated[
+        float | None,
+        typer.Option(help="Default: the source's frame period.", parser=milliseconds, metavar="TIME"),
+    ] = None,
     engine: Annotated[Path | None, typer.Option(help="Made by `build` for this device.")] = None,
     wheels: Annotated[bool, typer.Option("--wheels", help="Pack what it needs: for a device without network.")] = False,
     json: Json = None,
 ) -> None:
-    """Pack a model for a device: this edgerecon, a lock of what it needs there, checksums, SBOM, unit and installer."""
+    """Pack a model for a device.
+
+    The archive holds this edgerecon, a lock of what it needs there, checksums, an SBOM, a unit and an installer.
+    """
     from dataclasses import asdict
 
     from edgerecon.deploy.bundle.bundle import bundle as run
@@ -182,8 +180,7 @@ def bundle(
     check_json(json)
     made = run(
         load_recipe(recipe), recipe.parent, load_device(device), out, precision=precision, backend=backend,
-        threads=threads, deadline_ms=_milliseconds(deadline) if deadline else None, engine=engine,
-        wheels=wheels,
+        threads=threads, deadline_ms=deadline, engine=engine, wheels=wheels,
     )  # fmt: skip
     say(
         f"{made.path}: {made.model} for {device} ({made.machine}, Python {made.python}), {made.backend} in "
@@ -198,7 +195,7 @@ def install(
     prefix: Annotated[Path | None, typer.Option(help="Default: /opt/edgerecon for root, else the user's data.")] = None,
     json: Json = None,
 ) -> None:
-    """Verify a bundle, install it beside the last one, test it, and only then switch to it."""
+    """Verify and test a bundle, and only then switch to it."""
     from dataclasses import asdict
 
     from edgerecon.deploy.bundle.install import install as run
@@ -207,17 +204,3 @@ def install(
     done = run(archive, prefix)
     say(f"{done.path} is current; self-test {done.max_error:.1e}, allowed {done.tolerance:.1e}", json)
     write_json(json, {key: str(value) if isinstance(value, Path) else value for key, value in asdict(done).items()})
-
-
-def _milliseconds(text: str) -> float:
-    """ "5ms", "0.5 s" or "5" (ms)."""
-    number = text.strip().lower()
-    factor = 1.0
-    for unit, worth in (("ms", 1.0), ("us", 1e-3), ("µs", 1e-3), ("s", 1e3)):
-        if number.endswith(unit):
-            number, factor = number.removesuffix(unit), worth
-            break
-    try:
-        return float(number) * factor
-    except ValueError:
-        raise UsageError(f"'{text}' is not a time: give for example 5ms") from None

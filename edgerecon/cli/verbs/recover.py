@@ -15,8 +15,9 @@ def recover(
     folder: Annotated[Path, typer.Argument(help="Where the recordings lie.")] = Path("."),
     json: Json = None,
 ) -> None:
-    """Finish recordings that a kill, a power failure or a full disk cut off, as NAME.partial.mp4 (.h5, .zarr, …).
+    """Finish recordings that were cut off.
 
+    They become NAME.partial.mp4 (.h5, .zarr, …).
     A recording whose process still runs is left alone.
     """
     from edgerecon.stream.sinks.files.recover import recover as finish

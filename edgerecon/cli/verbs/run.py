@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgerecon.cli.verbs.duration import milliseconds
+from edgerecon.cli.verbs.duration import seconds as duration_s
+from edgerecon.cli.verbs.names import complete_model
 from edgerecon.cli.verbs.output import Json, check_folder, check_json, console, leave_if_interrupted, write_json
 from edgerecon.core.errors import EdgereconError, UsageError
 
@@ -22,11 +25,11 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the video, the page and the JSON report.")] = Path(
         "edgerecon-demo"
     ),
-    seconds: Annotated[float, typer.Option(help="How long to stream.", min=0.5)] = 10.0,
+    seconds: Annotated[float, typer.Option(help="How long to stream.", parser=duration_s, metavar="SECONDS")] = 10.0,
     view: Annotated[bool, typer.Option("--view", help="Watch it live in the browser.")] = False,
     port: Annotated[int, typer.Option(help="Port of the live viewer.", min=0, max=65535)] = 8765,
 ) -> None:
-    """Stream a real echocardiography cine through a shipped model, and report what was measured."""
+    """Stream a real heart through a shipped model, and report."""
     from edgerecon.cli.demo import PAGE, VIDEO, run_demo
     from edgerecon.cli.tables.bars import frame_bar
     from edgerecon.cli.tables.stream import print_stream
@@ -50,7 +53,10 @@ def stream(
         ),
     ],
     model: Annotated[
-        str | None, typer.Argument(help="Shipped name or ONNX file; none: show frames as they are.")
+        str | None,
+        typer.Argument(
+            help="Shipped name, ONNX file or recipe; none: show frames as they are.", autocompletion=complete_model
+        ),
     ] = None,
     sink: Annotated[
         list[str] | None,
@@ -74,7 +80,12 @@ def stream(
         typer.Option(help="Quicker model to step down to when deadlines are missed; repeatable; auto; passthrough."),
     ] = None,
     watchdog: Annotated[
-        float | None, typer.Option(help="Seconds an engine may take; default: ten deadlines, at least 1.", min=0.001)
+        float | None,
+        typer.Option(
+            help="How long an engine may take; default: ten deadlines, 1s at least.",
+            parser=milliseconds,
+            metavar="TIME",
+        ),
     ] = None,
     pace: Annotated[
         bool | None,
@@ -82,10 +93,14 @@ def stream(
             "--pace/--no-pace", help="Keep the recording's own frame rate; default: not from a file into files."
         ),
     ] = None,
-    deadline: Annotated[float | None, typer.Option(help="Milliseconds; default: the frame period.", min=0.001)] = None,
+    deadline: Annotated[
+        float | None, typer.Option(help="Default: the frame period.", parser=milliseconds, metavar="TIME")
+    ] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Repeat the recording.")] = False,
     frames: Annotated[int | None, typer.Option(help="Stop after so many frames.", min=1)] = None,
-    seconds: Annotated[float | None, typer.Option(help="Stop after so long.", min=0.001)] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Stop after so long.", parser=duration_s, metavar="SECONDS")
+    ] = None,
     priority: Annotated[
         str | None, typer.Option(help="Of the stream's threads: realtime, or a nice value (Linux).")
     ] = None,
@@ -95,7 +110,7 @@ def stream(
     log_json: Annotated[bool, typer.Option("--log-json", help="Write logs as JSON lines on stderr.")] = False,
     json: Json = None,
 ) -> None:
-    """Stream a recording or a live source through a model, in real time, and count every frame.
+    """Stream through a model in real time, and count every frame.
 
     From a file into files it goes as fast as it can and keeps every frame, unless a policy, a pace, a time limit, a
     deadline, a ladder or --loop asks for real time. SIGTERM ends the stream in order, SIGHUP makes a temporal model
@@ -155,7 +170,8 @@ def stream(
         terminated = stack.enter_context(obeyed_signals(stop, reset))
         report = run(
             recording, engine, sinks, policy=policy, late=late, pace=pace, deadline_ms=deadline, loop=loop,  # type: ignore[arg-type]
-            frames=frames, seconds=seconds, ladder=rungs, reopen=engines.reopen, hang_s=watchdog, standing=standing,
+            frames=frames, seconds=seconds, ladder=rungs, reopen=engines.reopen, standing=standing,
+            hang_s=watchdog / 1e3 if watchdog else None,
             trace=written, stop=stop, reset=reset,
             on_progress=told,
         )  # fmt: skip
@@ -195,7 +211,7 @@ def doctor(
     folder: Annotated[Path, typer.Argument(help="Also look here for recordings that were cut off.")] = Path("."),
     json: Json = None,
 ) -> None:
-    """Say what this machine can run, what is missing, and the command that adds it."""
+    """Say what this machine can run, and what adds the rest."""
     from dataclasses import asdict
 
     from edgerecon.cli.doctor import diagnose

@@ -27,7 +27,7 @@ def serve(
     log_json: Annotated[bool, typer.Option("--log-json", help="Write logs as JSON lines on stderr.")] = False,
     json: Json = None,
 ) -> None:
-    """Run many streams as a file says, each apart from the others.
+    """Run the streams that a file lists, each by itself.
 
     A [[stream]] has a name, a source and, where wanted: model, backend, precision, threads, sinks, deadline_ms, policy,
     late, ladder, loop, frames, seconds; with --ray also cpus and gpus. SIGHUP reads the file again: streams that did

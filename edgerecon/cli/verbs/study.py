@@ -22,7 +22,7 @@ def study(
     ] = None,
     json: Json = None,
 ) -> None:
-    """Train, measure and time every method of the published studies; writes one report."""
+    """Train, measure and time the published systems; one report."""
     from edgerecon.cli.tables.bars import work_bar
     from edgerecon.cli.tables.study import print_study
     from edgerecon.core.errors import UsageError

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edgerecon.cli.verbs.names import Model, RecipePath
 from edgerecon.cli.verbs.output import Json, check_json, check_out, console, say, write_json
 from edgerecon.core.errors import redacted
 
@@ -23,7 +24,10 @@ def simulate(
     sequence: Annotated[int, typer.Option(help="Frames of each acoustic scene, 30 a second.", min=1)] = 1,
     ray: Ray = None,
 ) -> None:
-    """Simulate training pairs: acoustics of random tissue, or the displays of scanners."""
+    """Simulate training pairs.
+
+    Either the acoustics of random tissue, or what scanners display of it.
+    """
     from edgerecon.cli.tables.bars import count_bar
     from edgerecon.core.cluster import spread_over
     from edgerecon.workshop.data.simulate import simulate as run
@@ -34,7 +38,7 @@ def simulate(
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, e.g. export/compact-despeckle.toml.")],
+    recipe: RecipePath,
     data: Annotated[Path | None, typer.Option(help="HDF5 pairs; default: the recipe's file.")] = None,
     run_dir: Annotated[Path | None, typer.Option(help="Default: edgerecon-runs/<model>.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
@@ -42,7 +46,9 @@ def train(
     width: Annotated[int | None, typer.Option(help="Channels, instead of the recipe's.", min=1, max=256)] = None,
     depth: Annotated[int | None, typer.Option(help="Convolutions, instead of the recipe's.", min=2, max=64)] = None,
 ) -> None:
-    """Train the recipe's network; keeps the best checkpoint, curve.csv and curve.png.
+    """Train a recipe's network.
+
+    Keeps the best checkpoint, curve.csv and curve.png.
 
     At another width or depth it is another model, <model>-wWdD, and its recipe is kept beside the checkpoint.
 
@@ -68,7 +74,7 @@ def train(
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="Shipped name or ONNX file.")],
+    model: Model,
     data: Annotated[Path, typer.Option(help="HDF5 pairs, a recording, or a folder of recordings.")],
     tune: Annotated[
         Path | None, typer.Option(help="Pairs to tune the classical filters on; default: the data.")
@@ -84,7 +90,7 @@ def evaluate(
     ray: Ray = None,
     json: Json = None,
 ) -> None:
-    """Measure image quality beside the input and tuned classical filters."""
+    """Measure image quality beside tuned classical filters."""
     from contextlib import closing
 
     from edgerecon.cli.tables.bars import work_bar
@@ -116,7 +122,7 @@ def evaluate(
 
 
 def explain(
-    model: Annotated[str, typer.Argument(help="Shipped name or ONNX file.")],
+    model: Model,
     frame: Annotated[str, typer.Argument(help="An image, or anything that can be streamed, or `sample`.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="PNG; default: MODEL-explained.png.")] = None,
     number: Annotated[int, typer.Option("--frame", help="Of a recording, counted from 0.", min=0)] = 0,
@@ -127,7 +133,10 @@ def explain(
     arrays: Annotated[Path | None, typer.Option("--npz", help="Also write frame and maps as NPZ.")] = None,
     json: Json = None,
 ) -> None:
-    """Show which pixels of a frame decide a region of its reconstruction: saliency, occlusion, attention gates."""
+    """Show which pixels decide a region of the reconstruction.
+
+    As saliency, occlusion and, where a network has them, attention gates.
+    """
     from edgerecon.cli.tables.bars import work_bar
     from edgerecon.workshop.explain import explain_frame
     from edgerecon.workshop.explain.asked import read_frame, read_region

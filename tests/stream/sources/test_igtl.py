@@ -23,7 +23,7 @@ from edgerecon.stream.loop.stream import stream  # noqa: E402
 from edgerecon.stream.protocols.openigtlink import pack_image, pack_transform  # noqa: E402
 from edgerecon.stream.sinks import StreamInfo, open_sink  # noqa: E402
 from edgerecon.stream.sinks.igtl import CLIENTS_AT_MOST, IgtlServerSink  # noqa: E402
-from edgerecon.stream.sources import Capture, open_source
+from edgerecon.stream.sources import Capture, open_source  # noqa: E402
 from edgerecon.stream.sources.live import igtl  # noqa: E402
 
 INFO = StreamInfo("source", "none", "none", "fp32", 1 / 30, 33.0, None, Counters())
