@@ -90,7 +90,7 @@ def open_engine(
     for one in wanted:
         if one.available:
             return one.open(file, device, threads or len(os.sched_getaffinity(0)), computed)
-    raise _not_usable(wanted[-1])
+    raise _not_usable(next((one for one in wanted if not one.extra), wanted[-1]))
 
 
 def _auto(file: ModelFile) -> list[Backend]:
