@@ -16,6 +16,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from edgerecon.core import __version__
+
 if TYPE_CHECKING:
     from edgerecon.core.errors import EdgereconError
     from edgerecon.engines import open_engine
@@ -31,9 +33,9 @@ if TYPE_CHECKING:
     from edgerecon.stream.sources.base import Capture, Source
     from edgerecon.workshop.recipe import load_recipe
 
-__version__ = "0.2.0"
 
 __all__ = [
+    "__version__",
     "Capture",
     "EdgereconError",
     "Engine",

@@ -15,9 +15,9 @@ from typing import Annotated
 
 import typer
 
-from edgerecon import __version__
 from edgerecon.cli.verbs import bench, catalogue, deploy, kernels, recover, run, serve, study, workshop
 from edgerecon.cli.verbs.output import INTERRUPTED
+from edgerecon.core import __version__
 from edgerecon.core.errors import DependencyError, EdgereconError, LoadError, UsageError, printable
 
 _log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
-from edgerecon import __version__
+from edgerecon.core import __version__
 from edgerecon.core.errors import EdgereconError, UsageError, first_line, needed
 
 T = TypeVar("T")

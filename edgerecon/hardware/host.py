@@ -13,7 +13,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from edgerecon import __version__
+from edgerecon.core import __version__
 
 FEATURES = (
     "sse4_2", "f16c", "fma", "avx", "avx2", "avx_vnni",

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edgerecon import __version__
+from edgerecon.core import __version__
 from edgerecon.core.errors import EdgereconError
 from edgerecon.deploy.export.network_file import save_network
 from edgerecon.quality.datasets.heldout import write_heldout

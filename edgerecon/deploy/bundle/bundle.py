@@ -14,7 +14,7 @@ from string import Template
 import cv2
 import numpy as np
 
-from edgerecon import __version__
+from edgerecon.core import __version__
 from edgerecon.core.errors import GateError, RecipeError, UsageError
 from edgerecon.core.frame import Image, to_unit
 from edgerecon.deploy.bundle.acceptance import pack_frames

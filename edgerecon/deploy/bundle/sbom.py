@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgerecon import __version__
+from edgerecon.core import __version__
 from edgerecon.deploy.bundle.packages import OURS, Package
 
 SPEC_VERSION = "1.6"

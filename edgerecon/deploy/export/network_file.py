@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgerecon import __version__
+from edgerecon.core import __version__
 from edgerecon.core.errors import EdgereconError, GateError, needed
 from edgerecon.core.files import write
 from edgerecon.deploy.export.parity import max_abs_error

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgerecon import __version__
+from edgerecon.core import __version__
 from edgerecon.core.errors import EdgereconError
 from edgerecon.core.files import write
 from edgerecon.core.json import parse

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgerecon import __version__
+from edgerecon.core import __version__
 from edgerecon.fpga.budget import ASSUMED_CLOCK_MHZ, Plan, interval_of, residual_depth
 from edgerecon.fpga.integer_ir import CELL, IntegerNetwork
 from edgerecon.hardware.device import DeviceProfile

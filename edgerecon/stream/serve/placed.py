@@ -16,7 +16,7 @@ from math import inf
 from time import monotonic, sleep
 from typing import Any
 
-from edgerecon import __version__
+from edgerecon.core import __version__
 from edgerecon.core.cluster import connected
 from edgerecon.core.errors import EdgereconError
 from edgerecon.stream.serve.config import StreamTable

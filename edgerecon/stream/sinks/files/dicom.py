@@ -20,7 +20,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from edgerecon import __version__
+from edgerecon.core import __version__
 from edgerecon.core.errors import SinkError, UsageError
 from edgerecon.core.frame import Frame, Image
 from edgerecon.stream.sinks.files.spool import Spool, SpooledSink
