@@ -9,6 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+settings.register_profile("edgerecon", deadline=None)  # a busy machine makes no example wrong
+settings.load_profile("edgerecon")
 
 
 @pytest.fixture(scope="session")

@@ -273,7 +273,7 @@ def test_recipe_to_running_model(edgerecon: Cli, pairs: Path, cine: Path, tmp_pa
 def test_simulate_says_what_it_made(edgerecon: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import edgerecon.workshop.data.simulate as room
 
-    monkeypatch.setattr(room, "simulate", lambda out, samples, seed, sequence, on_sample, spread: samples - 1)
+    monkeypatch.setattr(room, "simulate", lambda out, samples, *_, **__: samples - 1)
     status, out, _ = edgerecon("simulate", tmp_path / "out.h5", "--samples", "3")
     assert status == 0 and "3 samples, 2 of them new" in out
 
@@ -346,8 +346,8 @@ def test_a_terminal_without_our_signs(edgerecon: Cli, cine: Path, monkeypatch: p
 
 
 def test_odd_names_are_one_line(edgerecon: Cli) -> None:
-    assert_one_line(edgerecon("stream", ""), 1, "the source has an empty name")
-    assert_one_line(edgerecon("stream", "sample", ""), 2, "no model '' ships")
+    assert_one_line(edgerecon("stream", ""), 2, "the word after 'stream' is empty")
+    assert_one_line(edgerecon("stream", "sample", ""), 2, "the word after 'sample' is empty")
     assert_one_line(edgerecon("stream", "no\nfile\x1b[31m"), 1, r"no\nfile\x1b[31m does not exist")
     assert_one_line(edgerecon("stream", "~nobody-of-that-name/a.npy"), 1, "~nobody-of-that-name/a.npy does not exist")
     long = "a" * 300

@@ -30,6 +30,26 @@ def _job(number: int) -> tuple[int, int]:
 
 
 _NODE = {"num_cpus": 1, "object_store_memory": 80 << 20}
+STARTED_S = 300
+
+
+def _wait_for_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray gives a node 30 s to start, whatever else the machine does; here it has ten times as long."""
+    from ray._private import services
+
+    ask = services.get_node
+
+    def get_node(*names: Any, **more: Any) -> Any:
+        deadline = time.monotonic() + STARTED_S
+        while True:
+            try:
+                return ask(*names, **more)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    monkeypatch.setattr(services, "get_node", get_node)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +60,7 @@ def cluster() -> Iterator[Any]:
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        _wait_for_nodes(monkeypatch)
         monkeypatch.setenv("RAY_worker_niceness", "0")  # else a machine that is busy with other tests starves the nodes
         ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the nodes do not have the tests
         noticed = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000}  # else a loss takes 15 s
@@ -58,7 +79,7 @@ def test_two_nodes_and_then_one(cluster: Any, tmp_path: Path) -> None:
     second = cluster.add_node(**_NODE)
     with spread_over(cluster.address) as spread:
         nodes: set[int] = set()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + STARTED_S
         while len(nodes) < 2 and time.monotonic() < deadline:  # the second one's worker may still be starting
             found = list(spread(_job, range(6)))
             assert [square for square, _ in found] == [0, 1, 4, 9, 16, 25]
@@ -94,7 +115,7 @@ def test_streams_of_a_lost_node_start_again_elsewhere(cluster: Any) -> None:
     second = cluster.add_node(**_NODE)
     source = {"source": "sim://?size=32x32&fps=50", "cpus": 0.5}
     config = ServeConfig.model_validate({"stream": [{"name": name, **source} for name in "ab"]})
-    stop, before, deadline = threading.Event(), dict[str, Look](), time.monotonic() + 90
+    stop, before, deadline = threading.Event(), dict[str, Look](), time.monotonic() + STARTED_S
 
     def there(look: Look) -> bool:
         return look.place.endswith(second.node_id[:8])
