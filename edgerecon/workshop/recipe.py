@@ -8,14 +8,19 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import to_json
 
 from edgerecon.core.config import dotted, first_fault, read_toml
-from edgerecon.core.errors import RecipeError
+from edgerecon.core.errors import RecipeError, UsageError
+
+if TYPE_CHECKING:
+    from edgerecon.workshop.models.family import Params
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+_SHAPE_KEYS = ("width", "depth", "dilations")
 Side = Annotated[int, Field(ge=1, le=16384)]
 Shape = tuple[Side, Side]
 
@@ -29,27 +34,34 @@ class ModelTable(_Table):
 
     Attributes:
         name: lower-case file stem of what ships, e.g. "compact-despeckle".
-        family: a name in ``edgerecon.workshop.models``. width: channels of the hidden layers. depth: convolutions.
-        dilations: of each convolution; empty: 1 for all.
+        family: a name in ``edgerecon.workshop.models.family.families``.
+        params: of the family, e.g. ``{"width": 16}``; what is left out stands at the family's own default. ``width``,
+            ``depth`` and ``dilations`` may stand in [model] itself.
         title: one line for the model card.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
     task: Literal["despeckle", "compound"]
     family: str = "compact"
-    width: int = Field(default=16, ge=1, le=256)
-    depth: int = Field(default=6, ge=2, le=64)
-    dilations: tuple[Annotated[int, Field(ge=1, le=16)], ...] = ()
+    params: dict[str, Any] = {}
     title: str = ""
     licence: str = "Apache-2.0"
 
-    @field_validator("dilations")
+    @model_validator(mode="before")
     @classmethod
-    def _one_each(cls, dilations: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
-        depth = info.data.get("depth", len(dilations))
-        if dilations and len(dilations) != depth:
-            raise ValueError(f"give {depth} numbers, one for each convolution")
-        return dilations
+    def _gathered(cls, table: Any) -> Any:
+        return _with_params(table) if isinstance(table, dict) else table
+
+    @property
+    def shape(self) -> Params:
+        """The parameters as the family's own model, defaults filled in.
+
+        Raises:
+            UsageError: unknown family. pydantic.ValidationError: parameters that it does not take.
+        """
+        from edgerecon.workshop.models.family import find_family
+
+        return find_family(self.family).params.model_validate(self.params)
 
 
 class MixedTable(_Table):
@@ -274,8 +286,17 @@ class Recipe(_Table):
     gates: GateTable = GateTable()
 
     def sha256(self) -> str:
-        """Hash of the meaning: comments, order, spelled-out defaults and keys that came later do not change it."""
-        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()
+        """Hash of the meaning: comments, order, spelled-out defaults and keys that came later do not change it.
+
+        Parameters of the network count among the keys of [model], before its title, and only where they are not the
+        family's defaults.
+        """
+        tables = self.model_dump(exclude_defaults=True)
+        model = tables["model"]
+        model.pop("params", None)
+        last = {key: model.pop(key) for key in ("title", "licence") if key in model}
+        tables["model"] = {**model, **self.model.shape.model_dump(exclude_defaults=True), **last}
+        return hashlib.sha256(to_json(tables)).hexdigest()
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -293,6 +314,7 @@ def load_recipe(path: str | Path) -> Recipe:
         where, reason = first_fault(error, Recipe)
         keys = [str(part) for part in where]
         raise RecipeError(f"{_place(files, keys)}: {dotted(where)}: {reason}") from None
+    _check_family(recipe, files)
     for key in ("zoom", "gain"):
         low, high = getattr(recipe.augment, key)
         if not 0.1 <= low <= high <= 10:
@@ -302,6 +324,36 @@ def load_recipe(path: str | Path) -> Recipe:
     return recipe
 
 
+def _check_family(recipe: Recipe, files: list[tuple[Path, str]]) -> None:
+    """Refuse an unknown family, parameters that it does not take, and pruning of one that cannot be pruned."""
+    from edgerecon.workshop.models.family import find_family
+
+    model = recipe.model
+    try:
+        family = find_family(model.family)
+        family.params.model_validate(model.params)
+    except UsageError as error:
+        raise RecipeError(f"{_place(files, ['model', 'family'])}: model.family: {error}") from None
+    except ValidationError as error:
+        where, reason = first_fault(error, family.params)
+        flat = any(_line_of(text, ["model", *map(str, where)]) for _, text in files)
+        keys = ["model", *([] if flat else ["params"]), *map(str, where)]
+        raise RecipeError(f"{_place(files, keys)}: {'.'.join(keys)}: {reason}") from None
+    if recipe.prune.ratio and not family.prunable:
+        place = _place(files, ["prune", "ratio"])
+        raise RecipeError(f"{place}: prune.ratio: the family {family.name} cannot be pruned: remove [prune]")
+
+
+def _with_params(table: dict[str, Any]) -> dict[str, Any]:
+    """[model] with its ``width``, ``depth`` and ``dilations`` among the family's parameters."""
+    params = table.get("params", {})
+    if not isinstance(params, dict):
+        return table
+    flat = {key: table[key] for key in _SHAPE_KEYS if key in table and key not in params}
+    rest = {key: value for key, value in table.items() if key not in flat}
+    return {**rest, "params": {**params, **flat}} if flat else rest
+
+
 def _read(path: Path, files: list[tuple[Path, str]]) -> dict[str, Any]:
     """The tables of a recipe over those it extends; every file read is appended with its text, the given one first."""
     if any(path.resolve() == known.resolve() for known, _ in files):
@@ -309,6 +361,8 @@ def _read(path: Path, files: list[tuple[Path, str]]) -> dict[str, Any]:
     asked = f", which {files[-1][0]} extends" if files else ""
     text, tables = read_toml(path, RecipeError, f"the recipe {path}{asked}")
     files.append((path, text))
+    if isinstance(model := tables.get("model"), dict):
+        tables["model"] = _with_params(model)
     base = tables.pop("extends", None)
     if base is None:
         return tables

@@ -1,24 +1,27 @@
-"""Width and depth of the compact network: what follows from them, and the recipe of a shape that has none yet."""
+"""A recipe's network at another width or depth: its dilations, its name, and the recipe to keep."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from edgerecon.core.config import dotted, first_fault
 from edgerecon.core.errors import RecipeError
 from edgerecon.core.files import write
+from edgerecon.workshop.models.family import find_family
 from edgerecon.workshop.recipe import ModelTable, Recipe
 
 WIDTHS = (8, 16, 24, 32)
 DEPTHS = (4, 6, 8)
 
 
-def shape_name(name: str, width: int, depth: int) -> str:
-    """e.g. "compact-despeckle-w24d8"."""
-    return f"{name}-w{width}d{depth}"
+def shape_name(name: str, width: int | None, depth: int | None) -> str:
+    """e.g. "compact-despeckle-w24d8"; without what a family has not."""
+    return f"{name}-{f'w{width}' if width else ''}{f'd{depth}' if depth else ''}"
 
 
 def dilations(depth: int) -> tuple[int, ...]:
@@ -36,17 +39,25 @@ def reshaped(recipe: Recipe, width: int | None, depth: int | None) -> Recipe:
     Where the recipe dilates its convolutions, another depth gets ``dilations``.
 
     Raises:
-        RecipeError: the recipe's name leaves no room for the shape.
+        RecipeError: the family has no such parameter or not that value of it, or the recipe's name leaves no room.
     """
-    table = recipe.model
-    width, depth = width or table.width, depth or table.depth
-    spread = table.dilations if depth == table.depth or not table.dilations else dilations(depth)
-    changed = {"name": shape_name(table.name, width, depth), "width": width, "depth": depth, "dilations": spread}
+    table, asked = recipe.model, {"width": width, "depth": depth}
+    shape = table.shape.model_dump()
+    for key, value in asked.items():
+        if value and key not in shape:
+            raise RecipeError(f"model.family: {table.family} has no {key}: leave out  --{key}")
+    new: dict[str, Any] = {key: value for key, value in asked.items() if value}
+    if new.get("depth", shape.get("depth")) != shape.get("depth") and shape.get("dilations"):
+        new["dilations"] = list(dilations(new["depth"]))
+    name = shape_name(table.name, *(new.get(key, shape.get(key)) for key in asked))
+    changed = {"name": name, "params": {**table.params, **new}}
     try:
-        return recipe.model_copy(update={"model": ModelTable.model_validate(table.model_dump() | changed)})
+        made = ModelTable.model_validate(table.model_dump() | changed)
+        find_family(made.family).params.model_validate(made.params)
     except ValidationError as error:
         keys, reason = first_fault(error, ModelTable)
         raise RecipeError(f"model.{dotted(keys)}: {reason}") from None
+    return recipe.model_copy(update={"model": made})
 
 
 def keep_recipe(recipe: Recipe, base: Path, folder: Path) -> Path:
@@ -57,9 +68,7 @@ def keep_recipe(recipe: Recipe, base: Path, folder: Path) -> Path:
     """
     table, path = recipe.model, folder / f"{recipe.model.name}.toml"
     extends = Path(os.path.relpath(base.resolve(), folder.resolve())).as_posix()
-    text = (
-        f'extends = "{extends}"\n\n[model]\nname = "{table.name}"\nwidth = {table.width}\ndepth = {table.depth}\n'
-        f"dilations = {list(table.dilations)}\n"
-    )
+    params = "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.params.items())
+    text = f'extends = "{extends}"\n\n[model]\nname = "{table.name}"\n\n[model.params]\n{params}'
     write(path, text.encode())
     return path

@@ -34,6 +34,18 @@ def test_the_hash_is_of_the_meaning(tmp_path: Path) -> None:
     assert load_recipe(_write(tmp_path, TEXT + "seed = 2\n")).sha256() != first
 
 
+def test_parameters_count_in_the_hash_wherever_they_stand(tmp_path: Path) -> None:
+    flat = load_recipe(_write(tmp_path, TEXT.replace("[data]", "width = 8\n[data]")))
+    nested = load_recipe(_write(tmp_path, TEXT + "[model.params]\nwidth = 8\ndepth = 6\n"))
+    assert flat.sha256() == nested.sha256() != load_recipe(_write(tmp_path, TEXT)).sha256()
+
+
+def test_flat_parameters_replace_those_of_the_extended_recipe(tmp_path: Path) -> None:
+    (tmp_path / "b.toml").write_text(TEXT + "[model.params]\nwidth = 8\ndepth = 4\n")
+    recipe = load_recipe(_write(tmp_path, 'extends = "b.toml"\n[model]\nwidth = 12\n'))
+    assert recipe.model.params == {"width": 12, "depth": 4}
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -50,6 +62,17 @@ def test_the_hash_is_of_the_meaning(tmp_path: Path) -> None:
         (TEXT.replace('"tiny"', '"../tiny"'), r"model\.name"),
         (TEXT.replace('["pw31"]', "[]"), r"data\.inputs"),
         (TEXT.replace("[data]", "dilations = [1, 2]\n[data]"), r"model\.dilations: .*give 6 numbers"),
+        (TEXT.replace("[data]", "depth = 65\n[data]"), r"r\.toml:5: model\.depth: it should be .*, not 65"),
+        (TEXT + "[model.params]\nwidht = 4\n", r"r\.toml:13: model\.params\.widht: .*did you mean width\?"),
+        (TEXT.replace("[data]", 'family = "unett"\n[data]'), r"r\.toml:5: model\.family: unknown .*'unett'"),
+        (
+            TEXT.replace("[data]", "width = 4\n[model.params]\nwidth = 5\n[data]"),
+            r"r\.toml:5: model\.width: there is no such key",
+        ),
+        (
+            TEXT.replace("[data]", 'family = "hybrid"\n[data]') + "[prune]\nratio = 0.5\n",
+            r"r\.toml:14: prune\.ratio: the family hybrid cannot be pruned",
+        ),
         (TEXT + "[augment]\nzoom = [2.0, 1.0]\n", r"augment\.zoom"),
         (TEXT + "[augment]\ngain = [0.0, 1.0]\n", r"augment\.gain"),
         (TEXT + "crop = 20\n[train.loss]\nedge = 1.0\n", r"train\.crop"),

@@ -16,8 +16,8 @@ FOLDER = resource_dir("export")
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("compact-despeckle-*.toml")), ids=lambda path: path.stem)
 def test_the_dilations_are_those_of_the_shipped_recipes(path: Path) -> None:
-    table = load_recipe(path).model
-    assert dilations(table.depth) == table.dilations
+    shape = load_recipe(path).model.shape.model_dump()
+    assert dilations(shape["depth"]) == shape["dilations"]
 
 
 def test_dilations_are_symmetric_and_keep_the_ends_dense() -> None:
@@ -37,12 +37,27 @@ def test_the_kept_recipe_is_the_recipe(tmp_path: Path) -> None:
         path = FOLDER / f"{base}.toml"
         made = reshaped(load_recipe(path), width, depth)
         assert load_recipe(keep_recipe(made, path, tmp_path)) == made
-        assert (
-            made.model.name == f"{base}-w{width or load_recipe(path).model.width}d{depth}"
-            and made.sha256() != load_recipe(path).sha256()
-        )
-        assert bool(made.model.dilations) == (base == "compact-despeckle-small")
-    assert reshaped(load_recipe(FOLDER / "compact-despeckle-small.toml"), 8, None).model.dilations == (1, 2, 3, 3, 2, 1)
+        before, after = load_recipe(path), made.model.shape.model_dump()
+        assert made.model.name == f"{base}-w{after['width']}d{after['depth']}"
+        assert after["width"] == (width or before.model.params["width"])
+        assert made.sha256() != before.sha256()
+        assert bool(after["dilations"]) == (base == "compact-despeckle-small")
+    narrow = reshaped(load_recipe(FOLDER / "compact-despeckle-small.toml"), 8, None)
+    assert narrow.model.params["dilations"] == [1, 2, 3, 3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("family", "depth", "message"),
+    [
+        ("hybrid", 3, "model.family: hybrid has no depth: leave out  --depth"),
+        ("unet", 8, "model.depth: it should be less than or equal to 6, not 8"),
+    ],
+)
+def test_a_shape_that_the_family_has_not_is_refused(family: str, depth: int, message: str) -> None:
+    recipe = load_recipe(FOLDER / "compact-compound.toml")
+    other = recipe.model.model_copy(update={"family": family, "params": {}})
+    with pytest.raises(RecipeError, match=message):
+        reshaped(recipe.model_copy(update={"model": other}), None, depth)
 
 
 def test_a_name_without_room_is_said() -> None:

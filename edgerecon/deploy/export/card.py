@@ -11,7 +11,7 @@ from typing import Any
 from edgerecon.core.config import read_json
 from edgerecon.core.errors import DataError
 from edgerecon.measure.row import Row
-from edgerecon.workshop.recipe import LossTable, Recipe
+from edgerecon.workshop.recipe import LossTable, ModelTable, Recipe
 
 _TASKS = {
     "despeckle": "one B-mode frame → the same frame with its speckle reduced",
@@ -105,6 +105,16 @@ def _pruning(recipe: Recipe) -> str:
     )
 
 
+def _network(model: ModelTable, state: str) -> str:
+    """e.g. "`compact`, width 16, depth 6 before pruning, dilations 1 2 1"; lists, where there are any, come last."""
+    values = dict(model.shape)
+    numbers = [f"{key} {value}" for key, value in values.items() if not isinstance(value, tuple)]
+    lists = [
+        f"{key} {' '.join(map(str, value))}" for key, value in values.items() if isinstance(value, tuple) and value
+    ]
+    return ", ".join([", ".join([f"`{model.family}`", *numbers]) + state, *lists])
+
+
 def model_card(recipe: Recipe, recipe_name: str, figures: Sequence[Figure], facts: dict[str, float]) -> str:
     """The card as Markdown.
 
@@ -114,11 +124,7 @@ def model_card(recipe: Recipe, recipe_name: str, figures: Sequence[Figure], fact
     """
     model, train = recipe.model, recipe.train
     rows = "\n".join(f"| {figure.label} | {figure.value:g} | `{figure.command}` |" for figure in figures)
-    shape = f"`{model.family}`, width {model.width}, depth {model.depth}"
-    if recipe.prune.ratio:
-        shape += " before pruning"
-    if model.dilations:
-        shape += f", dilations {' '.join(map(str, model.dilations))}"
+    shape = _network(model, " before pruning" if recipe.prune.ratio else "")
     inputs = " or ".join(f"`{name}`" for name in recipe.data.inputs)
     held_out = f" Held-out scenes: `{recipe.data.held_out}`." if recipe.data.held_out else ""
     return f"""# {model.name}

@@ -18,8 +18,10 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
+from edgerecon.workshop.models.family import Dilations, Family, Params, Width
 from edgerecon.workshop.models.network import Network
 
 FACTOR = 2
@@ -89,6 +91,13 @@ def _conv3x3(before: int, after: int, dilation: int) -> nn.Conv2d:
     return layer
 
 
-def build(width: int = 16, depth: int = 6, dilations: Sequence[int] = (), channels: Sequence[int] = ()) -> Compact:
+class CompactParams(Params):
     """See ``Compact``."""
-    return Compact(width, depth, dilations, channels)
+
+    width: Width = 16
+    depth: int = Field(default=6, ge=2, le=64)
+    dilations: Dilations = ()
+    channels: tuple[Width, ...] = ()
+
+
+FAMILY = Family(name="compact", params=CompactParams, build=Compact)

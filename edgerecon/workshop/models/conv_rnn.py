@@ -17,10 +17,12 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from edgerecon.workshop.models.cells import CELLS, unshuffled
 from edgerecon.workshop.models.compact import CHANNELS, FACTOR
+from edgerecon.workshop.models.family import Family, Params, Width
 from edgerecon.workshop.models.temporal import Temporal
 
 
@@ -65,6 +67,12 @@ class ConvRnn(Temporal):
         return y, torch.cat(kept, dim=1)
 
 
-def build(width: int = 32, depth: int = 2, cell: Literal["relu", "lstm"] = "relu") -> ConvRnn:
+class ConvRnnParams(Params):
     """See ``ConvRnn``."""
-    return ConvRnn(width, depth, cell)
+
+    width: Width = 32
+    depth: int = Field(default=2, ge=1, le=64)
+    cell: Literal["relu", "lstm"] = "relu"
+
+
+FAMILY = Family(name="conv_rnn", params=ConvRnnParams, build=ConvRnn)

@@ -16,11 +16,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from edgerecon.core.errors import ModelError, first_line, needed
+from edgerecon.workshop.models.family import Family, Params, Width
 from edgerecon.workshop.models.network import Network
 
 BLOCKS = (6, 12, 48, 32)
@@ -121,6 +124,13 @@ def _features(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def build(classes: int = 3, blocks: Sequence[int] = BLOCKS, growth: int = 32, width: int = 64) -> DenseNet:
+class DenseNetParams(Params):
     """See ``DenseNet``."""
-    return DenseNet(classes, blocks, growth, width)
+
+    classes: int = Field(default=3, ge=2, le=10_000)
+    blocks: tuple[Annotated[int, Field(ge=1, le=256)], ...] = Field(default=BLOCKS, min_length=1)
+    growth: Width = 32
+    width: Width = 64
+
+
+FAMILY = Family(name="densenet", params=DenseNetParams, build=DenseNet)

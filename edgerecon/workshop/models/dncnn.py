@@ -16,8 +16,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
+from edgerecon.workshop.models.family import Dilation, Family, Params, Width
 from edgerecon.workshop.models.network import Network
 
 FACTOR = 2
@@ -72,6 +74,11 @@ def _conv(before: int, after: int, dilation: int, *, bias: bool) -> nn.Conv2d:
     return layer
 
 
-def build(width: int = 32, dilations: Sequence[int] = DILATIONS) -> DnCNN:
+class DnCNNParams(Params):
     """See ``DnCNN``."""
-    return DnCNN(width, dilations)
+
+    width: Width = 32
+    dilations: tuple[Dilation, ...] = Field(default=DILATIONS, min_length=2)
+
+
+FAMILY = Family(name="dncnn", params=DnCNNParams, build=DnCNN)

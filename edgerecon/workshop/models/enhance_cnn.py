@@ -17,8 +17,10 @@ pixels; fully convolutional 69 456 parameters, 5 328 and 42×42.
 from __future__ import annotations
 
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
+from edgerecon.workshop.models.family import Family, Params, Width
 from edgerecon.workshop.models.network import Network
 
 PATCH = 16
@@ -78,6 +80,11 @@ class EnhanceCNN(Network):
         return found if self.hidden else x + found
 
 
-def build(width: int = 16, hidden: int = 256) -> EnhanceCNN:
+class EnhanceCNNParams(Params):
     """See ``EnhanceCNN``."""
-    return EnhanceCNN(width, hidden)
+
+    width: Width = 16
+    hidden: int = Field(default=256, ge=0, le=65536)
+
+
+FAMILY = Family(name="enhance_cnn", params=EnhanceCNNParams, build=EnhanceCNN)

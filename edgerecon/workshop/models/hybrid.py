@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from edgerecon.workshop.models.cells import ReluCell, unshuffled
 from edgerecon.workshop.models.compact import CHANNELS, FACTOR
+from edgerecon.workshop.models.family import Family, Params, Width
 from edgerecon.workshop.models.temporal import Temporal
 
 
@@ -65,6 +66,10 @@ def _conv3x3(before: int, after: int) -> nn.Conv2d:
     return layer
 
 
-def build(width: int = 32) -> Hybrid:
+class HybridParams(Params):
     """See ``Hybrid``."""
-    return Hybrid(width)
+
+    width: Width = 32
+
+
+FAMILY = Family(name="hybrid", params=HybridParams, build=Hybrid)

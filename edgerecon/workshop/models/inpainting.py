@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgerecon.workshop.models.family import Family, Params, Width
 from edgerecon.workshop.models.network import Network
 
 FACTOR = 2
@@ -85,6 +86,10 @@ def _weights(part: nn.Module) -> int:
     return sum(p.numel() for name, p in part.named_parameters() if name.endswith("weight"))
 
 
-def build(width: int = 16) -> Inpainting:
+class InpaintingParams(Params):
     """See ``Inpainting``."""
-    return Inpainting(width)
+
+    width: Width = 16
+
+
+FAMILY = Family(name="inpainting", params=InpaintingParams, build=Inpainting)

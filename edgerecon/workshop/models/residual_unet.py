@@ -25,8 +25,10 @@ from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
+from edgerecon.workshop.models.family import Family, Params, Width
 from edgerecon.workshop.models.network import Network
 
 Block = Literal["plain", "residual", "separable", "dilated"]
@@ -168,9 +170,15 @@ def _products(part: nn.Module) -> int:
     return sum(m.weight.numel() for m in part.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d))
 
 
-def build(
-    width: int = 16, depth: int = 3, block: Block = "residual", attention: bool = False, dropout: float = 0.0,
-    factor: int = 2,
-) -> ResidualUNet:  # fmt: skip
+class ResidualUNetParams(Params):
     """See ``ResidualUNet``."""
-    return ResidualUNet(width, depth, block, attention, dropout, factor)
+
+    width: Width = 16
+    depth: int = Field(default=3, ge=1, le=6)
+    block: Block = "residual"
+    attention: bool = False
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    factor: int = Field(default=2, ge=1, le=16)
+
+
+FAMILY = Family(name="residual_unet", params=ResidualUNetParams, build=ResidualUNet)

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from edgerecon.workshop.models.family import Family, Params, Width
 from edgerecon.workshop.models.network import Network
 
 STRIP = 8
@@ -113,6 +114,11 @@ class RowRnn(Network):
         return torch.cat([self._both("bias_ih"), self._both("bias_hh")], dim=1)
 
 
-def build(width: int = 64, cell: Cell = "relu") -> RowRnn:
+class RowRnnParams(Params):
     """See ``RowRnn``."""
-    return RowRnn(width, cell)
+
+    width: Width = 64
+    cell: Cell = "relu"
+
+
+FAMILY = Family(name="row_rnn", params=RowRnnParams, build=RowRnn)

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from edgerecon.workshop.models.enlarge import Bicubic
+from edgerecon.workshop.models.family import Doubling, Family, Params, Width
 from edgerecon.workshop.models.network import Network
 
 BETA, SLOPE = 0.2, 0.2
@@ -118,6 +120,13 @@ def _weights(part: nn.Module) -> int:
     return sum(layer.weight.numel() for layer in part.modules() if isinstance(layer, nn.Conv2d))
 
 
-def build(scale: int = 2, width: int = 64, growth: int = 32, blocks: int = 23) -> RRDB:
+class RRDBParams(Params):
     """See ``RRDB``."""
-    return RRDB(scale, width, growth, blocks)
+
+    scale: Doubling = 2
+    width: Width = 64
+    growth: Width = 32
+    blocks: int = Field(default=23, ge=1, le=256)
+
+
+FAMILY = Family(name="rrdb", params=RRDBParams, build=RRDB)

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from edgerecon.workshop.models.enlarge import Bicubic
+from edgerecon.workshop.models.family import Family, Params
 from edgerecon.workshop.models.network import Network
 
 SIDES = (9, 1, 5)
@@ -77,6 +79,11 @@ def _hand_on(layer: nn.Module) -> None:
         layer.weight[0, 0, middle, middle] = 1.0
 
 
-def build(scale: int = 2, width: int = 64) -> SRCNN:
+class SRCNNParams(Params):
     """See ``SRCNN``."""
-    return SRCNN(scale, width)
+
+    scale: int = Field(default=2, ge=2, le=4)
+    width: int = Field(default=64, ge=2, le=1024)
+
+
+FAMILY = Family(name="srcnn", params=SRCNNParams, build=SRCNN)

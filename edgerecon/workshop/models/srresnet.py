@@ -14,9 +14,11 @@ field of 81×81 input pixels.
 from __future__ import annotations
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from edgerecon.workshop.models.enlarge import Bicubic
+from edgerecon.workshop.models.family import Doubling, Family, Params, Width
 from edgerecon.workshop.models.network import Network
 
 
@@ -92,6 +94,12 @@ def _weights(part: nn.Module) -> int:
     return sum(layer.weight.numel() for layer in part.modules() if isinstance(layer, nn.Conv2d))
 
 
-def build(scale: int = 2, width: int = 64, blocks: int = 16) -> SRResNet:
+class SRResNetParams(Params):
     """See ``SRResNet``."""
-    return SRResNet(scale, width, blocks)
+
+    scale: Doubling = 2
+    width: Width = 64
+    blocks: int = Field(default=16, ge=1, le=256)
+
+
+FAMILY = Family(name="srresnet", params=SRResNetParams, build=SRResNet)

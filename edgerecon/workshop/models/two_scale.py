@@ -18,8 +18,10 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
+from edgerecon.workshop.models.family import Dilations, Family, Params, Width
 from edgerecon.workshop.models.network import Network
 
 FINE_DILATION = 2
@@ -92,8 +94,12 @@ def _weights(layer: nn.Module) -> int:
     return layer.weight.numel()  # type: ignore[operator, union-attr, no-any-return]
 
 
-def build(width: int = 16, depth: int = 2, dilations: Sequence[int] = (), channels: Sequence[int] = ()) -> TwoScale:
-    """See ``TwoScale``; it is not pruned, so ``channels`` has to be empty."""
-    if channels:
-        raise ValueError("its channels are not pruned: leave out [prune]")
-    return TwoScale(width, depth, dilations)
+class TwoScaleParams(Params):
+    """See ``TwoScale``."""
+
+    width: Width = 16
+    depth: int = Field(default=2, ge=1, le=64)
+    dilations: Dilations = ()
+
+
+FAMILY = Family(name="two_scale", params=TwoScaleParams, build=TwoScale)

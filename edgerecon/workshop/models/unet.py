@@ -15,8 +15,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from edgerecon.workshop.models.family import Family, Params, Width
 from edgerecon.workshop.models.network import Network
 
 
@@ -154,11 +156,13 @@ def _weights(part: nn.Module) -> int:
     return sum(p.numel() for name, p in part.named_parameters() if name.endswith("weight"))
 
 
-def build(
-    width: int = 16, depth: int = 2, dilations: Sequence[int] = (), separable: bool = False,
-    channels: Sequence[int] = (),
-) -> UNet:  # fmt: skip
-    """See ``UNet``; ``dilations`` must be empty, since its levels widen the view."""
-    if dilations:
-        raise ValueError("it takes no dilations: remove model.dilations, or raise depth for a wider view")
-    return UNet(width, depth, separable, channels)
+class UNetParams(Params):
+    """See ``UNet``."""
+
+    width: Width = 16
+    depth: int = Field(default=2, ge=1, le=6)
+    separable: bool = False
+    channels: tuple[Width, ...] = ()
+
+
+FAMILY = Family(name="unet", params=UNetParams, build=UNet)

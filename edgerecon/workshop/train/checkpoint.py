@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 from edgerecon.core.errors import DataError, RecipeError
-from edgerecon.workshop.models import build_model, parameters
+from edgerecon.workshop.models import build_model
+from edgerecon.workshop.models.family import find_family
 from edgerecon.workshop.models.network import Network
-from edgerecon.workshop.recipe import ModelTable, Recipe
+from edgerecon.workshop.recipe import Recipe
 
 BEST, LAST = "best.pt", "last.pt"
-_SHAPE_KEYS = ("width", "depth", "dilations")
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -71,21 +71,15 @@ def load_model(recipe: Recipe, path: Path) -> Network:
 def new_model(recipe: Recipe, channels: Sequence[int] = ()) -> Network:
     """The recipe's network, untrained; ``channels`` of each layer, where pruning left fewer than the recipe says.
 
-    A family gets those of the recipe's keys that it takes; the others must stand at their defaults, as a recipe's hash
-    treats them.
-
     Raises:
-        RecipeError: a key that the family does not take, or a family whose pictures are not of the frame's size.
-        UsageError: unknown family, or values that do not fit it. DataError: it has no ``channels``.
+        RecipeError: a family whose pictures are not of the frame's size.
+        UsageError: unknown family, or parameters that it does not take. DataError: it has no ``channels``.
     """
     table = recipe.model
-    takes = parameters(table.family)
-    _refuse_foreign_keys(table, takes)
-    if channels and "channels" not in takes:
+    if channels and not find_family(table.family).prunable:
         raise DataError(f"the checkpoint was pruned, and the family {table.family} cannot be: check model.family")
-    values = {key: getattr(table, key) for key in _SHAPE_KEYS} | {"channels": tuple(channels)}
-    given = {key: value for key, value in values.items() if key in takes and value != ()}  # else the family's own
-    model = build_model(table.family, **given)
+    pruned = {"channels": tuple(channels)} if channels else {}
+    model = build_model(table.family, **table.params | pruned)
     if model.scale != 1 or model.fixed_output:
         raise RecipeError(
             f"model.family: {table.family} does not give pictures of the frame's size, which {table.task} needs: "
@@ -94,17 +88,9 @@ def new_model(recipe: Recipe, channels: Sequence[int] = ()) -> Network:
     return model
 
 
-def _refuse_foreign_keys(table: ModelTable, takes: Sequence[str]) -> None:
-    for key in _SHAPE_KEYS:
-        default = ModelTable.model_fields[key].default
-        implied = key == "depth" and table.dilations and "dilations" in takes  # it is how many there are
-        if key not in takes and not implied and getattr(table, key) != default:
-            raise RecipeError(f"model.{key}: the family {table.family} takes none: remove it")
-
-
 def restore(model: nn.Module, weights: dict[str, Any], path: Path) -> None:
     """Load weights, or say that they belong to another network."""
     try:
         model.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError):
-        raise DataError(f"{path} holds another network than the recipe asks for: check its width and depth") from None
+        raise DataError(f"{path} holds another network than the recipe asks for: check [model]") from None
