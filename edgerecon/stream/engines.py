@@ -11,6 +11,8 @@ from edgerecon.engines.base import Engine, EngineSpec
 from edgerecon.modelfile.catalogue import model_path, shipped_models
 from edgerecon.modelfile.variants import family
 from edgerecon.stream.loop.ladder import PASSTHROUGH
+from edgerecon.stream.picture.protect import NONE, ProtectedEngine, parse_protect
+from edgerecon.stream.picture.strength import BlendedEngine, check_strength
 
 AUTO = "auto"
 
@@ -21,6 +23,11 @@ class Engines:
     Args:
         backend, precision, threads: see ``open_engine``; the same for all.
         opener: stands for ``open_engine`` but where an engine is opened again.
+        strength: of every engine, see ``edgerecon.stream.picture.strength``.
+        protect: "auto", "none" or the tissue's "x,y,w,h", see ``edgerecon.stream.picture.protect``.
+
+    Raises:
+        UsageError: a strength or a region that makes no sense.
     """
 
     def __init__(
@@ -29,7 +36,11 @@ class Engines:
         precision: str | None = None,
         threads: int | None = None,
         opener: Callable[..., Engine] = open_engine,
+        *,
+        strength: float = 1.0,
+        protect: str = NONE,
     ) -> None:
+        self._strength, self._protect = check_strength(strength), parse_protect(protect)
         self._how = (backend, precision, threads)
         self._opener = opener
         self._opened: list[tuple[EngineSpec, str]] = []
@@ -43,7 +54,8 @@ class Engines:
 
     def open(self, model: str) -> Engine:
         backend, precision, threads = self._how
-        engine = self._stack.enter_context(closing(self._opener(model, backend, precision, threads=threads)))
+        engine = self._opener(model, backend, precision, threads=threads)
+        engine = self._stack.enter_context(closing(self._acting(engine)))
         self._opened.append((engine.spec, model))
         return engine
 
@@ -70,7 +82,14 @@ class Engines:
     def reopen(self, spec: EngineSpec) -> Engine:
         """Another engine like one that was opened here; whoever asks for it closes it."""
         model = next(model for opened, model in self._opened if opened == spec)
-        return open_engine(model, spec.backend, spec.precision, threads=spec.threads)
+        return self._acting(open_engine(model, spec.backend, spec.precision, threads=spec.threads))
+
+    def _acting(self, engine: Engine) -> Engine:
+        """The engine, as strongly and where it was asked for. One that changes a frame's size acts on all of it."""
+        model = engine.spec.model
+        if self._protect != NONE and model.scale == 1 and not model.fixed_output:
+            engine = ProtectedEngine(engine, self._protect)
+        return BlendedEngine(engine, self._strength) if self._strength != 1 else engine
 
 
 def smaller(model: str) -> list[str]:

@@ -70,6 +70,10 @@ def stream(
     threads: Annotated[
         int | None, typer.Option(help="Threads of the engine; default: this host's cores.", min=1)
     ] = None,
+    strength: Annotated[float, typer.Option(help="Of the model: 0 is the input, 1 the model's picture.")] = 1.0,
+    protect: Annotated[
+        str, typer.Option(help="What is not tissue passes as it is: auto, none, or the tissue's X,Y,WIDTH,HEIGHT.")
+    ] = "auto",
     policy: Annotated[
         str | None,
         typer.Option(help="latest (newest frame wins) or every (lossless); default: every from a file into files."),
@@ -129,6 +133,7 @@ def stream(
     from edgerecon.stream.loop.stream import stream as run
     from edgerecon.stream.loop.trace import Trace
     from edgerecon.stream.overwriting import refuse_overwriting
+    from edgerecon.stream.picture.protect import check_within, parse_protect
     from edgerecon.stream.process.scheduling import chosen
     from edgerecon.stream.process.signals import obeyed_signals
     from edgerecon.stream.process.systemd import Service
@@ -147,10 +152,11 @@ def stream(
     standing = chosen(priority, cpus)
     standing.stay_put()  # before the engine starts threads of its own
     with ExitStack() as stack:
-        engines = stack.enter_context(Engines(backend, precision, threads))
+        engines = stack.enter_context(Engines(backend, precision, threads, strength=strength, protect=protect))
         engine = engines.open(model) if model is not None else None
         rungs = engines.open_ladder(model, ladder or [])
         recording = stack.enter_context(closing(open_source(source)))
+        check_within(parse_protect(protect), recording)
         sinks = [open_sink(uri) for uri in sink or ["null"]]
         _say_where(screen, sinks)
         converts = is_conversion(recording, sinks) and late == "present"

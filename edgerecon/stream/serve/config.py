@@ -14,6 +14,7 @@ from edgerecon.core.errors import ConfigError, UsageError
 from edgerecon.engines import check_backend
 from edgerecon.modelfile.catalogue import model_path
 from edgerecon.stream.overwriting import refuse_overwriting
+from edgerecon.stream.picture.protect import parse_protect
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _SHARED = ("null", "viewer", "metrics")
@@ -29,7 +30,8 @@ class StreamTable(_Table):
 
     Attributes:
         name: in the viewer, the metrics, the logs and the report.
-        source, model, backend, precision, late, ladder, loop, frames, seconds: see ``edgerecon stream --help``.
+        source, model, backend, precision, strength, protect, late, ladder, loop, frames, seconds: see
+            ``edgerecon stream --help``.
             Relative paths are relative to the working directory.
         threads: of the engine; default: this machine's cores divided by the streams, at least 1.
         sinks: as ``--sink``; the viewer and the metrics of one port are shared.
@@ -44,6 +46,8 @@ class StreamTable(_Table):
     backend: str = "auto"
     precision: Literal["fp32", "fp16", "bf16", "int8"] | None = None
     threads: int | None = Field(default=None, ge=1, le=1024)
+    strength: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False)
+    protect: str = "auto"
     sinks: tuple[str, ...] = ("null",)
     deadline_ms: _Positive | None = None
     policy: Literal["latest", "every"] | None = None
@@ -63,6 +67,15 @@ class StreamTable(_Table):
         except UsageError as error:
             raise ValueError(str(error)) from None
         return backend
+
+    @field_validator("protect")
+    @classmethod
+    def _known_region(cls, protect: str) -> str:
+        try:
+            parse_protect(protect)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return protect
 
     @field_validator("model")
     @classmethod

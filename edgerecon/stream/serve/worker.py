@@ -139,7 +139,14 @@ class Worker:
             for uri in table.sinks:
                 sinks.append(open_sink(named(uri, table.name)))
                 self._addresses += [text for key in ("url", "token") if (text := getattr(sinks[-1], key, None))]
-            with Engines(table.backend, table.precision, table.threads or self._threads, self._opener) as engines:
+            with Engines(
+                table.backend,
+                table.precision,
+                table.threads or self._threads,
+                self._opener,
+                strength=table.strength,
+                protect=table.protect,
+            ) as engines:
                 engine = engines.open(table.model) if table.model else None
                 ladder = engines.open_ladder(table.model, table.ladder)
                 converts = is_conversion(source, sinks) and table.late == "present"

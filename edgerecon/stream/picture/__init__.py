@@ -1,0 +1,1 @@
+"""What a stream does to a picture beside running the model: how strongly it acts, and where."""
