@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Literal
 
+from edgerecon.core.records import find_records
 from edgerecon.engines.base import Engine
 from edgerecon.modelfile.file import ModelFile
 
@@ -64,14 +62,7 @@ class Backend:
 @cache
 def backends() -> Mapping[str, Backend]:
     """Every runtime by name: those of this folder, then those of other packages, by rank and name."""
-    import edgerecon.engines as folder
-
-    found: list[Backend] = []
-    for module in pkgutil.iter_modules(folder.__path__):
-        record = getattr(importlib.import_module(f"{folder.__name__}.{module.name}"), "BACKEND", None)
-        if isinstance(record, Backend):
-            found.append(record)
-    found += [point.load() for point in entry_points(group=GROUP)]
+    found = find_records(Backend, "BACKEND", ("edgerecon.engines",), GROUP)
     return {one.name: one for one in sorted(found, key=lambda one: (one.rank or 1000, one.name))}
 
 

@@ -8,7 +8,6 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from edgerecon.core.frame import Image, to_unit
 from edgerecon.engines import Backend, Engine, backends, open_engine
 from edgerecon.modelfile.variants import VARIANTS
 from tests.support import hand_made
+from tests.support.plug_in import plug_in
 
 CPU = [one.name for one in backends().values() if one.kind in ("cpu", "reference") and one.available]
 OTHERS = [name for name in CPU if name != "onnxruntime"]
@@ -291,10 +291,7 @@ def test_every_runtime_is_one_record_in_one_file() -> None:
 
 def test_another_package_adds_a_runtime(monkeypatch: pytest.MonkeyPatch, models: Models) -> None:
     own = replace(backends()["onnxruntime"], name="mine", rank=0)
-    point = SimpleNamespace(load=lambda: own)
-    monkeypatch.setattr(
-        "edgerecon.engines.backend.entry_points", lambda group: [point] * (group == "edgerecon.engines")
-    )
+    plug_in(monkeypatch, "edgerecon.engines", own)
     backends.cache_clear()
     try:
         assert backends()["mine"] is own

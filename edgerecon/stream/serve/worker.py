@@ -23,7 +23,7 @@ from edgerecon.stream.serve.pages import Pages, named
 from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sinks.base import Sink
 from edgerecon.stream.sources import Source, open_source
-from edgerecon.stream.sources.live.live import SCHEMES as LIVE_SCHEMES
+from edgerecon.stream.sources.kind import is_live
 
 _WAIT_S, _WAIT_AT_MOST_S = 1.0, 10.0
 _log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class Worker:
                 try:
                     return open_source(uri)
                 except SourceError as error:
-                    if uri.partition("://")[0] not in LIVE_SCHEMES:
+                    if not is_live(uri):
                         raise
                     if not self._waiting:
                         _log.warning("stream '%s' waits for its source: %s", self.table.name, error)

@@ -9,12 +9,6 @@ from typing import Protocol
 from edgerecon.core.frame import RawImage
 from edgerecon.core.pose import Pose
 
-KINDS = (
-    "DICOM, video or raw H.264, PNG/JPEG/TIFF/BMP/WebP or a folder of them, .npz/.npy, .mha/.mhd, .nrrd/.nhdr, "
-    "HDF5, UFF or 'sample'"
-)
-"""What ``open_source`` reads, for messages."""
-
 
 @dataclass(slots=True)
 class Capture:

@@ -11,16 +11,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.errors import SourceError, needed
+from edgerecon.core.errors import EdgereconError, SourceError, needed
 from edgerecon.stream.sources.files.hdf5_chunks import check_chunks, read
 
 if TYPE_CHECKING:
     import h5py
 
-_SIGNATURE, _WRITING, _SWMR = b"\x89HDF\r\n\x1a\n", 1, 4
+MAGIC = b"\x89HDF\r\n\x1a\n"
+"""The first bytes of every HDF5 file."""
+
+_WRITING, _SWMR = 1, 4
 _LINKS_AT_MOST = 200_000
 _ATTRIBUTE_AT_MOST = 64  # values
 _TABLE_AT_MOST = 64 << 20  # bytes of a table that is read whole
+
+
+@contextmanager
+def one_line_errors(name: str) -> Iterator[None]:
+    """Turn what h5py and pyuff say of damaged files into one line.
+
+    Raises:
+        SourceError: the body raised something that is no EdgereconError.
+    """
+    try:
+        yield
+    except EdgereconError:
+        raise
+    except Exception as error:  # they fail in many ways
+        raise SourceError(f"{name} cannot be read as HDF5: {' '.join(str(error).split())}") from error
 
 
 @contextmanager
@@ -45,7 +63,7 @@ def _is_being_written(path: Path) -> bool:
     """Whether the superblock (HDF5 File Format Specification, II.A) says that a writer has the file open."""
     with path.open("rb") as file:
         head = file.read(12)
-    return head.startswith(_SIGNATURE) and len(head) == 12 and head[8] >= 3 and bool(head[11] & (_WRITING | _SWMR))
+    return head.startswith(MAGIC) and len(head) == 12 and head[8] >= 3 and bool(head[11] & (_WRITING | _SWMR))
 
 
 def refuse_other_files(file: h5py.File) -> None:

@@ -17,7 +17,12 @@ def split_query(text: str) -> tuple[str, dict[str, str]]:
     if "?" not in text or _exists(text):
         return text, {}
     path, _, query = text.rpartition("?")
-    return path, dict(parse_qsl(query, keep_blank_values=True))
+    return path, parse_query(query)
+
+
+def parse_query(query: str) -> dict[str, str]:
+    """What follows the ``?``."""
+    return dict(parse_qsl(query, keep_blank_values=True))
 
 
 def _exists(text: str) -> bool:

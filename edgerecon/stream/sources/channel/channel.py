@@ -14,7 +14,7 @@ from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.channel.das import DelayAndSum, Grid, Wave, to_baseband
 from edgerecon.stream.sources.compression import DYNAMIC_RANGE_DB, LogCompression
 from edgerecon.stream.sources.flat import MAX_FRAMES
-from edgerecon.stream.sources.query import Query, number, refuse_unknown
+from edgerecon.stream.sources.query import Query, number
 
 F_NUMBER = 1.75
 """Of receive, as in the PICMUS challenge (Liebgott et al., IUS 2016)."""
@@ -106,7 +106,6 @@ class ChannelSource:
         read: Callable[[int], NDArray[np.generic]],
         query: Query,
     ) -> None:
-        refuse_unknown(query, ("range", "fnumber"), "channel data")
         acquisition.check(name)
         self.name, self.period_s = name, acquisition.period_s
         self.length: int | None = acquisition.frames

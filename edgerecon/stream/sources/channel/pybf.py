@@ -13,18 +13,25 @@ from edgerecon.core.errors import SourceError
 from edgerecon.stream.sources.channel.channel import Acquisition, ChannelSource
 from edgerecon.stream.sources.channel.das import Wave
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
-from edgerecon.stream.sources.hdf5_file import dataset, opened, scalar, table
+from edgerecon.stream.sources.hdf5_file import MAGIC, dataset, one_line_errors, opened, scalar, table
+from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query
 
 _SPEED = 1540.0
 
 
-def open_pybf(path: Path, query: Query) -> ChannelSource:
+def open_pybf(place: str, query: Query) -> ChannelSource:
     """Open channel data of a linear probe and plane waves.
 
     Raises:
         SourceError: another transmit mode, or datasets that do not fit each other.
     """
+    path = Path(place)
+    with one_line_errors(path.name):
+        return _open(path, query)
+
+
+def _open(path: Path, query: Query) -> ChannelSource:
     with opened(path) as file:
         frames = _natural(file["data/rf_data"])
         shots = _natural(file[f"data/rf_data/{frames[0]}"]) if frames else []
@@ -64,3 +71,13 @@ def open_pybf(path: Path, query: Query) -> ChannelSource:
 def _natural(group: Any) -> list[str]:
     """The group's members, frame_2 before frame_10."""
     return sorted(group, key=lambda name: [int(part) for part in re.findall(r"\d+", name)])
+
+
+SOURCE = SourceKind(
+    name="pybf",
+    title="channel data",
+    magic=(MAGIC,),
+    options=("range", "fnumber"),
+    holds=lambda file: "data/rf_data" in file,
+    open=open_pybf,
+)

@@ -16,21 +16,42 @@ from edgerecon.stream.sources.channel.channel import Acquisition, ChannelSource
 from edgerecon.stream.sources.channel.das import Wave
 from edgerecon.stream.sources.compression import DYNAMIC_RANGE_DB, LogCompression, envelope
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
-from edgerecon.stream.sources.hdf5_file import dataset, opened
+from edgerecon.stream.sources.hdf5_file import MAGIC, attribute, dataset, one_line_errors, opened, text
+from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query, number, refuse_unknown
 
 if TYPE_CHECKING:
     import h5py
 
+_CLASSES = ("uff.channel_data", "uff.beamformed_data")
 _STRUCTURE_AT_MOST = 64 << 20  # bytes
 
 
-def open_uff(path: Path, key: str, query: Query) -> Source:
-    """Open one object of a UFF file, whose structure pyuff-ustb reads and whose data are read frame by frame.
+def open_uff(place: str, query: Query) -> Source:
+    """Open the first object of a UFF file, whose structure pyuff-ustb reads and whose data are read frame by frame.
 
     Raises:
         SourceError: focused waves, or a scan that is not linear. DependencyError: pyuff-ustb is absent.
     """
+    path = Path(place)
+    with one_line_errors(path.name):
+        with opened(path) as file:
+            key = _object(file)
+        if key is None:
+            raise SourceError(f"{path.name} holds no channel data and no beamformed data")
+        return _open(path, key, query)
+
+
+def _object(file: h5py.File) -> str | None:
+    """The first object whose frames can be shown."""
+    for key in file:
+        found = file.get(key)
+        if found is not None and text(attribute(found, "class")) in _CLASSES:
+            return key
+    return None
+
+
+def _open(path: Path, key: str, query: Query) -> Source:
     with needed("stream", "pyuff-ustb"):
         from pyuff_ustb import BeamformedData, Uff
     with opened(path) as file:
@@ -183,3 +204,14 @@ def _read(file: h5py.File, key: str, frame: int, frame_axis: bool, last: bool = 
         return values(key)
     real = values(f"{key}/real").astype(np.float32)
     return real if f"{key}/imag" not in file else real + 1j * values(f"{key}/imag").astype(np.float32)
+
+
+SOURCE = SourceKind(
+    name="UFF",
+    title="channel data",
+    magic=(MAGIC,),
+    endings=(".uff",),
+    options=("range", "fnumber"),
+    holds=lambda file: _object(file) is not None,
+    open=open_uff,
+)

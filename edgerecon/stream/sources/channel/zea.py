@@ -17,7 +17,8 @@ from edgerecon.stream.sources.compression import DYNAMIC_RANGE_DB, LogCompressio
 from edgerecon.stream.sources.files.hdf5_chunks import Frames
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
 from edgerecon.stream.sources.flat import Layout
-from edgerecon.stream.sources.hdf5_file import dataset, opened, scalar, table
+from edgerecon.stream.sources.hdf5_file import MAGIC, dataset, one_line_errors, opened, scalar, table
+from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query, number, refuse_unknown
 
 if TYPE_CHECKING:
@@ -27,12 +28,23 @@ _SPEED = 1540.0
 _PRODUCTS = ("image", "envelope_data", "beamformed_data")  # images first: least is left to do
 
 
-def open_zea(path: Path, query: Query) -> Source:
+def open_zea(place: str, query: Query) -> Source:
     """Open the channel data of a zea file, or else its images, envelopes or beamformed data.
 
     Raises:
         SourceError: focused waves, a matrix probe, or groups that do not fit each other.
     """
+    path = Path(place)
+    with one_line_errors(path.name):
+        return _open(path, query)
+
+
+def _holds(file: h5py.File) -> bool:
+    keys = ("raw_data", *_PRODUCTS)
+    return any(f"{root}data/{key}" in file for key in keys for root in ("", "tracks/track_0/"))
+
+
+def _open(path: Path, query: Query) -> Source:
     with opened(path) as file:
         root = "" if "data" in file else "tracks/track_0/"
         if f"{root}data/raw_data" not in file:
@@ -161,3 +173,13 @@ class ImageSource:
         return compress(np.abs(amplitude))
 
     def close(self) -> None: ...
+
+
+SOURCE = SourceKind(
+    name="zea",
+    title="channel data",
+    magic=(MAGIC,),
+    options=("range", "fnumber"),
+    holds=_holds,
+    open=open_zea,
+)

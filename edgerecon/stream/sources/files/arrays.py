@@ -14,6 +14,7 @@ from numpy.lib import format as npy
 
 from edgerecon.core.errors import SourceError
 from edgerecon.stream.sources.flat import FlatSource, OpenBytes, layout_of
+from edgerecon.stream.sources.kind import SourceKind
 
 _HEADER_AT_MOST = 10_000  # bytes: NumPy's own limit, which it checks after it has read them all
 _DIRECTORY_AT_MOST = 1 << 20  # bytes of an archive that list what it holds
@@ -143,3 +144,12 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
         return read(header)
     except (SyntaxError, TokenError, RecursionError, MemoryError) as error:  # parentheses without end
         raise ValueError("its header makes no sense") from error
+
+
+SOURCE = SourceKind(
+    name="NumPy",
+    title="a NumPy file",
+    magic=(b"\x93NUMPY", b"PK\x03\x04"),
+    endings=(".npy", ".npz"),
+    open=lambda place, query: open_array(Path(place)),
+)

@@ -1,4 +1,4 @@
-"""HDF5 by what it holds: a recording of ours, UFF (USTB), zea or pybf channel data, or any dataset of frames."""
+"""A dataset of frames in HDF5, as our own recordings are. Other layouts are in ``edgerecon.stream.sources.channel``."""
 
 from __future__ import annotations
 
@@ -11,68 +11,44 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.errors import EdgereconError, SourceError
+from edgerecon.core.errors import SourceError
 from edgerecon.stream.protocols.pose_columns import read_poses
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.files.hdf5_chunks import Frames, read
 from edgerecon.stream.sources.flat import layout_of
-from edgerecon.stream.sources.hdf5_file import attribute, dataset, opened, refuse_other_files, table, text
-from edgerecon.stream.sources.query import Query, refuse_unknown
+from edgerecon.stream.sources.hdf5_file import (
+    MAGIC,
+    attribute,
+    dataset,
+    one_line_errors,
+    opened,
+    refuse_other_files,
+    table,
+)
+from edgerecon.stream.sources.kind import SourceKind, source_kinds
+from edgerecon.stream.sources.query import Query
 from edgerecon.stream.sources.scaling import Scale, sampled
 
 if TYPE_CHECKING:
     import h5py
 
 
-def open_hdf5(path: Path, query: Query) -> Source:
-    """Open an HDF5 recording; channel data are beamformed on the way in.
+def open_hdf5(place: str, query: Query) -> Source:
+    """Open a dataset of frames.
 
     Raises:
         SourceError: not HDF5, damaged, or of a layout that is not known.
-        UsageError: an option that this kind of recording does not have.
-        DependencyError: h5py or pyuff-ustb is absent.
+        DependencyError: h5py is absent.
     """
-    try:
+    path = Path(place)
+    with one_line_errors(path.name):
         with opened(path) as file:
             refuse_other_files(file)
-            kind, key = _kind(file)
-        if kind == "uff":
-            from edgerecon.stream.sources.channel.uff import open_uff
-
-            return open_uff(path, key, query)
-        if kind == "zea":
-            from edgerecon.stream.sources.channel.zea import open_zea
-
-            return open_zea(path, query)
-        if kind == "pybf":
-            from edgerecon.stream.sources.channel.pybf import open_pybf
-
-            return open_pybf(path, query)
-        refuse_unknown(query, (), "a recording of frames")
-        return Hdf5Source(path, key)
-    except EdgereconError:
-        raise
-    except Exception as error:  # h5py and pyuff fail in many ways on damaged files
-        raise SourceError(f"{path.name} cannot be read as HDF5: {' '.join(str(error).split())}") from error
-
-
-def _kind(file: h5py.File) -> tuple[str, str]:
-    """The layout, and the dataset or object in it to read."""
-    if "frames" in file:
-        return "frames", "frames"
-    for key in file:
-        found = file.get(key)
-        if found is not None and text(attribute(found, "class")) in ("uff.channel_data", "uff.beamformed_data"):
-            return "uff", key
-    if "data/rf_data" in file:
-        return "pybf", ""
-    for key in ("raw_data", "beamformed_data", "envelope_data", "image"):
-        if f"data/{key}" in file or f"tracks/track_0/data/{key}" in file:
-            return "zea", key
-    found = ", ".join(list(file)[:8]) or "nothing"
-    raise SourceError(
-        f"{Path(file.filename).name} holds {found}: known are a dataset 'frames', UFF, zea and pybf recordings"
-    )
+            if "frames" not in file:
+                layouts = ", ".join(kind.name for kind in source_kinds().values() if kind.holds is not None)
+                found = ", ".join(list(file)[:8]) or "nothing"
+                raise SourceError(f"{path.name} holds {found}: known are a dataset 'frames' and the layouts {layouts}")
+        return Hdf5Source(path, "frames")
 
 
 class Hdf5Source:
@@ -146,3 +122,12 @@ def _positive(value: Any, count: int) -> Any:
     if values.size != count or not np.all(np.isfinite(values) & (values > 0)):
         return None
     return float(values[0]) if count == 1 else tuple(values.tolist())
+
+
+SOURCE = SourceKind(
+    name="HDF5",
+    title="an HDF5 recording of frames",
+    magic=(MAGIC,),
+    endings=(".h5", ".hdf5"),
+    open=open_hdf5,
+)

@@ -14,12 +14,12 @@ from edgerecon.core.errors import SourceError, first_line
 from edgerecon.core.frame import RawImage
 from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.files.lossy import of_images
-from edgerecon.stream.sources.files.pillow_image import PillowImage
-from edgerecon.stream.sources.files.tiff import TiffImage
 from edgerecon.stream.sources.files.tiff_directory import MAGIC as TIFF
 from edgerecon.stream.sources.flat import MAX_FRAMES
+from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.scaling import Scale, sampled
 
+JPEG = b"\xff\xd8\xff"
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 
@@ -139,6 +139,19 @@ def natural_order(name: str) -> list[Any]:
 
 
 def _open(file: Path) -> AbstractContextManager[Pages]:
+    from edgerecon.stream.sources.files.pillow_image import PillowImage
+    from edgerecon.stream.sources.files.tiff import TiffImage
+
     with file.open("rb") as opened:
         beginning = opened.read(4)
     return closing(TiffImage(file) if beginning in TIFF else PillowImage(file))
+
+
+SOURCE = SourceKind(
+    name="images or a folder of them",
+    title="an image",
+    magic=(b"\x89PNG", JPEG, b"BM", *TIFF, (8, b"WEBP")),
+    endings=ENDINGS,
+    folders=True,
+    open=lambda place, query: ImageSource(Path(place)),
+)

@@ -13,9 +13,13 @@ import numpy as np
 
 from edgerecon.core.errors import SourceError
 from edgerecon.stream.protocols.sequence_fields import HEADER_BYTES, HEADER_LINES, PREFIX
+from edgerecon.stream.sources.base import Source
 from edgerecon.stream.sources.files.data_files import data_files, is_list
 from edgerecon.stream.sources.files.encoded import Encoding, open_at, refuse_long_text
+from edgerecon.stream.sources.files.sequence import open_with_poses
 from edgerecon.stream.sources.flat import FlatSource, Layout
+from edgerecon.stream.sources.kind import SourceKind
+from edgerecon.stream.sources.query import Query
 
 TYPES = {
     "MET_UCHAR": "u1", "MET_CHAR": "i1", "MET_ASCII_CHAR": "i1", "MET_USHORT": "u2", "MET_SHORT": "i2",
@@ -157,3 +161,18 @@ def _period(header: Mapping[str, str]) -> float | None:
         return None
     step = float(np.median(steps)) if len(steps) else 0.0
     return step if math.isfinite(step) and step > 0 else None
+
+
+def _open(place: str, query: Query) -> Source:
+    if "rf" in query:  # which turns the pixels to others than those whose place is stated
+        return open_metaimage(Path(place), rf=True)
+    return open_with_poses(open_metaimage, Path(place))
+
+
+SOURCE = SourceKind(
+    name="MetaImage",
+    title="a MetaImage",
+    endings=(".mha", ".mhd"),
+    options=("rf",),
+    open=_open,
+)

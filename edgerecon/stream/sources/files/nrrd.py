@@ -23,7 +23,9 @@ from edgerecon.stream.sources.files.encoded import (
     skip_lines,
 )
 from edgerecon.stream.sources.files.metaimage import spacing_of
+from edgerecon.stream.sources.files.sequence import open_with_poses
 from edgerecon.stream.sources.flat import FlatSource, Layout
+from edgerecon.stream.sources.kind import SourceKind
 
 TYPES = {
     "uchar": "u1", "unsigned char": "u1", "uint8": "u1", "uint8_t": "u1", "signed char": "i1", "int8": "i1",
@@ -189,3 +191,12 @@ def _spacing(fields: Mapping[str, str]) -> list[float]:
         return [math.hypot(*map(float, vector.split(","))) if vector else math.nan for vector in vectors]
     except ValueError:
         return []
+
+
+SOURCE = SourceKind(
+    name="NRRD",
+    title="an NRRD",
+    magic=(b"NRRD000",),
+    endings=(".nrrd", ".nhdr"),
+    open=lambda place, query: open_with_poses(open_nrrd, Path(place)),
+)

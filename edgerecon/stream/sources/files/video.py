@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from edgerecon.core.errors import SourceError, needed
 from edgerecon.core.frame import MAX_PIXELS
-from edgerecon.stream.sources.base import KINDS, Capture
+from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.files import lossy
 from edgerecon.stream.sources.files.display_matrix import UPRIGHT, turn_of, upright
 from edgerecon.stream.sources.files.mp4_index import check_sample_tables
+from edgerecon.stream.sources.kind import SourceKind, known_recordings
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -84,7 +85,7 @@ class VideoSource:
             )
         except (av.error.FFmpegError, OSError) as error:
             raise SourceError(
-                f"{self.name} is not a recording that can be read ({error.strerror}): give {KINDS}"
+                f"{self.name} is not a recording that can be read ({error.strerror}): give {known_recordings()}"
             ) from error
         if not container.streams.video:
             container.close()
@@ -233,3 +234,13 @@ def to_capture(frame: VideoFrame) -> Capture:
     image = frame.to_ndarray(format="gray16le" if deep else "gray")
     turn = turn_of(frame)
     return Capture(image if turn in (UPRIGHT, None) else upright(image, turn))
+
+
+SOURCE = SourceKind(
+    name="video",
+    title="a video",
+    magic=(b"\xff\xd8\xff",),  # of Motion JPEG: the ending tells it from an image
+    endings=MOTION_JPEG,
+    fallback=True,
+    open=lambda place, query: VideoSource(Path(place)),
+)

@@ -9,14 +9,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
+from urllib.parse import unquote
 
 import cv2
 
 from edgerecon.core.errors import SourceError
-from edgerecon.stream.sources.base import Capture
+from edgerecon.stream.sources.base import Capture, Source
+from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.live.backoff import Backoff
 from edgerecon.stream.sources.live.gaps import Gaps
 from edgerecon.stream.sources.live.pump import pump
+from edgerecon.stream.sources.live.size_fps import OPTIONS, size_fps
+from edgerecon.stream.sources.query import Query
+from edgerecon.stream.uri import split_uri
 
 _log = logging.getLogger(__name__)
 
@@ -95,3 +100,18 @@ def is_device(path: Path) -> bool:
         return stat.S_ISCHR(path.stat().st_mode)
     except OSError:
         return False
+
+
+def _open(place: str, query: Query) -> Source:
+    parts = split_uri(place)
+    return CameraSource(Path(unquote(parts.netloc + parts.path)), *size_fps(query))
+
+
+SOURCE = SourceKind(
+    name="video device",
+    title="a video device",
+    schemes=("v4l2",),
+    addresses=("v4l2:///dev/video0[?size=1280x720&fps=60]",),
+    options=OPTIONS,
+    open=_open,
+)

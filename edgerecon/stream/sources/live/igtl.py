@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from time import perf_counter_ns
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-from edgerecon.core.errors import SourceError, printable
+from edgerecon.core.errors import SourceError, UsageError, printable
 from edgerecon.core.pose import Pose, Transform, plausible_time
 from edgerecon.stream.protocols.openigtlink import (
     HEADER_BYTES,
@@ -24,10 +24,13 @@ from edgerecon.stream.protocols.openigtlink import (
     unpack_image,
     unpack_transform,
 )
-from edgerecon.stream.sources.base import Capture
+from edgerecon.stream.sources.base import Capture, Source
+from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.live.backoff import Backoff
 from edgerecon.stream.sources.live.gaps import Gaps
 from edgerecon.stream.sources.live.live_scale import LiveScale
+from edgerecon.stream.sources.query import Query
+from edgerecon.stream.uri import split_uri
 
 _log = logging.getLogger(__name__)
 
@@ -298,3 +301,19 @@ def _keep_alive(connection: socket.socket) -> None:
     if sys.platform == "linux":
         for option, value in ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 3), (socket.TCP_KEEPCNT, 3)):
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _open(place: str, query: Query) -> Source:
+    parts = split_uri(place)
+    if not parts.hostname:
+        raise UsageError(f"'{place}' names no host: give igtl://HOST:{PORT}, or igtl://HOST:{PORT}/DEVICE")
+    return IgtlSource(parts.hostname, parts.port or PORT, unquote(parts.path).strip("/") or None)
+
+
+SOURCE = SourceKind(
+    name="OpenIGTLink",
+    title="an OpenIGTLink source",
+    schemes=("igtl",),
+    addresses=("igtl://HOST[:PORT][/DEVICE]",),
+    open=_open,
+)

@@ -9,14 +9,17 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from edgerecon.core.errors import SourceError, needed
+from edgerecon.core.errors import SourceError, UsageError, needed
 from edgerecon.core.frame import MAX_PIXELS
-from edgerecon.stream.sources.base import Capture
+from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.files import lossy
 from edgerecon.stream.sources.files.video import prepare, to_capture
+from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.live.backoff import Backoff
 from edgerecon.stream.sources.live.gaps import Gaps
 from edgerecon.stream.sources.live.pump import pump
+from edgerecon.stream.sources.query import Query
+from edgerecon.stream.uri import split_uri
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -137,3 +140,20 @@ class NetworkVideoSource:
 
         options = _OPTIONS[self._scheme] | _SOON
         return av.open(self._url, options=options, timeout=(_OPEN_S, _READ_S), metadata_errors="ignore")
+
+
+def _open(place: str, query: Query) -> Source:
+    parts = split_uri(place)
+    if parts.scheme == "udp" and not parts.port:
+        raise UsageError(f"'{place}' names no port: give udp://0.0.0.0:PORT to listen on, or udp://@GROUP:PORT")
+    return NetworkVideoSource(place)
+
+
+SOURCE = SourceKind(
+    name="network video",
+    title="network video",
+    schemes=("rtsp", "udp"),
+    addresses=("rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH", "udp://[@]HOST:PORT"),
+    options=None,  # those of an RTSP address are its server's
+    open=_open,
+)

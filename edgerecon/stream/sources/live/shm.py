@@ -10,6 +10,7 @@ from time import perf_counter_ns
 from edgerecon.core.errors import SourceError
 from edgerecon.stream.protocols.shared_ring import Ring, ring_path
 from edgerecon.stream.sources.base import Capture
+from edgerecon.stream.sources.kind import SourceKind
 
 _log = logging.getLogger(__name__)
 
@@ -95,3 +96,12 @@ class ShmSource:
         first = max(0, ring.written - ring.slots // 2)
         # What the former writer still made is lost; how much, nobody knows.
         self._ring, self._next, self._gap = ring, first, max(first, 1)
+
+
+SOURCE = SourceKind(
+    name="shared memory",
+    title="a ring in shared memory",
+    schemes=("shm",),
+    addresses=("shm://NAME",),
+    open=lambda place, query: ShmSource(place[len("shm://") :]),
+)

@@ -12,7 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.stream.sources.base import Capture
+from edgerecon.stream.sources.base import Capture, Source
+from edgerecon.stream.sources.kind import SourceKind
+from edgerecon.stream.sources.live.size_fps import OPTIONS, size_fps
+from edgerecon.stream.sources.query import Query
 
 _PHASES = 24
 _BEAT_S = 0.9
@@ -108,3 +111,18 @@ def _echo(y: NDArray[np.float32], x: NDArray[np.float32]) -> NDArray[np.float32]
         echo = np.where(chamber < 1, np.float32(0.004), echo)
         echo = np.where(np.abs(chamber - 1) < 0.08, np.float32(0.6), echo)
     return np.asarray(cv2.GaussianBlur(echo, (0, 0), 1.2) * np.exp(-0.8 * y), np.float32)
+
+
+def _open(place: str, query: Query) -> Source:
+    size, fps = size_fps(query)
+    return SimSource(*(size or (256, 256)), fps=fps or 30.0)
+
+
+SOURCE = SourceKind(
+    name="simulated probe",
+    title="the simulated probe",
+    schemes=("sim",),
+    addresses=("sim://[?size=256x256&fps=30]",),
+    options=OPTIONS,
+    open=_open,
+)

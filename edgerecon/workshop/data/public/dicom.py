@@ -82,7 +82,7 @@ def _pixels(file: Path) -> tuple[NDArray[Any], str]:
         header = pydicom.dcmread(file)
         modality = str(header.get("Modality") or "")
         if modality in ("US", "IVUS"):
-            from edgerecon.stream.sources.files.dicom import DicomSource
+            from edgerecon.stream.sources.files.dicom.source import DicomSource
 
             frames = [capture.image for capture in DicomSource(file).frames()]
             if any(frame is None for frame in frames):

@@ -35,7 +35,7 @@ from edgerecon.stream.sources.files.dicom.pixel_data import (
 )
 from edgerecon.stream.sources.files.dicom.region import choose_region, pixel_spacing_mm
 from edgerecon.stream.sources.files.dicom.timing import period_s, times_s
-from edgerecon.stream.sources.query import Query, number, refuse_unknown
+from edgerecon.stream.sources.query import Query, number
 
 # Of text encodings, colour markers and the like: what a frame suffers from is its own fault message.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\.")
@@ -132,7 +132,6 @@ _CUT_OFF = "the file ends before this frame (truncated)"
 
 def _options(query: Query) -> tuple[int | None, bool]:
     """Number of the region, or None, and whether any modality is read."""
-    refuse_unknown(query, ("region", "modality"), "a DICOM file")
     modality = query.get("modality", "us")
     if modality.lower() not in ("us", "any"):
         raise UsageError(f"modality={modality} makes no sense: ultrasound is read, and all others by modality=any")
