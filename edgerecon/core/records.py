@@ -6,8 +6,8 @@ import importlib
 import logging
 import pkgutil
 from functools import cache
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
-from typing import TypeVar
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar
 
 from edgerecon.core.errors import first_line
 
@@ -51,5 +51,5 @@ def points_of(group: str) -> tuple[EntryPoint, ...]:
 
 
 @cache
-def _installed() -> EntryPoints:
+def _installed() -> Any:  # Python 3.10 has another class for it
     return entry_points()  # of all groups: reading them again for each one would take as long again

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgerecon.stream.sinks.base import Sink
-from edgerecon.stream.sinks.black_box import BlackBoxSink
-from edgerecon.stream.sinks.files.file_sink import FileSink
-from edgerecon.stream.sinks.null import NullSink
+from edgerecon.stream.sinks.kind import kind_of
 from edgerecon.stream.sources.base import Source
 
 
-def is_conversion(source: Source, sinks: Sequence[Sink]) -> bool:
-    """Whether a recording goes into files alone."""
-    if getattr(source, "live", False) or not any(isinstance(sink, FileSink) for sink in sinks):
+def is_conversion(source: Source, sinks: Sequence[str]) -> bool:
+    """Whether a recording goes into files, and no sink is watched. ``sinks``: as ``open_sink`` takes them."""
+    kinds = [kind_of(uri) for uri in sinks]
+    if getattr(source, "live", False) or not any(kind is not None and kind.endings for kind in kinds):
         return False
-    return all(isinstance(sink, FileSink | BlackBoxSink | NullSink) for sink in sinks)
+    return all(kind is not None and not kind.watched for kind in kinds)

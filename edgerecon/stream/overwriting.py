@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from edgerecon.core.errors import UsageError
+from edgerecon.stream.sinks.kind import kind_of
 from edgerecon.stream.sources.query import split_query
 
 _HEADER_BYTES = 1_000_000
@@ -70,10 +71,11 @@ def _read_by(uri: str) -> Iterator[_Place]:
 
 
 def _written_by(uri: str) -> _Place | None:
-    if uri.startswith("black-box:"):
-        folder = _path_of(uri.removeprefix("black-box:"))
+    kind = kind_of(uri)
+    if kind is not None and kind.folder:
+        folder = _path_of(uri.partition(":")[2])
         return _Place(uri, folder, folder=True) if folder else None
-    if uri == "null" or re.match(r"(viewer|metrics)([:?]|$)", uri) or ("://" in uri and not uri.startswith("file://")):
+    if kind is None or not kind.endings:
         return None
     path = _path_of(split_query(uri)[0])
     return _Place(uri, path) if path else None

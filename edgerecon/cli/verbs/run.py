@@ -48,9 +48,7 @@ def demo(
 def stream(
     source: Annotated[
         str,
-        typer.Argument(
-            help="A recording (DICOM, video, image, array …), `sample`, or igtl://, shm://, sim://, v4l2://, rtsp://, udp://."
-        ),
+        typer.Argument(help="What to show: {sources}."),
     ],
     model: Annotated[
         str | None,
@@ -60,10 +58,7 @@ def stream(
     ] = None,
     sink: Annotated[
         list[str] | None,
-        typer.Option(
-            help="viewer[:PORT], a file (.mp4 .h5 .zarr .npz .mha .nrrd .dcm), metrics[:PORT], black-box:DIR, "
-            "igtl://:PORT, shm://NAME or null; repeatable."
-        ),
+        typer.Option(help="{sinks}; repeatable."),
     ] = None,
     backend: Annotated[str, typer.Option(help="Engine, or auto.")] = "auto",
     precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16 or int8; default: that of the file.")] = None,
@@ -159,7 +154,7 @@ def stream(
         check_within(parse_protect(protect), recording)
         sinks = [open_sink(uri) for uri in sink or ["null"]]
         _say_where(screen, sinks)
-        converts = is_conversion(recording, sinks) and late == "present"
+        converts = is_conversion(recording, sink or ["null"]) and late == "present"
         policy = policy or ("every" if converts else "latest")
         if pace is None:
             pace = not converts or policy == "latest" or bool(loop or seconds or deadline or ladder)

@@ -15,10 +15,9 @@ from edgerecon.engines import check_backend
 from edgerecon.modelfile.catalogue import model_path
 from edgerecon.stream.overwriting import refuse_overwriting
 from edgerecon.stream.picture.protect import parse_protect
+from edgerecon.stream.sinks.kind import kind_of
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_SHARED = ("null", "viewer", "metrics")
-"""Kinds of sinks that several streams may name alike; of all others, each stream wants its own."""
 
 
 class _Table(BaseModel):
@@ -111,7 +110,7 @@ class ServeConfig(_Table):
     def _each_its_own(self) -> ServeConfig:
         if not self.stream:
             raise ValueError("there is no stream: write a [[stream]] table for each")
-        own = [uri for table in self.stream for uri in table.sinks if kind_of(uri) not in _SHARED]
+        own = [uri for table in self.stream for uri in table.sinks if not _is_shared(uri)]
         for what, values in (
             ("streams have the name", [table.name for table in self.stream]),
             ("streams write to", own),
@@ -158,6 +157,7 @@ def _line_of(text: str, where: tuple[int | str, ...]) -> int | None:
     return found
 
 
-def kind_of(uri: str) -> str:
-    """What comes before the port of a sink's address: "viewer", "metrics", "black-box", or all of a path."""
-    return re.split("[:?]", uri, maxsplit=1)[0]
+def _is_shared(uri: str) -> bool:
+    """Whether several streams may name this sink alike; of all others, each stream wants its own."""
+    kind = kind_of(uri)
+    return kind is not None and kind.shared

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from edgerecon.core.errors import EdgereconError, printable
-from edgerecon.stream.serve.config import StreamTable, kind_of
+from edgerecon.stream.serve.config import StreamTable
+from edgerecon.stream.sinks.kind import word_of
 from edgerecon.stream.sinks.metrics.metrics import PORT as METRICS_PORT
 from edgerecon.stream.sinks.viewer.sink import PORT as VIEWER_PORT
 from edgerecon.stream.sinks.web.address import Address, parse
@@ -76,7 +77,7 @@ class Pages:
 def _places(table: StreamTable) -> Iterator[tuple[_Place, str]]:
     """The pages of a stream, and its name on each. Port 0 is another one for each sink: nothing is shared there."""
     for uri in table.sinks:
-        kind = kind_of(uri)
+        kind = word_of(uri)
         with suppress(EdgereconError):  # the stream says what is wrong with its sink
             if kind in PORTS and (address := parse(named(uri, table.name), PORTS[kind])).port:
                 yield (kind, replace(address, name=None)), printable(address.name or table.name)
@@ -103,6 +104,6 @@ def _join(place: _Place) -> Site | None:
 
 def named(uri: str, name: str) -> str:
     """A sink's address with the stream's name, where it is one that shows names and gives none."""
-    if kind_of(uri) not in PORTS or "name=" in uri:
+    if word_of(uri) not in PORTS or "name=" in uri:
         return uri
     return f"{uri}{'&' if '?' in uri else '?'}name={quote(name)}"

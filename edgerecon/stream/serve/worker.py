@@ -149,7 +149,7 @@ class Worker:
             ) as engines:
                 engine = engines.open(table.model) if table.model else None
                 ladder = engines.open_ladder(table.model, table.ladder)
-                converts = is_conversion(source, sinks) and table.late == "present"
+                converts = is_conversion(source, table.sinks) and table.late == "present"
                 policy = table.policy or ("every" if converts else "latest")
                 self._report = stream(
                     source, engine, sinks, policy=policy, late=table.late, deadline_ms=table.deadline_ms,

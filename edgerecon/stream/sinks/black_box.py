@@ -25,14 +25,17 @@ from time import monotonic
 import numpy as np
 from numpy.lib import format as npy
 
-from edgerecon.core.errors import SinkError
+from edgerecon.core.errors import SinkError, UsageError
 from edgerecon.core.frame import Frame, Image, Status
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.files.panel import fit_uint8
 from edgerecon.stream.sinks.files.part import Part, leftovers, written
 from edgerecon.stream.sinks.files.stamps import Stamp, Stamps
+from edgerecon.stream.sinks.kind import SinkKind, path_of
+from edgerecon.stream.sources.query import Query
 
 SECONDS = 10.0
+_WORD = "black-box"
 _MEMORY = 256_000_000
 """Bytes of frames in memory; as much again while an incident is written."""
 
@@ -247,3 +250,21 @@ def _number(path: Path) -> int:
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _open(place: str, query: Query) -> BlackBoxSink:
+    folder = place.removeprefix(_WORD).removeprefix(":")
+    if not folder:
+        raise UsageError("a black box keeps its incidents in a folder: give black-box:DIR")
+    return BlackBoxSink(path_of(folder))
+
+
+SINK = SinkKind(
+    name="black box",
+    title="a black box",
+    words=(_WORD,),
+    addresses=(f"{_WORD}:DIR",),
+    options=None,
+    folder=True,
+    open=_open,
+)

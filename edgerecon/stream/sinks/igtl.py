@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import NamedTuple, cast
-from urllib.parse import parse_qsl
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,8 @@ from edgerecon.core.pose import OK, Pose
 from edgerecon.stream.process.guarded import GuardedThread
 from edgerecon.stream.protocols.openigtlink import PORT, pack_image, pack_transform, require
 from edgerecon.stream.sinks.base import StreamInfo
+from edgerecon.stream.sinks.kind import SinkKind
+from edgerecon.stream.sources.query import Query
 from edgerecon.stream.uri import split_uri
 
 _log = logging.getLogger(__name__)
@@ -325,18 +326,26 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def open_igtl(uri: str) -> IgtlServerSink:
+def open_igtl(place: str, query: Query) -> IgtlServerSink:
     """Listen on ``igtl://[HOST][:PORT][?version=1]``: loopback and the standard's port where none is given.
 
     Raises:
         UsageError: not such an address. SinkError, DependencyError: see ``IgtlServerSink``.
     """
-    parts = split_uri(uri)
-    port = PORT if parts.port is None else parts.port
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    version = query.pop("version", "2")
-    if parts.path.strip("/") or query:
-        raise UsageError(f"'{uri}': give igtl://:PORT, or igtl://HOST:PORT to listen beyond this machine")
+    parts, version = split_uri(place), query.get("version", "2")
+    if parts.path.strip("/"):
+        raise UsageError(f"'{place}': give igtl://:PORT, or igtl://HOST:PORT to listen beyond this machine")
     if version not in ("1", "2"):
-        raise UsageError(f"'{uri}': version={version} is none of OpenIGTLink's headers: give version=1 or version=2")
-    return IgtlServerSink(parts.hostname or "127.0.0.1", port, int(version))
+        raise UsageError(f"'{place}': version={version} is none of OpenIGTLink's headers: give version=1 or version=2")
+    return IgtlServerSink(parts.hostname or "127.0.0.1", PORT if parts.port is None else parts.port, int(version))
+
+
+SINK = SinkKind(
+    name="OpenIGTLink",
+    title="an OpenIGTLink server",
+    schemes=("igtl",),
+    addresses=("igtl://:PORT",),
+    options=("version",),
+    watched=True,
+    open=open_igtl,
+)

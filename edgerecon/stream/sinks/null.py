@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgerecon.core.frame import Frame, Image
 from edgerecon.stream.sinks.base import StreamInfo
+from edgerecon.stream.sinks.kind import SinkKind
 
 
 class NullSink:
@@ -15,3 +16,13 @@ class NullSink:
     def present(self, before: Image, after: Frame, late: bool) -> None: ...
 
     def close(self) -> None: ...
+
+
+SINK = SinkKind(
+    name="null",
+    title="the null sink",
+    words=("null",),
+    addresses=("null",),
+    shared=True,
+    open=lambda place, query: NullSink(),
+)

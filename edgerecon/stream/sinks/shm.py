@@ -12,6 +12,7 @@ from edgerecon.core.errors import SinkError
 from edgerecon.core.frame import Frame, Image
 from edgerecon.stream.protocols.shared_ring import RingWriter, refuse_taken, ring_path
 from edgerecon.stream.sinks.base import StreamInfo
+from edgerecon.stream.sinks.kind import SinkKind
 
 _UINT8 = np.dtype("<u1")
 
@@ -63,3 +64,13 @@ class ShmSink:
             yield
         except OSError as error:
             raise SinkError(f"cannot make {self._path}: {error.strerror or error}") from error
+
+
+SINK = SinkKind(
+    name="shared memory",
+    title="a ring in shared memory",
+    schemes=("shm",),
+    addresses=("shm://NAME",),
+    watched=True,
+    open=lambda place, query: ShmSink(place[len("shm://") :]),
+)

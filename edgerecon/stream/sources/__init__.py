@@ -11,6 +11,7 @@ from edgerecon.core.errors import SourceError, printable
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.kind import (
     SourceKind,
+    is_live,
     kind_of_address,
     kind_of_file,
     known_recordings,
@@ -49,7 +50,7 @@ def open_source(uri: str) -> Source:
         source = kind.open(place, query)
     except OSError as error:
         raise SourceError(f"cannot open {uri}: {error.strerror or error}") from error
-    if not kind.schemes and place not in kind.words:
+    if place not in kind.words and not is_live(uri):
         _refuse_unreadable(source)
         source.name = printable(source.name)
     return source

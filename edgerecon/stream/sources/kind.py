@@ -73,7 +73,7 @@ def source_kinds() -> Mapping[str, SourceKind]:
 def known_recordings() -> str:
     """What ``open_source`` reads from disks, for messages."""
     kinds = source_kinds().values()
-    names = sorted((kind.name for kind in kinds if not kind.schemes), key=str.lower)
+    names = sorted((kind.name for kind in kinds if kind.magic or kind.endings), key=str.lower)
     names += [f"'{word}'" for kind in kinds for word in kind.words]
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
@@ -81,6 +81,11 @@ def known_recordings() -> str:
 def schemes() -> list[str]:
     """Of live sources."""
     return sorted(scheme for kind in source_kinds().values() for scheme in kind.schemes)
+
+
+def known_addresses() -> str:
+    """How live sources are written, for help."""
+    return ", ".join(sorted(address for kind in source_kinds().values() for address in kind.addresses))
 
 
 def is_live(uri: str) -> bool:

@@ -89,7 +89,7 @@ def test_a_header_of_many_lines_is_read_to_its_end(name, tmp_path, monkeypatch) 
     assert [int(one.image[0, 0]) for one in captures] == [number % 251 for number in range(2000)]
     assert all(one.pose.timestamp_s == 12.5 + number % 7 for number, one in enumerate(captures))
     for module in ("metaimage", "nrrd"):
-        monkeypatch.setattr(f"edgerecon.stream.sources.{module}.HEADER_LINES", 5000)
+        monkeypatch.setattr(f"edgerecon.stream.sources.files.{module}.HEADER_LINES", 5000)
     with pytest.raises(SourceError, match="header"):
         open_source(str(tmp_path / name))
 

@@ -8,33 +8,30 @@ from collections.abc import Mapping
 from datetime import datetime
 from os.path import expanduser
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
-from pydicom import Dataset, dcmread
-from pydicom.dataset import FileMetaDataset
-from pydicom.uid import (
-    ExplicitVRLittleEndian,
-    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
-    UltrasoundMultiFrameImageStorage,
-    generate_uid,
-)
 
 from edgerecon.core import __version__
 from edgerecon.core.errors import SinkError, UsageError
 from edgerecon.core.frame import Frame, Image
 from edgerecon.stream.sinks.files.spool import Spool, SpooledSink
 from edgerecon.stream.sinks.files.stamps import Stamps
-from edgerecon.stream.sources.query import refuse_unknown
+from edgerecon.stream.sinks.kind import SinkKind
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 _log = logging.getLogger(__name__)
 _MOST_BYTES = (1 << 32) - 2  # the length of native pixel data has 32 bits
 _DS_BYTES = 65_000  # the length of a decimal string element has 16
 _CENTIMETRES = 3  # Physical Units, PS3.3 C.8.5.5.1.15
 _KINDS = {
-    "ultrasound": UltrasoundMultiFrameImageStorage,
-    "secondary": MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    "ultrasound": "1.2.840.10008.5.1.4.1.1.3.1",  # Ultrasound Multi-frame Image Storage
+    "secondary": "1.2.840.10008.5.1.4.1.1.7.2",  # Multi-frame Grayscale Byte Secondary Capture Image Storage
 }
+"""SOP classes, PS3.4 annex B.5. pydicom is imported when one is written: it takes longer than all other sinks."""
+
 _PATIENT = (
     "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "PatientAge", "PatientSize",
     "PatientWeight", "StudyInstanceUID", "StudyID", "StudyDate", "StudyTime", "StudyDescription", "AccessionNumber",
@@ -55,7 +52,6 @@ class DicomSink(SpooledSink):
     """
 
     def __init__(self, path: Path, query: Mapping[str, str]) -> None:
-        refuse_unknown(query, ("kind", "source", "patient"), "a DICOM sink")
         kind, patient = query.get("kind", "ultrasound"), query.get("patient", "remove")
         if kind not in _KINDS or patient not in ("keep", "remove"):
             raise UsageError(f"{path.name}: kind is ultrasound or secondary, patient is keep or remove")
@@ -78,6 +74,10 @@ class DicomSink(SpooledSink):
             self._dataset(spool, pixels).save_as(to, enforce_file_format=True)
 
     def _dataset(self, spool: Spool, pixels: IO[bytes]) -> Dataset:
+        from pydicom import Dataset
+        from pydicom.dataset import FileMetaDataset
+        from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
         found = Dataset()
         found.file_meta = FileMetaDataset()
         found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -100,6 +100,9 @@ class DicomSink(SpooledSink):
         return found
 
     def _say_whose(self, found: Dataset) -> None:
+        from pydicom import Dataset
+        from pydicom.uid import generate_uid
+
         for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate",
                         "StudyTime", "AccessionNumber", "ReferringPhysicianName"):  # fmt: skip
             setattr(found, keyword, "")  # type 2: there, and empty
@@ -163,6 +166,8 @@ def _say_pace(found: Dataset, stamps: Stamps) -> None:
 
 
 def _say_where(found: Dataset, kind: str, spool: Spool) -> None:
+    from pydicom import Dataset
+
     (height, width), spacing_mm = spool.shape, spool.stamps.spacing_mm
     if spacing_mm is None:
         return
@@ -179,6 +184,8 @@ def _say_where(found: Dataset, kind: str, spool: Spool) -> None:
 
 
 def _header(path: Path) -> Dataset:
+    from pydicom import dcmread
+
     try:
         header = dcmread(path, stop_before_pixels=True)
         header.get("PatientName"), header.get("SOPInstanceUID")
@@ -197,3 +204,12 @@ def _ranges(numbers: list[int]) -> str:
         else:
             found.append([number, number])
     return ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in found)
+
+
+SINK = SinkKind(
+    name="DICOM",
+    title="a DICOM sink",
+    endings=(".dcm",),
+    options=("kind", "source", "patient"),
+    open=lambda place, query: DicomSink(Path(place), query),
+)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgerecon.core.errors import needed
-from edgerecon.stream.sinks.files.recording import Columns, chunk_rows, head_of, state_head
+from edgerecon.stream.sinks.files.recording import Columns, RecordingSink, chunk_rows, head_of, state_head
+from edgerecon.stream.sinks.kind import SinkKind
 
 if TYPE_CHECKING:
     import h5py
@@ -107,3 +108,11 @@ class Hdf5Store:
             os.dup2(nothing, file.id.get_vfd_handle())
             os.close(nothing)
             file.close()
+
+
+SINK = SinkKind(
+    name="HDF5",
+    title="an HDF5 recording",
+    endings=(".h5", ".hdf5"),
+    open=lambda place, query: RecordingSink(Path(place), Hdf5Store()),
+)

@@ -18,6 +18,7 @@ from edgerecon.core.frame import Frame, Image, Status
 from edgerecon.stream.sinks.files.file_sink import FileSink
 from edgerecon.stream.sinks.files.panel import fit
 from edgerecon.stream.sinks.files.stamps import Stamp, Stamps
+from edgerecon.stream.sinks.kind import SinkKind
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -199,3 +200,11 @@ def _mark(luma: np.ndarray, left: int, text: str) -> None:
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)
     cv2.rectangle(luma, (left, 0), (left + width + 5, height + 5), 235, cv2.FILLED)
     cv2.putText(luma, text, (left + 3, height + 2), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 16, 1, cv2.LINE_AA)
+
+
+SINK = SinkKind(
+    name="MP4",
+    title="an MP4 video",
+    endings=(".mp4",),
+    open=lambda place, query: Mp4Sink(Path(place)),
+)

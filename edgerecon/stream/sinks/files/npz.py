@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import IO
 
 import numpy as np
 
 from edgerecon.stream.sinks.files.spool import Spool, SpooledSink
+from edgerecon.stream.sinks.kind import SinkKind
 
 
 class NpzSink(SpooledSink):
@@ -20,3 +22,11 @@ class NpzSink(SpooledSink):
         if stamps.spacing_mm is not None:
             extras["spacing_mm"] = stamps.spacing_mm
         np.savez(to, frames=spool.frames, **extras)  # type: ignore[arg-type]
+
+
+SINK = SinkKind(
+    name="NumPy",
+    title="a NumPy file",
+    endings=(".npz",),
+    open=lambda place, query: NpzSink(Path(place)),
+)

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgerecon.core.errors import SinkError
-
-RECORDINGS = (".mp4", ".h5", ".hdf5", ".zarr", ".npz", ".dcm", ".mha", ".nrrd")
-"""How the names of recordings end."""
+from edgerecon.stream.sinks.kind import recording_endings
 
 _PART = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)(-\d+)?\.part", re.DOTALL)
 
@@ -83,9 +81,13 @@ class Leftover:
     name: str
 
 
-def leftovers(folder: Path, endings: tuple[str, ...] = RECORDINGS) -> list[Leftover]:
-    """Files of a folder that were cut off, in the order of their names. What a process still writes is not one."""
-    found = []
+def leftovers(folder: Path, endings: tuple[str, ...] | None = None) -> list[Leftover]:
+    """Files of a folder that were cut off, in the order of their names. What a process still writes is not one.
+
+    Args:
+        endings: of their names; those of recordings when None.
+    """
+    endings, found = recording_endings() if endings is None else endings, []
     with suppress(OSError):
         for path in sorted(folder.iterdir()):
             match = _PART.fullmatch(path.name)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgerecon.core.errors import EdgereconError, UsageError
-from edgerecon.stream.sinks import recording_sink
+from edgerecon.stream.sinks.files.file_sink import FileSink
 from edgerecon.stream.sinks.files.part import Leftover, leftovers
 from edgerecon.stream.sinks.files.spool import stored_query
+from edgerecon.stream.sinks.kind import kind_of
+from edgerecon.stream.sources.query import Query, refuse_unknown
 
 _BESIDE = (".spool", ".whole", ".plain")
 """What may lie beside a ``.part``."""
@@ -44,8 +46,7 @@ def recover(folder: Path) -> list[Recovered]:
 def _recovered(cut: Leftover) -> Recovered:
     target = _free_name(cut.path.with_name(cut.name))
     try:
-        sink = recording_sink(target, stored_query(cut.path))
-        frames = sink.recover(cut.path)
+        frames = _sink(target, stored_query(cut.path)).recover(cut.path)
     except (EdgereconError, OSError) as error:
         return Recovered(cut.path, None, 0, str(error))
     if cut.path.is_dir():
@@ -53,6 +54,19 @@ def _recovered(cut: Leftover) -> Recovered:
     for left in (cut.path, *(cut.path.with_suffix(suffix) for suffix in _BESIDE)):
         left.unlink(missing_ok=True)
     return Recovered(cut.path, target, frames, None)
+
+
+def _sink(path: Path, query: Query) -> FileSink:
+    """Raises UsageError for a recording of a kind that is not known, or whose sink cannot recover one."""
+    kind = kind_of(path.name)
+    if kind is None:
+        raise UsageError(f"no kind of recording ends in {path.suffix}: install the package that wrote it")
+    if kind.options is not None:
+        refuse_unknown(query, kind.options, kind.title)
+    sink = kind.open(str(path.absolute()), query)
+    if not isinstance(sink, FileSink):
+        raise UsageError(f"{kind.title} cannot be recovered: read {path.name} by its own tools")
+    return sink
 
 
 def _free_name(final: Path) -> Path:

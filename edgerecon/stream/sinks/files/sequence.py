@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
 from edgerecon.core.frame import Frame
 from edgerecon.stream.protocols.sequence_fields import FRAME_NUMBER, IMAGE, TIMESTAMP, fields_of
 from edgerecon.stream.sinks.files.spool import Spool, SpooledSink
 from edgerecon.stream.sinks.files.stamps import recorded_pose
+from edgerecon.stream.sinks.kind import SinkKind
+from edgerecon.stream.sources.query import Query
 
 _IMAGE_STATUS = "ImageStatus"
 
@@ -90,3 +93,16 @@ class NrrdSink(SequenceSink):
             for name, value in (fields | {"Status": "OK"}).items():  # as PLUS calls it in this format
                 yield f"Seq_Frame{number:04}_{name}:={value}"
         yield ""
+
+
+def _open(place: str, query: Query) -> SequenceSink:
+    path = Path(place)
+    return MetaImageSink(path) if path.suffix.lower() == ".mha" else NrrdSink(path)
+
+
+SINK = SinkKind(
+    name="sequence file",
+    title="a sequence file",
+    endings=(".mha", ".nrrd"),
+    open=_open,
+)

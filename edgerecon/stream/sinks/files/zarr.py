@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgerecon.core.errors import needed
-from edgerecon.stream.sinks.files.recording import Columns, chunk_rows, head_of, state_head
+from edgerecon.stream.sinks.files.recording import Columns, RecordingSink, chunk_rows, head_of, state_head
+from edgerecon.stream.sinks.kind import SinkKind
 
 if TYPE_CHECKING:
     from zarr import Group
@@ -59,3 +60,11 @@ class ZarrStore:
             found.resize((count, *found.shape[1:]))
         state_head(group.attrs, head_of(columns, group.attrs, count))
         return count
+
+
+SINK = SinkKind(
+    name="Zarr",
+    title="a Zarr recording",
+    endings=(".zarr",),
+    open=lambda place, query: RecordingSink(Path(place), ZarrStore()),
+)

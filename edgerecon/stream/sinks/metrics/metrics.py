@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from edgerecon.core.errors import DependencyError, printable
 from edgerecon.core.frame import Frame, Image
 from edgerecon.stream.sinks.base import StreamInfo
-from edgerecon.stream.sinks.web.address import Address
+from edgerecon.stream.sinks.kind import SinkKind
+from edgerecon.stream.sinks.web.address import OPTIONS, Address, address_of
 
 if TYPE_CHECKING:
     from edgerecon.stream.sinks.metrics.exposition import MetricsSite, Stream
@@ -64,3 +65,15 @@ class MetricsSink:
         if self._stream is not None:
             self._stream.health.ended = True
         site.leave()
+
+
+SINK = SinkKind(
+    name="metrics",
+    title="the metrics",
+    words=("metrics",),
+    addresses=("metrics[:HOST:PORT]",),
+    options=OPTIONS,
+    shared=True,
+    watched=True,
+    open=lambda place, query: MetricsSink(address_of(place, query, PORT)),
+)

@@ -1,5 +1,5 @@
 """The live viewer: before and after in a browser on this machine, with the stream's latency and counters."""
 
-from edgerecon.stream.sinks.viewer.sink import ViewerSink
+from edgerecon.stream.sinks.viewer.sink import SINK, ViewerSink
 
-__all__ = ["ViewerSink"]
+__all__ = ["SINK", "ViewerSink"]

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from edgerecon.core.errors import DependencyError, printable
 from edgerecon.core.frame import Frame, Image, Status
 from edgerecon.stream.sinks.base import StreamInfo
+from edgerecon.stream.sinks.kind import SinkKind
 from edgerecon.stream.sinks.viewer.latest import Latest
-from edgerecon.stream.sinks.web.address import Address
+from edgerecon.stream.sinks.web.address import OPTIONS, Address, address_of
 
 if TYPE_CHECKING:
     from edgerecon.stream.sinks.viewer.channel import Channel
@@ -81,3 +82,15 @@ class ViewerSink:
         if self._channel is not None:
             site.remove(self._channel)
         site.leave()
+
+
+SINK = SinkKind(
+    name="viewer",
+    title="the viewer",
+    words=("viewer",),
+    addresses=("viewer[:HOST:PORT]",),
+    options=OPTIONS,
+    shared=True,
+    watched=True,
+    open=lambda place, query: ViewerSink(address_of(place, query, PORT)),
+)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
 from edgerecon.core.errors import SinkError, UsageError
+from edgerecon.stream.sources.query import Query, parse_query, refuse_unknown
 from edgerecon.stream.uri import split_uri
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """The names under which a sink is served without a token: frames may show a person."""
 
-_OPTIONS = ("name", "cert", "key")
+OPTIONS = ("name", "cert", "key")
 
 
 @dataclass(frozen=True)
@@ -39,33 +39,40 @@ def parse(uri: str, default_port: int) -> Address:
     """The address in ``KIND``, ``KIND:PORT`` or ``KIND:HOST:PORT``, each with ``?name=…&cert=…&key=…``.
 
     Raises:
-        UsageError: not a host, not a port, an unknown option, or a certificate without its key.
+        UsageError: an unknown option, or see ``address_of``.
     """
-    kind, _, rest = uri.partition(":")
-    kind, _, query = kind.partition("?")
-    query = query or rest.partition("?")[2]
-    place = rest.partition("?")[0].removeprefix("//")
+    place, _, options = uri.partition("?")
+    query = parse_query(options)
+    refuse_unknown(query, OPTIONS, place.partition(":")[0])
+    return address_of(place, query, default_port)
+
+
+def address_of(place: str, query: Query, default_port: int) -> Address:
+    """The address in ``KIND``, ``KIND:PORT`` or ``KIND:HOST:PORT``, and the options that follow it.
+
+    Raises:
+        UsageError: not a host, not a port, or a certificate without its key.
+    """
+    kind, _, rest = place.partition(":")
+    rest = rest.removeprefix("//")
     try:
-        parts = split_uri(f"{kind}://:{place}" if place.isdigit() else f"{kind}://{place}")
+        parts = split_uri(f"{kind}://:{rest}" if rest.isdigit() else f"{kind}://{rest}")
         host, port = parts.hostname or "127.0.0.1", parts.port
-        if place and port is None or parts.username or parts.path:
+        if rest and port is None or parts.username or parts.path:
             raise ValueError
     except (ValueError, UsageError):
-        shown = place.rpartition("@")[2]  # what stands before may be a password
+        shown = rest.rpartition("@")[2]  # what stands before may be a password
         raise UsageError(
             f"'{shown}' is not an address: give {kind}:PORT or {kind}:HOST:PORT, port 0 (a free one) to 65535"
         ) from None
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    if unknown := sorted(set(options) - set(_OPTIONS)):
-        raise UsageError(f"unknown option '{unknown[0]}' of {kind}: choose from {', '.join(_OPTIONS)}")
-    if ("cert" in options) != ("key" in options):
+    if ("cert" in query) != ("key" in query):
         raise UsageError(f"TLS wants both files: {kind}:HOST:PORT?cert=CERT.pem&key=KEY.pem")
     return Address(
         host,
         default_port if port is None else port,
-        options.get("name") or None,
-        options.get("cert"),
-        options.get("key"),
+        query.get("name") or None,
+        query.get("cert"),
+        query.get("key"),
     )
 
 

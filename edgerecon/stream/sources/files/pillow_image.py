@@ -6,15 +6,16 @@ import struct
 import warnings
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import ExifTags
-from PIL import Image as Pillow
 
 from edgerecon.core.frame import MAX_PIXELS, RawImage
 from edgerecon.stream.sources.flat import MAX_FRAMES
+
+if TYPE_CHECKING:
+    from PIL import Image as Pillow
 
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 _FRAME_BYTES = 32  # that a frame of an animation takes at least
@@ -80,6 +81,8 @@ def opened(file: IO[bytes] | BytesIO, formats: tuple[str, ...]) -> Pillow.Image:
     Raises:
         ValueError: it is larger than ``MAX_PIXELS``. OSError: it is no image.
     """
+    from PIL import Image as Pillow
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # the limit below is ours
         image = Pillow.open(file, formats=formats)
@@ -135,6 +138,8 @@ def upright(pixels: RawImage, orientation: int) -> RawImage:
 
 
 def _orientation(image: Pillow.Image) -> int:
+    from PIL import ExifTags
+
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except _EXIF_FAULTS:  # damaged EXIF is no reason to lose the picture

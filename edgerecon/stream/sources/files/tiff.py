@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import mmap
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 
 from edgerecon.core.frame import MAX_PIXELS, RawImage
 from edgerecon.stream.sources.files.pillow_image import check_size, opened, pixels_of, rgb, upright
 from edgerecon.stream.sources.files.tiff_directory import Page, find_pages, read_page
 from edgerecon.stream.sources.flat import MAX_FRAME_BYTES
+
+if TYPE_CHECKING:
+    from PIL import Image as Pillow
 
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what a page suffers from is its own fault message
 
