@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,3 +51,28 @@ def _ctrl_c() -> Iterator[None]:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(7)
+
+
+@pytest.fixture(scope="session")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The CPU kernels, built once a session, in a cache of their own."""
+    from edgerecon.core.errors import EngineError
+    from edgerecon.cpu.compile import find_compiler
+    from edgerecon.cpu.store import build
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGERECON_CACHE", str(tmp_path_factory.mktemp("kernels")))
+        try:
+            find_compiler()
+        except EngineError as error:
+            pytest.skip(str(error))
+        return build()
+
+
+@pytest.fixture
+def native(stored: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine ``native`` can be opened."""
+    from edgerecon.cpu.library import load_library
+
+    monkeypatch.setenv("EDGERECON_CACHE", str(stored.path.parents[1]))
+    load_library.cache_clear()

@@ -1,0 +1,177 @@
+"""The built library: its C interface (kernels/cpu/edgerecon_cpu.h) by ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from edgerecon.core.errors import EngineError, ModelError
+from edgerecon.core.frame import Image
+from edgerecon.cpu.layers import Layer
+from edgerecon.cpu.store import Stored, find_built
+
+VERSION = 1
+"""Of the interface, EDGERECON_CPU_VERSION."""
+NOT_BUILT = "its kernels are not built for this machine"
+REMEDY = "run  edgerecon kernels build --cpu"
+_ERROR_BYTES = 300
+_NUMBERS = ("kind", "source", "added", "target", "inputs", "outputs", "kernel", "stride", "dilation", "padding", "relu",
+            "source_ceiling", "ceiling")  # fmt: skip
+_ARRAYS = {"weights": np.float32, "bias": np.float32, "integers": np.int16, "offset": np.int32, "shift": np.int32,
+           "step": np.float32}  # fmt: skip
+
+
+class _Layer(ctypes.Structure):
+    """edgerecon_layer."""
+
+    _fields_ = [(name, ctypes.c_int32) for name in _NUMBERS] + [(name, ctypes.c_void_p) for name in _ARRAYS]
+
+
+class Library:
+    """The kernels, loaded once a process."""
+
+    def __init__(self, stored: Stored) -> None:
+        self._c = _load(stored)
+        handle, text = ctypes.c_void_p, ctypes.c_char_p
+        for name, result, arguments in (
+            ("instruction_set", text, (ctypes.c_int32,)),
+            ("open", handle, (ctypes.POINTER(_Layer), ctypes.c_int32, text, ctypes.c_int32)),
+            ("bind", handle, (handle, *(ctypes.c_int32,) * 3, text, text, ctypes.c_int32)),
+            ("run", None, (handle,) * 3),
+            ("unbind", None, (handle,)),
+            ("close", None, (handle,)),
+        ):
+            function = self.call(name)
+            function.restype, function.argtypes = result, arguments
+
+    def call(self, name: str) -> Any:
+        """A function of the interface by its short name."""
+        return getattr(self._c, f"edgerecon_cpu_{name}")
+
+    def instruction_sets(self) -> tuple[str, ...]:
+        """Those of this processor that have kernels, the fastest first."""
+        names, of = [], self.call("instruction_set")
+        while name := of(len(names)):
+            names.append(name.decode())
+        return tuple(names)
+
+    def open(self, layers: Sequence[Layer]) -> Network:
+        """A network with its weights packed.
+
+        Raises:
+            ModelError: the kernels refuse a layer, which is named.
+        """
+        return Network(self, layers)
+
+
+class Network:
+    """Packed weights, which any number of runners share."""
+
+    def __init__(self, library: Library, layers: Sequence[Layer]) -> None:
+        self._library = library
+        described, _kept = _described(layers)
+        error = ctypes.create_string_buffer(_ERROR_BYTES)
+        self._handle = library.call("open")(described, len(layers), error, _ERROR_BYTES)
+        if not self._handle:
+            raise ModelError(f"backend native refuses the network: {_named(error.value.decode(), layers)}")
+
+    def bind(self, height: int, width: int, threads: int, instruction_set: str = "") -> Runner:
+        """Buffers and threads for frames of one size, on the fastest instruction set unless one is named.
+
+        Raises:
+            EngineError: no memory or threads, a size that the network does not take, an absent instruction set.
+        """
+        return Runner(self._library, self, height, width, threads, instruction_set)
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None):
+            self._library.call("close")(self._handle)
+
+
+class Runner:
+    """One stream's buffers and threads. One call at a time."""
+
+    def __init__(
+        self, library: Library, network: Network, height: int, width: int, threads: int, instruction_set: str
+    ) -> None:
+        self._library, self._network, self._shape = library, network, (height, width)
+        error = ctypes.create_string_buffer(_ERROR_BYTES)
+        self._handle = library.call("bind")(
+            network._handle, height, width, threads, instruction_set.encode(), error, _ERROR_BYTES
+        )
+        if not self._handle:
+            raise EngineError(f"backend native cannot run {height}×{width} frames: {error.value.decode()}")
+
+    def run(self, frame: Image, out: Image) -> None:
+        """float32, contiguous, (H, W) of the bound size into (H·scale, W·scale). Allocates nothing."""
+        if frame.dtype != np.float32 or frame.shape[-2:] != self._shape or not frame.flags.c_contiguous:
+            raise EngineError(f"backend native is bound to float32 frames of {self._shape[0]}×{self._shape[1]}")
+        if out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise EngineError("backend native writes contiguous float32")
+        self._library.call("run")(self._handle, frame.ctypes.data, out.ctypes.data)
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None):
+            self._library.call("unbind")(self._handle)
+
+
+@cache
+def load_library() -> Library:
+    """The library of these sources from the cache.
+
+    Raises:
+        EngineError: it is not built, or does not load here.
+    """
+    stored = find_built()
+    if stored is None:
+        raise EngineError(f"backend native cannot be used here: {NOT_BUILT}; {REMEDY}")
+    return Library(stored)
+
+
+def _load(stored: Stored) -> ctypes.CDLL:
+    """What was verified is what is loaded: from memory, not once more from the disk."""
+    file = os.memfd_create("edgerecon_cpu")
+    try:
+        with os.fdopen(os.dup(file), "wb") as memory:
+            memory.write(stored.content)
+        loaded = ctypes.CDLL(f"/proc/self/fd/{file}")
+        version = loaded.edgerecon_cpu_version()
+    except (OSError, AttributeError) as error:
+        raise EngineError(f"{stored.path} does not load here ({error}): delete it and {REMEDY}") from None
+    finally:
+        os.close(file)
+    if version != VERSION:
+        raise EngineError(f"{stored.path} is of another version: delete it and {REMEDY}")
+    return loaded
+
+
+def _described(layers: Sequence[Layer]) -> tuple[Any, list[Any]]:
+    """The layers as C reads them, and the arrays that have to live as long as it does."""
+    array, kept = (_Layer * len(layers))(), list[Any]()
+    for row, layer in zip(array, layers, strict=True):
+        facts = {name: getattr(layer, name) for name in (*_NUMBERS, *_ARRAYS) if hasattr(layer, name)}
+        facts.pop("integers")
+        if form := layer.integers:
+            facts |= {"integers": form.weights, "offset": form.offset, "shift": form.shift, "step": form.step}
+            facts |= {"source_ceiling": form.source_ceiling, "ceiling": form.ceiling}
+        for name, value in facts.items():
+            if name in _NUMBERS:
+                setattr(row, name, int(value))
+            elif value.size:
+                kept.append(np.ascontiguousarray(value, _ARRAYS[name]))
+                setattr(row, name, kept[-1].ctypes.data)
+    return array, kept
+
+
+def _named(message: str, layers: Sequence[Layer]) -> str:
+    """ "layer 3 …" with the layer's name in the file."""
+    word, _, rest = message.partition(" ")
+    number, _, rest = rest.partition(" ")
+    if word != "layer" or not number.isdigit() or int(number) >= len(layers):
+        return message
+    return f"layer {number} ({layers[int(number)].name}) {rest}"

@@ -1,0 +1,78 @@
+"""The built library in the cache, known by its sources, by the machine's kind and by the compiler that made it."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgerecon.core.cache import cache_folder
+from edgerecon.core.errors import EngineError
+from edgerecon.core.sealed_file import Refused, read_sealed, write_sealed
+from edgerecon.cpu.compile import FLAGS, compile_library, find_compiler, source_folder
+
+SUFFIX = ".cpu-kernels"
+_KIND = "cpu-kernels"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A library that is ready to load. ``compiler``: its version; ``path``: the file in the cache."""
+
+    content: bytes
+    compiler: str
+    path: Path
+
+
+def build() -> Stored:
+    """The library for the sources of this installation: from the cache, else compiled now.
+
+    Raises:
+        EngineError: there is no compiler, it refuses, or the cache cannot be written.
+    """
+    compiler = find_compiler()
+    path = _folder() / f"edgerecon_cpu.{_digest(source_digest(), compiler.version)}{SUFFIX}"
+    if found := _read(path):
+        return found
+    content = compile_library(compiler)
+    facts = {"sources": source_digest(), "machine": platform.machine(), "compiler": compiler.version}
+    write_sealed(path, _KIND, facts, content)
+    return Stored(content, compiler.version, path)
+
+
+def find_built() -> Stored | None:
+    """The library for these sources and this kind of machine, whichever compiler made it; None before it is built."""
+    paths = sorted(_folder().glob(f"edgerecon_cpu.*{SUFFIX}"))
+    return next((found for path in paths if (found := _read(path))), None)
+
+
+def source_digest() -> str:
+    """Of what decides the library: its sources and the flags.
+
+    Raises:
+        EngineError: the installation lacks kernels/cpu.
+    """
+    digest = hashlib.sha256(repr(FLAGS).encode())
+    for path in sorted(source_folder().glob("*.[ch]*")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> Stored | None:
+    try:
+        facts, content = read_sealed(path, _KIND)
+        wanted = (source_digest(), platform.machine())
+    except (Refused, EngineError):  # absent, damaged, or an installation without sources
+        return None
+    if (facts.get("sources"), facts.get("machine")) != wanted:
+        return None
+    return Stored(content, str(facts["compiler"]), path)
+
+
+def _digest(sources: str, compiler: str) -> str:
+    return hashlib.sha256(f"{sources} {platform.machine()} {compiler}".encode()).hexdigest()[:24]
+
+
+def _folder() -> Path:
+    return cache_folder() / "kernels"

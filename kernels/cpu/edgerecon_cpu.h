@@ -1,0 +1,50 @@
+// The C interface of the CPU engine. Pictures are float32, row by row, contiguous. Nothing throws; what can fail returns
+// null or −1 and writes one line into `error`.
+//
+//     network = edgerecon_cpu_open(layers, count, error, size)        weights, packed; shared by any number of runners
+//     runner = edgerecon_cpu_bind(network, height, width, threads, "", error, size)     buffers and threads of one stream
+//     edgerecon_cpu_run(runner, frame, out)                           allocates nothing; one call at a time a runner
+//     edgerecon_cpu_unbind(runner); edgerecon_cpu_close(network)
+#pragma once
+
+#include <stdint.h>
+
+#define EDGERECON_CPU_VERSION 1
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { EDGERECON_UNSHUFFLE, EDGERECON_CONVOLUTION, EDGERECON_TRANSPOSED, EDGERECON_SHUFFLE };
+
+// One layer; see network.h. Arrays are read while the network is opened and not kept.
+typedef struct {
+    int32_t kind;
+    int32_t source, added, target;  // maps; added: 0 for nothing, and in a shuffle 1 to add the frame
+    int32_t inputs, outputs;        // channels
+    int32_t kernel;                 // edge of the kernel, or block of a shuffle
+    int32_t stride, dilation, padding;
+    int32_t relu;
+    int32_t source_ceiling, ceiling;  // levels of an integer layer's inputs and outputs
+    const float* weights;             // float32: outputs × inputs × kernel × kernel (transposed: inputs × outputs × …)
+    const float* bias;                // outputs
+    const int16_t* integers;          // an integer layer's weights, of the same shape; null in float32
+    const int32_t* offset;            // outputs; result 576·y + 16·offset
+    const int32_t* shift;             // outputs; result >> shift, clipped to 0 … ceiling
+    const float* step;                // outputs; not null: the result times this, in float32, instead
+} edgerecon_layer;
+
+#define EDGERECON_API __attribute__((visibility("default")))
+
+EDGERECON_API int32_t edgerecon_cpu_version(void);
+// Name of instruction set number `index`, the fastest first, of those this processor has; null past the last.
+EDGERECON_API const char* edgerecon_cpu_instruction_set(int32_t index);
+EDGERECON_API void* edgerecon_cpu_open(const edgerecon_layer* layers, int32_t count, char* error, int32_t size);
+EDGERECON_API void* edgerecon_cpu_bind(void* network, int32_t height, int32_t width, int32_t threads, const char* set, char* error, int32_t size);
+EDGERECON_API void edgerecon_cpu_run(void* runner, const float* frame, float* out);
+EDGERECON_API void edgerecon_cpu_unbind(void* runner);
+EDGERECON_API void edgerecon_cpu_close(void* network);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,85 @@
+// The kernels once per instruction set, and the choice of one at run time by CPUID.
+//
+//     portable   what the compiler makes of the vector extension for the baseline: SSE2, NEON, plain code
+//     avx2       AVX2 and FMA
+//
+// Integer kernels give the same bits in every set; float32 kernels round differently where a set has no fused product.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "rows.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#define KERNEL TARGET static inline __attribute__((always_inline))
+#define ENTRY TARGET static
+
+namespace portable {
+#define TARGET
+#define USES_AVX2 0
+#define BLOCK_TILES 2
+#include "lanes.h"
+#include "winograd.h"
+#include "winograd_fp32.h"
+#include "winograd_int16.h"
+#include "direct_fp32.h"
+#include "frame_edges.h"
+#undef KEEP_IN_REGISTER
+#undef USES_AVX2
+#undef BLOCK_TILES
+#undef TARGET
+}  // namespace portable
+
+#if defined(__x86_64__)
+namespace avx2 {
+#define TARGET __attribute__((target("avx2,fma")))
+#define USES_AVX2 1
+#define BLOCK_TILES MOST_TILES
+#include "lanes.h"
+#include "winograd.h"
+#include "winograd_fp32.h"
+#include "winograd_int16.h"
+#include "direct_fp32.h"
+#include "frame_edges.h"
+#undef KEEP_IN_REGISTER
+#undef USES_AVX2
+#undef BLOCK_TILES
+#undef TARGET
+}  // namespace avx2
+#endif
+
+struct InstructionSet {
+    const char* name;
+    bool (*present)();
+    void (*float_winograd)(const FloatWinograd&, float*);
+    void (*integer_winograd)(const IntegerWinograd&, int16_t*);
+    void (*direct)(const DirectRow&);
+    void (*unshuffle)(const EdgeRow&, float*);
+    void (*unshuffle_integers)(const EdgeRow&, int16_t*);
+    void (*shuffle)(const EdgeRow&, const float*);
+};
+
+#define KERNELS_OF(set)                                                                                    \
+    set::convolve_winograd, set::convolve_winograd, set::convolve_direct, set::unshuffle_row, set::unshuffle_row, \
+        set::shuffle_row
+
+// From the fastest on; the last one runs everywhere.
+inline const InstructionSet INSTRUCTION_SETS[] = {
+#if defined(__x86_64__)
+    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, KERNELS_OF(avx2)},
+#endif
+    {"portable", [] { return true; }, KERNELS_OF(portable)},
+};
+
+// The set of that name, or the fastest where the name is empty; null when this processor lacks it.
+inline const InstructionSet* find_instruction_set(const char* name) {
+    for (const InstructionSet& one : INSTRUCTION_SETS)
+        if (one.present() && (!*name || !strcmp(name, one.name))) return &one;
+    return nullptr;
+}

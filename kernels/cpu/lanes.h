@@ -1,0 +1,73 @@
+// Vectors of 32 bytes, written once for every processor: GCC's and Clang's vector extension, which becomes one AVX2
+// register, two of SSE2 or NEON, or plain code. Where a product has no operator (pairs of 16-bit factors, saturation,
+// shifts by lane), it is spelled out twice, and both forms give the same bits.
+//
+//     Floats   │ f0 │ f1 │ f2 │ f3 │ f4 │ f5 │ f6 │ f7 │
+//     Ints     │ i0 │ i1 │ i2 │ i3 │ i4 │ i5 │ i6 │ i7 │
+//     Shorts   │s0 s1│s2 s3│s4 s5│s6 s7│s8 s9│ …  │ s14 s15 │
+//
+// This file and those that say "once per instruction set" are read by instruction_sets.h, inside a namespace of each
+// set: hence no include guard. KERNEL marks a function of that set that is inlined everywhere, ENTRY one that is called.
+
+typedef float Floats __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t Ints __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int16_t Shorts __attribute__((vector_size(32), aligned(2), may_alias));
+
+KERNEL Floats load(const float* from) { return *reinterpret_cast<const Floats*>(from); }
+KERNEL Ints load(const int32_t* from) { return *reinterpret_cast<const Ints*>(from); }
+KERNEL Shorts load(const int16_t* from) { return *reinterpret_cast<const Shorts*>(from); }
+KERNEL void store(float* to, Floats value) { *reinterpret_cast<Floats*>(to) = value; }
+KERNEL void store(int32_t* to, Ints value) { *reinterpret_cast<Ints*>(to) = value; }
+KERNEL void store(int16_t* to, Shorts value) { *reinterpret_cast<Shorts*>(to) = value; }
+
+KERNEL Floats all(float value) { return Floats{value, value, value, value, value, value, value, value}; }
+KERNEL Floats larger(Floats a, Floats b) { return a > b ? a : b; }
+
+// A pair of shorts in every lane.
+KERNEL Shorts all_pairs(const int16_t* pair) {
+    int32_t both;
+    memcpy(&both, pair, sizeof both);
+    return reinterpret_cast<Shorts>(Ints{both, both, both, both, both, both, both, both});
+}
+
+#if USES_AVX2
+// a0·b0 + a1·b1 of each pair, modulo 2³².
+KERNEL Ints pair_products(Shorts a, Shorts b) {
+    return reinterpret_cast<Ints>(_mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+}
+// a >> shift, each lane by its own.
+KERNEL Ints shifted(Ints a, Ints shift) {
+    return reinterpret_cast<Ints>(_mm256_srav_epi32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(shift)));
+}
+// Both saturated to 16 bits, in the order a0–a3 b0–b3 a4–a7 b4–b7, then clipped to [0, ceiling].
+KERNEL Shorts narrowed(Ints a, Ints b, Shorts ceiling) {
+    const __m256i both = _mm256_packs_epi32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b));
+    const __m256i positive = _mm256_max_epi16(both, _mm256_setzero_si256());
+    return reinterpret_cast<Shorts>(_mm256_min_epi16(positive, reinterpret_cast<__m256i>(ceiling)));
+}
+// GCC moves integer products out of a loop and spills them, which costs 1.7 times; an empty use of the sum forbids it.
+#define KEEP_IN_REGISTER(value) asm("" : "+x"(value))
+#else
+KERNEL Ints pair_products(Shorts a, Shorts b) {
+    Ints sum;
+    for (int lane = 0; lane < 8; ++lane) {
+        const int32_t first = a[2 * lane] * b[2 * lane], second = a[2 * lane + 1] * b[2 * lane + 1];
+        sum[lane] = static_cast<int32_t>(static_cast<uint32_t>(first) + static_cast<uint32_t>(second));
+    }
+    return sum;
+}
+KERNEL Ints shifted(Ints a, Ints shift) { return a >> shift; }
+KERNEL Shorts narrowed(Ints a, Ints b, Shorts ceiling) {
+    Shorts both;
+    for (int lane = 0; lane < 4; ++lane) {
+        const int32_t four[4] = {a[lane], b[lane], a[4 + lane], b[4 + lane]};
+        for (int part = 0; part < 4; ++part) {
+            const int32_t value = four[part] < 0 ? 0 : four[part];
+            const int16_t limit = ceiling[4 * part + lane];
+            both[4 * part + lane] = value > limit ? limit : static_cast<int16_t>(value);
+        }
+    }
+    return both;
+}
+#define KEEP_IN_REGISTER(value)
+#endif

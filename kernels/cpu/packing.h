@@ -1,0 +1,114 @@
+// Weights in the order in which the kernels read them, from output × input × height × width.
+//
+//     winograd, float32    [chunk of 16 or 8 outputs][product][input][output of the chunk]
+//     winograd, int16      [chunk of 16, or 8 where it ends the integers][product][pair of inputs][output][input of the pair]
+//     direct               [chunk][tap][input][output];  transposed: [tap][chunk][input][output]
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "edgerecon_cpu.h"
+
+template <class Value>
+std::vector<Value> padded_copy(const Value* values, int count, int whole) {
+    std::vector<Value> all((count + whole - 1) / whole * whole);
+    std::copy(values, values + count, all.begin());
+    return all;
+}
+
+// G g Gᵀ of a 3×3 kernel.
+template <class Value, class Weight>
+void transform_kernel(const Value (&G)[6][3], const Weight* kernel, Value* products) {
+    for (int i = 0; i < 6; ++i)
+        for (int j = 0; j < 6; ++j) {
+            Value sum = 0;
+            for (int y = 0; y < 3; ++y)
+                for (int x = 0; x < 3; ++x) sum += G[i][y] * G[j][x] * static_cast<Value>(kernel[3 * y + x]);
+            products[6 * i + j] = sum;
+        }
+}
+
+constexpr double G_FLOAT[6][3] = {{1. / 4, 0, 0},
+                                  {-1. / 6, -1. / 6, -1. / 6},
+                                  {-1. / 6, 1. / 6, -1. / 6},
+                                  {1. / 24, 1. / 12, 1. / 6},
+                                  {1. / 24, -1. / 12, 1. / 6},
+                                  {0, 0, 1}};
+constexpr int64_t G_INTEGER[6][3] = {{6, 0, 0}, {-1, -1, -1}, {-1, 1, -1}, {1, 2, 4}, {1, -2, 4}, {0, 0, 6}};
+
+// Calls use(first output, outputs of the chunk) for chunks of 16, then one of 8.
+template <class Use>
+void for_chunks(int outputs, Use use) {
+    const int all = (outputs + 7) / 8 * 8;
+    for (int first = 0; first < all; first += 16) use(first, all - first >= 16 ? 16 : 8);
+}
+
+inline std::vector<float> pack_winograd(const edgerecon_layer& layer) {
+    std::vector<float> packed;
+    for_chunks(layer.outputs, [&](int first, int chunk) {
+        const size_t start = packed.size();
+        packed.resize(start + size_t{36} * layer.inputs * chunk);
+        for (int o = 0; o < chunk && first + o < layer.outputs; ++o)
+            for (int k = 0; k < layer.inputs; ++k) {
+                double products[36];
+                transform_kernel(G_FLOAT, layer.weights + (size_t(first + o) * layer.inputs + k) * 9, products);
+                for (int p = 0; p < 36; ++p)
+                    packed[start + (size_t(p) * layer.inputs + k) * chunk + o] = static_cast<float>(products[p]);
+            }
+    });
+    return packed;
+}
+
+// Place of an output channel among 16, such that two vectors of sums narrow to one in order (lanes.h, narrowed).
+inline int place_in_chunk(int output) {
+    static const int quarter[4] = {0, 2, 1, 3};
+    return 4 * quarter[output / 4 % 4] + output % 4;
+}
+
+template <class Value>
+void reorder_chunks(std::vector<Value>& values) {
+    const std::vector<Value> before = values;
+    for (size_t i = 0; i < values.size(); ++i) values[i / 16 * 16 + place_in_chunk(i % 16)] = before[i];
+}
+
+inline std::vector<int16_t> pack_integers(const edgerecon_layer& layer) {
+    const int chunk = layer.step ? 8 : 16, chunks = (layer.outputs + chunk - 1) / chunk, pairs = (layer.inputs + 1) / 2;
+    std::vector<int16_t> packed(size_t(chunks) * 36 * pairs * chunk * 2);
+    for (int o = 0; o < layer.outputs; ++o)
+        for (int k = 0; k < layer.inputs; ++k) {
+            int64_t products[36];
+            transform_kernel(G_INTEGER, layer.integers + (size_t(o) * layer.inputs + k) * 9, products);
+            const int place = layer.step ? o % 8 : place_in_chunk(o % 16);
+            for (int p = 0; p < 36; ++p)
+                packed[(((size_t(o / chunk) * 36 + p) * pairs + k / 2) * chunk + place) * 2 + k % 2] =
+                    static_cast<int16_t>(products[p]);
+        }
+    return packed;
+}
+
+inline std::vector<float> pack_direct(const edgerecon_layer& layer) {
+    const int taps = layer.kernel * layer.kernel;
+    std::vector<float> packed;
+    for_chunks(layer.outputs, [&](int first, int chunk) {
+        for (int tap = 0; tap < taps; ++tap)
+            for (int k = 0; k < layer.inputs; ++k)
+                for (int o = first; o < first + chunk; ++o)
+                    packed.push_back(o < layer.outputs ? layer.weights[(size_t(o) * layer.inputs + k) * taps + tap] : 0.f);
+    });
+    return packed;
+}
+
+// From input × output × height × width, as ONNX has it.
+inline std::vector<float> pack_transposed(const edgerecon_layer& layer, size_t& tap_size) {
+    const int taps = layer.kernel * layer.kernel;
+    std::vector<float> packed;
+    for (int tap = 0; tap < taps; ++tap)
+        for_chunks(layer.outputs, [&](int first, int chunk) {
+            for (int k = 0; k < layer.inputs; ++k)
+                for (int o = first; o < first + chunk; ++o)
+                    packed.push_back(o < layer.outputs ? layer.weights[(size_t(k) * layer.outputs + o) * taps + tap] : 0.f);
+        });
+    tap_size = packed.size() / taps;
+    return packed;
+}

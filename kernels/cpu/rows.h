@@ -1,0 +1,46 @@
+// What a kernel is told for one call: pointers to rows, at their column 0, and the shape of the layer.
+#pragma once
+
+#include <cstdint>
+
+constexpr int MOST_TILES = 6;    // of one Winograd block: 6 × 2 sums fill 12 of 16 registers
+constexpr int MOST_TAPS = 9;     // of a direct kernel's edge
+
+// Four output rows of a 3×3 convolution, a dilation apart, and the six input rows they see. A row that lies outside the
+// picture is zeros when it is read, and a place that nobody reads when it is written.
+struct FloatWinograd {
+    const float* in[6];
+    float* out[4];
+    const float* added[4];  // added after the ReLU; null for nothing
+    const float* weights;   // in the order of pack_winograd
+    const float* bias;
+    int columns, dilation, inputs, in_pitch, out_pitch, relu;
+};
+
+struct IntegerWinograd {
+    const int16_t* in[6];
+    void* out[4];            // int16; float where there is a step
+    const int16_t* weights;  // in the order of pack_integers
+    const int32_t* offset;
+    const int32_t* shift;
+    const float* step;  // null: requantise by shift and ceiling
+    int ceiling, columns, dilation, inputs, in_pitch, out_pitch;
+};
+
+// One output row of a direct convolution; out_step: elements from one output cell to the next.
+struct DirectRow {
+    const float* in[MOST_TAPS];
+    float* out;
+    const float* added;
+    const float* weights;  // [chunk][tap][input][16 or 8]
+    const float* bias;
+    int columns, kernel, stride, dilation, padding, inputs, in_pitch, out_pitch, out_step, relu;
+};
+
+// One row of cells and the rows of pixels that belong to it. frame: null where nothing is added on the way out.
+struct EdgeRow {
+    const float* frame;
+    float* out;
+    int64_t frame_pitch, out_pitch;
+    int columns, block, cell_pitch;
+};

@@ -1,0 +1,87 @@
+"""What the layers compute, plainly, in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgerecon.cpu.layers import Integers, Kind, Layer
+
+Map = NDArray[np.float64]
+
+
+def clipped(frame: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What enters a network for any pixels."""
+    return np.clip(np.nan_to_num(frame, nan=0.0), 0, 1).astype(np.float32)
+
+
+def unshuffle(frame: NDArray, block: int) -> Map:
+    height, width = frame.shape
+    cells = frame.reshape(height // block, block, width // block, block).transpose(1, 3, 0, 2)
+    return cells.reshape(block**2, height // block, width // block).astype(np.float64)
+
+
+def shuffle(cells: NDArray, block: int) -> NDArray:
+    _, height, width = cells.shape
+    return cells.reshape(block, block, height, width).transpose(2, 0, 3, 1).reshape(block * height, block * width)
+
+
+def convolve(x: Map, weights: NDArray, stride: int = 1, dilation: int = 1, padding: int = 0) -> Map:
+    edge = (weights.shape[2] - 1) * dilation
+    x = np.pad(x, ((0, 0), (padding, padding), (padding, padding)))
+    rows, columns = ((size - edge - 1) // stride + 1 for size in x.shape[1:])
+    out = np.zeros((len(weights), rows, columns))
+    for ky in range(weights.shape[2]):
+        for kx in range(weights.shape[3]):
+            top, left = ky * dilation, kx * dilation
+            seen = x[:, top : top + rows * stride : stride, left : left + columns * stride : stride]
+            out += np.tensordot(weights[:, :, ky, kx].astype(np.float64), seen[:, :rows, :columns], 1)
+    return out
+
+
+def spread(x: Map, weights: NDArray, stride: int) -> Map:
+    """A transposed convolution whose kernel is its stride."""
+    taps = np.einsum("ioyx,ihw->ohywx", weights.astype(np.float64), x)
+    return taps.reshape(weights.shape[1], x.shape[1] * stride, x.shape[2] * stride)
+
+
+def run_floats(layers: Sequence[Layer], frame: NDArray[np.float32]) -> NDArray:
+    """A float32 network in float64."""
+    inside = clipped(frame)
+    maps: dict[int, Map] = {}
+    for layer in layers:
+        if layer.kind is Kind.UNSHUFFLE:
+            maps[layer.target] = unshuffle(inside, layer.kernel)
+        elif layer.kind is Kind.SHUFFLE:
+            return shuffle(maps[layer.source], layer.kernel) + (inside if layer.added else 0)
+        else:
+            x = maps[layer.source]
+            if layer.kind is Kind.TRANSPOSED:
+                y = spread(x, layer.weights, layer.stride)
+            else:
+                y = convolve(x, layer.weights, layer.stride, layer.dilation, layer.padding)
+            y += layer.bias[:, None, None]
+            y = np.maximum(y, 0) if layer.relu else y
+            maps[layer.target] = y + maps[layer.added] if layer.added else y
+    raise AssertionError("no shuffle")
+
+
+def run_integers(layers: Sequence[Layer], frame: NDArray[np.float32]) -> NDArray[np.float32]:
+    """An int16 network, exactly; asserts that no result leaves 32 bits."""
+    inside = clipped(frame)
+    levels = np.floor(inside * np.float32(255) + np.float32(0.5))
+    x = unshuffle(levels, layers[0].kernel)
+    scaled = np.empty(0, np.float32)
+    for layer in layers[1:-1]:
+        form = layer.integers
+        assert isinstance(form, Integers)
+        exact = 576 * np.rint(convolve(x, form.weights, 1, layer.dilation, layer.padding)).astype(np.int64)
+        exact += 16 * form.offset.astype(np.int64)[:, None, None]
+        assert np.abs(exact).max() < 2**31
+        if form.step.size:
+            scaled = exact.astype(np.int32).astype(np.float32) * form.step[:, None, None]
+        else:
+            x = np.clip(exact >> form.shift[:, None, None], 0, form.ceiling).astype(np.float64)
+    return shuffle(scaled, layers[-1].kernel) + (inside if layers[-1].added else np.float32(0))

@@ -1,0 +1,85 @@
+"""The int16 kernels of every instruction set against NumPy, bit for bit, and the proof that they cannot overflow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgerecon.core.errors import ModelError
+from edgerecon.cpu.layers import Integers, Layer
+from edgerecon.cpu.library import Library
+from tests.cpu import networks
+from tests.cpu.reference import run_integers
+from tests.cpu.test_float_kernels import run
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    block=st.integers(1, 3),
+    layers=st.lists(st.tuples(st.integers(1, 33), st.integers(1, 7)), min_size=1, max_size=5),
+    rows=st.integers(1, 40),
+    columns=st.integers(1, 40),
+    threads=st.integers(1, 3),
+)
+def test_chains_bit_for_bit(
+    library: Library, seed: int, block: int, layers: list[tuple[int, int]], rows: int, columns: int, threads: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    network = networks.integer_chain(rng, [width for width, _ in layers[1:]], [d for _, d in layers], block)
+    frame = (rng.random((block * rows, block * columns)) * 1.4 - 0.2).astype(np.float32)
+    frame.flat[0], frame.flat[-1] = np.nan, np.inf
+    expected = run_integers(network, frame)
+    for isa in library.instruction_sets():
+        assert np.array_equal(run(library, network, frame, threads, isa), expected)
+
+
+def edge(library: Library, rng: np.random.Generator, **changes: object) -> tuple[list[Layer], int]:
+    """A network of one integer layer, some of whose facts are changed."""
+    layers = networks.integer_chain(rng, [], [1], 2, weight=3)
+    form = layers[1].integers
+    assert form
+    return [layers[0], replace(layers[1], integers=replace(form, **changes)), layers[-1]], 1  # type: ignore[arg-type]
+
+
+def test_weights_at_the_edge_of_the_proof_are_exact(library: Library, rng: np.random.Generator) -> None:
+    weights = np.zeros((4, 4, 3, 3), np.int16)
+    weights[:, :3] = 668  # 49 · 668 = 32 732; 576 · 255 · 668 · 27 would not fit 32 bits
+    weights[:, 1:3] = 0
+    layers, _ = edge(library, rng, weights=weights, offset=np.zeros(4, np.int32))
+    frame = rng.choice(np.array([0, 1], np.float32), (24, 24))
+    for isa in library.instruction_sets():
+        assert np.array_equal(run(library, layers, frame, 1, isa), run_integers(layers, frame))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"source_ceiling": 482}, "its inputs have more than 481 levels"),
+        ({"weights": np.full((4, 4, 3, 3), 669, np.int16)}, "a transformed weight of output 0 exceeds 16 bits"),
+        ({"weights": np.full((4, 4, 3, 3), 650, np.int16)}, "the sum of output 0 can exceed 32 bits"),
+        ({"offset": np.array([0, 0, 2**27, 0], np.int32)}, "the sum of output 2 can exceed 32 bits"),
+        ({"ceiling": 482, "step": np.empty(0, np.float32)}, "its outputs have more than 481 levels"),
+        (
+            {"shift": np.array([1, 2, 32, 4], np.int32), "step": np.empty(0, np.float32)},
+            "a shift is not one of 0 to 31",
+        ),
+    ],
+)
+def test_a_failed_proof_names_the_layer(
+    library: Library, changes: dict[str, object], reason: str, rng: np.random.Generator
+) -> None:
+    layers, _ = edge(library, rng, **changes)
+    with pytest.raises(ModelError, match=rf"layer 1 \(conv 2\) fails the range proof: {reason}"):
+        library.open(layers)
+
+
+def test_integers_have_to_end_before_the_frame(library: Library, rng: np.random.Generator) -> None:
+    layers, _ = edge(library, rng, step=np.empty(0, np.float32))
+    with pytest.raises(ModelError, match="reads numbers of another kind"):
+        library.open(layers)
+    assert isinstance(layers[1].integers, Integers)

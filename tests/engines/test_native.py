@@ -1,0 +1,165 @@
+"""The engine ``native`` against ONNX Runtime, and what happens where it cannot run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import helper
+from typer.testing import CliRunner
+
+from edgerecon.cli.doctor import check_backend
+from edgerecon.cli.main import app
+from edgerecon.core.errors import EngineError, ModelError, UsageError
+from edgerecon.cpu import compile as compiling
+from edgerecon.cpu import library as loading
+from edgerecon.cpu import store
+from edgerecon.cpu.compile import Compiler
+from edgerecon.engines import backends, open_engine
+from edgerecon.modelfile.catalogue import find_file, shipped_models
+from tests.support import hand_made
+
+SIZES = ((1, 1), (1, 7), (2, 2), (7, 5), (33, 64), (129, 127), (200, 301))
+
+
+def clipped_difference(path: Path | str, threads: int, rng: np.random.Generator) -> float:
+    reference, engine = open_engine(path, "onnxruntime", threads=1), open_engine(path, "native", threads=threads)
+    frames = [rng.random(size, dtype=np.float32) for size in SIZES]
+    return max(float(np.abs(reference.run(frame) - engine.run(frame)).max()) for frame in frames)
+
+
+def float_models() -> list[str]:
+    return [name for name in shipped_models() if find_file(name).spec.precision == "fp32"]
+
+
+@pytest.mark.parametrize("name", float_models())
+@pytest.mark.parametrize("threads", [1, 2])
+def test_shipped_models_agree_with_onnxruntime(
+    native: None,
+    name: str,
+    threads: int,
+    rng: np.random.Generator,
+) -> None:
+    assert clipped_difference(name, threads, rng) <= 1e-5
+
+
+def test_a_twin_runs_beside_its_engine(native: None, rng: np.random.Generator) -> None:
+    engine = open_engine("compact-despeckle", "native", threads=1)
+    twin, frame = engine.twin(), rng.random((50, 70), dtype=np.float32)  # type: ignore[attr-defined]
+    expected = engine.run(frame)
+    twin.run(rng.random((20, 20), dtype=np.float32))
+    engine.close()
+    assert np.array_equal(twin.run(frame), expected)
+
+
+@pytest.mark.parametrize("inside", [-4.0, 0.5, 9.0, np.inf, -np.inf, np.nan])
+def test_any_pixels_give_what_clipped_ones_give(native: None, inside: float) -> None:
+    frame = np.full((16, 16), 0.5, np.float32)
+    frame[4:6, 4:6] = inside
+    found = open_engine("compact-despeckle", "native", threads=1).run(frame)
+    clean = np.clip(np.nan_to_num(frame, nan=0.0), 0, 1)
+    assert np.abs(found - open_engine("compact-despeckle", "onnxruntime", threads=1).run(clean)).max() <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("nodes", "reason"),
+    [
+        ([helper.make_node("Sigmoid", ["frame"], ["reconstruction"])], "has no operator Sigmoid"),
+        (
+            [
+                helper.make_node("Conv", ["frame", "w"], ["c"], pads=[1, 0, 1, 0]),
+                helper.make_node("Relu", ["c"], ["reconstruction"]),
+            ],
+            "Conv whose pads differ by axis",
+        ),
+        (
+            [
+                helper.make_node("Conv", ["frame", "w"], ["c"], pads=[1, 1, 1, 1]),
+                helper.make_node("Add", ["c", "c"], ["reconstruction"]),
+            ],
+            "Add that does not end a convolution",
+        ),
+        ([helper.make_node("Conv", ["frame", "absent"], ["reconstruction"])], "refers to what is not there"),
+    ],
+)
+def test_a_graph_without_kernels_is_refused(
+    native: None,
+    tmp_path: Path,
+    nodes: list,
+    reason: str,
+) -> None:
+    path = hand_made.save(tmp_path / "net.onnx", nodes, {"w": np.ones((1, 1, 3, 3), np.float32)})
+    with pytest.raises(ModelError, match=reason):
+        open_engine(path, "native")
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_networks_without_a_shuffle_run(
+    native: None,
+    tmp_path: Path,
+    residual: bool,
+    rng: np.random.Generator,
+) -> None:
+    nodes = [
+        helper.make_node("Conv", ["frame", "w0", "b0"], ["a"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["r"]),
+        helper.make_node("Conv", ["r", "w1"], ["c"], pads=[2, 2, 2, 2], dilations=[2, 2]),
+        helper.make_node("Add", ["c", "frame"] if residual else ["c", "c0"], ["reconstruction"]),
+    ]
+    if not residual:
+        nodes[2:] = [helper.make_node("Conv", ["r", "w1"], ["reconstruction"], pads=[2, 2, 2, 2], dilations=[2, 2])]
+    constants = {
+        "w0": rng.standard_normal((5, 1, 3, 3)).astype(np.float32) / 9,
+        "b0": rng.random(5).astype(np.float32),
+        "w1": rng.standard_normal((1, 5, 3, 3)).astype(np.float32) / 9,
+    }
+    assert clipped_difference(hand_made.save(tmp_path / "net.onnx", nodes, constants), 2, rng) <= 1e-5
+
+
+def test_without_kernels_everything_else_runs(rng: np.random.Generator) -> None:
+    loading.load_library.cache_clear()
+    record = backends()["native"]
+    assert not record.available and check_backend(record).remedy == "edgerecon kernels build --cpu"
+    with pytest.raises(EngineError, match="its kernels are not built for this machine; run  edgerecon kernels build"):
+        open_engine("compact-despeckle", "native")
+    assert open_engine("compact-despeckle").spec.backend != "native"
+
+
+def test_a_damaged_library_counts_as_none(native: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = store.find_built()
+    assert built
+    damaged = tmp_path / "kernels" / built.path.name
+    damaged.parent.mkdir()
+    content = bytearray(built.path.read_bytes())
+    content[-100] ^= 1
+    damaged.write_bytes(content)
+    monkeypatch.setenv("EDGERECON_CACHE", str(tmp_path))
+    assert store.find_built() is None and not backends()["native"].available
+
+
+def test_other_sources_make_another_library(stored: store.Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGERECON_CACHE", str(stored.path.parents[1]))
+    assert store.find_built()
+    monkeypatch.setattr(store, "source_digest", lambda: "others")
+    assert store.find_built() is None
+
+
+def test_the_compiler_is_asked_for_when_it_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    said = CliRunner().invoke(app, ["kernels", "build", "--cpu"])
+    assert isinstance(said.exception, EngineError) and str(said.exception) == compiling.NO_COMPILER
+
+
+def test_a_refusing_compiler_is_quoted(tmp_path: Path) -> None:
+    script = tmp_path / "c++"
+    script.write_text("#!/bin/sh\necho 'a.cpp:1: error: no such thing' >&2\nexit 1\n")
+    script.chmod(0o755)
+    with pytest.raises(EngineError, match=r"c\+\+ failed: a.cpp:1: error: no such thing"):
+        compiling.compile_library(Compiler(script, "0"))
+
+
+def test_the_device_is_the_cpu(native: None) -> None:
+    with pytest.raises(UsageError, match="runs on device 'cpu', not 'gpu'"):
+        open_engine("compact-despeckle", "native", device="gpu")
