@@ -46,7 +46,9 @@ def unpack(message: bytes) -> tuple[dict, np.ndarray, np.ndarray]:
 
 
 def put(latest: Latest, before: Image, after: Image, sequence: int) -> None:
-    latest.put(before, after, sequence=sequence, at_ms=float(sequence), latency_ms=1.0, late=False, raw=False)
+    latest.put(
+        before, after, sequence=sequence, at_ms=float(sequence), latency_ms=1.0, time_ms=0.0, late=False, raw=False
+    )
 
 
 def receive_frame(page: ClientConnection) -> tuple[dict, np.ndarray, np.ndarray]:

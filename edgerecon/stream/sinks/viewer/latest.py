@@ -26,6 +26,7 @@ class Shown:
         version: counts presented frames from 1; 0 means that nothing was presented yet.
         sequence: the frame's own sequence number.
         at_ms, latency_ms: when it was presented (``perf_counter`` clock) and how long after its capture.
+        time_ms: time of day of its capture, ms since 1970, by this machine's clock.
         late, raw: see ``edgerecon.stream.accounting.counters``.
         spacing_mm: (row, column) distance between pixel centres of ``after``, or None.
         before, after: uint8 (H, W); of different size when the model changes the scale.
@@ -35,6 +36,7 @@ class Shown:
     sequence: int = 0
     at_ms: float = 0.0
     latency_ms: float = 0.0
+    time_ms: float = 0.0
     late: bool = False
     raw: bool = False
     spacing_mm: tuple[float, float] | None = None
@@ -67,6 +69,7 @@ class Latest:
         sequence: int,
         at_ms: float,
         latency_ms: float,
+        time_ms: float,
         late: bool,
         raw: bool,
         spacing_mm: tuple[float, float] | None = None,
@@ -76,7 +79,8 @@ class Latest:
         slot.before = to_uint8(before, _fitting(slot.before, before.shape))
         slot.after = to_uint8(after, _fitting(slot.after, after.shape))
         slot.version, slot.sequence = self._version + 1, sequence
-        slot.at_ms, slot.latency_ms, slot.late, slot.raw = at_ms, latency_ms, late, raw
+        slot.at_ms, slot.latency_ms, slot.time_ms = at_ms, latency_ms, time_ms
+        slot.late, slot.raw = late, raw
         slot.spacing_mm = spacing_mm
         with self._lock:
             self._back, self._ready = self._ready, slot

@@ -61,12 +61,14 @@ class ViewerSink:
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
         now_ns = time.perf_counter_ns()
+        latency_ms = (now_ns - after.captured_ns) / 1e6
         self._latest.put(
             before,
             after.pixels,
             sequence=after.sequence,
             at_ms=now_ns / 1e6,
-            latency_ms=(now_ns - after.captured_ns) / 1e6,
+            latency_ms=latency_ms,
+            time_ms=time.time() * 1e3 - latency_ms,
             late=late,
             raw=after.status is Status.RAW,
             spacing_mm=after.spacing_mm,

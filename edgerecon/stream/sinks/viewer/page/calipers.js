@@ -119,6 +119,20 @@ function render() {
   });
 }
 
+/** Draws the pairs over a picture of that size in pixels, for a snapshot. */
+export function drawCalipers(g, left, { width, height }) {
+  g.font = "600 14px system-ui, sans-serif";
+  for (const pair of pairs) {
+    const [a, b] = pair.ends.map(({ x, y }) => ({ x: left + x * width, y: y * height }));
+    g.beginPath();
+    g.moveTo(a.x, a.y);
+    g.lineTo(b.x, b.y);
+    for (const [colour, thick] of [["rgb(0 0 0 / 60%)", 4], ["#ffe066", 1.5]]) Object.assign(g, { strokeStyle: colour, lineWidth: thick }).stroke();
+    g.fillStyle = "#ffe066";
+    g.fillText(`${pair.name} ${measure(pair)}`, (a.x + b.x) / 2 + 6, (a.y + b.y) / 2 + 18);
+  }
+}
+
 function put({ style }, { x, y }) {
   style.left = `${100 * x}%`;
   style.top = `${100 * y}%`;

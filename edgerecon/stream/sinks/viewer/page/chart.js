@@ -19,6 +19,15 @@ export function plot(more) {
   drawChart();
 }
 
+/** Median latency in ms of the frames presented within the last second of the stream; null when unknown. */
+export function recentLatency() {
+  const now = points.length ? points[points.length - 1][0] : 0;
+  const recent = points.filter((p) => p[0] >= now - 1000).map((p) => p[1]).sort((a, b) => a - b);
+  const half = recent.length >> 1;
+  if (!recent.length) return null;
+  return recent.length % 2 ? recent[half] : (recent[half - 1] + recent[half]) / 2;
+}
+
 /** Frames a second over the last two, of the presented frames and not of the drawn ones; null when unknown. */
 export function rate() {
   const now = points.length ? points[points.length - 1][0] : 0, recent = points.filter((p) => p[0] >= now - 2000);

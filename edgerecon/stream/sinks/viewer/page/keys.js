@@ -2,11 +2,14 @@
 
 import { clearCalipers, toggleCalipers } from "./calipers.js";
 import { step, toggleFreeze, togglePlay } from "./cine.js";
+import { addContrast, brighten, resetDisplay, toggleDisplay } from "./display.js";
 import { $, make } from "./dom.js";
-import { setSplit, stage } from "./stage.js";
+import { toggleFullScreen, togglePanel } from "./screen.js";
+import { saveSnapshot } from "./snapshot.js";
+import { nextSplit, toggleSideBySide } from "./stage.js";
 import { zoomIn, zoomOut, zoomReset } from "./zoom.js";
 
-const inSingle = (action) => () => { if (document.body.dataset.view === "stream") action(); };
+const inSingle = (action) => (key) => { if (document.body.dataset.view === "stream") action(key); };
 const KEYS = [
   [["Space", "F"], "Freeze, and live again", inSingle(toggleFreeze)],
   [["P"], "Play or pause the frozen loop", inSingle(togglePlay)],
@@ -17,7 +20,15 @@ const KEYS = [
   [["+", "="], "Zoom in", inSingle(zoomIn)],
   [["-"], "Zoom out", inSingle(zoomOut)],
   [["0"], "Whole picture", inSingle(zoomReset)],
-  [["B"], "Only before, only after, half and half", inSingle(() => setSplit(stage.split === 0.5 ? 1 : stage.split === 1 ? 0 : 0.5))],
+  [["B"], "Only before, only after, half and half", inSingle(nextSplit)],
+  [["V"], "Before and after side by side", inSingle(toggleSideBySide)],
+  [["1", "2"], "Darker, brighter (display only)", inSingle((key) => brighten(key === "1" ? -5 : 5))],
+  [["3", "4"], "Less, more contrast (display only)", inSingle((key) => addContrast(key === "3" ? -10 : 10))],
+  [["5"], "Brightness and contrast as they were", inSingle(resetDisplay)],
+  [["D"], "Sliders of brightness and contrast", inSingle(toggleDisplay)],
+  [["S"], "Snapshot, saved as PNG", inSingle(saveSnapshot)],
+  [["I"], "Figures beside the picture, on or off", inSingle(togglePanel)],
+  [["W"], "Whole screen, and back", inSingle(toggleFullScreen)],
   [["G"], "All streams", () => { if (!$("to-grid").hidden) location.hash = "#/"; }],
   [["?", "H"], "This help", () => $("help").showModal()],
 ];
@@ -40,6 +51,6 @@ document.addEventListener("keydown", (event) => {
   const pressed = event.key === " " ? "Space" : event.key.toUpperCase();
   const found = KEYS.find(([keys]) => keys.includes(pressed));
   if (!found) return;
-  found[2]();
+  found[2](pressed);
   event.preventDefault();
 });

@@ -4,7 +4,7 @@ import { say } from "./announce.js";
 import { $, make, setText } from "./dom.js";
 
 const COUNTS = ["frames_in", "presented", "late", "dropped", "failed", "raw_shown", "gaps"];
-let rung = null;
+let rung = null, limit = null;
 
 export function describe(info) {
   const rate = 1000 / info.period_ms;
@@ -18,6 +18,7 @@ export function describe(info) {
   setText($("latency"), "–");
   setText($("fps"), "–");
   rung = null;
+  limit = info.deadline_ms;
 }
 
 export function showPixel(spacing) {
@@ -25,9 +26,9 @@ export function showPixel(spacing) {
   setText($("pixel"), row ? `${row.toPrecision(3)} × ${column.toPrecision(3)} mm` : "size not in the recording");
 }
 
-export function showLatency([, ms, late]) {
+export function showLatency(ms) {
   setText($("latency"), ms.toFixed(ms < 100 ? 1 : 0));
-  $("latency").classList.toggle("bad", late);
+  $("latency").classList.toggle("bad", limit !== null && ms > limit);
 }
 
 export const showRate = (fps) => setText($("fps"), fps === null ? "–" : fps.toFixed(fps ? 1 : 0));

@@ -1,6 +1,15 @@
 // 8-bit grey → canvas.
 
-const GREY = Uint32Array.from({ length: 256 }, (_, v) => 0xff000000 | (v << 16) | (v << 8) | v);
+const rgba = (grey) => 0xff000000 | (grey << 16) | (grey << 8) | grey;
+
+/** The grey level on the screen of each of the 256 in the picture: unchanged. */
+export const IDENTITY = Uint32Array.from({ length: 256 }, (_, grey) => rgba(grey));
+
+/** The same with brightness (percent of the grey scale, added) and contrast (percent, about middle grey). */
+export const levels = (brightness, contrast) => Uint32Array.from({ length: 256 }, (_, grey) => {
+  const shown = (grey - 127.5) * (contrast / 100) + 127.5 + 2.55 * brightness;
+  return rgba(Math.round(Math.min(255, Math.max(0, shown))));
+});
 
 /** A canvas that holds one picture; its memory is kept while the size stays. */
 export class Plate {
@@ -8,7 +17,7 @@ export class Plate {
   #context = this.canvas.getContext("2d", { alpha: false });
   #image = null;
 
-  show({ width, height, data }) {
+  show({ width, height, data }, grey = IDENTITY) {
     if (!width || !height) return;
     if (this.#image?.width !== width || this.#image.height !== height) {
       this.canvas.width = width;
@@ -17,7 +26,7 @@ export class Plate {
       this.rgba = new Uint32Array(this.#image.data.buffer);
     }
     const rgba = this.rgba;
-    for (let i = 0; i < data.length; i++) rgba[i] = GREY[data[i]];
+    for (let i = 0; i < data.length; i++) rgba[i] = grey[data[i]];
     this.#context.putImageData(this.#image, 0, 0);
   }
 }

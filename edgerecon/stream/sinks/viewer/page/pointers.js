@@ -6,11 +6,11 @@ import { $ } from "./dom.js";
 import { pan, stage, zoomTo } from "./stage.js";
 import { panning } from "./zoom.js";
 
-const picture = $("picture"), down = new Map();
+const panes = [$("twin"), $("picture")], down = new Map();
 let tool = null;
 
 const place = (event) => {
-  const { left, top, width, height } = picture.getBoundingClientRect();
+  const { left, top, width, height } = event.currentTarget.getBoundingClientRect();
   return { x: (event.clientX - left) / width, y: (event.clientY - top) / height };
 };
 
@@ -18,17 +18,17 @@ function meant(target) {
   if (target.closest(".handle")) return calipers.dragging(target.closest(".handle"));
   if (target.closest("#divider")) return divider;
   if (calipers.on) return calipers.drawing;
-  return stage.view.scale > 1 ? panning : divider;
+  return stage.view.scale > 1 || $("divider").hidden ? panning : divider;
 }
 
 const pair = () => {
-  const [a, b] = down.values(), { width, height } = picture.getBoundingClientRect();
+  const [a, b] = down.values(), { width, height } = $("picture").getBoundingClientRect();
   return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, apart: Math.hypot((a.x - b.x) * width, (a.y - b.y) * height) };
 };
 
-picture.addEventListener("pointerdown", (event) => {
+function press(event) {
   if (event.button !== 0 || down.size === 2) return;
-  picture.setPointerCapture(event.pointerId);
+  event.currentTarget.setPointerCapture(event.pointerId);
   down.set(event.pointerId, place(event));
   if (down.size === 2) {
     tool?.end();
@@ -39,9 +39,9 @@ picture.addEventListener("pointerdown", (event) => {
     tool.start(place(event));
   }
   event.preventDefault();
-});
+}
 
-picture.addEventListener("pointermove", (event) => {
+function move(event) {
   if (!down.has(event.pointerId)) return;
   const was = down.size === 2 ? pair() : null;
   down.set(event.pointerId, place(event));
@@ -50,12 +50,17 @@ picture.addEventListener("pointermove", (event) => {
     zoomTo(stage.view.scale * (is.apart / Math.max(1, was.apart)), was);
     pan(is.x - was.x, is.y - was.y);
   } else tool?.move(place(event));
-});
+}
 
 function up(event) {
   if (!down.delete(event.pointerId) || down.size) return;
   tool?.end();
   tool = null;
 }
-picture.addEventListener("pointerup", up);
-picture.addEventListener("pointercancel", up);
+
+for (const pane of panes) {
+  pane.addEventListener("pointerdown", press);
+  pane.addEventListener("pointermove", move);
+  pane.addEventListener("pointerup", up);
+  pane.addEventListener("pointercancel", up);
+}

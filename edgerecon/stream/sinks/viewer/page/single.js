@@ -2,7 +2,7 @@
 
 import { say } from "./announce.js";
 import { clearCalipers } from "./calipers.js";
-import { plot, rate, startChart } from "./chart.js";
+import { plot, rate, recentLatency, startChart } from "./chart.js";
 import { cine, keep, startCine } from "./cine.js";
 import { $, setText } from "./dom.js";
 import { Feed } from "./feed.js";
@@ -33,8 +33,8 @@ export function openSingle(name) {
       pending = picture;
     },
     figures(counters, points) {
-      if (points.length) showLatency(points[points.length - 1]);
       plot(points);
+      if (points.length) showLatency(recentLatency());
       if (counters) {
         showCounters(counters);
         showRate(document.body.dataset.state === "stalled" ? 0 : rate());

@@ -3,6 +3,7 @@
 import "./divider.js";
 import "./keys.js";
 import "./pointers.js";
+import "./ruler.js";
 import { $, setText } from "./dom.js";
 import { leaveGrid, showGrid } from "./grid.js";
 import { streams, enter } from "./session.js";

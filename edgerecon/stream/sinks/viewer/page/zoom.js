@@ -14,11 +14,13 @@ export const panning = {
   end() {},
 };
 
-$("picture").addEventListener("wheel", (event) => {
-  const { left, top, width, height } = $("picture").getBoundingClientRect();
+function wheel(event) {
+  const { left, top, width, height } = event.currentTarget.getBoundingClientRect();
   zoomTo(stage.view.scale * Math.exp(-event.deltaY / 400), { x: (event.clientX - left) / width, y: (event.clientY - top) / height });
   event.preventDefault();
-}, { passive: false });
+}
+
+for (const pane of [$("twin"), $("picture")]) pane.addEventListener("wheel", wheel, { passive: false });
 
 $("canvas").addEventListener("keydown", (event) => {
   const move = { ArrowLeft: [0.1, 0], ArrowRight: [-0.1, 0], ArrowUp: [0, 0.1], ArrowDown: [0, -0.1] }[event.key];
