@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from edgerecon.stream.sinks.base import Sink, StreamInfo
 
 VIDEO, PAGE, JSON = "before-after.mp4", "report.html", "report.json"
+SECONDS = 10.0
+"""How long a demo streams that nobody watches live, and how much of any demo the video holds."""
 
 
 def run_demo(
     out_dir: Path,
-    seconds: float = 10.0,
+    seconds: float | None = None,
     view: bool = False,
     model: str = "compact-despeckle",
     source: str = "sample",
@@ -39,7 +41,7 @@ def run_demo(
 
     Args:
         out_dir: made when absent; receives before-after.mp4, report.html and report.json.
-        seconds: how long to stream.
+        seconds: how long to stream; None: until Ctrl-C with ``view``, else SECONDS.
         view: also serve the live viewer, and open it in the browser where there is a desktop.
         model: shipped name or path.
         source: path or URI.
@@ -66,14 +68,17 @@ def run_demo(
         length = cine.length or 45
         snapshots = Snapshots((0, length // 3, 2 * length // 3))
         # The video is written behind the stream: its encoder takes as long as the model.
-        video = DeferredSink(open_sink(str(out_dir / VIDEO)))
+        video = DeferredSink(Beginning(open_sink(str(out_dir / VIDEO)), seconds or SECONDS))
         sinks: list[Sink] = [snapshots, video]
         if view:
             viewer = ViewerSink(Address("127.0.0.1", port))
             sinks.insert(0, viewer)
             say(f"Live at {viewer.url}")
             (open_page or open_in_browser)(viewer.url)
-        say(f"Streaming {cine.name} through {engine.spec.model.name} for {seconds:g} s")
+        if seconds is None and not view:
+            seconds = SECONDS
+        how_long = "until Ctrl-C" if seconds is None else f"for {seconds:g} s"
+        say(f"Streaming {cine.name} through {engine.spec.model.name} {how_long}")
         try:
             report = stream(cine, engine, sinks, loop=True, seconds=seconds, on_progress=on_progress)
         finally:
@@ -86,6 +91,35 @@ def run_demo(
     pictures = [(f"Frame {n}", to_uint8(before), to_uint8(after)) for n, before, after in snapshots.pairs]
     write_report(out_dir / PAGE, page, pictures)
     return report
+
+
+class Beginning:
+    """A sink that gives another one only the beginning of a stream, so that a long one fills no disk.
+
+    Args:
+        sink: what receives the beginning.
+        seconds: how long that is, from the first frame's capture.
+    """
+
+    quick = False
+
+    def __init__(self, sink: Sink, seconds: float) -> None:
+        self.name = sink.name
+        self._sink = sink
+        self._seconds = seconds
+        self._first_ns: int | None = None
+
+    def open(self, info: StreamInfo) -> None:
+        self._sink.open(info)
+
+    def present(self, before: Image, after: Frame, late: bool) -> None:
+        if self._first_ns is None:
+            self._first_ns = after.captured_ns
+        if after.captured_ns - self._first_ns < self._seconds * 1e9:
+            self._sink.present(before, after, late)
+
+    def close(self) -> None:
+        self._sink.close()
 
 
 class Snapshots:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from edgerecon.core.errors import SinkError
 from edgerecon.core.frame import Frame, Image, Status
 from edgerecon.engines.base import EngineSpec
 from edgerecon.modelfile.spec import ModelSpec
+from edgerecon.stream.accounting.counters import Counters
 
 
 class Blur:
@@ -65,6 +67,31 @@ def test_viewer_is_opened_and_its_port_given_back(engine: Blur, tmp_path: Path) 
     with socket.socket() as taken:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("127.0.0.1", int(opened[0].rsplit(":", 1)[1].strip("/"))))
+
+
+def test_watched_demo_streams_until_it_is_interrupted(
+    engine: Blur, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "SECONDS", 0.2)
+    captured: list[int] = []
+
+    def interrupt(counters: Counters) -> None:
+        captured.append(counters.frames_in)
+        if counters.frames_in >= 15:  # half a second of the cine: well past SECONDS
+            signal.raise_signal(signal.SIGINT)
+
+    said: list[str] = []
+    report = demo.run_demo(
+        tmp_path, view=True, port=0, say=said.append, open_page=lambda url: None, on_progress=interrupt
+    )
+    assert report.interrupted and report.frames_in >= 15 and any("until Ctrl-C" in line for line in said)
+    video = cv2.VideoCapture(str(tmp_path / demo.VIDEO))
+    assert 0 < int(video.get(cv2.CAP_PROP_FRAME_COUNT)) <= 7, "the video holds the beginning"
+
+
+def test_demo_without_a_viewer_ends_by_itself(engine: Blur, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "SECONDS", 0.2)
+    assert not demo.run_demo(tmp_path).interrupted
 
 
 def test_busy_port_leaves_nothing_open(engine: Blur, tmp_path: Path) -> None:

@@ -25,7 +25,12 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the video, the page and the JSON report.")] = Path(
         "edgerecon-demo"
     ),
-    seconds: Annotated[float, typer.Option(help="How long to stream.", parser=duration_s, metavar="SECONDS")] = 10.0,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="How long to stream; default: 10, with --view until Ctrl-C.", parser=duration_s, metavar="SECONDS"
+        ),
+    ] = None,
     view: Annotated[bool, typer.Option("--view", help="Watch it live in the browser.")] = False,
     port: Annotated[int, typer.Option(help="Port of the live viewer.", min=0, max=65535)] = 8765,
 ) -> None:
@@ -42,7 +47,7 @@ def demo(
     if report.error:
         raise EdgereconError(report.error)
     screen.say(f"Before | after: {out / VIDEO}\nEverything measured: {out / PAGE}")
-    leave_if_interrupted(report.interrupted)
+    leave_if_interrupted(report.interrupted and not (view and seconds is None))  # there Ctrl-C is how it ends
 
 
 def stream(

@@ -110,7 +110,7 @@ def test_ruler_counts_depth_and_follows_the_zoom(page: playwright.Page) -> None:
         [Number(one.textContent), parseFloat(one.style.top)])"""
     marks = page.evaluate(ticks)
     assert text(page, "ruler").startswith("cm")
-    assert marks == [[cm, pytest.approx(100 * cm / 6)] for cm in (1, 2, 3, 4, 5)], "120 rows of 0.5 mm"
+    assert marks == [[cm, pytest.approx(100 * cm / 6, abs=0.1)] for cm in (1, 2, 3, 4, 5)], "120 rows of 0.5 mm"
     page.keyboard.press("+")
     page.keyboard.press("+")  # 2.25 times: 26.67 mm are in view, from 16.67 mm on
     marks = page.evaluate(ticks)
