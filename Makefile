@@ -10,11 +10,12 @@ DEV := .venv/.dev
 FPGA := .venv-fpga
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint models figures study-quick study-long study-full bench peers soak fuzz fpga clean
+.PHONY: help demo test coverage lint models figures study-quick study-long study-full bench peers soak fuzz fpga clean
 
 help:
 	@echo 'make demo     stream a real heart through a shipped model, into edgerecon-demo/ (VIEW=1: watch it live)'
-	@echo 'make test     run the tests'
+	@echo 'make test     run the tests (FAST=1: without training, browsers, clusters and compilers)'
+	@echo 'make coverage run the tests, and say which lines of the package they do not reach'
 	@echo 'make lint     style, types and the import contract'
 	@echo 'make models   simulate, train and export the shipped models anew (about an hour and a half on 2 cores)'
 	@echo 'make figures  measure image quality again (RECORDINGS=folder: also on your own recordings)'
@@ -28,8 +29,14 @@ help:
 demo: $(DEVICE)
 	$(BIN)/edgerecon demo $(if $(VIEW),--view)
 
-test: $(DEV)  # one process a core; libraries that take every core for themselves would stand in each other's way
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# One process a core; libraries that take every core for themselves would stand in each other's way.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+test: $(DEV)
+	$(PYTEST) $(if $(FAST),-m 'not slow')
+
+coverage: $(DEV)
+	$(PYTEST) --cov --cov-report=term
 
 lint: $(DEV)
 	$(BIN)/ruff check .

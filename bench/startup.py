@@ -20,7 +20,7 @@ from edgerecon.hardware.device import host_profile
 DEMO = """
 import sys, time
 from edgerecon import cli
-from edgerecon.stream.counters import Counters
+from edgerecon.stream.accounting.counters import Counters
 
 count = Counters.shown
 

@@ -15,6 +15,26 @@ from hypothesis import settings
 settings.register_profile("edgerecon", deadline=None)  # a busy machine makes no example wrong
 settings.load_profile("edgerecon")
 
+SLOW = {
+    "core/test_cluster.py": "starts a Ray cluster",
+    "cuda": "compiles kernels for every GPU",
+    "deploy/export/test_export.py": "measures every precision on every runtime",
+    "fpga": "simulates hardware",
+    "hostile/test_hostile_arguments.py": "gives every option of every verb everything hostile",
+    "stream/sinks/test_viewer_browser.py": "opens a browser",
+    "study": "trains",
+    "workshop/compress/test_qat.py": "trains",
+    "workshop/train": "trains",
+}
+"""File or folder of tests → why ``make test FAST=1`` leaves it out. A slow test elsewhere has the marker itself."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if any(item.path.is_relative_to(here / name) for name in SLOW):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

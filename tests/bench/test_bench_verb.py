@@ -83,7 +83,7 @@ def test_a_name_stands_for_its_precisions() -> None:
     ("wrong", "said"),
     [
         (["nothing"], "no model 'nothing' ships with edgerecon"),
-        ([MODEL, "--backend", "abacus"], "unknown backend 'abacus': choose from"),
+        ([MODEL, "--backend", "abacus"], "unknown backend 'abacus': choose auto or one of"),
         ([MODEL, "--precision", "fp8"], "nothing is left to bench"),
         ([MODEL, "--shape", "512"], "--shape is HEIGHTxWIDTH, e.g. 512x512, not '512'"),
         ([MODEL, "--scenario", "batch"], "there is no scenario 'batch': choose from realtime"),

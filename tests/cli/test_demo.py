@@ -44,7 +44,10 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Blur:
     return blur
 
 
-def test_demo_leaves_a_video_a_page_and_the_figures(engine: Blur, tmp_path: Path) -> None:
+def test_demo_leaves_a_video_a_page_and_the_figures(
+    engine: Blur, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgerecon.stream.sinks.files.file_sink.CLOSE_S", 300.0)  # of a machine that does much else
     said: list[str] = []
     report = demo.run_demo(tmp_path / "new" / "out", seconds=1.2, say=said.append)
     out = tmp_path / "new" / "out"

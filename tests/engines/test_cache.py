@@ -156,7 +156,7 @@ def test_a_killed_writer_leaves_nothing_that_is_loaded(tmp_path: Path, monkeypat
     code = """
 import os, sys
 from pathlib import Path
-from edgerecon.engines.cache import EngineFacts, Shapes, write_engine
+from edgerecon.engines.tensorrt.engine_file import EngineFacts, Shapes, write_engine
 os.fsync = lambda descriptor: os._exit(9)
 write_engine(Path(sys.argv[1]), EngineFacts("a", "fp32", "tensorrt", "1", "8.7", "", Shapes()), bytes(100_000))
 """

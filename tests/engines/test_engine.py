@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgerecon import engines
 from edgerecon.core.errors import EngineError, ModelError, UsageError
-from edgerecon.engines import open_engine
+from edgerecon.engines import backends, open_engine
 
 METADATA = {"format": "1", "name": "hand", "task": "despeckle", "scale": "1", "size_multiple": "1", "state": "[]",
             "precision": "fp32", "recipe_hash": "0" * 64, "quality": '{"psnr_db": 29.5}'}  # fmt: skip
@@ -215,7 +215,7 @@ def test_a_shipped_name_is_not_hidden_by_the_working_folder(
 
 def test_no_runtime(double: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for runtime in ("onnxruntime", "openvino"):
-        monkeypatch.setattr(f"edgerecon.engines.{runtime}.available", lambda: False)
+        monkeypatch.setitem(vars(backends()[runtime]), "probe", lambda: "not installed")
     for backend in ("auto", "onnxruntime"):
         with pytest.raises(EngineError, match="pip install onnxruntime"):
             open_engine(double, backend)

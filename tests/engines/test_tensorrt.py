@@ -299,14 +299,10 @@ def test_a_gpu_that_rtx_does_not_know(machine: Machine) -> None:
 @pytest.mark.parametrize("machine", ["tensorrt"], indirect=True)
 def test_the_benchmark_of_engines(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """It runs through where a GPU is, finds an exact engine exact, and states what failed instead of stopping."""
-    import importlib.util
     import json
 
-    script = Path(__file__).resolve().parents[2] / "bench" / "gpu_engines.py"
-    specification = importlib.util.spec_from_file_location("gpu_engines", script)
-    assert specification and specification.loader
-    bench = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(bench)
+    from bench import gpu_engines as bench
+
     unsigned = hand_made.int8(machine.file.path.with_name("bad.onnx"), "unsigned")
     monkeypatch.setattr(bench, "STAGE_RUNS", 3)
     monkeypatch.setattr(bench, "cine", lambda: [_frame((24, 32))])

@@ -24,6 +24,7 @@ HANG_S = 120
 RECIPE = str(resource_dir("export") / "compact-despeckle.toml")
 VERBS: dict[str, dict[str, str]] = {
     "stream": {"source": "sample", "frames": "1", "seconds": "2"},
+    "recover": {},
     "serve": {"config": "absent.toml"},
     "bench": {"models": "absent"},
     "simulate": {"out": "/dev/null/x.h5", "samples": "1"},
@@ -32,6 +33,7 @@ VERBS: dict[str, dict[str, str]] = {
     "explain": {"model": "absent", "frame": "sample"},
     "study": {"only": "absent"},
     "export": {"recipe": RECIPE, "checkpoint": "absent.pt", "work": "work"},
+    "models": {},
     "devices": {},
     "build": {"model": "compact-fpga", "device": "ecp5-85", "out": "/dev/null/x"},
     "fit": {"deadline": "1ms", "device": "absent"},
@@ -39,6 +41,8 @@ VERBS: dict[str, dict[str, str]] = {
     "install": {"archive": "absent.tar.gz", "prefix": "p"},
 }
 """Verb → arguments with which it ends soon, so that each in turn may be replaced by something hostile."""
+
+NAMES_OR_FILES = ("source", "model", "models", "frame", "recording", "sink")
 
 NOT_TRIED = {"demo": "it needs no argument, and streams for ten seconds", "doctor": "it takes nothing but --json"}
 
@@ -51,6 +55,7 @@ class Parameter:
     option: str | None
     is_number: bool
     is_flag: bool
+    is_file: bool
     takes: int
 
 
@@ -71,7 +76,14 @@ def parameters(verb: str) -> list[Parameter]:
                 long = [word for word in info.param_decls or () if word.startswith("--")]
                 option = long[-1] if long else f"--{name.replace('_', '-')}"
             found.append(
-                Parameter(name, option, bool(kinds & {int, float}), bool in kinds, 2 if "tuple[" in str(base) else 1)
+                Parameter(
+                    name,
+                    option,
+                    is_number=bool(kinds & {int, float}),
+                    is_flag=bool in kinds,
+                    is_file=Path in kinds or name in NAMES_OR_FILES,
+                    takes=2 if "tuple[" in str(base) else 1,
+                )
             )
     return found
 
@@ -139,7 +151,7 @@ def test_a_hostile_argument_is_one_line(
     verb: str, hostile: Parameter, place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     written = hostile.name in ("out", "work", "run_dir", "trace", "pictures", "arrays", "json")
-    read = [] if written or hostile.is_number else [str(path) for path in files(place / "in")]
+    read = [str(path) for path in files(place / "in")] if hostile.is_file and not written else []
     for value in NUMBERS if hostile.is_number else (*TEXTS, *read):
         status = run(words(verb, hostile, value), monkeypatch)
         said = capfd.readouterr()

@@ -350,7 +350,7 @@ esac
 
 REALTIME = """
 import os, resource, sys
-from edgerecon.stream.priority import Standing
+from edgerecon.stream.process.scheduling import Standing
 for limit, most in ((resource.RLIMIT_RTPRIO, int(sys.argv[1])), (resource.RLIMIT_NICE, 20 - int(sys.argv[2]))):
     try:
         resource.setrlimit(limit, (most, most))

@@ -162,7 +162,7 @@ python = place / "python"
 python.write_text(f"#!/bin/sh\\necho $$ > {place}/child.part; mv {place}/child.part {place}/child; exec sleep 600\\n")
 python.chmod(0o755)
 sys.executable = str(python)
-from edgerecon.deploy.install import install
+from edgerecon.deploy.bundle.install import install
 install(Path(sys.argv[2]), place / "p")
 """
 
@@ -228,8 +228,8 @@ def test_without_torch_and_onnx(good: Path, tmp_path: Path) -> None:
     script = (
         "import sys; absent = ('torch', 'onnx', 'h5py', 'lightning_fabric', 'skimage');"
         "sys.modules.update(dict.fromkeys(absent));"
-        "from pathlib import Path; from edgerecon.deploy import bundle, install, self_test;"
-        "install._tested = lambda folder, contents: self_test.self_test(folder).max_error;"
+        "from pathlib import Path; from edgerecon.deploy.bundle import acceptance, install;"
+        "install._tested = lambda folder, contents: acceptance.self_test(folder).max_error;"
         "print(install.install(Path(sys.argv[1]), Path(sys.argv[2])).max_error);"
         "assert not any(name.startswith('edgerecon.workshop.') for name in sys.modules)"
     )

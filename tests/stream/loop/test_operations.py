@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
 import json
 import logging
 import os
@@ -21,6 +20,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from bench import soak
 from edgerecon.cli.tables.stream import print_stream
 from edgerecon.cli.tui import counter_table, sparkline
 from edgerecon.core.errors import SinkError, UsageError
@@ -369,15 +369,11 @@ def test_sigterm_drains_and_leaves_with_0(tmp_path: Path) -> None:
     assert len(np.load(tmp_path / "out.npz")["frames"]) + sum(report["skips"].values()) == report["presented"]
 
 
+@pytest.mark.slow
 def test_short_soak(monkeypatch: pytest.MonkeyPatch) -> None:
     """`make soak` streams a million frames; the same with six thousand."""
-    script = Path(__file__).resolve().parents[3] / "bench" / "soak.py"
-    specification = importlib.util.spec_from_file_location("soak", script)
-    assert specification is not None and specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
     monkeypatch.setattr("edgerecon.stream.loop.fanout._WAIT_S", 0.01)
     monkeypatch.setattr("edgerecon.stream.loop.fanout.CLOSE_S", 0.3)
-    module.HANG_S = 0.5
-    result = module.soak(6000, every=100)
-    assert result["wrong"] == [] and set(result["faults"]) == set(module.FAULTS)
+    monkeypatch.setattr(soak, "HANG_S", 0.5)
+    result = soak.soak(6000, every=100)
+    assert result["wrong"] == [] and set(result["faults"]) == set(soak.FAULTS)

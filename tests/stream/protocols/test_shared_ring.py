@@ -300,7 +300,7 @@ def test_what_is_no_ring_is_not_replaced(name) -> None:
 
 OURS = """
 import sys, time
-from edgerecon.stream.shared_ring import RingWriter, ring_path
+from edgerecon.stream.protocols.shared_ring import RingWriter, ring_path
 ring = RingWriter(ring_path(sys.argv[1]), 24)
 print("made", flush=True)
 time.sleep(60)

@@ -14,7 +14,7 @@ pytest.importorskip("h5py", reason="h5py is not installed: pip install 'edgereco
 FILL = """
 import resource, sys
 import numpy as np
-from edgerecon.stream.loop import stream
+from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sources import open_source
 

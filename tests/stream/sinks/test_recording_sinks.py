@@ -120,8 +120,8 @@ def test_full_disk_costs_the_recording_and_nothing_else(tmp_path: Path, name: st
 KILLED = """
 import sys, time
 import numpy as np
-from edgerecon.frame import Frame
-from edgerecon.stream.counters import Counters
+from edgerecon.core.frame import Frame
+from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.sinks import StreamInfo, open_sink
 
 sinks = [open_sink(path) for path in sys.argv[1:]]
@@ -164,7 +164,7 @@ def test_a_killed_process_leaves_all_but_the_last_second(tmp_path: Path) -> None
 FULL = """
 import resource, sys
 import numpy as np
-from edgerecon.stream.loop import stream
+from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sources import open_source
 

@@ -33,8 +33,8 @@ NAMES = ["out.mp4", "out.h5", "out.zarr", "out.npz", "out.dcm", "out.mha", "out.
 RECORD = """
 import sys, time
 import numpy as np
-from edgerecon.frame import Frame
-from edgerecon.stream.counters import Counters
+from edgerecon.core.frame import Frame
+from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sinks.base import StreamInfo
 

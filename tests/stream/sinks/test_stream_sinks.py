@@ -212,7 +212,7 @@ def test_unknown_sink_is_a_usage_error(uri: str) -> None:
 
 SCRIPT = """
 import sys
-from edgerecon.stream.loop import stream
+from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sinks.null import NullSink
 from edgerecon.stream.sources import open_source

@@ -67,8 +67,8 @@ TWICE = """
 import os, signal, sys
 from pathlib import Path
 from edgerecon import cli
-from edgerecon.recipe import load_recipe
-from edgerecon.train.loop import train
+from edgerecon.workshop.recipe import load_recipe
+from edgerecon.workshop.train.loop import train
 
 def press(progress):
     assert os.environ["RANK"] == "0", "the first process alone shows progress"
