@@ -24,10 +24,15 @@ HANG_S = 0.3
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
-        "loop.fanout.CLOSE_S": 0.2, "loop.present.CLOSE_S": 0.2, "loop.present._LOOK_EVERY_S": 0.02, "loop.fanout._ABANDON_S": 0.1,
-        "loop.watch._GIVEN_UP_AFTER_S": 0.1, "loop.stages._LEFT_AFTER_S": 0.1, "loop.replace._LEFT_AFTER_S": 0.1,
+        "loop.fanout.CLOSE_S": 0.2,
+        "loop.present.CLOSE_S": 0.2,
+        "loop.present._LOOK_EVERY_S": 0.02,
+        "loop.fanout._ABANDON_S": 0.1,
+        "loop.watch._GIVEN_UP_AFTER_S": 0.1,
+        "loop.stages._LEFT_AFTER_S": 0.1,
+        "loop.replace._LEFT_AFTER_S": 0.1,
         "sinks.deferred._RETURNS_WITHIN_S": 0.1,
-    }.items():  # fmt: skip
+    }.items():
         monkeypatch.setattr(f"edgerecon.stream.{name}", value)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from edgerecon.core.errors import DataError
 from edgerecon.workshop.models.compact import Compact
-from edgerecon.workshop.models.unet import build as unet
+from edgerecon.workshop.models.unet import UNet
 from edgerecon.workshop.train.checkpoint import save_checkpoint
 from edgerecon.workshop.train.widen import widen
 
@@ -39,7 +39,7 @@ def test_the_function_is_kept_and_the_new_channels_are_taken_in(width: int, tmp_
 def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     path = tmp_path / "a.pt"
     save_checkpoint(path, {"model": _random(6).state_dict()})
-    for model in (_random(5), _random(8, depth=3), unet(4, 2)):
+    for model in (_random(5), _random(8, depth=3), UNet(4, 2)):
         with pytest.raises(
             DataError, match=r"train\.start: .*a\.pt is not a compact network of the same depth"
         ) as caught:
