@@ -14,10 +14,15 @@ from edgerecon.core.errors import EdgereconError
 def write(path: Path, content: bytes) -> None:
     """Write beside the file, then rename: POSIX replaces the old one in a single step.
 
+    A device or a pipe (/dev/null, /dev/stdout) is written to: a rename would put a file in its place.
+
     Raises:
         EdgereconError: the folder cannot be written, the disk is full, or no file can have that name.
     """
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(content)
+            return
         partial = path.with_name(f".{path.name}.partial")
         try:
             partial.write_bytes(content)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+
+from edgerecon.core.files import write
 
 DISCLAIMER = "For research and engineering. Not a medical device."
 """At the head of a page, where it is seen at once, and at its end."""
@@ -25,14 +26,8 @@ def page(title: str, body: str) -> str:
 
 
 def write_page(path: Path, content: str) -> None:
-    """Under a temporary name, then renamed. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(content, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Whole or not at all. Raises EdgereconError."""
+    write(path, content.encode())
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], kinds: str) -> str:

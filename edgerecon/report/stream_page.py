@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.errors import SinkError
+from edgerecon.core.errors import EdgereconError, SinkError
 from edgerecon.report.histogram_svg import histogram_svg
 from edgerecon.report.page import number, page, percent, table, write_page
 
@@ -53,8 +53,8 @@ def write_report(path: Path, report: Mapping[str, Any], pictures: Sequence[Pictu
     """
     try:
         write_page(path, render(report, pictures))
-    except OSError as error:
-        raise SinkError(f"cannot write the report {path} ({error.strerror}): choose another folder") from error
+    except EdgereconError as error:
+        raise SinkError(f"{error}; choose another folder for the report") from error
 
 
 def render(report: Mapping[str, Any], pictures: Sequence[Picture] = ()) -> str:

@@ -36,3 +36,16 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, place: str) 
     with pytest.raises(EdgereconError, match="cannot write"):
         write(tmp_path / place, b"")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_pipe_or_device_is_written_to_and_stays(tmp_path: Path) -> None:
+    """`--json /dev/null` as root once put a file in the place of the device."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write(pipe, b"found")
+        assert os.read(reader, 99) == b"found" and pipe.is_fifo()
+    finally:
+        os.close(reader)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]

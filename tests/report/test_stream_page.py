@@ -150,7 +150,7 @@ def test_report_is_written_whole_or_not_at_all(tmp_path: Path, report: dict[str,
     write_report(path, report)
     whole = path.read_text(encoding="utf-8")
     assert whole.rstrip().endswith("</html>")
-    monkeypatch.setattr(Path, "write_text", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(Path, "write_bytes", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(SinkError, match="No space left"):
         write_report(path, report)
     assert path.read_text(encoding="utf-8") == whole

@@ -70,10 +70,7 @@ def bench(
     print_bench(screen, found)
     write_json(json, found)
     if out is not None:
-        try:
-            write_page(out, bench_page(found))
-        except OSError as error:
-            raise EdgereconError(f"cannot write {out}: {error.strerror or error}") from None
+        write_page(out, bench_page(found))
         screen.say(f"Page: {out}")
     if not any(row.ok for row in result.rows):
         raise EdgereconError("no row ran: the reasons are in the table above")
