@@ -13,7 +13,7 @@ from edgerecon.fpga.budget import Fold, plan_of
 from edgerecon.fpga.rtl import write_rtl
 from tests.support.random_stream import random_network
 
-HERE = Path(__file__).parent
+SUPPORT = Path(__file__).parents[1] / "support"
 
 
 def test_cocotb_drives_both_handshakes_and_finds_no_fault(tools: Tools, tmp_path: Path) -> None:
@@ -22,7 +22,12 @@ def test_cocotb_drives_both_handshakes_and_finds_no_fault(tools: Tools, tmp_path
     frames = np.random.default_rng(1).integers(0, 256, (4, 13, 18), np.uint8)
     (tmp_path / "frames.bin").write_bytes(frames.tobytes())
     (tmp_path / "expected.bin").write_bytes(np.stack([integer_reference.run(network, f) for f in frames]).tobytes())
-    variables = {"STREAM_FRAMES": str(tmp_path), "STREAM_HEIGHT": "13", "STREAM_WIDTH": "18", "PYTHONPATH": str(HERE)}
+    variables = {
+        "STREAM_FRAMES": str(tmp_path),
+        "STREAM_HEIGHT": "13",
+        "STREAM_WIDTH": "18",
+        "PYTHONPATH": str(SUPPORT),
+    }
     python = str(tools.root / "bin" / "python")
-    said = tools.run([python, str(HERE / "run_axi_testbench.py"), str(tmp_path)], tmp_path, variables)
+    said = tools.run([python, str(SUPPORT / "run_axi_testbench.py"), str(tmp_path)], tmp_path, variables)
     assert re.search(r"TESTS=4 PASS=4 FAIL=0", said)

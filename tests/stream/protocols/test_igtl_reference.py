@@ -30,7 +30,7 @@ INFO = StreamInfo("source", "none", "none", "fp32", 1 / 30, 33.0, None, Counters
 def reference(tmp_path_factory) -> Path:
     """The program of openigtlink_reference.cpp, compiled."""
     program = tmp_path_factory.mktemp("reference") / "openigtlink_reference"
-    source = Path(__file__).with_name("openigtlink_reference.cpp")
+    source = Path(__file__).parents[2] / "support" / "openigtlink_reference.cpp"
     flags = ["-std=c++17", "-w", f"-I{HEADERS}", "-lOpenIGTLink", "-lpthread"]
     subprocess.run([COMPILER, source, "-o", program, *flags], check=True)
     return program

@@ -166,7 +166,8 @@ def test_foreign_origin_is_refused_by_the_real_server(viewer: ViewerSink) -> Non
 
 
 def test_page_names_no_address_but_its_own(viewer: ViewerSink) -> None:
-    scripts = [file.name for file in (Path(guard.__file__).parents[2] / "viewer" / "page").glob("*.js")]
+    scripts = [file.name for file in (Path(guard.__file__).parents[1] / "viewer" / "page").glob("*.js")]
+    assert scripts
     with httpx.Client() as browser:
         texts = [browser.get(at(viewer, f"/{name}")).text for name in ("", "style.css", *scripts)]
     addresses = {found for text in texts for found in re.findall(r"\w+://[^/'\"`\s]+", text)}
