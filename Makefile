@@ -59,14 +59,14 @@ $(DEV): pyproject.toml $(CONSTRAINTS) | .venv/bin/python
 	@touch $@ $(DEVICE)
 
 models: $(DEV)
+	$(BIN)/edgerecon simulate edgerecon-runs/display.h5 --kind display --samples 5000 --seed 1
+	$(BIN)/edgerecon simulate edgerecon-runs/acoustic.h5 --samples 115 --seed 1
 	$(BIN)/edgerecon simulate edgerecon-runs/train.h5 --samples 1000 --seed 1
-	$(MAKE) -j2 train-compact-despeckle train-compact-compound
-	$(BIN)/edgerecon export export/compact-despeckle.toml
-	$(BIN)/edgerecon export export/compact-despeckle-small.toml --checkpoint export/compact-despeckle.pt
+	$(MAKE) -j2 train-compact-despeckle train-compact-despeckle-small train-compact-despeckle-w8d4 train-compact-compound
+	for model in compact-despeckle compact-despeckle-small compact-despeckle-w8d4 compact-compound; do \
+		$(BIN)/edgerecon export export/$$model.toml || exit 1; \
+	done
 	$(BIN)/edgerecon export export/compact-fpga.toml --checkpoint export/compact-despeckle-small.pt
-	$(BIN)/edgerecon export export/compact-compound.toml
-	$(MAKE) train-compact-despeckle-w8d4
-	$(BIN)/edgerecon export export/compact-despeckle-w8d4.toml
 
 train-%: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/edgerecon train export/$*.toml --resume

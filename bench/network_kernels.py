@@ -19,7 +19,8 @@ from edgerecon.engines.cuda.compact_file import read_compact
 from edgerecon.modelfile.catalogue import model_path
 from edgerecon.modelfile.file import read_model
 
-MODELS = ("compact-compound", "compact-despeckle", "compact-despeckle-fp16", "compact-despeckle-int8-trt")
+SMALL = "compact-despeckle-small"
+MODELS = ("compact-compound", SMALL, f"{SMALL}-fp16", f"{SMALL}-int8-trt")
 CHECKED = ((1, 1, 1), (2, 37, 131), (1, 512, 512))
 PAIRS = ((1, 16), (4, 16), (16, 16), (16, 4), (8, 8), (32, 32), (64, 64), (16, 1))
 LIMITS = {"fp32": 1e-5, "fp16": 1e-3, "mixed": 1e-3, "int8": 1e-6}
@@ -134,7 +135,7 @@ def time_convolution(bench: Bench, bandwidth: float) -> Iterator[Timing]:
 def time_host_to_host(bench: Bench, bandwidth: float) -> Iterator[Timing]:
     """A uint8 frame from pinned memory through frontend, network and frontend back to pinned memory, by wall clock."""
     frontend, module, stream = Frontend(load("frontend")), load("compact_fused"), bench.stream
-    network = pack_network(layers_of("compact-despeckle-fp16"))
+    network = pack_network(layers_of(f"{SMALL}-fp16"))
     held = [bench.upload(part) for part in (network.weights, network.scales)]
     kernel = CompactKernel(module, network, address(held[0]), address(held[1]), (1, *SIZE))
     before, after = (bench.driver.pagelocked_zeros(SIZE, np.uint8) for _ in range(2))

@@ -12,7 +12,7 @@ from edgerecon.core.errors import EdgereconError
 from edgerecon.engines import open_engine
 
 SIZE = (512, 512)
-MODEL = "compact-despeckle-fp16"
+MODEL = "compact-despeckle-small-fp16"
 DILATIONS = (1, 2, 3, 3, 2, 1)
 REPLAYS = 31
 

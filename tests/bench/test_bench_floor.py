@@ -28,10 +28,10 @@ def a_host(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_work_is_counted_from_the_graph() -> None:
-    """2592 multiply-accumulates a pixel, as the model card says; one image in, one out."""
+    """2848 multiply-accumulates a pixel, as the model card says; one image in, one out."""
     row = with_floor(ROW, cell())
-    assert row.gops == pytest.approx(2 * 2592 * 64 * 48 / 1e9)
-    assert 2 * 64 * 48 * 4 / 1e6 < row.mbytes < 2 * 64 * 48 * 4 / 1e6 + 0.05  # and the weights
+    assert row.gops == pytest.approx(2 * 2848 * 64 * 48 / 1e9)
+    assert 2 * 64 * 48 * 4 / 1e6 < row.mbytes < 2 * 64 * 48 * 4 / 1e6 + 0.12  # and the weights
     assert row.floor_ms == pytest.approx(max(row.gops / 50, row.mbytes / 1e3 / 10) * 1e3)
 
 

@@ -38,7 +38,8 @@ def read_compact(file: ModelFile) -> list[Layer]:
         _check(layers)
     except _Other as error:
         raise EngineError(
-            f"{file.path.name} is no network for backend cuda: {error}; that runs compact-* models, choose another"
+            f"{file.path.name} is no network for backend cuda: {error}; "
+            "it runs single-scale models, such as compact-despeckle-small"
         ) from None
     return layers
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from edgerecon.core.errors import DataError
-from edgerecon.deploy.export.card import figures_of
+from edgerecon.deploy.export.card import figures_of, model_card
 from edgerecon.quality.evaluate.evaluation import Evaluation, MethodResult
+from edgerecon.workshop.recipe import Recipe
 
 
 def _interval(mean: float) -> dict[str, float]:
@@ -46,6 +47,23 @@ def test_figures_on_recordings(tmp_path: Path) -> None:
     ]  # fmt: skip
     result.tradeoff = None
     assert len(figures_of(_write(tmp_path / "r.json", result))) == 2
+
+
+def test_the_card_names_every_file_that_was_learnt_from_and_every_loss() -> None:
+    other = {"file": "b.h5", "inputs": ["pw31"], "target": "expected", "weight": 0.2}
+    mixed = other | {"simulate": "edgerecon simulate b.h5"}
+    recipe = Recipe.model_validate({
+        "model": {"name": "m", "task": "despeckle"},
+        "data": {"simulate": "edgerecon simulate a.h5 --kind display", "file": "a.h5", "inputs": ["shown"],
+                 "target": "expected", "mixed": [mixed]},
+        "train": {"steps": 1, "loss": {"absolute": 1.0, "l1": 0.02, "ssim": 0.15}},
+    })  # fmt: skip
+    facts = dict.fromkeys(
+        ("parameters", "macs_per_pixel", "receptive_field", "size_kb", "max_abs_error", "opset", "trained_steps"), 1.0
+    )
+    card = model_card(recipe, "m.toml", [], facts)
+    assert "--kind display" in card and "20% of the crops come from `edgerecon simulate b.h5`" in card
+    assert "1·L1 + 0.02·L1 (relative to the input's) + 0.15·(1 − SSIM)" in card
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"data": 1}', '{"data": "a", "model": "m", "table": []}'])

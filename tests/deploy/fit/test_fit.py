@@ -76,26 +76,27 @@ def test_the_choice_was_streamed_and_holds(models: Path, monkeypatch: pytest.Mon
 def test_a_shape_that_nobody_trained_is_named_with_the_command_that_trains_it(
     models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copy(resource_dir("export") / "compact-despeckle.toml", models)
+    for suffix in (".onnx", ".toml"):
+        shutil.copy(resource_dir("export") / f"compact-despeckle-small{suffix}", models)
     monkeypatch.setattr("edgerecon.deploy.fit.fit.stream_p99", lambda candidate, *_: 5.0)
     monkeypatch.setattr("edgerecon.deploy.fit.untrained.WIDTHS", (8, 24))
     monkeypatch.setattr("edgerecon.deploy.fit.untrained.DEPTHS", (4, 6))
     found = fit(Requirement(1000.0, min_ssim=0.5), models=models, shape=(64, 64), seconds=0.5)
     assert found.chosen and not found.chosen.candidate.train, "only what is trained is chosen"
     assert {one.candidate.path.stem for one in found.untrained} == {
-        f"compact-despeckle-w{width}d{depth}" for width in (8, 24) for depth in (4, 6)
+        f"compact-despeckle-small-w{width}d{depth}" for width, depth in ((8, 4), (24, 4), (24, 6))
     }
     assert (
         found.larger
-        and found.larger.candidate.path.stem == "compact-despeckle-w24d6"
+        and found.larger.candidate.path.stem == "compact-despeckle-small-w24d6"
         and found.larger in found.untrained
     )
     assert found.larger.streamed_p99_ms == 5.0
     said = sentence(found)
-    assert "Not trained yet, compact-despeckle-w24d6" in said
-    assert said.endswith("compact-despeckle.toml --width 24 --depth 6")
+    assert "Not trained yet, compact-despeckle-small-w24d6" in said
+    assert said.endswith("compact-despeckle-small.toml --width 24 --depth 6")
     page, plain = fit_page(found), json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert page.count("not trained") == len(found.untrained) == len(plain["untrained"]) == 4
+    assert page.count("not trained") == len(found.untrained) == len(plain["untrained"]) == 3
     assert page.count("<circle") == len(found.tried), "what has no quality is not in the plot"
     assert plain["larger"]["train"] == found.larger.candidate.train and plain["larger"]["ssim"] is None
 

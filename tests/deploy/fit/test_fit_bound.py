@@ -27,8 +27,8 @@ def test_the_bound_is_the_arithmetic_over_the_documented_rate(models: Path) -> N
     (one,) = found.bounds
     rate, bandwidth = load_device("h200").peak["fp32"], load_device("h200").bandwidth_gbs
     assert bandwidth is not None
-    compute = 2 * 2592 * 256 * 512 / (rate * 1e9) * 1e3
-    memory = 4 * (2 * 256 * 512 + 10_452) / (bandwidth * 1e9) * 1e3
+    compute = 2 * 2848 * 256 * 512 / (rate * 1e9) * 1e3
+    memory = 4 * (2 * 256 * 512 + 28_452) / (bandwidth * 1e9) * 1e3
     assert one.roofline.ms == pytest.approx(max(compute, memory), rel=1e-3)
     assert found.possible == [one] and "not a measurement" in found.sentence
     plain = json.loads(json.dumps(found.to_json(), allow_nan=False))
