@@ -419,7 +419,8 @@ def test_a_service_may_open_the_camera_of_its_source_and_no_other(made: BundleRe
 def test_the_lock_is_of_the_target(
     models: Path, tmp_path: Path, asked: list[tuple[tuple[str, ...], Target]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle_module, "BACKENDS", ("onnxruntime", "openvino", "tensorrt"))
+    three = {name: backends()[name] for name in ("onnxruntime", "openvino", "tensorrt")}
+    monkeypatch.setattr(bundle_module, "backends", lambda: three)
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     for device, target, extras in (
         ("jetson-orin-nx", Target("aarch64", "3.10"), ("stream", "nvidia")),
@@ -445,7 +446,8 @@ def test_the_lock_is_of_the_target(
 def test_the_precision_is_the_one_that_the_profile_prefers(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle_module, "BACKENDS", ("onnxruntime", "openvino", "tensorrt"))
+    three = {name: backends()[name] for name in ("onnxruntime", "openvino", "tensorrt")}
+    monkeypatch.setattr(bundle_module, "backends", lambda: three)
     for device, recipe, backend, precision, why in (
         (CPU, RECIPE, None, "int8", "x86-avx2 prefers it"),
         (CPU, RECIPE, "onnxruntime", "fp32", "x86-avx2 prefers int8 on openvino"),
