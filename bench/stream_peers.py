@@ -70,12 +70,12 @@ def figures(turns: list[list[tuple[int, int]]], count: int) -> dict[str, Any]:
 
 def ratios(row: dict[str, Any], base: dict[str, Any]) -> dict[str, list[float]]:
     """The row over edgerecon, for p50, p99 and fps: median over turns, low, high (95 % of resampled turns)."""
-    from edgerecon.measure.ratio_bootstrap import interval, ratio_samples
+    from edgerecon.measure.bootstrap import percentile_interval, ratio_samples
 
     found = {}
     for name in ("p50", "p99", "fps"):
         samples = ratio_samples(np.array(row["turns"][name]), np.array(base["turns"][name]))
-        found[name] = [float(np.median(samples)), *interval(samples)]
+        found[name] = [float(np.median(samples)), *percentile_interval(samples)]
     return found
 
 

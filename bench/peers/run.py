@@ -21,13 +21,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgerecon.bench.rounds import Turns, run_rounds
+from edgerecon.bench.rounds import RowTimes, run_rounds
 from edgerecon.bench.run import real_frames
-from edgerecon.bench.worker_client import WORKER, Remote
+from edgerecon.bench.worker_client import WORKER, WorkerClient
 from edgerecon.core.errors import EngineError
 from edgerecon.hardware.device import host_profile
+from edgerecon.measure.bootstrap import percentile_interval, ratio_samples
 from edgerecon.measure.noise import Calibration
-from edgerecon.measure.ratio_bootstrap import interval, ratio_samples
 from edgerecon.modelfile.catalogue import model_path
 
 HERE = Path(__file__).parent
@@ -98,11 +98,11 @@ def measure(seconds: float, threads: int) -> dict[str, Any]:
         folder = Path(name)
         frames = np.stack([cv2.resize(frame, SHAPE[::-1]) for frame in real_frames("sample")])
         np.save(folder / "frames.npy", frames)
-        turns: list[tuple[dict[str, Any], Turns]] = []
+        turns: list[tuple[dict[str, Any], RowTimes]] = []
         for row, command, env, model, precision in _all():
             rows.append(row)
             try:
-                remote = stack.enter_context(closing(Remote(row["name"], 120, command, env() if env else None)))
+                remote = stack.enter_context(closing(WorkerClient(row["name"], 120, command, env() if env else None)))
                 found = remote.open(model=str(model), backend=row["backend"], precision=precision, threads=threads,
                                     frames=str(folder / "frames.npy"))  # fmt: skip
                 remote.ask("outputs", frames=str(folder / "frames.npy"), out=str(folder / "out.npy"))
@@ -111,7 +111,7 @@ def measure(seconds: float, threads: int) -> dict[str, Any]:
                     truth = outputs
                 row["startup_ms"] = found["startup_ms"]
                 row["max_abs_error"] = float(np.abs(outputs - truth).max()) if row["same_model"] else None
-                turns.append((row, Turns(remote)))
+                turns.append((row, RowTimes(remote)))
             except EngineError as error:
                 row["status"] = str(error)
         run_rounds([one for _, one in turns], seconds, calibration, lambda done, total: None)
@@ -130,7 +130,7 @@ def _all() -> Any:
         yield row, command, lambda peer=peer: installed(peer), model_path(MODEL), "fp32"
 
 
-def _fill(turns: list[tuple[dict[str, Any], Turns]]) -> None:
+def _fill(turns: list[tuple[dict[str, Any], RowTimes]]) -> None:
     base = turns[0][1].medians
     for row, one in turns:
         if one.error is not None:
@@ -140,7 +140,7 @@ def _fill(turns: list[tuple[dict[str, Any], Turns]]) -> None:
         samples = ratio_samples(one.medians, base)
         row["latency_ms"] = {f"p{q:g}": float(np.percentile(total, q, method="higher")) for q in (50, 90, 99)}
         row["memory_mb"] = one.memory_mb
-        row["ratio"] = [float(np.median(samples)), *interval(samples)]
+        row["ratio"] = [float(np.median(samples)), *percentile_interval(samples)]
 
 
 def main() -> None:

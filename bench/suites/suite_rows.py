@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgerecon.measure.ratio_bootstrap import interval, ratio_samples
+from edgerecon.measure.bootstrap import percentile_interval, ratio_samples
 
 REFERENCE = "bench_calibration"
 BLOCKS = 20
@@ -28,6 +28,7 @@ def suite_rows(times_s: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
         latency = {f"p{q:g}": float(np.percentile(taken, q, method="higher") * 1e3) for q in (50, 90, 99)}
         rows.append({
             "model": name, "backend": "suite", "precision": "", "threads": 0, "shape": [], "status": "ok",
-            "latency_ms": latency, "speed": float(np.median(samples)), "speed_interval": list(interval(samples)),
+            "latency_ms": latency, "speed": float(np.median(samples)),
+            "speed_interval": list(percentile_interval(samples)),
         })  # fmt: skip
     return rows

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.bench.worker_client import Remote
+from edgerecon.bench.worker_client import WorkerClient
 from edgerecon.core.errors import EngineError
 from edgerecon.modelfile.variants import whole
 from edgerecon.quality.datasets.heldout import HeldOut, find_heldout
 
 
-class Truth:
+class References:
     """Made once for each family, in a process of its own.
 
     Args:
@@ -26,7 +26,7 @@ class Truth:
         self._made: dict[Path, NDArray[np.float32] | None] = {}
         self._scenes: dict[Path, HeldOut | None] = {}
 
-    def of(self, path: Path) -> NDArray[np.float32] | None:
+    def fp32_outputs(self, path: Path) -> NDArray[np.float32] | None:
         """float32 (n, H·scale, W·scale); None when there is no fp32 file beside it, or it does not run."""
         family = whole(path)
         if family not in self._made:
@@ -46,7 +46,7 @@ class Truth:
 
     def _make(self, path: Path) -> NDArray[np.float32] | None:
         out = self._folder / "truth.npy"
-        with closing(Remote(path.stem, self._timeout_s)) as remote:
+        with closing(WorkerClient(path.stem, self._timeout_s)) as remote:
             try:
                 remote.open(model=str(path), backend="onnxruntime", precision="fp32", threads=None,
                             frames=str(self._folder / "timed.npy"))  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.bench.worker_client import Remote
+from edgerecon.bench.worker_client import WorkerClient
 from edgerecon.core.errors import EngineError
 from edgerecon.measure.noise import Calibration
 
@@ -20,7 +20,7 @@ Times = NDArray[np.float64]
 
 
 @dataclass
-class Turns:
+class RowTimes:
     """What one engine did in its turns.
 
     Attributes:
@@ -29,7 +29,7 @@ class Turns:
         note: what else a reader has to know.
     """
 
-    remote: Remote
+    remote: WorkerClient
     calls: int = 1
     blocks: list[Times] = field(default_factory=list)
     joules: float = float("nan")
@@ -45,7 +45,7 @@ class Turns:
 
 
 def run_rounds(
-    turns: Sequence[Turns], seconds: float, calibration: Calibration, on_round: Callable[[int, int], None]
+    turns: Sequence[RowTimes], seconds: float, calibration: Calibration, on_round: Callable[[int, int], None]
 ) -> None:  # fmt: skip
     """Fill in the turns, about ``seconds`` each altogether; one that fails is left out from then on."""
     costs = [_warm_up(one) for one in turns]
@@ -61,7 +61,7 @@ def run_rounds(
         on_round(index + 1, rounds)
 
 
-def _warm_up(one: Turns) -> float:
+def _warm_up(one: RowTimes) -> float:
     """ms a frame; sets how many make a turn. 0 when it failed."""
     try:
         ns = one.remote.ask("time", calls=WARM_UP)["ns"]
@@ -73,7 +73,7 @@ def _warm_up(one: Turns) -> float:
     return cost
 
 
-def _turn(one: Turns) -> None:
+def _turn(one: RowTimes) -> None:
     try:
         answer = one.remote.ask("time", calls=one.calls)
     except EngineError as error:

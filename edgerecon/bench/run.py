@@ -1,4 +1,4 @@
-"""The bench itself: workers started group by group, timed in interleaved rounds, judged on real frames."""
+"""The bench itself: workers started group by group, timed in interleaved rounds, scored on real frames."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.bench.references import Truth
+from edgerecon.bench.references import References
 from edgerecon.bench.roofline_row import host_roof, with_floor
-from edgerecon.bench.rounds import Turns, run_rounds
-from edgerecon.bench.scoring import judge, judge_restored
-from edgerecon.bench.stage_costs import measure_apart
-from edgerecon.bench.worker_client import Remote
+from edgerecon.bench.rounds import RowTimes, run_rounds
+from edgerecon.bench.scoring import score, score_restored
+from edgerecon.bench.stage_costs import measure_stages
+from edgerecon.bench.worker_client import WorkerClient
 from edgerecon.core.errors import EdgereconError, EngineError, SourceError, redacted
 from edgerecon.core.frame import to_uint8, to_unit
 from edgerecon.engines.grid import Cell
 from edgerecon.hardware.host import host_profile
 from edgerecon.hardware.sensors.conditions import conditions
 from edgerecon.hardware.sensors.energy import Meter
+from edgerecon.measure.bootstrap import RESAMPLES, percentile_interval, ratio_samples
 from edgerecon.measure.noise import Calibration
-from edgerecon.measure.ratio_bootstrap import RESAMPLES, interval, ratio_samples
 from edgerecon.measure.row import Row
 from edgerecon.measure.timing import PERCENTILES
 from edgerecon.modelfile.file import read_model
@@ -55,7 +55,7 @@ class Plan:
 
     Attributes:
         shape: (height, width) that is timed. seconds: about, for each row. timeout_s: after which a worker's answer is
-            given up. recording: real frames, a source as ``open_source`` takes it. data: scenes with truth, see
+            given up. recording: real frames, a source as ``open_source`` takes it. data: scenes with known truth, see
             ``quality.heldout.find_heldout``.
     """
 
@@ -95,7 +95,7 @@ class Bench:
 
 
 def bench(cells: Sequence[Cell], plan: Plan, on_progress: Progress | None = None) -> Bench:
-    """Time and judge every cell; one that fails has the reason as its status, and the rest goes on.
+    """Time and score every cell; one that fails has the reason as its status, and the rest goes on.
 
     The first cell that runs is the reference of the speeds: it runs in every round of every group, beside its own row.
 
@@ -114,10 +114,10 @@ def bench(cells: Sequence[Cell], plan: Plan, on_progress: Progress | None = None
         folder = Path(name)
         np.save(folder / "timed.npy", np.stack([cv2.resize(f, plan.shape[::-1]) for f in native]))
         np.save(folder / "real.npy", np.stack(native))
-        truth = Truth(folder, plan.timeout_s, plan.data)
+        references = References(folder, plan.timeout_s, plan.data)
         reference = whole.enter_context(closing(_reference(cells, plan, folder)))
         for at in range(0, len(cells), GROUP):
-            group = _timed_group(cells, at, plan, folder, truth, Turns(reference), calibration, meter, progress)
+            group = _timed_group(cells, at, plan, folder, references, RowTimes(reference), calibration, meter, progress)
             rows += [row for row, _ in group.rows]
             samples += [found for _, found in group.rows]
             during = group.during
@@ -137,15 +137,15 @@ class _Group:
 
 
 def _timed_group(
-    cells: Sequence[Cell], at: int, plan: Plan, folder: Path, truth: Truth, base: Turns, calibration: Calibration,
-    meter: Meter, progress: Progress,
+    cells: Sequence[Cell], at: int, plan: Plan, folder: Path, references: References, base: RowTimes,
+    calibration: Calibration, meter: Meter, progress: Progress,
 ) -> _Group:  # fmt: skip
     """The cells from ``at`` on whose processes are alive at once, side by side with the reference."""
     with ExitStack() as stack:
-        group: list[tuple[Row, Turns | None]] = []
+        group: list[tuple[Row, RowTimes | None]] = []
         for index, cell in enumerate(cells[at : at + GROUP], at):
             progress(f"opening {cell.label}", index, len(cells))
-            group.append(_start(cell, plan, folder, truth, stack))
+            group.append(_start(cell, plan, folder, references, stack))
         alive = [turns for _, turns in group if turns is not None]
 
         def told(done: int, total: int) -> None:
@@ -157,11 +157,11 @@ def _timed_group(
             raise EngineError(f"{base.remote.name} is the reference and failed: {base.error}")
         for one in alive:
             progress(f"{one.remote.name} by itself", at + len(group), len(cells))
-            measure_apart(one, meter)
+            measure_stages(one, meter)
         return _Group([_with_samples(row, turns, base) for row, turns in group], during)
 
 
-def _with_samples(row: Row, turns: Turns | None, base: Turns) -> tuple[Row, NDArray[np.float64] | None]:
+def _with_samples(row: Row, turns: RowTimes | None, base: RowTimes) -> tuple[Row, NDArray[np.float64] | None]:
     if turns is None:
         return row, None
     timed = _timed(row, turns)
@@ -183,8 +183,8 @@ def real_frames(recording: str) -> list[NDArray[np.uint8]]:
     return [frame for frame in picked if frame.shape == picked[0].shape]
 
 
-def _opened(cell: Cell, plan: Plan, folder: Path) -> tuple[Remote, dict[str, Any]]:
-    remote = Remote(cell.label, plan.timeout_s)
+def _opened(cell: Cell, plan: Plan, folder: Path) -> tuple[WorkerClient, dict[str, Any]]:
+    remote = WorkerClient(cell.label, plan.timeout_s)
     try:
         return remote, remote.open(model=str(cell.path), backend=cell.backend, precision=cell.precision,
                                    threads=cell.threads, frames=str(folder / "timed.npy"))  # fmt: skip
@@ -193,7 +193,7 @@ def _opened(cell: Cell, plan: Plan, folder: Path) -> tuple[Remote, dict[str, Any
         raise
 
 
-def _reference(cells: Sequence[Cell], plan: Plan, folder: Path) -> Remote:
+def _reference(cells: Sequence[Cell], plan: Plan, folder: Path) -> WorkerClient:
     """The first cell that opens. Raises EngineError, with why the first does not, when none does."""
     failures: list[EngineError] = []
     for cell in cells:
@@ -204,7 +204,9 @@ def _reference(cells: Sequence[Cell], plan: Plan, folder: Path) -> Remote:
     raise EngineError(f"no row runs; {cells[0].label}: {failures[0]}")
 
 
-def _start(cell: Cell, plan: Plan, folder: Path, truth: Truth, stack: ExitStack) -> tuple[Row, Turns | None]:
+def _start(
+    cell: Cell, plan: Plan, folder: Path, references: References, stack: ExitStack
+) -> tuple[Row, RowTimes | None]:
     """The row with its quality, and its open worker; None where it cannot be timed."""
     size = cell.path.stat().st_size / 1000
     row = Row(cell.path.stem, cell.backend, cell.precision, cell.threads, plan.shape, size_kb=size,
@@ -215,25 +217,25 @@ def _start(cell: Cell, plan: Plan, folder: Path, truth: Truth, stack: ExitStack)
         stack.enter_context(closing(remote))
         note = "the time of a simulation on this CPU, not of hardware" if answer["simulated"] else ""
         row = dataclasses.replace(row, startup_ms=answer["startup_ms"], threads=answer["threads"], note=note)
-        return _judged(row, cell, remote, folder, truth), Turns(remote)
+        return _scored(row, cell, remote, folder, references), RowTimes(remote)
     except EdgereconError as error:
         return dataclasses.replace(row, status=str(error)), None
 
 
-def _judged(row: Row, cell: Cell, remote: Remote, folder: Path, truth: Truth) -> Row:
+def _scored(row: Row, cell: Cell, remote: WorkerClient, folder: Path, references: References) -> Row:
     def outputs(name: str) -> NDArray[np.float32]:
         remote.ask("outputs", frames=str(folder / name), out=str(folder / "out.npy"))
         return np.asarray(np.load(folder / "out.npy", allow_pickle=False))
 
     spec = read_model(cell.path).spec
-    row = judge(row, spec, np.load(folder / "real.npy"), outputs("real.npy"), truth.of(cell.path))
-    if (scenes := truth.scenes(cell.path, spec.task)) is None:
-        return judge_restored(row, spec, None, None)
+    row = score(row, spec, np.load(folder / "real.npy"), outputs("real.npy"), references.fp32_outputs(cell.path))
+    if (scenes := references.scenes(cell.path, spec.task)) is None:
+        return score_restored(row, spec, None, None)
     np.save(folder / "given.npy", scenes.given)
-    return judge_restored(row, spec, outputs("given.npy"), scenes.wanted)
+    return score_restored(row, spec, outputs("given.npy"), scenes.wanted)
 
 
-def _timed(row: Row, turns: Turns) -> Row:
+def _timed(row: Row, turns: RowTimes) -> Row:
     if turns.error is not None or not turns.blocks:
         return dataclasses.replace(row, status=turns.error or "no round was timed")
     times = np.concatenate(turns.blocks)
@@ -258,8 +260,8 @@ def _compared(rows: list[Row], samples: list[NDArray[np.float64] | None]) -> lis
         if found is not None:
             behind = best / found
             row = dataclasses.replace(
-                row, speed=float(np.median(found)), speed_interval=interval(found),
-                to_best=(float(np.median(behind)), *interval(behind)),
+                row, speed=float(np.median(found)), speed_interval=percentile_interval(found),
+                to_best=(float(np.median(behind)), *percentile_interval(behind)),
             )  # fmt: skip
         compared.append(row)
     return compared

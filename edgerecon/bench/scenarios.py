@@ -14,7 +14,7 @@ import numpy as np
 from edgerecon.bench.loadgen import SCENARIOS
 from edgerecon.bench.paced import LOADS, periods
 from edgerecon.bench.run import Bench, Progress, real_frames
-from edgerecon.bench.worker_client import Remote
+from edgerecon.bench.worker_client import WorkerClient
 from edgerecon.core.errors import EngineError, UsageError
 from edgerecon.engines.grid import Cell
 from edgerecon.measure.row import Row
@@ -53,7 +53,7 @@ def add_scenarios(
             facts: dict[str, Any] = {"model": row.model, "backend": row.backend, "precision": row.precision,
                                      "threads": row.threads}  # fmt: skip
             try:
-                with closing(Remote(cell.label, result.plan.timeout_s)) as remote:
+                with closing(WorkerClient(cell.label, result.plan.timeout_s)) as remote:
                     remote.open(model=str(cell.path), backend=cell.backend, precision=cell.precision,
                                 threads=cell.threads, frames=str(frames))  # fmt: skip
                     if name == REALTIME:
@@ -74,7 +74,7 @@ def _fastest(cells: Sequence[Cell], rows: Sequence[Row]) -> list[tuple[Cell, Row
     return list(best.values())
 
 
-def _curve(remote: Remote, capacity_ms: float) -> list[dict[str, Any]]:
+def _curve(remote: WorkerClient, capacity_ms: float) -> list[dict[str, Any]]:
     wait = SECONDS + 60
     return [
         {"load": load} | remote.ask("load", timeout_s=wait, period_ms=period, seconds=SECONDS)
@@ -82,7 +82,7 @@ def _curve(remote: Remote, capacity_ms: float) -> list[dict[str, Any]]:
     ]
 
 
-def _loadgen(remote: Remote, name: str, logs: Path, cell: Cell, ms: float) -> dict[str, Any]:
+def _loadgen(remote: WorkerClient, name: str, logs: Path, cell: Cell, ms: float) -> dict[str, Any]:
     folder = logs / f"{cell.path.stem}-{cell.precision}-{cell.backend}-{cell.threads}" / name
     found = remote.ask("loadgen", timeout_s=10 * SECONDS + 600, scenario=name, folder=str(folder.resolve()),
                        seconds=SECONDS, expected_ms=ms)  # fmt: skip

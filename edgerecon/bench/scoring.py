@@ -22,7 +22,7 @@ GARBAGE = 0.05
 """Mean absolute difference from the fp32 file, on [0, 1], beyond which an output is another picture."""
 
 
-def judge(
+def score(
     row: Row, spec: ModelSpec, frames: NDArray[np.uint8], outputs: NDArray[np.float32],
     truth: NDArray[np.float32] | None,
 ) -> Row:  # fmt: skip
@@ -61,7 +61,7 @@ def _likeness(outputs: NDArray[np.float32], truth: NDArray[np.float32]) -> float
         return math.nan
 
 
-def judge_restored(
+def score_restored(
     row: Row, spec: ModelSpec, outputs: NDArray[np.float32] | None, wanted: NDArray[Any] | None
 ) -> Row:  # fmt: skip
     """The row with PSNR and SSIM of what it made of held-out scenes.

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from edgerecon.bench.rounds import Turns
+from edgerecon.bench.rounds import RowTimes
 from edgerecon.core.errors import EngineError
 from edgerecon.hardware.sensors.energy import Meter
 
@@ -18,7 +18,7 @@ STEADY_S = 1.0
 RUNS = 30
 
 
-def measure_apart(one: Turns, meter: Meter) -> None:
+def measure_stages(one: RowTimes, meter: Meter) -> None:
     """Fill in ``joules`` and ``apart``; an engine that stops while it runs steadily has failed."""
     if one.error is not None:
         return
@@ -36,7 +36,7 @@ def measure_apart(one: Turns, meter: Meter) -> None:
     one.apart = {name: np.array([run[name] for run in runs]) for name in (runs[0] if runs else ())}
 
 
-def _joules(one: Turns, meter: Meter) -> float:
+def _joules(one: RowTimes, meter: Meter) -> float:
     """A frame."""
     frames = 0
 

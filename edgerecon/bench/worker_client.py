@@ -21,7 +21,7 @@ START_S = 180.0
 """Opening an engine may build kernels or compile a graph."""
 
 
-class Remote:
+class WorkerClient:
     """One worker process. Every method may raise EngineError, which says what became of it; it is closed then."""
 
     def __init__(

@@ -108,8 +108,7 @@ def fit_plan(network: IntegerNetwork, part: Fpga, name: str) -> Plan:
     Raises:
         GateError: not even the most folded form fits; the resource and the least that it takes are named.
     """
-    packed = packs(name)
-    made = list(plans(network, packed))
+    made = list(plans(network, packed=part.dsp_products == 2))
     for plan in [*made, distributed_plan(network)]:
         if not _lacking(plan.cost, part):
             return plan
@@ -117,11 +116,6 @@ def fit_plan(network: IntegerNetwork, part: Fpga, name: str) -> Plan:
     raise GateError(f"{network.name} does not fit {name}: folded to {least.cycles_per_pixel:g} cycles a pixel, the "
                     f"most that its channels allow, it takes {_lacking(least.cost, part)}; give narrower layers or "
                     "a smaller image width")  # fmt: skip
-
-
-def packs(device: str) -> bool:
-    """Whether the multipliers of the device take two products: 25×18 and 27×18 do, ECP5's 18×18 do not."""
-    return not device.startswith("ecp5")
 
 
 def plans(network: IntegerNetwork, packed: bool) -> Iterator[Plan]:

@@ -43,7 +43,7 @@ class Fpga:
     """Programmable logic: look-up tables, flip-flops, 36-kbit block RAMs, 288-kbit UltraRAMs, DSP slices; clock in MHz.
 
     The clock is one at which a published design runs on the board, not a limit of the part. part: as AMD's tools spell
-    it.
+    it. dsp_products: of int8 values, that one DSP slice gives a cycle; 1 where none are stated.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = _STRICT
@@ -53,6 +53,7 @@ class Fpga:
     bram36: float | None = None
     uram: int | None = None
     dsp: int | None = None
+    dsp_products: Literal[1, 2] | None = None
     clock_mhz: float | None = None
 
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from edgerecon.bench import worker as worker_module
-from edgerecon.bench.rounds import Turns, run_rounds
+from edgerecon.bench.rounds import RowTimes, run_rounds
 from edgerecon.bench.worker import ANSWERS, Worker
-from edgerecon.bench.worker_client import Remote
+from edgerecon.bench.worker_client import WorkerClient
 from edgerecon.core.errors import EngineError
 from edgerecon.core.frame import Image
+from edgerecon.measure.bootstrap import percentile_interval, ratio_samples
 from edgerecon.measure.noise import Calibration
-from edgerecon.measure.ratio_bootstrap import interval, ratio_samples
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (2, 8, 8), np.uint8)
 
@@ -80,7 +80,7 @@ def distributions() -> Iterator[tuple[str, np.ndarray]]:
 @pytest.mark.parametrize(("name", "delays"), distributions())
 def test_percentiles_are_those_of_the_engine(name: str, delays: np.ndarray, clock: Clock) -> None:
     engine = Delayed(clock, delays)
-    turns = Turns(InProcess(engine))  # type: ignore[arg-type]
+    turns = RowTimes(InProcess(engine))  # type: ignore[arg-type]
     run_rounds([turns], 4.0, Calibration(), lambda done, total: None)
     times = np.concatenate(turns.blocks).sum(axis=1)
     taken = delays[np.arange(3, 3 + len(times)) % len(delays)]  # three calls warmed up
@@ -91,9 +91,9 @@ def test_percentiles_are_those_of_the_engine(name: str, delays: np.ndarray, cloc
 
 
 def test_a_row_that_dies_leaves_the_others(clock: Clock) -> None:
-    sound = Turns(InProcess(Delayed(clock, np.full(5, 2.0))))  # type: ignore[arg-type]
-    dying = Turns(InProcess(Delayed(clock, np.full(5, 2.0)), fails_at=4))  # type: ignore[arg-type]
-    stillborn = Turns(InProcess(Delayed(clock, np.full(5, 2.0)), fails_at=0))  # type: ignore[arg-type]
+    sound = RowTimes(InProcess(Delayed(clock, np.full(5, 2.0))))  # type: ignore[arg-type]
+    dying = RowTimes(InProcess(Delayed(clock, np.full(5, 2.0)), fails_at=4))  # type: ignore[arg-type]
+    stillborn = RowTimes(InProcess(Delayed(clock, np.full(5, 2.0)), fails_at=0))  # type: ignore[arg-type]
     run_rounds([sound, dying, stillborn], 0.5, Calibration(), lambda done, total: None)
     assert sound.error is None and len(sound.blocks) == 25
     assert dying.error == stillborn.error == "the process crashed (SIGSEGV)"
@@ -106,16 +106,16 @@ def test_ratios_hold_whatever_drifts() -> None:
     drift = np.repeat([1.0, 3.0], 50)
     fast, slow = (base * drift * rng.normal(1, 0.02, 100) for base in (2.0, 5.0))
     samples = ratio_samples(slow, fast)
-    low, high = interval(samples)
+    low, high = percentile_interval(samples)
     assert low < 2.5 < high and high - low < 0.05
     assert np.array_equal(samples, ratio_samples(slow, fast))
 
 
-def fake(tmp_path: Path, script: str, timeout_s: float = 20.0) -> Remote:
+def fake(tmp_path: Path, script: str, timeout_s: float = 20.0) -> WorkerClient:
     path = tmp_path / "worker.py"
     answer = f"answer = lambda line: os.write(int(os.environ['{ANSWERS}']), line + bytes([10]))\n"
     path.write_text("import sys, os, time\n" + answer + script)
-    return Remote("fake", timeout_s, (sys.executable, "-I", "-S", str(path)))
+    return WorkerClient("fake", timeout_s, (sys.executable, "-I", "-S", str(path)))
 
 
 @pytest.mark.parametrize(

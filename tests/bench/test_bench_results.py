@@ -17,7 +17,7 @@ from edgerecon.bench.loadgen import read_summary, run_scenario
 from edgerecon.bench.markdown import markdown
 from edgerecon.bench.paced import paced
 from edgerecon.bench.page import bench_page as page_of
-from edgerecon.bench.scoring import judge, judge_restored
+from edgerecon.bench.scoring import score, score_restored
 from edgerecon.core.errors import DataError, EdgereconError, UsageError
 from edgerecon.core.frame import Image
 from edgerecon.engines.base import EngineSpec
@@ -41,7 +41,7 @@ def test_a_sound_row_has_its_record_and_its_errors() -> None:
     truth = given.astype(np.float32) / 255
     off = truth.copy()
     off[0, 0, 0] += 0.25
-    row = judge_restored(judge(ROW, SPEC, given, off, truth), SPEC, None, None)
+    row = score_restored(score(ROW, SPEC, given, off, truth), SPEC, None, None)
     assert row.ok and (row.psnr_db, row.ssim, row.quality) == (28.5, 0.8, "record")
     assert row.max_abs_error == pytest.approx(0.25) and row.mean_shift == pytest.approx(0.25 / truth.size)
     assert 0.98 < row.ssim_to_fp32 < 1
@@ -55,19 +55,19 @@ def test_a_sound_row_has_its_record_and_its_errors() -> None:
 def test_garbage_is_marked_and_has_no_record(spoil: Any, said: str) -> None:
     truth = frames().astype(np.float32) / 255
     spoilt = spoil(truth)
-    row = judge_restored(judge(ROW, SPEC, frames()[:, : spoilt.shape[1]], spoilt, truth), SPEC, None, None)
+    row = score_restored(score(ROW, SPEC, frames()[:, : spoilt.shape[1]], spoilt, truth), SPEC, None, None)
     assert not row.ok and re.search(said, row.status) and math.isnan(row.psnr_db) and math.isnan(row.ssim)
 
 
 def test_held_out_scenes_outweigh_the_record() -> None:
     wanted = frames()
     noise = np.random.default_rng(8).normal(0, 0.1, wanted.shape).astype(np.float32)
-    row = judge_restored(ROW, SPEC, wanted.astype(np.float32) / 255 + noise, wanted)
+    row = score_restored(ROW, SPEC, wanted.astype(np.float32) / 255 + noise, wanted)
     assert row.ok and row.quality == "held out" and row.psnr_db == pytest.approx(20, abs=1.5)
-    garbage = judge_restored(dataclasses.replace(ROW, status="wrong output"), SPEC, noise, wanted)
+    garbage = score_restored(dataclasses.replace(ROW, status="wrong output"), SPEC, noise, wanted)
     assert garbage.status == "wrong output" and garbage.psnr_db < 20  # the quality column shows it
-    assert "NaN" in judge_restored(ROW, SPEC, noise * np.nan, wanted).status
-    assert "no truth of shape" in judge_restored(ROW, SPEC, noise[:, :50], wanted).status
+    assert "NaN" in score_restored(ROW, SPEC, noise * np.nan, wanted).status
+    assert "no truth of shape" in score_restored(ROW, SPEC, noise[:, :50], wanted).status
 
 
 def row_json(model: str = "m", ok: bool = True, **changes: Any) -> dict[str, Any]:

@@ -18,12 +18,12 @@ from edgerecon.bench import run as run_module
 from edgerecon.bench import stage_costs as apart
 from edgerecon.bench.compare import read_result
 from edgerecon.bench.page import bench_page as page_of
-from edgerecon.bench.rounds import Turns
+from edgerecon.bench.rounds import RowTimes
 from edgerecon.bench.run import real_frames
-from edgerecon.bench.stage_costs import measure_apart
+from edgerecon.bench.stage_costs import measure_stages
 from edgerecon.bench.stages import NO_COPIES, WITH_COPIES
 from edgerecon.bench.worker import ANSWERS, Worker
-from edgerecon.bench.worker_client import Remote
+from edgerecon.bench.worker_client import WorkerClient
 from edgerecon.cli.tables.bench import print_bench
 from edgerecon.core.errors import DataError, EngineError, SourceError
 from edgerecon.core.frame import Image
@@ -78,8 +78,8 @@ def gone(**_: int) -> dict[str, Any]:
     raise EngineError("the process crashed (SIGSEGV)")
 
 
-def turns(time: Any = None, stages: Any = None, calls: int = 5) -> Turns:
-    made = Turns(Answering(time=time or (lambda calls: {}), stages=stages or (lambda calls: {"ms": []})))  # type: ignore[arg-type]
+def turns(time: Any = None, stages: Any = None, calls: int = 5) -> RowTimes:
+    made = RowTimes(Answering(time=time or (lambda calls: {}), stages=stages or (lambda calls: {"ms": []})))  # type: ignore[arg-type]
     made.calls = calls
     return made
 
@@ -98,7 +98,7 @@ def test_energy_and_stages_are_those_of_a_frame(monkeypatch: pytest.MonkeyPatch)
     worker = Worker()
     worker.hold(OnGpu(), np.zeros((1, 4, 4), np.uint8))  # type: ignore[arg-type]
     one = turns(stages=worker.stages)
-    measure_apart(one, Joules("RAPL package-0"))  # type: ignore[arg-type]
+    measure_stages(one, Joules("RAPL package-0"))  # type: ignore[arg-type]
     assert one.joules == 3.0 / 5 and one.error is None and not one.note
     assert list(one.apart) == list(STAGES) and np.median(one.apart["compute"]) == 1.5 * (apart.RUNS + 1) / 2
 
@@ -108,7 +108,7 @@ def test_a_steady_run_lasts_until_the_counters_have_moved() -> None:
     one = turns(time=lambda calls: seen.append(calls) or {})
     apart_s, apart.STEADY_S = apart.STEADY_S, 0.02
     try:
-        measure_apart(one, Joules("NVML GPU 0"))  # type: ignore[arg-type]
+        measure_stages(one, Joules("NVML GPU 0"))  # type: ignore[arg-type]
     finally:
         apart.STEADY_S = apart_s
     assert len(seen) > 1 and one.joules == pytest.approx(3.0 / sum(seen))
@@ -116,7 +116,7 @@ def test_a_steady_run_lasts_until_the_counters_have_moved() -> None:
 
 def test_without_sensors_nothing_is_run_for_them() -> None:
     one = turns(time=gone)
-    measure_apart(one, Joules())  # type: ignore[arg-type]
+    measure_stages(one, Joules())  # type: ignore[arg-type]
     assert math.isnan(one.joules) and one.error is None and one.apart == {}
 
 
@@ -124,15 +124,15 @@ def test_what_fails_apart_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None
     """Stages that a GPU refuses are a note; an engine that dies while it runs steadily has failed."""
     monkeypatch.setattr(apart, "STEADY_S", 0.0)
     refused, died, stopped = turns(stages=gone), turns(time=gone, stages=gone), turns()
-    measure_apart(refused, Joules())  # type: ignore[arg-type]
+    measure_stages(refused, Joules())  # type: ignore[arg-type]
     assert refused.note == "no stages apart: the process crashed (SIGSEGV)" and refused.error is None
-    measure_apart(died, Joules("RAPL package-0"))  # type: ignore[arg-type]
+    measure_stages(died, Joules("RAPL package-0"))  # type: ignore[arg-type]
     assert died.error == "the process crashed (SIGSEGV)"
-    measure_apart(stopped, Joules("RAPL package-0", spent=None))  # type: ignore[arg-type]
+    measure_stages(stopped, Joules("RAPL package-0", spent=None))  # type: ignore[arg-type]
     assert math.isnan(stopped.joules) and stopped.error is None
     dead = turns(time=gone, stages=gone)
     dead.error = "earlier"
-    measure_apart(dead, Joules("RAPL package-0"))  # type: ignore[arg-type]
+    measure_stages(dead, Joules("RAPL package-0"))  # type: ignore[arg-type]
     assert dead.error == "earlier"
 
 
@@ -192,7 +192,7 @@ def test_a_result_without_a_row_that_ran_still_shows() -> None:
 def test_a_worker_that_answers_garbage_is_stopped(answer: str, tmp_path: Path) -> None:
     path = tmp_path / "worker.py"
     path.write_text(f"import os, time\nos.write(int(os.environ['{ANSWERS}']), b'{answer}\\n')\ntime.sleep(60)")
-    remote = Remote("fake", 20.0, (sys.executable, "-I", "-S", str(path)))
+    remote = WorkerClient("fake", 20.0, (sys.executable, "-I", "-S", str(path)))
     with pytest.raises(EngineError, match="which is no answer, and was stopped"):
         remote.ask("time", calls=1)
     assert remote._process.poll() is not None
@@ -201,7 +201,7 @@ def test_a_worker_that_answers_garbage_is_stopped(answer: str, tmp_path: Path) -
 def test_a_worker_that_dies_in_the_middle_of_an_answer(tmp_path: Path) -> None:
     path = tmp_path / "worker.py"
     path.write_text(f"import os\nos.write(int(os.environ['{ANSWERS}']), b'[1, ')\nos._exit(4)")
-    remote = Remote("fake", 20.0, (sys.executable, "-I", "-S", str(path)))
+    remote = WorkerClient("fake", 20.0, (sys.executable, "-I", "-S", str(path)))
     with pytest.raises(EngineError, match="crashed"):
         remote.ask("time", calls=1)
     remote.close()

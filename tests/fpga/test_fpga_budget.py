@@ -75,7 +75,7 @@ def test_channels_that_do_not_fold_are_named() -> None:
 
 def test_a_part_that_is_too_small_hears_what_is_missing() -> None:
     with pytest.raises(GateError, match=r"does not fit tiny: folded to .* 36-kbit block RAMs of 2"):
-        fit_plan(network(), Fpga(lut=200000, bram36=2, dsp=100), "tiny")
+        fit_plan(network(), Fpga(lut=200000, bram36=2, dsp=100, dsp_products=2), "tiny")
 
 
 def test_a_part_without_multipliers_gets_the_form_without_them() -> None:

@@ -54,7 +54,7 @@ class Requirement:
 
 
 @dataclass(frozen=True)
-class Tried:
+class TimedCandidate:
     """A candidate and its times. ms: p50 back to back. streamed_p99_ms: None when it was not streamed, infinite when
     the stream lost more than 1 % of the frames.
     """
@@ -76,11 +76,11 @@ class Fit:
 
     requirement: Requirement
     shape: tuple[int, int]
-    tried: list[Tried]
-    chosen: Tried | None
-    front: list[Tried]
-    untrained: list[Tried] = field(default_factory=list)
-    larger: Tried | None = None
+    tried: list[TimedCandidate]
+    chosen: TimedCandidate | None
+    front: list[TimedCandidate]
+    untrained: list[TimedCandidate] = field(default_factory=list)
+    larger: TimedCandidate | None = None
     host: dict[str, object] = field(default_factory=host_profile)
 
     def to_json(self) -> dict[str, Any]:
@@ -145,7 +145,7 @@ class _Streaming:
         self._frames, self._deadline_ms, self._seconds, self._progress = frames, deadline_ms, seconds, progress
         self._p99: dict[Candidate, float] = {}
 
-    def first_that_holds(self, hopeful: Sequence[Tried]) -> Tried | None:
+    def first_that_holds(self, hopeful: Sequence[TimedCandidate]) -> TimedCandidate | None:
         for done, one in enumerate(hopeful):
             self._progress("streaming", done, len(hopeful))
             p99 = stream_p99(one.candidate, self._frames, self._deadline_ms, self._seconds)
@@ -154,28 +154,30 @@ class _Streaming:
                 return replace(one, streamed_p99_ms=p99)
         return None
 
-    def into(self, tried: Sequence[Tried]) -> list[Tried]:
+    def into(self, tried: Sequence[TimedCandidate]) -> list[TimedCandidate]:
         """With what was streamed, fastest first."""
         filled = [replace(one, streamed_p99_ms=self._p99.get(one.candidate)) for one in tried]
         return sorted(filled, key=lambda one: one.ms)
 
 
-def _hopeful(tried: Sequence[Tried], deadline_ms: float) -> list[Tried]:
+def _hopeful(tried: Sequence[TimedCandidate], deadline_ms: float) -> list[TimedCandidate]:
     """What may hold, best quality first; of each file its fastest ways only."""
-    of_file: dict[Path, list[Tried]] = {}
+    of_file: dict[Path, list[TimedCandidate]] = {}
     for one in sorted(tried, key=lambda one: one.ms):
         of_file.setdefault(one.candidate.path, []).append(one)
     kept = [one for ways in of_file.values() for one in ways[:WAYS] if one.ms < deadline_ms]
     return sorted(kept, key=lambda one: (-_quality(one.candidate), one.ms))
 
 
-def _fastest_ways(tried: Sequence[Tried]) -> list[Candidate]:
+def _fastest_ways(tried: Sequence[TimedCandidate]) -> list[Candidate]:
     """The runtime and threads for untrained shapes: those of the fastest candidate in float, and in int8."""
     every = [[one for one in tried if one.candidate.precision in kind] for kind in (_FLOAT, _INT)]
     return [min(some, key=lambda one: one.ms).candidate for some in every if some]
 
 
-def _larger(shapes: Sequence[Tried], chosen: Tried | None, deadline_ms: float) -> list[Tried]:
+def _larger(
+    shapes: Sequence[TimedCandidate], chosen: TimedCandidate | None, deadline_ms: float
+) -> list[TimedCandidate]:
     """Untrained shapes with more arithmetic than the choice that may hold, judging by its p99, the largest first."""
     if chosen is None or chosen.streamed_p99_ms is None:
         return []
@@ -184,9 +186,9 @@ def _larger(shapes: Sequence[Tried], chosen: Tried | None, deadline_ms: float) -
     return sorted(able, key=lambda one: (-one.candidate.macs, one.ms))[:UNTRAINED]
 
 
-def pareto(tried: Sequence[Tried]) -> list[Tried]:
+def pareto(tried: Sequence[TimedCandidate]) -> list[TimedCandidate]:
     """Those that nothing beats in time and quality at once, fastest first."""
-    front: list[Tried] = []
+    front: list[TimedCandidate] = []
     for one in sorted(tried, key=lambda one: (one.ms, -_quality(one.candidate))):
         if not front or _quality(one.candidate) > _quality(front[-1].candidate):
             front.append(one)
@@ -197,7 +199,9 @@ def _quality(candidate: Candidate) -> float:
     return candidate.ssim if math.isfinite(candidate.ssim) else -1.0
 
 
-def _time(candidates: Sequence[Candidate], frame: NDArray[np.uint8], seconds: float, progress: Progress) -> list[Tried]:
+def _time(
+    candidates: Sequence[Candidate], frame: NDArray[np.uint8], seconds: float, progress: Progress
+) -> list[TimedCandidate]:
     unit = to_unit(frame)
     with ExitStack() as stack:
         runs = {}
@@ -207,7 +211,7 @@ def _time(candidates: Sequence[Candidate], frame: NDArray[np.uint8], seconds: fl
             runs[str(index)] = lambda engine=engine, out=out: engine.run(unit, out)
         times = interleave(runs, seconds=seconds, at_least=10, at_most=200,
                            on_round=lambda done, total: progress("timing side by side", done, total))  # fmt: skip
-    return [Tried(one, times[str(i)].summary()["p50"]) for i, one in enumerate(candidates)]
+    return [TimedCandidate(one, times[str(i)].summary()["p50"]) for i, one in enumerate(candidates)]
 
 
 def _too_much_asked(requirement: Requirement, found: Sequence[Candidate]) -> str:
@@ -220,7 +224,7 @@ def _too_much_asked(requirement: Requirement, found: Sequence[Candidate]) -> str
     return "; ".join(asked) + ": ask for less, or train a larger network"
 
 
-def _plain(one: Tried) -> dict[str, Any]:
+def _plain(one: TimedCandidate) -> dict[str, Any]:
     facts = asdict(one.candidate) | {"model": one.candidate.path.stem}
     facts.pop("path")
     facts |= {"p50_ms": one.ms, "streamed_p99_ms": one.streamed_p99_ms}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from html import escape
 
-from edgerecon.deploy.fit.fit import Fit, Requirement, Tried
+from edgerecon.deploy.fit.fit import Fit, Requirement, TimedCandidate
 from edgerecon.deploy.fit.fit_plot import fit_plot
 from edgerecon.report.page import number, page, table
 
@@ -51,7 +51,7 @@ def sentence(fit: Fit) -> str:
     return f"{choice} {_larger(fit.larger)}" if fit.larger else choice
 
 
-def _larger(one: Tried) -> str:
+def _larger(one: TimedCandidate) -> str:
     """What else would fit, and how to get it."""
     return (
         f"Not trained yet, {one.candidate.name} would hold it too (streamed p99 {one.streamed_p99_ms:.1f} ms) with "
@@ -78,14 +78,14 @@ def _table(fit: Fit) -> str:
     return table(head, rows, ".nnnnnn.")
 
 
-def streamed_text(one: Tried) -> str:
+def streamed_text(one: TimedCandidate) -> str:
     """p99 in ms, empty where nothing was streamed."""
     if one.streamed_p99_ms is None:
         return ""
     return f"{one.streamed_p99_ms:.2f}" if math.isfinite(one.streamed_p99_ms) else "frames lost"
 
 
-def _mark(one: Tried, fit: Fit) -> str:
+def _mark(one: TimedCandidate, fit: Fit) -> str:
     if one.candidate.train:
         return "not trained"
     return "chosen" if one == fit.chosen else "front" if one in fit.front else ""

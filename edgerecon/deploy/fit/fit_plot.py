@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from edgerecon.deploy.fit.candidates import Candidate
-from edgerecon.deploy.fit.fit import Fit, Tried
+from edgerecon.deploy.fit.fit import Fit, TimedCandidate
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 960, 380, 60, 24, 24, 48
 _FLOOR = _HEIGHT - _BOTTOM
@@ -75,7 +75,7 @@ def _deadline(x: float) -> Iterator[str]:
     yield f'<text class="deadline-text" x="{x + 4:.1f}" y="{_TOP - 4}">deadline</text>'
 
 
-def _circle(one: Tried, axes: _Axes, front: bool) -> str:
+def _circle(one: TimedCandidate, axes: _Axes, front: bool) -> str:
     """Median back to back; filled on the Pareto front."""
     fill = "#0f9485" if front else "#fff"
     return (

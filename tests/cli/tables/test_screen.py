@@ -25,7 +25,7 @@ from edgerecon.cli.tui import counter_table, served_table
 from edgerecon.cli.verbs import output
 from edgerecon.deploy.export.report import ExportReport
 from edgerecon.deploy.fit.candidates import Candidate
-from edgerecon.deploy.fit.fit import Fit, Requirement, Tried
+from edgerecon.deploy.fit.fit import Fit, Requirement, TimedCandidate
 from edgerecon.deploy.fit.fit_bound import Bound, BoundFit
 from edgerecon.hardware.device import device_table
 from edgerecon.measure.roofline import Roofline
@@ -59,8 +59,8 @@ def evaluation(console: Screen) -> list[str]:
 
 
 def fit(console: Screen) -> list[str]:
-    def tried(name: str, ms: float) -> Tried:
-        return Tried(Candidate(Path(f"{name}.onnx"), "int8", "openvino", 2, 31.2, 0.9, 0.8, 1.0), ms, ms * 2)
+    def tried(name: str, ms: float) -> TimedCandidate:
+        return TimedCandidate(Candidate(Path(f"{name}.onnx"), "int8", "openvino", 2, 31.2, 0.9, 0.8, 1.0), ms, ms * 2)
 
     both = [tried("compact-despeckle-small-int8", 1.5), tried("compact-despeckle", 8.5)]
     print_fit(console, Fit(Requirement(33.3), (512, 512), both, both[0], both))

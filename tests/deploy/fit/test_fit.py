@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from edgerecon.core.errors import DataError, GateError, UsageError
 from edgerecon.core.shipped import resource_dir
 from edgerecon.deploy.fit.candidates import Candidate, find_candidates
-from edgerecon.deploy.fit.fit import Fit, Requirement, Tried, _hopeful, _larger, fit, pareto
+from edgerecon.deploy.fit.fit import Fit, Requirement, TimedCandidate, _hopeful, _larger, fit, pareto
 from edgerecon.deploy.fit.fit_page import fit_page, sentence
 
 
-def tried(ms: float, ssim: float, streamed: float | None = None) -> Tried:
-    return Tried(Candidate(Path("m.onnx"), "fp32", "onnxruntime", 1, 28.0, ssim, 0.8, 2592.0), ms, streamed)
+def tried(ms: float, ssim: float, streamed: float | None = None) -> TimedCandidate:
+    return TimedCandidate(Candidate(Path("m.onnx"), "fp32", "onnxruntime", 1, 28.0, ssim, 0.8, 2592.0), ms, streamed)
 
 
 @pytest.fixture
@@ -102,8 +102,10 @@ def test_a_shape_that_nobody_trained_is_named_with_the_command_that_trains_it(
 
 
 def test_what_is_larger_has_more_arithmetic_and_is_likely_to_hold() -> None:
-    def shape(ms: float, macs: float) -> Tried:
-        return Tried(Candidate(Path("s.onnx"), "fp32", "onnxruntime", 1, math.nan, math.nan, math.nan, macs, "x"), ms)
+    def shape(ms: float, macs: float) -> TimedCandidate:
+        return TimedCandidate(
+            Candidate(Path("s.onnx"), "fp32", "onnxruntime", 1, math.nan, math.nan, math.nan, macs, "x"), ms
+        )
 
     shapes = [shape(1, 1000), shape(4, 3000), shape(6, 5000), shape(9, 9000)]
     chosen = tried(3.0, 0.8, streamed=4.5)  # 2592 multiply-accumulates, streamed 1.5 times as slow
@@ -112,8 +114,8 @@ def test_what_is_larger_has_more_arithmetic_and_is_likely_to_hold() -> None:
 
 
 def test_of_each_file_its_fastest_ways_are_streamed_best_quality_first() -> None:
-    def way(stem: str, ms: float, ssim: float) -> Tried:
-        return Tried(Candidate(Path(f"{stem}.onnx"), "fp32", "onnxruntime", 1, 28.0, ssim, 0.8, 1.0), ms)
+    def way(stem: str, ms: float, ssim: float) -> TimedCandidate:
+        return TimedCandidate(Candidate(Path(f"{stem}.onnx"), "fp32", "onnxruntime", 1, 28.0, ssim, 0.8, 1.0), ms)
 
     every = [way("a", 3, 0.7), way("a", 1, 0.7), way("a", 2, 0.7), way("b", 7, 0.9), way("b", 30, 0.9)]
     assert _hopeful(every, 10.0) == [every[3], every[1], every[2]]
