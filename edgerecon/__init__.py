@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edgerecon.hardware.device import load_device
     from edgerecon.modelfile.catalogue import shipped_models as list_models
     from edgerecon.quality.evaluate.evaluate import evaluate
+    from edgerecon.stream.loop.options import StreamOptions
     from edgerecon.stream.loop.stream import stream
     from edgerecon.stream.sinks import open_sink
     from edgerecon.stream.sinks.base import Sink
@@ -41,6 +42,7 @@ __all__ = [
     "Engine",
     "Sink",
     "Source",
+    "StreamOptions",
     "evaluate",
     "list_devices",
     "list_models",
@@ -58,6 +60,7 @@ _HOMES = {
     "Engine": ("edgerecon.engines.base", "Engine"),
     "Sink": ("edgerecon.stream.sinks.base", "Sink"),
     "Source": ("edgerecon.stream.sources.base", "Source"),
+    "StreamOptions": ("edgerecon.stream.loop.options", "StreamOptions"),
     "evaluate": ("edgerecon.quality.evaluate.evaluate", "evaluate"),
     "list_devices": ("edgerecon.hardware.device", "device_names"),
     "list_models": ("edgerecon.modelfile.catalogue", "shipped_models"),

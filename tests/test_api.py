@@ -29,10 +29,16 @@ def test_a_public_function_keeps_its_parameters(name: str, parameters: str) -> N
     assert inspect.getdoc(getattr(er, name))
 
 
-def test_stream_keeps_its_first_parameters_and_is_a_package_too() -> None:
+def test_stream_keeps_its_parameters_and_is_a_package_too() -> None:
     import edgerecon.stream.sources
 
-    assert list(inspect.signature(er.stream).parameters)[:3] == ["source", "engine", "sinks"]
+    assert list(inspect.signature(er.stream).parameters) == [
+        "source", "engine", "sinks", "options", "ladder", "reopen", "trace", "stop", "reset", "on_progress",
+        "model_name", "changes",
+    ]  # fmt: skip
+    assert list(inspect.signature(er.StreamOptions).parameters) == [
+        "policy", "late", "pace", "deadline_ms", "loop", "frames", "seconds", "hang_s", "scheduling",
+    ]  # fmt: skip
     assert edgerecon.stream.sources.open_source is er.open_source
 
 

@@ -129,12 +129,13 @@ def stream(
     from edgerecon.core import logs as json_log
     from edgerecon.stream.conversion import is_conversion
     from edgerecon.stream.engines import Engines
+    from edgerecon.stream.loop.options import StreamOptions
     from edgerecon.stream.loop.stream import DEFAULT_PERIOD_S
     from edgerecon.stream.loop.stream import stream as run
     from edgerecon.stream.loop.trace import Trace
     from edgerecon.stream.overwriting import refuse_overwriting
     from edgerecon.stream.picture.protect import check_within, parse_protect
-    from edgerecon.stream.process.scheduling import chosen
+    from edgerecon.stream.process.scheduling import scheduling_of
     from edgerecon.stream.process.signals import obeyed_signals
     from edgerecon.stream.process.systemd import Service
     from edgerecon.stream.sinks import open_sink
@@ -149,8 +150,8 @@ def stream(
         raise UsageError(f"--late is present or skip, not '{late}'")
     refuse_overwriting([source], sink or [], [path for path in (json, trace) if path])
     screen, service, stop, reset = console(json), Service(), Event(), Event()
-    standing = chosen(priority, cpus)
-    standing.stay_put()  # before the engine starts threads of its own
+    scheduling = scheduling_of(priority, cpus)
+    scheduling.apply_cpus()  # before the engine starts threads of its own
     with ExitStack() as stack:
         engines = stack.enter_context(Engines(backend, precision, threads, strength=strength, protect=protect))
         engine = engines.open(model) if model is not None else None
@@ -174,13 +175,29 @@ def stream(
             service.beat(counters)
 
         terminated = stack.enter_context(obeyed_signals(stop, reset))
-        report = run(
-            recording, engine, sinks, policy=policy, late=late, pace=pace, deadline_ms=deadline, loop=loop,  # type: ignore[arg-type]
-            frames=frames, seconds=seconds, ladder=rungs, reopen=engines.reopen, standing=standing,
+        options = StreamOptions(
+            policy=policy,  # type: ignore[arg-type]
+            late=late,  # type: ignore[arg-type]
+            pace=pace,
+            deadline_ms=deadline,
+            loop=loop,
+            frames=frames,
+            seconds=seconds,
             hang_s=watchdog / 1e3 if watchdog else None,
-            trace=written, stop=stop, reset=reset,
+            scheduling=scheduling,
+        )
+        report = run(
+            recording,
+            engine,
+            sinks,
+            options,
+            ladder=rungs,
+            reopen=engines.reopen,
+            trace=written,
+            stop=stop,
+            reset=reset,
             on_progress=told,
-        )  # fmt: skip
+        )
     live = getattr(recording, "live", False)
     print_stream(screen, report, timed=pace or live or deadline is not None)
     _say_recorded(screen, sinks, report, live)

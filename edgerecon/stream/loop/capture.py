@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,10 +14,8 @@ import numpy as np
 
 from edgerecon.core.errors import UsageError, first_line
 from edgerecon.core.frame import MAX_PIXELS, RawImage
-from edgerecon.stream.accounting.counters import Counters
-from edgerecon.stream.loop.ring import Mailbox, Slot
-from edgerecon.stream.loop.trace import Trace, hand_over
-from edgerecon.stream.process.scheduling import ORDINARY, Standing
+from edgerecon.stream.loop.ring import Slot
+from edgerecon.stream.loop.wires import Wires
 from edgerecon.stream.sources.base import Capture, Source
 
 _NAP_S = 0.05
@@ -78,19 +75,13 @@ class Capturer:
         catch_up: whether a late source makes up for it by a burst (files) or loses the time (real time).
         spacing_mm: of captures that state none.
         frames, seconds: limits, or None.
-        begin: set when the sinks are open. stop: set to end the stream. over: set when no frame comes any more.
         warm_up: called with the first image before it is captured; None: nothing needs it.
         error: what the source raised, if it did. interrupted: whether ``stop`` ended the capture.
         started_ns: when the first frame could come, 0 before. waiting_ns: since when the source is waited for, or 0.
     """
 
+    wires: Wires
     played: Iterator[tuple[Capture, bool]]
-    slots: deque[Slot]
-    outbox: Mailbox
-    counters: Counters
-    begin: threading.Event
-    stop: threading.Event
-    over: threading.Event
     period_s: float | None
     catch_up: bool
     live: bool
@@ -98,8 +89,6 @@ class Capturer:
     frames: int | None = None
     seconds: float | None = None
     warm_up: Callable[[Capture], None] | None = None
-    trace: Trace | None = None
-    standing: Standing = ORDINARY
     error: BaseException | None = None
     interrupted: bool = False
     started_ns: int = 0
@@ -116,10 +105,10 @@ class Capturer:
     def run(self) -> None:
         self._asked_ns = perf_counter_ns()
         try:
-            with suppress(UsageError):  # it was tried out
-                self.standing.take()
+            with suppress(UsageError):  # it was checked
+                self.wires.scheduling.apply()
             if self._look_first():
-                self.begin.wait()
+                self.wires.begin.wait()
                 self._capture_all()
         except BaseException as error:  # noqa: BLE001 - a source may fail in any way; what was captured still counts
             self.error = error
@@ -127,7 +116,7 @@ class Capturer:
             self._end()
 
     def wait_first(self) -> bool:
-        """Wait until a recording has given its first frame. Returns whether one can be captured."""
+        """Wait until a recording has given its first frame. Returns False if it has none."""
         self._looked.wait()
         return self._has_first
 
@@ -139,15 +128,15 @@ class Capturer:
     def leave_if_stuck(self) -> None:
         """End the capture without the source, which still holds its thread although the stream is to end."""
         if self.waiting_ns:
-            self.interrupted = self.stop.is_set()
-            self.stop.set()  # should the source give a frame after all, it is not captured
+            self.interrupted = self.wires.stop.is_set()
+            self.wires.stop.set()  # should the source give a frame after all, it is not captured
             self._end()
 
     def _end(self) -> None:
         self.waiting_ns = 0
-        self.over.set()
+        self.wires.over.set()
         self._looked.set()
-        self.outbox.close()
+        self.wires.captured.close()
 
     def _look_first(self) -> bool:
         """The first frame of a recording is there before the sinks are opened, and what needs its size is ready."""
@@ -177,7 +166,7 @@ class Capturer:
             played = self._next()
             given_ns = perf_counter_ns()
             if played is None:
-                self.interrupted = self.stop.is_set()
+                self.interrupted = self.wires.stop.is_set()
                 return
             if self.period_s is not None:
                 due += self._step_ns(*played)
@@ -206,40 +195,40 @@ class Capturer:
 
     def _stopped(self, due_ns: float) -> bool:
         if self.period_s is None:
-            return self.stop.is_set()
+            return self.wires.stop.is_set()
         left_s = (due_ns - perf_counter_ns()) / 1e9
         if left_s > _NAP_S:
-            return self.stop.wait(left_s)
+            return self.wires.stop.wait(left_s)
         if left_s > 0:
             sleep(left_s)  # a third of what a wait for an event costs, and it lets go of the interpreter at once
-        return self.stop.is_set()
+        return self.wires.stop.is_set()
 
     def _capture(self, capture: Capture, restart: bool, delivery_ns: int) -> None:
         self._warm_up_for(capture)
-        self.counters.captured()
-        slot = self.slots.pop()
+        self.wires.counters.captured()
+        slot = self.wires.slots.pop()
         self.waiting_ns = perf_counter_ns()  # its pixels may lie in other memory than ours
         try:
             why = self._fill(slot, capture, restart)
         except BaseException as error:  # noqa: BLE001 - the fault of one frame, whatever its image does when it is read
             if not isinstance(error, Exception):
-                self.counters.alarm(f"a frame of the source raised {first_line(error)}")
+                self.wires.counters.alarm(f"a frame of the source raised {first_line(error)}")
             why = f"unusable frame: {first_line(error)}"
         self.waiting_ns = 0
         if why is not None:
-            self.slots.append(slot)
+            self.wires.slots.append(slot)
             self._fail(slot.sequence, why)
             return
         slot.delivery_ns = delivery_ns
         slot.taken_ns = slot.handed_ns = 0
-        hand_over(slot, self.outbox, "engine", self.slots, self.counters, self.trace)
+        self.wires.hand_over(slot, self.wires.captured, "engine")
 
     def _fill(self, slot: Slot, capture: Capture, restart: bool) -> str | None:
         """Copy a capture into a slot. Returns why it cannot be used, or None."""
         slot.sequence, self._sequence = self._sequence, self._sequence + 1
         slot.captured_ns, slot.time_s = self._time_of(capture), self._recorded.at(capture.time_s, restart)
         if capture.gap:
-            self.counters.lost(capture.gap)
+            self.wires.counters.lost(capture.gap)
             slot.sequence += capture.gap
             self._sequence += capture.gap
         if capture.image is None:
@@ -267,15 +256,15 @@ class Capturer:
         now = perf_counter_ns()
         stamp = now if capture.captured_ns is None else capture.captured_ns
         if not self._last_ns <= stamp <= now:
-            self.counters.clock_faults += 1
+            self.wires.counters.clock_faults += 1
             stamp = now
         self._last_ns = stamp
         return stamp
 
     def _fail(self, sequence: int, why: str) -> None:
-        self.counters.fail(why)
-        if self.trace is not None:
-            self.trace.frame(sequence, f"failed: {why}", [("capture", self._last_ns, self._last_ns)])
+        self.wires.counters.fail(why)
+        if self.wires.trace is not None:
+            self.wires.trace.frame(sequence, f"failed: {why}", [("capture", self._last_ns, self._last_ns)])
 
     def _shown_spacing(self, capture: Capture, scale: int) -> tuple[float, float] | None:
         spacing = capture.spacing_mm or self.spacing_mm

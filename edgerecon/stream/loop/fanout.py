@@ -23,12 +23,12 @@ _WAIT_S, _WAIT_AT_MOST_S = 1.0, 30.0
 _log = logging.getLogger(__name__)
 
 
-class LeftBehind(Exception):
-    """Raised in a thread whose call of a sink has come back after it was given up: another thread has gone on."""
+class CallAbandoned(Exception):
+    """Raised when a call of a sink returns after the watchdog gave it up: another thread presents the frames now."""
 
 
 class _Call:
-    """A call of a sink that can be given up; its end raises LeftBehind when it has been."""
+    """A call of a sink that can be given up; its end raises CallAbandoned when it has been."""
 
     __slots__ = ("_fanout", "began_s", "sink")
 
@@ -41,7 +41,7 @@ class _Call:
     def __exit__(self, *error: object) -> None:
         with self._fanout.lock:
             if self._fanout.call is not self:
-                raise LeftBehind
+                raise CallAbandoned
             self._fanout.call = None
 
 
@@ -87,7 +87,7 @@ class Fanout:
             try:
                 with _Call(self, sink):
                     sink.open(info)
-            except LeftBehind:
+            except CallAbandoned:
                 raise
             except BaseException as error:
                 self._leave(sink)
@@ -100,7 +100,7 @@ class Fanout:
         """Hand the frame to each sink. Returns whether one had it, or there are none.
 
         Raises:
-            LeftBehind: a call was given up meanwhile; another thread has called ``resume``.
+            CallAbandoned: a call was given up meanwhile; another thread has called ``resume``.
         """
         self._had = not self._all
         self._due = self._open.copy()
@@ -114,10 +114,10 @@ class Fanout:
                 with _Call(self, sink):
                     sink.present(before, after, late)
                 self._had = True
-            except LeftBehind:
+            except CallAbandoned:
                 raise
             except BaseException as error:  # noqa: BLE001 - a broken sink must not end the stream for the others
-                self._lose(sink, _said(sink, error))
+                self._lose_sink(sink, _said(sink, error))
         return self._had
 
     def give_up_hung(self, after_s: float) -> str | None:
@@ -131,7 +131,7 @@ class Fanout:
                 return None
             self.call = None
         why = f"{call.sink.name} has hung for {after_s:g} s and was given up"
-        self._lose(call.sink, why)
+        self._lose_sink(call.sink, why)
         return why
 
     def close(self) -> None:
@@ -158,7 +158,7 @@ class Fanout:
         assert self._info is not None
         return self._info.counters
 
-    def _lose(self, sink: Sink, why: str) -> None:
+    def _lose_sink(self, sink: Sink, why: str) -> None:
         reopens = getattr(sink, "reopens", False)
         with self.lock:
             if sink in self._open:

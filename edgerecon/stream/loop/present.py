@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,13 +14,12 @@ from time import monotonic, perf_counter_ns
 from edgerecon.core.errors import SinkError, UsageError, first_line
 from edgerecon.core.frame import Frame, Status
 from edgerecon.measure.histogram import Histogram
-from edgerecon.stream.loop.fanout import CLOSE_S, Fanout, LeftBehind
+from edgerecon.stream.loop.fanout import CLOSE_S, CallAbandoned, Fanout
 from edgerecon.stream.loop.ladder import Ladder
-from edgerecon.stream.loop.ring import Mailbox, Slot
-from edgerecon.stream.loop.trace import Trace, lose
-from edgerecon.stream.process.gc_guard import tidy
+from edgerecon.stream.loop.ring import Slot
+from edgerecon.stream.loop.wires import Wires
+from edgerecon.stream.process.gc_guard import collect_garbage
 from edgerecon.stream.process.guarded import GuardedThread
-from edgerecon.stream.process.scheduling import ORDINARY, Standing
 from edgerecon.stream.sinks.base import StreamInfo
 
 _log = logging.getLogger(__name__)
@@ -46,25 +44,17 @@ class Presenter:
         skip_late: drop frames that are over their deadline when they arrive here, unless nothing has been shown for
             half a second: the screen never stands still without a word.
         mark_late: tell the sinks which frames were late; of a recording that is played as fast as it goes none is.
-        begin: set when the sinks are open (or could not be). stop: set to end capture. over: set when no frame comes
-            any more: a sink that hangs is then given up as soon as one that does not close.
         open_error: why a sink could not be opened; nothing is then captured.
         latency: from capture until the last sink had the frame. stages: see ``StreamReport``.
     """
 
+    wires: Wires
     fanout: Fanout
     info: StreamInfo
     ladder: Ladder
-    slots: deque[Slot]
-    inbox: Mailbox
     first: Callable[[], bool]
-    begin: threading.Event
-    stop: threading.Event
-    over: threading.Event
     skip_late: bool = False
     mark_late: bool = True
-    trace: Trace | None = None
-    standing: Standing = ORDINARY
     open_error: Exception | None = None
     latency: Histogram = field(default_factory=Histogram)
     stages: dict[str, Histogram] = field(default_factory=lambda: {stage: Histogram() for stage in STAGES})
@@ -81,11 +71,12 @@ class Presenter:
         try:
             GuardedThread("present", self._open_and_work, self._fail).start()
             while not self._done.wait(_LOOK_EVERY_S):
-                over_s = min(over_s, monotonic()) if self.over.is_set() else inf
+                # a sink that hangs after the last frame is given up as soon as one that does not close
+                over_s = min(over_s, monotonic()) if self.wires.over.is_set() else inf
                 self._give_up_hung(_HUNG_S if monotonic() - over_s < CLOSE_S else CLOSE_S)
         finally:
-            self.begin.set()
-            self.inbox.close()
+            self.wires.begin.set()
+            self.wires.processed.close()
             self.fanout.close()
         if self._failure is not None:
             raise self._failure
@@ -98,49 +89,49 @@ class Presenter:
         why = self.fanout.give_up_hung(after_s)
         if why is None:
             return
-        if not self.begin.is_set():
+        if not self.wires.begin.is_set():
             self.open_error = SinkError(why)
-            self.stop.set()
-            self.begin.set()
+            self.wires.stop.set()
+            self.wires.begin.set()
         hung, self._slot = self._slot, None
         if hung is not None:
-            self.slots.append(Slot(hung.scale))  # in place of the one that the call still reads
+            self.wires.slots.append(Slot(hung.scale))  # in place of the one that the call still reads
         GuardedThread("present", partial(self._work, hung), self._fail).start()
 
     def _open_and_work(self) -> None:
-        with suppress(UsageError):  # it was tried out
-            self.standing.take()
+        with suppress(UsageError):  # it was checked
+            self.wires.scheduling.apply()
         try:
             if self.first():
                 self.fanout.open(self.info)
-        except LeftBehind:
+        except CallAbandoned:
             return
         except Exception as error:  # noqa: BLE001 - raised again by stream() in the caller's thread
             self.open_error = error
-            self.stop.set()
-        self.begin.set()
+            self.wires.stop.set()
+        self.wires.begin.set()
         self._work(None)
 
     def _work(self, hung: Slot | None) -> None:
         if hung is not None:
             with suppress(UsageError):
-                self.standing.take()
-        slot = hung or self.inbox.get()
+                self.wires.scheduling.apply()
+        slot = hung or self.wires.processed.get()
         while slot is not None:
             self._counted = False
             self._slot = slot
             try:
                 self._present(slot, again=slot is hung)
-            except LeftBehind:
+            except CallAbandoned:
                 return
             except BaseException as error:  # noqa: BLE001 - whatever happens to one frame, the next one is presented
                 self._account_for(error)
             self._slot = None
             if slot is not hung:
-                self.slots.append(slot)
-            if self.inbox.empty:
-                tidy()
-            slot = self.inbox.get()
+                self.wires.slots.append(slot)
+            if self.wires.processed.empty:
+                collect_garbage()
+            slot = self.wires.processed.get()
         self._done.set()
 
     def _account_for(self, error: BaseException) -> None:
@@ -151,13 +142,13 @@ class Presenter:
     def _present(self, slot: Slot, again: bool) -> None:
         counters, deadline_ns = self.info.counters, self.info.deadline_ms * 1e6
         if self.fanout.all_lost and not again:
-            self._lose(slot, "sinks", "none was left")
+            self._drop(slot, "sinks", "none was left")
             return
         if not again:
             slot.handed_ns = perf_counter_ns()
         late = slot.handed_ns - slot.captured_ns > deadline_ns
         if late and self.skip_late and not again and not self._dark(slot.handed_ns):
-            self._lose(slot, "deadline", "over when the frame was ready")
+            self._drop(slot, "deadline", "over when the frame was ready")
             self._observe(slot, slot.handed_ns, late)
             return
         frame = Frame(slot.shown, slot.sequence, slot.captured_ns, slot.spacing_mm, slot.status, slot.pose, slot.time_s)
@@ -166,19 +157,19 @@ class Presenter:
             if self.fanout.all_lost:
                 self._counted = True
                 counters.fail("the last sink failed on it")
-                self.stop.set()
+                self.wires.stop.set()
             else:
-                self._lose(slot, "sinks", "none is open at present")
+                self._drop(slot, "sinks", "none is open at present")
             return
         self._record(slot)
 
     def _dark(self, now_ns: int) -> bool:
-        """Whether nothing has been shown for too long to skip another frame."""
+        """Whether nothing has been shown for half a second: too long to skip another frame."""
         return not self.finished_ns or now_ns - self.finished_ns >= _DARK_AT_MOST_NS
 
-    def _lose(self, slot: Slot, by: str, why: str) -> None:
+    def _drop(self, slot: Slot, by: str, why: str) -> None:
         self._counted = True
-        lose(slot, by, why, self.info.counters, self.trace)
+        self.wires.drop(slot, by, why)
 
     def _record(self, slot: Slot) -> None:
         self.finished_ns = finished_ns = perf_counter_ns()
@@ -195,9 +186,9 @@ class Presenter:
             self.stages["postprocess"].record(slot.processed_ns - slot.inferred_ns)
         self.stages["present"].record(finished_ns - slot.processed_ns)
         self._observe(slot, finished_ns, late)
-        if self.trace is not None:
+        if self.wires.trace is not None:
             fate = f"raw: {slot.raw_why}" if raw else "late" if late else "presented"
-            self.trace.frame(slot.sequence, fate, slot.spans(finished_ns))
+            self.wires.trace.frame(slot.sequence, fate, slot.spans(finished_ns))
 
     def _observe(self, slot: Slot, end_ns: int, late: bool) -> None:
         """Tell the ladder of this frame and of those that were dropped before it."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import partial
 from time import perf_counter_ns
 from typing import Any
@@ -17,18 +17,24 @@ import numpy as np
 from edgerecon.core.errors import UsageError, first_line
 from edgerecon.core.frame import Status, to_unit
 from edgerecon.engines.base import Engine
-from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.loop.ladder import Ladder, Rung
 from edgerecon.stream.loop.replace import Replacer
-from edgerecon.stream.loop.ring import Mailbox, Slot
-from edgerecon.stream.loop.trace import Trace, hand_over
+from edgerecon.stream.loop.ring import Slot
+from edgerecon.stream.loop.wires import Wires
 from edgerecon.stream.process.guarded import GuardedThread
-from edgerecon.stream.process.scheduling import ORDINARY, Standing
 
 _log = logging.getLogger(__name__)
 _LOGGED_AT_MOST = 32
 _FAILURES_IN_A_ROW = 10
-_HUNG = "the engine hung"
+
+
+class Outcome(Enum):
+    """What became of one frame in the processor."""
+
+    RECONSTRUCTED = auto()
+    RAW = auto()
+    ABANDONED = auto()
+    """The watchdog gave the call up: another thread goes on with a copy of the frame."""
 
 
 @dataclass(slots=True)
@@ -49,21 +55,13 @@ class Processor:
     itself: another thread goes on with a copy of the frame, shown raw, and the replacer opens another engine.
 
     Attributes:
-        reset: set it to make temporal models start anew; cleared when that is done.
         hang_s: how long an engine may take for one frame.
-        trace: None writes none.
     """
 
+    wires: Wires
     ladder: Ladder
     replacer: Replacer
-    slots: deque[Slot]
-    inbox: Mailbox
-    outbox: Mailbox
-    counters: Counters
-    reset: threading.Event
     hang_s: float
-    trace: Trace | None = None
-    standing: Standing = ORDINARY
     _follows: tuple[Engine, int, tuple[int, ...]] | None = None
     _failures: int = 0
     _logged: set[str] = field(default_factory=set)
@@ -82,8 +80,8 @@ class Processor:
                 if hung is not None:
                     self._start(self._copy_of(hung))
         finally:
-            self.inbox.close()
-            self.outbox.close()
+            self.wires.captured.close()
+            self.wires.processed.close()
             self.replacer.close()
         if self._failure is not None:
             raise self._failure
@@ -96,23 +94,23 @@ class Processor:
         self._done.set()
 
     def _work(self, slot: Slot | None) -> None:
-        with suppress(UsageError):  # it was tried out
-            self.standing.take()
-        slot = slot or self.inbox.get()
+        with suppress(UsageError):  # it was checked
+            self.wires.scheduling.apply()
+        slot = slot or self.wires.captured.get()
         while slot is not None:
             try:
-                if not self._process(slot):
+                if self._process(slot) is Outcome.ABANDONED:
                     return  # another thread has gone on
             except BaseException as error:  # noqa: BLE001 - whatever happens to one frame, the next one is processed
-                self.counters.fail(f"could not be processed: {first_line(error)}")
-                self.slots.append(slot)
+                self.wires.counters.fail(f"could not be processed: {first_line(error)}")
+                self.wires.slots.append(slot)
             else:
-                hand_over(slot, self.outbox, "sinks", self.slots, self.counters, self.trace)
-            slot = self.inbox.get()
+                self.wires.hand_over(slot, self.wires.processed, "sinks")
+            slot = self.wires.captured.get()
         self._done.set()
 
-    def _process(self, slot: Slot) -> bool:
-        """Returns whether the frame is still this thread's."""
+    def _process(self, slot: Slot) -> Outcome:
+        """Make a slot ready to be shown. Once ABANDONED, it belongs to another thread."""
         slot.taken_ns = perf_counter_ns()
         trouble, why = slot.fault, "doubtful capture" if slot.fault else None
         try:
@@ -125,25 +123,25 @@ class Processor:
         slot.shown, slot.status, slot.raw_why = slot.unit, Status.OK, why
         rung = self.ladder.rung
         if why is None and rung.engine is not None:
-            trouble = self._reconstruct(rung, rung.engine, slot)
-            if slot.raw_why == _HUNG:
-                return False
+            outcome, trouble = self._reconstruct(rung, rung.engine, slot)
+            if outcome is Outcome.ABANDONED:
+                return outcome
         elif why is None:
             slot.raw_why = rung.absent
         if slot.raw_why is not None:
             self._show_raw(slot, trouble)
         slot.processed_ns = perf_counter_ns()
-        return True
+        return Outcome.RAW if slot.raw_why is not None else Outcome.RECONSTRUCTED
 
-    def _reconstruct(self, rung: Rung, engine: Engine, slot: Slot) -> str | None:
-        """Returns why the engine's output cannot be shown, or None when it is in ``slot.shown``."""
+    def _reconstruct(self, rung: Rung, engine: Engine, slot: Slot) -> tuple[Outcome, str | None]:
+        """Run the engine, and put its output into ``slot.shown``. Returns why it cannot be shown, or None, beside."""
         follows, self._follows = self._follows, None
         call = self._call = _Call(slot, rung, engine, slot.checked_ns)
         failure: str | None = None
         result: Any = None
         try:
-            if self.reset.is_set() or slot.restart or follows != (engine, slot.sequence, slot.unit.shape):
-                self.reset.clear()
+            if self.wires.reset.is_set() or slot.restart or follows != (engine, slot.sequence, slot.unit.shape):
+                self.wires.reset.clear()
                 engine.reset()  # temporal state of other frames would leave ghosts in this one
             result = engine.run(slot.unit, slot.out)
             if result is not slot.out:
@@ -151,12 +149,11 @@ class Processor:
         except BaseException as error:  # noqa: BLE001 - runtimes raise many kinds; the frame is shown raw
             failure = f"the engine failed: {first_line(error)}"
             if not isinstance(error, Exception):
-                self.counters.alarm(f"{rung.name} raised {first_line(error)}")
+                self.wires.counters.alarm(f"{rung.name} raised {first_line(error)}")
         with self._lock:
             if self._call is not call:
-                slot.raw_why = _HUNG
                 self.replacer.returned(rung, engine)
-                return None
+                return Outcome.ABANDONED, None
             self._call = None
         slot.inferred_ns = perf_counter_ns()
         slot.raw_why, trouble = _check(result, failure, slot)
@@ -166,7 +163,7 @@ class Processor:
             self._failures += 1
             if self._failures % _FAILURES_IN_A_ROW == 0:
                 self.replacer.replace(rung, engine, slot.unit.shape, still_in_use=False)
-        return trouble
+        return Outcome.RAW if slot.raw_why is not None else Outcome.RECONSTRUCTED, trouble
 
     def _give_up_hung(self) -> Slot | None:
         """The slot of a call that has taken too long; the call's thread finds that it has been left to itself."""
@@ -175,7 +172,7 @@ class Processor:
             if call is None or perf_counter_ns() - call.started_ns < self.hang_s * 1e9:
                 return None
             self._call = None
-            self.counters.hung += 1
+            self.wires.counters.hung += 1
             _log.warning("%s has not answered for %.3g s: frames are shown raw", call.rung.name, self.hang_s)
             self.replacer.replace(call.rung, call.engine, call.slot.unit.shape, still_in_use=True)
         return call.slot
@@ -185,8 +182,8 @@ class Processor:
         try:
             return slot.twin()
         except MemoryError:
-            self.counters.fail("no memory for another copy of it")
-            self.slots.append(Slot(slot.scale))
+            self.wires.counters.fail("no memory for another copy of it")
+            self.wires.slots.append(Slot(slot.scale))
             return None
 
     def _show_raw(self, slot: Slot, trouble: str | None) -> None:

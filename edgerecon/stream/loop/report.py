@@ -102,7 +102,7 @@ def make_report(
     counters = info.counters
     elapsed_s = (presenter.finished_ns - capturer.started_ns) / 1e9
     missed = counters.late + counters.dropped + counters.failed
-    trace_skipped = presenter.trace.skipped if presenter.trace else 0
+    trace_skipped = presenter.wires.trace.skipped if presenter.wires.trace else 0
     return StreamReport(
         frames_in=counters.frames_in,
         presented=counters.presented,

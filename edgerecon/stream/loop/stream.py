@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any
 
 from edgerecon.core.errors import EdgereconError, SourceError, UsageError, first_line
 from edgerecon.core.frame import to_gray
@@ -15,6 +15,7 @@ from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.loop.capture import Capturer, play, refuse_huge
 from edgerecon.stream.loop.fanout import Fanout
 from edgerecon.stream.loop.ladder import Ladder
+from edgerecon.stream.loop.options import StreamOptions
 from edgerecon.stream.loop.present import Presenter
 from edgerecon.stream.loop.process import Processor
 from edgerecon.stream.loop.replace import Replacer
@@ -23,8 +24,8 @@ from edgerecon.stream.loop.ring import Mailbox, Slot, ring
 from edgerecon.stream.loop.stages import run_stages
 from edgerecon.stream.loop.trace import Trace
 from edgerecon.stream.loop.watch import Watch
-from edgerecon.stream.process.gc_guard import settled_interpreter
-from edgerecon.stream.process.scheduling import ORDINARY, Standing
+from edgerecon.stream.loop.wires import Wires
+from edgerecon.stream.process.gc_guard import collecting_between_frames
 from edgerecon.stream.sinks.base import Sink, StreamInfo
 from edgerecon.stream.sources.base import Capture, Source
 
@@ -39,28 +40,23 @@ _HANG_AT_LEAST_S, _HANG_DEADLINES = 1.0, 10
 _FIRST_CALL_AT_LEAST_S = 10.0
 """A runtime may compile a model in its first call."""
 
+_DEFAULTS = StreamOptions()
+
 
 def stream(
     source: Source,
     engine: Engine | None,
     sinks: Sequence[Sink],
+    options: StreamOptions = _DEFAULTS,
     *,
-    policy: Literal["latest", "every"] = "latest",
-    late: Literal["present", "skip"] = "present",
-    pace: bool = True,
-    deadline_ms: float | None = None,
-    loop: bool = False,
-    frames: int | None = None,
-    seconds: float | None = None,
     ladder: Sequence[Engine] | None = None,
     reopen: Callable[[EngineSpec], Engine] | None = None,
-    hang_s: float | None = None,
-    standing: Standing = ORDINARY,
     trace: Trace | None = None,
     stop: threading.Event | None = None,
     reset: threading.Event | None = None,
     on_progress: Callable[[Counters], None] | None = None,
     model_name: str | None = None,
+    **changes: Any,
 ) -> StreamReport:
     """Stream until the source ends, a limit is reached, ``stop`` is set or Ctrl-C; then drain and close the sinks.
 
@@ -75,104 +71,119 @@ def stream(
         source: stays open; the caller closes it. A live source is closed when the stream is to end.
         engine: None shows frames as they are. Used from one thread at a time; stays open.
         sinks: opened, written and closed by the stream; see ``Fanout`` for their threads. May be empty.
-        policy: `latest`, where a frame that waits is dropped for a newer one; or `every`, where capture waits.
-        late: what becomes of a frame that is over its deadline before it is shown: it is shown and counted as late, or
-            dropped.
-        pace: capture at the source's frame period (1/30 s when it states none, or one below 1 µs or above an hour);
-            else as fast as frames are taken. A live source sets its own pace.
-        deadline_ms: from capture to presentation; the frame period when None.
-        loop: repeat the source, unless it is live.
-        frames, seconds: end after so many captures, or so long.
+        options: how the stream runs.
         ladder: quicker engines of the same scale, the quickest last, to step down to when deadlines are missed, and the
             passthrough after them; may be empty. None: never step.
         reopen: opens another engine like one that hung or keeps failing; it is closed by the stream.
-        hang_s: how long an engine may take for one frame; ten deadlines, and 1 s at least, when None.
-        standing: priority and processors of the stream's threads.
         trace: written by the stream; the caller closes it.
         stop: set it to end the stream. The stream sets it too, on Ctrl-C and when the last sink fails.
         reset: set it to make a temporal model start anew; the stream clears it.
         on_progress: called four times a second in the caller's thread.
         model_name: for the report; the engine knows its own.
+        changes: fields of ``StreamOptions`` that take the place of those in ``options``, e.g. ``pace=False``.
 
     Raises:
-        UsageError: a limit or the deadline makes no sense, the standing is not permitted, a model gives something else
-            than images, or the ladder's models another scale.
+        UsageError: an option makes no sense, the scheduling is not permitted, a model gives something else than images,
+            or the ladder's models another scale.
+        TypeError: ``StreamOptions`` has no such field.
         SourceError: the source gave nothing at all.
         SinkError: a sink could not be opened; nothing is captured then.
     """
-    _refuse_nonsense(policy, late, deadline_ms, frames, seconds, hang_s)
+    options = replace(options, **changes)
     engines = [*([engine] if engine else []), *(ladder or ())]
     scale = _common_scale(engines)
-    standing.try_out()
-    stated_s, live = source.period_s or 0.0, getattr(source, "live", False)
-    period_s = stated_s if _SHORTEST_S <= stated_s <= _LONGEST_S else DEFAULT_PERIOD_S
-    timed = pace or live or deadline_ms is not None
-    deadline_ms = period_s * 1e3 if deadline_ms is None else deadline_ms
-    slots = ring(scale)
-    counters = Counters()
-    info = _info(source, engines[0].spec if engines else None, model_name, period_s, deadline_ms, scale, counters)
-    overtake = policy == "latest"
-    captured, processed = Mailbox(overtake), Mailbox(overtake)
-    begin, over, ended = threading.Event(), threading.Event(), threading.Event()
-    stop = stop or threading.Event()
-    rungs = Ladder(engines, counters, period_s, min(deadline_ms, period_s * 1e3), steps=ladder is not None)
-    first_call_s = hang_s or max(_FIRST_CALL_AT_LEAST_S, _HANG_DEADLINES * deadline_ms / 1e3)
-    hang_s = hang_s or max(_HANG_AT_LEAST_S, _HANG_DEADLINES * deadline_ms / 1e3)
-    replacer = Replacer(reopen, counters, first_call_s)
-    warm_up = partial(_warm_up, rungs, replacer, slots, hang_s if live else first_call_s + _HANG_AT_LEAST_S, stop)
+    options.scheduling.check()
+    timing = _Timing.of(source, options)
+    overtake = options.policy == "latest"
+    wires = Wires(ring(scale), Mailbox(overtake), Mailbox(overtake), trace=trace, scheduling=options.scheduling)
+    wires.stop, wires.reset = stop or wires.stop, reset or wires.reset
+    counters = wires.counters
+    info = _info(source, engines[0].spec if engines else None, model_name, timing, scale, counters)
+    rungs = Ladder(engines, counters, timing.period_s, timing.budget_ms, steps=ladder is not None)
+    replacer = Replacer(reopen, counters, timing.first_call_s)
     capturer = Capturer(
-        play(source, loop and not live), slots, captured, counters, begin, stop, over,
-        period_s if pace and not live else None, not overtake, live, source.spacing_mm, frames, seconds, warm_up, trace,
-        standing,
-    )  # fmt: skip
-    processor = Processor(
-        rungs, replacer, slots, captured, processed, counters, reset or threading.Event(), hang_s, trace, standing
+        wires,
+        play(source, options.loop and not timing.live),
+        period_s=timing.period_s if options.pace and not timing.live else None,
+        catch_up=not overtake,
+        live=timing.live,
+        spacing_mm=source.spacing_mm,
+        frames=options.frames,
+        seconds=options.seconds,
+        warm_up=partial(_warm_up, rungs, replacer, wires.slots, timing.warm_up_s, wires.stop),
     )
+    processor = Processor(wires, rungs, replacer, timing.hang_s)
     fanout = Fanout(sinks, defer=overtake)
     presenter = Presenter(
-        fanout, info, rungs, slots, processed, capturer.wait_first, begin, stop, over, late == "skip", timed, trace,
-        standing,
-    )  # fmt: skip
-    watch = Watch(source, capturer, counters, period_s, stop, ended)
-    with settled_interpreter():
-        interrupted, failures = run_stages(
-            [watch.run, capturer.run, processor.run, presenter.run], stop, ended,
-            (lambda: on_progress(counters)) if on_progress else None,
-        )  # fmt: skip
+        wires, fanout, info, rungs, capturer.wait_first, skip_late=options.late == "skip", mark_late=timing.timed
+    )
+    watch = Watch(wires, source, capturer, timing.period_s)
+    stages = [watch.run, capturer.run, processor.run, presenter.run]
+    with collecting_between_frames():
+        told = (lambda: on_progress(counters)) if on_progress else None
+        interrupted, failures = run_stages(stages, wires.stop, wires.ended, told)
     interrupted = (interrupted or capturer.interrupted) and not fanout.all_lost
     _close_books(counters, failures)
     _raise_what_ended(source, capturer, presenter, interrupted)
     return make_report(capturer, presenter, engines[0].spec.threads if engines else 0, interrupted, failures)
 
 
-def _refuse_nonsense(
-    policy: str, late: str, deadline_ms: float | None, frames: int | None, seconds: float | None, hang_s: float | None
-) -> None:
-    if policy not in ("latest", "every"):
-        raise UsageError(f"unknown policy '{policy}': choose latest or every")
-    if late not in ("present", "skip"):
-        raise UsageError(f"late frames cannot be treated as '{late}': choose present or skip")
-    limits = {"deadline": deadline_ms, "number of frames": frames, "duration": seconds, "time to hang": hang_s}
-    for name, value in limits.items():
-        if value is not None and not 0 < value < math.inf:
-            raise UsageError(f"the {name} must be a number above 0, not {value}")
+@dataclass(frozen=True)
+class _Timing:
+    """The times of a stream, from its source and its options.
+
+    Attributes:
+        period_s: between two frames. deadline_ms: from capture to presentation. timed: whether a frame can be late.
+        hang_s: how long an engine may take for a frame. first_call_s: and for its first one.
+    """
+
+    live: bool
+    timed: bool
+    period_s: float
+    deadline_ms: float
+    hang_s: float
+    first_call_s: float
+
+    @classmethod
+    def of(cls, source: Source, options: StreamOptions) -> _Timing:
+        stated_s, live = source.period_s or 0.0, getattr(source, "live", False)
+        period_s = stated_s if _SHORTEST_S <= stated_s <= _LONGEST_S else DEFAULT_PERIOD_S
+        deadline_ms = period_s * 1e3 if options.deadline_ms is None else options.deadline_ms
+        patience_s = _HANG_DEADLINES * deadline_ms / 1e3
+        return cls(
+            live=live,
+            timed=options.pace or live or options.deadline_ms is not None,
+            period_s=period_s,
+            deadline_ms=deadline_ms,
+            hang_s=options.hang_s or max(_HANG_AT_LEAST_S, patience_s),
+            first_call_s=options.hang_s or max(_FIRST_CALL_AT_LEAST_S, patience_s),
+        )
+
+    @property
+    def budget_ms(self) -> float:
+        """What a frame may take: the deadline, or the frame period where it is shorter."""
+        return min(self.deadline_ms, self.period_s * 1e3)
+
+    @property
+    def warm_up_s(self) -> float:
+        """How long the first frame waits for engines: those of a live source become ready behind the stream."""
+        return self.hang_s if self.live else self.first_call_s + _HANG_AT_LEAST_S
 
 
 def _info(
-    source: Source, spec: EngineSpec | None, model_name: str | None, period_s: float, deadline_ms: float, scale: int,
-    counters: Counters,
-) -> StreamInfo:  # fmt: skip
+    source: Source, spec: EngineSpec | None, model_name: str | None, timing: _Timing, scale: int, counters: Counters
+) -> StreamInfo:
     """What sinks are told."""
     return StreamInfo(
         source=source.name,
         model=spec.model.name if spec else model_name or "none",
         backend=spec.backend if spec else "none",
         precision=spec.precision if spec else "fp32",
-        period_s=period_s,
-        deadline_ms=deadline_ms,
+        period_s=timing.period_s,
+        deadline_ms=timing.deadline_ms,
         spacing_mm=source.spacing_mm and (source.spacing_mm[0] / scale, source.spacing_mm[1] / scale),
         counters=counters,
-        live=getattr(source, "live", False),
+        live=timing.live,
         lossy=getattr(source, "lossy", None),
     )
 

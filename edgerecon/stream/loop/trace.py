@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from queue import Full, Queue
-from time import perf_counter_ns
 
 from edgerecon.core.errors import SinkError
-from edgerecon.stream.accounting.counters import Counters
-from edgerecon.stream.loop.ring import Mailbox, Slot
 from edgerecon.stream.process.guarded import GuardedThread
 
 _STAGES = ("capture", "wait for engine", "preprocess", "infer", "postprocess", "wait for sinks", "present")
@@ -85,24 +81,6 @@ class Trace:
     def _skip_all(self) -> None:
         while self._queue.get() is not None:
             self.skipped += 1
-
-
-def hand_over(
-    slot: Slot, mailbox: Mailbox, to: str, slots: deque[Slot], counters: Counters, trace: Trace | None
-) -> None:
-    """Leave a slot for the next stage; the one that is lost by it is counted and free again."""
-    lost = mailbox.put(slot)
-    if lost is not None:
-        why = "nobody took it any more" if lost is slot else "overtaken by a newer frame while it waited"
-        lose(lost, to, why, counters, trace)
-        slots.append(lost)
-
-
-def lose(slot: Slot, by: str, why: str, counters: Counters, trace: Trace | None) -> None:
-    """Count a frame as dropped, and trace how far it came."""
-    counters.drop(by, why)
-    if trace is not None:
-        trace.frame(slot.sequence, f"dropped: {why}", slot.spans(perf_counter_ns()))
 
 
 def _names() -> list[dict[str, object]]:

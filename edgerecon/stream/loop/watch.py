@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 from dataclasses import dataclass
 from time import perf_counter_ns
 
-from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.loop.capture import Capturer
+from edgerecon.stream.loop.wires import Wires
 from edgerecon.stream.process.guarded import GuardedThread
 from edgerecon.stream.sources.base import Source
 
@@ -24,15 +23,12 @@ class Watch:
 
     Attributes:
         period_s: of the source, by its own word or by default.
-        stop: set to end the stream. ended: set when it has.
     """
 
+    wires: Wires
     source: Source
     capturer: Capturer
-    counters: Counters
     period_s: float
-    stop: threading.Event
-    ended: threading.Event
     stall_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -40,28 +36,28 @@ class Watch:
 
     def run(self) -> None:
         enough_ns = 0
-        while not self.ended.wait(min(_LOOK_EVERY_S, self.stall_s / 2)):
+        while not self.wires.ended.wait(min(_LOOK_EVERY_S, self.stall_s / 2)):
             self._look()
             if not enough_ns and self._enough():
                 enough_ns = perf_counter_ns()
-                self.capturer.over.set()
+                self.wires.over.set()
                 if getattr(self.source, "live", False):
                     GuardedThread(f"close {self.source.name}", self.source.close).start()  # it may hang
             elif enough_ns and perf_counter_ns() - enough_ns > _GIVEN_UP_AFTER_S * 1e9:
                 self.capturer.leave_if_stuck()
-        self.counters.stalled = False
+        self.wires.counters.stalled = False
 
     def _look(self) -> None:
         waiting_ns = self.capturer.waiting_ns
         stalled = waiting_ns > 0 and perf_counter_ns() - waiting_ns > self.stall_s * 1e9
-        if stalled == self.counters.stalled:
+        if stalled == self.wires.counters.stalled:
             return
-        self.counters.stalled = stalled
-        self.counters.stalls += stalled
+        self.wires.counters.stalled = stalled
+        self.wires.counters.stalls += stalled
         if stalled:
             _log.warning("%s gives no frames", self.source.name)
-        elif not self.stop.is_set():
+        elif not self.wires.stop.is_set():
             _log.warning("%s gives frames again", self.source.name)
 
     def _enough(self) -> bool:
-        return self.stop.is_set() or self.capturer.time_is_up()
+        return self.wires.stop.is_set() or self.capturer.time_is_up()

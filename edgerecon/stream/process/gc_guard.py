@@ -22,8 +22,11 @@ _before: tuple[float, bool] = (0.0, False)
 
 
 @contextmanager
-def settled_interpreter() -> Iterator[None]:
-    """Keep automatic garbage collections off, and what was loaded so far out of those that ``tidy`` makes."""
+def collecting_between_frames() -> Iterator[None]:
+    """Turn automatic garbage collections off: ``collect_garbage`` makes them when no frame waits.
+
+    What was loaded so far is left out of them. Threads change over every ``SWITCH_INTERVAL_S`` meanwhile.
+    """
     _enter()
     try:
         yield
@@ -31,8 +34,8 @@ def settled_interpreter() -> Iterator[None]:
         _leave()
 
 
-def tidy() -> None:
-    """Collect garbage when enough may have gathered. For the moment when a frame has been shown and none waits."""
+def collect_garbage() -> None:
+    """Collect garbage if enough may have gathered. Call it when a frame has been shown and none waits."""
     if gc.get_count()[0] > _COLLECT_AT and not gc.isenabled():
         gc.collect()
 

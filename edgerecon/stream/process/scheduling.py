@@ -16,8 +16,8 @@ _REALTIME_LEVEL = 10
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How the threads of a stream stand among the others of the machine.
+class Scheduling:
+    """Priority and processors of the threads of a stream.
 
     Attributes:
         priority: "realtime" (SCHED_FIFO), a nice value from -20 (first) to 19, or None to leave it.
@@ -27,8 +27,8 @@ class Standing:
     priority: str | int | None = None
     cpus: Sequence[int] | None = None
 
-    def take(self) -> None:
-        """Give the calling thread this standing; threads that it starts inherit it.
+    def apply(self) -> None:
+        """Schedule the calling thread so; threads that it starts inherit it.
 
         Raises:
             UsageError: no such processor or priority, not permitted to this user, or not on Linux.
@@ -38,21 +38,21 @@ class Standing:
         if sys.platform != "linux":
             raise UsageError("priority and processors of a stream can be chosen on Linux only")
         if self.cpus is not None:
-            self._stay()
+            self._apply_cpus()
         if self.priority is not None:
-            self._advance()
+            self._apply_priority()
 
-    def try_out(self) -> None:
-        """Take the standing in a thread that ends at once, so that what is wrong with it is known before the stream.
+    def check(self) -> None:
+        """Apply it in a thread that ends at once, so that what is wrong with it is known before the stream.
 
         Raises:
-            UsageError: see ``take``.
+            UsageError: see ``apply``.
         """
         errors: list[UsageError] = []
 
         def attempt() -> None:
             try:
-                self.take()
+                self.apply()
             except UsageError as error:
                 errors.append(error)
 
@@ -62,11 +62,15 @@ class Standing:
         if errors:
             raise errors[0]
 
-    def stay_put(self) -> None:
-        """Stay on the processors, without the priority: for the thread that opens engines, whose threads inherit it."""
-        Standing(cpus=self.cpus).take()
+    def apply_cpus(self) -> None:
+        """Apply the processors without the priority: for the thread that opens engines, whose threads inherit them.
 
-    def _stay(self) -> None:
+        Raises:
+            UsageError: see ``apply``.
+        """
+        Scheduling(cpus=self.cpus).apply()
+
+    def _apply_cpus(self) -> None:
         wanted = ",".join(map(str, self.cpus or ()))
         try:
             os.sched_setaffinity(0, self.cpus or ())
@@ -74,7 +78,7 @@ class Standing:
             there = ",".join(map(str, sorted(os.sched_getaffinity(0))))
             raise UsageError(f"cannot run on processors '{wanted}': this process may use {there}") from error
 
-    def _advance(self) -> None:
+    def _apply_priority(self) -> None:
         try:
             if self.priority == REALTIME:
                 os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_REALTIME_LEVEL))
@@ -94,8 +98,8 @@ class Standing:
             ) from error
 
 
-def chosen(priority: str | None, cpus: str | None) -> Standing:
-    """From the command line: "realtime" or a number, and numbers with commas.
+def scheduling_of(priority: str | None, cpus: str | None) -> Scheduling:
+    """What the command line asks for: "realtime" or a number, and numbers with commas.
 
     Raises:
         UsageError: neither.
@@ -104,8 +108,8 @@ def chosen(priority: str | None, cpus: str | None) -> Standing:
         numbers = None if cpus is None else [int(text) for text in cpus.split(",")]
     except ValueError:
         raise UsageError(f"'{cpus}' are no processors: give their numbers with commas, e.g. 0,1") from None
-    return Standing(priority, numbers)
+    return Scheduling(priority, numbers)
 
 
-ORDINARY = Standing()
+ORDINARY = Scheduling()
 """What threads have when nothing is asked for."""

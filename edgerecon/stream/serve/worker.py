@@ -14,6 +14,7 @@ from edgerecon.engines.base import Engine
 from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.conversion import is_conversion
 from edgerecon.stream.engines import Engines
+from edgerecon.stream.loop.options import StreamOptions
 from edgerecon.stream.loop.report import StreamReport
 from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.process.guarded import GuardedThread
@@ -151,11 +152,24 @@ class Worker:
                 ladder = engines.open_ladder(table.model, table.ladder)
                 converts = is_conversion(source, table.sinks) and table.late == "present"
                 policy = table.policy or ("every" if converts else "latest")
+                options = StreamOptions(
+                    policy=policy,
+                    late=table.late,
+                    deadline_ms=table.deadline_ms,
+                    loop=table.loop,
+                    frames=table.frames,
+                    seconds=table.seconds,
+                )
                 self._report = stream(
-                    source, engine, sinks, policy=policy, late=table.late, deadline_ms=table.deadline_ms,
-                    loop=table.loop, frames=table.frames, seconds=table.seconds, ladder=ladder, reopen=engines.reopen,
-                    stop=self._stop, on_progress=self._told,
-                )  # fmt: skip
+                    source,
+                    engine,
+                    sinks,
+                    options,
+                    ladder=ladder,
+                    reopen=engines.reopen,
+                    stop=self._stop,
+                    on_progress=self._told,
+                )
             self._error = self._report.error
         finally:
             close_all(sinks)  # what the stream did not come to close holds ports

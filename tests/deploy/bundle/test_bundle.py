@@ -350,15 +350,15 @@ esac
 
 REALTIME = """
 import os, resource, sys
-from edgerecon.stream.process.scheduling import Standing
+from edgerecon.stream.process.scheduling import Scheduling
 for limit, most in ((resource.RLIMIT_RTPRIO, int(sys.argv[1])), (resource.RLIMIT_NICE, 20 - int(sys.argv[2]))):
     try:
         resource.setrlimit(limit, (most, most))
     except ValueError:
         sys.exit("no limit may be raised here")
 os.setuid(65534)
-Standing(-20).take()
-Standing("realtime").take()
+Scheduling(-20).apply()
+Scheduling("realtime").apply()
 print(os.sched_getscheduler(0) == os.SCHED_FIFO)
 """
 

@@ -31,8 +31,8 @@ from edgerecon.stream.loop.ring import Mailbox, Slot
 from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.loop.trace import Trace
 from edgerecon.stream.process import systemd
-from edgerecon.stream.process.gc_guard import settled_interpreter, tidy
-from edgerecon.stream.process.scheduling import Standing, chosen
+from edgerecon.stream.process.gc_guard import collect_garbage, collecting_between_frames
+from edgerecon.stream.process.scheduling import Scheduling, scheduling_of
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sources.base import Capture
 from tests.support.stream_fakes import FakeEngine, GatedSource, KeepSink, ListSource, ramp
@@ -110,7 +110,7 @@ def test_trace_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities are Linux's")
-def test_standing_is_taken_by_the_streams_threads_alone() -> None:
+def test_scheduling_is_applied_to_the_streams_threads_alone() -> None:
     mine = os.sched_getaffinity(0)
     one = min(mine)
     seen: list[tuple[set[int], int]] = []
@@ -120,30 +120,34 @@ def test_standing_is_taken_by_the_streams_threads_alone() -> None:
 
     nice = os.getpriority(os.PRIO_PROCESS, 0)
     wanted = min(19, nice + 3)
-    stream(ListSource(ramp(2)), FakeEngine(look), [KeepSink(look)], policy="every", standing=Standing(wanted, [one]))
+    stream(
+        ListSource(ramp(2)), FakeEngine(look), [KeepSink(look)], policy="every", scheduling=Scheduling(wanted, [one])
+    )
     assert seen == [({one}, wanted)] * 4
     assert os.sched_getaffinity(0) == mine and os.getpriority(os.PRIO_PROCESS, 0) == nice
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities are Linux's")
-def test_standing_that_cannot_be_is_a_usage_error_before_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scheduling_that_cannot_be_is_a_usage_error_before_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
     sink = KeepSink()
-    for standing, message in [
-        (Standing("realtime"), "priority realtime is not permitted: allow it with"),
-        (Standing("urgent"), "unknown priority 'urgent': give realtime or a nice value from -20 to 19"),
-        (Standing("99"), "unknown priority '99'"),
-        (Standing(cpus=[9999]), "cannot run on processors '9999': this process may use"),
+    for scheduling, message in [
+        (Scheduling("realtime"), "priority realtime is not permitted: allow it with"),
+        (Scheduling("urgent"), "unknown priority 'urgent': give realtime or a nice value from -20 to 19"),
+        (Scheduling("99"), "unknown priority '99'"),
+        (Scheduling(cpus=[9999]), "cannot run on processors '9999': this process may use"),
     ]:
         with pytest.raises(UsageError, match=message):
-            stream(ListSource(ramp(1)), None, [sink], standing=standing)
+            stream(ListSource(ramp(1)), None, [sink], scheduling=scheduling)
     assert sink.info is None
-    assert chosen("realtime", "0,1") == Standing("realtime", [0, 1]) and chosen(None, None) == Standing()
+    assert (
+        scheduling_of("realtime", "0,1") == Scheduling("realtime", [0, 1]) and scheduling_of(None, None) == Scheduling()
+    )
     with pytest.raises(UsageError, match="'0-1' are no processors"):
-        chosen(None, "0-1")
+        scheduling_of(None, "0-1")
 
 
 def test_garbage_is_collected_between_frames_and_not_by_itself() -> None:
@@ -169,8 +173,8 @@ def test_garbage_is_collected_between_frames_and_not_by_itself() -> None:
     stream(ListSource(ramp(300)), None, [KeepSink(act)], policy="every", pace=False)
     assert 100 < most < 10_000, "of 30,000"
     assert gc.isenabled()
-    with settled_interpreter():
-        tidy()
+    with collecting_between_frames():
+        collect_garbage()
 
 
 @pytest.mark.parametrize(
