@@ -455,7 +455,7 @@ def test_explain(edgerecon: Cli, cine: Path, tmp_path: Path) -> None:
     assert_one_line(edgerecon("simulate", tmp_path / "a.h5", "--samples", 1, "--ray", "nowhere"), 2, "--ray is auto")
 
 
-def test_ctrl_c_while_the_command_is_still_being_imported_is_one_line() -> None:
+def test_ctrl_c_during_imports_is_one_line() -> None:
     interrupted = "import sys; sys.modules['edgerecon.cli.main'] = None; import edgerecon.__main__ as m\n" + (
         "class Late:\n"
         "    def find_spec(self, name, path=None, target=None):\n"

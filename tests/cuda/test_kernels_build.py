@@ -60,7 +60,7 @@ def test_usage_is_read_off_what_ptxas_says() -> None:
     assert parse_usage(SAID) == (Usage("a", 75, 255, 256, 16, 20), Usage("b", 90, 10, 0, 0, 0))
 
 
-def test_what_is_built_is_kept_until_a_source_or_the_compiler_changes(
+def test_a_build_is_kept_until_source_or_compiler_changes(
     sources: Path, builds: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = store.obtain("blur")
@@ -78,7 +78,7 @@ def test_a_damaged_file_is_built_again(sources: Path, builds: list[str]) -> None
     assert store.obtain("blur").content == b"machine code" and len(builds) == 2
 
 
-def test_without_a_compiler_the_cache_serves_if_the_sources_are_the_same(
+def test_without_a_compiler_the_cache_serves_equal_sources(
     sources: Path, builds: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = store.obtain("blur")

@@ -56,7 +56,7 @@ def test_a_kernel_gets_its_arguments_in_order_on_the_stream(fake: fake_gpu.FakeG
     module.close()  # again is harmless
 
 
-def test_shared_memory_beyond_48_kb_is_asked_for_and_beyond_the_gpu_refused(fake: fake_gpu.FakeGpu) -> None:
+def test_shared_memory_beyond_the_gpu_is_refused(fake: fake_gpu.FakeGpu) -> None:
     module = Module(STORED)
     module.function("twice", 90_000).launch((1, 1, 1), (1, 1, 1), [], 0, "nothing")
     assert fake.dynamic_shared == {"twice": 90_000}
@@ -103,7 +103,7 @@ def test_other_failures_to_load_are_told_as_they_are(fake: fake_gpu.FakeGpu) -> 
         Module(STORED)
 
 
-def test_a_capability_without_machine_code_falls_back_to_ptx_and_says_so(
+def test_a_gpu_without_machine_code_gets_ptx_and_is_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for capability, ptx in (("13.0", "compute_120"), ("7.5", None)):

@@ -78,7 +78,7 @@ def test_a_monitor_that_cannot_be_set_up_leaves_nothing(fake: fake_gpu.FakeGpu, 
         SsimMonitor((40, 10))
 
 
-def test_strips_are_tall_on_large_batches_and_fill_the_gpu_on_small_ones() -> None:
+def test_strips_are_tall_on_large_batches_only() -> None:
     assert strip((4096, 4096), 1, 132) == (128, (32, 32, 1))
     assert strip((512, 512), 1, 132) == (16, (4, 32, 1))
     assert strip((1, 1), 1, 132) == (16, (1, 1, 1))

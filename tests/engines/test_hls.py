@@ -74,7 +74,7 @@ def test_what_is_no_grey_level_is_cut(folder: Path) -> None:
         np.testing.assert_array_equal(engine.run(wild), engine.run(tame))
 
 
-def test_says_that_it_is_a_simulation_and_is_never_chosen_by_itself(folder: Path) -> None:
+def test_it_is_called_a_simulation_and_never_chosen_by_itself(folder: Path) -> None:
     with closing(open_engine(folder / "net-po2.onnx", "hls", threads=4)) as engine:
         assert engine.spec.simulated and engine.spec.threads == 1 and engine.spec.model.form == "po2"
     with closing(open_engine(folder / "net-po2.onnx")) as engine:
@@ -109,7 +109,7 @@ def test_other_files_devices_and_sizes_are_refused(folder: Path) -> None:
         assert engine.run(np.zeros((2, WIDTH), np.float32)).shape == (2, WIDTH)
 
 
-def test_compiles_once_and_again_when_the_kept_library_cannot_be_loaded(
+def test_compiles_again_only_when_the_library_does_not_load(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_engine(folder / "net-po2.onnx", "hls").close()

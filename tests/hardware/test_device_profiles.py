@@ -78,7 +78,7 @@ def test_figures_are_plausible(name: str) -> None:
     assert 0 < (profile.bandwidth_gbs or 1) < 10_000 and 0 < (profile.memory_gb or 1) < 1000
 
 
-def test_backend_that_the_system_software_cannot_run_is_not_offered() -> None:
+def test_backend_the_system_cannot_run_is_not_offered() -> None:
     """The tensorrt backend needs TensorRT 10."""
     with_versions = [load_device(name) for name in NAMES if "tensorrt" in load_device(name).versions]
     assert len(with_versions) >= 5
@@ -130,7 +130,7 @@ def test_unreadable_file_is_one_line(board: Path) -> None:
         load_device("board")
 
 
-def test_source_of_a_table_covers_its_keys_and_the_nearer_one_wins(board: Path) -> None:
+def test_source_of_a_table_covers_its_keys_nearest_first(board: Path) -> None:
     board.write_text(MINIMAL + "[peak]\nfp32 = 1\nint8 = 2\n[sources]\npeak = 'a'\n'peak.int8' = 'b'\n")
     profile = load_device("board")
     assert (profile.source("peak.fp32"), profile.source("peak.int8"), profile.source("cores")) == ("a", "b", "")
@@ -168,7 +168,7 @@ def test_host_is_measured_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {row["key"] for row in device_table("host")} >= {"peak.fp32", "bandwidth_gbs", "cores"}
 
 
-def test_importing_profiles_pulls_in_neither_pydantic_nor_a_runtime() -> None:
+def test_importing_profiles_loads_no_pydantic_and_no_runtime() -> None:
     code = (
         "import sys, edgerecon.hardware.device; print({'pydantic', 'onnxruntime', 'torch', 'onnx'} & set(sys.modules))"
     )

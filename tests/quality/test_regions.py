@@ -67,7 +67,7 @@ def test_any_size_is_accepted(rng, shape: tuple[int, int]) -> None:
     regions.check_inside(shape)
 
 
-def test_image_area_leaves_out_black_surroundings_but_not_dark_speckle(rng) -> None:
+def test_image_area_leaves_out_black_but_not_dark_speckle(rng) -> None:
     image = phantom(rng)
     image[100, 100] = 0
     area = image_area(image)

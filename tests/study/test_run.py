@@ -44,7 +44,7 @@ def weights(made: Supervised) -> torch.Tensor:
     return torch.cat([p.flatten() for p in made.network.parameters()])
 
 
-def test_training_lowers_the_loss_and_is_taken_over_when_finished(tmp_path: Path) -> None:
+def test_training_lowers_the_loss_and_is_kept_when_finished(tmp_path: Path) -> None:
     first, again, other = step(), step(), step()
     curve = train_network(first, batch, Schedule(60), tmp_path / "a.pt", key="k", seed=3)
     assert curve[-1][0] == 60 and curve[-1][1] < 0.5 * curve[0][1]

@@ -380,7 +380,7 @@ def test_realtime_is_permitted_within_the_limits_of_the_unit(made: BundleResult,
     assert done.stdout == "True\n", done.stderr
 
 
-def test_a_service_may_open_the_camera_of_its_source_and_no_other(made: BundleResult, tmp_path: Path) -> None:
+def test_a_service_may_open_only_the_camera_of_its_source(made: BundleResult, tmp_path: Path) -> None:
     """With a systemctl that does nothing, an id that says root, and a folder that stands for /."""
     folder, root, tools = _extract(made.path, tmp_path), tmp_path / "root", tmp_path / "bin"
     tools.mkdir()

@@ -49,7 +49,7 @@ def test_figures_on_recordings(tmp_path: Path) -> None:
     assert len(figures_of(_write(tmp_path / "r.json", result))) == 2
 
 
-def test_the_card_names_every_file_that_was_learnt_from_and_every_loss() -> None:
+def test_the_card_names_every_training_file_and_every_loss() -> None:
     other = {"file": "b.h5", "inputs": ["pw31"], "target": "expected", "weight": 0.2}
     mixed = other | {"simulate": "edgerecon simulate b.h5"}
     recipe = Recipe.model_validate({

@@ -32,7 +32,7 @@ def models(tmp_path: Path) -> Path:
 
 
 @given(st.lists(st.tuples(st.integers(1, 20), st.integers(0, 10)), min_size=1))
-def test_nothing_on_the_front_is_beaten_and_nothing_beside_it_is_not(points: list[tuple[int, int]]) -> None:
+def test_the_front_is_all_that_nothing_beats(points: list[tuple[int, int]]) -> None:
     every = [tried(ms, ssim / 10) for ms, ssim in points]
     front = pareto(every)
     for one in every:
@@ -73,9 +73,7 @@ def test_the_choice_was_streamed_and_holds(models: Path, monkeypatch: pytest.Mon
     assert page.count("<circle") == len(found.tried) and "Pareto front" in page and "polyline" in page
 
 
-def test_a_shape_that_nobody_trained_is_named_with_the_command_that_trains_it(
-    models: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_untrained_shape_names_the_command_that_trains_it(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for suffix in (".onnx", ".toml"):
         shutil.copy(resource_dir("export") / f"compact-despeckle-small{suffix}", models)
     monkeypatch.setattr("edgerecon.deploy.fit.fit.stream_p99", lambda candidate, *_: 5.0)
@@ -101,7 +99,7 @@ def test_a_shape_that_nobody_trained_is_named_with_the_command_that_trains_it(
     assert plain["larger"]["train"] == found.larger.candidate.train and plain["larger"]["ssim"] is None
 
 
-def test_what_is_larger_has_more_arithmetic_and_is_likely_to_hold() -> None:
+def test_a_larger_model_has_more_arithmetic_and_likely_fits() -> None:
     def shape(ms: float, macs: float) -> TimedCandidate:
         return TimedCandidate(
             Candidate(Path("s.onnx"), "fp32", "onnxruntime", 1, math.nan, math.nan, math.nan, macs, "x"), ms
@@ -113,7 +111,7 @@ def test_what_is_larger_has_more_arithmetic_and_is_likely_to_hold() -> None:
     assert _larger(shapes, None, 10.0) == []
 
 
-def test_of_each_file_its_fastest_ways_are_streamed_best_quality_first() -> None:
+def test_the_fastest_cells_of_each_file_are_streamed_first() -> None:
     def way(stem: str, ms: float, ssim: float) -> TimedCandidate:
         return TimedCandidate(Candidate(Path(f"{stem}.onnx"), "fp32", "onnxruntime", 1, 28.0, ssim, 0.8, 1.0), ms)
 
@@ -135,7 +133,7 @@ def test_lost_frames_are_said() -> None:
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["candidates"][0]["streamed_p99_ms"] is None
 
 
-def test_a_quality_that_nothing_has_is_said_with_the_best_there_is(models: Path) -> None:
+def test_an_unreachable_quality_is_refused_with_the_best(models: Path) -> None:
     with pytest.raises(GateError, match=r"ssim ≥ 0.99 is asked for, the best of \d+ candidates reaches 0\.\d+"):
         fit(Requirement(10.0, min_ssim=0.99), models=models)
     for deadline in (0.0, -1.0, math.nan, math.inf):

@@ -87,7 +87,7 @@ def test_every_shape_that_no_file_has_is_there_on_every_way(models: Path, tmp_pa
         assert engine.spec.precision == "int8" and np.isfinite(engine.run(np.zeros((16, 16), np.float32))).all()
 
 
-def test_without_a_recipe_or_another_network_or_onnx_there_are_none(
+def test_there_are_none_without_recipe_network_or_onnx(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     way = _way(models / "net.onnx")

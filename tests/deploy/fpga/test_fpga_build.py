@@ -107,7 +107,7 @@ def test_no_byte_of_a_shipped_model_differs_over_real_frames(name: str, shared_d
 
 
 @GXX
-def test_the_folder_is_complete_and_its_report_holds_what_was_asked(
+def test_the_folder_is_complete_and_its_report_answers(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fpga_build, "FLAGS", SANITIZED)

@@ -33,7 +33,7 @@ def test_a_models_own_scenes_come_first(tmp_path: Path) -> None:
     assert found.wanted.shape == (SCENES, 2, 96, 96)
 
 
-def test_quality_is_that_of_an_independent_library_after_gain_and_offset() -> None:
+def test_quality_agrees_with_a_library_after_gain_and_offset() -> None:
     wanted = scenes()
     noise = np.random.default_rng(6).normal(0, 0.05, wanted.shape)
     outputs = np.asarray(0.5 * (wanted + noise) + 0.2, np.float32)

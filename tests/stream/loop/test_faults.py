@@ -59,7 +59,7 @@ def test_engine_fault_harms_its_own_frame_only(mood: object, why: str) -> None:
     np.testing.assert_array_equal(sink.frames[4].pixels, 1 - sink.befores[4])
 
 
-def test_engine_that_hangs_is_replaced_and_its_frames_are_shown_raw() -> None:
+def test_engine_that_hangs_is_replaced_and_frames_shown_raw() -> None:
     answer, ready = threading.Event(), threading.Event()
     sink = KeepSink(lambda call: ready.set() if call == 6 else None)
     fresh = FakeEngine()
@@ -86,7 +86,7 @@ def test_engine_that_hangs_is_replaced_and_its_frames_are_shown_raw() -> None:
     assert fresh.calls > 2
 
 
-def test_engine_that_answers_at_last_is_used_again_when_there_is_no_other() -> None:
+def test_engine_that_answers_at_last_is_used_again() -> None:
     answer = threading.Event()
     counters: list[Counters] = []
     logs = KeepSink(lambda call: answer.set() if call == 6 else None)
@@ -103,7 +103,7 @@ def test_engine_that_answers_at_last_is_used_again_when_there_is_no_other() -> N
     assert logs.frames[3].status is Status.RAW and logs.frames[13].status is Status.OK
 
 
-def test_engines_that_hang_one_after_the_other_are_not_opened_without_end() -> None:
+def test_engines_that_hang_in_turn_are_not_opened_forever() -> None:
     answer = threading.Event()
     opened: list[FakeEngine] = []
 
@@ -187,7 +187,7 @@ def test_full_disk_costs_the_recording_alone_and_says_so(caplog: pytest.LogCaptu
     ]
 
 
-def test_slow_sink_holds_up_no_other_and_what_it_lacks_is_counted() -> None:
+def test_slow_sink_holds_up_no_other_and_its_skips_are_counted() -> None:
     release = threading.Event()
     slow, keep = KeepSink(lambda call: release.wait(10), "slow"), KeepSink(name="screen")
     keep.quick = True
@@ -232,7 +232,7 @@ def test_gaps_are_counted_apart_and_reset_temporal_state() -> None:
     assert engine.resets_before == [0, 0, 3]
 
 
-def test_geometry_change_resets_temporal_state_and_reaches_the_sinks() -> None:
+def test_geometry_change_resets_temporal_state_and_sinks() -> None:
     engine, sink = FakeEngine(scale=2), KeepSink()
     frames = ramp(6)
     for index in (3, 4, 5):
@@ -251,7 +251,7 @@ def test_reset_on_request() -> None:
     assert engine.resets_before == [0, 0, 3] and not reset.is_set()
 
 
-def test_clock_that_goes_backwards_or_ahead_is_counted_and_not_believed() -> None:
+def test_clock_that_jumps_is_counted_and_not_believed() -> None:
     sink = KeepSink()
     frames = ramp(5)
     frames[2] = Capture(frames[2].image, captured_ns=5)
@@ -272,7 +272,7 @@ def test_size_and_depth_may_change_from_frame_to_frame() -> None:
     assert [frame.pixels.shape for frame in sink.frames] == [(8, 12), (6, 9), (8, 12)] * 3
 
 
-def test_capture_that_changed_while_it_was_copied_is_counted_as_failed() -> None:
+def test_capture_that_changed_during_its_copy_has_failed() -> None:
     frames = ramp(3)
     frames[1] = Capture(frames[1].image, torn=lambda: True)
     report = stream(ListSource(frames), None, [], policy="every", pace=False)
@@ -298,7 +298,7 @@ def test_live_source_that_waits_is_closed_to_end_the_stream(how: str) -> None:
     assert source.closed and report.presented == 1 and report.interrupted is (how == "stop") and sink.closed == 1
 
 
-def test_live_source_that_never_gave_a_frame_can_be_stopped_and_says_so_when_it_ends() -> None:
+def test_live_source_without_a_frame_can_be_stopped() -> None:
     stop = threading.Event()
     threading.Timer(0.05, stop.set).start()
     report = stream(LiveSource(), None, [KeepSink()], stop=stop)
@@ -309,7 +309,7 @@ def test_live_source_that_never_gave_a_frame_can_be_stopped_and_says_so_when_it_
         stream(source, None, [])
 
 
-def test_source_that_answers_nothing_at_all_cannot_keep_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_source_that_never_answers_cannot_keep_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     """A recording on a disk that is gone: no call of its own can be ended."""
     monkeypatch.setattr("edgerecon.stream.loop.watch._GIVEN_UP_AFTER_S", 0.1)
     monkeypatch.setattr("edgerecon.stream.loop.stages._LEFT_AFTER_S", 0.1)
@@ -325,7 +325,7 @@ def test_source_that_answers_nothing_at_all_cannot_keep_the_stream(monkeypatch: 
     assert report.interrupted and report.frames_in == report.presented == 3 and sink.closed == 1
 
 
-def test_late_frames_are_skipped_when_asked_for_but_never_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_frames_are_skipped_on_request_never_all(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(dark_ns: int) -> StreamReport:
         monkeypatch.setattr("edgerecon.stream.loop.present._DARK_AT_MOST_NS", dark_ns)
         engine = FakeEngine(lambda call: time.sleep(0.003))

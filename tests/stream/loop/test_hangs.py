@@ -64,9 +64,7 @@ class SlowStart(FakeEngine):
 
 @pytest.mark.parametrize("policy", ["latest", "every"])
 @pytest.mark.parametrize("live", [False, True], ids=["recording", "live"])
-def test_first_call_that_hangs_is_given_up_and_frames_are_shown_raw(
-    policy: str, live: bool, answer: threading.Event
-) -> None:
+def test_a_hung_first_call_is_given_up_and_frames_shown_raw(policy: str, live: bool, answer: threading.Event) -> None:
     source: ListSource | LiveSource = LiveSource() if live else ListSource(ramp(6))
     if isinstance(source, LiveSource):
         for capture in ramp(6):
@@ -78,7 +76,7 @@ def test_first_call_that_hangs_is_given_up_and_frames_are_shown_raw(
     assert report.raw_shown == report.presented and all(frame.status is Status.RAW for frame in sink.frames)
 
 
-def test_first_call_that_hangs_by_default_does_not_keep_a_live_picture_dark(answer: threading.Event) -> None:
+def test_a_hung_first_call_does_not_keep_a_live_picture_dark(answer: threading.Event) -> None:
     """It is waited for one second; then raw frames are shown, while it may go on for nine more."""
     stop, source = threading.Event(), LiveSource()
     for capture in ramp(5):
@@ -101,7 +99,7 @@ def test_engine_that_is_warm_at_last_takes_over(answer: threading.Event) -> None
     assert sink.frames[0].status is Status.RAW and sink.frames[8].status is Status.OK
 
 
-def test_engine_whose_first_call_hangs_is_replaced_as_often_as_it_takes(answer: threading.Event) -> None:
+def test_engine_whose_first_call_hangs_is_replaced_each_time(answer: threading.Event) -> None:
     fresh, opened = FakeEngine(), list[FakeEngine]()
 
     def reopen(spec: object) -> FakeEngine:
@@ -168,7 +166,7 @@ class HungSink(KeepSink):
 @pytest.mark.parametrize("policy", ["latest", "every"])
 @pytest.mark.parametrize("where", ["present", "close"])
 @pytest.mark.parametrize("quick", [False, True], ids=["deferred", "quick"])
-def test_sink_that_hangs_is_given_up_and_its_neighbours_are_finished(
+def test_sink_that_hangs_is_given_up_and_others_are_finished(
     policy: str, where: str, quick: bool, answer: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgerecon.stream.loop.present._HUNG_S", 0.3)
@@ -194,7 +192,7 @@ def test_only_sink_that_hangs_does_not_keep_the_stream(policy: str, answer: thre
     assert balanced(report) and report.error == "hung has hung for 0.2 s and was given up" and sink.abandoned.wait(10)
 
 
-def test_sink_that_hangs_while_frames_come_is_given_up_after_a_longer_time(
+def test_sink_that_hangs_among_frames_is_given_up_later(
     monkeypatch: pytest.MonkeyPatch, answer: threading.Event
 ) -> None:
     monkeypatch.setattr("edgerecon.stream.loop.present._HUNG_S", 0.3)
@@ -204,7 +202,7 @@ def test_sink_that_hangs_while_frames_come_is_given_up_after_a_longer_time(
     assert report.error == "hung has hung for 0.3 s and was given up"
 
 
-def test_sink_that_does_not_open_is_an_error_when_the_stream_is_to_end(answer: threading.Event) -> None:
+def test_sink_that_does_not_open_fails_a_stream_that_ends(answer: threading.Event) -> None:
     stop, other = threading.Event(), KeepSink()
     sink = HungSink("open", answer)
     threading.Timer(0.05, stop.set).start()
@@ -215,7 +213,7 @@ def test_sink_that_does_not_open_is_an_error_when_the_stream_is_to_end(answer: t
     until(lambda: not [t for t in threading.enumerate() if t.name in ("present", "deferred hung")])
 
 
-def test_file_is_let_go_only_when_the_call_that_hung_has_come_back(tmp_path: Path, answer: threading.Event) -> None:
+def test_file_is_let_go_only_once_the_hung_call_came_back(tmp_path: Path, answer: threading.Event) -> None:
     calls: list[str] = []
 
     class Recording(FileSink):

@@ -53,7 +53,7 @@ def test_single_misses_do_not_step() -> None:
     assert counters.steps_down == 0
 
 
-def test_sustained_misses_step_down_to_the_passthrough_and_no_further(caplog: pytest.LogCaptureFixture) -> None:
+def test_sustained_misses_step_down_to_passthrough_at_most(caplog: pytest.LogCaptureFixture) -> None:
     one, counters = ladder()
     feed(one, 8, missed=1)
     assert one.rung.name == "pruned" and counters.rung == 1

@@ -258,9 +258,7 @@ def test_closed_mailbox_gives_back_what_is_put(overtake: bool) -> None:
     assert mailbox.put(waiting) is waiting
 
 
-def test_systemd_is_told_ready_and_alive_only_while_frames_have_their_fate(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_systemd_is_told_alive_only_while_frames_are_settled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(5)

@@ -143,7 +143,7 @@ def test_slow_sink_drops_are_counted_where_they_happen() -> None:
     assert sink.frames[-1].sequence == 9
 
 
-def test_temporal_state_is_reset_at_gaps_size_changes_and_restarts() -> None:
+def test_temporal_state_is_reset_at_gaps_and_new_sizes() -> None:
     frames = ramp(4)
     frames[1] = Capture(None, "torn")
     frames[3] = Capture(np.zeros((5, 5), np.uint8))
@@ -185,7 +185,7 @@ def test_unusable_engine_output_is_never_shown(output: np.ndarray | None) -> Non
     np.testing.assert_array_equal(sink.frames[2].pixels, sink.befores[2])
 
 
-def test_engine_output_out_of_range_is_clipped_and_foreign_buffers_are_copied() -> None:
+def test_engine_output_is_clipped_and_foreign_buffers_copied() -> None:
     shared = np.empty((8, 12), np.float32)
 
     class Engine(FakeEngine):
@@ -199,7 +199,7 @@ def test_engine_output_out_of_range_is_clipped_and_foreign_buffers_are_copied() 
         np.testing.assert_array_equal(frame.pixels, np.clip(before * 4 - 1, 0, 1))
 
 
-def test_upscaling_engine_changes_size_and_spacing_and_raw_frames_keep_up() -> None:
+def test_upscaling_changes_size_and_spacing_of_raw_frames_too() -> None:
     sink = KeepSink()
 
     def act(call: int) -> None:
@@ -212,7 +212,7 @@ def test_upscaling_engine_changes_size_and_spacing_and_raw_frames_keep_up() -> N
     np.testing.assert_allclose(sink.frames[1].pixels, 1 / 255, rtol=1e-5)
 
 
-def test_source_that_fails_midway_ends_the_stream_with_what_it_gave() -> None:
+def test_source_that_fails_midway_keeps_what_it_gave() -> None:
     sink = KeepSink()
     report = stream(ListSource([*ramp(5), OSError("cable pulled")]), None, [sink], policy="every", pace=False)
     assert balanced(report) and report.presented == 5 and sink.closed == 1
@@ -264,7 +264,7 @@ def test_a_period_that_cannot_be_is_as_none(period_s: float | None) -> None:
 
 
 @pytest.mark.parametrize(("options", "marked"), [({"pace": False}, False), ({}, True)])
-def test_a_recording_that_is_converted_as_fast_as_it_goes_is_not_marked_late(options: dict, marked: bool) -> None:
+def test_a_recording_converted_at_full_speed_is_not_late(options: dict, marked: bool) -> None:
     sink = KeepSink()
     report = stream(ListSource(ramp(3), period_s=1e-6), None, [sink], policy="every", **options)
     assert report.late == 3

@@ -392,7 +392,7 @@ def test_names_reach_the_sinks_that_show_them() -> None:
     assert named("viewer?name=x", "a") == "viewer?name=x" and named("viewer.mp4", "a") == "viewer.mp4"
 
 
-def test_tally_of_a_stream_that_is_over_loses_what_was_on_its_way() -> None:
+def test_tally_of_an_ended_stream_loses_what_was_on_its_way() -> None:
     tally = Tally.of({"frames_in": 10, "presented": 6, "dropped": 1, "failed": 1, "late": 2, "other": 5})
     assert tally.in_flight == 2 and tally.settled == 8 and tally.missed == 4
     closed = tally.closed()

@@ -106,7 +106,7 @@ def test_dicom_is_read_back_by_pydicom_and_by_us(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_dicom_refers_to_its_source_and_keeps_the_patient_only_when_asked(tmp_path: Path, echo_cine: Path) -> None:
+def test_dicom_keeps_the_patient_only_when_asked(tmp_path: Path, echo_cine: Path) -> None:
     original = pydicom.dcmread(echo_cine, stop_before_pixels=True)
     (anonymous, kept) = tmp_path / "a.dcm", tmp_path / "b.dcm"
     frames = [Capture(FRAMES[0][:7, :5])] * 3  # an odd number of bytes

@@ -51,7 +51,7 @@ def test_a_recording_that_met_a_full_disk_is_partial(tmp_path: Path, name: str) 
 
 
 @pytest.mark.parametrize("name", ["out.npz", "out.dcm", "out.mha", "out.nrrd"])
-def test_a_disk_that_fills_while_a_file_is_packed_keeps_all_frames(tmp_path: Path, name: str) -> None:
+def test_a_disk_full_while_packing_keeps_all_frames(tmp_path: Path, name: str) -> None:
     from edgerecon.stream.sinks.files.recover import recover
 
     said = fill(tmp_path, name, 300 * 96 * 128)  # the pixels fit, the head beside them does not

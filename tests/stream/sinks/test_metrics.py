@@ -105,7 +105,7 @@ def test_health_of_a_stream_on_a_made_up_clock() -> None:
 
 
 @pytest.mark.parametrize("asked_every", [1, 7, 40])
-def test_stream_that_is_mostly_raw_is_degraded_however_often_asked(asked_every: int) -> None:
+def test_stream_that_is_mostly_raw_is_degraded_at_any_request(asked_every: int) -> None:
     counters = Counters()
     state, seen = Health(info(counters), now=0.0).state, set()
     for number in range(352):

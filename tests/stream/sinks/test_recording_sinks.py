@@ -175,7 +175,7 @@ print(report.presented, report.error)
 """
 
 
-def test_a_disk_that_is_really_full_ends_the_recording_without_a_crash(tmp_path: Path) -> None:
+def test_a_really_full_disk_ends_the_recording_cleanly(tmp_path: Path) -> None:
     np.save(tmp_path / "in.npy", np.random.default_rng(6).integers(0, 256, (600, 60, 80), np.uint8))
     child = subprocess.run(
         [sys.executable, "-c", FULL, tmp_path / "in.npy", tmp_path / "out.h5"], capture_output=True, text=True

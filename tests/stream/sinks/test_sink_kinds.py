@@ -63,7 +63,7 @@ def test_a_stream_writes_the_file_of_another_package(cine: Path) -> None:
     assert report.error is None and out.read_text() == "21"
 
 
-def test_a_sink_of_another_package_is_refused_what_it_does_not_have(cine: Path) -> None:
+def test_a_foreign_sink_is_refused_options_it_lacks(cine: Path) -> None:
     with pytest.raises(UsageError, match="a MyFormat recording has no option 'colour': it has gain"):
         open_sink("out.myf?colour=red")
     with pytest.raises(UsageError, match=r"unknown sink 'out.xyz': give a path ending in .*\.myf.*mywall://HOST"):

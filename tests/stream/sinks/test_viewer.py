@@ -150,7 +150,7 @@ def test_pictures_cross_the_wire_without_loss(rng: np.random.Generator) -> None:
         assert header["version"] == 7 and header["shape"] == list(shape) and header["counters"] == {"frames_in": 9}
 
 
-def test_huge_pictures_are_scaled_down_for_display_but_keep_their_size_in_words() -> None:
+def test_huge_pictures_are_scaled_down_and_state_their_size() -> None:
     shown = Shown(1, before=np.zeros((10, 10), np.uint8), after=np.zeros((5000, 10), np.uint8))
     header, _, after = unpack(frame(shown, {}))
     assert after.shape == (MAX_SIDE, 4) and header["shape"] == [5000, 10]
@@ -251,7 +251,7 @@ def test_size_may_change_and_nonsense_may_arrive(viewer: ViewerSink) -> None:
     viewer.present(*shown(0.5), late=False)
 
 
-def test_present_without_pages_sends_nothing_and_close_may_repeat(viewer: ViewerSink) -> None:
+def test_without_pages_nothing_is_sent_and_close_may_repeat(viewer: ViewerSink) -> None:
     viewer.present(*shown(0.5), late=False)
     assert viewer._channel._made == {}, "nothing is packed while nobody looks"
     viewer.close()
@@ -267,7 +267,7 @@ def test_never_opened_viewer_frees_its_port() -> None:
 # ---- several streams, and pages that stand still ------------------------------------------------------------------
 
 
-def test_streams_of_one_process_share_a_port_and_one_ends_without_the_others(viewer: ViewerSink) -> None:
+def test_streams_of_a_process_share_a_port_and_end_alone(viewer: ViewerSink) -> None:
     second, third = made(viewer.port), made(viewer.port, "bed 3")
     second.open(info())
     third.open(info())
@@ -299,7 +299,7 @@ def test_page_without_new_frames_gets_the_counters(viewer: ViewerSink) -> None:
         assert figures["version"] == 1 and figures["points"] == [] and "frames_in" in figures["counters"]
 
 
-def test_frozen_page_costs_no_pictures_and_the_grid_gets_small_ones(viewer: ViewerSink) -> None:
+def test_frozen_page_costs_no_pictures_and_the_grid_small_ones(viewer: ViewerSink) -> None:
     with page_of(viewer) as page:
         page.recv(timeout=20)
         viewer.present(*shown(0.5, shape=(800, 640)), late=False)

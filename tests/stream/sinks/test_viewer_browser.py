@@ -224,7 +224,7 @@ def drag(page: playwright.Page, start: tuple[float, float], end: tuple[float, fl
     page.mouse.up()
 
 
-def test_wheel_and_keys_zoom_about_the_pointer_and_dragging_moves(page: playwright.Page) -> None:
+def test_wheel_and_keys_zoom_about_the_pointer(page: playwright.Page) -> None:
     x, y, width, height = centre(page)
     page.mouse.move(x - width / 4, y)  # a quarter from the left: that point stays where it is
     page.mouse.wheel(0, -277)
@@ -263,7 +263,7 @@ def test_calipers_say_that_the_pixel_size_is_unknown(page: playwright.Page, stre
     assert page.is_hidden("#scale-bar")
 
 
-def test_frozen_picture_stands_still_and_the_loop_can_be_looked_at(page: playwright.Page) -> None:
+def test_frozen_picture_stands_still_and_the_loop_is_viewable(page: playwright.Page) -> None:
     page.wait_for_timeout(400)
     page.keyboard.press("Space")
     assert page.is_visible("#frozen-badge") and page.get_attribute("#freeze", "aria-pressed") == "true"

@@ -166,7 +166,7 @@ def test_snapshot_of_panes_holds_both_side_by_side(page: playwright.Page, tmp_pa
     assert saved[60, 80] == pytest.approx(255 * BEFORE, abs=2) and saved[60, 244] == pytest.approx(255 * AFTER, abs=2)
 
 
-def test_picture_takes_seventy_percent_of_a_screen_without_figures(page: playwright.Page) -> None:
+def test_picture_takes_seventy_percent_of_the_screen(page: playwright.Page) -> None:
     page.set_viewport_size({"width": 1920, "height": 1080})
     page.keyboard.press("i")
     assert page.is_hidden("aside") and area(page) >= 0.7 * 1920 * 1080

@@ -280,7 +280,7 @@ def test_certificate_makes_it_tls(pair: tuple[str, str], tmp_path: Path, monkeyp
 # ---- bounds -------------------------------------------------------------------------------------------------------
 
 
-def test_rate_of_each_client_is_bounded_and_forgotten_clients_cost_nothing() -> None:
+def test_rate_of_each_client_is_bounded_and_then_forgotten() -> None:
     rate = Rate()
     assert sum(rate.allows("a", now=0.0) for _ in range(1000)) == BURST
     assert rate.allows("b", now=0.0), "another client is not concerned"

@@ -202,7 +202,7 @@ def test_lossless_transfer_syntaxes(tmp_path: Path, syntax: pydicom.uid.UID) -> 
     np.testing.assert_array_equal(images(path), FRAMES[:, 4:30, 5:35])
 
 
-def test_a_transfer_syntax_without_its_decoder_says_what_to_install(tmp_path: Path, monkeypatch) -> None:
+def test_a_missing_decoder_says_what_to_install(tmp_path: Path, monkeypatch) -> None:
     found = pydicom.dcmread(dicom(tmp_path / "a.dcm"))
     found.file_meta.TransferSyntaxUID = JPEGLosslessSV1
     found.PixelData = encapsulate([b"\xff\xd8\xff\xd9"] * 3)

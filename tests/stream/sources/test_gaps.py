@@ -13,7 +13,7 @@ from edgerecon.stream.sources.live.gaps import Gaps
 
 @settings(max_examples=40, deadline=None)
 @given(st.sets(st.integers(1, 198)), st.sets(st.integers(1, 198)), st.integers(0, 2**32 - 1))
-def test_by_count_every_loss_is_counted_across_breaks_and_the_end_of_the_count(lost, damaged, start) -> None:
+def test_by_count_every_loss_is_counted_across_breaks(lost, damaged, start) -> None:
     gaps, counted = Gaps(), 0
     for number in range(200):
         if number in lost:
@@ -29,7 +29,7 @@ def test_by_count_every_loss_is_counted_across_breaks_and_the_end_of_the_count(l
 @settings(max_examples=40, deadline=None)
 @example({88}, 0.125, 37)
 @given(st.sets(st.integers(8, 98)), st.floats(0.004, 0.2), st.integers(0, 99))
-def test_by_time_losses_are_counted_where_two_frames_in_a_row_arrived(lost, period_s, seed) -> None:
+def test_by_time_losses_are_counted_between_two_frames(lost, period_s, seed) -> None:
     # An isolated loss: the period is known before it, and no two steps in a row are as long.
     assume(all(other == one or abs(other - one) > 2 for one in lost for other in lost))
     gaps, counted, random = Gaps(), 0, Random(seed)
@@ -39,7 +39,7 @@ def test_by_time_losses_are_counted_where_two_frames_in_a_row_arrived(lost, peri
     assert counted == len(lost)
 
 
-def test_a_pause_a_rate_that_changes_and_a_clock_set_back_are_no_losses() -> None:
+def test_pauses_new_rates_and_clocks_set_back_are_no_losses() -> None:
     gaps = Gaps()
     times = [100 + n / 50 for n in range(10)]
     times += [times[-1] + 8 + n / 50 for n in range(10)]  # frozen for 8 s
@@ -49,7 +49,7 @@ def test_a_pause_a_rate_that_changes_and_a_clock_set_back_are_no_losses() -> Non
     assert [gaps.before(None, time_s) for time_s in times] == [0] * len(times)
 
 
-def test_a_broken_connection_lost_something_unless_the_count_goes_on() -> None:
+def test_a_broken_connection_loses_unless_the_count_goes_on() -> None:
     gaps = Gaps()
     gaps.before(1, 0.0)
     gaps.broke()

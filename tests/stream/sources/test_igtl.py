@@ -99,7 +99,7 @@ def test_frames_with_their_gaps_spacing_and_arrival(serve) -> None:
     assert all(begin < one.captured_ns <= time.perf_counter_ns() for one in captures)
 
 
-def test_a_lost_connection_is_made_again_and_what_was_lost_is_counted(serve) -> None:
+def test_a_lost_connection_is_made_again_and_losses_counted(serve) -> None:
     half = message(3, 3)
     server = serve([message(1, 1), message(2, 2), half[: len(half) // 2]], [message(6, 6), message(7, 7)])
     captures = take(server.url, 4)
@@ -107,7 +107,7 @@ def test_a_lost_connection_is_made_again_and_what_was_lost_is_counted(serve) -> 
     assert [one.gap for one in captures] == [0, 0, 3, 0]
 
 
-def test_a_server_that_starts_anew_counts_anew_and_at_least_one_frame_is_lost(serve) -> None:
+def test_a_server_that_starts_anew_loses_a_frame_at_least(serve) -> None:
     captures = take(serve([message(1, 500), message(2, 501)], [message(3, 1), message(4, 2)]).url, 4)
     assert [one.gap for one in captures] == [0, 0, 1, 0]
 
@@ -231,7 +231,7 @@ def tracked(number: int) -> bytes:
     return b"".join(parts)
 
 
-def test_a_sweep_of_known_poses_comes_through_exact_with_its_gaps(serve, sink) -> None:
+def test_a_sweep_of_known_poses_comes_through_with_its_gaps(serve, sink) -> None:
     numbers = [n for n in range(1, 301) if n % 7]
     server = serve([b"".join(tracked(n) for n in numbers)])
     got: list[Capture] = []
@@ -368,7 +368,7 @@ def test_a_slow_client_loses_frames_that_both_sides_count_alike(sink) -> None:
     assert sink.skipped == gaps  # and is known afterwards
 
 
-def test_one_client_that_takes_nothing_does_not_hold_back_another(sink) -> None:
+def test_a_client_that_takes_nothing_holds_back_no_other(sink) -> None:
     dead = socket.create_connection(("127.0.0.1", sink.port))
     with closing(open_source(sink.url)) as source, dead:
         wait_for(lambda: len(sink.clients) == 2)
@@ -389,7 +389,7 @@ def test_a_client_that_breaks_off_is_forgotten(sink) -> None:
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("no"), SystemExit(), MemoryError(), KeyboardInterrupt()])
-def test_a_server_that_fails_cuts_off_its_clients_and_opens_again(fault, monkeypatch, caplog) -> None:
+def test_a_failing_server_cuts_off_clients_and_opens_again(fault, monkeypatch, caplog) -> None:
     def fail(*arguments) -> list[memoryview]:
         raise fault
 
@@ -447,7 +447,7 @@ def test_addresses_of_the_sink(sink, caplog) -> None:
     with pytest.raises(SinkError, match="cannot listen on 127.0.0.1 port"):
         open_sink(f"igtl://127.0.0.1:{sink.port}")
     for nonsense in ("igtl://:99999", "igtl://:0/Device", "igtl://:0?version=3", "igtl://:0?ras=1"):
-        with pytest.raises(UsageError, match="igtl"):
+        with pytest.raises(UsageError, match="igtl|OpenIGTLink"):
             open_sink(nonsense)
     assert not caplog.records
     open_sink("igtl://0.0.0.0:0").close()

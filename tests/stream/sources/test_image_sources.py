@@ -86,7 +86,7 @@ def test_animations_play_at_their_pace(tmp_path: Path, name: str) -> None:
     assert [round(255 * to_unit(image).mean()) for image in images(tmp_path / name)] == [40, 90, 200]
 
 
-def test_picture_for_viewers_that_cannot_play_an_apng_is_no_frame(tmp_path: Path) -> None:
+def test_fallback_picture_of_an_apng_is_no_frame(tmp_path: Path) -> None:
     still, *frames = (Pillow.fromarray(np.full((6, 9), level, np.uint8)) for level in (255, 10, 20))
     still.save(tmp_path / "a.png", save_all=True, append_images=frames, default_image=True)
     assert [image.max() for image in images(tmp_path / "a.png")] == [10, 20]

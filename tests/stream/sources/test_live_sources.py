@@ -55,7 +55,7 @@ def test_the_simulated_probe_is_live_moves_and_keeps_its_rate() -> None:
     assert images[0].std() > 20
 
 
-def test_frames_of_the_simulated_probe_that_nobody_takes_are_a_gap() -> None:
+def test_simulated_frames_that_nobody_takes_are_a_gap() -> None:
     source = SimSource(32, 32, fps=100)
     frames = source.frames()
     start = time.perf_counter()

@@ -37,7 +37,7 @@ def test_measuring_everything_gives_the_slice_back(rng: np.random.Generator, bra
     np.testing.assert_allclose(mri.zero_filled(mri.measure(brain, np.ones(64, bool), 0, rng)), brain, atol=1e-6)
 
 
-def test_only_the_chosen_lines_are_measured_and_noise_has_its_size(rng: np.random.Generator) -> None:
+def test_only_chosen_lines_are_measured_with_noise_of_its_size(rng: np.random.Generator) -> None:
     mask = _mask(64, 16)
     found = mri.measure(np.zeros((64, 64)), mask, 0.02, rng)
     assert not found[:, ~mask].any()

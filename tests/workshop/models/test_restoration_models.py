@@ -120,7 +120,7 @@ def test_inpainting_changes_holes_alone() -> None:
     assert torch.equal(found[x > 0], x[x > 0]) and torch.all(found[x == 0] != 0)
 
 
-def test_a_patch_alone_meets_convolution_pooling_and_fully_connected_layers() -> None:
+def test_a_patch_meets_every_kind_of_layer() -> None:
     """The same weights as matrices, on one patch of 16×16 pixels."""
     model = build_model("enhance_cnn", width=3, hidden=7).double()
     x = torch.rand(2, 1, 16, 16, dtype=torch.float64)

@@ -11,7 +11,7 @@ from edgerecon.workshop.train import perceptual
 from edgerecon.workshop.train.perceptual import OwnFeatures, PerceptualLoss, VGG19Features, vgg19_features
 
 
-def test_equal_images_are_alike_and_gradients_reach_the_output_only() -> None:
+def test_equal_images_are_alike_and_only_outputs_get_gradients() -> None:
     torch.manual_seed(0)
     loss = PerceptualLoss(OwnFeatures(DenseNet(3, (1, 1), 4, 8)))
     a, b = torch.rand(2, 1, 32, 32, requires_grad=True), torch.rand(2, 1, 32, 32)
@@ -21,7 +21,7 @@ def test_equal_images_are_alike_and_gradients_reach_the_output_only() -> None:
     assert all(p.grad is None for p in loss.parameters())
 
 
-def test_vgg19_has_sixteen_convolutions_and_ends_before_an_activation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vgg19_has_sixteen_convolutions_and_no_last_activation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(perceptual, "STAGES", tuple((count, width // 16) for count, width in perceptual.STAGES))
     network = VGG19Features()
     assert sum(isinstance(part, torch.nn.Conv2d) for part in network.layers) == 16
