@@ -7,16 +7,18 @@ CONSTRAINTS ?= constraints.txt
 BIN := .venv/bin
 DEVICE := .venv/.device
 DEV := .venv/.dev
+DOCS := .venv/.docs
 FPGA := .venv-fpga
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint models figures study-quick study-long study-full bench peers soak fuzz fpga clean
+.PHONY: help demo test coverage lint docs models figures study-quick study-long study-full bench peers soak fuzz fpga clean
 
 help:
 	@echo 'make demo     stream a real heart through a shipped model, into edgerecon-demo/ (VIEW=1: watch it live)'
 	@echo 'make test     run the tests (FAST=1: without training, browsers, clusters and compilers)'
 	@echo 'make coverage run the tests, and say which lines of the package they do not reach'
 	@echo 'make lint     style, types and the import contract'
+	@echo 'make docs     the documentation as a site, into site/, with every link checked'
 	@echo 'make models   simulate, train and export the shipped models anew (about an hour and a half on 2 cores)'
 	@echo 'make figures  measure image quality again (RECORDINGS=folder: also on your own recordings)'
 	@echo 'make study-quick  train and compare every published method (40 minutes on 2 cores); study-long: a night; study-full: on a GPU'
@@ -44,6 +46,10 @@ lint: $(DEV)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(DOCS)
+	$(BIN)/pytest -q tests/test_links.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 		|| { echo 'edgerecon needs Python 3.10 or later: name one with  make PYTHON=python3.x ...' >&2; exit 1; }
@@ -57,6 +63,10 @@ $(DEVICE): pyproject.toml $(CONSTRAINTS) | .venv/bin/python
 $(DEV): pyproject.toml $(CONSTRAINTS) | .venv/bin/python
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
 	@touch $@ $(DEVICE)
+
+$(DOCS): pyproject.toml $(CONSTRAINTS) | $(DEV)
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c $(CONSTRAINTS) -e '.[docs]'
+	@touch $@
 
 models: $(DEV)
 	$(BIN)/edgerecon simulate edgerecon-runs/display.h5 --kind display --samples 5000 --seed 1
@@ -130,4 +140,4 @@ fuzz: $(DEV)  # a minute of bytes that nobody sent on purpose
 	$(BIN)/python tests/fuzz/openigtlink.py -max_total_time=60 -max_len=4096 -rss_limit_mb=600 -timeout=5
 
 clean:
-	rm -rf $(FPGA) .venv edgerecon-demo
+	rm -rf $(FPGA) .venv edgerecon-demo site

@@ -18,25 +18,32 @@ def bench(
     models: Annotated[
         list[str] | None, typer.Argument(help="Shipped names or ONNX files; none: all that ship.")
     ] = None,
-    backend: Annotated[list[str] | None, typer.Option(help="An engine; repeatable; default: all installed.")] = None,
+    backend: Annotated[
+        list[str] | None, typer.Option(help="Engine to time; repeatable; default: all installed.")
+    ] = None,
     precision: Annotated[list[str] | None, typer.Option(help="fp32, fp16, bf16 or int8; repeatable.")] = None,
-    threads: Annotated[list[int] | None, typer.Option(help="Repeatable; default: this host's cores.", min=1)] = None,
-    shape: Annotated[str, typer.Option(help="HEIGHTxWIDTH.")] = "512x512",
+    threads: Annotated[
+        list[int] | None, typer.Option(help="Threads of the engine; repeatable; default: this host's cores.", min=1)
+    ] = None,
+    shape: Annotated[str, typer.Option(help="Size of the frames, HEIGHTxWIDTH.")] = "512x512",
     scenario: Annotated[
         list[str] | None,
         typer.Option(
-            help="Of each model's fastest row: realtime, or LoadGen's singlestream, multistream, offline, server."
+            help="Load to put on each model's fastest row: realtime, or LoadGen's singlestream, multistream, "
+            "offline, server; repeatable."
         ),
     ] = None,
-    recording: Annotated[str, typer.Option(help="Real frames: a recording, or `sample`.")] = "sample",
+    recording: Annotated[str, typer.Option(help="Real frames to time on: a recording, or `sample`.")] = "sample",
     data: Annotated[
         Path | None, typer.Option(help="Scenes with truth (edgerecon simulate); default: the eight that ship.")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="About, for each row.", parser=duration_s, metavar="SECONDS")] = 4.0,
+    seconds: Annotated[
+        float, typer.Option(help="About how long to time each row.", parser=duration_s, metavar="SECONDS")
+    ] = 4.0,
     timeout: Annotated[
-        float, typer.Option(help="When an engine that hangs is given up.", parser=milliseconds, metavar="TIME")
+        float, typer.Option(help="How long to wait for an engine that hangs.", parser=milliseconds, metavar="TIME")
     ] = "60s",  # type: ignore[assignment]
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Page (.html); default: none.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Also write the result as a page (.html).")] = None,
     compare: Annotated[
         tuple[Path, Path] | None,
         typer.Option(help="Two results, before and after: say what became slower; runs nothing."),

@@ -10,7 +10,7 @@ from edgerecon.cli.verbs.output import Json, check_json, console, write_json
 
 
 def models(
-    every: Annotated[bool, typer.Option("--all", help="Also the files of every precision.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="List the files of every precision too.")] = False,
     json: Json = None,
 ) -> None:
     """List the models that ship, with size and quality."""

@@ -20,7 +20,9 @@ def export(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Default: edgerecon-runs/<model>/best.pt, else <model>.pt beside the recipe.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder to ship to; default: the recipe's.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder for what ships; default: that of the recipe.")
+    ] = None,
     work: Annotated[
         Path | None,
         typer.Option(help="Folder for the report and what is on the way; default: edgerecon-runs/<model>/export."),
@@ -101,11 +103,14 @@ def build(
 
 def fit(
     deadline: Annotated[
-        float, typer.Option(help="p99 from capture to presentation.", parser=milliseconds, metavar="TIME")
+        float,
+        typer.Option(
+            help="Time that 99 % of the frames keep, from capture to presentation.", parser=milliseconds, metavar="TIME"
+        ),
     ],
     device: Annotated[str, typer.Option(help="host is measured; another device of `devices` gets a bound.")] = "host",
-    min_ssim: Annotated[float | None, typer.Option(help="On validation scenes.", min=0, max=1)] = None,
-    min_gcnr: Annotated[float | None, typer.Option(help="On the built-in cine.", min=0, max=1)] = None,
+    min_ssim: Annotated[float | None, typer.Option(help="Lowest SSIM on validation scenes.", min=0, max=1)] = None,
+    min_gcnr: Annotated[float | None, typer.Option(help="Lowest gCNR on the built-in cine.", min=0, max=1)] = None,
     task: Annotated[str, typer.Option(help="despeckle or compound.")] = "despeckle",
     models: Annotated[Path | None, typer.Option(help="Folder of ONNX files; default: those that ship.")] = None,
     shape: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the frames.")] = "512x512",
@@ -152,19 +157,29 @@ def fit(
 
 def bundle(
     recipe: RecipePath,
-    device: Annotated[str, typer.Option(help="A name of `devices`.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="A .tar.gz file.")],
+    device: Annotated[str, typer.Option(help="Device to pack for, a name of `edgerecon devices`.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Archive to write, a .tar.gz file.")],
     precision: Annotated[
         str | None, typer.Option(help="fp32, bf16, fp16 or int8; default: what the device's profile prefers.")
     ] = None,
-    backend: Annotated[str | None, typer.Option(help="Default: the device's first.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Default: all cores.", min=1)] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="Engine on the device; default: the first of its profile.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of the engine on the device; default: all cores.", min=1)
+    ] = None,
     deadline: Annotated[
         float | None,
-        typer.Option(help="Default: the source's frame period.", parser=milliseconds, metavar="TIME"),
+        typer.Option(
+            help="Deadline of the stream on the device; default: the source's frame period.",
+            parser=milliseconds,
+            metavar="TIME",
+        ),
     ] = None,
-    engine: Annotated[Path | None, typer.Option(help="Made by `build` for this device.")] = None,
-    wheels: Annotated[bool, typer.Option("--wheels", help="Pack what it needs: for a device without network.")] = False,
+    engine: Annotated[Path | None, typer.Option(help="Engine file that `build` made for this device.")] = None,
+    wheels: Annotated[
+        bool, typer.Option("--wheels", help="Pack the packages too, for a device without a network.")
+    ] = False,
     json: Json = None,
 ) -> None:
     """Pack a model for a device.
@@ -191,8 +206,11 @@ def bundle(
 
 
 def install(
-    archive: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Made by `bundle`.")],
-    prefix: Annotated[Path | None, typer.Option(help="Default: /opt/edgerecon for root, else the user's data.")] = None,
+    archive: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Archive that `bundle` made.")],
+    prefix: Annotated[
+        Path | None,
+        typer.Option(help="Folder to install into; default: /opt/edgerecon for root, else the user's data folder."),
+    ] = None,
     json: Json = None,
 ) -> None:
     """Verify and test a bundle, and only then switch to it."""

@@ -65,12 +65,14 @@ def stream(
         list[str] | None,
         typer.Option(help="{sinks}; repeatable."),
     ] = None,
-    backend: Annotated[str, typer.Option(help="Engine, or auto.")] = "auto",
+    backend: Annotated[str, typer.Option(help="Engine to run on, or auto for the fastest installed.")] = "auto",
     precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16 or int8; default: that of the file.")] = None,
     threads: Annotated[
         int | None, typer.Option(help="Threads of the engine; default: this host's cores.", min=1)
     ] = None,
-    strength: Annotated[float, typer.Option(help="Of the model: 0 is the input, 1 the model's picture.")] = 1.0,
+    strength: Annotated[
+        float, typer.Option(help="How much of the model's change is shown: 0 the input, 1 the model's picture.")
+    ] = 1.0,
     protect: Annotated[
         str, typer.Option(help="What is not tissue passes as it is: auto, none, or the tissue's X,Y,WIDTH,HEIGHT.")
     ] = "auto",
@@ -78,7 +80,7 @@ def stream(
         str | None,
         typer.Option(help="latest (newest frame wins) or every (lossless); default: every from a file into files."),
     ] = None,
-    late: Annotated[str, typer.Option(help="Frames over their deadline: present, or skip.")] = "present",
+    late: Annotated[str, typer.Option(help="What becomes of frames over their deadline: present or skip.")] = "present",
     ladder: Annotated[
         list[str] | None,
         typer.Option(help="Quicker model to step down to when deadlines are missed; repeatable; auto; passthrough."),
@@ -98,7 +100,12 @@ def stream(
         ),
     ] = None,
     deadline: Annotated[
-        float | None, typer.Option(help="Default: the frame period.", parser=milliseconds, metavar="TIME")
+        float | None,
+        typer.Option(
+            help="Time after capture by which a frame must be presented; default: the frame period.",
+            parser=milliseconds,
+            metavar="TIME",
+        ),
     ] = None,
     loop: Annotated[bool, typer.Option("--loop", help="Repeat the recording.")] = False,
     frames: Annotated[int | None, typer.Option(help="Stop after so many frames.", min=1)] = None,
@@ -106,10 +113,12 @@ def stream(
         float | None, typer.Option(help="Stop after so long.", parser=duration_s, metavar="SECONDS")
     ] = None,
     priority: Annotated[
-        str | None, typer.Option(help="Of the stream's threads: realtime, or a nice value (Linux).")
+        str | None, typer.Option(help="Priority of the stream's threads: realtime, or a nice value (Linux).")
     ] = None,
-    cpus: Annotated[str | None, typer.Option(help="Processors to stay on, e.g. 0,1 (Linux).")] = None,
-    trace: Annotated[Path | None, typer.Option(help="Write every frame's stages, for ui.perfetto.dev.")] = None,
+    cpus: Annotated[str | None, typer.Option(help="Processors to stay on, for example 0,1 (Linux).")] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="File for the times of every frame's stages, to open in ui.perfetto.dev.")
+    ] = None,
     tui: Annotated[bool, typer.Option("--tui", help="Show all counters live in the terminal.")] = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Write logs as JSON lines on stderr.")] = False,
     json: Json = None,

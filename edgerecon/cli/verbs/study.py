@@ -11,12 +11,15 @@ from edgerecon.cli.verbs.output import Json, check_folder, check_json, console, 
 
 
 def study(
-    only: Annotated[list[str] | None, typer.Option(help="A system; repeatable; default: all.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="System to reproduce; repeatable; default: all.")] = None,
     profile: Annotated[
         str, typer.Option(help="quick (40 minutes on 2 cores), long (a night), full (on a GPU).")
     ] = "quick",
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the last run stood.")] = False,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Default: edgerecon-study/PROFILE.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Folder for networks and report; default: edgerecon-study/PROFILE."),
+    ] = None,
     recordings: Annotated[
         Path | None, typer.Option(help="Folder of real recordings to evaluate on as well; nothing is trained on them.")
     ] = None,

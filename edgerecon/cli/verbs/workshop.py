@@ -39,12 +39,18 @@ def simulate(
 
 def train(
     recipe: RecipePath,
-    data: Annotated[Path | None, typer.Option(help="HDF5 pairs; default: the recipe's file.")] = None,
-    run_dir: Annotated[Path | None, typer.Option(help="Default: edgerecon-runs/<model>.")] = None,
+    data: Annotated[Path | None, typer.Option(help="HDF5 file of pairs to train on; default: the recipe's.")] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Folder for checkpoints and curves; default: edgerecon-runs/<model>.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
-    steps: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=1)] = None,
-    width: Annotated[int | None, typer.Option(help="Channels, instead of the recipe's.", min=1, max=256)] = None,
-    depth: Annotated[int | None, typer.Option(help="Convolutions, instead of the recipe's.", min=2, max=64)] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps, instead of the recipe's.", min=1)] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Channels of the network, instead of the recipe's.", min=1, max=256)
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option(help="Convolutions of the network, instead of the recipe's.", min=2, max=64)
+    ] = None,
 ) -> None:
     """Train a recipe's network.
 
@@ -83,9 +89,12 @@ def evaluate(
         Path | None, typer.Option(help="JSON boxes for a recording; default: found automatically.")
     ] = None,
     method: Annotated[list[str] | None, typer.Option(help="Classical filter to compare with; repeatable.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Samples, or frames of each recording (default 2).", min=1)] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="How many samples, or frames of each recording; default: all samples, 2 frames.", min=1),
+    ] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder for a contact sheet and the trade-off plot.")] = None,
-    backend: Annotated[str, typer.Option(help="Engine, or auto.")] = "auto",
+    backend: Annotated[str, typer.Option(help="Engine to run on, or auto for the fastest installed.")] = "auto",
     precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16 or int8; default: that of the file.")] = None,
     ray: Ray = None,
     json: Json = None,
@@ -124,8 +133,8 @@ def evaluate(
 def explain(
     model: Model,
     frame: Annotated[str, typer.Argument(help="An image, or anything that can be streamed, or `sample`.")],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="PNG; default: MODEL-explained.png.")] = None,
-    number: Annotated[int, typer.Option("--frame", help="Of a recording, counted from 0.", min=0)] = 0,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="PNG to write; default: MODEL-explained.png.")] = None,
+    number: Annotated[int, typer.Option("--frame", help="Which frame of a recording, counted from 0.", min=0)] = 0,
     at: Annotated[str | None, typer.Option(help="ROW,COLUMN: explain one pixel of the reconstruction.")] = None,
     region: Annotated[
         str | None, typer.Option(help="Y0,X0,Y1,X1: explain a box; default: the brightest square.")
