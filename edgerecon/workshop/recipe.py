@@ -304,7 +304,7 @@ def load_recipe(path: str | Path) -> Recipe:
 
     Raises:
         RecipeError: missing file, broken TOML, recipes that extend each other, or a key that is unknown, absent or out
-        of range (it is named, with the file it stands in).
+            of range (it is named, with the file it stands in).
     """
     path = Path(path)
     files: list[tuple[Path, str]] = []

@@ -38,13 +38,15 @@ def evaluate(
         limit: at most so many samples of a pairs file (default: all), or frames of each recording (default: 2).
         tune: pairs file to tune the classical filters on; default: the first samples of ``data`` itself.
         on_progress: called with (what, done, total).
-        spread: ``map``, or what does the work of the classical filters elsewhere (see ``edgerecon.core.cluster``). The
-        model
-            runs here.
+        spread: ``map``, or what does the work of the classical filters elsewhere (see
+            ``edgerecon.core.cluster``). The model runs here.
 
     Raises:
-        UsageError: impossible combination of arguments. DataError, SourceError: unusable data. EngineError: the model
-        failed on a frame. DependencyError: scikit-image or h5py is absent.
+        UsageError: impossible combination of arguments.
+        DataError: an unusable file of pairs.
+        SourceError: an unusable recording.
+        EngineError: the model failed on a frame.
+        DependencyError: scikit-image or h5py is absent.
     """
     start = time.perf_counter()
     methods = list(FILTERS) if methods is None else list(dict.fromkeys(methods))

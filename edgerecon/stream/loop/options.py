@@ -25,7 +25,8 @@ class StreamOptions:
             else as fast as frames are taken. A live source sets its own pace.
         deadline_ms: from capture to presentation; the frame period when None.
         loop: repeat the source, unless it is live.
-        frames, seconds: end after so many captures, or so long.
+        frames: end after so many captures.
+        seconds: end after so long.
         hang_s: how long an engine may take for one frame; ten deadlines, and 1 s at least, when None.
         scheduling: priority and processors of the stream's threads.
 

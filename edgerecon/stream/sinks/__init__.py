@@ -16,8 +16,8 @@ def open_sink(uri: str) -> Sink:
     Args:
         uri: "null"; "viewer" or "metrics", each with :PORT or :HOST:PORT and ?name=…&cert=…&key=…; a path ending
             in .mp4 (before | after), .h5, .zarr, .npz, .mha, .nrrd or .dcm (with ?kind=…&source=…&patient=…);
-            black-box:DIR; igtl://[HOST][:PORT][?version=1] to serve OpenIGTLink; shm://NAME. Other packages may add
-            kinds, see ``SinkKind``.
+            ``black-box:DIR``; ``igtl://[HOST][:PORT][?version=1]`` to serve OpenIGTLink; ``shm://NAME``. Other
+            packages may add kinds, see ``SinkKind``.
 
     Raises:
         UsageError: anything else, or an option that this kind does not have.

@@ -31,9 +31,10 @@ def open_source(uri: str) -> Source:
 
     Args:
         uri: a path, with options as in ``channel.uff?range=50``; a file:// address; "sample" for the echocardiography
-            cine that ships inside pydicom; or a live source's address: igtl://HOST[:PORT][/DEVICE], shm://NAME,
-            sim://[?size=WIDTHxHEIGHT&fps=N], v4l2:///dev/videoN[?size=WIDTHxHEIGHT&fps=N], rtsp://… or
-            udp://[@]HOST:PORT. Other packages may add kinds, see ``SourceKind``. Of a live source, no frame is taken.
+            cine that ships inside pydicom; or a live source's address: ``igtl://HOST[:PORT][/DEVICE]``, ``shm://NAME``,
+            ``sim://[?size=WIDTHxHEIGHT&fps=N]``, ``v4l2:///dev/videoN[?size=WIDTHxHEIGHT&fps=N]``, ``rtsp://…`` or
+            ``udp://[@]HOST:PORT``. Other packages may add kinds, see ``SourceKind``. No frame of a live source is
+            taken.
 
     Raises:
         SourceError: missing, empty, of an unknown kind, larger than ``edgerecon.core.frame.MAX_PIXELS``, or without one
