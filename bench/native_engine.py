@@ -12,14 +12,21 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
 from edgerecon.core.errors import EdgereconError
-from edgerecon.engines import Engine, open_engine
+from edgerecon.core.frame import Image
+from edgerecon.core.shipped import resource_dir
+from edgerecon.cpu.layers import read_layers
+from edgerecon.cpu.library import load_library
+from edgerecon.cpu.quantise import quantise
+from edgerecon.engines import open_engine
 from edgerecon.hardware.device import host_profile
+from edgerecon.modelfile.catalogue import find_file
 
 ENGINES = (
     ("native", "native", "fp32"),
@@ -30,27 +37,42 @@ ENGINES = (
 WARM_UP = 3
 
 
-def opened(model: str, threads: int) -> dict[str, Engine]:
-    """The engines that run here, by name; why another does not is said on stderr."""
-    found = {}
+Run = Callable[[Image, Image], object]
+
+
+def opened(model: str, threads: int, shape: tuple[int, int]) -> dict[str, Run]:
+    """What runs here, by name; why another does not is said on stderr."""
+    found: dict[str, Run] = {}
     for name, backend, precision in ENGINES:
         try:
-            found[name] = open_engine(model, backend, precision, threads=threads)
+            found[name] = open_engine(model, backend, precision, threads=threads).run
         except EdgereconError as error:
             sys.stderr.write(f"{name}: {error}\n")
+    try:
+        found["native int16"] = integers(model, threads, shape)
+    except EdgereconError as error:
+        sys.stderr.write(f"native int16: {error}\n")
     return found
+
+
+def integers(model: str, threads: int, shape: tuple[int, int]) -> Run:
+    """The int16 form, calibrated on the shipped scenes; no engine opens it yet, so this is the kernels alone."""
+    with np.load(resource_dir("export") / "heldout.npz") as scenes:
+        frames = [scene.astype(np.float32) / 255 for scene in scenes["pw31"]]
+    network = load_library().open(quantise(read_layers(find_file(model, ("fp32",), "fp32")), frames))
+    return network.bind(*shape, threads).run
 
 
 def measure(model: str, threads: int, shape: tuple[int, int], rounds: int) -> list[dict[str, object]]:
     """One row an engine: median and least CPU milliseconds, and how many times as long as ``native`` it takes."""
-    engines = opened(model, threads)
+    engines = opened(model, threads, shape)
     frame = np.random.default_rng(0).random(shape, dtype=np.float32)
     out = np.empty_like(frame)
     spent: dict[str, list[float]] = {name: [] for name in engines}
     for turn in range(WARM_UP + rounds):
-        for name, engine in engines.items():
+        for name, run in engines.items():
             before = time.process_time_ns()
-            engine.run(frame, out)
+            run(frame, out)
             if turn >= WARM_UP:
                 spent[name].append((time.process_time_ns() - before) / 1e6)
     ours = median(spent["native"]) if "native" in spent else float("nan")

@@ -14,8 +14,8 @@ from pathlib import Path
 from edgerecon.core.errors import EngineError
 from edgerecon.core.shipped import resource_dir
 
-FLAGS = ("-std=c++17", "-O2", "-fwrapv", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-Wno-psabi")
-"""-fwrapv: sums modulo 2³² are meant. No -march: every instruction set is in the file, one is chosen when it runs."""
+FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-Wno-psabi")
+"""No -march: every instruction set is in the file, one is chosen when it runs."""
 NAMES = ("c++", "g++", "clang++")
 NO_COMPILER = "there is no C++ compiler: install one, e.g. apt install g++"
 

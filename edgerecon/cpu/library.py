@@ -55,7 +55,7 @@ class Library:
 
     def instruction_sets(self) -> tuple[str, ...]:
         """Those of this processor that have kernels, the fastest first."""
-        names, of = [], self.call("instruction_set")
+        names, of = list[str](), self.call("instruction_set")
         while name := of(len(names)):
             names.append(name.decode())
         return tuple(names)

@@ -10,8 +10,9 @@
 // set: hence no include guard. KERNEL marks a function of that set that is inlined everywhere, ENTRY one that is called.
 
 typedef float Floats __attribute__((vector_size(32), aligned(4), may_alias));
-typedef int32_t Ints __attribute__((vector_size(32), aligned(4), may_alias));
-typedef int16_t Shorts __attribute__((vector_size(32), aligned(2), may_alias));
+typedef uint32_t Ints __attribute__((vector_size(32), aligned(4), may_alias));  // unsigned: sums are modulo 2³²
+typedef uint16_t Shorts __attribute__((vector_size(32), aligned(2), may_alias));
+typedef int32_t SignedInts __attribute__((vector_size(32), aligned(4), may_alias));
 
 KERNEL Floats load(const float* from) { return *reinterpret_cast<const Floats*>(from); }
 KERNEL Ints load(const int32_t* from) { return *reinterpret_cast<const Ints*>(from); }
@@ -25,7 +26,7 @@ KERNEL Floats larger(Floats a, Floats b) { return a > b ? a : b; }
 
 // A pair of shorts in every lane.
 KERNEL Shorts all_pairs(const int16_t* pair) {
-    int32_t both;
+    uint32_t both;
     memcpy(&both, pair, sizeof both);
     return reinterpret_cast<Shorts>(Ints{both, both, both, both, both, both, both, both});
 }
@@ -51,20 +52,22 @@ KERNEL Shorts narrowed(Ints a, Ints b, Shorts ceiling) {
 KERNEL Ints pair_products(Shorts a, Shorts b) {
     Ints sum;
     for (int lane = 0; lane < 8; ++lane) {
-        const int32_t first = a[2 * lane] * b[2 * lane], second = a[2 * lane + 1] * b[2 * lane + 1];
-        sum[lane] = static_cast<int32_t>(static_cast<uint32_t>(first) + static_cast<uint32_t>(second));
+        const int32_t first = static_cast<int16_t>(a[2 * lane]) * static_cast<int16_t>(b[2 * lane]);
+        const int32_t second = static_cast<int16_t>(a[2 * lane + 1]) * static_cast<int16_t>(b[2 * lane + 1]);
+        sum[lane] = static_cast<uint32_t>(first) + static_cast<uint32_t>(second);
     }
     return sum;
 }
-KERNEL Ints shifted(Ints a, Ints shift) { return a >> shift; }
+KERNEL Ints shifted(Ints a, Ints shift) {
+    return reinterpret_cast<Ints>(reinterpret_cast<SignedInts>(a) >> reinterpret_cast<SignedInts>(shift));
+}
 KERNEL Shorts narrowed(Ints a, Ints b, Shorts ceiling) {
     Shorts both;
     for (int lane = 0; lane < 4; ++lane) {
-        const int32_t four[4] = {a[lane], b[lane], a[4 + lane], b[4 + lane]};
+        const uint32_t four[4] = {a[lane], b[lane], a[4 + lane], b[4 + lane]};
         for (int part = 0; part < 4; ++part) {
-            const int32_t value = four[part] < 0 ? 0 : four[part];
-            const int16_t limit = ceiling[4 * part + lane];
-            both[4 * part + lane] = value > limit ? limit : static_cast<int16_t>(value);
+            const int32_t value = static_cast<int32_t>(four[part]), limit = ceiling[4 * part + lane];
+            both[4 * part + lane] = static_cast<uint16_t>(value < 0 ? 0 : value > limit ? limit : value);
         }
     }
     return both;

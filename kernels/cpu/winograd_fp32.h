@@ -7,8 +7,8 @@
 // Output channels go in chunks of 16 (the last may be one of 8), input channels one at a time: any width runs, and what
 // fills a chunk up has weights of zero. The bias is added to product 7, whose factor is 1 in all 16 outputs.
 //
-// Floor: 2.25 K fused multiply-adds a cell and output channel, 8 of them an instruction, two instructions a cycle.
-// Measured: 36 to 45 % of it. Read once per instruction set.
+// Floor: 2.25 K fused multiply-adds a cell and output channel, 8 of them an instruction, two instructions a cycle. Read
+// once per instruction set.
 
 // m = u · v for T tiles and a chunk of N vectors of output channels.
 template <int T, int N>

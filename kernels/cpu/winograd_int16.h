@@ -65,7 +65,7 @@ KERNEL int columns_inside(const IntegerWinograd& job, int column) {
 template <int T>
 KERNEL void narrow_tiles(const IntegerWinograd& job, const int32_t* m, int first, int chunk) {
     const Ints low = load(job.shift + chunk), high = load(job.shift + chunk + 8);
-    const int16_t c = static_cast<int16_t>(job.ceiling);
+    const uint16_t c = static_cast<uint16_t>(job.ceiling);
     const Shorts ceiling = Shorts{c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c};
     for (int t = 0; t < T; ++t) {
         const int column = first + 4 * job.dilation * t, inside = columns_inside(job, column);
@@ -94,7 +94,7 @@ KERNEL void scale_tiles(const IntegerWinograd& job, const int32_t* m, int first,
             float* to = static_cast<float*>(job.out[i]) + static_cast<int64_t>(column) * job.out_pitch + chunk;
             for (int j = 0; j < inside; ++j)
                 store(to + static_cast<int64_t>(j) * job.dilation * job.out_pitch,
-                      __builtin_convertvector(y[i][j], Floats) * step);
+                      __builtin_convertvector(reinterpret_cast<SignedInts>(y[i][j]), Floats) * step);
         }
     }
 }
