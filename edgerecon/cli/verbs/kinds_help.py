@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import click
+from typing import Any
+
 from typer.core import TyperCommand
 
 
 class StreamCommand(TyperCommand):
     """Fills ``{sources}`` and ``{sinks}`` in. Looking the records up takes too long for every other call."""
 
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # typer brings a click of its own
         from edgerecon.stream.sinks.kind import known_sinks
         from edgerecon.stream.sources.kind import known_addresses, known_recordings
 

@@ -91,7 +91,7 @@ def _conv3x3(before: int, after: int, dilation: int = 1) -> nn.Conv2d:
 
 
 def _weights(layer: nn.Module) -> int:
-    return layer.weight.numel()  # type: ignore[operator, union-attr, no-any-return]
+    return layer.weight.numel()  # type: ignore[operator]
 
 
 class TwoScaleParams(Params):

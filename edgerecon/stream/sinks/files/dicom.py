@@ -76,12 +76,12 @@ class DicomSink(SpooledSink):
     def _dataset(self, spool: Spool, pixels: IO[bytes]) -> Dataset:
         from pydicom import Dataset
         from pydicom.dataset import FileMetaDataset
-        from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+        from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
         found = Dataset()
         found.file_meta = FileMetaDataset()
         found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        found.SOPClassUID = found.file_meta.MediaStorageSOPClassUID = _KINDS[self._kind]
+        found.SOPClassUID = found.file_meta.MediaStorageSOPClassUID = UID(_KINDS[self._kind])
         found.SOPInstanceUID = found.file_meta.MediaStorageSOPInstanceUID = generate_uid()
         found.SpecificCharacterSet = "ISO_IR 192"
         self._say_whose(found)

@@ -54,7 +54,7 @@ def _surroundings(rng: np.random.Generator) -> float:
 def _margin(rng: np.random.Generator, side: int) -> Overlay:
     """A straight border of the field of view, with what lies beyond."""
     opacity = np.zeros((side, side), np.float32)
-    opacity[: int(rng.integers(1, side // 2.5))] = 1
+    opacity[: int(rng.integers(1, int(side // 2.5)))] = 1
     level = np.full((side, side), _surroundings(rng), np.float32)
     return np.rot90(opacity, int(rng.integers(4))).copy(), level
 

@@ -36,7 +36,8 @@ def simulate_sample(seed: int, index: int) -> tuple[dict[str, NDArray[np.uint8]]
     echo = echoes(diffuse, specular, grain, scan.density)
     grey_map = random_grey_map(rng, echo.mean, scan.to_beams(scan.view) > 0.5)
     persistence = min(int(rng.choice(PERSISTENCE)), 16 // grain.looks)
-    shown = sum(grey_map.show(echo.realise(rng, grain.looks)) for _ in range(persistence)) / np.float32(persistence)
+    looks = (grey_map.show(echo.realise(rng, grain.looks)) for _ in range(persistence))
+    shown = np.asarray(sum(looks) / np.float32(persistence), np.float32)
     expected = grey_map.show_mean(echo.mean, echo.coherent, grain.looks)
     processing, overlays, zoom = random_post_processing(rng), random_overlays(rng, scan.view), random_zoom(rng)
     pair = [resample(put(processing(scan.to_display(frame)), overlays), zoom) for frame in (shown, expected)]

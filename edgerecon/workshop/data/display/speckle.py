@@ -102,6 +102,7 @@ def echoes(diffuse: Map, specular: Map, grain: Grain, density: tuple[float, floa
     depth = np.linspace(0, 1, len(diffuse), dtype=np.float32)[:, None]
     along = _gaussian(grain.axial * density[0])
     width = grain.lateral * density[1]
+    across: tuple[tuple[Map, Map], ...]
     if grain.growth > 1:  # a narrow and a wide row, from one to the other with depth
         across = ((_gaussian(width, width * grain.growth), 1 - depth), (_gaussian(width * grain.growth), depth))
     else:
