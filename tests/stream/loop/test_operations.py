@@ -128,7 +128,7 @@ def test_scheduling_is_applied_to_the_streams_threads_alone() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities are Linux's")
-def test_scheduling_that_cannot_be_is_a_usage_error_before_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_impossible_scheduling_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
