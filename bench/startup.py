@@ -19,7 +19,7 @@ from edgerecon.hardware.device import host_profile
 
 DEMO = """
 import sys, time
-from edgerecon import cli
+from edgerecon.cli import main as cli
 from edgerecon.stream.accounting.counters import Counters
 
 count = Counters.shown

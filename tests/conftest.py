@@ -16,14 +16,21 @@ settings.register_profile("edgerecon", deadline=None)  # a busy machine makes no
 settings.load_profile("edgerecon")
 
 SLOW = {
+    "compare": "simulates with another library",
     "core/test_cluster.py": "starts a Ray cluster",
+    "cpu": "compiles kernels with checks of every address",
     "cuda": "compiles kernels for every GPU",
     "deploy/export/test_export.py": "measures every precision on every runtime",
     "fpga": "simulates hardware",
     "hostile/test_hostile_arguments.py": "gives every option of every verb everything hostile",
+    "quality/evaluate/test_evaluate.py": "runs every method on real recordings",
+    "stream/loop/test_any_exception.py": "raises every exception at every place of the loop",
     "stream/sinks/test_viewer_browser.py": "opens a browser",
+    "stream/sinks/test_viewer_tools.py": "opens a browser",
     "study": "trains",
     "workshop/compress/test_qat.py": "trains",
+    "workshop/data/test_simulate.py": "simulates acoustics",
+    "workshop/models": "exports every family and runs it on every runtime",
     "workshop/train": "trains",
 }
 """File or folder of tests → why ``make test FAST=1`` leaves it out. A slow test elsewhere has the marker itself."""

@@ -53,6 +53,7 @@ def test_a_stream_example_presents_every_frame(name: str, said: str) -> None:
     assert done.returncode == 0 and said in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_train_tiny_model_ships_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from edgerecon.modelfile.file import read_model
 

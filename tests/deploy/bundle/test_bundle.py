@@ -301,10 +301,10 @@ def test_the_unit_and_the_script(models: Path, tmp_path: Path, monkeypatch: pyte
     unit = tmp_path / "unit" / "edgerecon-stream.service"
     unit.parent.mkdir()
     unit.write_text(text.replace("@EDGERECON@", shutil.which("true") or "").replace("@PREFIX@", "/opt/edgerecon"))
-    verified = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60)
+    verified = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=300)
     assert verified.returncode == 0 and "edgerecon-stream" not in verified.stderr, verified.stderr
     exposure = ["systemd-analyze", "security", "--offline=true", "--threshold=25", "--no-pager", str(unit)]
-    review = subprocess.run(exposure, capture_output=True, text=True, timeout=60)
+    review = subprocess.run(exposure, capture_output=True, text=True, timeout=300)
     if "unrecognized option" in review.stderr:
         pytest.skip("this systemd-analyze does not review files")
     assert review.returncode == 0, review.stdout[-200:] + review.stderr
@@ -328,7 +328,7 @@ esac
     def run(*arguments: str, says: str = place) -> subprocess.CompletedProcess[str]:
         log.unlink(missing_ok=True)
         return subprocess.run(["/bin/sh", str(folder / "install.sh"), *arguments], capture_output=True, text=True,
-                              env={"PATH": f"{fake.parent}:/usr/bin:/bin", "SAYS": says}, timeout=60)  # fmt: skip
+                              env={"PATH": f"{fake.parent}:/usr/bin:/bin", "SAYS": says}, timeout=300)  # fmt: skip
 
     prefix = tmp_path / "a prefix"
     assert run("--prefix", str(prefix), "a b.tar.gz").returncode == 0
@@ -398,7 +398,7 @@ def test_a_service_may_open_only_the_camera_of_its_source(made: BundleResult, tm
 
     def install(*source: str) -> subprocess.CompletedProcess[str]:
         command = ["/bin/sh", folder / "install.sh", "b.tar.gz", "--prefix", tmp_path / "p", "--service", *source]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60,
+        return subprocess.run(command, capture_output=True, text=True, timeout=300,
                               env={"PATH": f"{tools}:/usr/bin:/bin", "DESTDIR": str(root)})  # fmt: skip
 
     assert (done := install("--source", "v4l2:///dev/video2?fps=30")).returncode == 0, done.stderr

@@ -40,7 +40,7 @@ def test_as_a_service(tmp_path: Path) -> None:
             time.sleep(0.3)
             process.send_signal(signal.SIGTERM)
             assert systemd.recv(200) == b"STOPPING=1"
-            output, log = process.communicate(timeout=60)
+            output, log = process.communicate(timeout=300)
         finally:
             process.kill()
     assert process.returncode == 1 and "Traceback" not in log

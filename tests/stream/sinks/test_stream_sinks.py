@@ -247,7 +247,7 @@ def test_ctrl_c_leaves_valid_files(tmp_path: Path, progress: str, signals: int) 
         for _ in range(signals):  # as `timeout -s INT` does, which signals the process and then its group
             child.send_signal(signal.SIGINT)
             time.sleep(0.01)
-        out, errors = child.communicate(timeout=30)
+        out, errors = child.communicate(timeout=300)
     finally:
         child.kill()
     assert child.returncode == 0, errors

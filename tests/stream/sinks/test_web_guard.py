@@ -318,7 +318,7 @@ def test_fork_bomb_of_pages_leaves_the_stream_unharmed(viewer: ViewerSink, monke
 
 
 def connected(sink: ViewerSink, count: int) -> list[socket.socket]:
-    return [socket.create_connection(("127.0.0.1", sink.port), timeout=60) for _ in range(count)]
+    return [socket.create_connection(("127.0.0.1", sink.port), timeout=300) for _ in range(count)]
 
 
 def is_cut(one: socket.socket) -> bool:

@@ -66,7 +66,7 @@ def _write(folder: Path, steps: int = 8) -> Path:
 TWICE = """
 import os, signal, sys
 from pathlib import Path
-from edgerecon import cli
+from edgerecon.cli import main as cli
 from edgerecon.workshop.recipe import load_recipe
 from edgerecon.workshop.train.loop import train
 
@@ -108,7 +108,7 @@ def test_two_interrupted_processes_give_what_one_gives(tmp_path: Path) -> None:
     recipe = _write(tmp_path)
     two = _torchrun(recipe, tmp_path / "two")
     train(load_recipe(recipe), run_dir=tmp_path / "one", accelerator="cpu")
-    out, errors = two.communicate(timeout=120)
+    out, errors = two.communicate(timeout=600)
     assert two.returncode == 0, errors
     assert out.count("Best checkpoint") == 1, "the first process alone speaks"
     found, expected = _curve(tmp_path / "two"), _curve(tmp_path / "one")
