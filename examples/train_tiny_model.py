@@ -2,7 +2,7 @@
 
 python examples/train_tiny_model.py [FOLDER] [STEPS]
 
-Four scenes are far too few for a good network: it learns their tissue by heart. The shipped models saw a thousand or more.
+Four scenes are far too few for a good network: it learns their tissue by heart. Shipped models saw a thousand or more.
 """
 
 from __future__ import annotations
