@@ -1,0 +1,73 @@
+"""What a measure of the picture says of itself: one record at the end of its file, from which every list is made."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Literal
+
+from edgerecon.quality.measures.before_after import BeforeAfter
+
+GROUP = "edgerecon.measures"
+"""Entry points of other packages: ``name = "module:MEASURES"``."""
+
+Better = Literal["higher", "lower", "one", "zero"]
+Need = Literal["input", "sequence", "lesion"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure of a frame before and after. None of them is a training loss; none matches gain or offset first.
+
+    Attributes:
+        key: in JSON, rows and gates. label: for readers. unit: "" for a ratio.
+        digits: to show behind the point.
+        better: which way is better; "one" and "zero": the nearer the better.
+        needs: fields of ``BeforeAfter`` without which it is nan.
+        fn: the measure; nan where the frame has nothing to measure.
+        main: whether it stands in the short table of every method, not in the model's own alone.
+    """
+
+    key: str
+    label: str
+    unit: str
+    digits: int
+    better: Better
+    needs: tuple[Need, ...]
+    fn: Callable[[BeforeAfter], float]
+    main: bool = False
+
+    @property
+    def heading(self) -> str:
+        """Label and unit."""
+        return f"{self.label}, {self.unit}" if self.unit else self.label
+
+    def of(self, frame: BeforeAfter) -> float:
+        """The figure of a frame; nan when a need is not met."""
+        if any(getattr(frame, need) is None for need in self.needs):
+            return float("nan")
+        return float(self.fn(frame))
+
+
+@cache
+def measures() -> Mapping[str, Measure]:
+    """Every measure by key: those of this folder, the short table's first, then those of other packages."""
+    import edgerecon.quality.measures as folder
+
+    found: list[Measure] = []
+    for module in pkgutil.iter_modules(folder.__path__):
+        found += getattr(importlib.import_module(f"{folder.__name__}.{module.name}"), "MEASURES", ())
+    found.sort(key=lambda one: (not one.main, one.key))
+    for point in entry_points(group=GROUP):
+        found += point.load()
+    return {one.key: one for one in found}
+
+
+def measure_frame(frame: BeforeAfter, keys: Iterable[str] | None = None) -> dict[str, float]:
+    """Key → figure of one frame, of the named measures or of all."""
+    known = measures()
+    return {key: known[key].of(frame) for key in (known if keys is None else keys)}
