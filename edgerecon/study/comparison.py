@@ -15,6 +15,7 @@ import numpy as np
 from edgerecon.core.frame import Image
 from edgerecon.engines import open_engine
 from edgerecon.quality.filters import classical, contrast
+from edgerecon.quality.filters.filter import filters
 from edgerecon.quality.filters.tuning import tune
 from edgerecon.quality.measures.full_reference import match_gain_offset, mse, psnr, snr, ssim
 from edgerecon.quality.measures.speckle import cnr, gcnr
@@ -75,7 +76,7 @@ def exported(name: str, path: Path, note: str = "") -> Method:
 def tuned(name: str, pairs: Sequence[classical.Pair], score: Callable[[Image, Image], float]) -> Method:
     """A classical method at the strength that scores best on training pairs."""
     parameters, _ = tune(name, pairs, score)
-    run = partial((classical.FILTERS | contrast.FILTERS)[name], **parameters)
+    run = partial(contrast.FILTERS.get(name) or filters()[name].run, **parameters)
     strength = ", ".join(f"{key} {value:g}" for key, value in parameters.items())
     return Method(name, "classical", run, f"tuned on training scenes: {strength}" if strength else "has no strength")
 

@@ -252,6 +252,12 @@ class TargetTable(_Table):
     qat_steps: int = Field(default=0, ge=0)
 
 
+PICTURE_GATES = ("structure", "brightness_moved", "spill", "lesion_contrast")
+"""Measures of the picture that may gate an export."""
+TRAINED_MEASURES = {"edge": "structure"}
+"""Term of [train.loss] → the measure that it teaches: one that is trained on is no measure."""
+
+
 class GateTable(_Table):
     """[gates]: what stops an export. A gate that is not given does not gate, but for the first.
 
@@ -260,6 +266,8 @@ class GateTable(_Table):
         max_drop_psnr_db, max_drop_ssim: of another precision below the fp32 file, on validation scenes.
         max_drop_gcnr, max_mean_shift: of another precision against the fp32 file, on real frames: contrast lost, and
             change of the mean grey level either way. max_difference: its largest difference on real frames.
+        min_structure, max_brightness_moved, max_spill: of every file, means over real frames; see
+            ``edgerecon.quality.measures``, whose keys they name. min_lesion_contrast: mean over simulated lesions.
         max_latency_ms: p99 of the fastest engine that passes, on this host at the size of [shapes].
     """
 
@@ -269,7 +277,20 @@ class GateTable(_Table):
     max_drop_gcnr: float | None = Field(default=None, ge=0)
     max_mean_shift: float | None = Field(default=None, ge=0)
     max_difference: float | None = Field(default=None, gt=0)
+    min_structure: float | None = Field(default=None, gt=0)
+    max_brightness_moved: float | None = Field(default=None, gt=0)
+    max_spill: float | None = Field(default=None, ge=0)
+    min_lesion_contrast: float | None = Field(default=None, gt=0)
     max_latency_ms: float | None = Field(default=None, gt=0)
+
+    @property
+    def picture(self) -> dict[str, tuple[float | None, float | None]]:
+        """Key of a measure of the picture → (least, greatest) that passes, of the gates that are given."""
+        return {
+            key: (getattr(self, f"min_{key}", None), getattr(self, f"max_{key}", None))
+            for key in PICTURE_GATES
+            if (getattr(self, f"min_{key}", None), getattr(self, f"max_{key}", None)) != (None, None)
+        }
 
 
 class Recipe(_Table):
@@ -284,6 +305,17 @@ class Recipe(_Table):
     shapes: ShapesTable = ShapesTable()
     targets: TargetTable = TargetTable()
     gates: GateTable = GateTable()
+
+    @model_validator(mode="after")
+    def _no_loss_is_a_gate(self) -> Recipe:
+        for term in LossTable.model_fields:
+            measure = TRAINED_MEASURES.get(term, term)
+            if getattr(self.train.loss, term) and measure in self.gates.picture:
+                raise ValueError(
+                    f"train.loss.{term} teaches what the gate on {measure} measures, and a measure that is trained on "
+                    "is none: leave out one of them"
+                )
+        return self
 
     def sha256(self) -> str:
         """Hash of the meaning: comments, order, spelled-out defaults and keys that came later do not change it.

@@ -136,3 +136,15 @@ def test_files_that_are_no_recipes(tmp_path: Path) -> None:
 def test_the_shipped_recipes_are_valid() -> None:
     recipes = [load_recipe(path) for path in sorted(resource_dir("export").glob("*.toml"))]
     assert {"compact-compound", "compact-despeckle"} <= {recipe.model.name for recipe in recipes}
+
+
+def test_a_loss_that_is_a_gate_is_refused(tmp_path: Path) -> None:
+    shipped = (resource_dir("export") / "compact-compound.toml").read_text()
+    trained = shipped.replace("ssim = 0.3", "ssim = 0.3\nedge = 4.0")
+    gated = trained.replace("[gates]", "[gates]\nmin_structure = 0.95\nmax_spill = 0.5")
+    for text in (trained, gated.replace("edge = 4.0", "edge = 0.0")):
+        (tmp_path / "sound.toml").write_text(text)
+        load_recipe(tmp_path / "sound.toml")
+    (tmp_path / "refused.toml").write_text(gated)
+    with pytest.raises(RecipeError, match="train.loss.edge teaches"):
+        load_recipe(tmp_path / "refused.toml")

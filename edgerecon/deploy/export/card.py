@@ -11,6 +11,7 @@ from typing import Any
 from edgerecon.core.config import read_json
 from edgerecon.core.errors import DataError
 from edgerecon.measure.row import Row
+from edgerecon.quality.measures.measure import measures
 from edgerecon.workshop.recipe import LossTable, ModelTable, Recipe
 
 _TASKS = {
@@ -29,14 +30,20 @@ class Figure:
     command: str
 
 
-_MEASURES = {
+_GAIN_MATCHED = {
     "psnr_db": "PSNR after gain and offset (dB)",
-    "ssim": "SSIM",
-    "vif": "VIF",
-    "snr_ratio": "speckle SNR over the input's",
-    "edge": "edge preservation",
-    "gcnr": "gCNR",
+    "ssim": "SSIM, gain-matched",
+    "vif": "VIF, gain-matched",
+    "snr_ratio": "speckle SNR over the input's, gain-matched",
+    "edge": "edge preservation, gain-matched",
+    "gcnr": "gCNR, gain-matched",
 }
+_UNMATCHED = {"psnr_unmatched_db": "PSNR (dB)", "ssim_unmatched": "SSIM"}
+
+
+def _labels() -> dict[str, str]:
+    """Every figure that a card shows: of the picture, against targets, and for one more release the gain-matched."""
+    return {key: one.heading for key, one in measures().items()} | _UNMATCHED | _GAIN_MATCHED
 
 
 def figures_of(path: Path) -> list[Figure]:
@@ -60,15 +67,15 @@ def _found(report: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
     """Key, label and value of each figure; those that could not be computed are null in the report and left out."""
     lines = {line["method"]: line["measures"] for line in report["table"]}
     before = lines.get("input", {})
-    for key, label in _MEASURES.items():
+    for key, label in _labels().items():
         measure = lines["model"].get(key)
         if measure and measure["mean"] is not None:
             given = before.get(key)
-            known = given and given["mean"] is not None
+            known = key not in measures() and given and given["mean"] is not None
             yield key, f"{label} (input {given['mean']:.3f})" if known else label, measure["mean"]
     for key, gain in report["advantage"].items():
         if gain["mean"] is not None:
-            label = f"{_MEASURES.get(key, key)} above {gain['over']}, the best classical filter"
+            label = f"{_GAIN_MATCHED.get(key, key)} above {gain['over']}, the best classical filter"
             yield f"{key}_advantage", label, gain["mean"]
     gain = (report["tradeoff"] or {}).get("advantage_percent")
     if gain and gain["mean"] is not None:

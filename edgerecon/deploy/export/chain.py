@@ -27,6 +27,7 @@ from edgerecon.hardware.host import host_profile
 from edgerecon.measure.row import Row
 from edgerecon.measure.verdict import best
 from edgerecon.modelfile.variants import VARIANTS, variant
+from edgerecon.quality.measures.measure import picture_violations
 from edgerecon.quality.measures.restoration import Restoration, violations
 from edgerecon.workshop.compress.quantise import Form
 from edgerecon.workshop.recipe import Recipe
@@ -190,27 +191,38 @@ class Chain:
         shape = self.recipe.shapes.timed
 
         def work() -> Facts:
-            found = measure_all(files, frames, shape, self.recipe.targets.backends, self.timing_s, self.on_progress)
+            found = measure_all(
+                files,
+                frames,
+                shape,
+                self.recipe.targets.backends,
+                self.timing_s,
+                self.on_progress,
+                self.recipe.gates.picture,
+            )
             return {"rows": [asdict(one) for one in found]}
 
         host = {key: value for key, value in host_profile().items() if key in ("cpu", "cores_logical", "packages")}
         inputs = {"files": {path.name: file_hash(path) for path in files}, "shape": shape, "host": host,
                   "data": file_hash(self.recipe.data.file), "seconds": self.timing_s,
-                  "backends": self.recipe.targets.backends}  # fmt: skip
+                  "picture": sorted(self.recipe.gates.picture), "backends": self.recipe.targets.backends}  # fmt: skip
         rows = self.steps.run("measure", inputs, [], work)["rows"]
         return [_measured(row) for row in rows]
 
     def _gated(self, one: Measured) -> Row:
         """The row with the verdict of its gates; what an engine here lacks the means to run refuses nothing."""
         row, gates = one.row, self.recipe.gates
-        if not row.ok or one.restoration is None:
+        if not row.ok:
             return row
-        if row.precision == "fp32":
+        found = picture_violations(one.picture, gates.picture)
+        if one.restoration is None:
+            pass
+        elif row.precision == "fp32":
             wrong = row.max_abs_error > gates.max_abs_error
             limit = f"differs by {row.max_abs_error:.2g}, allowed is {gates.max_abs_error:.2g}"
-            found = [limit] if wrong else []
+            found += [limit] if wrong else []
         else:
-            found = violations(one.restoration, gates)
+            found += violations(one.restoration, gates)
         if not found:
             return row
         self.report.refusals += [f"{row.model} on {row.backend}: {reason}" for reason in found]
@@ -245,7 +257,7 @@ class Chain:
 def _measured(plain: dict[str, Any]) -> Measured:
     row = Row(**{**plain["row"], "shape": tuple(plain["row"]["shape"])})
     found = plain["restoration"]
-    return Measured(row, Restoration(**found) if found else None)
+    return Measured(row, Restoration(**found) if found else None, plain["picture"])
 
 
 def _pruning_facts(report: Facts) -> Facts:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -23,12 +23,15 @@ from edgerecon.measure.row import Row
 from edgerecon.measure.timing import interleave, ratio
 from edgerecon.modelfile.file import read_model
 from edgerecon.modelfile.variants import variant_of
+from edgerecon.quality.measures.before_after import BeforeAfter, Lesion
 from edgerecon.quality.measures.full_reference import match_gain_offset, psnr, ssim
+from edgerecon.quality.measures.measure import measure_frame, measures
 from edgerecon.quality.measures.no_reference import measure
 from edgerecon.quality.measures.restoration import Restoration, check
 from edgerecon.quality.regions import find_regions
 from edgerecon.stream.sources import open_source
 from edgerecon.workshop.data.datasets import load_pairs, split_by_scene
+from edgerecon.workshop.data.lesions import CLASSES, labelled_sample
 from edgerecon.workshop.recipe import Recipe
 
 REAL = 6
@@ -95,12 +98,38 @@ def compare(candidate: Engine | Run, reference: Engine | Run, frames: Material) 
     return dataclasses.replace(real, psnr_drop_db=simulated.psnr_drop_db, ssim_drop=simulated.ssim_drop)
 
 
+LESIONS = 24
+"""Simulated scenes on which lesion contrast is gated, cysts and solid ones in turn."""
+
+
+def picture(run: Run, frames: Sequence[Image], keys: Iterable[str]) -> dict[str, float]:
+    """Key → mean of a measure of the picture over real frames, lesion contrast over simulated scenes; nan for none."""
+    wanted = list(keys)
+    if not wanted:
+        return {}
+    pairs = [BeforeAfter(frame, np.array(run(frame))) for frame in frames]
+    if "lesion_contrast" in wanted:
+        pairs += [BeforeAfter(frame, np.array(run(frame)), lesion=lesion) for frame, lesion in _lesions()]
+    rows = [measure_frame(pair, [key for key in wanted if ("lesion" in measures()[key].needs) == bool(pair.lesion)])
+            for pair in pairs]  # fmt: skip
+    return {key: _mean([row[key] for row in rows if math.isfinite(row.get(key, math.nan))]) for key in wanted}
+
+
+def _lesions() -> Iterator[tuple[Image, Lesion]]:
+    for index in range(LESIONS):
+        kind = ("cyst", "solid")[index % 2]
+        made = labelled_sample(np.random.default_rng([17, index]), CLASSES.index(kind), 128)
+        yield to_unit(made.speckled[0]), Lesion(kind, made.radius)  # type: ignore[arg-type]
+
+
 @dataclass
 class Measured:
-    """One engine's row, and the comparison its gates look at; None for the fp32 file itself or where nothing ran."""
+    """One engine's row, and what its gates look at: the comparison with the fp32 file, None for that file itself or
+    where nothing ran, and the measures of the picture."""
 
     row: Row
     restoration: Restoration | None = None
+    picture: dict[str, float] = field(default_factory=dict)
 
 
 def measure_all(
@@ -110,12 +139,14 @@ def measure_all(
     backends: Sequence[str] = (),
     seconds: float = 15.0,
     on_progress: Callable[[str, int, int], None] | None = None,
+    keys: Iterable[str] = (),
 ) -> list[Measured]:
     """Every file on every runtime of this host: quality by each engine itself, then all of them timed side by side.
 
     Args:
         files: ONNX files, the fp32 one first: on ONNX Runtime it is what all others are compared with.
         shape: (height, width) to time, for about so many seconds. backends: default: all CPU runtimes there are.
+        keys: measures of the picture to take of every engine.
 
     Raises:
         ModelError, EngineError: the first file does not run on ONNX Runtime.
@@ -135,7 +166,8 @@ def measure_all(
             blank = Row(path.stem, backend, precision, 0, shape, size_kb=path.stat().st_size / 1000)
             try:
                 engine = stack.enter_context(closing(open_engine(path, backend, precision)))
-                measured.append(_judge(blank, engine, reference, best, frames, first=not measured))
+                judged = _judge(blank, engine, reference, best, frames, first=not measured)
+                measured.append(dataclasses.replace(judged, picture=picture(engine.run, frames.real, keys)))
             except EdgereconError as error:
                 measured.append(Measured(dataclasses.replace(blank, status=str(error))))
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,30 @@ def _frames(path: Path, count: int) -> tuple[list[Image], list[str]]:
         return frames, skipped
     finally:
         source.close()
+
+
+def load_clips(data: Path, names: list[str], length: int = 5) -> dict[str, list[Image]]:
+    """The first frames of recordings that hold at least so many of one size, for measures over time.
+
+    Args:
+        data, names: as given to, and returned by, ``load_recordings``.
+    """
+    from edgerecon.stream.sources import open_source
+
+    clips = {}
+    for name in names:
+        path = data / name if data.is_dir() else data
+        if not path.is_file():  # a name that could not be printed as it is
+            continue
+        source = open_source(str(path))
+        try:
+            images = [capture.image for capture in islice(source.frames(), length)]
+        finally:
+            source.close()
+        whole = [to_unit(image) for image in images if image is not None]
+        if len(whole) == length and len({image.shape for image in whole}) == 1:
+            clips[name] = whole
+    return clips
 
 
 def _evenly(length: int, count: int) -> list[int]:

@@ -11,7 +11,7 @@ from edgerecon.engines.base import Engine
 from edgerecon.quality.evaluate.evaluation import Evaluation, Progress
 from edgerecon.quality.evaluate.with_targets import evaluate_pairs
 from edgerecon.quality.evaluate.without_targets import evaluate_recordings
-from edgerecon.quality.filters.classical import FILTERS
+from edgerecon.quality.filters.filter import filters
 
 PAIR_SUFFIXES = (".h5", ".hdf5")
 
@@ -49,10 +49,11 @@ def evaluate(
         DependencyError: scikit-image or h5py is absent.
     """
     start = time.perf_counter()
-    methods = list(FILTERS) if methods is None else list(dict.fromkeys(methods))
-    unknown = [name for name in methods if name not in FILTERS]
+    known = filters()
+    methods = list(known) if methods is None else list(dict.fromkeys(methods))
+    unknown = [name for name in methods if name not in known]
     if unknown:
-        raise UsageError(f"no filter is called '{unknown[0]}': choose from {', '.join(FILTERS)}")
+        raise UsageError(f"no filter is called '{unknown[0]}': choose from {', '.join(known)}")
     if limit is not None and limit < 1:
         raise UsageError("the limit must be at least 1")
     if not data.exists():

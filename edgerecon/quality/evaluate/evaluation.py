@@ -38,7 +38,8 @@ class Evaluation:
         model, backend, precision: of the engine. data: file or folder. kind: "pairs" or "recordings".
         table: one line a method. rows: one a method and image: {"file", "image", "method", measures...}.
         advantage: pairs: measure → {"over": best classical method by it, mean, low, high} of the paired difference.
-        tradeoff: recordings: the model's place, its curve, the classical points and front (see ``without_targets``).
+        front: recordings: structure kept against speckle left, see ``structure_front``.
+        tradeoff: the same of edge preservation and speckle SNR, gain-matched; stays for one release.
         regions: "file", "automatic" or None. notes: what a reader of the figures has to know. seconds: run time.
         host: where it was measured (see ``edgerecon.hardware.device.host_profile``).
         panels: name → images to show side by side, by caption; not in the JSON.
@@ -52,6 +53,7 @@ class Evaluation:
     table: list[MethodResult]
     rows: list[dict[str, Any]]
     advantage: dict[str, dict[str, Any]] = field(default_factory=dict)
+    front: dict[str, Any] | None = None
     tradeoff: dict[str, Any] | None = None
     regions: str | None = None
     notes: list[str] = field(default_factory=list)

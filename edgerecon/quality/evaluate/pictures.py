@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 from edgerecon.core.errors import SinkError, needed
 from edgerecon.core.files import write
 from edgerecon.core.frame import Image, to_uint8
-from edgerecon.quality.evaluate.evaluation import Evaluation
-from edgerecon.quality.measures.full_reference import match_gain_offset
+from edgerecon.quality.evaluate.evaluation import Evaluation, MethodResult
+from edgerecon.quality.evaluate.structure_front import nearness
 
 _TILE, _CAPTION = 320, 22
 
@@ -21,22 +22,18 @@ _TILE, _CAPTION = 320, 22
 def contact_sheet(evaluation: Evaluation, path: Path) -> None:
     """Write one row an image: input, model, best classical filter and, where there is one, the target.
 
-    The best filter is the one with the highest PSNR, or on recordings the highest speckle-SNR ratio at the model's
-    edge preservation. Outputs are shown matched in gain and offset to what they were measured against.
+    The best filter is the one with the highest PSNR, or on recordings the one that keeps most structure at the model's
+    speckle left. Nothing is matched in gain or offset.
 
     Raises:
         SinkError: there is no image to show. EdgereconError: the file cannot be written.
     """
-    measure = "psnr_db" if evaluation.kind == "pairs" else "snr_ratio"
     classical = [line for line in evaluation.table if line.method not in ("input", "model")]
-    best = max(classical, key=lambda line: line.measures[measure]["mean"]).method if classical else None
+    best = max(classical, key=lambda line: _rank(line, evaluation)).method if classical else None
     rows = []
     for images in evaluation.panels.values():
-        reference = images.get("target", images["input"])
         shown = [c for c in ("input", "model", best, "target") if c is not None and c in images]
-        tiles = [_tile(images[c] if c in ("input", "target") else match_gain_offset(images[c], reference), c)
-                 for c in shown]  # fmt: skip
-        rows.append(np.hstack(tiles))
+        rows.append(np.hstack([_tile(images[caption], caption) for caption in shown]))
     if not rows:
         raise SinkError(f"nothing to show in {path}: the evaluation kept no image")
     done, encoded = cv2.imencode(".png", np.vstack(rows))
@@ -55,26 +52,38 @@ def tradeoff_plot(evaluation: Evaluation, path: Path) -> None:
     with needed("train", "matplotlib"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    curves = evaluation.tradeoff
+    curves = evaluation.front
     if curves is None:
         raise SinkError(f"no trade-off to plot in {path}: it is measured on recordings only")
     figure = Figure(figsize=(7, 5), dpi=120, layout="constrained")
     axes = figure.subplots()
     for method in dict.fromkeys(point["method"] for point in curves["classical"]):
-        points = [p for p in curves["classical"] if p["method"] == method]
-        axes.plot([p["edge"] for p in points], [p["snr_ratio"] for p in points], "o", ms=4, label=method)
-    axes.plot([p["edge"] for p in curves["front"]], [p["snr_ratio"] for p in curves["front"]], "k--", lw=1,
-              label="classical front")  # fmt: skip
-    axes.plot([p["edge"] for p in curves["curve"]], [p["snr_ratio"] for p in curves["curve"]], "r.-",
-              label=evaluation.model)  # fmt: skip
-    axes.plot(curves["model"]["edge"], curves["model"]["snr_ratio"], "r*", ms=14)
-    axes.set(xlabel="edge preservation (correlation of LoG, σ = 2.5 px)", ylabel="speckle-SNR ratio to the input")
+        _draw(axes, [p for p in curves["classical"] if p["method"] == method], "o", ms=4, label=method)
+    _draw(axes, curves["front"], "k--", lw=1, label="classical front")
+    _draw(axes, curves["curve"], "r.-", label=evaluation.model)
+    _draw(axes, [curves["model"]], "r*", ms=14)
+    axes.axvline(1, color="grey", lw=0.5)
+    axes.set(xlabel="structure kept (1 is all, above 1 is sharpened)", ylabel="speckle left, of the input's")
     axes.set_title(f"{evaluation.model} on {Path(evaluation.data).name}")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     png = io.BytesIO()
     FigureCanvasAgg(figure).print_png(png)
     write(path, png.getvalue())
+
+
+def _rank(line: MethodResult, evaluation: Evaluation) -> float:
+    """The higher the better the filter."""
+    if evaluation.kind == "pairs":
+        return line.measures["psnr_db"]["mean"]
+    structure, speckle = (line.measures[key]["mean"] for key in ("structure", "speckle_left"))
+    allowed = evaluation.line("model").measures["speckle_left"]["mean"]
+    return nearness(structure) - max(0.0, speckle - allowed)
+
+
+def _draw(axes: Any, points: list[dict[str, Any]], style: str, **look: Any) -> None:
+    """Points or a line on the plane of the front."""
+    axes.plot([p["structure"] for p in points], [p["speckle_left"] for p in points], style, **look)
 
 
 def _tile(image: Image | NDArray[np.float64], caption: str) -> NDArray[np.uint8]:

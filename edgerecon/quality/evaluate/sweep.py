@@ -1,21 +1,25 @@
 """Measure filters on many real frames: a model, and every classical filter over its whole range of strength.
 
-The sweep dominates all costs here: some 35 settings a frame, about 8 s for 500×500 pixels on one core, most of it
-non-local means with its large window and SRAD's many iterations.
+The sweep dominates all costs here: some 60 settings a frame, about 20 s for 500×500 pixels on one core, most of it
+non-local means with its large window, its Pearson form, and SRAD's many iterations.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from statistics import fmean
 
 import numpy as np
 
 from edgerecon.core.frame import Image
 from edgerecon.quality.evaluate.tradeoff import Point
-from edgerecon.quality.filters import classical
+from edgerecon.quality.filters.filter import Parameters, filters
+from edgerecon.quality.measures.before_after import BeforeAfter
+from edgerecon.quality.measures.measure import measure_frame, measures
 from edgerecon.quality.measures.no_reference import measure
 from edgerecon.quality.regions import Regions
 
@@ -23,7 +27,7 @@ Frames = dict[str, list[Image]]
 """File name → its frames, float32 (H, W) in [0, 1]."""
 
 Figures = dict[str, float]
-"""Name of a measure → value (the fields of ``NoReference``)."""
+"""Name of a measure → value: keys of ``measures()``, the gain-matched fields of ``NoReference``, and "ms"."""
 
 Rows = dict[str, list[Figures]]
 """File name → figures of each frame, in the order of ``Frames``."""
@@ -34,7 +38,7 @@ class Setting:
     """One classical filter at one strength, and what it did to each frame."""
 
     method: str
-    parameters: classical.Parameters
+    parameters: Parameters
     rows: Rows
 
     @property
@@ -42,19 +46,34 @@ class Setting:
         return f"{self.method} {json.dumps(self.parameters)}"
 
     def point(self, files: Iterable[str] | None = None) -> Point:
-        """(edge preservation, speckle-SNR ratio), means over files."""
+        """Gain-matched (edge preservation, speckle-SNR ratio), means over files."""
         return point(self.rows, files)
+
+    @property
+    def milliseconds(self) -> float:
+        """Of a frame, mean over files."""
+        return mean(self.rows, "ms")
+
+    def structure_point(self) -> Point:
+        """(structure kept, speckle left), means over files."""
+        return structure_point(self.rows)
+
+
+def main_measures() -> list[str]:
+    """Keys of the measures that every setting has."""
+    return [one.key for one in measures().values() if one.main]
 
 
 def measure_outputs(frames: Frames, regions: dict[str, list[Regions]], outputs: Frames, blend: float = 1.0) -> Rows:
     """Figures of filtered frames mixed with their inputs, ``input + blend·(output − input)``."""
-    return {
-        name: [
-            asdict(measure(image, image + np.float32(blend) * (output - image), found))
-            for image, output, found in zip(images, outputs[name], regions[name], strict=True)
-        ]
-        for name, images in frames.items()
-    }
+    rows: Rows = {}
+    for name, images in frames.items():
+        rows[name] = []
+        for image, output, found in zip(images, outputs[name], regions[name], strict=True):
+            mixed = image + np.float32(blend) * (output - image)
+            plain = measure_frame(BeforeAfter(image, mixed), main_measures())
+            rows[name].append(plain | asdict(measure(image, mixed, found)))
+    return rows
 
 
 def classical_sweep(
@@ -63,29 +82,47 @@ def classical_sweep(
     methods: Sequence[str] | None = None,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> list[Setting]:
-    """Every setting of ``classical.GRIDS`` (of the named methods) on every frame.
+    """Every setting of the filters (of the named ones) on every frame, with its milliseconds.
 
     Args:
         on_progress: called with (what, done, total) before each setting and at the end.
     """
-    todo = [(name, parameters) for name in methods or classical.FILTERS for parameters in classical.GRIDS[name]]
+    todo = [(name, parameters) for name in methods or filters() for parameters in filters()[name].grid]
     settings = []
     for done, (name, parameters) in enumerate(todo):
         if on_progress:
             on_progress(name, done, len(todo))
-        run = classical.FILTERS[name]
-        outputs = {file: [run(image, **parameters) for image in images] for file, images in frames.items()}
-        settings.append(Setting(name, parameters, measure_outputs(frames, regions, outputs)))
+        run = partial(filters()[name].run, **parameters)
+        outputs, times = run_timed(run, frames)
+        settings.append(Setting(name, parameters, with_times(measure_outputs(frames, regions, outputs), times)))
     if on_progress:
         on_progress("classical filters", len(todo), len(todo))
     return settings
+
+
+def run_timed(run: Callable[[Image], Image], frames: Frames) -> tuple[Frames, dict[str, list[float]]]:
+    """What a filter makes of every frame, and the milliseconds that each took."""
+    outputs: Frames = {}
+    times: dict[str, list[float]] = {}
+    for file, images in frames.items():
+        outputs[file], times[file] = [], []
+        for image in images:
+            start = time.perf_counter_ns()
+            outputs[file].append(np.array(run(image)))
+            times[file].append((time.perf_counter_ns() - start) / 1e6)
+    return outputs, times
+
+
+def with_times(rows: Rows, times: dict[str, list[float]]) -> Rows:
+    """The rows with "ms" in each."""
+    return {file: [{**row, "ms": ms} for row, ms in zip(of, times[file], strict=True)] for file, of in rows.items()}
 
 
 def file_means(rows: Rows, key: str, files: Iterable[str] | None = None) -> list[float]:
     """Mean of one measure over the frames of each file; files (or frames) that have no value are left out."""
     means = []
     for name in files if files is not None else rows:
-        finite = [row[key] for row in rows[name] if np.isfinite(row[key])]
+        finite = [row[key] for row in rows[name] if np.isfinite(row.get(key, np.nan))]
         if finite:
             means.append(fmean(finite))
     return means
@@ -101,3 +138,9 @@ def point(rows: Rows, files: Iterable[str] | None = None) -> Point:
     """Place on the trade-off: (edge preservation, speckle-SNR ratio), means over the files that have both."""
     both = [name for name in (rows if files is None else files) if file_means(rows, "snr_ratio", [name])]
     return mean(rows, "edge", both), mean(rows, "snr_ratio", both)
+
+
+def structure_point(rows: Rows) -> Point:
+    """Place on the front: (structure kept, speckle left), means over the files that have both."""
+    both = [name for name in rows if file_means(rows, "structure", [name]) and file_means(rows, "speckle_left", [name])]
+    return mean(rows, "structure", both), mean(rows, "speckle_left", both)

@@ -17,18 +17,11 @@ from edgerecon.core.cluster import Spread
 from edgerecon.core.frame import Image
 from edgerecon.core.json import parse
 from edgerecon.quality.evaluate.sweep import Frames, Setting, classical_sweep
-from edgerecon.quality.filters import classical
+from edgerecon.quality.filters.filter import filters
 from edgerecon.quality.regions import Regions
 
 _log = logging.getLogger(__name__)
-_CODE = (
-    "filters/classical.py",
-    "measures/no_reference.py",
-    "regions.py",
-    "measures/speckle.py",
-    "measures/full_reference.py",
-    "evaluate/sweep.py",
-)
+_CODE = ("filters/*.py", "measures/*.py", "regions.py", "evaluate/sweep.py")
 
 
 def cached_sweep(
@@ -98,10 +91,11 @@ def _keep(path: Path, name: str, settings: list[Setting]) -> None:
 
 
 def _fingerprint(images: list[Image], regions: list[Regions], methods: Sequence[str]) -> str:
-    grids = {method: classical.GRIDS[method] for method in methods}
+    grids = {method: filters()[method].grid for method in methods}
     digest = hashlib.sha256(json.dumps([grids, [asdict(one) for one in regions]]).encode())
-    for module in _CODE:
-        digest.update(Path(__file__).parents[1].joinpath(module).read_bytes())
+    folder = Path(__file__).parents[1]
+    for module in sorted(path for pattern in _CODE for path in folder.glob(pattern)):
+        digest.update(module.read_bytes())
     for image in images:
         digest.update(str(image.shape).encode() + image.tobytes())
     return digest.hexdigest()[:32]

@@ -6,6 +6,7 @@ in non-local means and SRAD.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -20,13 +21,17 @@ from edgerecon.engines.base import Engine
 from edgerecon.measure.bootstrap import interval
 from edgerecon.quality.datasets.pairs_file import TASK_FIELDS, read_pairs, sample_names
 from edgerecon.quality.evaluate.evaluation import Evaluation, MethodResult, Progress
-from edgerecon.quality.filters.classical import FILTERS, Pair, Parameters
+from edgerecon.quality.filters.classical import Pair
+from edgerecon.quality.filters.filter import Parameters, filters
 from edgerecon.quality.filters.tuning import tune
+from edgerecon.quality.measures.before_after import BeforeAfter
 from edgerecon.quality.measures.full_reference import match_gain_offset, mse, psnr, ssim, vif
+from edgerecon.quality.measures.measure import measure_frame, measures
 
 TUNING_SAMPLES = 8
 SHOWN = 3
-MEASURES = ("mse", "psnr_db", "ssim", "vif")
+UNMATCHED = ("psnr_unmatched_db", "ssim_unmatched")
+GAIN_MATCHED = ("mse", "psnr_db", "ssim", "vif")
 
 
 def evaluate_pairs(
@@ -64,8 +69,8 @@ def evaluate_pairs(
     table = [_line(rows, method, parameters.get(method, {})) for method in ("input", "model", *methods)]
     which = "the evaluation's own first" if tuning_file.resolve() == data.resolve() else f"{tuning_file.name}'s first"
     notes = [
-        f"input field {source}, target field {target}; every output matched to the target by least-squares gain "
-        "and offset; intervals are bootstrap 95 % over scenes"
+        f"input field {source}, target field {target}; figures marked gain-matched are of outputs "
+        "matched to the target by least-squares gain and offset; intervals are bootstrap 95 % over scenes"
     ]
     if methods:
         notes.append(f"classical filters tuned for PSNR on {which} {len(tuning_names)} samples")
@@ -83,9 +88,17 @@ def _measure(
     """Figures of the input, the model's output and every filter's, by method; the images too where they are shown."""
     (image, target), output, shown = job
     outputs = {"input": image, "model": output}
-    outputs |= {method: FILTERS[method](image, **of) for method, of in parameters.items()}
-    figures = {method: full_reference(one, target) for method, one in outputs.items()}
+    outputs |= {method: filters()[method].run(image, **of) for method, of in parameters.items()}
+    figures = {
+        method: full_reference(one, target) | unmatched(one, target) | measure_frame(BeforeAfter(image, one))
+        for method, one in outputs.items()
+    }
     return figures, {**outputs, "target": target} if shown else None
+
+
+def unmatched(output: Image, target: Image) -> dict[str, float]:
+    """PSNR (dB) and SSIM of an output as it is, both (H, W)."""
+    return {"psnr_unmatched_db": psnr(output, target), "ssim_unmatched": ssim(output, target)}
 
 
 def full_reference(output: Image, target: Image) -> dict[str, float]:
@@ -131,7 +144,12 @@ def _values(rows: list[dict[str, Any]], method: str, measure: str) -> np.ndarray
 
 
 def _line(rows: list[dict[str, Any]], method: str, parameters: Parameters) -> MethodResult:
-    return MethodResult(method, parameters, {m: interval(_values(rows, method, m).tolist()) for m in MEASURES})
+    found = {}
+    for name in (*UNMATCHED, *measures(), *GAIN_MATCHED):
+        known = [value for value in _values(rows, method, name).tolist() if not math.isnan(value)]
+        if known:
+            found[name] = interval(known)
+    return MethodResult(method, parameters, found)
 
 
 def _advantage(table: list[MethodResult], rows: list[dict[str, Any]], methods: list[str]) -> dict[str, dict[str, Any]]:

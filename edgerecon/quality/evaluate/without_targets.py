@@ -1,7 +1,6 @@
-"""Evaluate a model on real recordings, which have no targets: speckle, contrast and edges against the input itself.
+"""Evaluate a model on real recordings, which have no targets: every measure of the picture against the input itself.
 
-Cost: the classical sweep (see ``sweep``), about 8 s a frame of 500×500 pixels on one core, in proportion to its area;
-it is kept (see ``sweep_cache``).
+Cost: the classical sweep (see ``sweep``), in proportion to the frames' area; it is kept (see ``sweep_cache``).
 """
 
 from __future__ import annotations
@@ -13,18 +12,22 @@ import numpy as np
 
 from edgerecon.core.cluster import Spread
 from edgerecon.core.errors import UsageError
+from edgerecon.core.frame import Image
 from edgerecon.engines.base import Engine
 from edgerecon.measure.bootstrap import interval
-from edgerecon.quality.datasets.recordings import load_recordings
+from edgerecon.quality.datasets.recordings import load_clips, load_recordings
 from edgerecon.quality.evaluate import sweep, tradeoff
 from edgerecon.quality.evaluate.evaluation import Evaluation, MethodResult, Progress
+from edgerecon.quality.evaluate.structure_front import comparable, structure_front
 from edgerecon.quality.evaluate.sweep_cache import cached_sweep
-from edgerecon.quality.filters.classical import FILTERS
+from edgerecon.quality.filters.filter import filters
+from edgerecon.quality.measures.before_after import BeforeAfter
+from edgerecon.quality.measures.measure import measure_frame, measures
 from edgerecon.quality.regions import Regions, find_regions, read_regions
 
 BLENDS = (0.25, 0.5, 0.75, 1.0)
 FRAMES_PER_FILE = 2
-MEASURES = ("speckle_snr", "snr_ratio", "edge", "cnr", "gcnr", "gcnr_change", "fwhm_px")
+GAIN_MATCHED = ("speckle_snr", "snr_ratio", "edge", "cnr", "gcnr", "gcnr_change", "fwhm_px")
 
 
 def evaluate_recordings(
@@ -40,22 +43,24 @@ def evaluate_recordings(
     given = read_regions(regions_file) if regions_file else None
     frames, notes = load_recordings(data, limit or FRAMES_PER_FILE)
     regions = _regions(frames, given)
-    outputs = _reconstruct(engine, frames, on_progress)
+    outputs, times = _reconstruct(engine, frames, on_progress)
     curve = {blend: sweep.measure_outputs(frames, regions, outputs, blend) for blend in BLENDS}
     settings = cached_sweep(frames, regions, methods, on_progress, spread) if methods else []
-    model_edge = sweep.point(curve[1.0])[0]
-    chosen = {method: _comparable([s for s in settings if s.method == method], model_edge) for method in methods}
+    speckle = sweep.structure_point(curve[1.0])[1]
+    chosen = {method: comparable([s for s in settings if s.method == method], speckle) for method in methods}
 
-    measured: dict[str, sweep.Rows] = {"input": sweep.measure_outputs(frames, regions, frames), "model": curve[1.0]}
+    model = _with_all_measures(sweep.with_times(curve[1.0], times), frames, outputs, _clips(engine, data, frames))
+    measured: dict[str, sweep.Rows] = {"input": sweep.measure_outputs(frames, regions, frames), "model": model}
     measured |= {method: setting.rows for method, setting in chosen.items()}
     parameters = {method: setting.parameters for method, setting in chosen.items()}
     table = [
-        MethodResult(name, parameters.get(name, {}), {m: interval(sweep.file_means(rows, m)) for m in MEASURES})
+        MethodResult(name, parameters.get(name, {}), {m: interval(sweep.file_means(rows, m)) for m in _names(rows)})
         for name, rows in measured.items()
     ]
     spec = engine.spec
     return Evaluation(
         spec.model.name, spec.backend, spec.precision, str(data), "recordings", table, _flat(measured),
+        front=structure_front(curve, settings),
         tradeoff=_tradeoff(curve, settings, list(frames)), regions="file" if given else "automatic",
         notes=_notes(regions, methods) + notes, panels=_panels(frames, outputs, chosen),
     )  # fmt: skip
@@ -70,25 +75,57 @@ def _regions(frames: sweep.Frames, given: Regions | None) -> dict[str, list[Regi
     return {name: [given] * len(images) for name, images in frames.items()}
 
 
-def _reconstruct(engine: Engine, frames: sweep.Frames, on_progress: Progress) -> sweep.Frames:
+def _reconstruct(
+    engine: Engine, frames: sweep.Frames, on_progress: Progress
+) -> tuple[sweep.Frames, dict[str, list[float]]]:
+    """What the model makes of every frame, and the milliseconds that each took."""
+
+    def run(image: Image) -> Image:
+        engine.reset()  # the frames picked are far apart
+        output = engine.run(image)
+        if output.shape != image.shape:
+            raise UsageError(f"the model turns {image.shape} into {output.shape}: sizes must agree")
+        return output
+
     outputs: sweep.Frames = {}
+    times: dict[str, list[float]] = {}
     for done, (name, images) in enumerate(frames.items()):
         on_progress("model", done, len(frames))
-        outputs[name] = []
-        for image in images:
-            engine.reset()  # the frames picked are far apart
-            outputs[name].append(np.array(engine.run(image)))
-            if outputs[name][-1].shape != image.shape:
-                raise UsageError(f"the model turns {image.shape} into {outputs[name][-1].shape}: sizes must agree")
-    return outputs
+        run(images[0])  # a new size costs time once
+        one, took = sweep.run_timed(run, {name: images})
+        outputs |= one
+        times |= took
+    return outputs, times
 
 
-def _comparable(settings: list[sweep.Setting], edge: float) -> sweep.Setting:
-    """The strongest setting that preserves edges at least as well as the model, else the gentlest there is."""
-    gentle = [setting for setting in settings if setting.point()[0] >= edge]
-    if gentle:
-        return max(gentle, key=lambda setting: setting.point()[1])
-    return max(settings, key=lambda setting: setting.point()[0])
+def _clips(engine: Engine, data: Path, frames: sweep.Frames) -> dict[str, tuple[Image, Image]]:
+    """Consecutive frames of each recording before and after, (T, H, W) each; files too short for it are left out."""
+    clips = {}
+    for name, images in load_clips(data, list(frames)).items():
+        engine.reset()
+        if images[0].shape == frames[name][0].shape:
+            clips[name] = np.stack(images), np.stack([np.array(engine.run(image)) for image in images])
+    return clips
+
+
+def _with_all_measures(
+    rows: sweep.Rows, frames: sweep.Frames, outputs: sweep.Frames, clips: dict[str, tuple[Image, Image]]
+) -> sweep.Rows:
+    """The model's rows with every measure of the picture."""
+    others = [key for key in measures() if key not in sweep.main_measures()]
+    return {
+        name: [
+            {**row, **measure_frame(BeforeAfter(image, output, clips.get(name)), others)}
+            for row, image, output in zip(of, frames[name], outputs[name], strict=True)
+        ]
+        for name, of in rows.items()
+    }
+
+
+def _names(rows: sweep.Rows) -> list[str]:
+    """Measures that a method's rows have, those of the picture first, then the gain-matched ones."""
+    had = {key for of in rows.values() for row in of for key in row}
+    return [key for key in (*measures(), "ms", *GAIN_MATCHED) if key in had]
 
 
 def _tradeoff(curve: dict[float, sweep.Rows], settings: list[sweep.Setting], files: list[str]) -> dict[str, Any]:
@@ -133,14 +170,17 @@ def _advantage(rows: sweep.Rows, settings: list[sweep.Setting], files: list[str]
 
 def _notes(regions: dict[str, list[Regions]], methods: list[str]) -> list[str]:
     notes = [
-        "outputs matched to the input by least-squares gain and offset over the image area; "
-        "intervals are bootstrap 95 % over files"
+        "intervals are bootstrap 95 % over files; nothing is matched in gain or offset but for the figures marked "
+        "gain-matched, which go with the next release"
     ]
     bare = [name for name, found in regions.items() if not any(r.homogeneous for r in found)]
     if bare:
         notes.append(f"no homogeneous region, so no speckle SNR, in: {', '.join(bare)}")
     if methods:
-        notes.append("each classical filter stands in the table at its strongest setting that keeps edges as the model")
+        notes.append(
+            "each classical filter stands in the table at the setting that keeps most structure at no more speckle "
+            "left than the model's, or at the one that leaves least"
+        )
     return notes
 
 
@@ -158,7 +198,7 @@ def _panels(frames: sweep.Frames, outputs: sweep.Frames, chosen: dict[str, sweep
         name: {
             "input": frames[name][0],
             "model": outputs[name][0],
-            **{method: FILTERS[method](frames[name][0], **s.parameters) for method, s in chosen.items()},
+            **{method: filters()[method].run(frames[name][0], **s.parameters) for method, s in chosen.items()},
         }
         for name in list(frames)[:shown]
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -10,8 +9,8 @@ import numpy as np
 
 from edgerecon.core.errors import needed
 from edgerecon.core.frame import Image, to_uint8
+from edgerecon.quality.filters.filter import Filter
 
-Parameters = dict[str, float]
 Pair = tuple[Image, Image]
 """(input, target), both float32 (H, W)."""
 
@@ -29,7 +28,7 @@ def bilateral(image: Image, sigma_range: float, sigma_space: float) -> Image:
 def non_local_means(image: Image, h: float, patch: int = 7, search: int = 10) -> Image:
     """Non-local means (Buades, Coll & Morel 2005), scikit-image's float version.
 
-    The defaults are the paper's own 7×7 patches in a 21×21 search window, the largest in ``GRIDS``.
+    The defaults are the paper's own 7×7 patches in a 21×21 search window, the largest in ``RECORDS``.
 
     Args:
         h: filter strength in display values.
@@ -80,27 +79,30 @@ def srad(image: Image, iterations: int, quantile: float = 0.75, scale_db: float 
     return np.clip(np.log(level) / log_scale, 0, 1).astype(np.float32)
 
 
-FILTERS: dict[str, Callable[..., Image]] = {
-    "median": median,
-    "bilateral": bilateral,
-    "non-local means": non_local_means,
-    "SRAD": srad,
-    "total variation": total_variation,
-}
-
-GRIDS: dict[str, list[Parameters]] = {
-    "median": [{"size": s} for s in (3, 5, 7, 9, 11)],
-    "bilateral": [{"sigma_range": r, "sigma_space": s} for s in (3.0, 5.0, 8.0) for r in (0.05, 0.1, 0.2, 0.4)],
-    "non-local means": [
-        {"h": h, "patch": p, "search": s} for p, s in ((5, 7), (7, 10)) for h in (0.03, 0.05, 0.07, 0.1, 0.14, 0.2)
-    ],
-    "SRAD": [{"iterations": n, "quantile": q} for q in (0.5, 0.75, 0.9) for n in (20, 60, 150)],
-    "total variation": [{"weight": w} for w in (0.03, 0.06, 0.1, 0.15, 0.22, 0.32, 0.5)],
-}
-"""Strengths to try: the coarse grid of ``tune``, and the sweep behind the trade-off curve."""
-
-
 def _restoration() -> Any:
     with needed("bench", "scikit-image"):
         from skimage import restoration
     return restoration
+
+
+RECORDS = (
+    Filter("median", median, tuple({"size": s} for s in (3, 5, 7, 9, 11))),
+    Filter(
+        "bilateral",
+        bilateral,
+        tuple({"sigma_range": r, "sigma_space": s} for s in (3.0, 5.0, 8.0) for r in (0.05, 0.1, 0.2, 0.4)),
+    ),
+    Filter(
+        "non-local means",
+        non_local_means,
+        tuple(
+            {"h": h, "patch": p, "search": s} for p, s in ((5, 7), (7, 10)) for h in (0.03, 0.05, 0.07, 0.1, 0.14, 0.2)
+        ),
+    ),
+    Filter("SRAD", srad, tuple({"iterations": n, "quantile": q} for q in (0.5, 0.75, 0.9) for n in (20, 60, 150))),
+    Filter(
+        "total variation",
+        total_variation,
+        tuple({"weight": w} for w in (0.03, 0.06, 0.1, 0.15, 0.22, 0.32, 0.5)),
+    ),
+)

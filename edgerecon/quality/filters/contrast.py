@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from edgerecon.core.frame import Image, to_uint8
-from edgerecon.quality.filters.classical import Parameters
+from edgerecon.quality.filters.filter import Parameters
 
 
 def stretching(image: Image, percent: float) -> Image:
@@ -48,4 +48,4 @@ GRIDS: dict[str, list[Parameters]] = {
     "histogram equalisation": [{}],
     "CLAHE": [{"clip": c, "tiles": t} for t in (2, 4, 8) for c in (1.5, 2.0, 3.0, 5.0)],
 }
-"""Strengths to try, as in ``classical``."""
+"""Strengths to try, as in ``Filter.grid``."""

@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from edgerecon.core.frame import Image
-from edgerecon.quality.filters import classical, contrast
-from edgerecon.quality.filters.classical import Pair, Parameters
+from edgerecon.quality.filters import contrast
+from edgerecon.quality.filters.classical import Pair
+from edgerecon.quality.filters.filter import Parameters, filters
 from edgerecon.quality.measures.full_reference import match_gain_offset, psnr
 
 COARSE_PAIRS = 4
 """How many pairs the whole grid is tried on; only the best is refined on all."""
 
-REFINED = ("sigma_range", "h", "weight", "iterations")
+REFINED = ("sigma_range", "h", "weight", "iterations", "sigma", "epsilon")
 """Continuous strengths, refined around the best grid point."""
 
 
@@ -28,15 +29,16 @@ def tune(
     """Coarse-to-fine search: the whole grid on the first few pairs, then finer strengths around its best on all.
 
     Args:
-        name: a key of ``classical.FILTERS`` or ``contrast.FILTERS``.
+        name: a key of ``filters()`` or ``contrast.FILTERS``.
         pairs: (input, target) images, at least one.
         score: of (output, target), higher is better; its mean decides.
 
     Returns:
         The best parameters and their mean score on all pairs.
     """
-    run = (classical.FILTERS | contrast.FILTERS)[name]
-    grid = (classical.GRIDS | contrast.GRIDS)[name]
+    known = filters().get(name)
+    run = known.run if known else contrast.FILTERS[name]
+    grid = known.grid if known else contrast.GRIDS[name]
 
     def mean_score(parameters: Parameters, on: Sequence[Pair]) -> float:
         return fmean(score(run(image, **parameters), target) for image, target in on)

@@ -71,3 +71,20 @@ def measure_frame(frame: BeforeAfter, keys: Iterable[str] | None = None) -> dict
     """Key → figure of one frame, of the named measures or of all."""
     known = measures()
     return {key: known[key].of(frame) for key in (known if keys is None else keys)}
+
+
+def picture_violations(
+    found: Mapping[str, float], limits: Mapping[str, tuple[float | None, float | None]]
+) -> list[str]:
+    """One line for each figure beyond its (least, greatest); one that could not be measured passes no gate."""
+    lines = []
+    for key, (least, greatest) in limits.items():
+        one, value = measures()[key], found.get(key, float("nan"))
+        unit = f" {one.unit}" if one.unit else ""
+        if value != value:
+            lines.append(f"{one.label} could not be measured: the frames show nothing to measure it on")
+        elif least is not None and value < least:
+            lines.append(f"{one.label} is {value:.4g}{unit}, at least {least:g}{unit} is asked for")
+        elif greatest is not None and value > greatest:
+            lines.append(f"{one.label} is {value:.4g}{unit}, allowed is {greatest:g}{unit}")
+    return lines

@@ -136,7 +136,7 @@ def grain(image: Image, calm: Mask) -> float:
     low, high = GRAINS
     if not calm.any():
         return low
-    fine = image - blur(image, high)
+    fine = image - blur(image, 5)  # anatomy, which is wider, is no grain
     power = float((fine[calm] ** 2).mean())
     if power <= 0:
         return low

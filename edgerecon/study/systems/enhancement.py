@@ -82,7 +82,7 @@ def classical_methods(ctx: Context, train: Arrays) -> Sequence[Method]:
     """Each at its best on training scenes; contrast methods by PSNR, filters by PSNR after gain and offset."""
     few = {name: frames[:TUNED_ON] for name, frames in train.items()}
     pairs = [(case.frame, case.target) for case in cases(few, faint_and_noisy, ctx.rng("tuning"))]
-    names = (*contrast.FILTERS, *classical.FILTERS)
+    names = (*contrast.FILTERS, *(one.name for one in classical.RECORDS))
     found: dict[str, Method] = {}
     for done, name in enumerate(names):
         ctx.progress(f"{ctx.result.name}: tuning {name}", done, len(names) + 1)

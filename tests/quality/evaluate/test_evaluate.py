@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -27,6 +28,7 @@ from edgerecon.quality.evaluate import sweep, sweep_cache
 from edgerecon.quality.evaluate.evaluate import evaluate
 from edgerecon.quality.evaluate.pictures import contact_sheet, tradeoff_plot
 from edgerecon.quality.filters import classical
+from edgerecon.quality.filters.filter import filters
 from edgerecon.quality.regions import find_regions
 
 SIZE = 72
@@ -106,9 +108,9 @@ def test_a_perfect_model_reaches_the_target(pairs: Path) -> None:
 def test_pairs_table(pairs: Path, tmp_path: Path) -> None:
     seen = []
     result = evaluate(FakeEngine(blur), pairs, on_progress=lambda *step: seen.append(step))
-    assert [line.method for line in result.table] == ["input", "model", *classical.FILTERS]
+    assert [line.method for line in result.table] == ["input", "model", *filters()]
     assert result.kind == "pairs" and result.seconds > 0
-    assert len(result.rows) == 4 * 7
+    assert len(result.rows) == 4 * (2 + len(filters()))
     for line in result.table[1:]:
         assert line.measures["psnr_db"]["mean"] > result.line("input").measures["psnr_db"]["mean"]
         assert line.measures["psnr_db"]["low"] <= line.measures["psnr_db"]["mean"] <= line.measures["psnr_db"]["high"]
@@ -227,7 +229,7 @@ def test_recordings_table_and_tradeoff(recordings: Path, tmp_path: Path) -> None
     curves = result.tradeoff
     assert curves is not None
     assert [p["blend"] for p in curves["curve"]] == [0.25, 0.5, 0.75, 1.0]
-    assert len(curves["classical"]) == len(classical.GRIDS["median"]) + len(classical.GRIDS["bilateral"])
+    assert len(curves["classical"]) == len(filters()["median"].grid) + len(filters()["bilateral"].grid)
     ratio = curves["model"]["snr_ratio"] / curves["classical_at_edge"]
     assert curves["advantage_percent"]["mean"] == pytest.approx(100 * (ratio - 1), abs=1e-6)
     assert len(result.rows) == 3 * 4
@@ -287,7 +289,9 @@ def test_constant_recordings_have_no_figures_but_do_not_fail(tmp_path: Path) -> 
 
 def test_the_classical_sweep_is_kept(recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGERECON_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(classical, "GRIDS", {name: grid[:1] for name, grid in classical.GRIDS.items()})
+    few = {name: replace(one, grid=one.grid[:1]) for name, one in filters().items()}
+    for module in (sweep, sweep_cache):
+        monkeypatch.setattr(module, "filters", lambda: few)
     first = evaluate(FakeEngine(blur), recordings, limit=1).to_json()
     sweeps: list[str] = []
     honest = sweep_cache.classical_sweep

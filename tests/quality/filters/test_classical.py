@@ -10,7 +10,8 @@ import pytest
 
 from edgerecon.core.errors import DependencyError
 from edgerecon.quality.filters import classical
-from edgerecon.quality.filters.classical import FILTERS, GRIDS, srad
+from edgerecon.quality.filters.classical import srad
+from edgerecon.quality.filters.filter import filters
 from edgerecon.quality.filters.tuning import matched_psnr, tune
 from edgerecon.quality.measures.full_reference import psnr
 
@@ -25,22 +26,22 @@ def speckled(rng: np.random.Generator, size: int = 96) -> tuple[np.ndarray, np.n
     return np.clip(target + 20 * np.log10(envelope + 1e-3) / 40, 0, 1).astype(np.float32), target
 
 
-@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("name", filters())
 def test_filters_smooth_and_keep_shape_type_and_range(rng, name: str) -> None:
     image, target = speckled(rng)
-    strong = GRIDS[name][-2]
-    output = FILTERS[name](image, **strong)
+    strong = filters()[name].grid[-2]
+    output = filters()[name].run(image, **strong)
     assert output.shape == image.shape and output.dtype == np.float32
     assert 0 <= output.min() and output.max() <= 1
     assert matched_psnr(output, target) > matched_psnr(image, target) + 1
-    np.testing.assert_array_equal(FILTERS[name](image, **strong), output)
+    np.testing.assert_array_equal(filters()[name].run(image, **strong), output)
 
 
-@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("name", filters())
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_constant_images_pass_unchanged(name: str, value: float) -> None:
     image = np.full((40, 50), value, np.float32)
-    np.testing.assert_allclose(FILTERS[name](image, **GRIDS[name][0]), image, atol=2.1e-3)
+    np.testing.assert_allclose(filters()[name].run(image, **filters()[name].grid[0]), image, atol=2.1e-3)
 
 
 def test_srad_keeps_an_edge_that_an_equal_blur_destroys(rng) -> None:
@@ -81,7 +82,7 @@ def test_tuning_finds_the_strength_that_suits_the_noise(rng) -> None:
         ]
         parameters, score = tune("total variation", pairs)
         assert weights[0] < parameters["weight"] < weights[1]
-        for other in GRIDS["total variation"]:
+        for other in filters()["total variation"].grid:
             scores = [matched_psnr(classical.total_variation(image, **other), target) for image, target in pairs]
             assert score >= np.mean(scores) - 1e-9
 
@@ -103,4 +104,4 @@ def test_matched_psnr_ignores_gain_and_offset(rng) -> None:
 def test_without_scikit_image_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setitem(sys.modules, "skimage", None)
     with pytest.raises(DependencyError, match=r"edgerecon\[bench\]"):
-        FILTERS[name](np.zeros((20, 20), np.float32), **GRIDS[name][0])
+        filters()[name].run(np.zeros((20, 20), np.float32), **filters()[name].grid[0])

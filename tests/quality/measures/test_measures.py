@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgerecon.quality.measures.before_after import BeforeAfter, Lesion
-from edgerecon.quality.measures.measure import Measure, measure_frame, measures
+from edgerecon.quality.measures.measure import Measure, measure_frame, measures, picture_violations
 from edgerecon.workshop.recipe import LossTable
 
 SIZE = 160
@@ -25,7 +25,9 @@ def frame(rng) -> np.ndarray:
     noise = cv2.GaussianBlur(rng.standard_normal(image.shape).astype(np.float32), (0, 0), 1)
     image = np.clip(image + 0.06 * noise / noise.std(), 0, 1)
     image[:40] = 0
-    cv2.putText(image, "12.5 cm", (10, 25), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 0.9, 1)
+    strokes = np.zeros((SIZE, SIZE), np.uint8)
+    cv2.putText(strokes, "12.5 cm", (10, 25), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 230, 1)
+    image = np.maximum(image, strokes.astype(np.float32) / 255)
     return image
 
 
@@ -48,8 +50,8 @@ def test_half_the_amplitude_is_half_the_structure(frame) -> None:
 
 
 def test_speckle_left_follows_the_deviation(frame) -> None:
-    smooth = cv2.GaussianBlur(frame, (0, 0), 3)
-    assert figure("speckle_left", frame, smooth + 0.3 * (frame - smooth)) == pytest.approx(0.3, abs=0.05)
+    assert figure("speckle_left", frame, 0.3 * frame + 0.3) == pytest.approx(0.3, abs=1e-3)
+    assert 0.2 < figure("speckle_left", frame, cv2.GaussianBlur(frame, (0, 0), 2)) < 0.6
 
 
 def test_darkening_moves_brightness_and_highlights(frame) -> None:
@@ -61,7 +63,7 @@ def test_spill_is_what_reaches_the_background(frame) -> None:
     lifted = frame.copy()
     lifted[:10] += 3 / 255
     assert figure("spill", frame, lifted) == pytest.approx(3, rel=1e-3)
-    assert figure("spill", frame, cv2.GaussianBlur(frame, (0, 0), 2)) > 5
+    assert figure("spill", frame, cv2.GaussianBlur(frame, (0, 0), 2)) > 1
 
 
 def test_faded_text_is_measured(frame) -> None:
@@ -102,7 +104,7 @@ def test_drawn_lines_are_invented(frame) -> None:
 def test_residual_of_gain_follows_brightness(frame, rng) -> None:
     noise = 0.01 * rng.standard_normal(frame.shape)
     assert abs(figure("residual_brightness", frame, frame - noise)) < 0.05
-    assert figure("residual_brightness", frame, 0.9 * frame) > 0.7
+    assert figure("residual_brightness", frame, 0.9 * frame) > 0.5
     assert figure("residual_edges", frame, cv2.GaussianBlur(frame, (0, 0), 3)) > 0.2
 
 
@@ -126,3 +128,12 @@ def test_constant_frames_have_no_figures_and_do_not_fail() -> None:
 def test_no_measure_is_a_training_loss() -> None:
     assert not set(measures()) & set(LossTable.model_fields)
     assert all(isinstance(one, Measure) and one.label and one.key == key for key, one in measures().items())
+
+
+def test_gates_name_what_is_beyond_their_limits() -> None:
+    limits = {"structure": (0.95, None), "spill": (None, 0.5), "brightness_moved": (None, 1.0)}
+    found = picture_violations({"structure": 0.7, "spill": 0.2}, limits)
+    assert found == [
+        "structure kept is 0.7, at least 0.95 is asked for",
+        "brightness moved could not be measured: the frames show nothing to measure it on",
+    ]
