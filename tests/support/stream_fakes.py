@@ -81,7 +81,7 @@ class LiveSource:
 
 
 def until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not true():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.002)
