@@ -112,6 +112,7 @@ bench: $(DEV)  # with the networks of  make study-quick  where they have been tr
 	$(BIN)/edgerecon bench $(SHIPPED) $(STUDIED) --data edgerecon-runs/heldout.h5 --scenario realtime --scenario singlestream \
 		--scenario multistream --scenario offline --scenario server \
 		--json bench/results/models.json -o bench/results/models.html
+	$(BIN)/edgerecon bench --json bench/results/shipped.json
 	$(BIN)/python bench/readme.py
 
 HOLOSCAN_PYTHON := $(if $(HOLOSCAN),--holoscan-python $(HOLOSCAN))

@@ -26,7 +26,7 @@ SCENARIOS = {
 
 def best(folder: Path) -> str:
     """The quickest row of each shipped model that passed, with its quality beside it."""
-    found = load(folder, "models")
+    found = load(folder, "shipped")
     rows: dict[str, Mapping[str, Any]] = {}
     for row in found["rows"]:
         name = family(row["model"])
