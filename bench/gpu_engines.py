@@ -60,10 +60,12 @@ def stages(engine: Any, frame: Image) -> dict[str, dict[str, float]]:
     engine.run(frame)
     runs = [engine.stage_times() for _ in range(STAGE_RUNS)]
     return {
-        name: {"p50": float(np.percentile([run[name] for run in runs], 50)),
-               "p99": float(np.percentile([run[name] for run in runs], 99, method="higher"))}
+        name: {
+            "p50": float(np.percentile([run[name] for run in runs], 50)),
+            "p99": float(np.percentile([run[name] for run in runs], 99, method="higher")),
+        }
         for name in runs[0]
-    }  # fmt: skip
+    }
 
 
 def compare(path: Path, shape: tuple[int, int], frames: dict[str, list[Image]], stack: ExitStack) -> Any:

@@ -54,16 +54,20 @@ def check_ssim(bench: Bench) -> Iterator[Error]:
         totals, means = bench.poisoned(4 * kernels.totals(images)), bench.poisoned(4 * images.shape[0])
         out = bench.poisoned(a.nbytes)
         pair, stream = [address(x) for x in on_gpu], bench.stream.handle
-        kernels.forward(images, *pair, map=address(found), derivatives=address(derivatives), totals=address(totals),
-                        stream=stream)  # fmt: skip
+        kernels.forward(
+            images, *pair, map=address(found), derivatives=address(derivatives), totals=address(totals), stream=stream
+        )
         kernels.mean(images, address(totals), address(means), stream=stream)
         kernels.backward(images, *pair, address(derivatives), address(out), flow=address(flow_gpu), stream=stream)
         module.wait(stream)
         per_image = expected.reshape(images.shape[0], -1).mean(axis=1)
         yield f"ssim map {images}", relative(bench.download(found, flow.shape), expected), LIMIT
         yield f"ssim mean {images}", relative(bench.download(means, per_image.shape), per_image), LIMIT
-        yield (f"ssim gradient {images}", relative(bench.download(out, a.shape, kind), gradient),
-               HALF_LIMIT if images.half else LIMIT)  # fmt: skip
+        yield (
+            f"ssim gradient {images}",
+            relative(bench.download(out, a.shape, kind), gradient),
+            HALF_LIMIT if images.half else LIMIT,
+        )
 
 
 def check_frontend(bench: Bench) -> Iterator[Error]:
@@ -150,9 +154,16 @@ def time_ssim(bench: Bench, bandwidth: float) -> Iterator[Timing]:
         pair = [rng.random(images.shape, dtype=np.float32).astype(kind) for _ in range(2)]
         sets = []
         for _ in range(sets_beyond(bench.l2, forward)):
-            sets.append([*(bench.upload(x) for x in pair), bench.poisoned(12 * pair[0].size),
-                         bench.poisoned(4 * kernels.totals(images)), bench.poisoned(4), bench.poisoned(pair[0].nbytes),
-                         bench.upload(np.ones(images.shape[0], np.float32))])  # fmt: skip
+            sets.append(
+                [
+                    *(bench.upload(x) for x in pair),
+                    bench.poisoned(12 * pair[0].size),
+                    bench.poisoned(4 * kernels.totals(images)),
+                    bench.poisoned(4),
+                    bench.poisoned(pair[0].nbytes),
+                    bench.upload(np.ones(images.shape[0], np.float32)),
+                ]
+            )
         addresses = [[address(memory) for memory in one] for one in sets]
 
         def ahead(at: list[int], images: Images = images) -> None:
@@ -189,18 +200,30 @@ def time_frontend(bench: Bench, bandwidth: float) -> Iterator[Timing]:
 
 
 CHECKS: list[Callable[[Bench], Iterator[Error]]] = [
-    check_ssim, check_frontend, check_torch, check_compact, check_convolution,
-]  # fmt: skip
+    check_ssim,
+    check_frontend,
+    check_torch,
+    check_compact,
+    check_convolution,
+]
 TIMES: list[Callable[[Bench, float], Iterator[Timing]]] = [
-    time_ssim, time_frontend, time_compact, time_convolution, time_host_to_host,
-]  # fmt: skip
+    time_ssim,
+    time_frontend,
+    time_compact,
+    time_convolution,
+    time_host_to_host,
+]
 
 
 def run(check_only: bool) -> dict[str, Any]:
     """Every check, then every time."""
     gpu = open_gpu()
-    result: dict[str, Any] = {"gpu": {"name": gpu.name, "compute_capability": gpu.compute_capability},
-                              "host": host_profile(), "checks": [], "times": []}  # fmt: skip
+    result: dict[str, Any] = {
+        "gpu": {"name": gpu.name, "compute_capability": gpu.compute_capability},
+        "host": host_profile(),
+        "checks": [],
+        "times": [],
+    }
     with gpu.current():
         bench = Bench(gpu)
         for what, error, limit in (found for check in CHECKS for found in check(bench)):

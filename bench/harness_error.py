@@ -61,19 +61,23 @@ def measured(engine: Waiting, calls: int) -> np.ndarray:
 def percentile_errors() -> dict[str, Any]:
     rng = np.random.default_rng(0)
     delays = {
-        "constant": np.full(CALLS, 2.0), "bimodal": np.where(rng.random(CALLS) < 0.9, 1.0, 5.0),
+        "constant": np.full(CALLS, 2.0),
+        "bimodal": np.where(rng.random(CALLS) < 0.9, 1.0, 5.0),
         "heavy-tailed": 0.5 + rng.pareto(2.5, CALLS) / 2,
-    }  # fmt: skip
+    }
     found = {}
     for name, ms in delays.items():
         engine = Waiting(ms)
         times = measured(engine, CALLS)
         took = np.array(engine.took_ns) / 1e6  # what a call took by its own clock: the truth, preemption included
         found[name] = {
-            f"p{q:g}": {"truth_ms": (a := float(np.percentile(took, q, method="higher"))),
-                        "found_ms": (b := float(np.percentile(times, q, method="higher"))), "error_us": (b - a) * 1e3}
+            f"p{q:g}": {
+                "truth_ms": (a := float(np.percentile(took, q, method="higher"))),
+                "found_ms": (b := float(np.percentile(times, q, method="higher"))),
+                "error_us": (b - a) * 1e3,
+            }
             for q in (50, 90, 99, 99.9)
-        }  # fmt: skip
+        }
     return found
 
 
@@ -100,9 +104,12 @@ def main() -> None:
     for _ in range(200):
         calibration.tick()
     result = {
-        "percentiles": percentile_errors(), "overhead_us": overhead_us(), "miss_rate": miss_rate(),
-        "noise": calibration.spread, "host": host_profile(),
-    }  # fmt: skip
+        "percentiles": percentile_errors(),
+        "overhead_us": overhead_us(),
+        "miss_rate": miss_rate(),
+        "noise": calibration.spread,
+        "host": host_profile(),
+    }
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
     for name, rows in result["percentiles"].items():  # type: ignore[attr-defined]

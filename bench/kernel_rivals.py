@@ -37,8 +37,13 @@ def ssim_rivals(shapes: list[tuple[int, int, int, int]]) -> Iterator[dict[str, A
                 a.grad = None
                 spent.append(_elapsed_us(torch, work))
         medians = [float(np.median(spent[3:])) for spent in times.values()]
-        yield {"shape": shape, "edgerecon_us": medians[0], "fused_ssim_us": medians[1],
-               "speed": medians[1] / medians[0], "status": "ok"}  # fmt: skip
+        yield {
+            "shape": shape,
+            "edgerecon_us": medians[0],
+            "fused_ssim_us": medians[1],
+            "speed": medians[1] / medians[0],
+            "status": "ok",
+        }
 
 
 def _elapsed_us(torch: Any, work: Callable[[], None]) -> float:

@@ -79,10 +79,17 @@ def measure(model: str, threads: int, shape: tuple[int, int], rounds: int) -> li
                 spent[name].append((time.process_time_ns() - before) / 1e6)
     ours = median(spent["native"])
     return [
-        {"engine": name, "model": model, "threads": threads, "shape": list(shape), "cpu_ms_p50": round(median(took), 3),
-         "cpu_ms_min": round(min(took), 3), "over_native": round(median(took) / ours, 2)}
+        {
+            "engine": name,
+            "model": model,
+            "threads": threads,
+            "shape": list(shape),
+            "cpu_ms_p50": round(median(took), 3),
+            "cpu_ms_min": round(min(took), 3),
+            "over_native": round(median(took) / ours, 2),
+        }
         for name, took in spent.items()
-    ]  # fmt: skip
+    ]
 
 
 def main() -> None:

@@ -40,10 +40,13 @@ def wide(layers: list[Layer], rng: np.random.Generator) -> list[Layer]:
     """The same network with 32 channels and fresh weights, in halves."""
     shapes = [(32, 4), *[(32, 32)] * 4, (4, 32)]
     return [
-        Layer((rng.standard_normal((*shape, 3, 3)) / np.sqrt(9 * shape[1])).astype(np.float16),
-              rng.normal(0, 0.1, shape[0]).astype(np.float32), layer.dilation)
+        Layer(
+            (rng.standard_normal((*shape, 3, 3)) / np.sqrt(9 * shape[1])).astype(np.float16),
+            rng.normal(0, 0.1, shape[0]).astype(np.float32),
+            layer.dilation,
+        )
         for shape, layer in zip(shapes, layers, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def check_compact(bench: Bench) -> Iterator[Error]:
@@ -110,8 +113,12 @@ def time_compact(bench: Bench, bandwidth: float) -> Iterator[Timing]:
         turns = [(address(a), address(b)) for a, b in sets]
         us = bench.median_us([lambda a=a, b=b, k=kernel: k.launch(a, b, bench.stream.handle) for a, b in turns])  # type: ignore[misc]
         flop = 2 * sum(layer.weight.size for layer in layers) * pixels / 4
-        yield Timing(f"{network.kernel} {name}", f"512×512, {kernel.tiling.rows}×{kernel.tiling.cols} cells", us,
-                     max(8 * pixels / bandwidth, arithmetic_us(bench, module, flop)))  # fmt: skip
+        yield Timing(
+            f"{network.kernel} {name}",
+            f"512×512, {kernel.tiling.rows}×{kernel.tiling.cols} cells",
+            us,
+            max(8 * pixels / bandwidth, arithmetic_us(bench, module, flop)),
+        )
 
 
 def time_convolution(bench: Bench, bandwidth: float) -> Iterator[Timing]:
@@ -122,8 +129,10 @@ def time_convolution(bench: Bench, bandwidth: float) -> Iterator[Timing]:
         conv = pack_convolution(weight, np.zeros(16, np.float32), steps=steps)
         held = bench.upload(conv.weights), bench.upload(conv.scales)
         picture = rng.integers(-9, 10, (1, *SIZE, 16)).astype(kind)
-        sets = [(bench.upload(picture), bench.poisoned(picture.nbytes))
-                for _ in range(sets_beyond(bench.l2, 2 * picture.nbytes))]  # fmt: skip
+        sets = [
+            (bench.upload(picture), bench.poisoned(picture.nbytes))
+            for _ in range(sets_beyond(bench.l2, 2 * picture.nbytes))
+        ]
         launcher = ConvRelu(module, conv, address(held[0]), address(held[1]), (1, *SIZE))
         turns = [(address(a), address(b)) for a, b in sets]
         us = bench.median_us([lambda a=a, b=b, k=launcher: k.launch(a, b, bench.stream.handle) for a, b in turns])  # type: ignore[misc]

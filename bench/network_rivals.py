@@ -39,8 +39,10 @@ def network_rivals() -> Iterator[Row]:
     yield from _rows(torch, {"cuDNN under a CUDA graph": model, "torch.compile(max-autotune)": compiled}, frames)
     weight = torch.rand(16, 16, 3, 3, device="cuda", dtype=torch.float16).to(memory_format=torch.channels_last)
     bias = torch.zeros(16, device="cuda", dtype=torch.float16)
-    pictures = [torch.rand(1, 16, *SIZE, device="cuda", dtype=torch.float16).to(memory_format=torch.channels_last)
-                for _ in range(16)]  # fmt: skip
+    pictures = [
+        torch.rand(1, 16, *SIZE, device="cuda", dtype=torch.float16).to(memory_format=torch.channels_last)
+        for _ in range(16)
+    ]
 
     def fused(x: Any) -> Any:
         return torch.cudnn_convolution_relu(x, weight, bias, (1, 1), (1, 1), (1, 1), 1)

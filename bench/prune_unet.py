@@ -40,16 +40,41 @@ FRAME = (256, 256)
 
 
 def recipe_of(arguments: argparse.Namespace) -> Recipe:
-    return Recipe.model_validate({
-        "model": {"name": "unet-despeckle", "task": "despeckle", "family": "unet", "width": arguments.width,
-                  "depth": arguments.depth},
-        "data": {"simulate": "edgerecon simulate edgerecon-runs/train.h5 --samples 1000 --seed 1",
-                 "file": arguments.data, "inputs": ["pw31"], "target": "clean", "validation": 0.06},
-        "train": {"steps": arguments.steps, "batch": 8, "crop": 64, "learning_rate": 2e-3, "warmup": 100,
-                  "ema": 0.995, "validate_every": max(1, arguments.steps // 4), "seed": 1},
-        "prune": {"ratio": arguments.ratio, "importance": arguments.importance, "iterations": arguments.iterations,
-                  "steps": arguments.fine_tune, "distill": arguments.distill},
-    })  # fmt: skip
+    return Recipe.model_validate(
+        {
+            "model": {
+                "name": "unet-despeckle",
+                "task": "despeckle",
+                "family": "unet",
+                "width": arguments.width,
+                "depth": arguments.depth,
+            },
+            "data": {
+                "simulate": "edgerecon simulate edgerecon-runs/train.h5 --samples 1000 --seed 1",
+                "file": arguments.data,
+                "inputs": ["pw31"],
+                "target": "clean",
+                "validation": 0.06,
+            },
+            "train": {
+                "steps": arguments.steps,
+                "batch": 8,
+                "crop": 64,
+                "learning_rate": 2e-3,
+                "warmup": 100,
+                "ema": 0.995,
+                "validate_every": max(1, arguments.steps // 4),
+                "seed": 1,
+            },
+            "prune": {
+                "ratio": arguments.ratio,
+                "importance": arguments.importance,
+                "iterations": arguments.iterations,
+                "steps": arguments.fine_tune,
+                "distill": arguments.distill,
+            },
+        }
+    )
 
 
 def quality(model: Network, recipe: Recipe, held_out: Any) -> dict[str, float]:

@@ -55,15 +55,18 @@ def real(folder: Path) -> str:
     by_method = {line["method"]: line["measures"] for line in found["table"]}
     place, gain = found["tradeoff"], found["tradeoff"]["advantage_percent"]
     contrast = f"{by_method['input']['gcnr']['mean']:.2f} → {by_method['model']['gcnr']['mean']:.2f}"
-    return "\n".join([
-        "| speckle SNR | edge preservation | best classical filter there | gCNR, input → model |", "|---|---|---|---|",
-        f"| ×{place['model']['snr_ratio']:.2f} | {place['model']['edge']:.3f} | "
-        f"×{place['classical_at_edge']:.2f} ({gain['mean']:+.1f} %) | {contrast} |",
-        "",
-        "The best classical filter is the trade-off curve over all settings of all filters at the model's edge "
-        f"preservation; the aim was 15 % above it. It varies between recordings: the 95 % interval over them is "
-        f"{gain['low']:+.0f} to {gain['high']:+.0f} %. ({measured_on(found['host'])})",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "| speckle SNR | edge preservation | best classical filter there | gCNR, input → model |",
+            "|---|---|---|---|",
+            f"| ×{place['model']['snr_ratio']:.2f} | {place['model']['edge']:.3f} | "
+            f"×{place['classical_at_edge']:.2f} ({gain['mean']:+.1f} %) | {contrast} |",
+            "",
+            "The best classical filter is the trade-off curve over all settings of all filters at the model's edge "
+            f"preservation; the aim was 15 % above it. It varies between recordings: the 95 % interval over them is "
+            f"{gain['low']:+.0f} to {gain['high']:+.0f} %. ({measured_on(found['host'])})",
+        ]
+    )
 
 
 _DIGITS = (("psnr_db", 2), ("ssim", 3), ("vif", 3))

@@ -83,8 +83,10 @@ def peers(folder: Path) -> str:
 def stream_peers(folder: Path) -> str:
     """One engine in several streaming loops: at 30 frames a second, and as fast as each goes."""
     found = load(folder, "stream-peers")
-    lines = ["| loop | p50 / p99 / p99.9, ms | p99 over edgerecon's, 95 % | missed 33.3 ms | frames/s, unpaced |",
-             "|---|--:|--:|--:|--:|"]  # fmt: skip
+    lines = [
+        "| loop | p50 / p99 / p99.9, ms | p99 over edgerecon's, 95 % | missed 33.3 ms | frames/s, unpaced |",
+        "|---|--:|--:|--:|--:|",
+    ]
     absent = []
     for name, row in found["paced"].items():
         if row["status"] != "ok":
@@ -115,8 +117,10 @@ def streaming(folder: Path) -> str:
 
 def fit(folder: Path) -> str:
     """What ``edgerecon fit`` chose for two deadlines."""
-    lines = ["| `edgerecon fit` | chosen | p50 alone, ms | p99 streamed, ms | largest untrained that would hold |",
-             "|---|---|--:|--:|---|"]  # fmt: skip
+    lines = [
+        "| `edgerecon fit` | chosen | p50 alone, ms | p99 streamed, ms | largest untrained that would hold |",
+        "|---|---|--:|--:|---|",
+    ]
     for name in ("fit-33ms", "fit-15ms"):
         found = load(folder, name)
         asked, chosen, larger = found["requirement"], found["chosen"], found["larger"]
@@ -177,9 +181,12 @@ def _harness(found: Result) -> str:
 
 
 _NAMES = {
-    "edgerecon": "edgerecon", "holoscan": "Holoscan", "gstreamer": "GStreamer", "opencv": "a bare loop",
+    "edgerecon": "edgerecon",
+    "holoscan": "Holoscan",
+    "gstreamer": "GStreamer",
+    "opencv": "a bare loop",
     "inference-pipeline": "roboflow's InferencePipeline",
-}  # fmt: skip
+}
 STREAMING: tuple[tuple[str, str, Callable[[Result], str]], ...] = (
     ("demo, 240×320 at 30 fps for 10 s: capture to present, p50 / p99 (`make demo`)", "demo", _demo),
     ("eight streams of 256×256 at 30 fps, int8 (`bench/eight_streams.py --precision int8`)", "eight-streams", _missed),

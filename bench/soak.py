@@ -35,8 +35,15 @@ from edgerecon.stream.sources.base import Capture
 SHAPE = (32, 48)
 SOURCE_FAULTS = ("unreadable", "empty", "nan", "resized", "deeper", "gap", "clock", "image exits", "check exits")
 ENGINE_FAULTS = (
-    "exception", "unspeakable", "exit", "nan output", "wrong shape", "no memory", "hang", "hang and hang again",
-)  # fmt: skip
+    "exception",
+    "unspeakable",
+    "exit",
+    "nan output",
+    "wrong shape",
+    "no memory",
+    "hang",
+    "hang and hang again",
+)
 SINK_FAULTS = ("sink", "sink exits", "sink hangs when closed")
 FAULTS = (*SOURCE_FAULTS, *ENGINE_FAULTS, *SINK_FAULTS)
 GAP = 7
@@ -258,9 +265,14 @@ def soak(frames: int, every: int = 1000) -> dict[str, object]:
         return FaultyEngine(plan)
 
     report = stream(
-        FaultySource(plan, frames), FaultyEngine(plan), [census, FaultySink(plan), hanging],
-        policy="every", pace=False, hang_s=HANG_S, reopen=reopen,
-    )  # fmt: skip
+        FaultySource(plan, frames),
+        FaultyEngine(plan),
+        [census, FaultySink(plan), hanging],
+        policy="every",
+        pace=False,
+        hang_s=HANG_S,
+        reopen=reopen,
+    )
     seconds = time.monotonic() - began
     hanging.let_go.set()
     time.sleep(4 * HANG_S)  # the last call that hung comes back

@@ -75,9 +75,16 @@ def compare(turns: int, count: int, period_s: float, realtime: bool, holoscan_py
         if name != "edgerecon"
     }
     return {
-        "shape": [SIDE, SIDE], "turns": turns, "frames_a_turn": count, "period_ms": period_s * 1e3,
-        "realtime": realtime, "load_during": loads, "rows": rows, "edgerecon_over": ratios, "absent": absent,
-    }  # fmt: skip
+        "shape": [SIDE, SIDE],
+        "turns": turns,
+        "frames_a_turn": count,
+        "period_ms": period_s * 1e3,
+        "realtime": realtime,
+        "load_during": loads,
+        "rows": rows,
+        "edgerecon_over": ratios,
+        "absent": absent,
+    }
 
 
 def main() -> None:

@@ -142,8 +142,13 @@ def main() -> None:
 
     pythons = dict.fromkeys(LOOPS, sys.executable)
     others = {"holoscan": arguments.holoscan_python, "inference-pipeline": arguments.inference_python}
-    result: dict[str, Any] = {"model": MODEL, "shape": [SIDE, SIDE], "period_ms": PERIOD_S * 1e3,
-                              "turns": arguments.turns, "frames_a_turn": arguments.frames}  # fmt: skip
+    result: dict[str, Any] = {
+        "model": MODEL,
+        "shape": [SIDE, SIDE],
+        "period_ms": PERIOD_S * 1e3,
+        "turns": arguments.turns,
+        "frames_a_turn": arguments.frames,
+    }
     with tempfile.TemporaryDirectory() as folder:
         frames = Path(folder) / "frames.npy"
         np.save(frames, np.stack([cv2.resize(frame, (SIDE, SIDE)) for frame in real_frames("sample")]))

@@ -281,6 +281,9 @@ def inference_pipeline(job: Job) -> Seen:
 
 
 LOOPS: dict[str, Callable[[Job], Seen]] = {
-    "edgerecon": edgerecon, "holoscan": holoscan, "gstreamer": gstreamer, "opencv": opencv,
+    "edgerecon": edgerecon,
+    "holoscan": holoscan,
+    "gstreamer": gstreamer,
+    "opencv": opencv,
     "inference-pipeline": inference_pipeline,
-}  # fmt: skip
+}

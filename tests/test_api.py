@@ -33,12 +33,30 @@ def test_stream_keeps_its_parameters_and_is_a_package_too() -> None:
     import edgerecon.stream.sources
 
     assert list(inspect.signature(er.stream).parameters) == [
-        "source", "engine", "sinks", "options", "ladder", "reopen", "trace", "stop", "reset", "on_progress",
-        "model_name", "changes",
-    ]  # fmt: skip
+        "source",
+        "engine",
+        "sinks",
+        "options",
+        "ladder",
+        "reopen",
+        "trace",
+        "stop",
+        "reset",
+        "on_progress",
+        "model_name",
+        "changes",
+    ]
     assert list(inspect.signature(er.StreamOptions).parameters) == [
-        "policy", "late", "pace", "deadline_ms", "loop", "frames", "seconds", "hang_s", "scheduling",
-    ]  # fmt: skip
+        "policy",
+        "late",
+        "pace",
+        "deadline_ms",
+        "loop",
+        "frames",
+        "seconds",
+        "hang_s",
+        "scheduling",
+    ]
     assert edgerecon.stream.sources.open_source is er.open_source
 
 

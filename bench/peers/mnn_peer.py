@@ -15,8 +15,24 @@ from peer import Run, serve
 
 def open_model(path: str, threads: int) -> Run:
     made = Path(tempfile.mkdtemp()) / "m.mnn"
-    subprocess.run([sys.executable, "-m", "MNN.tools.mnnconvert", "-f", "ONNX", "--modelFile", path, "--MNNModel",
-                    str(made), "--bizCode", "bench"], check=True, capture_output=True, timeout=120)  # fmt: skip
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "MNN.tools.mnnconvert",
+            "-f",
+            "ONNX",
+            "--modelFile",
+            path,
+            "--MNNModel",
+            str(made),
+            "--bizCode",
+            "bench",
+        ],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
     runtime = nn.create_runtime_manager(({"backend": "CPU", "numThread": threads, "precision": "high"},))
     net = nn.load_module_from_file(str(made), ["frame"], ["reconstruction"], runtime_manager=runtime)
 

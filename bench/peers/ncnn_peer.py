@@ -16,8 +16,13 @@ def open_model(path: str, threads: int) -> Run:
     folder = Path(tempfile.mkdtemp())
     converter = Path(pnnx.EXEC_PATH)
     (folder / "m.onnx").write_bytes(Path(path).read_bytes())
-    subprocess.run([converter, "m.onnx", "inputshape=[1,1,512,512]", "inputshape2=[1,1,256,256]", "fp16=0"], cwd=folder,
-                   check=True, capture_output=True, timeout=120)  # fmt: skip
+    subprocess.run(
+        [converter, "m.onnx", "inputshape=[1,1,512,512]", "inputshape2=[1,1,256,256]", "fp16=0"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
     net = ncnn.Net()
     net.opt.num_threads = threads
     net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = net.opt.use_fp16_packed = False

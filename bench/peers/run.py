@@ -103,8 +103,13 @@ def measure(seconds: float, threads: int) -> dict[str, Any]:
             rows.append(row)
             try:
                 remote = stack.enter_context(closing(WorkerClient(row["name"], 120, command, env() if env else None)))
-                found = remote.open(model=str(model), backend=row["backend"], precision=precision, threads=threads,
-                                    frames=str(folder / "frames.npy"))  # fmt: skip
+                found = remote.open(
+                    model=str(model),
+                    backend=row["backend"],
+                    precision=precision,
+                    threads=threads,
+                    frames=str(folder / "frames.npy"),
+                )
                 remote.ask("outputs", frames=str(folder / "frames.npy"), out=str(folder / "out.npy"))
                 outputs = np.load(folder / "out.npy")
                 if not turns:
@@ -116,8 +121,15 @@ def measure(seconds: float, threads: int) -> dict[str, Any]:
                 row["status"] = str(error)
         run_rounds([one for _, one in turns], seconds, calibration, lambda done, total: None)
         _fill(turns)
-    return {"rows": rows, "noise": calibration.spread, "noisy": calibration.noisy, "model": MODEL, "shape": SHAPE,
-            "threads": threads, "host": host_profile()}  # fmt: skip
+    return {
+        "rows": rows,
+        "noise": calibration.spread,
+        "noisy": calibration.noisy,
+        "model": MODEL,
+        "shape": SHAPE,
+        "threads": threads,
+        "host": host_profile(),
+    }
 
 
 def _all() -> Any:

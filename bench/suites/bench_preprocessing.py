@@ -13,9 +13,11 @@ from edgerecon.core.frame import to_uint8, to_unit
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "float32", "rgb"])
 def bench_to_unit(benchmark: Any, kind: str, frame: np.ndarray) -> None:
     raw = {
-        "uint8": frame, "uint16": frame.astype(np.uint16) * 257, "float32": frame.astype(np.float32) / 255,
+        "uint8": frame,
+        "uint16": frame.astype(np.uint16) * 257,
+        "float32": frame.astype(np.float32) / 255,
         "rgb": np.repeat(frame[:, :, None], 3, axis=2),
-    }[kind]  # fmt: skip
+    }[kind]
     out = np.empty(frame.shape, np.float32)
     benchmark(to_unit, raw, out)
     assert np.abs(out - frame / 255).max() < 0.01

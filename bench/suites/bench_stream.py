@@ -15,7 +15,5 @@ FRAMES = 200
 
 def bench_loop(benchmark: Any, frame: np.ndarray) -> None:
     cine = Cine(frame[None], 1 / 30)
-    report = benchmark(
-        lambda: stream(cine, None, [NullSink()], policy="every", pace=False, loop=True, frames=FRAMES)
-    )  # fmt: skip
+    report = benchmark(lambda: stream(cine, None, [NullSink()], policy="every", pace=False, loop=True, frames=FRAMES))
     assert report.presented == FRAMES and report.dropped == report.failed == 0

@@ -26,9 +26,17 @@ def suite_rows(times_s: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
         blocks = np.array([np.median(block) for block in np.array_split(taken, min(BLOCKS, len(taken)))])
         samples = ratio_samples(np.full(len(blocks), base), blocks)
         latency = {f"p{q:g}": float(np.percentile(taken, q, method="higher") * 1e3) for q in (50, 90, 99)}
-        rows.append({
-            "model": name, "backend": "suite", "precision": "", "threads": 0, "shape": [], "status": "ok",
-            "latency_ms": latency, "speed": float(np.median(samples)),
-            "speed_interval": list(percentile_interval(samples)),
-        })  # fmt: skip
+        rows.append(
+            {
+                "model": name,
+                "backend": "suite",
+                "precision": "",
+                "threads": 0,
+                "shape": [],
+                "status": "ok",
+                "latency_ms": latency,
+                "speed": float(np.median(samples)),
+                "speed_interval": list(percentile_interval(samples)),
+            }
+        )
     return rows

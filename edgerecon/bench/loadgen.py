@@ -157,6 +157,8 @@ def read_summary(path: Path, scenario: str) -> dict[str, Any]:
     why = [name for name, found in facts.items() if name.endswith("satisfied") and found.upper() == "NO"]
     latency = figure.endswith("(ns)")
     return {
-        "valid": facts["Result is"] == "VALID", "why": why, "figure": figure.replace(" (ns)", " (ms)"),
+        "valid": facts["Result is"] == "VALID",
+        "why": why,
+        "figure": figure.replace(" (ns)", " (ms)"),
         "value": value / 1e6 if latency else value,
-    }  # fmt: skip
+    }

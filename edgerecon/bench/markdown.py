@@ -29,11 +29,17 @@ def _cells(row: Mapping[str, Any]) -> Sequence[str]:
     times, best = row["latency_ms"], row["to_best"] or (None, None, None)
     floor = row["stages_ms"]["engine"]["p50"] / row["floor_ms"] if row["floor_ms"] else None
     return (
-        f"{row['precision']} on {row['backend']}", number(times["p50"]), number(times["p99"]),
-        number(row["fps"], 0), f"{number(best[0], 2)} ({number(best[1], 2)}–{number(best[2], 2)})",
-        recorded(row, "psnr_db", 2), recorded(row, "ssim", 3), number(row["gcnr"], 2), number(row["max_abs_error"], 4),
+        f"{row['precision']} on {row['backend']}",
+        number(times["p50"]),
+        number(times["p99"]),
+        number(row["fps"], 0),
+        f"{number(best[0], 2)} ({number(best[1], 2)}–{number(best[2], 2)})",
+        recorded(row, "psnr_db", 2),
+        recorded(row, "ssim", 3),
+        number(row["gcnr"], 2),
+        number(row["max_abs_error"], 4),
         number(floor, 1),
-    )  # fmt: skip
+    )
 
 
 def _where(result: Mapping[str, Any]) -> str:

@@ -26,9 +26,13 @@ def paced(engine: Engine, frames: NDArray[np.uint8], period_ms: float, seconds: 
     found = stream(Cine(frames, period_ms / 1e3), engine, [NullSink()], loop=True, seconds=seconds)
     missed = found.late + found.dropped + found.failed
     return {
-        "period_ms": period_ms, "frames": found.frames_in, "missed": missed, "miss_rate": found.deadline_miss_rate,
-        "p50": found.latency_ms["p50"], "p99": found.latency_ms["p99"],
-    }  # fmt: skip
+        "period_ms": period_ms,
+        "frames": found.frames_in,
+        "missed": missed,
+        "miss_rate": found.deadline_miss_rate,
+        "p50": found.latency_ms["p50"],
+        "p99": found.latency_ms["p99"],
+    }
 
 
 def periods(capacity_ms: float, loads: Sequence[float] = LOADS) -> list[float]:

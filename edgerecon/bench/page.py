@@ -100,21 +100,41 @@ def _bars(rows: Sequence[Fields]) -> str:
 
 def rows_table(rows: Sequence[Fields]) -> str:
     """Speed and quality of the rows that are ok."""
-    head = ("Model", "Engine", "p50, ms", "p90", "p99", "p99.9", "fps", "× fastest", "PSNR, dB", "SSIM",
-            "gCNR", "Error", "like fp32")  # fmt: skip
+    head = (
+        "Model",
+        "Engine",
+        "p50, ms",
+        "p90",
+        "p99",
+        "p99.9",
+        "fps",
+        "× fastest",
+        "PSNR, dB",
+        "SSIM",
+        "gCNR",
+        "Error",
+        "like fp32",
+    )
     several = len({r["threads"] for r in rows}) > 1
     cells: list[tuple[str, ...]] = []
     for before, r in zip([None, *rows], rows, strict=False):
         same = before is not None and family(before["model"]) == family(r["model"])
         times, best = r["latency_ms"], r["to_best"] or (None, None, None)
         behind = f"{number(best[0], 2)} ({number(best[1], 2)}–{number(best[2], 2)})"
-        cells.append((
-            "" if same else family(r["model"]),
-            f"{r['precision']} on {r['backend']}" + (f", {r['threads']} thr." if several else ""),
-            *(number(times[name], 2) for name in ("p50", "p90", "p99", "p999")), number(r["fps"], 0), behind,
-            recorded(r, "psnr_db", 2), recorded(r, "ssim", 3), number(r["gcnr"], 3), number(r["max_abs_error"], 4),
-            number(r.get("ssim_to_fp32"), 4),
-        ))  # fmt: skip
+        cells.append(
+            (
+                "" if same else family(r["model"]),
+                f"{r['precision']} on {r['backend']}" + (f", {r['threads']} thr." if several else ""),
+                *(number(times[name], 2) for name in ("p50", "p90", "p99", "p999")),
+                number(r["fps"], 0),
+                behind,
+                recorded(r, "psnr_db", 2),
+                recorded(r, "ssim", 3),
+                number(r["gcnr"], 3),
+                number(r["max_abs_error"], 4),
+                number(r.get("ssim_to_fp32"), 4),
+            )
+        )
     return f'<div class="dense">{table(head, cells, "..nnnnnnnnnnn")}</div>'
 
 
@@ -125,8 +145,16 @@ def _costs(rows: Sequence[Fields], roof: Fields) -> str:
     for r in rows:
         run = (r["stages_ms"].get("engine") or {}).get("p50")
         floor = run / r["floor_ms"] if run and r["floor_ms"] else None
-        figures = ((r["size_kb"], 0), (r["memory_mb"], 0), (r["startup_ms"], 0), (r["joules"], 4),
-                   (r.get("gops"), 2), (r.get("mbytes"), 1), (r["floor_ms"], 2), (floor, 1))  # fmt: skip
+        figures = (
+            (r["size_kb"], 0),
+            (r["memory_mb"], 0),
+            (r["startup_ms"], 0),
+            (r["joules"], 4),
+            (r.get("gops"), 2),
+            (r.get("mbytes"), 1),
+            (r["floor_ms"], 2),
+            (floor, 1),
+        )
         cells.append((label(r), *(number(*figure) for figure in figures)))
     rates = ", ".join(f"{rate:.0f} GOP/s in {precision}" for precision, rate in roof["gops"].items())
     measured = f" Those rates: {rates}; {roof['bandwidth_gbs']:.1f} GB/s."
@@ -194,10 +222,19 @@ def _scenarios(found: Sequence[Fields]) -> str:
     if not found:
         return ""
     cells = [
-        (label(one), one["scenario"], one.get("figure", ""), number(one.get("value"), 2),
-         one["error"] if "error" in one else "VALID" if one["valid"] else f"INVALID, not met: {_not_met(one['why'])}")
+        (
+            label(one),
+            one["scenario"],
+            one.get("figure", ""),
+            number(one.get("value"), 2),
+            one["error"]
+            if "error" in one
+            else "VALID"
+            if one["valid"]
+            else f"INVALID, not met: {_not_met(one['why'])}",
+        )
         for one in found
-    ]  # fmt: skip
+    ]
     return f"<h2>MLPerf LoadGen</h2>{table(('Row', 'Scenario', 'Figure', 'Value', 'LoadGen says'), cells, '...n.')}"
 
 

@@ -48,8 +48,13 @@ class References:
         out = self._folder / "truth.npy"
         with closing(WorkerClient(path.stem, self._timeout_s)) as remote:
             try:
-                remote.open(model=str(path), backend="onnxruntime", precision="fp32", threads=None,
-                            frames=str(self._folder / "timed.npy"))  # fmt: skip
+                remote.open(
+                    model=str(path),
+                    backend="onnxruntime",
+                    precision="fp32",
+                    threads=None,
+                    frames=str(self._folder / "timed.npy"),
+                )
                 remote.ask("outputs", frames=str(self._folder / "real.npy"), out=str(out))
             except EngineError:
                 return None

@@ -46,7 +46,7 @@ class RowTimes:
 
 def run_rounds(
     turns: Sequence[RowTimes], seconds: float, calibration: Calibration, on_round: Callable[[int, int], None]
-) -> None:  # fmt: skip
+) -> None:
     """Fill in the turns, about ``seconds`` each altogether; one that fails is left out from then on."""
     costs = [_warm_up(one) for one in turns]
     alive = [one for one in turns if one.error is None]

@@ -85,13 +85,23 @@ class Bench:
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``json.dumps``."""
         return {
-            "schema": SCHEMA, "rows": [row.to_json() for row in self.rows], "loads": self.loads,
-            "scenarios": self.scenarios, "noise": self.noise, "noisy": self.noisy, "included": INCLUDED,
-            "energy_sources": self.energy_sources, "energy_missing": self.energy_missing,
-            "conditions": self.conditions, "shape": list(self.plan.shape),
-            "seconds": self.plan.seconds, "recording": redacted(self.plan.recording),
-            "data": self.plan.data and self.plan.data.name, "roof": self.roof, "host": self.host,
-        }  # fmt: skip
+            "schema": SCHEMA,
+            "rows": [row.to_json() for row in self.rows],
+            "loads": self.loads,
+            "scenarios": self.scenarios,
+            "noise": self.noise,
+            "noisy": self.noisy,
+            "included": INCLUDED,
+            "energy_sources": self.energy_sources,
+            "energy_missing": self.energy_missing,
+            "conditions": self.conditions,
+            "shape": list(self.plan.shape),
+            "seconds": self.plan.seconds,
+            "recording": redacted(self.plan.recording),
+            "data": self.plan.data and self.plan.data.name,
+            "roof": self.roof,
+            "host": self.host,
+        }
 
 
 def bench(cells: Sequence[Cell], plan: Plan, on_progress: Progress | None = None) -> Bench:
@@ -123,9 +133,14 @@ def bench(cells: Sequence[Cell], plan: Plan, on_progress: Progress | None = None
             during = group.during
     told_of_host = {"before": before, "during": during, "after": conditions()}
     return Bench(
-        plan, _compared(rows, samples), calibration.spread, calibration.noisy, meter.sources, meter.missing,
+        plan,
+        _compared(rows, samples),
+        calibration.spread,
+        calibration.noisy,
+        meter.sources,
+        meter.missing,
         told_of_host,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
@@ -137,9 +152,16 @@ class _Group:
 
 
 def _timed_group(
-    cells: Sequence[Cell], at: int, plan: Plan, folder: Path, references: References, base: RowTimes,
-    calibration: Calibration, meter: Meter, progress: Progress,
-) -> _Group:  # fmt: skip
+    cells: Sequence[Cell],
+    at: int,
+    plan: Plan,
+    folder: Path,
+    references: References,
+    base: RowTimes,
+    calibration: Calibration,
+    meter: Meter,
+    progress: Progress,
+) -> _Group:
     """The cells from ``at`` on whose processes are alive at once, side by side with the reference."""
     with ExitStack() as stack:
         group: list[tuple[Row, RowTimes | None]] = []
@@ -186,8 +208,13 @@ def real_frames(recording: str) -> list[NDArray[np.uint8]]:
 def _opened(cell: Cell, plan: Plan, folder: Path) -> tuple[WorkerClient, dict[str, Any]]:
     remote = WorkerClient(cell.label, plan.timeout_s)
     try:
-        return remote, remote.open(model=str(cell.path), backend=cell.backend, precision=cell.precision,
-                                   threads=cell.threads, frames=str(folder / "timed.npy"))  # fmt: skip
+        return remote, remote.open(
+            model=str(cell.path),
+            backend=cell.backend,
+            precision=cell.precision,
+            threads=cell.threads,
+            frames=str(folder / "timed.npy"),
+        )
     except EngineError:
         remote.close()
         raise
@@ -209,8 +236,15 @@ def _start(
 ) -> tuple[Row, RowTimes | None]:
     """The row with its quality, and its open worker; None where it cannot be timed."""
     size = cell.path.stat().st_size / 1000
-    row = Row(cell.path.stem, cell.backend, cell.precision, cell.threads, plan.shape, size_kb=size,
-              task=read_model(cell.path).spec.task)  # fmt: skip
+    row = Row(
+        cell.path.stem,
+        cell.backend,
+        cell.precision,
+        cell.threads,
+        plan.shape,
+        size_kb=size,
+        task=read_model(cell.path).spec.task,
+    )
     row = with_floor(row, cell)
     try:
         remote, answer = _opened(cell, plan, folder)
@@ -242,13 +276,20 @@ def _timed(row: Row, turns: RowTimes) -> Row:
     total = times.sum(axis=1)
     latency = {name: float(np.percentile(total, q, method="higher")) for name, q in PERCENTILES.items()}
     columns = dict(zip(STAGES, times.T, strict=True)) | turns.apart
-    stages = {stage: {"p50": float(np.median(column)), "p99": float(np.percentile(column, 99, method="higher"))}
-              for stage, column in columns.items()}  # fmt: skip
+    stages = {
+        stage: {"p50": float(np.median(column)), "p99": float(np.percentile(column, 99, method="higher"))}
+        for stage, column in columns.items()
+    }
     note = "; ".join(filter(None, (row.note, turns.note)))
     return dataclasses.replace(
-        row, latency_ms=latency | {"mean": float(total.mean())}, stages_ms=stages, memory_mb=turns.memory_mb,
-        joules=turns.joules, note=note, cdf_ms=tuple(np.percentile(total, np.arange(101)).tolist()),
-    )  # fmt: skip
+        row,
+        latency_ms=latency | {"mean": float(total.mean())},
+        stages_ms=stages,
+        memory_mb=turns.memory_mb,
+        joules=turns.joules,
+        note=note,
+        cdf_ms=tuple(np.percentile(total, np.arange(101)).tolist()),
+    )
 
 
 def _compared(rows: list[Row], samples: list[NDArray[np.float64] | None]) -> list[Row]:
@@ -260,8 +301,10 @@ def _compared(rows: list[Row], samples: list[NDArray[np.float64] | None]) -> lis
         if found is not None:
             behind = best / found
             row = dataclasses.replace(
-                row, speed=float(np.median(found)), speed_interval=percentile_interval(found),
+                row,
+                speed=float(np.median(found)),
+                speed_interval=percentile_interval(found),
                 to_best=(float(np.median(behind)), *percentile_interval(behind)),
-            )  # fmt: skip
+            )
         compared.append(row)
     return compared

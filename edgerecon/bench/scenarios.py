@@ -50,12 +50,21 @@ def add_scenarios(
         np.save(frames, np.stack([cv2.resize(f, shape) for f in real_frames(result.plan.recording)]))
         for done, (cell, row, name) in enumerate(todo):
             progress(f"{name}: {cell.label}", done, len(todo))
-            facts: dict[str, Any] = {"model": row.model, "backend": row.backend, "precision": row.precision,
-                                     "threads": row.threads}  # fmt: skip
+            facts: dict[str, Any] = {
+                "model": row.model,
+                "backend": row.backend,
+                "precision": row.precision,
+                "threads": row.threads,
+            }
             try:
                 with closing(WorkerClient(cell.label, result.plan.timeout_s)) as remote:
-                    remote.open(model=str(cell.path), backend=cell.backend, precision=cell.precision,
-                                threads=cell.threads, frames=str(frames))  # fmt: skip
+                    remote.open(
+                        model=str(cell.path),
+                        backend=cell.backend,
+                        precision=cell.precision,
+                        threads=cell.threads,
+                        frames=str(frames),
+                    )
                     if name == REALTIME:
                         result.loads.append(facts | {"points": _curve(remote, row.latency_ms["p50"])})
                     else:
@@ -84,6 +93,12 @@ def _curve(remote: WorkerClient, capacity_ms: float) -> list[dict[str, Any]]:
 
 def _loadgen(remote: WorkerClient, name: str, logs: Path, cell: Cell, ms: float) -> dict[str, Any]:
     folder = logs / f"{cell.path.stem}-{cell.precision}-{cell.backend}-{cell.threads}" / name
-    found = remote.ask("loadgen", timeout_s=10 * SECONDS + 600, scenario=name, folder=str(folder.resolve()),
-                       seconds=SECONDS, expected_ms=ms)  # fmt: skip
+    found = remote.ask(
+        "loadgen",
+        timeout_s=10 * SECONDS + 600,
+        scenario=name,
+        folder=str(folder.resolve()),
+        seconds=SECONDS,
+        expected_ms=ms,
+    )
     return found | {"logs": str(folder)}

@@ -23,9 +23,12 @@ GARBAGE = 0.05
 
 
 def score(
-    row: Row, spec: ModelSpec, frames: NDArray[np.uint8], outputs: NDArray[np.float32],
+    row: Row,
+    spec: ModelSpec,
+    frames: NDArray[np.uint8],
+    outputs: NDArray[np.float32],
     truth: NDArray[np.float32] | None,
-) -> Row:  # fmt: skip
+) -> Row:
     """The row with what its outputs on real frames tell; marked when they are another picture than the fp32 file's.
 
     Args:
@@ -45,9 +48,11 @@ def score(
         return _refused(row, f"wrong output: shape {outputs.shape[1:]} instead of {truth.shape[1:]}")
     off = np.abs(outputs - truth)
     row = dataclasses.replace(
-        row, max_abs_error=float(off.max()), mean_shift=float(outputs.mean(dtype=float) - truth.mean(dtype=float)),
+        row,
+        max_abs_error=float(off.max()),
+        mean_shift=float(outputs.mean(dtype=float) - truth.mean(dtype=float)),
         ssim_to_fp32=_likeness(outputs, truth),
-    )  # fmt: skip
+    )
     if off.mean() > GARBAGE:
         return _refused(row, f"wrong output: {off.mean():.2f} grey levels from fp32 on average")
     return row
@@ -61,9 +66,7 @@ def _likeness(outputs: NDArray[np.float32], truth: NDArray[np.float32]) -> float
         return math.nan
 
 
-def score_restored(
-    row: Row, spec: ModelSpec, outputs: NDArray[np.float32] | None, wanted: NDArray[Any] | None
-) -> Row:  # fmt: skip
+def score_restored(row: Row, spec: ModelSpec, outputs: NDArray[np.float32] | None, wanted: NDArray[Any] | None) -> Row:
     """The row with PSNR and SSIM of what it made of held-out scenes.
 
     Without such scenes they are those that the file's own record states, and only of a row that is sound.

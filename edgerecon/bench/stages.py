@@ -8,9 +8,13 @@ from typing import Any
 from edgerecon.report.page import number
 
 COLUMNS = {
-    "prepare": "prepare", "to_device": "H2D", "compute": "compute", "to_host": "D2H",
-    "engine": "engine", "postprocess": "postprocess",
-}  # fmt: skip
+    "prepare": "prepare",
+    "to_device": "H2D",
+    "compute": "compute",
+    "to_host": "D2H",
+    "engine": "engine",
+    "postprocess": "postprocess",
+}
 COPIES = ("to_device", "compute", "to_host")
 NO_COPIES = "Nothing is copied to a GPU and back: these engines compute where the frame is."
 WITH_COPIES = (

@@ -35,9 +35,14 @@ class WorkerClient:
         )  # runtimes write to standard output as they please: answers have a pipe of their own
         self._answers = os.fdopen(answers, "rb")
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=self._errors, stderr=self._errors, start_new_session=True,
-            pass_fds=(theirs,), env={**(os.environ if env is None else env), ANSWERS: str(theirs)},
-        )  # fmt: skip
+            command,
+            stdin=subprocess.PIPE,
+            stdout=self._errors,
+            stderr=self._errors,
+            start_new_session=True,
+            pass_fds=(theirs,),
+            env={**(os.environ if env is None else env), ANSWERS: str(theirs)},
+        )
         os.close(theirs)
 
     def open(self, **what: Any) -> dict[str, Any]:

@@ -69,10 +69,14 @@ def served_table(console: Console, looks: Mapping[str, Look]) -> Table:
         missed = f"{100 * tally.missed / tally.frames_in:.2f}" if tally.frames_in else ""
         where = printable(f"{name} on {look.place}" if look.place else name)
         table.add_row(
-            Text(where), Text(look.state, _STATES.get(look.state, "")),
-            Text(look.rung), *(str(getattr(tally, count)) for count in names), missed, f"{look.latency_ms:.1f}",
+            Text(where),
+            Text(look.state, _STATES.get(look.state, "")),
+            Text(look.rung),
+            *(str(getattr(tally, count)) for count in names),
+            missed,
+            f"{look.latency_ms:.1f}",
             str(look.lives),
-        )  # fmt: skip
+        )
     left_out = fit(console, table, _SPARE)
     table.caption = f"too narrow for {', '.join(left_out)}" if left_out else None
     return table

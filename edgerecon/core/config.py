@@ -27,11 +27,20 @@ else:
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 _ABSENT = ("missing", "missing_argument")
 _KINDS = {
-    "tuple_type": "a list in [ ]", "model_type": "a table", "dataclass_type": "a table", "dict_type": "a table",
-    "string_type": "text in quotes", "path_type": "a path in quotes", "bool_type": "true or false",
-    "bool_parsing": "true or false", "float_type": "a number", "float_parsing": "a number",
-    "int_type": "a whole number", "int_parsing": "a whole number", "int_from_float": "a whole number",
-}  # fmt: skip
+    "tuple_type": "a list in [ ]",
+    "model_type": "a table",
+    "dataclass_type": "a table",
+    "dict_type": "a table",
+    "string_type": "text in quotes",
+    "path_type": "a path in quotes",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+}
 _LONGEST = 80
 MAX_TEXT = 64 << 20
 """Bytes of a text that is read at once: results of a long study are a tenth of it."""

@@ -142,9 +142,19 @@ class _Reader:
         named = len(node.inputs) > 2 and node.inputs[2]
         bias = self._constants[node.inputs[2]].astype(np.float32) if named else np.zeros(outputs, np.float32)
         layer = Layer(
-            Kind.TRANSPOSED if transposed else Kind.CONVOLUTION, node.inputs[1], self._map(node.inputs[0]), 0, inputs,
-            outputs, kernel, stride=stride, dilation=dilation, padding=padding, weights=weights, bias=bias,
-        )  # fmt: skip
+            Kind.TRANSPOSED if transposed else Kind.CONVOLUTION,
+            node.inputs[1],
+            self._map(node.inputs[0]),
+            0,
+            inputs,
+            outputs,
+            kernel,
+            stride=stride,
+            dilation=dilation,
+            padding=padding,
+            weights=weights,
+            bias=bias,
+        )
         self._append(node.outputs[0], layer)
 
     def _relu(self, node: Node) -> None:

@@ -20,10 +20,29 @@ VERSION = 1
 NOT_BUILT = "its kernels are not built for this machine"
 REMEDY = "run  edgerecon kernels build --cpu"
 _ERROR_BYTES = 300
-_NUMBERS = ("kind", "source", "added", "target", "inputs", "outputs", "kernel", "stride", "dilation", "padding", "relu",
-            "source_ceiling", "ceiling")  # fmt: skip
-_ARRAYS = {"weights": np.float32, "bias": np.float32, "integers": np.int16, "offset": np.int32, "shift": np.int32,
-           "step": np.float32}  # fmt: skip
+_NUMBERS = (
+    "kind",
+    "source",
+    "added",
+    "target",
+    "inputs",
+    "outputs",
+    "kernel",
+    "stride",
+    "dilation",
+    "padding",
+    "relu",
+    "source_ceiling",
+    "ceiling",
+)
+_ARRAYS = {
+    "weights": np.float32,
+    "bias": np.float32,
+    "integers": np.int16,
+    "offset": np.int32,
+    "shift": np.int32,
+    "step": np.float32,
+}
 
 
 class _Layer(ctypes.Structure):

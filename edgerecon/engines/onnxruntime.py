@@ -42,8 +42,10 @@ class OnnxRuntimeEngine(PaddedEngine):
             session = ort.InferenceSession(file.content, options, ["CPUExecutionProvider"], enable_fallback=0)
         except Exception as error:  # noqa: BLE001 - the runtime's exceptions share no base
             raise ModelError(f"{file.path} is corrupt: onnxruntime refuses it ({first_line(error)})") from None
-        signature = [[(value.name, value.type, len(value.shape)) for value in values] for values in
-                     (session.get_inputs(), session.get_outputs())]  # fmt: skip
+        signature = [
+            [(value.name, value.type, len(value.shape)) for value in values]
+            for values in (session.get_inputs(), session.get_outputs())
+        ]
         if signature != [[(name, "tensor(float)", 4) for name in names] for names in port_names(file.spec)]:
             raise foreign_ports(file)
         self._ort = ort

@@ -65,8 +65,10 @@ class OpenVinoEngine(PaddedEngine):
         }
         try:
             model = self._core.read_model(file.content)
-            ports = [[(port.any_name, port.element_type.to_dtype(), len(port.partial_shape)) for port in side]
-                     for side in (model.inputs, model.outputs)]  # fmt: skip
+            ports = [
+                [(port.any_name, port.element_type.to_dtype(), len(port.partial_shape)) for port in side]
+                for side in (model.inputs, model.outputs)
+            ]
         except (RuntimeError, UnicodeDecodeError) as error:  # damaged names are no text
             raise ModelError(_refusal(file, str(error))) from None
         if ports != [[(name, np.float32, 4) for name in names] for names in port_names(file.spec)]:

@@ -113,9 +113,11 @@ def fit_plan(network: IntegerNetwork, part: Fpga, name: str) -> Plan:
         if not _lacking(plan.cost, part):
             return plan
     least = made[-1]
-    raise GateError(f"{network.name} does not fit {name}: folded to {least.cycles_per_pixel:g} cycles a pixel, the "
-                    f"most that its channels allow, it takes {_lacking(least.cost, part)}; give narrower layers or "
-                    "a smaller image width")  # fmt: skip
+    raise GateError(
+        f"{network.name} does not fit {name}: folded to {least.cycles_per_pixel:g} cycles a pixel, the "
+        f"most that its channels allow, it takes {_lacking(least.cost, part)}; give narrower layers or "
+        "a smaller image width"
+    )
 
 
 def plans(network: IntegerNetwork, packed: bool) -> Iterator[Plan]:
@@ -152,14 +154,20 @@ def plan_of(network: IntegerNetwork, folds: tuple[Fold, ...], packed: bool) -> P
     """
     for number, (layer, fold) in enumerate(zip(network.layers, folds, strict=True), 1):
         if layer.inputs % fold.in_step or layer.outputs % fold.out_step:
-            raise GateError(f"layer {number} ('{layer.name}') has {layer.inputs} channels in and {layer.outputs} out, "
-                            f"which do not fold into steps of {fold.in_step} and {fold.out_step}")  # fmt: skip
+            raise GateError(
+                f"layer {number} ('{layer.name}') has {layer.inputs} channels in and {layer.outputs} out, "
+                f"which do not fold into steps of {fold.in_step} and {fold.out_step}"
+            )
     pairs = list(zip(network.layers, folds, strict=True))
     interval = max(interval_of(layer, fold) for layer, fold in pairs)
     costs = [layer_cost(layer, fold, packed, network.width) for layer, fold in pairs]
     ends = _ends_cost(network)
-    cost = Cost(sum(c.dsp for c in costs), ends.bram36 + sum(c.bram36 for c in costs),
-                ends.lut + sum(c.lut for c in costs), ends.ff + sum(c.ff for c in costs))  # fmt: skip
+    cost = Cost(
+        sum(c.dsp for c in costs),
+        ends.bram36 + sum(c.bram36 for c in costs),
+        ends.lut + sum(c.lut for c in costs),
+        ends.ff + sum(c.ff for c in costs),
+    )
     return Plan(folds, packed, interval, cost, tuple(layer.dilation for layer in network.layers))
 
 
@@ -253,8 +261,15 @@ def _divisors(number: int) -> list[int]:
 
 def _lacking(cost: Cost, part: Fpga) -> str:
     """What the part has too little of, in words; "" when it fits."""
-    limits = (("DSPs", cost.dsp, part.dsp, 1.0), ("36-kbit block RAMs", cost.bram36, part.bram36, 1.0),
-              ("look-up tables", cost.lut, part.lut, LUT_SHARE), ("flip-flops", cost.ff, part.ff, 1.0))  # fmt: skip
-    short = [f"{need:g} {what} of {given * share:g}" for what, need, given, share in limits
-             if given is not None and need > given * share]  # fmt: skip
+    limits = (
+        ("DSPs", cost.dsp, part.dsp, 1.0),
+        ("36-kbit block RAMs", cost.bram36, part.bram36, 1.0),
+        ("look-up tables", cost.lut, part.lut, LUT_SHARE),
+        ("flip-flops", cost.ff, part.ff, 1.0),
+    )
+    short = [
+        f"{need:g} {what} of {given * share:g}"
+        for what, need, given, share in limits
+        if given is not None and need > given * share
+    ]
     return " and ".join(short)

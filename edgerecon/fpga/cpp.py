@@ -54,9 +54,16 @@ def _layer(number: int, layer: IntegerLayer, fold: Fold) -> str:
     groups = (layer.outputs // fold.out_step, fold.out_step, layer.inputs // fold.in_step, fold.in_step, 9)
     used = layer.weight.reshape(groups).transpose(0, 2, 1, 4, 3)  # fold (outputs, inputs), channel, tap, input
     return _LAYER.format(
-        number=number, inputs=layer.inputs, outputs=layer.outputs, dilation=layer.dilation, in_step=fold.in_step,
-        out_step=fold.out_step, weights=_numbers(used), biases=_numbers(layer.bias), shifts=_numbers(layer.shift),
-    )  # fmt: skip
+        number=number,
+        inputs=layer.inputs,
+        outputs=layer.outputs,
+        dilation=layer.dilation,
+        in_step=fold.in_step,
+        out_step=fold.out_step,
+        weights=_numbers(used),
+        biases=_numbers(layer.bias),
+        shifts=_numbers(layer.shift),
+    )
 
 
 def _numbers(values: NDArray[np.integer]) -> str:
@@ -81,9 +88,17 @@ def top_function(network: IntegerNetwork) -> str:
         ends = f"s{number - 1}, way, s{number}" if number == last else f"s{number - 1}, s{number}"
         calls.append(f"    convolve<Layer{number}, MAX_COLUMNS>({ends}, rows, columns);")
     return _TOP.format(
-        name=network.name, top=TOP, cell=CELL, channels=CELL_CHANNELS, row=row, residual=residual_depth(network),
-        streams="\n".join(streams), pragmas="\n".join(pragmas), calls="\n".join(calls), last=last,
-    )  # fmt: skip
+        name=network.name,
+        top=TOP,
+        cell=CELL,
+        channels=CELL_CHANNELS,
+        row=row,
+        residual=residual_depth(network),
+        streams="\n".join(streams),
+        pragmas="\n".join(pragmas),
+        calls="\n".join(calls),
+        last=last,
+    )
 
 
 _LAYER = """

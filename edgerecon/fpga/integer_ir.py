@@ -114,15 +114,26 @@ class IntegerNetwork:
     def to_json(self) -> dict[str, Any]:
         """Plain values, see kernels/hls/README.md."""
         return {
-            "format": FORMAT, "name": self.name, "model_sha256": self.model_sha256, "width": self.width,
-            "cell": CELL, "frame_exponent": FRAME_EXPONENT, "sum_bits": self.sum_bits,
+            "format": FORMAT,
+            "name": self.name,
+            "model_sha256": self.model_sha256,
+            "width": self.width,
+            "cell": CELL,
+            "frame_exponent": FRAME_EXPONENT,
+            "sum_bits": self.sum_bits,
             "layers": [
-                {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in
-                 {**asdict(layer), "inputs": layer.inputs, "outputs": layer.outputs,
-                  "residual": index == len(self.layers) - 1}.items()}
+                {
+                    key: value.tolist() if isinstance(value, np.ndarray) else value
+                    for key, value in {
+                        **asdict(layer),
+                        "inputs": layer.inputs,
+                        "outputs": layer.outputs,
+                        "residual": index == len(self.layers) - 1,
+                    }.items()
+                }
                 for index, layer in enumerate(self.layers)
             ],
-        }  # fmt: skip
+        }
 
     def write(self, path: Path) -> None:
         """As JSON.
@@ -156,8 +167,14 @@ def _layer(plain: dict[str, Any]) -> IntegerLayer:
             raise ValueError(f"{key} of {plain['name']} holds what {kind.__name__} does not")
         return values.astype(kind)
 
-    return IntegerLayer(plain["name"], whole("weight", np.int8), whole("bias", np.int32), whole("shift", np.int32),
-                        int(plain["dilation"]), int(plain["exponent"]))  # fmt: skip
+    return IntegerLayer(
+        plain["name"],
+        whole("weight", np.int8),
+        whole("bias", np.int32),
+        whole("shift", np.int32),
+        int(plain["dilation"]),
+        int(plain["exponent"]),
+    )
 
 
 def _check(network: IntegerNetwork) -> None:
@@ -180,5 +197,7 @@ def _check(network: IntegerNetwork) -> None:
         before = layer.outputs
     last = network.layers[-1]
     if before != CELL_CHANNELS or last.exponent != FRAME_EXPONENT:
-        raise ModelError(f"{network.name}: '{last.name}' has {before} channels in steps of 2^{last.exponent}, and the "
-                         f"picture wants {CELL_CHANNELS} in steps of 2^{FRAME_EXPONENT}")  # fmt: skip
+        raise ModelError(
+            f"{network.name}: '{last.name}' has {before} channels in steps of 2^{last.exponent}, and the "
+            f"picture wants {CELL_CHANNELS} in steps of 2^{FRAME_EXPONENT}"
+        )

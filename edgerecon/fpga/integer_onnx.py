@@ -46,8 +46,10 @@ def integer_network(file: ModelFile, width: int = WIDTH) -> IntegerNetwork:
     try:
         layers = _Walk(constants).layers_of(nodes)
     except _Other as reason:
-        raise ModelError(f"{file.path.name} has no integer form: {reason}; make one with  edgerecon export RECIPE, "
-                         "targets.precisions = [\"po2\"]") from None  # fmt: skip
+        raise ModelError(
+            f"{file.path.name} has no integer form: {reason}; make one with  edgerecon export RECIPE, "
+            'targets.precisions = ["po2"]'
+        ) from None
     return IntegerNetwork(file.spec.name, layers, width, hashlib.sha256(file.content).hexdigest())
 
 
@@ -65,9 +67,15 @@ class _Walk:
         self.layers: list[dict[str, Any]] = []
 
     def layers_of(self, nodes: list[Node]) -> tuple[IntegerLayer, ...]:
-        steps = {"QuantizeLinear": self._round, "DequantizeLinear": self._level, "Conv": self._convolve,
-                 "Relu": self._rectify, "SpaceToDepth": self._unshuffle, "DepthToSpace": self._shuffle,
-                 "Add": self._add}  # fmt: skip
+        steps = {
+            "QuantizeLinear": self._round,
+            "DequantizeLinear": self._level,
+            "Conv": self._convolve,
+            "Relu": self._rectify,
+            "SpaceToDepth": self._unshuffle,
+            "DepthToSpace": self._shuffle,
+            "Add": self._add,
+        }
         for node in nodes:
             if node.kind not in steps:
                 raise _Other(f"{node.kind}, which makes '{node.outputs[0]}', is no layer of it")
@@ -126,8 +134,10 @@ class _Walk:
         pads, strides = node.attributes.get("pads", (0,) * 4), node.attributes.get("strides", (1, 1))
         same = len(set(dilations)) == 1 and set(pads) == set(dilations) and set(strides) == {1}
         if whole.shape[2:] != (3, 3) or not same or node.attributes.get("group", 1) != 1:
-            raise _Other(f"convolution {number} ('{node.inputs[1]}') is {whole.shape[2:]} with pads {list(pads)} and "
-                         f"dilations {list(dilations)}, not 3×3 that keeps the size")  # fmt: skip
+            raise _Other(
+                f"convolution {number} ('{node.inputs[1]}') is {whole.shape[2:]} with pads {list(pads)} and "
+                f"dilations {list(dilations)}, not 3×3 that keeps the size"
+            )
         scale = np.broadcast_to(steps + value.exponent, len(whole))
         if not np.array_equal(np.broadcast_to(bias_steps, len(whole)), scale):
             raise _Other(f"the bias '{node.inputs[2]}' has not the scale of the sums of convolution {number}")
@@ -137,8 +147,10 @@ class _Walk:
     def _weight(self, node: Node, index: int, kind: type) -> tuple[NDArray[Any], NDArray[np.int32]]:
         name = node.inputs[index] if len(node.inputs) > index else ""
         if name not in self.weights or self.weights[name][0].dtype != kind:
-            raise _Other(f"the {'weight' if index == 1 else 'bias'} '{name}' of convolution {len(self.layers) + 1} is "
-                         f"no constant {np.dtype(kind).name} with a scale")  # fmt: skip
+            raise _Other(
+                f"the {'weight' if index == 1 else 'bias'} '{name}' of convolution {len(self.layers) + 1} is "
+                f"no constant {np.dtype(kind).name} with a scale"
+            )
         return self.weights[name]
 
     def _rectify(self, node: Node) -> None:
@@ -173,8 +185,10 @@ class _Walk:
             raise _Other(f"the rounding of '{node.inputs[0]}' has no constant scale and zero point")
         scales, zeros = np.atleast_1d(given[0]), given[1]
         if zeros.dtype != kind or zeros.any():
-            raise _Other(f"'{node.inputs[0]}' is rounded to {zeros.dtype} around {zeros.ravel()[:1].tolist()}, "
-                         f"not to {np.dtype(kind).name} around 0 ('{node.inputs[2]}')")  # fmt: skip
+            raise _Other(
+                f"'{node.inputs[0]}' is rounded to {zeros.dtype} around {zeros.ravel()[:1].tolist()}, "
+                f"not to {np.dtype(kind).name} around 0 ('{node.inputs[2]}')"
+            )
         return np.array([self._exponent(node, float(scale)) for scale in scales], np.int32)
 
     def _exponent(self, node: Node, scale: float) -> int:

@@ -72,8 +72,10 @@ def _constants(layer: IntegerLayer) -> str:
 
 def rounding_words(layer: IntegerLayer, fold: Fold) -> str:
     """One word a group of outputs: for each channel 25 bits of bias and, above them, 5 of shift."""
-    entries = [int(shift) << SUM_BITS | int(bias) & (1 << SUM_BITS) - 1
-               for bias, shift in zip(layer.bias, layer.shift, strict=True)]  # fmt: skip
+    entries = [
+        int(shift) << SUM_BITS | int(bias) & (1 << SUM_BITS) - 1
+        for bias, shift in zip(layer.bias, layer.shift, strict=True)
+    ]
     bits = SUM_BITS + 5
     words = []
     for out in range(0, layer.outputs, fold.out_step):
@@ -93,21 +95,39 @@ def top_module(network: IntegerNetwork, plan: Plan) -> str:
     )
     layers = "\n".join(
         _LAYER.format(
-            n=n, before=n - 1, inputs=layer.inputs, outputs=layer.outputs, in_step=fold.in_step, out_step=fold.out_step,
-            constants=_constants(layer) if plan.distributed else "", dilation=layer.dilation, columns=columns,
-            packed=int(plan.packed), queue=QUEUE, residual=int(n == last),
+            n=n,
+            before=n - 1,
+            inputs=layer.inputs,
+            outputs=layer.outputs,
+            in_step=fold.in_step,
+            out_step=fold.out_step,
+            constants=_constants(layer) if plan.distributed else "",
+            dilation=layer.dilation,
+            columns=columns,
+            packed=int(plan.packed),
+            queue=QUEUE,
+            residual=int(n == last),
             valid="s0_valid && way_ready" if n == 1 else f"s{n - 1}_valid",
             ready="layer_ready" if n == 1 else f"s{n - 1}_ready",
             way_ready="way_out_ready" if n == last else "",
             way="way_out_data" if n == last else f"{8 * layer.outputs}'d0",
         )
         for n, (layer, fold) in enumerate(zip(network.layers, plan.folds, strict=True), 1)
-    )  # fmt: skip
+    )
     return _TOP.format(
-        name=network.name, top=TOP, pace=f"{plan.cycles_per_pixel:g}", macs=plan.macs_per_cycle, width=2 * columns,
-        columns=columns, cell=8 * CELL_CHANNELS - 1, queue=power_of_two(columns), residual=residual_depth(network),
-        wires=wires, layers=layers, last=last,
-    )  # fmt: skip
+        name=network.name,
+        top=TOP,
+        pace=f"{plan.cycles_per_pixel:g}",
+        macs=plan.macs_per_cycle,
+        width=2 * columns,
+        columns=columns,
+        cell=8 * CELL_CHANNELS - 1,
+        queue=power_of_two(columns),
+        residual=residual_depth(network),
+        wires=wires,
+        layers=layers,
+        last=last,
+    )
 
 
 _LAYER = """

@@ -14,9 +14,16 @@ from edgerecon.core.shipped import resource_dir
 from edgerecon.hardware.host import host_profile
 
 __all__ = [
-    "HOST", "DeviceProfile", "Fpga", "PowerMode", "Precision", "device_names", "device_table", "host_profile",
+    "HOST",
+    "DeviceProfile",
+    "Fpga",
+    "PowerMode",
+    "Precision",
+    "device_names",
+    "device_table",
+    "host_profile",
     "load_device",
-]  # fmt: skip
+]
 
 HOST = "host"
 """Name of the device this process runs on."""

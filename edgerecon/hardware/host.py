@@ -16,14 +16,42 @@ from pathlib import Path
 from edgerecon.core import __version__
 
 FEATURES = (
-    "sse4_2", "f16c", "fma", "avx", "avx2", "avx_vnni",
-    "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16",
-    "asimd", "asimdhp", "asimddp", "bf16", "i8mm", "sve", "sve2",
-)  # fmt: skip
+    "sse4_2",
+    "f16c",
+    "fma",
+    "avx",
+    "avx2",
+    "avx_vnni",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "amx_tile",
+    "amx_int8",
+    "amx_bf16",
+    "asimd",
+    "asimdhp",
+    "asimddp",
+    "bf16",
+    "i8mm",
+    "sve",
+    "sve2",
+)
 """CPU features, in the kernel's spelling, that decide which precision is fast. On Arm, Neon is ``asimd``."""
 
-_PACKAGES = ("numpy", "opencv-python-headless", "opencv-python", "onnxruntime", "onnxruntime-gpu", "openvino",
-             "tensorrt", "tensorrt-rtx-cu13", "pycuda", "torch", "av")  # fmt: skip
+_PACKAGES = (
+    "numpy",
+    "opencv-python-headless",
+    "opencv-python",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "tensorrt",
+    "tensorrt-rtx-cu13",
+    "pycuda",
+    "torch",
+    "av",
+)
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 

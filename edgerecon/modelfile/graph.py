@@ -49,8 +49,12 @@ def _node(message: memoryview) -> Node:
     texts = [(number, bytes(value).decode()) for number, value in found if number in (1, 2, 4)]
     attributes = dict(_attribute(value) for number, value in found if number == 5)
     kind = next(text for number, text in texts if number == 4)
-    return Node(kind, tuple(text for number, text in texts if number == 1),
-                tuple(text for number, text in texts if number == 2), attributes)  # fmt: skip
+    return Node(
+        kind,
+        tuple(text for number, text in texts if number == 1),
+        tuple(text for number, text in texts if number == 2),
+        attributes,
+    )
 
 
 def _attribute(message: memoryview) -> tuple[str, Any]:

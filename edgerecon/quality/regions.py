@@ -59,8 +59,10 @@ def read_regions(path: Path) -> Regions:
     content = read_json(path, DataError, f"the regions in {path}")
     if not isinstance(content, dict) or not content or set(content) - {"background", "target", "wire"}:
         raise DataError(f'{path} must hold {{"background": [[y0, x0, y1, x1], ...], "target": [...]}}')
-    boxes = {key: tuple(_box(item, path) for item in _list(content.get(key, []), path)) for key in
-             ("background", "target", "wire")}  # fmt: skip
+    boxes = {
+        key: tuple(_box(item, path) for item in _list(content.get(key, []), path))
+        for key in ("background", "target", "wire")
+    }
     background = boxes["background"]
     if boxes["target"] and not background:
         raise DataError(f"{path} has targets but no background to compare them with: add a background box")

@@ -45,9 +45,14 @@ def bars(rows: Sequence[tuple[str, float, float]]) -> str:
 
 
 def lines(
-    curves: Sequence[Line], x_label: str, y_label: str, *, log_x: bool = False, y_end: float = 1.0,
+    curves: Sequence[Line],
+    x_label: str,
+    y_label: str,
+    *,
+    log_x: bool = False,
+    y_end: float = 1.0,
     percent: bool = False,
-) -> str:  # fmt: skip
+) -> str:
     """Curves over a common axis, y from 0 to ``y_end``; a legend names them."""
     points = [point for _, curve in curves for point in curve]
     if not points:
@@ -164,9 +169,17 @@ def _axis(low: float, high: float, log: bool) -> Callable[[float], float]:
 
 
 def _frame(
-    axis: Callable[[float], float], y: Callable[[float], float], plot: float, x_label: str, y_label: str, y_end: float,
-    percent: bool, low: float, high: float, log: bool,
-) -> list[str]:  # fmt: skip
+    axis: Callable[[float], float],
+    y: Callable[[float], float],
+    plot: float,
+    x_label: str,
+    y_label: str,
+    y_end: float,
+    percent: bool,
+    low: float,
+    high: float,
+    log: bool,
+) -> list[str]:
     parts = _ticks(axis, low, high, log, plot, x_label)
     for step in range(6):
         value = y_end * step / 5
@@ -178,9 +191,7 @@ def _frame(
     return [*parts, f'<text x="{LEFT}" y="{TOP - 6}">{escape(y_label)}</text>']
 
 
-def _ticks(
-    axis: Callable[[float], float], low: float, high: float, log: bool, plot: float, label: str
-) -> list[str]:  # fmt: skip
+def _ticks(axis: Callable[[float], float], low: float, high: float, log: bool, plot: float, label: str) -> list[str]:
     if log:
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         values = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
@@ -192,8 +203,9 @@ def _ticks(
     parts = [
         f'<line class="grid" x1="{axis(v):.1f}" x2="{axis(v):.1f}" y1="{TOP}" y2="{bottom}"/>'
         f'<text x="{axis(v):.1f}" y="{bottom + 16}" text-anchor="middle">{v:g}</text>'
-        for v in values if low <= v <= high
-    ]  # fmt: skip
+        for v in values
+        if low <= v <= high
+    ]
     return [*parts, f'<text x="{WIDTH - RIGHT}" y="{bottom + 32}" text-anchor="end">{escape(label)}</text>']
 
 

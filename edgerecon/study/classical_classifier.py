@@ -89,8 +89,9 @@ def fit(kind: Kind, features: Array, positive: NDArray[np.bool_]) -> Any:
     else:
         model = DecisionTreeClassifier(class_weight="balanced", random_state=0)
         grid = {"model__max_depth": [2, 3, 4, 6], "model__min_samples_leaf": [5]}
-    pipeline = Pipeline([("scale", StandardScaler()), ("seen", seen), ("scale_again", StandardScaler()),
-                         ("model", model)])  # fmt: skip
+    pipeline = Pipeline(
+        [("scale", StandardScaler()), ("seen", seen), ("scale_again", StandardScaler()), ("model", model)]
+    )
     return GridSearchCV(pipeline, grid, cv=folds, scoring="roc_auc").fit(features, positive)
 
 

@@ -96,9 +96,13 @@ def figures(output: Image, case: Case) -> dict[str, float]:
 
 
 def compare(
-    title: str, data: str, cases: Sequence[Case], methods: Sequence[Method], metrics: tuple[Metric, ...] = METRICS,
+    title: str,
+    data: str,
+    cases: Sequence[Case],
+    methods: Sequence[Method],
+    metrics: tuple[Metric, ...] = METRICS,
     measure: Callable[[Image, Case], Mapping[str, float]] = figures,
-) -> Comparison:  # fmt: skip
+) -> Comparison:
     """Run every method on every case and measure it."""
     outputs = {method.name: [method.run(case.frame) for case in cases] for method in methods}
     values = {}

@@ -107,8 +107,9 @@ class Context:
             self.progress(f"{self.result.name}: training {name}", done, total)
 
         path = self.folder / f"{name}.pt"
-        self.result.curves[name] = train_network(made, draw, schedule, path, key=key, seed=self.seed(name),
-                                                 on_step=shown)  # fmt: skip
+        self.result.curves[name] = train_network(
+            made, draw, schedule, path, key=key, seed=self.seed(name), on_step=shown
+        )
         return made.network
 
     def ship(self, network: Network, name: str, task: str, shape: tuple[int, int]) -> Path:
@@ -123,9 +124,16 @@ class Context:
         path = self.folder / "models" / f"{name}.onnx"
         error = save_network(network, path, name=name, task=task)
         self.result.models.append(
-            TrainedModel(name, str(path), network.count_parameters(), network.macs_per_pixel(),
-                         network.receptive_field, error, shape)
-        )  # fmt: skip
+            TrainedModel(
+                name,
+                str(path),
+                network.count_parameters(),
+                network.macs_per_pixel(),
+                network.receptive_field,
+                error,
+                shape,
+            )
+        )
         return path
 
     def hold_out(self, name: str, given: NDArray[Any], wanted: NDArray[Any]) -> None:

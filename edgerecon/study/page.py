@@ -21,8 +21,10 @@ def study_page(report: StudyReport) -> str:
     """The HTML."""
     place = f"profile {report.profile}, {report.host.get('cpu')}, {report.host.get('date')}"
     claims = [claim for result in report.results for claim in result.claims]
-    verdicts = [(word, sum(claim.holds is holds for claim in claims))
-                for word, holds in (("hold", True), ("do not hold", False), ("undecided", None))]  # fmt: skip
+    verdicts = [
+        (word, sum(claim.holds is holds for claim in claims))
+        for word, holds in (("hold", True), ("do not hold", False), ("undecided", None))
+    ]
     summary = ", ".join(f"{count} {word}" for word, count in verdicts)
     body = (
         '<p class="brand">edgerecon study</p><h1>The published systems, reproduced</h1>'
@@ -32,8 +34,10 @@ def study_page(report: StudyReport) -> str:
         "are other than ours.</p>"
         f"{''.join(map(_system, report.results))}{_speed(report)}{_durations(report)}"
     )
-    extra = ("<style>td small{display:block;color:var(--muted);white-space:nowrap}figure img{max-width:100%}"
-             ".yes{color:var(--teal)}.no{color:var(--red)}.open{color:var(--amber)}</style>")  # fmt: skip
+    extra = (
+        "<style>td small{display:block;color:var(--muted);white-space:nowrap}figure img{max-width:100%}"
+        ".yes{color:var(--teal)}.no{color:var(--red)}.open{color:var(--amber)}</style>"
+    )
     return page("edgerecon study", extra + body)
 
 
@@ -130,12 +134,19 @@ def _speed(report: StudyReport) -> str:
     models = {model.name: model for result in report.results for model in result.models}
     rows = [
         (
-            row.model, row.backend, f"{row.shape[0]} × {row.shape[1]}", number(models[row.model].macs_per_pixel, 0),
-            f"{models[row.model].parameters:,}", number(row.size_kb, 0), number(row.latency_ms.get("p50"), 2),
-            number(row.latency_ms.get("p99"), 2), number(row.max_abs_error, 6), row.note or row.status,
+            row.model,
+            row.backend,
+            f"{row.shape[0]} × {row.shape[1]}",
+            number(models[row.model].macs_per_pixel, 0),
+            f"{models[row.model].parameters:,}",
+            number(row.size_kb, 0),
+            number(row.latency_ms.get("p50"), 2),
+            number(row.latency_ms.get("p99"), 2),
+            number(row.max_abs_error, 6),
+            row.note or row.status,
         )
         for row in report.speed
-    ]  # fmt: skip
+    ]
     head = ("Network", "Engine", "Frame", "MAC a pixel", "Parameters", "kB", "p50, ms", "p99, ms", "Difference", "")
     return f'<h2>Latency</h2>{table(head, rows, "..nnnnnnn.")}<p class="note">{escape(INCLUDED)}</p>'
 

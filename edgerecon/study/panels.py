@@ -21,8 +21,11 @@ def png(picture: Picture) -> bytes:
     tiles = []
     for label, image in picture.panels:
         pixels = np.clip(np.asarray(image, np.float32), 0, 1)
-        grey = cv2.cvtColor(to_uint8(pixels), cv2.COLOR_GRAY2BGR) if pixels.ndim == 2 else np.rint(
-            255 * pixels[..., ::-1]).astype(np.uint8)  # fmt: skip
+        grey = (
+            cv2.cvtColor(to_uint8(pixels), cv2.COLOR_GRAY2BGR)
+            if pixels.ndim == 2
+            else np.rint(255 * pixels[..., ::-1]).astype(np.uint8)
+        )
         factor = max(1, math.ceil(LEAST_PANEL / grey.shape[0]))
         large = cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)
         band = np.full((CAPTION, large.shape[1], 3), 255, np.uint8)

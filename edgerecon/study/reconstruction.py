@@ -102,10 +102,12 @@ def apply(net: nn.Module, images: Slices) -> Slices:
 def scores(images: Slices, targets: Slices) -> dict[str, list[float]]:
     """Metric → one mean a subject."""
     return {
-        key: [float(np.mean([measure(a, b) for a, b in zip(x, y, strict=True)]))
-              for x, y in zip(images, targets, strict=True)]
+        key: [
+            float(np.mean([measure(a, b) for a, b in zip(x, y, strict=True)]))
+            for x, y in zip(images, targets, strict=True)
+        ]
         for key, measure in _MEASURES.items()
-    }  # fmt: skip
+    }
 
 
 def row(method: str, kind: Any, images: Slices, targets: Slices, note: str = "", paper: Any = None) -> Row:
@@ -144,5 +146,8 @@ def _reached(table: Table, method: str, metric: Metric, goal: float) -> Claim:
     shown = (
         f"{values['mean']:.{metric.digits}f} ({values['low']:.{metric.digits}f} to {values['high']:.{metric.digits}f})"
     )
-    return Claim(f"{method}: {metric.label} at least {goal:g} ({table.title})",
-                 None if inside else values["mean"] >= goal, f"{metric.label} {shown}, {table.data}")  # fmt: skip
+    return Claim(
+        f"{method}: {metric.label} at least {goal:g} ({table.title})",
+        None if inside else values["mean"] >= goal,
+        f"{metric.label} {shown}, {table.data}",
+    )

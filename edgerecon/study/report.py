@@ -46,8 +46,17 @@ class StudyReport:
                     for metric in table.metrics:
                         value = row.values.get(metric.key, {})
                         bounds = [_cell(value.get(part)) for part in ("mean", "low", "high")]
-                        lines.writerow([result.name, table.title, row.method, row.kind, metric.key, *bounds,
-                                        _cell(row.paper.get(metric.key))])  # fmt: skip
+                        lines.writerow(
+                            [
+                                result.name,
+                                table.title,
+                                row.method,
+                                row.kind,
+                                metric.key,
+                                *bounds,
+                                _cell(row.paper.get(metric.key)),
+                            ]
+                        )
         return text.getvalue()
 
 

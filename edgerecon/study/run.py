@@ -36,9 +36,14 @@ def chosen(only: Sequence[str]) -> tuple[str, ...]:
 
 
 def run_study(
-    profile: Profile, folder: Path, only: Sequence[str] = (), *, resume: bool = False, recordings: Path | None = None,
+    profile: Profile,
+    folder: Path,
+    only: Sequence[str] = (),
+    *,
+    resume: bool = False,
+    recordings: Path | None = None,
     on_progress: Progress | None = None,
-) -> StudyReport:  # fmt: skip
+) -> StudyReport:
     """Run the systems and write their report into ``folder``.
 
     Each system has a folder of its own there, in which it goes on when ``resume`` is given. The report is written anew

@@ -58,8 +58,9 @@ def draw_from(
 
     def _example(rng: np.random.Generator) -> tuple[Frames, Frames]:
         whole = sequences[rng.integers(len(sequences))]
-        start, row, column = (rng.integers(side - size + 1) for side, size in
-                              zip(whole.shape, (frames, crop, crop), strict=True))  # fmt: skip
+        start, row, column = (
+            rng.integers(side - size + 1) for side, size in zip(whole.shape, (frames, crop, crop), strict=True)
+        )
         whole = whole[start : start + frames, row : row + crop, column : column + crop]
         whole = whole[:: rng.choice((1, -1)), :, :: rng.choice((1, -1))].astype(np.float32) / 255
         return degrade(whole, rng)[0], whole

@@ -37,8 +37,12 @@ def run(ctx: Context) -> None:
     outputs = {**methods, "TV inpainting": tv, UNET: common.apply(net, methods["linear"])}
     ctx.hold_out("study-ultrasound-lines", methods["linear"], flat)
     shaped = {name: images.reshape(test.shape) for name, images in outputs.items()}
-    rows = [common.row(name, "trained" if name == UNET else "classical", images, test,
-                       paper=common.PAPER if name == UNET else None) for name, images in shaped.items()]  # fmt: skip
+    rows = [
+        common.row(
+            name, "trained" if name == UNET else "classical", images, test, paper=common.PAPER if name == UNET else None
+        )
+        for name, images in shaped.items()
+    ]
     title = f"Ultrasound from one scan line in {EVERY}"
     data = (
         f"{len(test)} simulated scenes, {test.shape[-1]}×{test.shape[-1]} pixels, speckle kept; the U-Net sees linear"
@@ -52,8 +56,11 @@ def run(ctx: Context) -> None:
 
 def _frames(ctx: Context, split: str) -> common.Slices:
     """What the scanner shows with all lines: that, not the tissue behind the speckle, is to be restored."""
-    scenes = ctx.profile.pick(smoke=3, quick=80, full=3000) if split == "train" else (
-        ctx.profile.pick(smoke=2, quick=20, full=100))  # fmt: skip
+    scenes = (
+        ctx.profile.pick(smoke=3, quick=80, full=3000)
+        if split == "train"
+        else (ctx.profile.pick(smoke=2, quick=20, full=100))
+    )
     found = ultrasound(ctx, f"lines-{split}", scenes, common.side(ctx))
     return found["speckled"].astype(np.float32) / 255
 

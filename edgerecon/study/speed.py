@@ -63,13 +63,18 @@ def _time(model: TrainedModel, seconds: float) -> list[Row]:
     reference = next(iter(engines))
     return failed + [
         Row(
-            model.name, name, engine.spec.precision, engine.spec.threads, model.shape, times[name].summary(),
+            model.name,
+            name,
+            engine.spec.precision,
+            engine.spec.threads,
+            model.shape,
+            times[name].summary(),
             ratio(times[reference], times[name]),
             max_abs_error=float(np.abs(outputs[name] - outputs[reference]).max()),
             size_kb=Path(model.file).stat().st_size / 1000,
         )
         for name, engine in engines.items()
-    ]  # fmt: skip
+    ]
 
 
 def _first(engine: Engine, frame: Image) -> Image:

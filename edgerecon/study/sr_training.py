@@ -89,9 +89,7 @@ def _feature_network(ctx: Context) -> DenseNet:
     return network
 
 
-def trained_networks(
-    ctx: Context, scale: int, images: NDArray[np.uint8], alike: PerceptualLoss
-) -> dict[str, Network]:  # fmt: skip
+def trained_networks(ctx: Context, scale: int, images: NDArray[np.uint8], alike: PerceptualLoss) -> dict[str, Network]:
     """Method → network. The adversarial ones start from the generator that was trained for PSNR, as in their papers.
 
     Args:
@@ -104,19 +102,25 @@ def trained_networks(
     found: dict[str, Network] = {}
 
     def for_psnr(name: str, network: Any, power: int, steps: int, rate: float) -> None:
-        found[name] = ctx.train(f"{name.lower()}-x{scale}", lambda: Supervised(network(), log_error(power)), draw,
-                                Schedule(steps, rate), {"side": side})  # fmt: skip
+        found[name] = ctx.train(
+            f"{name.lower()}-x{scale}",
+            lambda: Supervised(network(), log_error(power)),
+            draw,
+            Schedule(steps, rate),
+            {"side": side},
+        )
 
     def adversarial(name: str, start: Network, content: Loss, weight: float, relativistic: bool) -> None:
         width = pick(smoke=4, quick=16, full=64)
         found[name] = ctx.train(
             f"{name.lower()}-x{scale}",
-            lambda: Adversarial(_again(start), SRDiscriminator(width), content, weight=weight,
-                                relativistic=relativistic),
+            lambda: Adversarial(
+                _again(start), SRDiscriminator(width), content, weight=weight, relativistic=relativistic
+            ),
             draw,
             Schedule(pick(smoke=1, quick=70, full=50_000), pick(smoke=1e-4, quick=3e-4, full=1e-4)),
             {"start": _digest(start), "features": _digest(alike), "side": side},
-        )  # fmt: skip
+        )
 
     width = pick(smoke=4, quick=64, full=64)
     for_psnr("SRCNN", lambda: SRCNN(scale, width), 2, pick(smoke=1, quick=250, full=50_000), 1e-3)
@@ -124,8 +128,13 @@ def trained_networks(
     for_psnr("SRResNet", lambda: SRResNet(scale, *residual), 2, pick(smoke=1, quick=200, full=50_000), 1e-3)
     adversarial("SRGAN", found["SRResNet"], lambda output, small, large: alike(output, large), 1e-3, False)
     dense = pick(smoke=(4, 2, 1), quick=(24, 12, 2), full=(64, 32, 23))
-    for_psnr("RRDB", lambda: RRDB(scale, *dense), 1, pick(smoke=1, quick=220, full=50_000),
-             pick(smoke=1e-3, quick=2e-3, full=2e-4))  # fmt: skip
+    for_psnr(
+        "RRDB",
+        lambda: RRDB(scale, *dense),
+        1,
+        pick(smoke=1, quick=220, full=50_000),
+        pick(smoke=1e-3, quick=2e-3, full=2e-4),
+    )
 
     def esrgan(output: Tensor, small: Tensor, large: Tensor) -> Tensor:
         return alike(output, large) + 0.01 * (output - large).abs().mean()

@@ -42,9 +42,15 @@ class Schedule:
 
 
 def train_network(
-    step: Step, draw: Draw, schedule: Schedule, path: Path, *, key: str, seed: int,
+    step: Step,
+    draw: Draw,
+    schedule: Schedule,
+    path: Path,
+    *,
+    key: str,
+    seed: int,
     on_step: Callable[[int, int], None] | None = None,
-) -> Curve:  # fmt: skip
+) -> Curve:
     """Train ``step.network`` in place, or take over what ``path`` holds, finished or not.
 
     An interrupted run goes on where it stood and ends with the same weights as one that was not (on a CPU).
@@ -122,9 +128,13 @@ def _resume(step: Step, path: Path, key: str, rng: np.random.Generator) -> tuple
 
 def _save(step: Step, path: Path, key: str, rng: np.random.Generator, done: int, curve: Curve) -> None:
     state: dict[str, Any] = {
-        "model": step.state_dict(), "key": key, "done": done, "curve": [list(point) for point in curve],
-        "numpy_rng": json.dumps(rng.bit_generator.state), "torch_rng": torch.get_rng_state(),
-    }  # fmt: skip
+        "model": step.state_dict(),
+        "key": key,
+        "done": done,
+        "curve": [list(point) for point in curve],
+        "numpy_rng": json.dumps(rng.bit_generator.state),
+        "torch_rng": torch.get_rng_state(),
+    }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_checkpoint(path, state)

@@ -123,10 +123,12 @@ def fake(tmp_path: Path, script: str, timeout_s: float = 20.0) -> WorkerClient:
     [
         (f"sys.stdin.readline(); os.kill(os.getpid(), {int(signal.SIGSEGV)})", r"crashed \(SIGSEGV\)"),
         ("sys.stderr.write('no more memory\\n'); sys.exit(3)", r"crashed \(exit status 3\): no more memory"),
-        ("sys.stdin.readline(); print('noise'); answer(b'{\"error\": \"the runtime refused\"}'); time.sleep(60)",
-         "the runtime refused"),
+        (
+            "sys.stdin.readline(); print('noise'); answer(b'{\"error\": \"the runtime refused\"}'); time.sleep(60)",
+            "the runtime refused",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_worker_that_fails_says_how(script: str, said: str, tmp_path: Path) -> None:
     remote = fake(tmp_path, script)
     with pytest.raises(EngineError, match=said):

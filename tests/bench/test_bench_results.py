@@ -49,9 +49,12 @@ def test_a_sound_row_has_its_record_and_its_errors() -> None:
 
 @pytest.mark.parametrize(
     ("spoil", "said"),
-    [(lambda x: x * np.nan, "NaN"), (lambda x: np.full_like(x, 0.5), "from fp32 on average"),
-     (lambda x: x[:, :50], r"shape \(50, 96\)")],
-)  # fmt: skip
+    [
+        (lambda x: x * np.nan, "NaN"),
+        (lambda x: np.full_like(x, 0.5), "from fp32 on average"),
+        (lambda x: x[:, :50], r"shape \(50, 96\)"),
+    ],
+)
 def test_garbage_is_marked_and_has_no_record(spoil: Any, said: str) -> None:
     truth = frames().astype(np.float32) / 255
     spoilt = spoil(truth)
@@ -72,26 +75,70 @@ def test_held_out_scenes_outweigh_the_record() -> None:
 
 def row_json(model: str = "m", ok: bool = True, **changes: Any) -> dict[str, Any]:
     latency = {"p50": 5.0, "p90": 6.0, "p99": 7.0, "p999": 8.0, "mean": 5.2}
-    row = Row(model, "onnxruntime", "fp32", 2, (64, 64), latency if ok else {}, 2.0, 28.0, 0.8, 0.7, 1e-4, size_kb=12.0,
-              speed_interval=(1.9, 2.1), to_best=(1.0, 1.0, 1.0), cdf_ms=tuple(np.linspace(4, 8, 101)),
-              stages_ms={s: {"p50": 1.0, "p99": 2.0} for s in ("prepare", "engine", "postprocess")},
-              status="ok" if ok else "a [reason] <b>")  # fmt: skip
+    row = Row(
+        model,
+        "onnxruntime",
+        "fp32",
+        2,
+        (64, 64),
+        latency if ok else {},
+        2.0,
+        28.0,
+        0.8,
+        0.7,
+        1e-4,
+        size_kb=12.0,
+        speed_interval=(1.9, 2.1),
+        to_best=(1.0, 1.0, 1.0),
+        cdf_ms=tuple(np.linspace(4, 8, 101)),
+        stages_ms={s: {"p50": 1.0, "p99": 2.0} for s in ("prepare", "engine", "postprocess")},
+        status="ok" if ok else "a [reason] <b>",
+    )
     return row.to_json() | {"shape": [64, 64]} | changes
 
 
 def result(*rows: dict[str, Any]) -> dict[str, Any]:
-    load = {"model": "m", "backend": "b", "precision": "fp32", "threads": 2,
-            "points": [{"load": 0.1, "miss_rate": 0.0}, {"load": 1.2, "miss_rate": 0.9}]}  # fmt: skip
-    said = {"model": "m", "backend": "b", "precision": "fp32", "threads": 2, "scenario": "offline", "valid": False,
-            "why": ["Early stopping satisfied"], "figure": "Samples per second", "value": 3.0}  # fmt: skip
+    load = {
+        "model": "m",
+        "backend": "b",
+        "precision": "fp32",
+        "threads": 2,
+        "points": [{"load": 0.1, "miss_rate": 0.0}, {"load": 1.2, "miss_rate": 0.9}],
+    }
+    said = {
+        "model": "m",
+        "backend": "b",
+        "precision": "fp32",
+        "threads": 2,
+        "scenario": "offline",
+        "valid": False,
+        "why": ["Early stopping satisfied"],
+        "figure": "Samples per second",
+        "value": 3.0,
+    }
     return {
-        "schema": 1, "rows": list(rows), "loads": [load], "scenarios": [said], "noise": 1.02, "noisy": False,
+        "schema": 1,
+        "rows": list(rows),
+        "loads": [load],
+        "scenarios": [said],
+        "noise": 1.02,
+        "noisy": False,
         "roof": {"gops": {"fp32": 100.0}, "bandwidth_gbs": 10.0},
-        "included": "what is in it", "energy_sources": [], "conditions": {"before": {"cpu_mhz": 1}, "after": {}},
-        "shape": [64, 64], "seconds": 1.0, "recording": "sample",
-        "host": {"hostname": "h", "cpu": "a CPU", "cores_logical": 2, "date": "2026-01-02T03:04:05",
-                 "commit": "abcdef0123", "packages": {"numpy": "2"}},
-    }  # fmt: skip
+        "included": "what is in it",
+        "energy_sources": [],
+        "conditions": {"before": {"cpu_mhz": 1}, "after": {}},
+        "shape": [64, 64],
+        "seconds": 1.0,
+        "recording": "sample",
+        "host": {
+            "hostname": "h",
+            "cpu": "a CPU",
+            "cores_logical": 2,
+            "date": "2026-01-02T03:04:05",
+            "commit": "abcdef0123",
+            "packages": {"numpy": "2"},
+        },
+    }
 
 
 def test_a_histogram_holds_every_frame_once() -> None:
@@ -120,18 +167,28 @@ def test_each_number_of_a_bar_stands_where_its_mark_ends() -> None:
 
 
 def test_intervals_decide_what_is_a_regression() -> None:
-    before = result(row_json("same"), row_json("slow"), row_json("fast"), row_json("lost"), row_json("broke"),
-                    row_json("blurred"))  # fmt: skip
+    before = result(
+        row_json("same"), row_json("slow"), row_json("fast"), row_json("lost"), row_json("broke"), row_json("blurred")
+    )
     after = result(
         row_json("same", speed=1.95, speed_interval=(1.85, 2.0)),
         row_json("slow", speed=1.5, speed_interval=(1.4, 1.6)),
-        row_json("fast", speed=3.0, speed_interval=(2.8, 3.1)), row_json("broke", ok=False, speed_interval=None),
-        row_json("fresh"), row_json("blurred", max_abs_error=0.3),
-    )  # fmt: skip
+        row_json("fast", speed=3.0, speed_interval=(2.8, 3.1)),
+        row_json("broke", ok=False, speed_interval=None),
+        row_json("fresh"),
+        row_json("blurred", max_abs_error=0.3),
+    )
     changes = compare(before, after)
     verdicts = {one.name.partition(",")[0]: one.verdict for one in changes}
-    assert verdicts == {"same": "undecided", "slow": "slower", "fast": "faster", "lost": "gone", "broke": "broken",
-                        "fresh": "new", "blurred": "broken"}  # fmt: skip
+    assert verdicts == {
+        "same": "undecided",
+        "slow": "slower",
+        "fast": "faster",
+        "lost": "gone",
+        "broke": "broken",
+        "fresh": "new",
+        "blurred": "broken",
+    }
     assert [one.name.partition(",")[0] for one in regressions(changes)] == ["slow", "lost", "broke", "blurred"]
     assert not regressions(compare(before, before)) and stopper(compare(before, before)) is None
     said = stopper(changes) or ""
@@ -208,5 +265,8 @@ def test_loadgens_summary_is_read_or_refused(tmp_path: Path) -> None:
         read_summary(path, "offline")
     path.write_text("Result is : INVALID\n  Min duration satisfied : NO\n99.0th percentile latency (ns) : 2500000\n")
     assert read_summary(path, "multistream") == {
-        "valid": False, "why": ["Min duration satisfied"], "figure": "99.0th percentile latency (ms)", "value": 2.5,
-    }  # fmt: skip
+        "valid": False,
+        "why": ["Min duration satisfied"],
+        "figure": "99.0th percentile latency (ms)",
+        "value": 2.5,
+    }

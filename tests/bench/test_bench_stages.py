@@ -149,20 +149,39 @@ def test_rows_hold_their_stages() -> None:
 def row(backend: str, extra: tuple[str, ...] = (), **changes: Any) -> dict[str, Any]:
     latency = {"p50": 5.0, "p90": 6.0, "p99": 7.0, "p999": 8.0, "mean": 5.2}
     stages = {name: {"p50": 0.123, "p99": 0.456} for name in ("prepare", "engine", "postprocess", *extra)}
-    made = Row("compact", backend, "fp32", 1, (8, 8), latency, stages_ms=stages, to_best=(1.0, 1.0, 1.0),
-               cdf_ms=tuple(np.linspace(4, 8, 101)))  # fmt: skip
+    made = Row(
+        "compact",
+        backend,
+        "fp32",
+        1,
+        (8, 8),
+        latency,
+        stages_ms=stages,
+        to_best=(1.0, 1.0, 1.0),
+        cdf_ms=tuple(np.linspace(4, 8, 101)),
+    )
     return made.to_json() | changes
 
 
 def result(*rows: dict[str, Any]) -> dict[str, Any]:
     told = {"before": {}, "during": {"mhz": {"GPU 0": 1980}}, "after": {}}
     return {
-        "schema": 1, "rows": list(rows), "loads": [], "scenarios": [], "noise": 1.02, "noisy": False,
-        "roof": {"gops": {"fp32": 100.0}, "bandwidth_gbs": 10.0}, "included": "all",
-        "energy_sources": [], "energy_missing": ["GPU 0 does not count its energy"], "conditions": told,
-        "shape": [8, 8], "seconds": 1.0, "recording": "sample",
+        "schema": 1,
+        "rows": list(rows),
+        "loads": [],
+        "scenarios": [],
+        "noise": 1.02,
+        "noisy": False,
+        "roof": {"gops": {"fp32": 100.0}, "bandwidth_gbs": 10.0},
+        "included": "all",
+        "energy_sources": [],
+        "energy_missing": ["GPU 0 does not count its energy"],
+        "conditions": told,
+        "shape": [8, 8],
+        "seconds": 1.0,
+        "recording": "sample",
         "host": {"cpu": "a CPU", "cores_logical": 2, "date": "2026-01-02T03:04:05", "commit": None},
-    }  # fmt: skip
+    }
 
 
 def shown(found: dict[str, Any]) -> tuple[str, str]:

@@ -20,9 +20,25 @@ MODEL = "compact-despeckle-small"
 
 def test_every_row_is_timed_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    wanted = [MODEL, "--backend", "cuda", "--backend", "onnxruntime", "--precision", "fp32", "--precision", "int8",
-              "--threads", "1", "--shape", "48x64", "--seconds", "0.2", "--scenario",
-              "singlestream"]  # fmt: skip
+    wanted = [
+        MODEL,
+        "--backend",
+        "cuda",
+        "--backend",
+        "onnxruntime",
+        "--precision",
+        "fp32",
+        "--precision",
+        "int8",
+        "--threads",
+        "1",
+        "--shape",
+        "48x64",
+        "--seconds",
+        "0.2",
+        "--scenario",
+        "singlestream",
+    ]
     done = CliRunner().invoke(app, ["bench", *wanted, "--json", "r.json", "-o", "r.html"])
     assert done.exit_code == 0, done.output
     found = json.loads(Path("r.json").read_text())
@@ -46,13 +62,18 @@ def test_every_row_is_timed_and_judged(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "call",
     [
-        ["bench", MODEL, "-o", "x.csv"], ["bench", MODEL, "-o", "page"], ["fit", "--deadline", "5ms", "-o", "x.csv"],
-        ["fit", "--deadline", "5ms", "--device", "h200", "-o", "x.pdf"], ["explain", MODEL, "sample", "-o", "x.csv"],
-        ["explain", MODEL, "sample", "--npz", "x.csv"], ["study", "-o", "x.csv"],
-        ["kernels", "build", "-o", "x.csv"], ["bundle", "r.toml", "--device", "h200", "-o", "x.csv"],
+        ["bench", MODEL, "-o", "x.csv"],
+        ["bench", MODEL, "-o", "page"],
+        ["fit", "--deadline", "5ms", "-o", "x.csv"],
+        ["fit", "--deadline", "5ms", "--device", "h200", "-o", "x.pdf"],
+        ["explain", MODEL, "sample", "-o", "x.csv"],
+        ["explain", MODEL, "sample", "--npz", "x.csv"],
+        ["study", "-o", "x.csv"],
+        ["kernels", "build", "-o", "x.csv"],
+        ["bundle", "r.toml", "--device", "h200", "-o", "x.csv"],
     ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_a_name_of_another_format_is_refused_before_the_work(
     call: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,12 +92,17 @@ def test_a_live_source_gives_some_frames() -> None:
 def test_a_name_stands_for_its_precisions() -> None:
     cells = list_cells([MODEL], ["onnxruntime", "openvino"], threads=[1, 2])
     assert {(cell.path.stem, cell.precision) for cell in cells if cell.backend == "openvino"} == {
-        (MODEL, "fp32"), (MODEL, "bf16"), (f"{MODEL}-fp16", "fp16"), (f"{MODEL}-int8", "int8"),
-    }  # fmt: skip
+        (MODEL, "fp32"),
+        (MODEL, "bf16"),
+        (f"{MODEL}-fp16", "fp16"),
+        (f"{MODEL}-int8", "int8"),
+    }
     assert len([cell for cell in cells if cell.backend == "onnxruntime"]) == 2 * 3
     assert {cell.path.stem for cell in list_cells([MODEL], ["tensorrt"])} == {
-        MODEL, f"{MODEL}-fp16", f"{MODEL}-int8-trt"
-    }  # fmt: skip
+        MODEL,
+        f"{MODEL}-fp16",
+        f"{MODEL}-int8-trt",
+    }
 
 
 @pytest.mark.parametrize(
@@ -92,9 +118,7 @@ def test_a_name_stands_for_its_precisions() -> None:
         ([MODEL, "--recording", "none.mp4"], "none.mp4 does not exist"),
     ],
 )
-def test_wrong_use_is_one_line(
-    wrong: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+def test_wrong_use_is_one_line(wrong: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(app, ["bench", *wrong])
     assert isinstance(done.exception, EdgereconError) and re.search(re.escape(said), str(done.exception))

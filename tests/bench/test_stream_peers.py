@@ -84,9 +84,12 @@ def test_a_loop_that_does_not_run_is_a_row_with_the_reason(monkeypatch: pytest.M
     pythons = dict.fromkeys(stream_peers.LOOPS, "python") | {"holoscan": None}
     rows = stream_peers.compare(pythons, 2, 100, 0.0, tmp_path)
     assert {name: row["status"] for name, row in rows.items()} == {
-        "edgerecon": "ok", "holoscan": "no --holoscan-python was given", "gstreamer": "No module named 'gi'",
-        "opencv": "it showed 3 frames", "inference-pipeline": "ok",
-    }  # fmt: skip
+        "edgerecon": "ok",
+        "holoscan": "no --holoscan-python was given",
+        "gstreamer": "No module named 'gi'",
+        "opencv": "it showed 3 frames",
+        "inference-pipeline": "ok",
+    }
     assert rows["inference-pipeline"]["over_edgerecon"]["p50"] == [1, 1, 1]
 
 

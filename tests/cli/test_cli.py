@@ -76,8 +76,19 @@ def pairs(tmp_path: Path, rng: np.random.Generator) -> Path:
 def test_help_and_version(edgerecon: Cli) -> None:
     status, out, _ = edgerecon("--help")
     assert status == 0
-    for verb in ("demo", "doctor", "stream", "simulate", "train", "export", "evaluate", "devices", "fit", "bundle",
-                 "install"):  # fmt: skip
+    for verb in (
+        "demo",
+        "doctor",
+        "stream",
+        "simulate",
+        "train",
+        "export",
+        "evaluate",
+        "devices",
+        "fit",
+        "bundle",
+        "install",
+    ):
         assert verb in out
         assert edgerecon(verb, "--help")[0] == 0
     assert edgerecon("--version") == (0, f"edgerecon {__version__}\n", "")
@@ -101,16 +112,37 @@ def test_import_brings_no_runtime() -> None:
 def test_stream_counts_every_frame(edgerecon: Cli, cine: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     status, out, _ = edgerecon(
-        "stream", cine, "compact-despeckle", "--sink", tmp_path / "out.npz", "--policy", "every", "--no-pace",
-        "--json", report,
-    )  # fmt: skip
+        "stream",
+        cine,
+        "compact-despeckle",
+        "--sink",
+        tmp_path / "out.npz",
+        "--policy",
+        "every",
+        "--no-pace",
+        "--json",
+        report,
+    )
     assert status == 0
     assert "6 frames in = 6 presented + 0 dropped + 0 failed" in out
     figures = json.loads(report.read_text())
     wanted = {
-        "frames_in", "presented", "dropped", "late", "failed", "raw_shown", "fps", "deadline_ms",
-        "deadline_miss_rate", "latency_ms", "stages_ms", "engine", "model", "source", "host",
-    }  # fmt: skip
+        "frames_in",
+        "presented",
+        "dropped",
+        "late",
+        "failed",
+        "raw_shown",
+        "fps",
+        "deadline_ms",
+        "deadline_miss_rate",
+        "latency_ms",
+        "stages_ms",
+        "engine",
+        "model",
+        "source",
+        "host",
+    }
     assert wanted <= set(figures)
     assert set(figures["stages_ms"]) == {"capture", "preprocess", "infer", "postprocess", "present"}
     assert np.load(tmp_path / "out.npz")["frames"].shape == (6, 40, 48)
@@ -220,9 +252,17 @@ def test_port_in_use_is_one_line(edgerecon: Cli) -> None:
 
 def test_evaluate_pairs(edgerecon: Cli, pairs: Path, tmp_path: Path) -> None:
     status, out, _ = edgerecon(
-        "evaluate", "compact-despeckle", "--data", pairs, "--method", "median", "--json", tmp_path / "e.json",
-        "--pictures", tmp_path / "pictures",
-    )  # fmt: skip
+        "evaluate",
+        "compact-despeckle",
+        "--data",
+        pairs,
+        "--method",
+        "median",
+        "--json",
+        tmp_path / "e.json",
+        "--pictures",
+        tmp_path / "pictures",
+    )
     assert status == 0
     assert "median" in out and "PSNR dB" in out
     figures = json.loads((tmp_path / "e.json").read_text())
@@ -366,16 +406,26 @@ def test_workshop_verbs_without_torch_name_what_to_install(verb: list[str]) -> N
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root)
     assert (done.returncode, done.stderr) == (
-        1, "edgerecon: torch is not installed: run  pip install 'edgerecon[train]'\n"
-    )  # fmt: skip
+        1,
+        "edgerecon: torch is not installed: run  pip install 'edgerecon[train]'\n",
+    )
 
 
 def test_ctrl_c_leaves_a_valid_video_and_status_130(tmp_path: Path) -> None:
     video, report = tmp_path / "out.mp4", tmp_path / "out.json"
     command = [
-        sys.executable, "-m", "edgerecon", "stream", "sample", "compact-despeckle", "--loop", "--sink", str(video),
-        "--json", str(report),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "edgerecon",
+        "stream",
+        "sample",
+        "compact-despeckle",
+        "--loop",
+        "--sink",
+        str(video),
+        "--json",
+        str(report),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     part = tmp_path / ".out.mp4.part"
     for _ in range(600):
@@ -440,8 +490,21 @@ def test_bundle_then_install(edgerecon: Cli, tmp_path: Path) -> None:
 def test_explain(edgerecon: Cli, cine: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     sheet, figures, arrays = tmp_path / "sheet.png", tmp_path / "found.json", tmp_path / "maps.npz"
-    status, out, err = edgerecon("explain", "compact-despeckle", cine, "-o", sheet, "--frame", 3, "--at", "20,30",
-                                 "--json", figures, "--npz", arrays)  # fmt: skip
+    status, out, err = edgerecon(
+        "explain",
+        "compact-despeckle",
+        cine,
+        "-o",
+        sheet,
+        "--frame",
+        3,
+        "--at",
+        "20,30",
+        "--json",
+        figures,
+        "--npz",
+        arrays,
+    )
     assert status == 0, err
     assert "saliency, integrated gradients, occlusion" in out and sheet.read_bytes().startswith(b"\x89PNG")
     assert json.loads(figures.read_text())["region"] == [20, 30, 21, 31]

@@ -25,9 +25,22 @@ def host_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("there is no g++")
     program = tmp_path_factory.mktemp("host") / "engine_host"
     subprocess.run(
-        ["g++", "-std=c++17", "-O0", "-pthread", "-Wall", "-Wextra", "-Werror", "-Wno-psabi",
-         "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-o", str(program),
-         str(source_folder() / "tests" / "engine_host.cpp")],
-        check=True, timeout=900,
-    )  # fmt: skip
+        [
+            "g++",
+            "-std=c++17",
+            "-O0",
+            "-pthread",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-Wno-psabi",
+            "-fsanitize=address,undefined",
+            "-fno-sanitize-recover=all",
+            "-o",
+            str(program),
+            str(source_folder() / "tests" / "engine_host.cpp"),
+        ],
+        check=True,
+        timeout=900,
+    )
     return program

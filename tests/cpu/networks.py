@@ -22,9 +22,17 @@ def convolution(
     weights = rng.standard_normal((outputs, inputs, kernel, kernel)) / np.sqrt(inputs * kernel**2)
     bias = rng.standard_normal(outputs).astype(np.float32) / 4
     return Layer(
-        Kind.CONVOLUTION, f"conv {target}", source, target, inputs, outputs, kernel,
-        weights=weights.astype(np.float32), bias=bias, **shape,
-    )  # type: ignore[arg-type]  # fmt: skip
+        Kind.CONVOLUTION,
+        f"conv {target}",
+        source,
+        target,
+        inputs,
+        outputs,
+        kernel,
+        weights=weights.astype(np.float32),
+        bias=bias,
+        **shape,
+    )  # type: ignore[arg-type]
 
 
 def chain(rng: np.random.Generator, widths: Sequence[int], dilations: Sequence[int], block: int) -> list[Layer]:
@@ -49,13 +57,24 @@ def two_scale(rng: np.random.Generator, width: int, dilation: int, residual: boo
         convolution(rng, 1, 2, 4, width, padding=1, relu=True),
         convolution(rng, 2, 3, width, wide, 2, stride=2, relu=True),
         convolution(rng, 3, 4, wide, wide, dilation=dilation, padding=dilation, relu=True, added=3),
-        Layer(Kind.TRANSPOSED, "up", 4, 5, wide, width, 2, stride=2, added=2, weights=up,
-              bias=rng.standard_normal(width).astype(np.float32) / 4),
+        Layer(
+            Kind.TRANSPOSED,
+            "up",
+            4,
+            5,
+            wide,
+            width,
+            2,
+            stride=2,
+            added=2,
+            weights=up,
+            bias=rng.standard_normal(width).astype(np.float32) / 4,
+        ),
         convolution(rng, 5, 6, width, width, dilation=2, padding=2, relu=True),
         convolution(rng, 6, 7, width, width, 5, dilation=dilation, padding=2 * dilation, relu=True, added=6),
         convolution(rng, 7, 8, width, 4, 1),
         first_last[1],
-    ]  # fmt: skip
+    ]
 
 
 def integer_chain(
@@ -75,9 +94,20 @@ def integer_chain(
             481,
             step,
         )
-        found.append(Layer(
-            Kind.CONVOLUTION, layer.name, layer.source, layer.target, layer.inputs, count, 3,
-            dilation=layer.dilation, padding=layer.padding, relu=True, integers=form,
-        ))  # fmt: skip
+        found.append(
+            Layer(
+                Kind.CONVOLUTION,
+                layer.name,
+                layer.source,
+                layer.target,
+                layer.inputs,
+                count,
+                3,
+                dilation=layer.dilation,
+                padding=layer.padding,
+                relu=True,
+                integers=form,
+            )
+        )
         levels = 481
     return [*found, layers[-1]]

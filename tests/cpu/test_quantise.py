@@ -36,8 +36,10 @@ def test_shipped_models_lose_no_more_than_a_fiftieth_of_a_decibel(library: Libra
         wanted = (scenes["clean"] if MODELS[name] == "pw31" else scenes["pw31"]).astype(np.float32) / 255
     layers = read_layers(find_file(name))
     integers = quantise(layers, list(frames))
-    kept, lost = (np.mean([psnr(run(library, form, x), y) for x, y in zip(frames, wanted, strict=True)])
-                  for form in (layers, integers))  # fmt: skip
+    kept, lost = (
+        np.mean([psnr(run(library, form, x), y) for x, y in zip(frames, wanted, strict=True)])
+        for form in (layers, integers)
+    )
     assert lost > kept - 0.02
     x = frames[0]
     assert np.array_equal(run(library, integers, x), run_integers(integers, x))

@@ -48,11 +48,24 @@ def host_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
         if name not in kept:
             kept[name] = folder / name
             subprocess.run(
-                ["g++", "-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas",
-                 "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-o", str(kept[name]),
-                 str(source_folder() / "tests" / f"{name}_host.cpp")],
-                check=True, timeout=300,
-            )  # fmt: skip
+                [
+                    "g++",
+                    "-std=c++17",
+                    "-O1",
+                    "-g",
+                    "-Wall",
+                    "-Wextra",
+                    "-Werror",
+                    "-Wno-unknown-pragmas",
+                    "-fsanitize=address,undefined",
+                    "-fno-sanitize-recover=all",
+                    "-o",
+                    str(kept[name]),
+                    str(source_folder() / "tests" / f"{name}_host.cpp"),
+                ],
+                check=True,
+                timeout=300,
+            )
         return kept[name]
 
     return build

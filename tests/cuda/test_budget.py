@@ -59,6 +59,11 @@ def test_cmake_builds_for_the_same_gpus(tmp_path: Path, compiler: Compiler) -> N
     command = ["cmake", "-S", str(source_folder().parent), "-B", str(tmp_path), f"-DNVCC={compiler.path}"]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     for name in kernel_files():
-        said = subprocess.run(["cmake", "--build", str(tmp_path), "--target", "help"], capture_output=True, text=True,
-                              timeout=120, check=True).stdout  # fmt: skip
+        said = subprocess.run(
+            ["cmake", "--build", str(tmp_path), "--target", "help"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        ).stdout
         assert name in said

@@ -88,9 +88,13 @@ def made(form: str, width: int, dilations: Sequence[int], rng: np.random.Generat
 
 
 SIZES = [  # images, height, width, tile: odd sizes, one pixel, one cell, tile edges ± 1
-    (1, 1, 1, (4, 4)), (2, 2, 1, (4, 6)), (1, 15, 17, (8, 8)), (2, 16, 13, (8, 6)), (1, 18, 31, (8, 16)),
+    (1, 1, 1, (4, 4)),
+    (2, 2, 1, (4, 6)),
+    (1, 15, 17, (8, 8)),
+    (2, 16, 13, (8, 6)),
+    (1, 18, 31, (8, 16)),
     (1, 3, 40, (4, 6)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -103,8 +107,10 @@ def test_float_of_real_weights(fused: Run, name: str, size: tuple, rng: np.rando
     assert np.linalg.norm(expected - frames) > 1e-3 * np.linalg.norm(frames)  # it does something
 
 
-@pytest.mark.parametrize(("form", "width"), [("fp32", 32), ("fp16", 16), ("fp16", 32), ("mixed", 16), ("mixed", 32),
-                                             ("int8", 16), ("int8", 32)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("form", "width"),
+    [("fp32", 32), ("fp16", 16), ("fp16", 32), ("mixed", 16), ("mixed", 32), ("int8", 16), ("int8", 32)],
+)
 def test_every_form_and_width(fused: Run, form: str, width: int, rng: np.random.Generator) -> None:
     for exact, size, warps in ((True, (2, 13, 18, (4, 6)), -4), (False, (1, 17, 9, (8, 4)), 16)):
         layers = made(form, width, DILATED if width == 16 else PLAIN, rng, exact)

@@ -60,8 +60,13 @@ def layer(form: str, before: int, after: int, rng: np.random.Generator, **how: A
     bias = rng.normal(0, 0.5, after).astype(np.float32)
     if form == "int8":
         weight = rng.integers(-127, 128, (after, before, 3, 3)).astype(np.int8)
-        how = {"steps": rng.uniform(1e-3, 2e-3, after).astype(np.float32), "before": 0.02,
-               "after": 0.01 * np.sqrt(before), "residual": 0.03, **how}  # fmt: skip
+        how = {
+            "steps": rng.uniform(1e-3, 2e-3, after).astype(np.float32),
+            "before": 0.02,
+            "after": 0.01 * np.sqrt(before),
+            "residual": 0.03,
+            **how,
+        }
     else:
         weight = rng.normal(0, 1 / np.sqrt(9 * before), (after, before, 3, 3)).astype(KINDS[form])
     return weight, bias, pack_convolution(weight, bias, **how)
@@ -106,9 +111,15 @@ def test_every_pair_of_channels(convolved: Run, form: str, before: int, after: i
 
 
 SIZES = [  # images, height, width, tile, dilation: one pixel, tile edges ± 1, batch, dilation beyond the picture
-    (1, 1, 1, (4, 4), 1), (2, 3, 3, (4, 4), 2), (1, 4, 5, (4, 4), 3), (3, 5, 4, (4, 4), 1), (1, 17, 33, (16, 32), 1),
-    (1, 1, 40, (8, 16), 2), (1, 40, 1, (8, 8), 1), (1, 6, 6, (4, 4), 9),
-]  # fmt: skip
+    (1, 1, 1, (4, 4), 1),
+    (2, 3, 3, (4, 4), 2),
+    (1, 4, 5, (4, 4), 3),
+    (3, 5, 4, (4, 4), 1),
+    (1, 17, 33, (16, 32), 1),
+    (1, 1, 40, (8, 16), 2),
+    (1, 40, 1, (8, 8), 1),
+    (1, 6, 6, (4, 4), 9),
+]
 
 
 @pytest.mark.parametrize("form", KINDS)
@@ -173,8 +184,11 @@ def _quantised_graph(x: Any, weight: Any, bias: Any, steps: Any, before: Any, af
     ]
     ports = [helper.make_tensor_value_info(name, TensorProto.INT8, [None] * 4) for name in ("x", "q")]
     tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
-    model = helper.make_model(helper.make_graph(nodes, "conv", ports[:1], ports[1:], tensors),
-                              opset_imports=[helper.make_opsetid("", 18)], ir_version=8)  # fmt: skip
+    model = helper.make_model(
+        helper.make_graph(nodes, "conv", ports[:1], ports[1:], tensors),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=8,
+    )
     onnx.checker.check_model(model)
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

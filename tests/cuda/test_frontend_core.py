@@ -11,8 +11,16 @@ import pytest
 from edgerecon.cuda.kernels.frontend import Sector
 from tests.cuda.conftest import HostRun
 
-SIZES = [((1, 1), (1, 1)), ((1, 1), (5, 3)), ((7, 5), (7, 5)), ((7, 5), (13, 11)), ((64, 48), (33, 17)),
-         ((31, 33), (1, 1)), ((2, 300), (9, 31)), ((50, 40), (25, 10))]  # fmt: skip
+SIZES = [
+    ((1, 1), (1, 1)),
+    ((1, 1), (5, 3)),
+    ((7, 5), (7, 5)),
+    ((7, 5), (13, 11)),
+    ((64, 48), (33, 17)),
+    ((31, 33), (1, 1)),
+    ((2, 300), (9, 31)),
+    ((50, 40), (25, 10)),
+]
 
 
 def resized(on_host: HostRun, mode: str, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -91,8 +99,10 @@ def sector(size: tuple[int, int] = (90, 110), polar: tuple[int, int] = (70, 41))
 def positions(of: Sector) -> tuple[np.ndarray, np.ndarray]:
     """Sample and line, as fractions of indices, that each pixel of the picture looks at."""
     rows, columns = np.mgrid[: of.size[0], : of.size[1]]
-    x, z = (start + index * step - apex for start, index, step, apex in
-            zip(of.corner, (columns, rows), of.spacing, of.apex, strict=True))  # fmt: skip
+    x, z = (
+        start + index * step - apex
+        for start, index, step, apex in zip(of.corner, (columns, rows), of.spacing, of.apex, strict=True)
+    )
     depth, angle = np.hypot(x, z), np.arctan2(x, z)
     sample = (depth - of.depths[0]) / (of.depths[1] - of.depths[0]) * (of.polar[0] - 1)
     line = (angle - of.angles[0]) / (of.angles[1] - of.angles[0]) * (of.polar[1] - 1)
@@ -112,8 +122,9 @@ def test_scan_conversion_is_bilinear_inside_and_zero_outside(on_host: HostRun, r
     s, n = np.clip(sample.astype(int), 0, 68), np.clip(line.astype(int), 0, 39)
     u, v = sample - s, line - n
     table = polar.astype(np.float64)
-    expected = ((1 - u) * ((1 - v) * table[s, n] + v * table[s, n + 1])
-                + u * ((1 - v) * table[s + 1, n] + v * table[s + 1, n + 1]))  # fmt: skip
+    expected = (1 - u) * ((1 - v) * table[s, n] + v * table[s, n + 1]) + u * (
+        (1 - v) * table[s + 1, n] + v * table[s + 1, n + 1]
+    )
     clear = (np.abs(sample) > 1e-3) & (np.abs(sample - 69) > 1e-3) & (np.abs(line) > 1e-3) & (np.abs(line - 40) > 1e-3)
     assert 0.2 < inside.mean() < 0.8 and clear.mean() > 0.99
     assert np.abs(found - np.where(inside, expected, 0))[clear].max() < 5e-5

@@ -44,8 +44,10 @@ def test_grids_cover_every_pixel_and_arguments_are_in_order(launches: Launches) 
     kernels.log(16, 257, 32, reference=4.0, range_db=50.0, stream=0)
     kernels.bytes(16, 256, 32, stream=0)
     kernels.scan(16, SECTOR, 32, stream=0)
-    assert launches[:2] == [("bilinear", (2, 2, 1), (32, 8, 1), [16, 7, 5, 32, 9, 33]),
-                            ("area", (2, 1, 1), (32, 8, 1), [16, 9, 33, 32, 8, 33])]  # fmt: skip
+    assert launches[:2] == [
+        ("bilinear", (2, 2, 1), (32, 8, 1), [16, 7, 5, 32, 9, 33]),
+        ("area", (2, 1, 1), (32, 8, 1), [16, 9, 33, 32, 8, 33]),
+    ]
     assert launches[2] == ("log", (2, 1, 1), (256, 1, 1), [16, 257, 0.25, pytest.approx(0.02), 32])
     assert launches[3] == ("bytes", (1, 1, 1), (256, 1, 1), [16, 256, 32])
     name, grid, _, (polar, struct, out) = launches[4]

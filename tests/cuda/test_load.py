@@ -119,8 +119,20 @@ def test_a_gpu_without_machine_code_gets_ptx_and_is_told(
 
 
 def test_code_for_each_gpu() -> None:
-    expected = {75: "sm_75", 86: "sm_86", 87: "sm_87", 88: "sm_87", 89: "sm_89", 90: "sm_90", 103: "sm_100",
-                110: "sm_110", 121: "sm_120", 130: "compute_120", 95: "sm_90", 72: None}  # fmt: skip
+    expected = {
+        75: "sm_75",
+        86: "sm_86",
+        87: "sm_87",
+        88: "sm_87",
+        89: "sm_89",
+        90: "sm_90",
+        103: "sm_100",
+        110: "sm_110",
+        121: "sm_120",
+        130: "compute_120",
+        95: "sm_90",
+        72: None,
+    }
     assert {number: code_for(number) for number in expected} == expected
 
 

@@ -33,8 +33,12 @@ def run(on_host: HostRun, a: np.ndarray, b: np.ndarray, same: bool, rows: int, f
     assert len(flat) == 4 * count + strips + a.size and flat.min() > -1e29  # everything was written
     windows, derivatives, totals, gradient = np.split(flat, np.cumsum([count, 3 * count, strips]))
     shape = (planes, *size)
-    return Run(windows.reshape(shape), derivatives.reshape(3, *shape), totals.sum(dtype=np.float64) / count,
-               gradient.reshape(a.shape))  # fmt: skip
+    return Run(
+        windows.reshape(shape),
+        derivatives.reshape(3, *shape),
+        totals.sum(dtype=np.float64) / count,
+        gradient.reshape(a.shape),
+    )
 
 
 def truth(a: np.ndarray, b: np.ndarray, same: bool, flow: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

@@ -44,8 +44,13 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[fake_gpu.FakeGpu]:
         made.memory[means][0] = factor * made.memory[totals].sum()
 
     nothing = lambda grid, block, pointers, shared: None  # noqa: E731
-    made.kernels = {"ssim_forward_f32": forward, "ssim_mean": mean, "ssim_forward_f16": nothing,
-                    "ssim_backward_f32": nothing, "ssim_backward_f16": nothing}  # fmt: skip
+    made.kernels = {
+        "ssim_forward_f32": forward,
+        "ssim_mean": mean,
+        "ssim_forward_f16": nothing,
+        "ssim_backward_f32": nothing,
+        "ssim_backward_f16": nothing,
+    }
     monkeypatch.setattr(cuda_driver, "_library", made.library)
     monkeypatch.setattr(ssim_monitor, "open_gpu", lambda device: made.gpu)
     monkeypatch.setattr(ssim_monitor, "load", lambda name: Module(Stored(name, b"code", "13.0.88", Path(name))))

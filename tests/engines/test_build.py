@@ -53,12 +53,17 @@ def _int8(path: Path) -> Path:
     rng = np.random.default_rng(6)
     width = 8
     constants: dict[str, np.ndarray] = {
-        "zero": np.int8(0), "s0": np.float32(0.01), "s1": np.float32(0.02),
+        "zero": np.int8(0),
+        "s0": np.float32(0.01),
+        "s1": np.float32(0.02),
         "w0": rng.integers(-127, 128, (width, 1, 3, 3), np.int8),
         "w1": rng.integers(-127, 128, (1, width, 3, 3), np.int8),
-        "sw0": rng.uniform(1e-3, 2e-3, width).astype(np.float32), "sw1": np.float32([1e-3]),
-        "z0": np.zeros(width, np.int8), "z1": np.zeros(1, np.int8), "b0": rng.random(width).astype(np.float32),
-    }  # fmt: skip
+        "sw0": rng.uniform(1e-3, 2e-3, width).astype(np.float32),
+        "sw1": np.float32([1e-3]),
+        "z0": np.zeros(width, np.int8),
+        "z1": np.zeros(1, np.int8),
+        "b0": rng.random(width).astype(np.float32),
+    }
     nodes = [
         *hand_made._round("frame", "x", "s0", "zero"),
         helper.make_node("DequantizeLinear", ["w0", "sw0", "z0"], ["w0_f"], axis=0),
@@ -81,8 +86,7 @@ def _layers(network: Any, kind: str) -> list[Any]:
     """Layers of a kind, in their own class, in order."""
     layers = [network.get_layer(i) for i in range(network.num_layers)]
     found = [layer for layer in layers if layer.type.name == kind]
-    classes = {"CONVOLUTION": trt.IConvolutionLayer, "DEQUANTIZE": trt.IDequantizeLayer,
-               "CONSTANT": trt.IConstantLayer}  # fmt: skip
+    classes = {"CONVOLUTION": trt.IConvolutionLayer, "DEQUANTIZE": trt.IDequantizeLayer, "CONSTANT": trt.IConstantLayer}
     for layer in found:
         layer.__class__ = classes.get(kind, trt.ILayer)
     return found
@@ -97,8 +101,12 @@ def test_the_parsed_network_is_the_file_layer_by_layer(name: str, tmp_path: Path
     path = _model(name, tmp_path)
     builder, network = parse(trt, read_model(path))
     nodes = onnx.load(path).graph.node
-    pairs = {"CONVOLUTION": ("Conv",), "ACTIVATION": ("Relu", "Clip", "LeakyRelu", "Sigmoid", "Tanh"),
-             "QUANTIZE": ("QuantizeLinear",), "DEQUANTIZE": ("DequantizeLinear",)}  # fmt: skip
+    pairs = {
+        "CONVOLUTION": ("Conv",),
+        "ACTIVATION": ("Relu", "Clip", "LeakyRelu", "Sigmoid", "Tanh"),
+        "QUANTIZE": ("QuantizeLinear",),
+        "DEQUANTIZE": ("DequantizeLinear",),
+    }
     for kind, operators in pairs.items():
         assert len(_layers(network, kind)) == sum(node.op_type in operators for node in nodes), kind
     assert network.get_flag(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)

@@ -195,8 +195,11 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_where_the_cache_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGERECON_CACHE", raising=False)
     monkeypatch.setenv("HOME", "/home/somebody")
-    for value, expected in (("", "/home/somebody/.cache/edgerecon"), ("relative", "/home/somebody/.cache/edgerecon"),
-                            (str(tmp_path), f"{tmp_path}/edgerecon")):  # fmt: skip
+    for value, expected in (
+        ("", "/home/somebody/.cache/edgerecon"),
+        ("relative", "/home/somebody/.cache/edgerecon"),
+        (str(tmp_path), f"{tmp_path}/edgerecon"),
+    ):
         monkeypatch.setenv("XDG_CACHE_HOME", value)
         assert cache_folder() == Path(expected)
     monkeypatch.setenv("EDGERECON_CACHE", "/elsewhere")
@@ -205,9 +208,15 @@ def test_where_the_cache_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_every_fact_has_a_file_of_its_own() -> None:
     changes: list[dict[str, object]] = [
-        {}, {"model": "x"}, {"precision": "x"}, {"runtime": "x"}, {"version": "x"}, {"compute_capability": "x"},
-        {"gpu": "x"}, {"shapes": Shapes()},
-    ]  # fmt: skip
+        {},
+        {"model": "x"},
+        {"precision": "x"},
+        {"runtime": "x"},
+        {"version": "x"},
+        {"compute_capability": "x"},
+        {"gpu": "x"},
+        {"shapes": Shapes()},
+    ]
     assert {key for change in changes for key in change} == set(EngineFacts.__dataclass_fields__)
     paths = {cache_path(Path("net.onnx"), replace(FACTS, **change)) for change in changes}  # type: ignore[arg-type]
     assert len(paths) == len(changes)
@@ -242,8 +251,10 @@ def test_padded_shapes(sides: tuple[int, ...], multiple: int) -> None:
             assert grown % multiple == 0 and side <= grown < side + multiple
 
 
-@pytest.mark.parametrize("sizes", [((0, 1), (1, 1), (1, 1)), ((4, 4), (2, 8), (9, 9)), ((1, 1), (2, 2), (2, 1)),
-                                   ((1, 1), (2, 2), (2, 16385))])  # fmt: skip
+@pytest.mark.parametrize(
+    "sizes",
+    [((0, 1), (1, 1), (1, 1)), ((4, 4), (2, 8), (9, 9)), ((1, 1), (2, 2), (2, 1)), ((1, 1), (2, 2), (2, 16385))],
+)
 def test_impossible_shapes(sizes: tuple[tuple[int, int], ...]) -> None:
     with pytest.raises(UsageError, match="1 ≤ min ≤ opt ≤ max ≤ 16384, not min"):
         Shapes(*sizes)

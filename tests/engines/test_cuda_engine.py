@@ -156,8 +156,14 @@ def test_stages_that_fail_are_one_line_and_hold_nothing(fake: fake_gpu.FakeGpu, 
     assert caught.value and not fake.memory
 
 
-CALLS = ["cuModuleGetFunction", "cuFuncSetAttribute", "cuStreamBeginCapture_v2", "cuLaunchKernel", "cuMemcpyDtoHAsync",
-         "cuGraphInstantiateWithFlags"]  # fmt: skip
+CALLS = [
+    "cuModuleGetFunction",
+    "cuFuncSetAttribute",
+    "cuStreamBeginCapture_v2",
+    "cuLaunchKernel",
+    "cuMemcpyDtoHAsync",
+    "cuGraphInstantiateWithFlags",
+]
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -16,14 +16,26 @@ from edgerecon import engines
 from edgerecon.core.errors import EngineError, ModelError, UsageError
 from edgerecon.engines import backends, open_engine
 
-METADATA = {"format": "1", "name": "hand", "task": "despeckle", "scale": "1", "size_multiple": "1", "state": "[]",
-            "precision": "fp32", "recipe_hash": "0" * 64, "quality": '{"psnr_db": 29.5}'}  # fmt: skip
+METADATA = {
+    "format": "1",
+    "name": "hand",
+    "task": "despeckle",
+    "scale": "1",
+    "size_multiple": "1",
+    "state": "[]",
+    "precision": "fp32",
+    "recipe_hash": "0" * 64,
+    "quality": '{"psnr_db": 29.5}',
+}
 
 
-def _save(path: Path, nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray] | None = None,
-          **metadata: str) -> Path:  # fmt: skip
-    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, None, None]) for name in
-             ("frame", "reconstruction")]  # fmt: skip
+def _save(
+    path: Path, nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray] | None = None, **metadata: str
+) -> Path:
+    ports = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, None, None])
+        for name in ("frame", "reconstruction")
+    ]
     tensors = [numpy_helper.from_array(value, name) for name, value in (constants or {}).items()]
     graph = helper.make_graph(nodes, "hand", ports[:1], ports[1:], tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)

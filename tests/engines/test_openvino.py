@@ -36,8 +36,7 @@ def _pretend(monkeypatch: pytest.MonkeyPatch, *features: str) -> None:
 
 def test_settings_are_explicit(network: Path) -> None:
     compiled = _compiled(open_engine(network, "openvino", threads=1))
-    found = {key: compiled.get_property(key) for key in
-             ("INFERENCE_NUM_THREADS", "NUM_STREAMS", "ENABLE_CPU_PINNING")}  # fmt: skip
+    found = {key: compiled.get_property(key) for key in ("INFERENCE_NUM_THREADS", "NUM_STREAMS", "ENABLE_CPU_PINNING")}
     assert found == {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
     assert compiled.get_property("INFERENCE_PRECISION_HINT").to_dtype() == np.float32
     assert "LATENCY" in str(compiled.get_property("PERFORMANCE_HINT"))
@@ -151,8 +150,9 @@ def test_bf16_where_it_is_real(network: Path, rng: np.random.Generator) -> None:
     assert 1e-6 < error < 0.02  # it is another arithmetic, with 8 bits of mantissa
 
 
-@pytest.mark.parametrize(("features", "refused"), [(("sse4_2", "avx2"), True), (("sse4_2", "avx_vnni"), False),
-                                                   (("asimd",), False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("features", "refused"), [(("sse4_2", "avx2"), True), (("sse4_2", "avx_vnni"), False), (("asimd",), False)]
+)
 def test_signed_int8_where_it_overflows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, features: tuple[str, ...], refused: bool
 ) -> None:

@@ -53,8 +53,11 @@ CASES: list[tuple[str, dict[str, Any], list[np.ndarray | None]]] = [
     ("Conv", {"pads": [2, 0, 1, 3], "group": 4}, [X, _image(12, 2, 3, 3), _image(12)]),
     ("Conv", {"group": 8, "auto_pad": "VALID"}, [X, _image(8, 1, 3, 3)]),
     ("ConvTranspose", {"strides": [2, 2]}, [X, _image(8, 3, 2, 2), _image(3)]),
-    ("ConvTranspose", {"strides": [2, 3], "pads": [1, 0, 2, 1], "output_padding": [1, 0], "group": 2},
-     [X, _image(8, 2, 3, 4)]),
+    (
+        "ConvTranspose",
+        {"strides": [2, 3], "pads": [1, 0, 2, 1], "output_padding": [1, 0], "group": 2},
+        [X, _image(8, 2, 3, 4)],
+    ),
     ("ConvTranspose", {"dilations": [2, 2], "pads": [1, 1, 1, 1]}, [X, _image(8, 3, 3, 3)]),
     ("MaxPool", {"kernel_shape": [2, 2]}, [X]),
     ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "ceil_mode": 1}, [X]),
@@ -68,16 +71,27 @@ CASES: list[tuple[str, dict[str, Any], list[np.ndarray | None]]] = [
     ("DepthToSpace", {"blocksize": 2, "mode": "CRD"}, [X]),
     ("Concat", {"axis": 1}, [_image(2, 1, 3), _image(2, 4, 3), _image(2, 2, 3)]),
     ("Concat", {"axis": -1}, [_ints(3, 4), _ints(5)]),
-    *(("Resize", {"mode": mode, "coordinate_transformation_mode": how}, [WIDE, None, np.float32([1, 1, 2, 2])])
-      for mode in ("nearest", "linear") for how in ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")),
-    *(("Resize", {"mode": "nearest", "nearest_mode": how}, [WIDE, None, np.float32([1, 1, 0.5, 2])])
-      for how in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")),
+    *(
+        ("Resize", {"mode": mode, "coordinate_transformation_mode": how}, [WIDE, None, np.float32([1, 1, 2, 2])])
+        for mode in ("nearest", "linear")
+        for how in ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
+    ),
+    *(
+        ("Resize", {"mode": "nearest", "nearest_mode": how}, [WIDE, None, np.float32([1, 1, 0.5, 2])])
+        for how in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+    ),
     ("Resize", {"mode": "linear"}, [WIDE, None, None, _ints(1, 3, 9, 4)]),
     ("Resize", {"mode": "linear"}, [WIDE, None, np.float32([1, 1, 1, 1.5])]),
-    ("Resize", {"mode": "linear", "coordinate_transformation_mode": "align_corners"},
-     [WIDE, None, None, _ints(1, 3, 1, 2)]),
-    ("Resize", {"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"},
-     [WIDE, None, None, _ints(1, 3, 1, 2)]),
+    (
+        "Resize",
+        {"mode": "linear", "coordinate_transformation_mode": "align_corners"},
+        [WIDE, None, None, _ints(1, 3, 1, 2)],
+    ),
+    (
+        "Resize",
+        {"mode": "linear", "coordinate_transformation_mode": "pytorch_half_pixel"},
+        [WIDE, None, None, _ints(1, 3, 1, 2)],
+    ),
     *(("Cast", {"to": to}, [X]) for to in (TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.INT32)),
     ("Cast", {"to": TensorProto.FLOAT}, [LEVELS]),
     ("QuantizeLinear", {}, [X, np.float32(0.01), np.uint8(128)]),
@@ -109,23 +123,33 @@ CASES: list[tuple[str, dict[str, Any], list[np.ndarray | None]]] = [
     *(("ReduceMean", {"keepdims": keep}, [X, _ints(-1, 1)]) for keep in (0, 1)),
     ("ReduceMean", {}, [X]),
     ("ReduceMean", {"noop_with_empty_axes": 1}, [X]),
-    *(("RNN", {"hidden_size": 4, "direction": way, "activations": ["Relu"] * count},
-       [_image(5, 2, 3), _image(count, 4, 3), _image(count, 4, 4) / 4, _image(count, 8)])
-      for way, count in (("forward", 1), ("bidirectional", 2))),
-    ("LSTM", {"hidden_size": 4, "direction": "bidirectional"},
-     [_image(5, 2, 3), _image(2, 16, 3), _image(2, 16, 4), _image(2, 32)]),
+    *(
+        (
+            "RNN",
+            {"hidden_size": 4, "direction": way, "activations": ["Relu"] * count},
+            [_image(5, 2, 3), _image(count, 4, 3), _image(count, 4, 4) / 4, _image(count, 8)],
+        )
+        for way, count in (("forward", 1), ("bidirectional", 2))
+    ),
+    (
+        "LSTM",
+        {"hidden_size": 4, "direction": "bidirectional"},
+        [_image(5, 2, 3), _image(2, 16, 3), _image(2, 16, 4), _image(2, 32)],
+    ),
     ("RNN", {"hidden_size": 4}, [_image(5, 2, 3), _image(1, 4, 3), _image(1, 4, 4)]),
     ("LSTM", {"hidden_size": 4}, [_image(5, 2, 3), _image(1, 16, 3), _image(1, 16, 4)]),
     ("Softmax", {}, [X]),
     ("Softmax", {"axis": 1}, [X]),
-]  # fmt: skip
+]
 
 
 def _with_onnxruntime(operator: str, attributes: dict[str, Any], inputs: list[np.ndarray | None]) -> np.ndarray:
     given_inputs = [(f"x{i}", np.asarray(value)) for i, value in enumerate(inputs) if value is not None]
     names = [f"x{i}" if value is not None else "" for i, value in enumerate(inputs)]
-    ports = [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
-             for name, value in given_inputs]  # fmt: skip
+    ports = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+        for name, value in given_inputs
+    ]
     node = helper.make_node(operator, names, ["y"], **attributes)
     graph = helper.make_graph([node], "one", ports, [helper.make_empty_tensor_value_info("y")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)

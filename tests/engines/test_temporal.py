@@ -22,8 +22,11 @@ STATE = '[{"name": "state", "channels": 1, "divisor": 2}]'
 
 def temporal(path: Path, state: str = STATE) -> Path:
     """Means of 2×2 pixels, summed up with a memory that halves, spread again."""
-    constants = {"half": np.float32([0.5]), "mean": np.full((1, 1, 2, 2), 0.25, np.float32),
-                 "spread": np.full((1, 1, 2, 2), 0.1, np.float32)}  # fmt: skip
+    constants = {
+        "half": np.float32([0.5]),
+        "mean": np.full((1, 1, 2, 2), 0.25, np.float32),
+        "spread": np.full((1, 1, 2, 2), 0.1, np.float32),
+    }
     nodes = [
         helper.make_node("Conv", ["frame", "mean"], ["m"], strides=[2, 2]),
         helper.make_node("Mul", ["state_in", "half"], ["old"]),
@@ -134,12 +137,17 @@ def test_a_graph_without_the_state_that_it_promises(tmp_path: Path, backend: str
 @pytest.mark.parametrize(
     "state",
     [
-        '[{"name": "state"}]', '["state"]', "{}x", '[{"name": "h", "channels": 1, "divisor": 1}]',
-        '[{"name": "state", "channels": 0, "divisor": 1}]', '[{"name": "state", "channels": 1, "divisor": 3}]',
-        '[{"name": "state", "channels": 1, "divisor": 0}]', '[{"name": "state", "channels": 9999, "divisor": 1}]',
+        '[{"name": "state"}]',
+        '["state"]',
+        "{}x",
+        '[{"name": "h", "channels": 1, "divisor": 1}]',
+        '[{"name": "state", "channels": 0, "divisor": 1}]',
+        '[{"name": "state", "channels": 1, "divisor": 3}]',
+        '[{"name": "state", "channels": 1, "divisor": 0}]',
+        '[{"name": "state", "channels": 9999, "divisor": 1}]',
         '[{"name": "state", "channels": 1, "divisor": 1}, {"name": "state", "channels": 1, "divisor": 1}]',
     ],
-)  # fmt: skip
+)
 def test_states_that_make_no_sense(tmp_path: Path, state: str) -> None:
     with pytest.raises(ModelError, match="broken metadata"):
         read_model(temporal(tmp_path / "m.onnx", state))

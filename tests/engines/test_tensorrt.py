@@ -204,8 +204,10 @@ def test_an_engine_beside_the_model_is_taken(machine: Machine) -> None:
     engine.close()
 
 
-@pytest.mark.parametrize(("change", "reason"), [({"version": "9.1"}, "9.1, and here"), ({"model": "0" * 64}, "model"),
-                                                ({"compute_capability": "8.9"}, "8.6")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"version": "9.1"}, "9.1, and here"), ({"model": "0" * 64}, "model"), ({"compute_capability": "8.9"}, "8.6")],
+)
 def test_a_foreign_engine_never_reaches_the_runtime(
     machine: Machine, caplog: pytest.LogCaptureFixture, change: dict[str, str], reason: str
 ) -> None:
@@ -308,16 +310,20 @@ def test_the_benchmark_of_engines(machine: Machine, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(bench, "cine", lambda: [_frame((24, 32))])
     monkeypatch.setattr(bench, "noise", lambda: [_frame((7, 5))])
     real_open = open_engine
-    monkeypatch.setattr(bench, "open_engine", lambda model, *rest: real_open(
-        machine.file.path if model == "hand" else model, *rest))  # fmt: skip
+    monkeypatch.setattr(
+        bench, "open_engine", lambda model, *rest: real_open(machine.file.path if model == "hand" else model, *rest)
+    )
     machine.fake.failing.clear()
 
     def refuse(*arguments: object, **named: object) -> Any:
         raise UsageError("not this one")
 
     real_build = build.build_engine
-    monkeypatch.setattr(build, "build_engine", lambda trt, file, *rest, **named: (
-        refuse() if file.path == unsigned else real_build(trt, file, *rest, **named)))  # fmt: skip
+    monkeypatch.setattr(
+        build,
+        "build_engine",
+        lambda trt, file, *rest, **named: refuse() if file.path == unsigned else real_build(trt, file, *rest, **named),
+    )
     cpu, exact, failed = bench.measure([machine.file.path, unsigned], (16, 16), 0.05)
     assert (cpu["backend"], cpu["speed"]) == ("onnxruntime", 1.0)
     assert exact["status"] == "ok" and exact["max_abs_error"] == 0

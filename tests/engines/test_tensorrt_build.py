@@ -19,14 +19,18 @@ from tests.support import fake_gpu, hand_made
 @pytest.mark.parametrize(
     ("report", "line"),
     [
-        ("a\nI::run: Error Code 4: API Usage Error (x: no such type. In check at /_src/x.cpp:4)",
-         "API Usage Error (x: no such type)"),
-        ("Error Code 1: Cuda Runtime (In open at /_src/c.cpp:25 (cudaError 35: too old))",
-         "Cuda Runtime ((cudaError 35: too old))"),
+        (
+            "a\nI::run: Error Code 4: API Usage Error (x: no such type. In check at /_src/x.cpp:4)",
+            "API Usage Error (x: no such type)",
+        ),
+        (
+            "Error Code 1: Cuda Runtime (In open at /_src/c.cpp:25 (cudaError 35: too old))",
+            "Cuda Runtime ((cudaError 35: too old))",
+        ),
         ("Assertion failed: a  == b: the sizes differ", "a == b: the sizes differ"),
         ("", "no reason given"),
     ],
-)  # fmt: skip
+)
 def test_reports_are_cut_to_what_is_wrong(report: str, line: str) -> None:
     assert tensorrt_build.one_line(report) == line
 

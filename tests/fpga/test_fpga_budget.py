@@ -103,8 +103,9 @@ def test_rounding_words_hold_bias_and_shift() -> None:
             entry = int(word, 16) >> 30 * place & (1 << 30) - 1
             bias = entry & (1 << 25) - 1
             assert (bias - (1 << 25) if bias >> 24 else bias, entry >> 25) == (
-                layer.bias[2 * number + place], layer.shift[2 * number + place],
-            )  # fmt: skip
+                layer.bias[2 * number + place],
+                layer.shift[2 * number + place],
+            )
 
 
 def test_the_frame_waits_for_all_layers() -> None:

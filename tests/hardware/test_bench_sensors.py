@@ -88,8 +88,14 @@ def monitor(root: Path, number: int, rails: dict[str, tuple[object, object]], na
     folder = f"sys/class/hwmon/hwmon{number}"
     write(root, {f"{folder}/name": name, f"{folder}/in7_label": "sum of shunt voltages", f"{folder}/in7_input": 9})
     for channel, (label, (volts, amperes)) in enumerate(rails.items(), 1):
-        write(root, {f"{folder}/in{channel}_label": label, f"{folder}/in{channel}_input": volts,
-                     f"{folder}/curr{channel}_input": amperes})  # fmt: skip
+        write(
+            root,
+            {
+                f"{folder}/in{channel}_label": label,
+                f"{folder}/in{channel}_input": volts,
+                f"{folder}/curr{channel}_input": amperes,
+            },
+        )
 
 
 class Clock:
@@ -158,14 +164,26 @@ def fake_nvml(boards: list[dict[str, Any]], **more: Any) -> SimpleNamespace:
         return answer
 
     questions = {
-        "nvmlDeviceGetTotalEnergyConsumption": "mj", "nvmlDeviceGetClockInfo": "mhz",
-        "nvmlDeviceGetTemperature": "celsius", "nvmlDeviceGetCurrentClocksEventReasons": "reasons",
+        "nvmlDeviceGetTotalEnergyConsumption": "mj",
+        "nvmlDeviceGetClockInfo": "mhz",
+        "nvmlDeviceGetTemperature": "celsius",
+        "nvmlDeviceGetCurrentClocksEventReasons": "reasons",
         "nvmlDeviceGetEnforcedPowerLimit": "mw",
-    }  # fmt: skip
-    return SimpleNamespace(**({
-        "NVMLError": NvmlError, "NVML_CLOCK_SM": 1, "NVML_TEMPERATURE_GPU": 0, "nvmlInit": lambda: None,
-        "nvmlDeviceGetCount": lambda: len(boards), "nvmlDeviceGetHandleByIndex": lambda index: boards[index],
-        **{function: ask(key) for function, key in questions.items()}} | more))  # fmt: skip
+    }
+    return SimpleNamespace(
+        **(
+            {
+                "NVMLError": NvmlError,
+                "NVML_CLOCK_SM": 1,
+                "NVML_TEMPERATURE_GPU": 0,
+                "nvmlInit": lambda: None,
+                "nvmlDeviceGetCount": lambda: len(boards),
+                "nvmlDeviceGetHandleByIndex": lambda index: boards[index],
+                **{function: ask(key) for function, key in questions.items()},
+            }
+            | more
+        )
+    )
 
 
 def test_nvidia_gpus_tell_what_they_know(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,10 +194,11 @@ def test_nvidia_gpus_tell_what_they_know(monkeypatch: pytest.MonkeyPatch) -> Non
     assert meter.spent(lambda: boards[1].update(mj=7500)) == pytest.approx(2.5)
     assert meter.spent(lambda: boards[1].pop("mj") and None) is None
     assert conditions() == {
-        "mhz": {"GPU 0": 300, "GPU 1": 1980}, "celsius": {"GPU 1": 61},
+        "mhz": {"GPU 0": 300, "GPU 1": 1980},
+        "celsius": {"GPU 1": 61},
         "throttle_reasons": {"GPU 1": "power cap, thermal slowdown by hardware"},
         "power_mode": {"GPU 1": "limit 700 W"},
-    }  # fmt: skip
+    }
 
 
 def test_older_bindings_call_reasons_by_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,41 +226,64 @@ def test_a_gpu_without_its_binding_says_what_to_install(root: Path) -> None:
 
 def test_a_pc_tells_its_conditions(root: Path) -> None:
     cpu, thermal = "sys/devices/system/cpu/cpu", "sys/class/thermal/"
-    write(root, {
-        f"{cpu}0/cpufreq/scaling_cur_freq": 1_200_000, f"{cpu}1/cpufreq/scaling_cur_freq": 3_400_000,
-        f"{cpu}2/cpufreq/scaling_cur_freq": "<unknown>", f"{cpu}0/cpufreq/scaling_governor": "powersave",
-        f"{cpu}0/thermal_throttle/package_throttle_count": 3, f"{cpu}1/thermal_throttle/package_throttle_count": 5,
-        f"{thermal}thermal_zone0/type": "acpitz", f"{thermal}thermal_zone0/temp": 27_800,
-        f"{thermal}thermal_zone1/type": "acpitz", f"{thermal}thermal_zone1/temp": 41_000,
-        f"{thermal}thermal_zone2/type": "off", f"{thermal}thermal_zone2/temp": -256_000,
-        f"{thermal}cooling_device0/type": "Processor", f"{thermal}cooling_device0/cur_state": 0,
-        f"{thermal}cooling_device1/type": "Fan", f"{thermal}cooling_device1/cur_state": 1,
-        "sys/class/hwmon/hwmon0/name": "k10temp", "sys/class/hwmon/hwmon0/temp1_input": 65_500,
-        "sys/class/hwmon/hwmon1/name": "nvme", "sys/class/hwmon/hwmon1/temp1_input": 90_000,
-        "sys/firmware/acpi/platform_profile": "balanced",
-    })  # fmt: skip
+    write(
+        root,
+        {
+            f"{cpu}0/cpufreq/scaling_cur_freq": 1_200_000,
+            f"{cpu}1/cpufreq/scaling_cur_freq": 3_400_000,
+            f"{cpu}2/cpufreq/scaling_cur_freq": "<unknown>",
+            f"{cpu}0/cpufreq/scaling_governor": "powersave",
+            f"{cpu}0/thermal_throttle/package_throttle_count": 3,
+            f"{cpu}1/thermal_throttle/package_throttle_count": 5,
+            f"{thermal}thermal_zone0/type": "acpitz",
+            f"{thermal}thermal_zone0/temp": 27_800,
+            f"{thermal}thermal_zone1/type": "acpitz",
+            f"{thermal}thermal_zone1/temp": 41_000,
+            f"{thermal}thermal_zone2/type": "off",
+            f"{thermal}thermal_zone2/temp": -256_000,
+            f"{thermal}cooling_device0/type": "Processor",
+            f"{thermal}cooling_device0/cur_state": 0,
+            f"{thermal}cooling_device1/type": "Fan",
+            f"{thermal}cooling_device1/cur_state": 1,
+            "sys/class/hwmon/hwmon0/name": "k10temp",
+            "sys/class/hwmon/hwmon0/temp1_input": 65_500,
+            "sys/class/hwmon/hwmon1/name": "nvme",
+            "sys/class/hwmon/hwmon1/temp1_input": 90_000,
+            "sys/firmware/acpi/platform_profile": "balanced",
+        },
+    )
     assert conditions() == {
-        "mhz": {"fastest core": 3400}, "governor": "powersave", "celsius": {"acpitz": 41.0, "k10temp": 65.5},
-        "throttle_counts": {"CPU too hot": 5}, "throttle_reasons": {"kernel": "none"},
+        "mhz": {"fastest core": 3400},
+        "governor": "powersave",
+        "celsius": {"acpitz": 41.0, "k10temp": 65.5},
+        "throttle_counts": {"CPU too hot": 5},
+        "throttle_reasons": {"kernel": "none"},
         "power_mode": {"firmware": "balanced"},
-    }  # fmt: skip
+    }
 
 
 def test_a_jetson_tells_its_conditions(root: Path) -> None:
-    write(root, {
-        "sys/class/devfreq/17000000.gpu/cur_freq": 918_000_000, "sys/class/devfreq/emc/cur_freq": 1,
-        "sys/class/hwmon/hwmon3/oc1_event_cnt": 0, "sys/class/hwmon/hwmon3/oc3_event_cnt": 37,
-        "sys/class/hwmon/hwmon3/oc2_event_cnt": "",
-        "sys/class/thermal/cooling_device4/type": "devfreq-17000000.gpu",
-        "sys/class/thermal/cooling_device4/cur_state": 2,
-        "var/lib/nvpmodel/status": "pmode:0002",
-        "etc/nvpmodel.conf": "< POWER_MODEL ID=0 NAME=15W >\nCPU 1\n< POWER_MODEL ID=2 NAME=MAXN_SUPER >",
-    })  # fmt: skip
+    write(
+        root,
+        {
+            "sys/class/devfreq/17000000.gpu/cur_freq": 918_000_000,
+            "sys/class/devfreq/emc/cur_freq": 1,
+            "sys/class/hwmon/hwmon3/oc1_event_cnt": 0,
+            "sys/class/hwmon/hwmon3/oc3_event_cnt": 37,
+            "sys/class/hwmon/hwmon3/oc2_event_cnt": "",
+            "sys/class/thermal/cooling_device4/type": "devfreq-17000000.gpu",
+            "sys/class/thermal/cooling_device4/cur_state": 2,
+            "var/lib/nvpmodel/status": "pmode:0002",
+            "etc/nvpmodel.conf": "< POWER_MODEL ID=0 NAME=15W >\nCPU 1\n< POWER_MODEL ID=2 NAME=MAXN_SUPER >",
+        },
+    )
     event = "module over-current or under-voltage (event"
     assert conditions() == {
-        "mhz": {"GPU": 918}, "throttle_counts": {f"{event} 1)": 0, f"{event} 3)": 37},
-        "throttle_reasons": {"kernel": "too hot: devfreq-17000000.gpu"}, "power_mode": {"nvpmodel": "MAXN_SUPER"},
-    }  # fmt: skip
+        "mhz": {"GPU": 918},
+        "throttle_counts": {f"{event} 1)": 0, f"{event} 3)": 37},
+        "throttle_reasons": {"kernel": "too hot: devfreq-17000000.gpu"},
+        "power_mode": {"nvpmodel": "MAXN_SUPER"},
+    }
 
 
 @pytest.mark.parametrize(
@@ -263,19 +305,29 @@ def test_the_power_mode_of_a_jetson(root: Path, script: str | None, said: str, m
 
 def test_facts_are_sentences() -> None:
     before = {"celsius": {"tj-thermal": 41.2}, "throttle_counts": {"CPU too hot": 5, "event 3": 37}}
-    during = {"celsius": {"tj-thermal": 71.9, "GPU 0": 60}, "mhz": {"fastest core": 3400, "GPU 0": 1980},
-              "governor": "performance", "throttle_reasons": {"GPU 0": "power cap", "kernel": "none"},
-              "power_mode": {"nvpmodel": "MAXN"}}  # fmt: skip
+    during = {
+        "celsius": {"tj-thermal": 71.9, "GPU 0": 60},
+        "mhz": {"fastest core": 3400, "GPU 0": 1980},
+        "governor": "performance",
+        "throttle_reasons": {"GPU 0": "power cap", "kernel": "none"},
+        "power_mode": {"nvpmodel": "MAXN"},
+    }
     after = {"throttle_counts": {"CPU too hot": 5, "event 3": 40}}
     missing = ["GPU 0 does not count its energy"]
-    found = facts({"conditions": {"before": before, "during": during, "after": after},
-                   "energy_sources": ["RAPL package-0"], "energy_missing": missing})  # fmt: skip
+    found = facts(
+        {
+            "conditions": {"before": before, "during": during, "after": after},
+            "energy_sources": ["RAPL package-0"],
+            "energy_missing": missing,
+        }
+    )
     assert dict(found) == {
         "energy": "RAPL package-0; GPU 0 does not count its energy",
         "clock while timing": "fastest core 3400 MHz, GPU 0 1980 MHz, governor performance",
         "temperature while timing": "tj-thermal 72 °C, GPU 0 60 °C; before the bench at most 41 °C",
-        "throttling": "event 3: 3 times, GPU 0: power cap", "power mode": "nvpmodel MAXN",
-    }  # fmt: skip
+        "throttling": "event 3: 3 times, GPU 0: power cap",
+        "power mode": "nvpmodel MAXN",
+    }
     quiet = {"throttle_counts": {"CPU too hot": 5}, "throttle_reasons": {"GPU 0": "none"}}
     same = facts({"conditions": {"before": quiet, "during": quiet, "after": quiet}, "energy_sources": []})
     assert dict(same)["throttling"] == "none seen"

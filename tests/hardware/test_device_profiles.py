@@ -20,10 +20,28 @@ from edgerecon.hardware.device import DeviceProfile, device_names, device_table,
 
 NAMES = [name for name in device_names() if name != "host"]
 WANTED = {
-    "jetson-nano", "jetson-xavier-nx", "jetson-orin-nano", "jetson-orin-nano-super", "jetson-orin-nx",
-    "jetson-agx-orin", "jetson-agx-thor", "rtx-3060-laptop", "rtx-4060-laptop", "rtx-4090", "rtx-5090", "h200",
-    "x86-avx2", "x86-avx512", "x86-amx", "raspberry-pi-5", "pynq-z2", "zcu104", "kria-kv260", "ultra96", "ecp5-85",
-}  # fmt: skip
+    "jetson-nano",
+    "jetson-xavier-nx",
+    "jetson-orin-nano",
+    "jetson-orin-nano-super",
+    "jetson-orin-nx",
+    "jetson-agx-orin",
+    "jetson-agx-thor",
+    "rtx-3060-laptop",
+    "rtx-4060-laptop",
+    "rtx-4090",
+    "rtx-5090",
+    "h200",
+    "x86-avx2",
+    "x86-avx512",
+    "x86-amx",
+    "raspberry-pi-5",
+    "pynq-z2",
+    "zcu104",
+    "kria-kv260",
+    "ultra96",
+    "ecp5-85",
+}
 MINIMAL = 'name = "board"\ntitle = "A board"\nkind = "cpu"\narchitecture = "x"\n'
 
 

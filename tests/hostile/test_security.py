@@ -74,9 +74,17 @@ def _calls(node: ast.Call) -> list[str]:
 
 @pytest.mark.parametrize(
     "line",
-    ["import pickle\npickle.loads(b'')", "from pickle import load", "import marshal as m", "import yaml\nyaml.load(x)",
-     "np.load(x, allow_pickle=True)", "np.load(x, allow_pickle=flag)", "torch.load(x)", "eval('1')"],
-)  # fmt: skip
+    [
+        "import pickle\npickle.loads(b'')",
+        "from pickle import load",
+        "import marshal as m",
+        "import yaml\nyaml.load(x)",
+        "np.load(x, allow_pickle=True)",
+        "np.load(x, allow_pickle=flag)",
+        "torch.load(x)",
+        "eval('1')",
+    ],
+)
 def test_danger_is_recognised(line: str) -> None:
     assert dangers(line)
 
@@ -117,10 +125,24 @@ def test_a_promise_names_tests_that_are_there(promise: str, tested: str) -> None
 
 CANARY = "CANARYBIRD"
 PATIENT = (
-    "PatientName", "PatientID", "OtherPatientNames", "PatientAddress", "PatientComments", "AccessionNumber",
-    "InstitutionName", "ReferringPhysicianName", "OperatorsName", "StudyDescription", "SeriesDescription", "StudyID",
-    "ImageComments", "DeviceSerialNumber", "StationName", "ProtocolName", "AdditionalPatientHistory",
-)  # fmt: skip
+    "PatientName",
+    "PatientID",
+    "OtherPatientNames",
+    "PatientAddress",
+    "PatientComments",
+    "AccessionNumber",
+    "InstitutionName",
+    "ReferringPhysicianName",
+    "OperatorsName",
+    "StudyDescription",
+    "SeriesDescription",
+    "StudyID",
+    "ImageComments",
+    "DeviceSerialNumber",
+    "StationName",
+    "ProtocolName",
+    "AdditionalPatientHistory",
+)
 
 
 def canary(path: Path) -> Path:

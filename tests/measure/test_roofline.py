@@ -19,20 +19,26 @@ from edgerecon.measure.roofline import BYTES, Counts, bound, count, count_graph
 from edgerecon.modelfile.catalogue import model_path
 
 DEVICE = DeviceProfile(
-    "toy", "Toy", "gpu", "x", bandwidth_gbs=2.0, peak={"fp32": 10.0, "int8": 40.0},
+    "toy",
+    "Toy",
+    "gpu",
+    "x",
+    bandwidth_gbs=2.0,
+    peak={"fp32": 10.0, "int8": 40.0},
     sources={"bandwidth_gbs": "test", "peak": "test"},
-)  # fmt: skip
+)
 
 
 def model(nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray], channels: int = 1) -> onnx.ModelProto:
     """A graph from ``frame`` (N×channels×H×W, free sizes) to ``out``."""
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
-        nodes, "g",
+        nodes,
+        "g",
         [value("frame", TensorProto.FLOAT, ["N", channels, "H", "W"])],
         [value("out", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(array, name) for name, array in weights.items()],
-    )  # fmt: skip
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 
@@ -92,9 +98,15 @@ def test_convolutions_agree_with_the_counter_of_torch(
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         expected = layer(torch.zeros(1, before, *size))
     node = helper.make_node(
-        "ConvTranspose" if transposed else "Conv", ["frame", "w"], ["out"],
-        strides=[stride] * 2, dilations=[dilation] * 2, pads=[pad] * 4, group=groups, kernel_shape=[kernel] * 2,
-    )  # fmt: skip
+        "ConvTranspose" if transposed else "Conv",
+        ["frame", "w"],
+        ["out"],
+        strides=[stride] * 2,
+        dilations=[dilation] * 2,
+        pads=[pad] * 4,
+        group=groups,
+        kernel_shape=[kernel] * 2,
+    )
     found = count_graph(model([node], {"w": weight(*layer.weight.shape)}, before), *size)
     assert found.macs == counter.get_total_flops() / 2
     assert found.boundary == before * math.prod(size) + expected.numel()
@@ -154,13 +166,23 @@ def test_operator_that_is_not_counted_is_refused_by_name(kind: str) -> None:
         "LSTM": helper.make_node("LSTM", ["s", "w3", "r3"], ["y"], hidden_size=2),
         "Einsum": helper.make_node("Einsum", ["frame"], ["y"], equation="nchw->nhwc"),
         "If": helper.make_node(
-            "If", ["c"], ["y"],
-            then_branch=helper.make_graph([helper.make_node("Relu", ["frame"], ["t"])], "t", [],
-                                          [helper.make_tensor_value_info("t", TensorProto.FLOAT, None)]),
-            else_branch=helper.make_graph([helper.make_node("Relu", ["frame"], ["e"])], "e", [],
-                                          [helper.make_tensor_value_info("e", TensorProto.FLOAT, None)]),
+            "If",
+            ["c"],
+            ["y"],
+            then_branch=helper.make_graph(
+                [helper.make_node("Relu", ["frame"], ["t"])],
+                "t",
+                [],
+                [helper.make_tensor_value_info("t", TensorProto.FLOAT, None)],
+            ),
+            else_branch=helper.make_graph(
+                [helper.make_node("Relu", ["frame"], ["e"])],
+                "e",
+                [],
+                [helper.make_tensor_value_info("e", TensorProto.FLOAT, None)],
+            ),
         ),
-    }[kind]  # fmt: skip
+    }[kind]
     weights = {"s": weight(3, 1, 2), "w3": weight(1, 8, 2), "r3": weight(1, 8, 2), "c": np.array(True)}
     graph.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in weights.items())
     graph.graph.node.append(extra)
@@ -180,8 +202,10 @@ def test_model_of_another_size_and_broken_shapes_are_refused() -> None:
 
 
 def test_a_state_at_half_size_is_counted() -> None:
-    nodes = [helper.make_node("MaxPool", ["frame"], ["m"], kernel_shape=[2, 2], strides=[2, 2]),
-             helper.make_node("Add", ["m", "state_in"], ["out"])]  # fmt: skip
+    nodes = [
+        helper.make_node("MaxPool", ["frame"], ["m"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Add", ["m", "state_in"], ["out"]),
+    ]
     graph = model(nodes, {})
     graph.graph.input.append(helper.make_tensor_value_info("state_in", TensorProto.FLOAT, ["N", 1, "H/2", "W/2"]))
     assert count_graph(graph, 8, 12).boundary == 96 + 2 * 24

@@ -15,8 +15,18 @@ from edgerecon.core.errors import ModelError
 from edgerecon.modelfile import file as model_file
 from edgerecon.modelfile.file import read_model
 
-METADATA = {"format": "1", "name": "m", "task": "compound", "scale": "1", "size_multiple": "2", "state": "[]",
-            "precision": "fp32", "recipe_hash": "ab", "quality": '{"ssim": 0.8}', "receptive_field": "26"}  # fmt: skip
+METADATA = {
+    "format": "1",
+    "name": "m",
+    "task": "compound",
+    "scale": "1",
+    "size_multiple": "2",
+    "state": "[]",
+    "precision": "fp32",
+    "recipe_hash": "ab",
+    "quality": '{"ssim": 0.8}',
+    "receptive_field": "26",
+}
 
 
 def _external(location: str) -> TensorProto:
@@ -27,8 +37,10 @@ def _external(location: str) -> TensorProto:
 
 
 def _model(**metadata: str) -> onnx.ModelProto:
-    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, None, None]) for name in
-             ("frame", "reconstruction")]  # fmt: skip
+    ports = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, None, None])
+        for name in ("frame", "reconstruction")
+    ]
     weight = numpy_helper.from_array(np.float32([1.5]), "k")
     nodes = [helper.make_node("Mul", ["frame", "k"], ["reconstruction"])]
     graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], [weight])
@@ -93,10 +105,18 @@ def test_weights_elsewhere_are_refused_wherever_they_hide(tmp_path: Path, place:
 @pytest.mark.parametrize(
     "change",
     [
-        {"scale": "0"}, {"scale": "x"}, {"size_multiple": "-2"}, {"size_multiple": "4096"}, {"format": "2"},
-        {"state": '["h"]'}, {"state": "["}, {"quality": "[]"}, {"quality": '{"a": "b"}'}, {"receptive_field": "big"},
+        {"scale": "0"},
+        {"scale": "x"},
+        {"size_multiple": "-2"},
+        {"size_multiple": "4096"},
+        {"format": "2"},
+        {"state": '["h"]'},
+        {"state": "["},
+        {"quality": "[]"},
+        {"quality": '{"a": "b"}'},
+        {"receptive_field": "big"},
     ],
-)  # fmt: skip
+)
 def test_metadata_that_makes_no_sense(tmp_path: Path, change: dict[str, str]) -> None:
     (tmp_path / "m.onnx").write_bytes(_model(**change).SerializeToString())
     with pytest.raises(ModelError, match="broken metadata") as caught:

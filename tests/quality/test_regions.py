@@ -94,10 +94,17 @@ def test_targets_are_paired_with_the_background_nearest_in_depth(tmp_path: Path)
 @pytest.mark.parametrize(
     "content",
     [
-        "{", "[]", "{}", {"backgrund": []}, {"background": 3}, {"background": [[1, 2, 3]]},
-        {"background": [[1, 2, 3, "4"]]}, {"background": [[1, 2, 3, 4.5]]}, {"target": [[0, 0, 5, 5]]},
+        "{",
+        "[]",
+        "{}",
+        {"backgrund": []},
+        {"background": 3},
+        {"background": [[1, 2, 3]]},
+        {"background": [[1, 2, 3, "4"]]},
+        {"background": [[1, 2, 3, 4.5]]},
+        {"target": [[0, 0, 5, 5]]},
     ],
-)  # fmt: skip
+)
 def test_wrong_files_are_refused_in_one_line(tmp_path: Path, content: object) -> None:
     with pytest.raises(DataError) as refusal:
         read_regions(write(tmp_path, content))

@@ -14,18 +14,37 @@ from edgerecon.stream.sources import open_source
 from edgerecon.stream.uri import split_uri
 
 LONG = ["a" * 70 + ".b:80", "é" * 64 + ":80"]
-HOSTS = ["[::1", "::1]", "[::1]]", "[]", "[zz]:80", "[::1]:x", "a\0b:80", "\ud800:80", "℀.x:80", "h:99999", "h:-1",
-         "h:²", "..:80", "a\nb:80", *LONG]  # fmt: skip
+HOSTS = [
+    "[::1",
+    "::1]",
+    "[::1]]",
+    "[]",
+    "[zz]:80",
+    "[::1]:x",
+    "a\0b:80",
+    "\ud800:80",
+    "℀.x:80",
+    "h:99999",
+    "h:-1",
+    "h:²",
+    "..:80",
+    "a\nb:80",
+    *LONG,
+]
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=ascii)
 @pytest.mark.parametrize(
     ("opened", "beginning"),
     [
-        (open_sink, "viewer:"), (open_sink, "metrics://"), (open_sink, "igtl://u:secret@"), (open_source, "igtl://"),
-        (open_source, "rtsp://u:secret@"), (open_source, "udp://"),
+        (open_sink, "viewer:"),
+        (open_sink, "metrics://"),
+        (open_sink, "igtl://u:secret@"),
+        (open_source, "igtl://"),
+        (open_source, "rtsp://u:secret@"),
+        (open_source, "udp://"),
     ],
-)  # fmt: skip
+)
 def test_address_that_cannot_be_is_one_line(opened: Callable[[str], Any], beginning: str, host: str) -> None:
     with pytest.raises(EdgereconError) as refused:
         opened(beginning + host).close()

@@ -89,8 +89,16 @@ def test_every_method_has_its_row_its_panel_and_its_curve(study: Study) -> None:
     result, networks = study
     main, long, real = result.tables
     methods = [row.method for row in main.rows]
-    assert methods == ["input", "SVM", "CNN", "RNN-ReLU over rows", "LSTM over rows", "RNN-ReLU over frames",
-                       "ConvLSTM over frames", "CNN-RNN hybrid"]  # fmt: skip
+    assert methods == [
+        "input",
+        "SVM",
+        "CNN",
+        "RNN-ReLU over rows",
+        "LSTM over rows",
+        "RNN-ReLU over frames",
+        "ConvLSTM over frames",
+        "CNN-RNN hybrid",
+    ]
     assert [row.method for row in real.rows] == methods and not any(row.paper for row in real.rows)
     assert [label for label, _ in result.pictures[0].panels] == [*methods, "truth"]
     assert len(result.curves) == len(networks) == len(result.models) == 6

@@ -33,9 +33,14 @@ def scenes(rng: np.random.Generator) -> Arrays:
 
 @pytest.mark.parametrize(
     ("make", "wanted"),
-    [(degraded.noisy, "clean"), (degraded.with_artefacts, "speckled"), (degraded.pale, "speckled"),
-     (degraded.faint_and_noisy, "clean"), (degraded.with_holes, "speckled")],
-)  # fmt: skip
+    [
+        (degraded.noisy, "clean"),
+        (degraded.with_artefacts, "speckled"),
+        (degraded.pale, "speckled"),
+        (degraded.faint_and_noisy, "clean"),
+        (degraded.with_holes, "speckled"),
+    ],
+)
 def test_batches_are_degraded_crops_of_pairs(scenes: Arrays, make: degraded.Degrade, wanted: str) -> None:
     draw = degraded.crops(scenes, make, 64, 8)
     source, target = draw(np.random.default_rng(3))
@@ -137,8 +142,9 @@ def test_filling_and_the_loss_concern_holes_alone(rng: np.random.Generator) -> N
 
 def test_the_adversary_sees_where_holes_were_and_both_learn(scenes: Arrays) -> None:
     torch.manual_seed(0)
-    step = Adversarial(Inpainting(4), PatchDiscriminator(2, 4), inpainting.content, weight=0.02,
-                       judged=inpainting.with_mask)  # fmt: skip
+    step = Adversarial(
+        Inpainting(4), PatchDiscriminator(2, 4), inpainting.content, weight=0.02, judged=inpainting.with_mask
+    )
     draw, rng = degraded.crops(scenes, degraded.with_holes, 32, 4), np.random.default_rng(0)
     losses = [step.learn(draw(rng), 3e-3) for _ in range(25)]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])

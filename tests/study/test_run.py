@@ -144,8 +144,10 @@ def test_intervals_and_orderings() -> None:
     assert set(values) == {"psnr_db"} and values["psnr_db"]["mean"] == 31.0
     assert values["psnr_db"]["low"] < 31.0 < values["psnr_db"]["high"]
     assert paired([2.0, 3.0], [1.0, 1.0])["mean"] == 1.5
-    rows = tuple(Row(name, "trained", measured({"mse": [v, v], "psnr_db": [1 / v, 1 / v]})) for name, v in
-                 (("a", 0.1), ("b", 0.2)))  # fmt: skip
+    rows = tuple(
+        Row(name, "trained", measured({"mse": [v, v], "psnr_db": [1 / v, 1 / v]}))
+        for name, v in (("a", 0.1), ("b", 0.2))
+    )
     table = Table("t", (MSE, PSNR), rows, "two scenes")
     assert ordering(table, ["a", "b"], MSE, "a over b").holds and not ordering(table, ["b", "a"], PSNR, "").holds
     with pytest.raises(KeyError):

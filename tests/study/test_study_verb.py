@@ -16,8 +16,18 @@ def study(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_two_systems_from_nothing_to_their_report(tmp_path: Path) -> None:
-    done = study("--profile", "smoke", "--only", "enhancement", "--only", "restoration", "-o", tmp_path / "out",
-                 "--json", tmp_path / "study.json")  # fmt: skip
+    done = study(
+        "--profile",
+        "smoke",
+        "--only",
+        "enhancement",
+        "--only",
+        "restoration",
+        "-o",
+        tmp_path / "out",
+        "--json",
+        tmp_path / "study.json",
+    )
     assert done.returncode == 0, done.stderr
     assert "CNN, fully convolutional" in done.stdout and "GAN" in done.stdout and "report.html" in done.stdout
     found = json.loads((tmp_path / "study.json").read_text())

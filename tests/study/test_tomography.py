@@ -48,8 +48,11 @@ def test_pictures_show_the_same_slice_and_claims_carry_figures(smoke: Result) ->
 
 def test_masks_have_as_many_lines_as_asked(rng: np.random.Generator) -> None:
     images = rng.random((3, 64, 64))
-    for mask in (sampling.random_mask(64, 16, rng), sampling.variable_density_mask(64, 16, rng),
-                 sampling.greedy_mask(images, 16)):  # fmt: skip
+    for mask in (
+        sampling.random_mask(64, 16, rng),
+        sampling.variable_density_mask(64, 16, rng),
+        sampling.greedy_mask(images, 16),
+    ):
         assert mask.dtype == bool and mask.sum() == 16 and mask[32]
 
 

@@ -18,12 +18,14 @@ from edgerecon.workshop.recipe import Recipe
 
 
 def tiny_recipe(**changes: Any) -> Recipe:
-    return Recipe.model_validate({
-        "model": {"name": "tiny", "task": "despeckle", "width": 8, "depth": 4, "dilations": (1, 2, 3, 1)},
-        "data": {"simulate": "-", "file": "absent.h5", "inputs": ["pw31"], "target": "clean", "validation": 0.25},
-        "train": {"steps": 10, "batch": 4, "crop": 32},
-        **changes,
-    })  # fmt: skip
+    return Recipe.model_validate(
+        {
+            "model": {"name": "tiny", "task": "despeckle", "width": 8, "depth": 4, "dilations": (1, 2, 3, 1)},
+            "data": {"simulate": "-", "file": "absent.h5", "inputs": ["pw31"], "target": "clean", "validation": 0.25},
+            "train": {"steps": 10, "batch": 4, "crop": 32},
+            **changes,
+        }
+    )
 
 
 def tiny_model(width: int = 8, dilations: tuple[int, ...] = (1, 2, 3, 1), seed: int = 0) -> onnx.ModelProto:
@@ -42,8 +44,18 @@ def tiny_model(width: int = 8, dilations: tuple[int, ...] = (1, 2, 3, 1), seed: 
         weight, bias = f"model.layers.{index}.weight", f"model.layers.{index}.bias"
         constants[weight] = (size * rng.standard_normal((after, before, 3, 3))).astype(np.float32)
         constants[bias] = (0.05 * rng.standard_normal(after)).astype(np.float32)
-        nodes.append(helper.make_node("Conv", [x, weight, bias], [f"conv2d{tail}"], f"node_conv2d{tail}", group=1,
-                                      pads=[dilation] * 4, dilations=[dilation] * 2, kernel_shape=[3, 3]))  # fmt: skip
+        nodes.append(
+            helper.make_node(
+                "Conv",
+                [x, weight, bias],
+                [f"conv2d{tail}"],
+                f"node_conv2d{tail}",
+                group=1,
+                pads=[dilation] * 4,
+                dilations=[dilation] * 2,
+                kernel_shape=[3, 3],
+            )
+        )
         x = f"conv2d{tail}"
         if not last:
             nodes.append(helper.make_node("Relu", [x], [f"relu{tail}"], f"node_relu{tail}"))
@@ -54,9 +66,15 @@ def tiny_model(width: int = 8, dilations: tuple[int, ...] = (1, 2, 3, 1), seed: 
     ]
     model = graph_of(nodes, constants)
     facts = {
-        "format": "1", "name": "tiny", "task": "despeckle", "scale": "1", "size_multiple": "2", "precision": "fp32",
-        "recipe_hash": "0" * 64, "quality": '{"psnr_db": 30.0}',
-    }  # fmt: skip
+        "format": "1",
+        "name": "tiny",
+        "task": "despeckle",
+        "scale": "1",
+        "size_multiple": "2",
+        "precision": "fp32",
+        "recipe_hash": "0" * 64,
+        "quality": '{"psnr_db": 30.0}',
+    }
     helper.set_model_props(model, {f"edgerecon.{key}": value for key, value in facts.items()})
     return model
 
@@ -107,8 +125,9 @@ def run(model: onnx.ModelProto | bytes, pictures: Iterable[Image], plain: bool =
 def write_pairs(path: Path, scenes: int = 8, side: int = 48) -> Path:
     with h5py.File(path, "w") as file:
         file.attrs["format"] = "edgerecon-pairs/1"
-        for index, (noisy, clean) in enumerate(zip(frames(scenes, (side, side)), frames(scenes, (side, side), 1),
-                                                   strict=True)):  # fmt: skip
+        for index, (noisy, clean) in enumerate(
+            zip(frames(scenes, (side, side)), frames(scenes, (side, side), 1), strict=True)
+        ):
             group = file.create_group(f"sample_{index:05d}")
             group["pw31"], group["clean"] = np.uint8(255 * noisy), np.uint8(255 * clean)
     return path

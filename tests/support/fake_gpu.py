@@ -63,10 +63,15 @@ class FakeGpu:
                 return float(other.time - self.time)
 
         driver = SimpleNamespace(
-            Error=DriverError, Context=Context, Event=Event, Stream=lambda: FakeStream(self),
-            pagelocked_zeros=self._pinned, mem_alloc=self._allocate,
-            memcpy_htod_async=self._upload, memcpy_dtoh_async=self._download,
-        )  # fmt: skip
+            Error=DriverError,
+            Context=Context,
+            Event=Event,
+            Stream=lambda: FakeStream(self),
+            pagelocked_zeros=self._pinned,
+            mem_alloc=self._allocate,
+            memcpy_htod_async=self._upload,
+            memcpy_dtoh_async=self._download,
+        )
         self.gpu = Gpu(name, capability, driver, Context())
 
     @property
@@ -162,26 +167,39 @@ class FakeGpu:
 
         def text(status: int, out: Any) -> int:
             known = {
-                2: b"out of memory", 201: b"invalid device context", 222: b"an unsupported toolchain",
-                200: b"device kernel image is invalid", 218: b"a PTX JIT compilation failed",
-                209: b"no kernel image is available for execution on the device", 500: b"named symbol not found",
-                700: b"an illegal memory access was encountered", 701: b"too many resources requested for launch",
+                2: b"out of memory",
+                201: b"invalid device context",
+                222: b"an unsupported toolchain",
+                200: b"device kernel image is invalid",
+                218: b"a PTX JIT compilation failed",
+                209: b"no kernel image is available for execution on the device",
+                500: b"named symbol not found",
+                700: b"an illegal memory access was encountered",
+                701: b"too many resources requested for launch",
                 901: b"operation not permitted when stream is capturing",
-            }  # fmt: skip
+            }
             out._obj.value = known[status]
             return 0
 
         functions = {
-            "cuStreamBeginCapture_v2": begin, "cuStreamEndCapture": end, "cuGraphInstantiateWithFlags": instantiate,
-            "cuGraphLaunch": launch, "cuGraphExecDestroy": destroy, "cuGraphDestroy": destroy,
+            "cuStreamBeginCapture_v2": begin,
+            "cuStreamEndCapture": end,
+            "cuGraphInstantiateWithFlags": instantiate,
+            "cuGraphLaunch": launch,
+            "cuGraphExecDestroy": destroy,
+            "cuGraphDestroy": destroy,
             "cuDriverGetVersion": lambda out: setattr(out._obj, "value", self.driver_version),
             "cuCtxGetCurrent": lambda out: setattr(out._obj, "value", 1),
-            "cuCtxGetDevice": lambda out: setattr(out._obj, "value", 0), "cuDeviceGetAttribute": attribute,
-            "cuModuleLoadData": load, "cuModuleUnload": lambda module: self.modules.pop(module.value) and None,
-            "cuModuleGetFunction": find, "cuFuncSetAttribute": allow_shared, "cuLaunchKernel": launch_kernel,
+            "cuCtxGetDevice": lambda out: setattr(out._obj, "value", 0),
+            "cuDeviceGetAttribute": attribute,
+            "cuModuleLoadData": load,
+            "cuModuleUnload": lambda module: self.modules.pop(module.value) and None,
+            "cuModuleGetFunction": find,
+            "cuFuncSetAttribute": allow_shared,
+            "cuLaunchKernel": launch_kernel,
             "cuOccupancyMaxActiveBlocksPerMultiprocessor": lambda out, *_: setattr(out._obj, "value", 2),
             "cuStreamSynchronize": lambda stream: None,
-        }  # fmt: skip
+        }
         return SimpleNamespace(**{name: call(name, work) for name, work in functions.items()}, cuGetErrorString=text)
 
 
@@ -249,8 +267,10 @@ def fake_tensorrt(machine: FakeGpu, model: bytes, *, rtx: bool = False, version:
 
         def execute_async_v3(self, handle: int) -> bool:
             if "execute_async_v3" in machine.failing:
-                module.log.log(ILogger.Severity.ERROR, "IExecutionContext::enqueueV3: Error Code 2: the GPU has gone "
-                                                       "(In check at /_src/a.cpp:12)")  # fmt: skip
+                module.log.log(
+                    ILogger.Severity.ERROR,
+                    "IExecutionContext::enqueueV3: Error Code 2: the GPU has gone (In check at /_src/a.cpp:12)",
+                )
                 return False
             addresses = dict(self._addresses)  # a recorded run keeps those that were set
             machine.streams[handle].submit("execute_async_v3", lambda: self._compute(addresses))
@@ -308,9 +328,15 @@ def fake_tensorrt(machine: FakeGpu, model: bytes, *, rtx: bool = False, version:
         __hash__ = object.__hash__
 
     module = Module(
-        __name__="tensorrt_rtx" if rtx else "tensorrt", __version__=version, ILogger=ILogger, Runtime=Runtime,
+        __name__="tensorrt_rtx" if rtx else "tensorrt",
+        __version__=version,
+        ILogger=ILogger,
+        Runtime=Runtime,
         DynamicShapesKernelSpecializationStrategy=SimpleNamespace(EAGER="eager"),
         ComputeCapability=SimpleNamespace(__members__={"NONE": 0, "SM86": 1}, SM86=1),
-        log=None, configs=[], deserialised=[], loaded=[],
-    )  # fmt: skip
+        log=None,
+        configs=[],
+        deserialised=[],
+        loaded=[],
+    )
     return module

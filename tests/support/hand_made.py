@@ -9,8 +9,16 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-METADATA = {"format": "1", "name": "hand", "task": "despeckle", "scale": "1", "size_multiple": "1", "state": "[]",
-            "precision": "fp32", "recipe_hash": "0" * 64}  # fmt: skip
+METADATA = {
+    "format": "1",
+    "name": "hand",
+    "task": "despeckle",
+    "scale": "1",
+    "size_multiple": "1",
+    "state": "[]",
+    "precision": "fp32",
+    "recipe_hash": "0" * 64,
+}
 FORMS = {"unsigned": np.uint8, "signed": np.int8}
 
 
@@ -22,8 +30,10 @@ def save(
     **metadata: str,
 ) -> Path:
     """A model from ``frame`` to ``reconstruction``."""
-    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 1, "H", "W"]) for name in
-             ("frame", "reconstruction")]  # fmt: skip
+    ports = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 1, "H", "W"])
+        for name in ("frame", "reconstruction")
+    ]
     tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in (constants or {}).items()]
     graph = helper.make_graph(nodes, "hand", ports[:1], ports[1:], tensors)
     domains = {node.domain for node in nodes} - {""}

@@ -9,9 +9,23 @@ DIGITS = "9" * 5000
 """An integer that Python refuses to read, since it would take quadratic time (CVE-2020-10735)."""
 
 TEXTS = (
-    "", "a\0b", "x" * 5000, "[::1", "http://[::1", "igtl://[::1", "rtsp://[::1/", "\udcff\udcfe", "a\nb\x1b[2J", "²",
-    "9.²", DIGITS, f"a:{DIGITS}", "a?b=\0", "/dev/zero", "%00",
-)  # fmt: skip
+    "",
+    "a\0b",
+    "x" * 5000,
+    "[::1",
+    "http://[::1",
+    "igtl://[::1",
+    "rtsp://[::1/",
+    "\udcff\udcfe",
+    "a\nb\x1b[2J",
+    "²",
+    "9.²",
+    DIGITS,
+    f"a:{DIGITS}",
+    "a?b=\0",
+    "/dev/zero",
+    "%00",
+)
 """Names, addresses and numbers in words."""
 
 NUMBERS = ("", "nan", "inf", "-inf", "-1", "1e400", "²", DIGITS, "0x10", "1_000")

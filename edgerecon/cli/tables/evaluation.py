@@ -17,11 +17,22 @@ if TYPE_CHECKING:
     from edgerecon.quality.evaluate.evaluation import Evaluation
 
 HEADINGS = {
-    "mse": "MSE", "psnr": "PSNR dB", "psnr_db": "PSNR dB", "ssim": "SSIM", "vif": "VIF",
-    "speckle_snr": "speckle SNR", "snr_ratio": "over input", "edge": "edges", "cnr": "CNR", "gcnr": "gCNR",
-    "gcnr_change": "gCNR change", "fwhm_px": "FWHM px", "psnr_unmatched_db": "PSNR dB", "ssim_unmatched": "SSIM",
+    "mse": "MSE",
+    "psnr": "PSNR dB",
+    "psnr_db": "PSNR dB",
+    "ssim": "SSIM",
+    "vif": "VIF",
+    "speckle_snr": "speckle SNR",
+    "snr_ratio": "over input",
+    "edge": "edges",
+    "cnr": "CNR",
+    "gcnr": "gCNR",
+    "gcnr_change": "gCNR change",
+    "fwhm_px": "FWHM px",
+    "psnr_unmatched_db": "PSNR dB",
+    "ssim_unmatched": "SSIM",
     "ms": "ms",
-}  # fmt: skip
+}
 """Of what is no record of ``quality.measures``."""
 UNMATCHED = ("psnr_unmatched_db", "ssim_unmatched", "ms")
 """Figures beside the records of ``quality.measures`` that are not gain-matched."""

@@ -27,8 +27,16 @@ def print_export(console: Console, report: ExportReport) -> None:
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("gates", overflow="fold")
     for row in report.rows:
-        figures = ((row.size_kb, 1), (row.psnr_db, 2), (row.ssim, 4), (row.gcnr, 3), (row.max_abs_error, 4),
-                   (row.latency_ms.get("p50"), 2), (row.latency_ms.get("p99"), 2), (row.speed, 2))  # fmt: skip
+        figures = (
+            (row.size_kb, 1),
+            (row.psnr_db, 2),
+            (row.ssim, 4),
+            (row.gcnr, 3),
+            (row.max_abs_error, 4),
+            (row.latency_ms.get("p50"), 2),
+            (row.latency_ms.get("p99"), 2),
+            (row.speed, 2),
+        )
         cells = ("" if value is None or value != value else f"{value:.{digits}f}" for value, digits in figures)
         table.add_row(escape(row.model), row.name, *cells, escape(row.status))
     print_table(console, table, SPARE)

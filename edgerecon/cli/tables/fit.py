@@ -43,7 +43,13 @@ def print_bounds(console: Console, found: BoundFit) -> None:
         table.add_column(heading, no_wrap=heading in ("SSIM", "precision"))
     for one in found.bounds:
         ssim = "" if one.ssim != one.ssim else f"{one.ssim:.3f}"
-        table.add_row(one.model, one.precision, ssim, f"{one.roofline.ms:.3g}", one.roofline.binds,
-                      "not ruled out" if one in found.possible else "no")  # fmt: skip
+        table.add_row(
+            one.model,
+            one.precision,
+            ssim,
+            f"{one.roofline.ms:.3g}",
+            one.roofline.binds,
+            "not ruled out" if one in found.possible else "no",
+        )
     print_table(console, table, ("binds", "SSIM", "precision"))
     console.print(found.sentence)

@@ -44,6 +44,13 @@ def print_devices(console: Console, name: str | None, rows: list[dict[str, Any]]
             peak = ", ".join(f"{precision} {rate:,.0f}" for precision, rate in row["peak"].items())
             numbers = ("" if row[key] is None else f"{row[key]:g}" for key in ("memory_gb", "bandwidth_gbs"))
             watts = "" if row["power_w"] is None else f"{row['power_w']:g}"
-            table.add_row(row["name"], escape(row["architecture"]), row["compute_capability"] or "", *numbers, peak,
-                          watts, ", ".join(row["backends"]))  # fmt: skip
+            table.add_row(
+                row["name"],
+                escape(row["architecture"]),
+                row["compute_capability"] or "",
+                *numbers,
+                peak,
+                watts,
+                ", ".join(row["backends"]),
+            )
     print_table(console, table, spare)

@@ -12,8 +12,15 @@ from rich.table import Table
 def print_models(console: Console, rows: Sequence[dict[str, Any]], every: bool) -> None:
     """One line a model; with ``every`` one line a file."""
     table = Table(caption="kMAC: for a pixel. PSNR in dB and SSIM on validation scenes, as each file records them")
-    for heading, justify in (("model", "left"), ("task", "left"), ("files", "left"), ("kB", "right"),
-                             ("kMAC", "right"), ("dB", "right"), ("SSIM", "right")):  # fmt: skip
+    for heading, justify in (
+        ("model", "left"),
+        ("task", "left"),
+        ("files", "left"),
+        ("kB", "right"),
+        ("kMAC", "right"),
+        ("dB", "right"),
+        ("SSIM", "right"),
+    ):
         table.add_column(heading, justify=justify, no_wrap=heading in ("model", "task"))  # type: ignore[arg-type]
     for row in rows if every else [row for row in rows if row["name"] == row["family"]]:
         precisions = dict.fromkeys(one["precision"] for one in rows if one["family"] == row["family"])

@@ -56,9 +56,15 @@ def export(
     screen = console(json)
     with work_bar(screen) as on_progress:
         chain = Chain(
-            made, weights, out or recipe.parent, folder, str(recipe), measured,
-            on_step=lambda name, state: screen.say(f"{name}: {state}"), on_progress=on_progress,
-        )  # fmt: skip
+            made,
+            weights,
+            out or recipe.parent,
+            folder,
+            str(recipe),
+            measured,
+            on_step=lambda name, state: screen.say(f"{name}: {state}"),
+            on_progress=on_progress,
+        )
         try:
             chain.run()
         finally:
@@ -194,9 +200,17 @@ def bundle(
 
     check_json(json)
     made = run(
-        load_recipe(recipe), recipe.parent, load_device(device), out, precision=precision, backend=backend,
-        threads=threads, deadline_ms=deadline, engine=engine, wheels=wheels,
-    )  # fmt: skip
+        load_recipe(recipe),
+        recipe.parent,
+        load_device(device),
+        out,
+        precision=precision,
+        backend=backend,
+        threads=threads,
+        deadline_ms=deadline,
+        engine=engine,
+        wheels=wheels,
+    )
     say(
         f"{made.path}: {made.model} for {device} ({made.machine}, Python {made.python}), {made.backend} in "
         f"{made.precision} ({made.why}), {made.size_kb:.0f} kB, sha256 {made.sha256}",

@@ -116,9 +116,15 @@ def evaluate(
         work_bar(screen) as on_progress,
     ):
         result = run(
-            engine, data, regions=regions, methods=method, limit=limit, tune=tune, on_progress=on_progress,
+            engine,
+            data,
+            regions=regions,
+            methods=method,
+            limit=limit,
+            tune=tune,
+            on_progress=on_progress,
             spread=spread,
-        )  # fmt: skip
+        )
     print_evaluation(screen, result)
     write_json(json, result.to_json())
     if pictures:

@@ -81,10 +81,14 @@ class Arguments(ctypes.Structure):
     """``Compact`` of compact_fused_core.h, the kernels' one parameter."""
 
     _fields_ = [
-        ("frame", ctypes.c_void_p), ("out", ctypes.c_void_p), ("weights", ctypes.c_void_p), ("scales", ctypes.c_void_p),
+        ("frame", ctypes.c_void_p),
+        ("out", ctypes.c_void_p),
+        ("weights", ctypes.c_void_p),
+        ("scales", ctypes.c_void_p),
         *((name, ctypes.c_int) for name in ("images", "height", "width", "tile_rows", "tile_cols", "second")),
-        ("dilation", ctypes.c_int * LAYERS), ("step", ctypes.c_float),
-    ]  # fmt: skip
+        ("dilation", ctypes.c_int * LAYERS),
+        ("step", ctypes.c_float),
+    ]
 
 
 class CompactKernel:
@@ -107,8 +111,18 @@ class CompactKernel:
         blocks = self._function.blocks_per_multiprocessor(THREADS) * module.multiprocessors
         self.grid = (max(1, min(tiling.tiles, blocks)), 1, 1)
         self._shapes = f"{'×'.join(map(str, shape))} float32"
-        self._arguments = Arguments(0, 0, weights, scales, *shape, tiling.rows, tiling.cols, tiling.second,
-                                    (ctypes.c_int * LAYERS)(*network.dilations), network.step)  # fmt: skip
+        self._arguments = Arguments(
+            0,
+            0,
+            weights,
+            scales,
+            *shape,
+            tiling.rows,
+            tiling.cols,
+            tiling.second,
+            (ctypes.c_int * LAYERS)(*network.dilations),
+            network.step,
+        )
 
     def launch(self, frame: int, out: int, stream: int) -> None:
         """Queue it. ``frame`` and ``out``: addresses of float32 (images, height, width), which must not overlap.
@@ -144,8 +158,7 @@ def pack_network(layers: Sequence[Layer]) -> CompactNetwork:
         scales.append(np.pad(both, ((0, channels - len(both)), (0, 0))).astype(np.float32))
     weights = np.concatenate([part.reshape(-1).view(np.uint8) for part in packed])
     dilations = tuple(layer.dilation for layer in layers)
-    return CompactNetwork(width, form, dilations, weights, np.concatenate(scales),
-                          layers[0].before or 1.0)  # fmt: skip
+    return CompactNetwork(width, form, dilations, weights, np.concatenate(scales), layers[0].before or 1.0)
 
 
 def _widened(weight: NDArray[Any], after: int, before: int) -> NDArray[Any]:

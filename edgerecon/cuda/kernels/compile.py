@@ -117,10 +117,20 @@ def compile_kernel(name: str, compiler: Compiler, capabilities: Sequence[int] = 
     with tempfile.TemporaryDirectory(prefix="edgerecon-") as folder:
         target = Path(folder) / "out.fatbin"
         threads = str(min(4, os.cpu_count() or 1))
-        said = _run([
-            str(compiler.path), *FLAGS, "--fatbin", "-Xptxas=-v", "--threads", threads, *_targets(capabilities),
-            "-o", str(target), str(source),
-        ])  # fmt: skip
+        said = _run(
+            [
+                str(compiler.path),
+                *FLAGS,
+                "--fatbin",
+                "-Xptxas=-v",
+                "--threads",
+                threads,
+                *_targets(capabilities),
+                "-o",
+                str(target),
+                str(source),
+            ]
+        )
         return FatBinary(target.read_bytes(), parse_usage(said))
 
 

@@ -56,10 +56,12 @@ class Arguments(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in ("input", "residual", "output", "weights", "scales")),
-        *((name, ctypes.c_int) for name in ("images", "height", "width", "before", "after", "dilation", "relu",
-                                            "tile_rows", "tile_cols")),
+        *(
+            (name, ctypes.c_int)
+            for name in ("images", "height", "width", "before", "after", "dilation", "relu", "tile_rows", "tile_cols")
+        ),
         ("residual_step", ctypes.c_float),
-    ]  # fmt: skip
+    ]
 
 
 def pack_convolution(
@@ -85,8 +87,10 @@ def pack_convolution(
     forms: dict[str, Form] = {"float32": "fp32", "float16": "fp16", "int8": "int8"}
     form = forms.get(weight.dtype.name)
     if form is None or weight.ndim != 4 or weight.shape[2:] != (3, 3) or bias.shape != weight.shape[:1]:
-        raise UsageError(f"conv_relu takes float32, float16 or int8 weights (C_out, C_in, 3, 3) and a bias (C_out,), "
-                         f"not {weight.dtype} {weight.shape} and {bias.shape}")  # fmt: skip
+        raise UsageError(
+            f"conv_relu takes float32, float16 or int8 weights (C_out, C_in, 3, 3) and a bias (C_out,), "
+            f"not {weight.dtype} {weight.shape} and {bias.shape}"
+        )
     outputs, inputs = weight.shape[:2]
     if inputs not in CHANNELS or outputs not in CHANNELS:
         known = ", ".join(map(str, CHANNELS))
@@ -120,8 +124,10 @@ def choose_tile(conv: Convolution, shared: int) -> tuple[int, int, int]:
         for rows, cols, size in sizes:
             if size <= limit:
                 return rows, cols, size
-    raise EngineError(f"a dilation of {conv.dilation} with {conv.before} channels takes more than the {shared} bytes "
-                      "of shared memory of a block")  # fmt: skip
+    raise EngineError(
+        f"a dilation of {conv.dilation} with {conv.before} channels takes more than the {shared} bytes "
+        "of shared memory of a block"
+    )
 
 
 class ConvRelu:
@@ -138,16 +144,31 @@ class ConvRelu:
         self, module: Module, conv: Convolution, weights: int, scales: int, shape: tuple[int, int, int]
     ) -> None:
         rows, cols, shared = choose_tile(conv, module.shared_limit)
-        blocks = -(-_items(conv, shape) // THREADS) if conv.form == "fp32" else (
-            shape[0] * -(-shape[1] // rows) * -(-shape[2] // cols)
-        )  # fmt: skip
+        blocks = (
+            -(-_items(conv, shape) // THREADS)
+            if conv.form == "fp32"
+            else (shape[0] * -(-shape[1] // rows) * -(-shape[2] // cols))
+        )
         if min(shape) < 1 or blocks > _LARGEST_GRID:
             raise UsageError(f"conv_relu does not take pictures of {shape}")
         self._function = module.function(conv.kernel, shared)
         self._grid = (blocks, 1, 1)
         self._shapes = f"{'×'.join(map(str, shape))}, {conv.before} → {conv.after} channels, {conv.form}"
-        self._arguments = Arguments(None, None, None, weights, scales, *shape, conv.before, conv.after, conv.dilation,
-                                    conv.relu, rows, cols, conv.residual_step)  # fmt: skip
+        self._arguments = Arguments(
+            None,
+            None,
+            None,
+            weights,
+            scales,
+            *shape,
+            conv.before,
+            conv.after,
+            conv.dilation,
+            conv.relu,
+            rows,
+            cols,
+            conv.residual_step,
+        )
 
     def launch(self, picture: int, out: int, stream: int, residual: int | None = None) -> None:
         """Queue it. Addresses of NHWC pictures; ``out`` must not overlap ``picture``, and may be ``residual``.

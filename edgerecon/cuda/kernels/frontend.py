@@ -22,11 +22,21 @@ class SectorStruct(ctypes.Structure):
     """``frontend::Sector`` of frontend_core.h."""
 
     _fields_ = [
-        ("samples", ctypes.c_int), ("lines", ctypes.c_int), ("apex_x", ctypes.c_float), ("apex_z", ctypes.c_float),
-        ("start_angle", ctypes.c_float), ("angle_step", ctypes.c_float), ("start_depth", ctypes.c_float),
-        ("depth_step", ctypes.c_float), ("height", ctypes.c_int), ("width", ctypes.c_int), ("left", ctypes.c_float),
-        ("top", ctypes.c_float), ("step_x", ctypes.c_float), ("step_z", ctypes.c_float),
-    ]  # fmt: skip
+        ("samples", ctypes.c_int),
+        ("lines", ctypes.c_int),
+        ("apex_x", ctypes.c_float),
+        ("apex_z", ctypes.c_float),
+        ("start_angle", ctypes.c_float),
+        ("angle_step", ctypes.c_float),
+        ("start_depth", ctypes.c_float),
+        ("depth_step", ctypes.c_float),
+        ("height", ctypes.c_int),
+        ("width", ctypes.c_int),
+        ("left", ctypes.c_float),
+        ("top", ctypes.c_float),
+        ("step_x", ctypes.c_float),
+        ("step_z", ctypes.c_float),
+    ]
 
 
 @dataclass(frozen=True)
@@ -62,8 +72,17 @@ class Sector:
         """As the kernel takes it."""
         angle_step = (self.angles[1] - self.angles[0]) / (self.polar[1] - 1)
         depth_step = (self.depths[1] - self.depths[0]) / (self.polar[0] - 1)
-        return SectorStruct(*self.polar, *self.apex, self.angles[0], angle_step, self.depths[0], depth_step,
-                            *self.size, *self.corner, *self.spacing)  # fmt: skip
+        return SectorStruct(
+            *self.polar,
+            *self.apex,
+            self.angles[0],
+            angle_step,
+            self.depths[0],
+            depth_step,
+            *self.size,
+            *self.corner,
+            *self.spacing,
+        )
 
 
 class Frontend:

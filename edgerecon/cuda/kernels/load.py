@@ -41,12 +41,18 @@ class Module:
         self.capability, self.multiprocessors, self.shared_limit = _current_gpu()
         source = code_for(self.capability)
         if source is None:
-            raise EngineError(f"the GPU's capability {_spelt(self.capability)} is below {_spelt(CAPABILITIES[0])}: "
-                              f"kernel {self.name} does not run on it")  # fmt: skip
+            raise EngineError(
+                f"the GPU's capability {_spelt(self.capability)} is below {_spelt(CAPABILITIES[0])}: "
+                f"kernel {self.name} does not run on it"
+            )
         self.ptx = source.startswith("compute")
         if self.ptx:
-            _log.warning("kernel %s has no machine code for capability %s: the driver compiles it from PTX of %s",
-                         self.name, _spelt(self.capability), source)  # fmt: skip
+            _log.warning(
+                "kernel %s has no machine code for capability %s: the driver compiles it from PTX of %s",
+                self.name,
+                _spelt(self.capability),
+                source,
+            )
         self._handle: Any = ctypes.c_void_p()
         self._last = "nothing was launched"
         try:
@@ -65,8 +71,10 @@ class Module:
         """
         handle = ctypes.c_void_p()
         if dynamic_shared > self.shared_limit:
-            raise EngineError(f"kernel {kernel} takes {dynamic_shared} bytes of shared memory a block, "
-                              f"this GPU has {self.shared_limit}")  # fmt: skip
+            raise EngineError(
+                f"kernel {kernel} takes {dynamic_shared} bytes of shared memory a block, "
+                f"this GPU has {self.shared_limit}"
+            )
         try:
             cuda.call("cuModuleGetFunction", ctypes.byref(handle), self._handle, kernel.encode())
             if dynamic_shared > _STATIC_SHARED_LIMIT:
@@ -134,8 +142,9 @@ class Function:
         """
         found = ctypes.c_int()
         try:
-            cuda.call("cuOccupancyMaxActiveBlocksPerMultiprocessor", ctypes.byref(found), self._handle, threads,
-                      self._shared)  # fmt: skip
+            cuda.call(
+                "cuOccupancyMaxActiveBlocksPerMultiprocessor", ctypes.byref(found), self._handle, threads, self._shared
+            )
         except CudaError as error:
             raise EngineError(f"kernel {self.name}: {error}") from None
         return found.value
@@ -202,8 +211,10 @@ def _why_not_loaded(error: CudaError, stored: Stored) -> str:
     newest = (driver.value // 1000, driver.value % 1000 // 10)
     toolkit = tuple(int(part) for part in stored.toolkit.split(".")[:2])
     if error.status in _UNFIT and newest < toolkit:
-        return (f"the driver knows CUDA {newest[0]}.{newest[1]} and kernel {stored.name} was built with "
-                f"{stored.toolkit}: update the driver, or build with a toolkit that is not newer")  # fmt: skip
+        return (
+            f"the driver knows CUDA {newest[0]}.{newest[1]} and kernel {stored.name} was built with "
+            f"{stored.toolkit}: update the driver, or build with a toolkit that is not newer"
+        )
     return _explained(error, f"loading kernel {stored.name}")
 
 

@@ -77,8 +77,17 @@ class Ssim:
         """How many float32 the blocks' totals of a forward pass are."""
         return math.prod(strip(images.windows, images.planes, self._module.multiprocessors)[1])
 
-    def forward(self, images: Images, a: int, b: int, *, map: int | None = None, derivatives: int | None = None,
-                totals: int | None = None, stream: int) -> None:  # fmt: skip
+    def forward(
+        self,
+        images: Images,
+        a: int,
+        b: int,
+        *,
+        map: int | None = None,
+        derivatives: int | None = None,
+        totals: int | None = None,
+        stream: int,
+    ) -> None:
         """Map (N·C, rows, columns) of ``windows``, its derivatives (3, N·C, rows, columns), and the blocks' totals."""
         rows, grid = strip(images.windows, images.planes, self._module.multiprocessors)
         pointers = [ctypes.c_void_p(address) for address in (a, b, map, derivatives, totals)]
@@ -93,17 +102,35 @@ class Ssim:
         arguments = [ctypes.c_void_p(totals), ctypes.c_int(each), ctypes.c_double(factor), ctypes.c_void_p(means)]
         self._mean.launch((images.shape[0], 1, 1), (256, 1, 1), arguments, stream, str(images))
 
-    def backward(self, images: Images, a: int, b: int, derivatives: int, gradient: int, *, flow: int | None = None,
-                 scales: int | None = None, stream: int) -> None:  # fmt: skip
+    def backward(
+        self,
+        images: Images,
+        a: int,
+        b: int,
+        derivatives: int,
+        gradient: int,
+        *,
+        flow: int | None = None,
+        scales: int | None = None,
+        stream: int,
+    ) -> None:
         """Gradient of a, from ``flow`` (N·C, rows, columns) into the map or ``scales`` (N,) into the means."""
         rows, grid = strip(images.shape[2:], images.planes, self._module.multiprocessors)
         factor = 1 / (images.shape[1] * math.prod(images.windows)) if scales is not None else 1.0
         self._backward[images.half].launch(
-            grid, (COLUMNS, 1, 1),
-            [*_plane(images), ctypes.c_int(rows), *(ctypes.c_void_p(x) for x in (a, b, derivatives, flow, scales)),
-             ctypes.c_int(images.shape[1]), ctypes.c_float(factor), ctypes.c_void_p(gradient)],
-            stream, str(images),
-        )  # fmt: skip
+            grid,
+            (COLUMNS, 1, 1),
+            [
+                *_plane(images),
+                ctypes.c_int(rows),
+                *(ctypes.c_void_p(x) for x in (a, b, derivatives, flow, scales)),
+                ctypes.c_int(images.shape[1]),
+                ctypes.c_float(factor),
+                ctypes.c_void_p(gradient),
+            ],
+            stream,
+            str(images),
+        )
 
 
 def _plane(images: Images) -> list[ctypes.c_int]:

@@ -133,10 +133,18 @@ def bundle(
     files = _files(config, device, model, frames, engine, recipe.model.licence, needed)
     sha256 = write_archive(out, files, folder_name(config))
     return BundleResult(
-        path=out, sha256=sha256, size_kb=out.stat().st_size / 1000, model=config.model, backend=backend,
-        precision=precision, why=why, machine=target.machine, python=target.python, files=tuple(sorted(files)),
+        path=out,
+        sha256=sha256,
+        size_kb=out.stat().st_size / 1000,
+        model=config.model,
+        backend=backend,
+        precision=precision,
+        why=why,
+        machine=target.machine,
+        python=target.python,
+        files=tuple(sorted(files)),
         max_error=max_error,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)

@@ -159,9 +159,16 @@ def _self_tested(folder: Path) -> float:
     root = Path(__file__).resolve().parents[3]  # python -m searches its working folder first: give it our own
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", cwd=root, stdin=subprocess.DEVNULL,
-            timeout=SELF_TEST_TIMEOUT_S, check=False, preexec_fn=_end_with_parent(),
-        )  # fmt: skip
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            timeout=SELF_TEST_TIMEOUT_S,
+            check=False,
+            preexec_fn=_end_with_parent(),
+        )
     except subprocess.TimeoutExpired:
         raise _refusal(f"it did not end within {SELF_TEST_TIMEOUT_S // 60} minutes") from None
     if done.returncode < 0:

@@ -33,8 +33,10 @@ def _container(jetpack: str) -> list[str]:
     if container_tag(jetpack):
         text = f"`Dockerfile.l4t` builds an image for JetPack {jetpack}; its first lines say how to build and run it."
     elif python:
-        text = (f"No Dockerfile: TensorRT of JetPack {jetpack} comes for Python {python}, and edgerecon needs 3.10. "
-                "Its ONNX Runtime backend runs there under a newer Python, on the CPU.")  # fmt: skip
+        text = (
+            f"No Dockerfile: TensorRT of JetPack {jetpack} comes for Python {python}, and edgerecon needs 3.10. "
+            "Its ONNX Runtime backend runs there under a newer Python, on the CPU."
+        )
     else:
         text = f"No Dockerfile: no L4T image for JetPack {jetpack} is known to this edgerecon."
     return ["## Container", "", text, ""]

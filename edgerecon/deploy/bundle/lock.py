@@ -89,9 +89,19 @@ def _requirements(extras: Sequence[str]) -> list[str]:
 
 def _resolved(wanted: str, target: Target) -> str:
     command = [
-        *_uv(), "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate", "--generate-hashes",
-        "--python-platform", f"{target.machine}-{GLIBC}", "--python-version", target.python,
-    ]  # fmt: skip
+        *_uv(),
+        "pip",
+        "compile",
+        "-",
+        "--quiet",
+        "--no-header",
+        "--no-annotate",
+        "--generate-hashes",
+        "--python-platform",
+        f"{target.machine}-{GLIBC}",
+        "--python-version",
+        target.python,
+    ]
     try:
         done = subprocess.run(
             command, input=wanted, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False
@@ -128,8 +138,22 @@ def download(text: str, target: Target, folder: Path) -> list[Path]:
     platforms += [f"manylinux2014_{target.machine}"]
     options = [word for platform in platforms for word in ("--platform", platform)]
     for wanted in (["--no-deps", "--require-hashes", "-r", str(requirements)], ["--no-deps", *BUILDERS]):
-        command = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "-d", str(folder),
-                   *options, "--python-version", target.python, "--implementation", "cp", *wanted]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--disable-pip-version-check",
+            "-d",
+            str(folder),
+            *options,
+            "--python-version",
+            target.python,
+            "--implementation",
+            "cp",
+            *wanted,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
             said = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]

@@ -123,13 +123,18 @@ class Chain:
 
         def work() -> Facts:
             report = prune_recipe(
-                self.recipe, self.checkpoint, self.weights,
+                self.recipe,
+                self.checkpoint,
+                self.weights,
                 on_step=lambda p: self.on_progress("pruning and fine-tuning", p.step, p.steps),
-            )  # fmt: skip
+            )
             return _pruning_facts(report.to_json())
 
-        inputs = {"weights": file_hash(self.checkpoint), "data": file_hash(self.recipe.data.file),
-                  **self._table("model", "data", "augment", "train", "prune")}  # fmt: skip
+        inputs = {
+            "weights": file_hash(self.checkpoint),
+            "data": file_hash(self.recipe.data.file),
+            **self._table("model", "data", "augment", "train", "prune"),
+        }
         self.report.pruning = self.steps.run("prune", inputs, ["pruned.pt"], work)
 
     def _fp32(self, frames: Material) -> None:
@@ -140,14 +145,21 @@ class Chain:
             with closing(open_engine(target, "onnxruntime")) as engine:
                 measured = quality(engine.run, frames)
             command = f"edgerecon export {self.recipe_name}"
-            own = [Figure(key, LABELS[key], round(value, 4), command) for key, value in measured.items()
-                   if math.isfinite(value)]  # fmt: skip
+            own = [
+                Figure(key, LABELS[key], round(value, 4), command)
+                for key, value in measured.items()
+                if math.isfinite(value)
+            ]
             made.write(target, (*self.figures, *own))
             return {"max_abs_error": made.max_abs_error}
 
-        inputs = {"weights": file_hash(self.weights), "recipe": self.recipe.sha256(), "name": self.recipe_name,
-                  "figures": [asdict(figure) for figure in self.figures],
-                  "data": file_hash(self.recipe.data.file)}  # fmt: skip
+        inputs = {
+            "weights": file_hash(self.weights),
+            "recipe": self.recipe.sha256(),
+            "name": self.recipe_name,
+            "figures": [asdict(figure) for figure in self.figures],
+            "data": file_hash(self.recipe.data.file),
+        }
         self.steps.run("fp32", inputs, [f"{self.name}.onnx", f"{self.name}.md"], work)
 
     def _derived(self, frames: Material) -> Iterator[Path]:
@@ -167,12 +179,17 @@ class Chain:
         }
         if outputs:
             file = self.recipe.calibration.file
-            inputs |= {"calibration": file and file_hash(file), "qat_steps": targets.qat_steps,
-                       **self._table("calibration", "data", "augment", "train")}  # fmt: skip
+            inputs |= {
+                "calibration": file and file_hash(file),
+                "qat_steps": targets.qat_steps,
+                **self._table("calibration", "data", "augment", "train"),
+            }
             facts = self.steps.run(
-                "int8", inputs, [path.name for path in outputs.values()],
+                "int8",
+                inputs,
+                [path.name for path in outputs.values()],
                 lambda: make_int8(self.recipe, source, outputs, frames, self.on_progress),
-            )  # fmt: skip
+            )
             self.report.int8 = facts
             yield from outputs.values()
 
@@ -203,9 +220,15 @@ class Chain:
             return {"rows": [asdict(one) for one in found]}
 
         host = {key: value for key, value in host_profile().items() if key in ("cpu", "cores_logical", "packages")}
-        inputs = {"files": {path.name: file_hash(path) for path in files}, "shape": shape, "host": host,
-                  "data": file_hash(self.recipe.data.file), "seconds": self.timing_s,
-                  "picture": sorted(self.recipe.gates.picture), "backends": self.recipe.targets.backends}  # fmt: skip
+        inputs = {
+            "files": {path.name: file_hash(path) for path in files},
+            "shape": shape,
+            "host": host,
+            "data": file_hash(self.recipe.data.file),
+            "seconds": self.timing_s,
+            "picture": sorted(self.recipe.gates.picture),
+            "backends": self.recipe.targets.backends,
+        }
         rows = self.steps.run("measure", inputs, [], work)["rows"]
         return [_measured(row) for row in rows]
 
@@ -263,6 +286,11 @@ def _measured(plain: dict[str, Any]) -> Measured:
 def _pruning_facts(report: Facts) -> Facts:
     """Of ``PruneReport.to_json``: what the export report shows."""
     first, last = report["steps"][0], report["steps"][-1]
-    return {"macs_before": first["macs"], "macs_after": last["macs"], "macs_left": last["macs_left"],
-            "parameters_before": first["parameters"], "parameters_after": last["parameters"],
-            "channels_after": list(last["channels"])}  # fmt: skip
+    return {
+        "macs_before": first["macs"],
+        "macs_after": last["macs"],
+        "macs_left": last["macs_left"],
+        "parameters_before": first["parameters"],
+        "parameters_after": last["parameters"],
+        "channels_after": list(last["channels"]),
+    }

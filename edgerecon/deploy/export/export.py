@@ -85,15 +85,20 @@ class Traced:
         figures = (*(figure for figure in trained if figure.key not in measured), *figures)
         _set_quality(self.graph, {figure.key: figure.value for figure in figures})
         content = self.graph.SerializeToString(deterministic=True)
-        card = model_card(self.recipe, self.recipe_name, figures, {
-            "parameters": self.model.count_parameters(),
-            "macs_per_pixel": self.model.macs_per_pixel(),
-            "receptive_field": self.model.receptive_field,
-            "size_kb": len(content) / 1000,
-            "max_abs_error": self.max_abs_error,
-            "opset": OPSET,
-            "trained_steps": self.state.get("step", 0),
-        })  # fmt: skip
+        card = model_card(
+            self.recipe,
+            self.recipe_name,
+            figures,
+            {
+                "parameters": self.model.count_parameters(),
+                "macs_per_pixel": self.model.macs_per_pixel(),
+                "receptive_field": self.model.receptive_field,
+                "size_kb": len(content) / 1000,
+                "max_abs_error": self.max_abs_error,
+                "opset": OPSET,
+                "trained_steps": self.state.get("step", 0),
+            },
+        )
         card_path = out_path.with_suffix(".md")
         try:
             out_path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,13 +130,16 @@ def trace(recipe: Recipe, checkpoint: Path, recipe_name: str | None = None) -> T
 
 def to_onnx(model: Network, recipe: Recipe, quality: dict[str, float]) -> Any:
     """The model's core as an ``onnx.ModelProto`` with dynamic batch, height and width, and our metadata."""
-    return network_graph(model, {
-        "name": recipe.model.name,
-        "task": recipe.model.task,
-        "recipe_hash": recipe.sha256(),
-        "quality": _quality(quality),
-        "licence": recipe.model.licence,
-    })  # fmt: skip
+    return network_graph(
+        model,
+        {
+            "name": recipe.model.name,
+            "task": recipe.model.task,
+            "recipe_hash": recipe.sha256(),
+            "quality": _quality(quality),
+            "licence": recipe.model.licence,
+        },
+    )
 
 
 def _set_quality(graph: Any, quality: dict[str, float]) -> None:

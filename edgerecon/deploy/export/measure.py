@@ -110,8 +110,10 @@ def picture(run: Run, frames: Sequence[Image], keys: Iterable[str]) -> dict[str,
     pairs = [BeforeAfter(frame, np.array(run(frame))) for frame in frames]
     if "lesion_contrast" in wanted:
         pairs += [BeforeAfter(frame, np.array(run(frame)), lesion=lesion) for frame, lesion in _lesions()]
-    rows = [measure_frame(pair, [key for key in wanted if ("lesion" in measures()[key].needs) == bool(pair.lesion)])
-            for pair in pairs]  # fmt: skip
+    rows = [
+        measure_frame(pair, [key for key in wanted if ("lesion" in measures()[key].needs) == bool(pair.lesion)])
+        for pair in pairs
+    ]
     return {key: _mean([row[key] for row in rows if math.isfinite(row.get(key, math.nan))]) for key in wanted}
 
 
@@ -154,8 +156,9 @@ def measure_all(
     progress = on_progress or (lambda what, done, total: None)
     wanted = [one.name for one in every_backend().values() if one.kind == "cpu" and one.available]
     wanted = sorted([name for name in wanted if not backends or name in backends], key=lambda n: n != "onnxruntime")
-    ways = [(path, backend, precision) for path in files for backend in wanted
-            for precision in _precisions(path, backend)]  # fmt: skip
+    ways = [
+        (path, backend, precision) for path in files for backend in wanted for precision in _precisions(path, backend)
+    ]
     with ExitStack() as stack:
         reference = stack.enter_context(closing(open_engine(files[0], "onnxruntime")))
         best = quality(reference.run, frames)
@@ -198,9 +201,13 @@ def _judge(
 
 
 def _time(
-    running: dict[str, tuple[int, Engine]], measured: list[Measured], frame: Image, shape: tuple[int, int],
-    seconds: float, progress: Callable[[str, int, int], None],
-) -> None:  # fmt: skip
+    running: dict[str, tuple[int, Engine]],
+    measured: list[Measured],
+    frame: Image,
+    shape: tuple[int, int],
+    seconds: float,
+    progress: Callable[[str, int, int], None],
+) -> None:
     """Fill in the latencies; a real frame is resized to the shape."""
     image = np.asarray(cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
     runs: dict[str, Callable[[], Any]] = {}

@@ -74,8 +74,15 @@ def make_int8(
             from edgerecon.workshop.compress.qat import fine_tune
 
             steps = recipe.targets.qat_steps
-            model, learnt = fine_tune(content, seen, found, recipe, form=form, keep=keep,
-                                      on_step=lambda done, loss: progress("fine-tuning int8", done, steps))  # fmt: skip
+            model, learnt = fine_tune(
+                content,
+                seen,
+                found,
+                recipe,
+                form=form,
+                keep=keep,
+                on_step=lambda done, loss: progress("fine-tuning int8", done, steps),
+            )
             return quantise(model, learnt, form=form, keep=keep)
 
         def at_once(keep: tuple[str, ...], form: Form = form) -> ModelProto:

@@ -15,8 +15,20 @@ from edgerecon.measure.verdict import verdict
 from edgerecon.report.page import number, page, table
 
 REPORT, DATA = "report.html", "report.json"
-_HEAD = ("File", "Engine", "Size, kB", "PSNR, dB", "SSIM", "gCNR", "Mean shift", "Largest difference", "p50, ms",
-         "p99, ms", "Speed", "Gates")  # fmt: skip
+_HEAD = (
+    "File",
+    "Engine",
+    "Size, kB",
+    "PSNR, dB",
+    "SSIM",
+    "gCNR",
+    "Mean shift",
+    "Largest difference",
+    "p50, ms",
+    "p99, ms",
+    "Speed",
+    "Gates",
+)
 
 
 @dataclass
@@ -84,13 +96,21 @@ class ExportReport:
     def _rows(self) -> str:
         rows = [
             (
-                row.model, row.name, number(row.size_kb), number(row.psnr_db, 2), number(row.ssim, 4),
-                number(row.gcnr, 3), number(row.mean_shift, 4), number(row.max_abs_error, 4),
-                number(row.latency_ms.get("p50"), 2), number(row.latency_ms.get("p99"), 2), number(row.speed, 2),
+                row.model,
+                row.name,
+                number(row.size_kb),
+                number(row.psnr_db, 2),
+                number(row.ssim, 4),
+                number(row.gcnr, 3),
+                number(row.mean_shift, 4),
+                number(row.max_abs_error, 4),
+                number(row.latency_ms.get("p50"), 2),
+                number(row.latency_ms.get("p99"), 2),
+                number(row.speed, 2),
                 "ok" if row.ok else "refused" if row.latency_ms else "not run",
             )
             for row in self.rows
-        ]  # fmt: skip
+        ]
         reasons = "".join(
             f"<li>{escape(f'{row.model}, {row.name}: {row.status}')}</li>" for row in self.rows if not row.ok
         )
@@ -99,8 +119,10 @@ class ExportReport:
     def _pruning(self) -> str:
         if not self.pruning:
             return ""
-        rows = [(key.replace("_", " "), f"{value:g}" if isinstance(value, float) else str(value))
-                for key, value in self.pruning.items()]  # fmt: skip
+        rows = [
+            (key.replace("_", " "), f"{value:g}" if isinstance(value, float) else str(value))
+            for key, value in self.pruning.items()
+        ]
         return f"<h2>Pruning</h2>{table(('', ''), rows, '..')}"
 
     def _int8(self) -> str:

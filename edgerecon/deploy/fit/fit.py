@@ -209,8 +209,13 @@ def _time(
             engine = stack.enter_context(closing(candidate.open()))
             out = np.array(engine.run(unit))
             runs[str(index)] = lambda engine=engine, out=out: engine.run(unit, out)
-        times = interleave(runs, seconds=seconds, at_least=10, at_most=200,
-                           on_round=lambda done, total: progress("timing side by side", done, total))  # fmt: skip
+        times = interleave(
+            runs,
+            seconds=seconds,
+            at_least=10,
+            at_most=200,
+            on_round=lambda done, total: progress("timing side by side", done, total),
+        )
     return [TimedCandidate(one, times[str(i)].summary()["p50"]) for i, one in enumerate(candidates)]
 
 

@@ -42,11 +42,12 @@ class BoundFit:
     def possible(self) -> list[Bound]:
         """Those that have the quality asked for and are not ruled out by the bound."""
         return [
-            one for one in self.bounds
+            one
+            for one in self.bounds
             if one.roofline.ms <= self.requirement.deadline_ms
             and (self.requirement.min_ssim is None or one.ssim >= self.requirement.min_ssim)
             and (self.requirement.min_gcnr is None or one.gcnr >= self.requirement.min_gcnr)
-        ]  # fmt: skip
+        ]
 
     @property
     def sentence(self) -> str:
@@ -67,14 +68,24 @@ class BoundFit:
             asdict(one) | {"bound_ms": one.roofline.ms, "binds": one.roofline.binds, "possible": one in self.possible}
             for one in self.bounds
         ]
-        return {"device": self.device, "requirement": asdict(self.requirement), "shape": list(self.shape),
-                "bounds": plain(rows), "is_a_measurement": False, "sentence": self.sentence}  # fmt: skip
+        return {
+            "device": self.device,
+            "requirement": asdict(self.requirement),
+            "shape": list(self.shape),
+            "bounds": plain(rows),
+            "is_a_measurement": False,
+            "sentence": self.sentence,
+        }
 
 
 def fit_bound(
-    device: str, requirement: Requirement, *, task: str = "despeckle", models: Path | None = None,
+    device: str,
+    requirement: Requirement,
+    *,
+    task: str = "despeckle",
+    models: Path | None = None,
     shape: tuple[int, int] = (512, 512),
-) -> BoundFit:  # fmt: skip
+) -> BoundFit:
     """Bound every model of a task on a device of devices/.
 
     Raises:

@@ -15,12 +15,18 @@ def fit_bound_page(found: BoundFit) -> str:
     device = load_device(found.device)
     rows = [
         (
-            one.model, one.precision, number(one.ssim, 3), number(one.gcnr, 3), number(one.roofline.compute_ms, 3),
-            number(one.roofline.memory_ms, 3), number(one.roofline.ms, 3), one.roofline.binds,
+            one.model,
+            one.precision,
+            number(one.ssim, 3),
+            number(one.gcnr, 3),
+            number(one.roofline.compute_ms, 3),
+            number(one.roofline.memory_ms, 3),
+            number(one.roofline.ms, 3),
+            one.roofline.binds,
             "not ruled out" if one in found.possible else "no",
         )
         for one in found.bounds
-    ]  # fmt: skip
+    ]
     head = ("Model", "Precision", "SSIM", "gCNR", "Arithmetic, ms", "Memory, ms", "At least, ms", "Binds", "Holds")
     sources = "".join(
         f"<li>{escape(key)} = {escape(f'{value:g}' if isinstance(value, float | int) else value)}: "

@@ -68,12 +68,17 @@ def _table(fit: Fit) -> str:
     every = sorted([*fit.tried, *fit.untrained], key=lambda one: one.ms)
     rows = [
         (
-            one.candidate.name, number(one.candidate.macs, 0), number(one.candidate.ssim, 3),
-            number(one.candidate.psnr_db, 2), number(one.candidate.gcnr, 3), number(one.ms, 2),
-            streamed_text(one), _mark(one, fit),
+            one.candidate.name,
+            number(one.candidate.macs, 0),
+            number(one.candidate.ssim, 3),
+            number(one.candidate.psnr_db, 2),
+            number(one.candidate.gcnr, 3),
+            number(one.ms, 2),
+            streamed_text(one),
+            _mark(one, fit),
         )
         for one in every
-    ]  # fmt: skip
+    ]
     head = ("Candidate", "MAC a pixel", "SSIM", "PSNR, dB", "gCNR", "p50, ms", "Streamed p99, ms", "")
     return table(head, rows, ".nnnnnn.")
 

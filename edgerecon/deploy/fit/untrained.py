@@ -109,8 +109,17 @@ def _nodes(spread: Sequence[int]) -> list[NodeProto]:
     nodes = [make_node("SpaceToDepth", [INPUT], ["x0"], name="unshuffle", blocksize=FACTOR)]
     for i, step in enumerate(spread):
         names, last = [f"x{i}", f"weight{i}", f"bias{i}"], i == len(spread) - 1
-        nodes.append(make_node("Conv", names, ["picture" if last else f"z{i}"], name=f"conv{i}",
-                               kernel_shape=[3, 3], pads=[step] * 4, dilations=[step] * 2))  # fmt: skip
+        nodes.append(
+            make_node(
+                "Conv",
+                names,
+                ["picture" if last else f"z{i}"],
+                name=f"conv{i}",
+                kernel_shape=[3, 3],
+                pads=[step] * 4,
+                dilations=[step] * 2,
+            )
+        )
         if not last:
             nodes.append(make_node("Relu", [f"z{i}"], [f"x{i + 1}"], name=f"relu{i}"))
     shuffle = make_node("DepthToSpace", ["picture"], ["residual"], name="shuffle", blocksize=FACTOR, mode="CRD")

@@ -15,8 +15,9 @@ SIZES = ((256, 256), (512, 512), (768, 1024), (1080, 1920))
 UNVERIFIED = (
     "that Vitis HLS accepts the C++, and the resources and the clock that it reaches",
     "the highest clock of an AMD part: no open tool knows it, hence cycles × an assumed clock",
-    "power", "a run on a board",
-)  # fmt: skip
+    "power",
+    "a run on a board",
+)
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,10 @@ class Facts:
         speed = next(row for row in v["frames"] if row["shape"] == [512, 512])
         dsp = v["resources"]["dsp"]
         share = f" of {dsp['available']}" if dsp["available"] else ""
-        return (f"{v['cycles_per_pixel']:g} cycles a pixel with {dsp['used']} DSPs{share}: 512×512 at "
-                f"{speed['frames_per_second']:.0f} frames/s ({clock})")  # fmt: skip
+        return (
+            f"{v['cycles_per_pixel']:g} cycles a pixel with {dsp['used']} DSPs{share}: 512×512 at "
+            f"{speed['frames_per_second']:.0f} frames/s ({clock})"
+        )
 
 
 def report(network: IntegerNetwork, plan: Plan, device: DeviceProfile, checked: Checked) -> Facts:
@@ -56,39 +59,64 @@ def report(network: IntegerNetwork, plan: Plan, device: DeviceProfile, checked: 
     cost = asdict(plan.cost)
     rows = [
         {
-            "layer": number, "name": layer.name, "inputs": layer.inputs, "outputs": layer.outputs,
-            "dilation": layer.dilation, "in_step": fold.in_step, "out_step": fold.out_step,
+            "layer": number,
+            "name": layer.name,
+            "inputs": layer.inputs,
+            "outputs": layer.outputs,
+            "dilation": layer.dilation,
+            "in_step": fold.in_step,
+            "out_step": fold.out_step,
             "macs_per_cycle": 9 * fold.in_step * fold.out_step,
             "cycles_per_cell": plan.interval if plan.distributed else interval_of(layer, fold),
         }
         for number, (layer, fold) in enumerate(zip(network.layers, plan.folds, strict=True), 1)
-    ]  # fmt: skip
+    ]
     frames = [
         {
-            "shape": list(shape), "cycles": plan.frame_cycles(*shape), "cpp_cycles": cpp_cycles(network, plan, *shape),
+            "shape": list(shape),
+            "cycles": plan.frame_cycles(*shape),
+            "cpp_cycles": cpp_cycles(network, plan, *shape),
             "frames_per_second": plan.frames_per_second(*shape),
             "milliseconds": plan.frame_cycles(*shape) / ASSUMED_CLOCK_MHZ / 1e3,
             "first_output_cycles": plan.first_output_cycles(shape[1]),
         }
-        for shape in SIZES if shape[1] <= network.width
-    ]  # fmt: skip
-    return Facts({
-        "made_by": "edgerecon build", "version": __version__, "model": network.name,
-        "model_sha256": network.model_sha256, "device": device.name, "title": device.title, "part": part.get("part"),
-        "assumed_clock_mhz": ASSUMED_CLOCK_MHZ, "width": network.width, "macs_per_pixel": network.macs_per_pixel,
-        "cycles_per_pixel": plan.cycles_per_pixel, "macs_per_cycle": plan.macs_per_cycle, "packed": plan.packed,
-        "distributed": plan.distributed,
-        "first_output_rows": first_output_rows(network), "residual_cells": residual_depth(network), "layers": rows,
-        "resources": {key: {"used": value, "available": part.get(key)} for key, value in cost.items()},
-        "frames": frames, "checked": asdict(checked), "unverified": list(UNVERIFIED),
-    })  # fmt: skip
+        for shape in SIZES
+        if shape[1] <= network.width
+    ]
+    return Facts(
+        {
+            "made_by": "edgerecon build",
+            "version": __version__,
+            "model": network.name,
+            "model_sha256": network.model_sha256,
+            "device": device.name,
+            "title": device.title,
+            "part": part.get("part"),
+            "assumed_clock_mhz": ASSUMED_CLOCK_MHZ,
+            "width": network.width,
+            "macs_per_pixel": network.macs_per_pixel,
+            "cycles_per_pixel": plan.cycles_per_pixel,
+            "macs_per_cycle": plan.macs_per_cycle,
+            "packed": plan.packed,
+            "distributed": plan.distributed,
+            "first_output_rows": first_output_rows(network),
+            "residual_cells": residual_depth(network),
+            "layers": rows,
+            "resources": {key: {"used": value, "available": part.get(key)} for key, value in cost.items()},
+            "frames": frames,
+            "checked": asdict(checked),
+            "unverified": list(UNVERIFIED),
+        }
+    )
 
 
 def cpp_cycles(network: IntegerNetwork, plan: Plan, height: int, width: int) -> int:
     """Between two frames of the C++, each of whose stages ends one frame before it begins the next."""
     columns, rows = -(-width // CELL), -(-height // CELL)
-    stages = [interval_of(layer, fold) * (rows * columns + layer.dilation * (columns + 1))
-              for layer, fold in zip(network.layers, plan.folds, strict=True)]  # fmt: skip
+    stages = [
+        interval_of(layer, fold) * (rows * columns + layer.dilation * (columns + 1))
+        for layer, fold in zip(network.layers, plan.folds, strict=True)
+    ]
     return max(CELL * CELL * rows * columns, *stages)
 
 
@@ -115,9 +143,15 @@ def markdown(facts: Facts) -> str:
         f"{row['out_step']} | {row['macs_per_cycle']} | {row['cycles_per_cell']} |"
         for row in v["layers"]
     )
-    return _MARKDOWN.format(**v, used=used, speed=speed, folding=layers, summary=facts.summary,
-                            part_text=f" ({v['part']})" if v["part"] else "",
-                            sharing=_sharing(v))  # fmt: skip
+    return _MARKDOWN.format(
+        **v,
+        used=used,
+        speed=speed,
+        folding=layers,
+        summary=facts.summary,
+        part_text=f" ({v['part']})" if v["part"] else "",
+        sharing=_sharing(v),
+    )
 
 
 def _sharing(values: dict[str, Any]) -> str:
@@ -132,9 +166,15 @@ def readme(facts: Facts) -> str:
     checked = v["checked"]
     cpp = "not compiled here, there is no g++" if checked["cpp"] is None else f"{checked['cpp']} bytes differ"
     vitis = _VITIS if v["part"] else "There is no `hls_config.cfg`: Vitis HLS does not know this part.\n"
-    return _README.format(**v, summary=facts.summary, cpp=cpp, vectors=checked["vectors"], vitis=vitis,
-                          onnxruntime=checked["onnxruntime"],
-                          unknown="\n".join(f"- {what}" for what in v["unverified"]))  # fmt: skip
+    return _README.format(
+        **v,
+        summary=facts.summary,
+        cpp=cpp,
+        vectors=checked["vectors"],
+        vitis=vitis,
+        onnxruntime=checked["onnxruntime"],
+        unknown="\n".join(f"- {what}" for what in v["unverified"]),
+    )
 
 
 _MARKDOWN = """# {model} on {title}{part_text}

@@ -70,8 +70,10 @@ def _walk(nodes: list[Node], constants: Constants) -> list[Layer]:
         step = next(
             (i for i, (a, b) in enumerate(zip(kinds, expected, strict=False)) if a != b), min(len(kinds), len(expected))
         )
-        raise _Other(f"operator {step + 1} is {(kinds + ['missing'])[min(step, len(kinds))]}, "
-                     f"not {(expected + ['nothing'])[min(step, len(expected))]}")  # fmt: skip
+        raise _Other(
+            f"operator {step + 1} is {(kinds + ['missing'])[min(step, len(kinds))]}, "
+            f"not {(expected + ['nothing'])[min(step, len(expected))]}"
+        )
     if "frame" not in nodes[-1].inputs or at != "reconstruction":
         raise _Other("the frame is not added to the result")
     return [
@@ -91,8 +93,11 @@ def _convolution(node: Node, weights: dict[str, Any]) -> dict[str, Any]:
     if not same or node.attributes.get("group", 1) != 1:
         raise _Other(f"a convolution has dilations {list(dilation)} and pads {list(pads)}")
     return {
-        "weight": weight, "bias": bias.astype(np.float32), "dilation": int(dilation[0]), "step": step,
-    }  # fmt: skip
+        "weight": weight,
+        "bias": bias.astype(np.float32),
+        "dilation": int(dilation[0]),
+        "step": step,
+    }
 
 
 def _steps(node: Node, constants: Constants) -> Any:

@@ -102,8 +102,10 @@ def _checked_graph(file: ModelFile) -> Any:
     except onnx.checker.ValidationError as error:
         raise ModelError(f"{file.path} is corrupt: pytorch refuses it ({first_line(error)})") from None
     graph = model.graph
-    ports = [[(port.name, port.type.tensor_type.elem_type, len(port.type.tensor_type.shape.dim)) for port in side]
-             for side in (graph.input, graph.output)]  # fmt: skip
+    ports = [
+        [(port.name, port.type.tensor_type.elem_type, len(port.type.tensor_type.shape.dim)) for port in side]
+        for side in (graph.input, graph.output)
+    ]
     if ports != [[(name, onnx.TensorProto.FLOAT, 4) for name in names] for names in port_names(file.spec)]:
         raise foreign_ports(file)
     return graph

@@ -33,19 +33,25 @@ ALLOWED: dict[tuple[str, str], tuple[Any, ...]] = {
     ("RNN", "activations"): (["Relu"], ["Relu", "Relu"], ["Tanh"], ["Tanh", "Tanh"]),
     ("Resize", "antialias"): (0,),
     ("Resize", "axes"): (),
-    ("Resize", "coordinate_transformation_mode"):
-        ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"),
+    ("Resize", "coordinate_transformation_mode"): ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners"),
     ("Resize", "keep_aspect_ratio_policy"): ("stretch",),
     ("Resize", "mode"): ("nearest", "linear"),
-}  # fmt: skip
+}
 """(operator, attribute) → the values that are implemented, where not all of them are."""
 
 _TYPES = {
-    TensorProto.FLOAT: torch.float32, TensorProto.FLOAT16: torch.float16, TensorProto.BFLOAT16: torch.bfloat16,
-    TensorProto.DOUBLE: torch.float64, TensorProto.UINT8: torch.uint8, TensorProto.INT8: torch.int8,
-    TensorProto.UINT16: torch.uint16, TensorProto.INT16: torch.int16, TensorProto.INT32: torch.int32,
-    TensorProto.INT64: torch.int64, TensorProto.BOOL: torch.bool,
-}  # fmt: skip
+    TensorProto.FLOAT: torch.float32,
+    TensorProto.FLOAT16: torch.float16,
+    TensorProto.BFLOAT16: torch.bfloat16,
+    TensorProto.DOUBLE: torch.float64,
+    TensorProto.UINT8: torch.uint8,
+    TensorProto.INT8: torch.int8,
+    TensorProto.UINT16: torch.uint16,
+    TensorProto.INT16: torch.int16,
+    TensorProto.INT32: torch.int32,
+    TensorProto.INT64: torch.int64,
+    TensorProto.BOOL: torch.bool,
+}
 
 
 def conv(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

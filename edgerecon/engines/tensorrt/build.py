@@ -101,8 +101,16 @@ def build(
         write_engine(out, facts, engine)
     content = path.read_bytes()
     name = device if isinstance(device, str) else device.name
-    return BuildResult(path, hashlib.sha256(content).hexdigest(), len(content) / 1000, file.spec.name, name, facts,
-                       0.0 if cached else seconds, cached)  # fmt: skip
+    return BuildResult(
+        path,
+        hashlib.sha256(content).hexdigest(),
+        len(content) / 1000,
+        file.spec.name,
+        name,
+        facts,
+        0.0 if cached else seconds,
+        cached,
+    )
 
 
 def engine_facts(file: ModelFile, target: Target, shapes: Shapes) -> EngineFacts:
@@ -136,8 +144,13 @@ def obtain(
             return facts, read_engine(path, facts)[1], True
         except EngineError as error:
             _log.warning("%s", error)
-    _log.info("building %s for compute capability %s with %s %s", file.path.name, facts.compute_capability,
-              facts.runtime, facts.version)  # fmt: skip
+    _log.info(
+        "building %s for compute capability %s with %s %s",
+        file.path.name,
+        facts.compute_capability,
+        facts.runtime,
+        facts.version,
+    )
     engine = _compile(file, target, facts)
     try:
         write_engine(path, facts, engine)
@@ -240,12 +253,16 @@ def _native_target(capability: str) -> Target | None:
 
 
 def _no_rtx(trt: Any, capability: str) -> str:
-    return (f"TensorRT-RTX {trt.__version__} builds for compute capabilities {', '.join(rtx_capabilities(trt))}, "
-            f"not {capability}")  # fmt: skip
+    return (
+        f"TensorRT-RTX {trt.__version__} builds for compute capabilities {', '.join(rtx_capabilities(trt))}, "
+        f"not {capability}"
+    )
 
 
 def _no_build(profile: Profile) -> str:
     if profile.kind == "cpu":
-        return (f"{profile.name} needs no build: {' or '.join(profile.backends)} compiles a model when it opens it, "
-                "so ship the ONNX file itself")  # fmt: skip
+        return (
+            f"{profile.name} needs no build: {' or '.join(profile.backends)} compiles a model when it opens it, "
+            "so ship the ONNX file itself"
+        )
     return f"{profile.name} is no NVIDIA GPU: engines are built for GPUs alone"

@@ -108,8 +108,10 @@ def parse(trt: Any, file: ModelFile) -> tuple[Any, Any]:
     parser = trt.OnnxParser(network, log)
     if not parser.parse(file.content):
         raise ModelError(_refusal(trt, parser, file))
-    tensors = [[network.get_input(i) for i in range(network.num_inputs)],
-               [network.get_output(i) for i in range(network.num_outputs)]]  # fmt: skip
+    tensors = [
+        [network.get_input(i) for i in range(network.num_inputs)],
+        [network.get_output(i) for i in range(network.num_outputs)],
+    ]
     ports = [[(tensor.name, tensor.dtype, len(tensor.shape)) for tensor in side] for side in tensors]
     if ports != [[(name, trt.float32, 4) for name in names] for names in port_names(file.spec)]:
         raise foreign_ports(file)

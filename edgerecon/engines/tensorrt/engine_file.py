@@ -120,13 +120,14 @@ def _mismatch(found: EngineFacts, expected: EngineFacts, any_shapes: bool) -> st
     if found.precision != expected.precision:
         return f"it is {found.precision}, not {expected.precision}"
     if found.compute_capability != expected.compute_capability:
-        return (f"it was built for compute capability {found.compute_capability}, "
-                f"and this GPU has {expected.compute_capability}")  # fmt: skip
+        return (
+            f"it was built for compute capability {found.compute_capability}, "
+            f"and this GPU has {expected.compute_capability}"
+        )
     if found.gpu != expected.gpu:
         return f"it was built on {found.gpu or 'no GPU'}, and this is {expected.gpu or 'for any GPU'}"
     if (found.runtime, found.version) != (expected.runtime, expected.version):
-        return (f"it was built by {found.runtime} {found.version}, "
-                f"and here is {expected.runtime} {expected.version}")  # fmt: skip
+        return f"it was built by {found.runtime} {found.version}, and here is {expected.runtime} {expected.version}"
     if found.shapes != expected.shapes and not any_shapes:
         return f"it takes frames of {found.shapes}, not {expected.shapes}"
     return ""

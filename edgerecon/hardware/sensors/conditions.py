@@ -19,9 +19,14 @@ CPU = "sys/devices/system/cpu/cpu"
 def conditions() -> Told:
     """Those that the host tells: mhz, celsius and throttle_reasons (by part), throttle_counts (since the host was
     started), governor, power_mode (by who sets it)."""
-    found: Told = {"mhz": _cpu_mhz(), "celsius": _temperatures(), "throttle_counts": _throttle_counts(),
-                   "throttle_reasons": _cooling(), "power_mode": _power_modes(),
-                   "governor": sysfs.text(sysfs.ROOT / f"{CPU}0/cpufreq/scaling_governor")}  # fmt: skip
+    found: Told = {
+        "mhz": _cpu_mhz(),
+        "celsius": _temperatures(),
+        "throttle_counts": _throttle_counts(),
+        "throttle_reasons": _cooling(),
+        "power_mode": _power_modes(),
+        "governor": sysfs.text(sysfs.ROOT / f"{CPU}0/cpufreq/scaling_governor"),
+    }
     for folder in sysfs.found("sys/class/devfreq/*"):
         hertz = sysfs.integer(folder / "cur_freq")
         if hertz is not None and re.search(r"gpu|g[vap]1\db", folder.name):  # a Jetson's
@@ -70,8 +75,10 @@ def _throttle_counts() -> dict[str, int]:
 def _cooling() -> dict[str, str]:
     """What the kernel slows down at this moment since it is too hot."""
     clocks = re.compile("cpufreq|devfreq|Processor")
-    found = [(sysfs.text(place / "type"), sysfs.integer(place / "cur_state"))
-             for place in sysfs.found("sys/class/thermal/cooling_device*")]  # fmt: skip
+    found = [
+        (sysfs.text(place / "type"), sysfs.integer(place / "cur_state"))
+        for place in sysfs.found("sys/class/thermal/cooling_device*")
+    ]
     told = [(kind, step) for kind, step in found if step is not None and clocks.search(kind)]
     slowed = sorted({kind for kind, step in told if step})
     return {"kernel": f"too hot: {', '.join(slowed)}" if slowed else "none"} if told else {}
@@ -123,8 +130,11 @@ def _throttling(before: Told, during: Told, after: Told) -> str:
     reasons = during.get("throttle_reasons")
     if counts is None and reasons is None:
         return NOT_TOLD
-    parts = [f"{part}: {count - earlier.get(part, count)} times" for part, count in (counts or {}).items()
-             if count > earlier.get(part, count)]  # fmt: skip
+    parts = [
+        f"{part}: {count - earlier.get(part, count)} times"
+        for part, count in (counts or {}).items()
+        if count > earlier.get(part, count)
+    ]
     parts += [f"{part}: {why}" for part, why in (reasons or {}).items() if why != "none"]
     return ", ".join(parts) or "none seen"
 

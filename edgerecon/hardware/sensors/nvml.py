@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 REASONS = {
-    0x04: "power cap", 0x08: "hardware slowdown", 0x20: "thermal slowdown by software",
-    0x40: "thermal slowdown by hardware", 0x80: "power brake",
-}  # fmt: skip
+    0x04: "power cap",
+    0x08: "hardware slowdown",
+    0x20: "thermal slowdown by software",
+    0x40: "thermal slowdown by hardware",
+    0x80: "power brake",
+}
 """nvmlClocksEventReasons that slow a GPU down unasked: idleness and clocks that somebody set do not count."""
 
 

@@ -77,9 +77,17 @@ def evaluate_pairs(
         if tuning_file.resolve() == data.resolve():
             notes.append("they were tuned on part of the samples they are evaluated on, which favours them")
     return Evaluation(
-        spec.model.name, spec.backend, spec.precision, str(data), "pairs", table, rows,
-        advantage=_advantage(table, rows, methods), notes=notes, panels=panels,
-    )  # fmt: skip
+        spec.model.name,
+        spec.backend,
+        spec.precision,
+        str(data),
+        "pairs",
+        table,
+        rows,
+        advantage=_advantage(table, rows, methods),
+        notes=notes,
+        panels=panels,
+    )
 
 
 def _measure(

@@ -59,11 +59,19 @@ def evaluate_recordings(
     ]
     spec = engine.spec
     return Evaluation(
-        spec.model.name, spec.backend, spec.precision, str(data), "recordings", table, _flat(measured),
+        spec.model.name,
+        spec.backend,
+        spec.precision,
+        str(data),
+        "recordings",
+        table,
+        _flat(measured),
         front=structure_front(curve, settings),
-        tradeoff=_tradeoff(curve, settings, list(frames)), regions="file" if given else "automatic",
-        notes=_notes(regions, methods) + notes, panels=_panels(frames, outputs, chosen),
-    )  # fmt: skip
+        tradeoff=_tradeoff(curve, settings, list(frames)),
+        regions="file" if given else "automatic",
+        notes=_notes(regions, methods) + notes,
+        panels=_panels(frames, outputs, chosen),
+    )
 
 
 def _regions(frames: sweep.Frames, given: Regions | None) -> dict[str, list[Regions]]:

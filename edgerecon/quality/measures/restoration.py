@@ -108,8 +108,15 @@ def check(
         values = [row[key] for row in rows if math.isfinite(row[key])]
         return fmean(values) if values else math.nan
 
-    averaged = ("psnr_drop_db", "ssim_drop", "cnr_change", "gcnr_change", "edge_correlation", "image_correlation",
-                "slow_fraction")  # fmt: skip
+    averaged = (
+        "psnr_drop_db",
+        "ssim_drop",
+        "cnr_change",
+        "gcnr_change",
+        "edge_correlation",
+        "image_correlation",
+        "slow_fraction",
+    )
     return Restoration(
         frames=len(rows),
         mean_shift=max((row["mean_shift"] for row in rows), key=abs),

@@ -74,8 +74,11 @@ class Slot:
         twin = Slot(self.scale)
         twin.hold(self.raw)
         twin.spacing_mm, twin.sequence, twin.restart, twin.fault = (
-            self.spacing_mm, self.sequence, self.restart, self.fault,
-        )  # fmt: skip
+            self.spacing_mm,
+            self.sequence,
+            self.restart,
+            self.fault,
+        )
         twin.pose, twin.time_s = self.pose, self.time_s
         twin.delivery_ns, twin.captured_ns = self.delivery_ns, self.captured_ns
         return twin

@@ -96,8 +96,14 @@ def _events(sequence: int, fate: str, spans: Iterable[Span]) -> list[dict[str, o
     arguments = {"frame": sequence, "fate": fate}
     return [
         {
-            "name": stage, "cat": "frame", "ph": "X", "pid": 1, "tid": _STAGES.index(stage) + 1,
-            "ts": begin / 1e3, "dur": max(0, end - begin) / 1e3, "args": arguments,
+            "name": stage,
+            "cat": "frame",
+            "ph": "X",
+            "pid": 1,
+            "tid": _STAGES.index(stage) + 1,
+            "ts": begin / 1e3,
+            "dur": max(0, end - begin) / 1e3,
+            "args": arguments,
         }
         for stage, begin, end in spans
-    ]  # fmt: skip
+    ]

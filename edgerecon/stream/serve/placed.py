@@ -168,9 +168,11 @@ class Placed:
         if self._now.state != "starting" or monotonic() - asked < _SAY_PENDING_S:
             return asked
         _log.warning(
-            "stream '%s' waits for a machine with %g CPUs and %g GPUs free", self.table.name, self.table.cpus,
+            "stream '%s' waits for a machine with %g CPUs and %g GPUs free",
+            self.table.name,
+            self.table.cpus,
             self.table.gpus,
-        )  # fmt: skip
+        )
         return inf
 
     def _bury(self) -> None:
@@ -178,8 +180,10 @@ class Placed:
         past, lives, now = self._account
         _log.error(
             "stream '%s' was lost with its machine%s, %d frames on their way: it starts again elsewhere",
-            self.table.name, f" {now.place}" if now.place else "", now.tally.in_flight,
-        )  # fmt: skip
+            self.table.name,
+            f" {now.place}" if now.place else "",
+            now.tally.in_flight,
+        )
         self._account = (past + now.tally.closed(), lives + 1, Look())
 
     def _rest(self) -> StreamTable:

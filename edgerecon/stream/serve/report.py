@@ -25,11 +25,16 @@ def _one(name: str, look: Look) -> dict[str, Any]:
     tally = look.tally
     last = look.report and {key: value for key, value in look.report.items() if key != "host"}
     return {
-        "name": name, "state": look.state, "error": look.error, "place": look.place, "lives": look.lives,
-        **asdict(tally), "in_flight": tally.in_flight,
+        "name": name,
+        "state": look.state,
+        "error": look.error,
+        "place": look.place,
+        "lives": look.lives,
+        **asdict(tally),
+        "in_flight": tally.in_flight,
         "deadline_miss_rate": tally.missed / tally.frames_in if tally.frames_in else 0.0,
         "last": last,
-    }  # fmt: skip
+    }
 
 
 def failures(looks: Mapping[str, Look]) -> str | None:

@@ -56,15 +56,19 @@ def _study(
         ctx.hold_out(f"study-{label}", methods["FBP"], test)
     ctx.hold_out(f"study-{name}", methods["FBP"], test)
     outputs = {method: common.apply(net, methods["FBP"]) for method, net in networks.items()}
-    notes = {"FBP": f"{filter_name} filter, the best of {len(FILTERS)} on training slices",
-             "TV": f"weight {weight:g}, the best of {len(WEIGHTS)} on training slices"}  # fmt: skip
+    notes = {
+        "FBP": f"{filter_name} filter, the best of {len(FILTERS)} on training slices",
+        "TV": f"weight {weight:g}, the best of {len(WEIGHTS)} on training slices",
+    }
     rows = [common.row(method, "classical", images, test, notes[method]) for method, images in methods.items()]
     for method, net in networks.items():
         paper = common.PAPER if method == UNET else None
         cost = f"{net.count_parameters()} parameters, {net.macs_per_pixel():.0f} multiply-accumulates a pixel"
         rows.append(common.row(method, "trained", outputs[method], test, cost, paper))
-    data = (f"{len(test)} procedural chests of {test.shape[1]} slices, {test.shape[-1]}×{test.shape[-1]} pixels; "
-            f"{scan.views} views, {scan.photons:g} photons a ray; the U-Net sees the FBP")  # fmt: skip
+    data = (
+        f"{len(test)} procedural chests of {test.shape[1]} slices, {test.shape[-1]}×{test.shape[-1]} pixels; "
+        f"{scan.views} views, {scan.photons:g} photons a ray; the U-Net sees the FBP"
+    )
     table = Table(title, common.METRICS, tuple(rows), data)
     ctx.result.tables.append(table)
     ctx.result.pictures.append(common.picture(title, {"truth": test, **methods, **outputs}))
@@ -80,8 +84,9 @@ def _real(ctx: Context, scan: Scan, filter_name: Filter, weight: float, net: Any
     found = np.stack([both(index) for index in range(len(images))])
     truth, fbp, tv = images[:, None], found[:, :1], found[:, 1:]
     methods = {"FBP": fbp, "TV": tv, UNET: common.apply(net, fbp)}
-    rows = tuple(common.row(name, "trained" if name == UNET else "classical", shown, truth)
-                 for name, shown in methods.items())  # fmt: skip
+    rows = tuple(
+        common.row(name, "trained" if name == UNET else "classical", shown, truth) for name, shown in methods.items()
+    )
     title = f"Real CT slices from {scan.views} views"
     data = f"{len(images)} real slices (pydicom's files: a spine and two heads), measured by simulation"
     ctx.result.tables.append(Table(title, common.METRICS, rows, data))
@@ -90,8 +95,11 @@ def _real(ctx: Context, scan: Scan, filter_name: Filter, weight: float, net: Any
 
 def tune(ctx: Context, name: str, train: common.Slices, scan: Scan) -> tuple[Filter, float]:
     """The filter and the weight of TV that come closest on training slices (MSE)."""
-    found = ctx.data(f"{name}-tuned", {"scan": [scan.views, scan.photons], "weights": WEIGHTS, "size": train.shape},
-                     lambda: _tuned(ctx, name, train[:TUNED_ON, 0], scan))  # fmt: skip
+    found = ctx.data(
+        f"{name}-tuned",
+        {"scan": [scan.views, scan.photons], "weights": WEIGHTS, "size": train.shape},
+        lambda: _tuned(ctx, name, train[:TUNED_ON, 0], scan),
+    )
     return FILTERS[int(found["filter"])], float(found["weight"])
 
 
@@ -144,10 +152,13 @@ def inside_circle(size: int) -> NDArray[np.float32]:
 def draw_pairs(inputs: NDArray[Any], targets: NDArray[Any], count: int, rng: np.random.Generator) -> Batch:
     """A batch; each pair in one of the eight ways of the square, all of which leave the set of views as it is."""
     picked = rng.integers(len(inputs), size=count)
-    ways = [(int(turns), bool(flip)) for turns, flip in zip(rng.integers(4, size=count), rng.integers(2, size=count),
-                                                            strict=True)]  # fmt: skip
-    return common.tensors(*([_seen(part[i], way) for i, way in zip(picked, ways, strict=True)]
-                            for part in (inputs, targets)))  # fmt: skip
+    ways = [
+        (int(turns), bool(flip))
+        for turns, flip in zip(rng.integers(4, size=count), rng.integers(2, size=count), strict=True)
+    ]
+    return common.tensors(
+        *([_seen(part[i], way) for i, way in zip(picked, ways, strict=True)] for part in (inputs, targets))
+    )
 
 
 def _seen(image: NDArray[Any], way: tuple[int, bool]) -> NDArray[Any]:

@@ -37,8 +37,11 @@ DENSENET201 = "EDGERECON_DENSENET201"
 RAW, RECONSTRUCTED, STUDY, TRUE = "raw", f"{SHIPPED} (shipped)", "U-Net (study)", "ground truth"
 VERSIONS = (RAW, RECONSTRUCTED, STUDY, TRUE)
 KINDS: dict[str, Literal["reference", "trained"]] = {
-    RAW: "reference", RECONSTRUCTED: "trained", STUDY: "trained", TRUE: "reference"
-}  # fmt: skip
+    RAW: "reference",
+    RECONSTRUCTED: "trained",
+    STUDY: "trained",
+    TRUE: "reference",
+}
 CYST = CLASSES.index("cyst")
 
 CYST_AUC = Metric("cyst_auc", "AUC, cyst or solid")
@@ -156,7 +159,7 @@ def _halved(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _classifiers(
     ctx: Context, frames: Mapping[str, NDArray[np.uint8]], labels: NDArray[np.int64]
-) -> dict[str, DenseNet]:  # fmt: skip
+) -> dict[str, DenseNet]:
     """Kind of frame → DenseNet-201 that was trained on raw frames, then on that kind."""
     pick = ctx.profile.pick
     blocks, growth, width = pick(smoke=((1, 1, 1, 1), 4, 8), quick=(BLOCKS, 32, 64), full=(BLOCKS, 32, 64))
@@ -185,9 +188,13 @@ def _classifiers(
     found = {}
     for index, name in enumerate(VERSIONS):
         draw = classifier_batches(frames[name], labels, batch)
-        found[name] = ctx.train(f"densenet201-{('raw', 'despeckled', 'unet', 'true')[index]}",
-                                lambda: Supervised(further(), cross_entropy), draw,
-                                Schedule(pick(smoke=1, quick=24, full=3000), rate), {"frames": name})  # fmt: skip
+        found[name] = ctx.train(
+            f"densenet201-{('raw', 'despeckled', 'unet', 'true')[index]}",
+            lambda: Supervised(further(), cross_entropy),
+            draw,
+            Schedule(pick(smoke=1, quick=24, full=3000), rate),
+            {"frames": name},
+        )
     return found
 
 
@@ -197,9 +204,10 @@ def _first(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _figures(
-    tuning: tuple[NDArray[np.floating], NDArray[np.floating]], test: tuple[NDArray[np.floating], NDArray[np.floating]],
+    tuning: tuple[NDArray[np.floating], NDArray[np.floating]],
+    test: tuple[NDArray[np.floating], NDArray[np.floating]],
     labels: Mapping[str, NDArray[np.int64]],
-) -> dict[str, dict[str, float]]:  # fmt: skip
+) -> dict[str, dict[str, float]]:
     """All of METRICS from (lesion score, cyst score) of both sets."""
     is_lesion = {part: labels[part] > 0 for part in ("tuning", "test")}
     cut = best_cut(tuning[0], is_lesion["tuning"])
@@ -216,9 +224,11 @@ def _scores(found: NDArray[np.float32]) -> tuple[NDArray[np.floating], NDArray[n
 
 
 def _compare_classifiers(
-    ctx: Context, frames: Mapping[str, Mapping[str, NDArray[np.uint8]]], labels: Mapping[str, NDArray[np.int64]],
+    ctx: Context,
+    frames: Mapping[str, Mapping[str, NDArray[np.uint8]]],
+    labels: Mapping[str, NDArray[np.int64]],
     own: Mapping[str, Scores],
-) -> None:  # fmt: skip
+) -> None:
     """DenseNet-201 and the classical pipeline on raw frames."""
     rows = [Row("DenseNet-201", "trained", _figures(_scores(own["tuning"][RAW]), _scores(own["test"][RAW]), labels))]
     features = {}
@@ -270,9 +280,13 @@ def _ask(
 
 
 def _check(
-    ctx: Context, frames: Mapping[str, NDArray[np.uint8]], scenes: Arrays, labels: Mapping[str, NDArray[np.int64]],
-    own: Mapping[str, Scores], by_raw: Mapping[str, Scores],
-) -> None:  # fmt: skip
+    ctx: Context,
+    frames: Mapping[str, NDArray[np.uint8]],
+    scenes: Arrays,
+    labels: Mapping[str, NDArray[np.int64]],
+    own: Mapping[str, Scores],
+    by_raw: Mapping[str, Scores],
+) -> None:
     """Lesion-free scenes stay lesion-free; lesions keep their contrast."""
     none, truth = labels["test"] == 0, labels["test"]
     alarms, rows = {}, []

@@ -49,8 +49,11 @@ def run(ctx: Context) -> None:
     size = ctx.profile.pick(smoke=64, quick=128, full=256)
     frames = ctx.profile.pick(smoke=1, quick=3, full=2)
     train = ultrasound(ctx, "train", ctx.profile.pick(smoke=6, quick=160, full=3000), size, frames)
-    test = cases(ultrasound(ctx, "unseen", ctx.profile.pick(smoke=3, quick=32, full=200), size),
-                 faint_and_noisy, ctx.rng("test frames"))  # fmt: skip
+    test = cases(
+        ultrasound(ctx, "unseen", ctx.profile.pick(smoke=3, quick=32, full=200), size),
+        faint_and_noisy,
+        ctx.rng("test frames"),
+    )
     baselines = classical_methods(ctx, train)
     methods = [unchanged(), *baselines]
     for name, hidden in FORMS.items():
@@ -105,9 +108,12 @@ def trained(ctx: Context, name: str, hidden: int, train: Arrays) -> EnhanceCNN:
     steps = ctx.profile.pick(smoke=3, quick=count * EPOCHS // BATCH, full=count * EPOCHS // BATCH)
     facts = {"scenes": len(train["speckled"]), "crop": crop, "batch": BATCH, "width": width, "hidden": hidden}
     network: EnhanceCNN = ctx.train(
-        "enhance-dense" if hidden else "enhance-conv", lambda: Supervised(EnhanceCNN(width, hidden), error),
-        preprocessed(train, crop, 2 if ctx.profile.name == "smoke" else BATCH), Schedule(steps, RATE), facts,
-    )  # fmt: skip
+        "enhance-dense" if hidden else "enhance-conv",
+        lambda: Supervised(EnhanceCNN(width, hidden), error),
+        preprocessed(train, crop, 2 if ctx.profile.name == "smoke" else BATCH),
+        Schedule(steps, RATE),
+        facts,
+    )
     return network
 
 

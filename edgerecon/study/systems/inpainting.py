@@ -53,8 +53,10 @@ def run(ctx: Context, train: Arrays, test: Arrays) -> None:
     gan = ctx.train(
         "inpainting-gan",
         lambda: Adversarial(Inpainting(width), PatchDiscriminator(2, width), content, weight=0.02, judged=with_mask),
-        draw, schedule, facts,
-    )  # fmt: skip
+        draw,
+        schedule,
+        facts,
+    )
     shape = (128, 128)
     methods = [
         unchanged(),

@@ -36,23 +36,30 @@ def run(ctx: Context) -> None:
     found = {name: _reconstructed(ctx, f"{name}-test", fit, test) for name, fit in fitted.items()}
     for name, images in found.items():
         ctx.hold_out(f"study-{_label(name)}", images[METHODS[0]], test)
-    data = (f"{len(test)} procedural brains of {test.shape[1]} slices, {test.shape[-1]}×{test.shape[-1]} pixels; a "
-            f"quarter of the lines of k-space, noise {NOISE:g} of the greatest display value")  # fmt: skip
+    data = (
+        f"{len(test)} procedural brains of {test.shape[1]} slices, {test.shape[-1]}×{test.shape[-1]} pixels; a "
+        f"quarter of the lines of k-space, noise {NOISE:g} of the greatest display value"
+    )
     table = _shown(ctx, f"MRI at {ACCELERATION}×, {MAIN} sampling", found[MAIN], test, data)
     text = "U-Net over total-variation compressed sensing over zero-filled"
     ctx.result.claims += common.claims(table, METHODS[2::-1], text, target=True)
     _compare_sampling(ctx, found, test, data)
     real = real_slices(MR_FILES, common.side(ctx))[:, None]
-    _shown(ctx, f"A real MRI slice at {ACCELERATION}×", _reconstructed(ctx, "real", fitted[MAIN], real), real,
-           "1 real slice of an abdomen (a file of pydicom), another anatomy than trained on")  # fmt: skip
+    _shown(
+        ctx,
+        f"A real MRI slice at {ACCELERATION}×",
+        _reconstructed(ctx, "real", fitted[MAIN], real),
+        real,
+        "1 real slice of an abdomen (a file of pydicom), another anatomy than trained on",
+    )
 
 
-def _shown(
-    ctx: Context, title: str, found: dict[str, common.Slices], truth: common.Slices, data: str
-) -> Table:  # fmt: skip
+def _shown(ctx: Context, title: str, found: dict[str, common.Slices], truth: common.Slices, data: str) -> Table:
     paper = {METHODS[2]: common.PAPER}
-    rows = tuple(common.row(method, "trained" if "U-Net" in method else "classical", images, truth,
-                            paper=paper.get(method)) for method, images in found.items())  # fmt: skip
+    rows = tuple(
+        common.row(method, "trained" if "U-Net" in method else "classical", images, truth, paper=paper.get(method))
+        for method, images in found.items()
+    )
     table = Table(title, common.METRICS, rows, data)
     ctx.result.tables.append(table)
     ctx.result.pictures.append(common.picture(title, {"truth": truth, **found}))
@@ -80,8 +87,9 @@ def _learned(ctx: Context, images: NDArray[Any], lines: int) -> Mask:
         "mri-sampling",
         lambda: Supervised(LearnedSampling(common.network(ctx), size, lines), common.ReconstructionLoss()),
         functools.partial(_draw_k_space, images, common.batch_size(ctx)),
-        schedule, {"slices": len(images), "size": size, "noise": NOISE},
-    )  # fmt: skip
+        schedule,
+        {"slices": len(images), "size": size, "noise": NOISE},
+    )
     return strongest(found.probabilities().numpy(), lines)
 
 
@@ -129,8 +137,9 @@ def _reconstructed(ctx: Context, name: str, fit: _Fit, test: common.Slices) -> d
     raw = np.stack([zero_filled(y) for y in k_space])
     seen = common.apply(fit.network, raw)
     consistent = np.stack([data_consistent(image, y, fit.mask) for image, y in zip(seen, k_space, strict=True)])
-    return {method: images.reshape(test.shape)
-            for method, images in zip(METHODS, (raw, tv, seen, consistent), strict=True)}  # fmt: skip
+    return {
+        method: images.reshape(test.shape) for method, images in zip(METHODS, (raw, tv, seen, consistent), strict=True)
+    }
 
 
 def _measured(ctx: Context, name: str, image: NDArray[Any], mask: Mask) -> NDArray[np.complex128]:
@@ -150,18 +159,24 @@ def _tuned(ctx: Context, label: str, train: common.Slices, mask: Mask) -> float:
     few = train[:TUNED_ON, 0]
     k_space = [_measured(ctx, f"{label}-tune-{i}", image, mask) for i, image in enumerate(few)]
     errors = [
-        np.mean([mse(compressed_sensing(y, mask, weight, _iterations(ctx)), image)
-                 for y, image in zip(k_space, few, strict=True)])
+        np.mean(
+            [
+                mse(compressed_sensing(y, mask, weight, _iterations(ctx)), image)
+                for y, image in zip(k_space, few, strict=True)
+            ]
+        )
         for weight in WEIGHTS
-    ]  # fmt: skip
+    ]
     return WEIGHTS[int(np.argmin(errors))]
 
 
 def _compare_sampling(ctx: Context, found: dict[str, dict[str, common.Slices]], test: common.Slices, data: str) -> None:
     """Adaptive against fixed patterns at the same rate, each with a U-Net of its own."""
-    rows = tuple(common.row(f"{name}, {method}", kind, images[method], test)
-                 for name, images in found.items()
-                 for method, kind in (("TV", "classical"), ("U-Net", "trained")))  # fmt: skip
+    rows = tuple(
+        common.row(f"{name}, {method}", kind, images[method], test)
+        for name, images in found.items()
+        for method, kind in (("TV", "classical"), ("U-Net", "trained"))
+    )
     title = f"Adaptive undersampling: MRI at {ACCELERATION}× by the pattern of the lines"
     table = Table(title, common.METRICS, rows, data)
     ctx.result.tables.append(table)
@@ -174,5 +189,10 @@ def _compare_sampling(ctx: Context, found: dict[str, dict[str, common.Slices]], 
             gain = paired(by_subject[adaptive], by_subject[fixed])
             holds = None if gain["low"] <= 0 <= gain["high"] else gain["mean"] > 0
             shown = f"{gain['mean']:+.2f} dB ({gain['low']:+.2f} to {gain['high']:+.2f})"
-            ctx.result.claims.append(Claim(f"{adaptive} sampling over {fixed} sampling, U-Net at the same rate", holds,
-                                           f"{PSNR.label}, subject by subject: {shown}"))  # fmt: skip
+            ctx.result.claims.append(
+                Claim(
+                    f"{adaptive} sampling over {fixed} sampling, U-Net at the same rate",
+                    holds,
+                    f"{PSNR.label}, subject by subject: {shown}",
+                )
+            )

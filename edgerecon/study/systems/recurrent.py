@@ -188,8 +188,14 @@ def _scores(ctx: Context, method: str, run: Restore, test: list[Sequence]) -> Sc
         pairs = list(zip(found, case.truth, strict=True))
         error = (found - case.truth) ** 2
         decibels = float(np.mean([psnr(*pair) for pair in pairs]))
-        values = (np.mean([mse(*pair) for pair in pairs]), decibels, np.mean([ssim(*pair) for pair in pairs]),
-                  decibels + 20 * math.log10(255), error[case.missing].mean(), error[~case.missing].mean())  # fmt: skip
+        values = (
+            np.mean([mse(*pair) for pair in pairs]),
+            decibels,
+            np.mean([ssim(*pair) for pair in pairs]),
+            decibels + 20 * math.log10(255),
+            error[case.missing].mean(),
+            error[~case.missing].mean(),
+        )
         for metric, value in zip(METRICS, values, strict=True):
             scores[metric.key].append(float(value))
     return scores
@@ -206,10 +212,11 @@ def _table(title: str, scores: Mapping[str, Scores], data: str) -> Table:
 def _picture(methods: Mapping[str, Restore], case: Sequence) -> Picture:
     panels = [(method, run(case.given)[-1]) for method, run in methods.items()]
     return Picture(
-        f"Frame {len(case.truth)} of a test sequence", (*panels, (TRUTH, case.truth[-1])),
+        f"Frame {len(case.truth)} of a test sequence",
+        (*panels, (TRUTH, case.truth[-1])),
         "Black lines and rectangles of the input are missing data; networks over frames have seen what lies there "
         "before.",
-    )  # fmt: skip
+    )
 
 
 def _long_streams(ctx: Context, temporal: Mapping[str, Restore], methods: Mapping[str, Restore]) -> None:
@@ -305,16 +312,22 @@ def _claims(ctx: Context, scores: Mapping[str, Scores]) -> None:
         reached = figure <= limit if metric is MSE else figure >= limit
         sign = "≤" if metric is MSE else "≥"
         ctx.result.claims.append(
-            Claim(f"RNN-ReLU reaches {metric.label} {sign} {limit}", reached,
-                  f"{CONV}: {figure:.{metric.digits}f}; {ROWS}: {table.mean(ROWS, metric.key):.{metric.digits}f}")
-        )  # fmt: skip
+            Claim(
+                f"RNN-ReLU reaches {metric.label} {sign} {limit}",
+                reached,
+                f"{CONV}: {figure:.{metric.digits}f}; {ROWS}: {table.mean(ROWS, metric.key):.{metric.digits}f}",
+            )
+        )
     gain = paired(scores[CONV][IN_GAPS.key], scores[CNN][IN_GAPS.key])
     holds = None if gain["low"] <= 0 <= gain["high"] or math.isnan(gain["low"]) else gain["mean"] < 0
     ctx.result.claims.append(
-        Claim("Carried state fills in missing data better than a single frame", holds,
-              f"MSE where data is missing, {CONV} less {CNN}: {gain['mean']:.5f} [{gain['low']:.5f}, "
-              f"{gain['high']:.5f}] by scene")
-    )  # fmt: skip
+        Claim(
+            "Carried state fills in missing data better than a single frame",
+            holds,
+            f"MSE where data is missing, {CONV} less {CNN}: {gain['mean']:.5f} [{gain['low']:.5f}, "
+            f"{gain['high']:.5f}] by scene",
+        )
+    )
     ctx.result.notes.append(
         "The paper's PSNR is 10·log10(255²/MSE) with an MSE on [0, 1], 48.13 dB above the consistent figure with a "
         "range of 1; both are shown. Its data and its damage are not published: only the ordering compares directly."

@@ -60,9 +60,16 @@ class Task:
 TASKS = (
     Task("denoising", "Denoising", degraded.noisy, FILTERS, MATCHED, 32, 700),
     Task("artefacts", "Artefact reduction", degraded.with_artefacts, ("median", "total variation"), PSNR, 24, 600),
-    Task("contrast", "Contrast enhancement", degraded.pale,
-         ("contrast stretching", "histogram equalisation", "CLAHE"), PSNR, 16, 400),
-)  # fmt: skip
+    Task(
+        "contrast",
+        "Contrast enhancement",
+        degraded.pale,
+        ("contrast stretching", "histogram equalisation", "CLAHE"),
+        PSNR,
+        16,
+        400,
+    ),
+)
 
 
 def run(ctx: Context) -> None:
@@ -88,8 +95,10 @@ def restored(ctx: Context, task: Task, train: Arrays, test: Arrays) -> None:
     networks = {"CNN (DnCNN)": trained(ctx, task, train, attention=False)}
     if task.name == "artefacts":
         networks["attention U-Net"] = trained(ctx, task, train, attention=True)
-    files = {name: ctx.ship(network, f"study-{task.name}-{family(network)}", task.name, (128, 128))
-             for name, network in networks.items()}  # fmt: skip
+    files = {
+        name: ctx.ship(network, f"study-{task.name}-{family(network)}", task.name, (128, 128))
+        for name, network in networks.items()
+    }
     methods += [exported(name, path) for name, path in files.items()]
     cases = degraded.cases(test, task.make, ctx.rng(f"test {task.name}"))
     for path in files.values():

@@ -81,8 +81,9 @@ class LearnedSampling(nn.Module):
     def forward(self, k_space: Tensor) -> Tensor:
         p = self.probabilities()
         mask = torch.sigmoid(SHARPNESS * (p - torch.rand(len(k_space), 1, len(p), device=p.device)))
-        image = torch.fft.ifft2(torch.fft.ifftshift(torch.complex(k_space[:, 0], k_space[:, 1]) * mask, (-2, -1)),
-                                norm="ortho")  # fmt: skip
+        image = torch.fft.ifft2(
+            torch.fft.ifftshift(torch.complex(k_space[:, 0], k_space[:, 1]) * mask, (-2, -1)), norm="ortho"
+        )
         # Of the magnitude alone: where zero frequency lies in the image does not matter, but the image must be centred.
         found: Tensor = self.network(torch.fft.fftshift(image.abs(), (-2, -1))[:, None])
         return found

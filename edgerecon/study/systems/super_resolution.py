@@ -141,9 +141,11 @@ def _table(scale: int, figures: Mapping[str, list[dict[str, float]]], scenes: in
         paper, note = PUBLISHED.get(name, ({}, ""))
         rows.append(Row(name, "classical" if name in CLASSICAL else "trained", values, paper, note))
     return Table(
-        f"Enlargement ×{scale}", METRICS, tuple(rows),
+        f"Enlargement ×{scale}",
+        METRICS,
+        tuple(rows),
         f"{scenes} simulated scenes that no training saw, each with and without speckle; intervals are over scenes.",
-    )  # fmt: skip
+    )
 
 
 def _picture(scale: int, methods: Mapping[str, Enlarge], pair: Image) -> Picture:

@@ -142,8 +142,11 @@ def _observed(model: ModelProto) -> tuple[Any, list[str]]:
     import onnxruntime as ort
 
     typed = onnx.shape_inference.infer_shapes(model)
-    floats = {v.name for v in (*typed.graph.value_info, *typed.graph.output)
-              if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}  # fmt: skip
+    floats = {
+        v.name
+        for v in (*typed.graph.value_info, *typed.graph.output)
+        if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    }
     names = [name for node in model.graph.node for name in node.output if name in floats]
     del model.graph.output[:]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
@@ -217,9 +220,13 @@ def calibration_frames(recipe: Recipe) -> Iterator[Image]:
     side = min(pairs.fields[recipe.data.target].shape[1:])
     batch = recipe.train.batch
     sampler = CropSampler(
-        pairs, recipe.data.inputs, recipe.data.target, Augment(recipe.augment, side), batch,
+        pairs,
+        recipe.data.inputs,
+        recipe.data.target,
+        Augment(recipe.augment, side),
+        batch,
         np.random.default_rng(recipe.train.seed),
-    )  # fmt: skip
+    )
     return islice(_one_by_one(sampler), recipe.calibration.frames)
 
 

@@ -64,8 +64,11 @@ def prune_recipe(
         def shown(progress: Progress) -> None:
             if on_step:
                 done = (iteration - 1) * steps + progress.step
-                on_step(Progress(done, steps * table.iterations, progress.loss, math.nan, math.nan,
-                                 progress.images_per_second))  # fmt: skip
+                on_step(
+                    Progress(
+                        done, steps * table.iterations, progress.loss, math.nan, math.nan, progress.images_per_second
+                    )
+                )
 
         fine_tune(recipe, network, teacher, sampler, steps=steps, alpha=table.distill, on_step=shown)
 
@@ -97,14 +100,17 @@ def _save(
     out: Path, recipe: Recipe, whole: dict[str, Any], model: Network, report: PruneReport, psnr: float, ssim: float
 ) -> None:
     try:
-        save_checkpoint(out, {
-            "model": {name: value.detach().cpu().clone() for name, value in model.state_dict().items()},
-            "channels": list(channels_of(model)),
-            "pruning": report.to_json(),
-            "step": int(whole.get("step", 0)),
-            "psnr_db": psnr,
-            "ssim": ssim,
-            "recipe_hash": recipe.sha256(),
-        })  # fmt: skip
+        save_checkpoint(
+            out,
+            {
+                "model": {name: value.detach().cpu().clone() for name, value in model.state_dict().items()},
+                "channels": list(channels_of(model)),
+                "pruning": report.to_json(),
+                "step": int(whole.get("step", 0)),
+                "psnr_db": psnr,
+                "ssim": ssim,
+                "recipe_hash": recipe.sha256(),
+            },
+        )
     except OSError as error:
         raise EdgereconError(f"cannot write {out}: {error.strerror or error}") from None

@@ -45,9 +45,13 @@ class _Canvas:
         self.image = np.zeros((size, size))
 
     def ellipse(
-        self, at: tuple[float, float], radii: tuple[float, float], level: float, turn: float = 0.0,
+        self,
+        at: tuple[float, float],
+        radii: tuple[float, float],
+        level: float,
+        turn: float = 0.0,
         folds: NDArray[np.float64] | None = None,
-    ) -> NDArray[np.float64]:  # fmt: skip
+    ) -> NDArray[np.float64]:
         """Paint one, its edge a pixel wide; returns its opacity. folds: rows (amplitude, count, phase) of the edge."""
         dx, dy = self.x - at[0], self.y - at[1]
         u = (dx * math.cos(turn) + dy * math.sin(turn)) / radii[0]
@@ -151,8 +155,9 @@ _DRAWERS: dict[Kind, Callable[[np.random.Generator, int], Callable[[float], NDAr
 
 def _warp(rng: np.random.Generator) -> NDArray[np.float64]:
     """(2, 3, 3): for x and y three waves of (amplitude, frequency, phase)."""
-    return np.stack([np.column_stack([rng.uniform(-0.02, 0.02, 3), rng.uniform(1, 5, 3), rng.uniform(0, 6.3, 3)])
-                     for _ in range(2)])  # fmt: skip
+    return np.stack(
+        [np.column_stack([rng.uniform(-0.02, 0.02, 3), rng.uniform(1, 5, 3), rng.uniform(0, 6.3, 3)]) for _ in range(2)]
+    )
 
 
 def _folds(rng: np.random.Generator, waves: int, depth: float, count: tuple[int, int]) -> NDArray[np.float64]:

@@ -69,9 +69,12 @@ def filtered_back_projection(sinogram: Array, filter_name: Filter = "ramp") -> N
 
 
 def total_variation(
-    sinogram: Array, start: Array, weight: float, iterations: int = 60,
+    sinogram: Array,
+    start: Array,
+    weight: float,
+    iterations: int = 60,
     watch: Callable[[Array], None] | None = None,
-) -> NDArray[np.float32]:  # fmt: skip
+) -> NDArray[np.float32]:
     """argmin ½‖A x − y‖²/L + weight·TV(x) with x ≥ 0, by FISTA (Beck & Teboulle, IEEE Trans. Image Process., 2009).
 
     L = ‖AᵀA‖ makes the weight independent of size and views (Sidky & Pan, Phys. Med. Biol. 53, 2008, on TV in CT).
@@ -114,8 +117,9 @@ def _matrix(size: int, views: int) -> Any:
             weight = np.abs(1 - dx - (x - left)) * np.abs(1 - dy - (y - top))
             inside = (left + dx >= 0) & (left + dx < size) & (top + dy >= 0) & (top + dy < size)
             index = (top + dy) * size + left + dx
-            part = part + csr_array((weight[inside].astype(np.float32), (detector[inside], index[inside])),
-                                    shape=part.shape)  # fmt: skip
+            part = part + csr_array(
+                (weight[inside].astype(np.float32), (detector[inside], index[inside])), shape=part.shape
+            )
         parts.append(part)
     return vstack(parts, format="csr")
 

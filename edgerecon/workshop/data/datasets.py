@@ -124,8 +124,16 @@ class CropSampler:
         DataError: the images are smaller than a crop.
     """
 
-    def __init__(self, pairs: Pairs, inputs: Sequence[str], target: str, augment: Augment, batch: int,
-                 rng: np.random.Generator, mixed: Sequence[Share] = ()) -> None:  # fmt: skip
+    def __init__(
+        self,
+        pairs: Pairs,
+        inputs: Sequence[str],
+        target: str,
+        augment: Augment,
+        batch: int,
+        rng: np.random.Generator,
+        mixed: Sequence[Share] = (),
+    ) -> None:
         rest = 1 - sum(share.weight for share in mixed)
         self.shares = (Share(pairs, tuple(inputs), target, rest), *mixed)
         for share in self.shares:
@@ -170,9 +178,13 @@ def training_data(recipe: Recipe, table: TrainTable, data: Path | None) -> tuple
     fields = tuple(dict.fromkeys((*recipe.data.inputs, recipe.data.target)))
     pairs, held_out = split_by_scene(load_pairs(data or recipe.data.file, fields), recipe.data.validation)
     mixed = [
-        Share(load_pairs(other.file, tuple(dict.fromkeys((*other.inputs, other.target)))), other.inputs, other.target,
-              other.weight)
+        Share(
+            load_pairs(other.file, tuple(dict.fromkeys((*other.inputs, other.target)))),
+            other.inputs,
+            other.target,
+            other.weight,
+        )
         for other in recipe.data.mixed
-    ]  # fmt: skip
+    ]
     augment, rng = Augment(recipe.augment, table.crop), np.random.default_rng(table.seed)
     return CropSampler(pairs, recipe.data.inputs, recipe.data.target, augment, table.batch, rng, mixed), held_out

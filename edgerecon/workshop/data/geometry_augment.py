@@ -13,9 +13,14 @@ Image = NDArray[Any]
 
 
 def random_affine(
-    images: tuple[Image, ...], rng: np.random.Generator, turn: float = 15.0, shift: float = 0.05,
-    zoom: tuple[float, float] = (0.9, 1.05), flip: bool = True, moved: float = 0.5,
-) -> tuple[Image, ...]:  # fmt: skip
+    images: tuple[Image, ...],
+    rng: np.random.Generator,
+    turn: float = 15.0,
+    shift: float = 0.05,
+    zoom: tuple[float, float] = (0.9, 1.05),
+    flip: bool = True,
+    moved: float = 0.5,
+) -> tuple[Image, ...]:
     """One random affine map of images (H, W) of one shape in [0, 1], cubic, zero outside.
 
     Args:
@@ -32,6 +37,7 @@ def random_affine(
     mirrored = flip and rng.random() < 0.5
     found = list(images)
     if rng.random() < moved:
-        found = [np.clip(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_CUBIC), 0, 1)
-                 for image in images]  # fmt: skip
+        found = [
+            np.clip(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_CUBIC), 0, 1) for image in images
+        ]
     return tuple(np.ascontiguousarray(image[:, ::-1]) if mirrored else np.asarray(image) for image in found)

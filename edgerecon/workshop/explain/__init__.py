@@ -51,10 +51,12 @@ class Explanation:
         """Figures of each map, and how far the integrated gradients are from adding up to the score."""
         added = float(self.maps["integrated gradients"].sum(dtype=np.float64))
         return {
-            "region": list(self.region), "score": self.score, "score_of_black": self.score_of_black,
+            "region": list(self.region),
+            "score": self.score,
+            "score_of_black": self.score_of_black,
             "completeness_error": added - (self.score - self.score_of_black),
             "maps": {name: _figures(values) for name, values in self.maps.items()},
-        }  # fmt: skip
+        }
 
 
 def explain(
@@ -106,12 +108,15 @@ def explain_frame(
                 network, frame, region, lambda done, total: progress("integrated gradients", done, total)
             ),
             "occlusion": occlusion(
-                run, frame, region, scale=file.spec.scale,
+                run,
+                frame,
+                region,
+                scale=file.spec.scale,
                 sees=0 if file.spec.fixed_output else file.spec.receptive_field,
                 on_patch=lambda done, total: progress("occlusion", done, total),
             ),
             **attention.gates(network, frame),
-        }  # fmt: skip
+        }
         score, black = (gradients.score(network, image, region) for image in (frame, np.zeros_like(frame)))
     finally:
         engine.close()
@@ -143,5 +148,9 @@ def _gradients_and_attention() -> tuple[Any, Any]:
 
 def _figures(values: Image) -> dict[str, Any]:
     peak = np.unravel_index(int(np.abs(values).argmax()), values.shape)
-    return {"min": float(values.min()), "max": float(values.max()), "sum": float(values.sum(dtype=np.float64)),
-            "peak": [int(place) for place in peak]}  # fmt: skip
+    return {
+        "min": float(values.min()),
+        "max": float(values.max()),
+        "sum": float(values.sum(dtype=np.float64)),
+        "peak": [int(place) for place in peak],
+    }

@@ -33,8 +33,10 @@ def gates(network: Differentiable, frame: Image) -> dict[str, Image]:
     x = network.frame(frame)
     with torch.no_grad():
         values = network.values(x, *names)
-    return {f"attention {at}": _to_frame(values[name][0].float().mean(0).cpu().numpy(), network, frame.shape)
-            for at, name in enumerate(names, 1)}  # fmt: skip
+    return {
+        f"attention {at}": _to_frame(values[name][0].float().mean(0).cpu().numpy(), network, frame.shape)
+        for at, name in enumerate(names, 1)
+    }
 
 
 def _gate_outputs(nodes: list[Any]) -> Iterator[str]:

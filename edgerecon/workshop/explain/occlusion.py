@@ -56,9 +56,11 @@ def _seen(region: Box, scale: int, sees: int, shape: tuple[int, ...]) -> Box:
     if not sees:
         return 0, 0, shape[0], shape[1]
     return (
-        max(0, y0 // scale - sees), max(0, x0 // scale - sees),
-        min(shape[0], -(-y1 // scale) + sees), min(shape[1], -(-x1 // scale) + sees),
-    )  # fmt: skip
+        max(0, y0 // scale - sees),
+        max(0, x0 // scale - sees),
+        min(shape[0], -(-y1 // scale) + sees),
+        min(shape[1], -(-x1 // scale) + sees),
+    )
 
 
 def _patches(shape: tuple[int, ...], seen: Box) -> list[Box]:

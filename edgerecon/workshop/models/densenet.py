@@ -47,9 +47,13 @@ class DenseNet(Network):
         self.size_multiple = 2 ** (len(blocks) + 1)
         self.fixed_output = (1, classes)
         self.net = DenseNet201(
-            spatial_dims=2, in_channels=1, out_channels=classes,
-            init_features=width, growth_rate=growth, block_config=self.blocks,
-        )  # fmt: skip
+            spatial_dims=2,
+            in_channels=1,
+            out_channels=classes,
+            init_features=width,
+            growth_rate=growth,
+            block_config=self.blocks,
+        )
 
     @property
     def receptive_field(self) -> int:

@@ -47,9 +47,13 @@ class EnhanceCNN(Network):
         self.hidden = hidden
         self.size_multiple = PATCH if hidden else POOLED
         self.features = nn.Sequential(
-            nn.Conv2d(1, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        )  # fmt: skip
+            nn.Conv2d(1, width, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(width, 2 * width, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        )
         if hidden:
             cells = PATCH // POOLED
             self.head = nn.Sequential(
@@ -57,10 +61,12 @@ class EnhanceCNN(Network):
             )
         else:
             self.head = nn.Sequential(
-                nn.Conv2d(2 * width, 4 * width, 3, padding=1), nn.ReLU(),
-                nn.Conv2d(4 * width, 4 * width, 3, padding=2, dilation=2), nn.ReLU(),
+                nn.Conv2d(2 * width, 4 * width, 3, padding=1),
+                nn.ReLU(),
+                nn.Conv2d(4 * width, 4 * width, 3, padding=2, dilation=2),
+                nn.ReLU(),
                 nn.Conv2d(4 * width, POOLED * POOLED, 3, padding=1),
-            )  # fmt: skip
+            )
             nn.init.zeros_(self.head[-1].weight)  # type: ignore[arg-type]
 
     @property

@@ -49,9 +49,14 @@ class ResidualUNet(Network):
     scale = 1
 
     def __init__(
-        self, width: int = 16, depth: int = 3, block: Block = "residual", attention: bool = False,
-        dropout: float = 0.0, factor: int = 2,
-    ) -> None:  # fmt: skip
+        self,
+        width: int = 16,
+        depth: int = 3,
+        block: Block = "residual",
+        attention: bool = False,
+        dropout: float = 0.0,
+        factor: int = 2,
+    ) -> None:
         super().__init__()
         if width < 1 or not 1 <= depth <= 6:
             raise ValueError(f"width must be at least 1 and depth from 1 to 6, not {width} and {depth}")
@@ -158,8 +163,10 @@ def _conv(before: int, after: int, dilation: int, separable: bool) -> nn.Sequent
     """conv3×3 and batch normalisation, which makes a bias needless."""
     whole = [nn.Conv2d(before, after, 3, padding=dilation, dilation=dilation, bias=False)]
     if separable:
-        whole = [nn.Conv2d(before, before, 3, padding=dilation, dilation=dilation, groups=before, bias=False),
-                 nn.Conv2d(before, after, 1, bias=False)]  # fmt: skip
+        whole = [
+            nn.Conv2d(before, before, 3, padding=dilation, dilation=dilation, groups=before, bias=False),
+            nn.Conv2d(before, after, 1, bias=False),
+        ]
     for layer in whole:
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     return nn.Sequential(*whole, nn.BatchNorm2d(after))

@@ -197,23 +197,31 @@ class _Run:
 
     def best_state(self, psnr: float, ssim: float) -> dict[str, Any]:
         """What an export needs: the averaged weights and what they reached."""
-        return {"model": _on_cpu(self.average), "step": self.step, "psnr_db": psnr, "ssim": ssim,
-                "recipe_hash": self.recipe.sha256()}  # fmt: skip
+        return {
+            "model": _on_cpu(self.average),
+            "step": self.step,
+            "psnr_db": psnr,
+            "ssim": ssim,
+            "recipe_hash": self.recipe.sha256(),
+        }
 
     def save(self, path: Path, seconds: float) -> None:
         """Everything that ``load`` needs to go on as if nothing had happened."""
         precision = self.fabric._precision
-        save_checkpoint(path, {
-            "model": _on_cpu(self.model.module),
-            "average": _on_cpu(self.average),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": precision.state_dict(),
-            "torch_rng": torch.get_rng_state(),
-            "numpy_rng": json.dumps(self.rng.bit_generator.state),
-            "step": self.step,
-            "best": self.best,
-            "seconds": self.seconds + seconds,
-        })  # fmt: skip
+        save_checkpoint(
+            path,
+            {
+                "model": _on_cpu(self.model.module),
+                "average": _on_cpu(self.average),
+                "optimizer": self.optimizer.state_dict(),
+                "scaler": precision.state_dict(),
+                "torch_rng": torch.get_rng_state(),
+                "numpy_rng": json.dumps(self.rng.bit_generator.state),
+                "step": self.step,
+                "best": self.best,
+                "seconds": self.seconds + seconds,
+            },
+        )
 
     def load(self, path: Path) -> None:
         state = load_checkpoint(path)

@@ -38,9 +38,12 @@ def open_fabric(accelerator: str, precision: str) -> Any:
     here = int(os.environ["LOCAL_WORLD_SIZE"]) if count() > 1 else 1
     try:
         fabric = Fabric(
-            accelerator=accelerator, devices=here, num_nodes=count() // here, precision=precision,  # type: ignore[arg-type]
+            accelerator=accelerator,
+            devices=here,
+            num_nodes=count() // here,
+            precision=precision,  # type: ignore[arg-type]
             strategy="ddp" if count() > 1 else "auto",
-        )  # fmt: skip
+        )
         fabric.launch()
     except (RuntimeError, ValueError, ImportError) as error:
         processes = f" in {count()} processes" if count() > 1 else ""

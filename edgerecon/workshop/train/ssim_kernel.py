@@ -113,9 +113,13 @@ def _map(a: Tensor, b: Tensor, border: str, keep: bool) -> tuple[Tensor, Tensor]
     derivatives = a.new_empty((3, *found.shape) if keep else 0, dtype=torch.float32)
     with torch.cuda.device(a.device):
         _kernels(a).forward(
-            images, a.data_ptr(), b.data_ptr(), map=found.data_ptr(),
-            derivatives=derivatives.data_ptr() if keep else None, stream=_stream(a),
-        )  # fmt: skip
+            images,
+            a.data_ptr(),
+            b.data_ptr(),
+            map=found.data_ptr(),
+            derivatives=derivatives.data_ptr() if keep else None,
+            stream=_stream(a),
+        )
     return found, derivatives
 
 
@@ -129,8 +133,14 @@ def _mean(a: Tensor, b: Tensor, border: str, keep: bool) -> tuple[Tensor, Tensor
     with torch.cuda.device(a.device):
         kernels = _kernels(a)
         totals = a.new_empty(kernels.totals(images), dtype=torch.float32)
-        kernels.forward(images, a.data_ptr(), b.data_ptr(), derivatives=derivatives.data_ptr() if keep else None,
-                        totals=totals.data_ptr(), stream=_stream(a))  # fmt: skip
+        kernels.forward(
+            images,
+            a.data_ptr(),
+            b.data_ptr(),
+            derivatives=derivatives.data_ptr() if keep else None,
+            totals=totals.data_ptr(),
+            stream=_stream(a),
+        )
         kernels.mean(images, totals.data_ptr(), means.data_ptr(), stream=_stream(a))
     return means, derivatives
 
@@ -145,9 +155,14 @@ def _gradient(a: Tensor, b: Tensor, derivatives: Tensor, into: Tensor, border: s
     towards = {"flow" if into.ndim == 4 else "scales": into.data_ptr()}
     with torch.cuda.device(a.device):
         _kernels(a).backward(
-            _images(a, border), a.data_ptr(), b.data_ptr(), derivatives.data_ptr(), gradient.data_ptr(),
-            stream=_stream(a), **towards,
-        )  # fmt: skip
+            _images(a, border),
+            a.data_ptr(),
+            b.data_ptr(),
+            derivatives.data_ptr(),
+            gradient.data_ptr(),
+            stream=_stream(a),
+            **towards,
+        )
     return gradient
 
 

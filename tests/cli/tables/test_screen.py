@@ -75,10 +75,23 @@ def bounds(console: Screen) -> list[str]:
 
 def export(console: Screen) -> list[str]:
     rows = [
-        Row(MODEL, "onnxruntime", "int8", 2, (512, 512), {"p50": 12.25, "p99": 15.5}, 1.25, 31.25, 0.95, 0.8, 0.01, 0.0,
-            123.4),
+        Row(
+            MODEL,
+            "onnxruntime",
+            "int8",
+            2,
+            (512, 512),
+            {"p50": 12.25, "p99": 15.5},
+            1.25,
+            31.25,
+            0.95,
+            0.8,
+            0.01,
+            0.0,
+            123.4,
+        ),
         Row(MODEL, "openvino", "int8", 2, (512, 512), status="refused: PSNR 29.1 dB, 0.5 dB at most below fp32"),
-    ]  # fmt: skip
+    ]
     print_export(console, ExportReport("compact", "0" * 8, MODEL, rows=rows, host={}))
     return [MODEL]
 

@@ -41,9 +41,21 @@ RECIPE = Recipe.model_validate(TABLES)
 CPU = load_device("x86-avx2")
 ORIN = load_device("jetson-orin-nx")
 WHEEL = f"wheels/{wheel_name()}"
-FILES = {"MODEL_CARD.md", "README.md", "SHA256SUMS", "config.json", "edgerecon-stream.service", "install.sh",
-         "licences/LICENSE", "licences/THIRD_PARTY.txt", "requirements.txt", "sbom.json", "self_test.npz", "tiny.onnx",
-         WHEEL}  # fmt: skip
+FILES = {
+    "MODEL_CARD.md",
+    "README.md",
+    "SHA256SUMS",
+    "config.json",
+    "edgerecon-stream.service",
+    "install.sh",
+    "licences/LICENSE",
+    "licences/THIRD_PARTY.txt",
+    "requirements.txt",
+    "sbom.json",
+    "self_test.npz",
+    "tiny.onnx",
+    WHEEL,
+}
 TOP = f"tiny-{__version__}-x86-avx2"
 PINS = {"numpy": "2.1.0", "onnxruntime": "1.20.1", "tomli": "2.2.1"}
 LOCK = "".join(f"{name}=={version} \\\n    --hash=sha256:{'ab' * 32}\n" for name, version in PINS.items())
@@ -125,8 +137,12 @@ def test_the_same_inputs_give_the_same_bytes(made: BundleResult, models: Path, t
         "t.bundle(t.RECIPE, folder, t.CPU, out, backend='onnxruntime', threads=1, deadline_ms=20)"
     )
     out = tmp_path / "again.tar.gz"
-    subprocess.run([sys.executable, "-c", script, str(Path(__file__).parents[3]), str(tmp_path), str(out)], check=True,
-                   cwd=tmp_path, capture_output=True)  # fmt: skip
+    subprocess.run(
+        [sys.executable, "-c", script, str(Path(__file__).parents[3]), str(tmp_path), str(out)],
+        check=True,
+        cwd=tmp_path,
+        capture_output=True,
+    )
     assert out.read_bytes() == made.path.read_bytes()
     with gzip.open(made.path) as content:
         text = content.read()
@@ -232,22 +248,26 @@ NO_LIMIT = Recipe.model_validate({**TABLES, "gates": {}})
 STRICT = Recipe.model_validate({**TABLES, "gates": {"max_difference": 1e-4}})
 
 
-@pytest.mark.parametrize(("changes", "error", "message"), [
-    ({"recipe": NO_LIMIT, "precision": "int8"}, RecipeError, "gates.max_difference"),
-    ({"recipe": STRICT, "precision": "int8"}, GateError, "differs from tiny.onnx by .*, allowed is 0.0001"),
-    ({"precision": "fp16"}, ModelError, "tiny-fp16.onnx"),
-    ({"precision": "int4"}, UsageError, "unknown precision 'int4'"),
-    ({"precision": "bf16"}, UsageError, "no bf16"),
-    ({"backend": "tensorrt"}, UsageError, "no backend 'tensorrt'"),
-    ({"device": load_device("pynq-z2"), "backend": None}, UsageError, "streams on pynq-z2: `edgerecon build"),
-    ({"out": "b.zip"}, UsageError, "tar.gz"),
-    ({"out": "absent/b.tar.gz"}, EdgereconError, "cannot write"),
-    ({"threads": 0}, UsageError, "threads"),
-    ({"deadline_ms": float("nan")}, UsageError, "deadline_ms"),
-    ({"engine": "absent.engine"}, BundleError, "absent.engine"),
-])  # fmt: skip
-def test_what_cannot_be_bundled(models: Path, tmp_path: Path, changes: dict[str, object],
-                                error: type[EdgereconError], message: str) -> None:  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"recipe": NO_LIMIT, "precision": "int8"}, RecipeError, "gates.max_difference"),
+        ({"recipe": STRICT, "precision": "int8"}, GateError, "differs from tiny.onnx by .*, allowed is 0.0001"),
+        ({"precision": "fp16"}, ModelError, "tiny-fp16.onnx"),
+        ({"precision": "int4"}, UsageError, "unknown precision 'int4'"),
+        ({"precision": "bf16"}, UsageError, "no bf16"),
+        ({"backend": "tensorrt"}, UsageError, "no backend 'tensorrt'"),
+        ({"device": load_device("pynq-z2"), "backend": None}, UsageError, "streams on pynq-z2: `edgerecon build"),
+        ({"out": "b.zip"}, UsageError, "tar.gz"),
+        ({"out": "absent/b.tar.gz"}, EdgereconError, "cannot write"),
+        ({"threads": 0}, UsageError, "threads"),
+        ({"deadline_ms": float("nan")}, UsageError, "deadline_ms"),
+        ({"engine": "absent.engine"}, BundleError, "absent.engine"),
+    ],
+)
+def test_what_cannot_be_bundled(
+    models: Path, tmp_path: Path, changes: dict[str, object], error: type[EdgereconError], message: str
+) -> None:
     facts = {"recipe": RECIPE, "device": CPU, "out": "b.tar.gz", "backend": "onnxruntime", **changes}
     facts["out"] = tmp_path / str(facts["out"])
     if "engine" in facts:
@@ -285,15 +305,24 @@ def test_a_failed_write_leaves_the_older_bundle(models: Path, tmp_path: Path, mo
 
 
 @pytest.mark.parametrize("device", [CPU, replace(ORIN, backends=("tensorrt",))], ids=lambda one: one.name)
-def test_the_unit_and_the_script(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                 device: DeviceProfile) -> None:  # fmt: skip
+def test_the_unit_and_the_script(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: DeviceProfile
+) -> None:
     _only(monkeypatch, "onnxruntime", "tensorrt")
     folder = _extract(bundle(RECIPE, models, device, tmp_path / "b.tar.gz").path, tmp_path)
     subprocess.run(["sh", "-n", folder / "install.sh"], check=True)
     text = (folder / "edgerecon-stream.service").read_text()
     wanted = ("Type=notify\n", "WatchdogSec=", "LimitRTPRIO=10\n")
-    wanted += ("NoNewPrivileges=yes", "ProtectSystem=strict", "PrivateTmp=yes", "DynamicUser=yes", "ProtectHome=yes",
-              "CapabilityBoundingSet=\n", "SystemCallFilter=@system-service", "${EDGERECON_SOURCE}")  # fmt: skip
+    wanted += (
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+        "PrivateTmp=yes",
+        "DynamicUser=yes",
+        "ProtectHome=yes",
+        "CapabilityBoundingSet=\n",
+        "SystemCallFilter=@system-service",
+        "${EDGERECON_SOURCE}",
+    )
     assert all(line in text for line in wanted)
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not here: the unit was only read")
@@ -327,8 +356,13 @@ esac
 
     def run(*arguments: str, says: str = place) -> subprocess.CompletedProcess[str]:
         log.unlink(missing_ok=True)
-        return subprocess.run(["/bin/sh", str(folder / "install.sh"), *arguments], capture_output=True, text=True,
-                              env={"PATH": f"{fake.parent}:/usr/bin:/bin", "SAYS": says}, timeout=300)  # fmt: skip
+        return subprocess.run(
+            ["/bin/sh", str(folder / "install.sh"), *arguments],
+            capture_output=True,
+            text=True,
+            env={"PATH": f"{fake.parent}:/usr/bin:/bin", "SAYS": says},
+            timeout=300,
+        )
 
     prefix = tmp_path / "a prefix"
     assert run("--prefix", str(prefix), "a b.tar.gz").returncode == 0
@@ -390,24 +424,37 @@ def test_a_service_may_open_only_the_camera_of_its_source(made: BundleResult, tm
         ("id", "echo 0"),
         ("systemctl", "true"),
         ("edgerecon", unpacks),
-        ("python3", f'case $1$2 in -c*) echo "{place}" ;; -mvenv) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; '
-                    f'cp {tools}/edgerecon "$3/bin/" ;; esac'),
-    ):  # fmt: skip
+        (
+            "python3",
+            f'case $1$2 in -c*) echo "{place}" ;; -mvenv) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; '
+            f'cp {tools}/edgerecon "$3/bin/" ;; esac',
+        ),
+    ):
         (tools / name).write_text(f"#!/bin/sh\n{script}\n")
         (tools / name).chmod(0o755)
 
     def install(*source: str) -> subprocess.CompletedProcess[str]:
         command = ["/bin/sh", folder / "install.sh", "b.tar.gz", "--prefix", tmp_path / "p", "--service", *source]
-        return subprocess.run(command, capture_output=True, text=True, timeout=300,
-                              env={"PATH": f"{tools}:/usr/bin:/bin", "DESTDIR": str(root)})  # fmt: skip
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env={"PATH": f"{tools}:/usr/bin:/bin", "DESTDIR": str(root)},
+        )
 
     assert (done := install("--source", "v4l2:///dev/video2?fps=30")).returncode == 0, done.stderr
     units = root / "etc" / "systemd" / "system"
     unit = (units / "edgerecon-stream.service").read_text()
     assert "PrivateDevices=yes" in unit and f"ExecStart={tmp_path}/p/edgerecon-{__version__}" in unit
     camera = (units / "edgerecon-stream.service.d" / "camera.conf").read_text().splitlines()
-    assert camera == ["[Service]", "PrivateDevices=no", "DevicePolicy=closed", "DeviceAllow=/dev/video2 rw",
-                      "SupplementaryGroups=video"]  # fmt: skip
+    assert camera == [
+        "[Service]",
+        "PrivateDevices=no",
+        "DevicePolicy=closed",
+        "DeviceAllow=/dev/video2 rw",
+        "SupplementaryGroups=video",
+    ]
     assert (root / "etc/edgerecon/stream.env").read_text() == "EDGERECON_SOURCE=v4l2:///dev/video2?fps=30\n"
     assert install("--source", "igtl://scanner").returncode == 0
     assert not (units / "edgerecon-stream.service.d" / "camera.conf").exists(), "it has no camera any more"
@@ -463,9 +510,11 @@ def test_frames_that_are_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     path = tmp_path / "f.npz"
     with pytest.raises(BundleError, match="broken"):
         read_frames(path)
-    for arrays in ({"frame_0": np.zeros((2, 2)), "expected_0": np.zeros((2, 2), np.float32)},
-                   {"frame_0": np.zeros((2, 2), np.uint8), "other": np.zeros((2, 2), np.float32)},
-                   {"frame_0": np.array([{}]), "expected_0": np.zeros((2, 2), np.float32)}):  # fmt: skip
+    for arrays in (
+        {"frame_0": np.zeros((2, 2)), "expected_0": np.zeros((2, 2), np.float32)},
+        {"frame_0": np.zeros((2, 2), np.uint8), "other": np.zeros((2, 2), np.float32)},
+        {"frame_0": np.array([{}]), "expected_0": np.zeros((2, 2), np.float32)},
+    ):
         np.savez(path, allow_pickle=True, **arrays)
         with pytest.raises(BundleError, match="broken"):
             read_frames(path)

@@ -39,11 +39,18 @@ from edgerecon.deploy.bundle.install import default_prefix, install
 from edgerecon.hardware.device import load_device
 from edgerecon.workshop.recipe import Recipe
 
-RECIPE = Recipe.model_validate({
-    "model": {"name": "tiny", "task": "despeckle"},
-    "data": {"simulate": "edgerecon simulate t.h5 --samples 4", "file": "t.h5", "inputs": ["pw31"], "target": "clean"},
-    "train": {"steps": 10},
-})  # fmt: skip
+RECIPE = Recipe.model_validate(
+    {
+        "model": {"name": "tiny", "task": "despeckle"},
+        "data": {
+            "simulate": "edgerecon simulate t.h5 --samples 4",
+            "file": "t.h5",
+            "inputs": ["pw31"],
+            "target": "clean",
+        },
+        "train": {"steps": 10},
+    }
+)
 Entry = tuple[tarfile.TarInfo, bytes]
 
 
@@ -134,15 +141,19 @@ def test_a_failed_self_test_rolls_back(good: Path, failing: Path, tmp_path: Path
     assert _names(prefix) == [".lock", "current", "versions"] and _names(prefix / "versions") == [first.path.name]
 
 
-@pytest.mark.parametrize(("script", "message"), [
-    ("kill -SEGV $$", "the runtime crashed .Segmentation fault"),
-    ("exec sleep 60", "did not end within"),
-    ("echo oops", "it said nothing"),
-    ("echo '[]'", "it said nothing"),
-    ("echo one >&2; echo two >&2; exit 3", "nothing was changed: two$"),
-])  # fmt: skip
-def test_a_self_test_that_dies(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                               script: str, message: str) -> None:  # fmt: skip
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("kill -SEGV $$", "the runtime crashed .Segmentation fault"),
+        ("exec sleep 60", "did not end within"),
+        ("echo oops", "it said nothing"),
+        ("echo '[]'", "it said nothing"),
+        ("echo one >&2; echo two >&2; exit 3", "nothing was changed: two$"),
+    ],
+)
+def test_a_self_test_that_dies(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str
+) -> None:
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\n{script}\n")
     python.chmod(0o755)
@@ -304,8 +315,9 @@ FULL = OSError(errno.ENOSPC, "No space left on device")
 @pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize("error", [FULL, OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()], ids=repr)
 @pytest.mark.parametrize("step", ["os.fchmod", "os.fsync", "os.rename", "os.symlink", "os.replace"])
-def test_a_fault_at_any_step_changes_nothing(good: Path, newer: Path, tmp_path: Path, step: str, error: BaseException,
-                                             monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_a_fault_at_any_step_changes_nothing(
+    good: Path, newer: Path, tmp_path: Path, step: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prefix = tmp_path / "p"
     first = install(good, prefix)
     with monkeypatch.context() as patch:
@@ -439,9 +451,30 @@ def _whole(files: dict[str, bytes], *more: Entry, listed: dict[str, bytes] | Non
 
 
 EVIL = b"evil"
-UNSAFE = ["/etc/evil", "../evil", "a/../../evil", "./evil", "a//evil", "a/./evil", ".evil", "a/.evil", "..", ".", "/",
-          "a/",
-          "a\\b", "a\nb", "a b", "a\tb", "~evil", "-evil", "C:evil", "évil", "$evil", "a/b/c/d/e"]  # fmt: skip
+UNSAFE = [
+    "/etc/evil",
+    "../evil",
+    "a/../../evil",
+    "./evil",
+    "a//evil",
+    "a/./evil",
+    ".evil",
+    "a/.evil",
+    "..",
+    ".",
+    "/",
+    "a/",
+    "a\\b",
+    "a\nb",
+    "a b",
+    "a\tb",
+    "~evil",
+    "-evil",
+    "C:evil",
+    "évil",
+    "$evil",
+    "a/b/c/d/e",
+]
 SPECIAL = {
     "symbolic link": _special("evil", tarfile.SYMTYPE, "/etc/passwd"),
     "hard link": _special("evil", tarfile.LNKTYPE, "tiny.onnx"),
@@ -492,29 +525,36 @@ def test_what_is_no_plain_file(files: dict[str, bytes], tmp_path: Path, kind: st
     _refused(gzip.compress(_tar(entries)), tmp_path, f"refused: the bundle holds .*{re.escape(kind)}")
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda f: _whole(f, _file("evil", EVIL)), "holds 'evil', which its SHA256SUMS does not list"),
-    (lambda f: _whole(f, listed={"evil": EVIL}), "lacks 'evil', which its SHA256SUMS lists"),
-    (lambda f: _whole(f, _file("tiny.onnx", EVIL)), "'tiny.onnx' twice"),
-    (lambda f: _whole(f, _file("tiny.onnx/evil", EVIL), listed={"tiny.onnx/evil": EVIL}), "both as a file and"),
-    (lambda f: _whole(f, _file("licences", EVIL), listed={"licences": EVIL}), "both as a file and"),
-    (lambda f: _whole(f)[:-1], "no bundle of edgerecon: it holds no SHA256SUMS"),
-    (lambda f: _whole({k: v for k, v in f.items() if k != "config.json"}), "holds no config.json"),
-    (lambda f: _whole({k: v for k, v in f.items() if k != "tiny.onnx"}), "lacks 'tiny.onnx', which its config"),
-    (lambda f: _whole({k: v for k, v in f.items() if k != "self_test.npz"}), "lacks 'self_test.npz', which its config"),
-    (lambda f: [*_whole(f)[:-1], _file(SUMS, _sums({**f, "tiny.onnx": EVIL}))], "'tiny.onnx' .* does not match"),
-    (lambda f: [*_whole(f)[:-1], _file(SUMS, _sums(f) + b"junk\n")], "makes no sense: 'junk'"),
-    (lambda f: [*_whole(f)[:-1], _file(SUMS, _sums(f) * 2)], "makes no sense"),
-    (lambda f: [*_whole(f)[:-1], _file(SUMS, bytes(2 << 20))], "SHA256SUMS is too large"),
-    (lambda f: _whole({**f, "config.json": b"{}"}), "not one that this edgerecon reads: name: it is absent"),
-    (lambda f: _whole({**f, "config.json": b"no json"}), "not one that this edgerecon reads"),
-    (lambda f: _whole({**f, **{f"f{n}": b"" for n in range(256)}}), "more than 256 files"),
-    (lambda f: [_file("evil", b"", size=600 << 20)], "claims 600 MB"),
-    (lambda f: [_file("evil", b"", size=-512)], "header|damaged|claims"),
-    (lambda f: [], "holds no SHA256SUMS"),
-])  # fmt: skip
-def test_other_hostile_archives(files: dict[str, bytes], tmp_path: Path, message: str,
-                                change: Callable[[dict[str, bytes]], list[Entry]]) -> None:  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: _whole(f, _file("evil", EVIL)), "holds 'evil', which its SHA256SUMS does not list"),
+        (lambda f: _whole(f, listed={"evil": EVIL}), "lacks 'evil', which its SHA256SUMS lists"),
+        (lambda f: _whole(f, _file("tiny.onnx", EVIL)), "'tiny.onnx' twice"),
+        (lambda f: _whole(f, _file("tiny.onnx/evil", EVIL), listed={"tiny.onnx/evil": EVIL}), "both as a file and"),
+        (lambda f: _whole(f, _file("licences", EVIL), listed={"licences": EVIL}), "both as a file and"),
+        (lambda f: _whole(f)[:-1], "no bundle of edgerecon: it holds no SHA256SUMS"),
+        (lambda f: _whole({k: v for k, v in f.items() if k != "config.json"}), "holds no config.json"),
+        (lambda f: _whole({k: v for k, v in f.items() if k != "tiny.onnx"}), "lacks 'tiny.onnx', which its config"),
+        (
+            lambda f: _whole({k: v for k, v in f.items() if k != "self_test.npz"}),
+            "lacks 'self_test.npz', which its config",
+        ),
+        (lambda f: [*_whole(f)[:-1], _file(SUMS, _sums({**f, "tiny.onnx": EVIL}))], "'tiny.onnx' .* does not match"),
+        (lambda f: [*_whole(f)[:-1], _file(SUMS, _sums(f) + b"junk\n")], "makes no sense: 'junk'"),
+        (lambda f: [*_whole(f)[:-1], _file(SUMS, _sums(f) * 2)], "makes no sense"),
+        (lambda f: [*_whole(f)[:-1], _file(SUMS, bytes(2 << 20))], "SHA256SUMS is too large"),
+        (lambda f: _whole({**f, "config.json": b"{}"}), "not one that this edgerecon reads: name: it is absent"),
+        (lambda f: _whole({**f, "config.json": b"no json"}), "not one that this edgerecon reads"),
+        (lambda f: _whole({**f, **{f"f{n}": b"" for n in range(256)}}), "more than 256 files"),
+        (lambda f: [_file("evil", b"", size=600 << 20)], "claims 600 MB"),
+        (lambda f: [_file("evil", b"", size=-512)], "header|damaged|claims"),
+        (lambda f: [], "holds no SHA256SUMS"),
+    ],
+)
+def test_other_hostile_archives(
+    files: dict[str, bytes], tmp_path: Path, message: str, change: Callable[[dict[str, bytes]], list[Entry]]
+) -> None:
     format = tarfile.GNU_FORMAT if message.startswith("header") else tarfile.USTAR_FORMAT  # negative sizes need it
     _refused(gzip.compress(_tar(change(files), format)), tmp_path, message)
 
@@ -537,8 +577,15 @@ def test_what_is_no_tar_gz(good: Path, files: dict[str, bytes], tmp_path: Path) 
     plain = _tar(_whole(files))
     import lzma
 
-    for content in (b"", b"hello", plain, lzma.compress(plain), gzip.compress(b"hello"), gzip.compress(b"x" * 5000),
-                    gzip.compress(b"")):  # fmt: skip
+    for content in (
+        b"",
+        b"hello",
+        plain,
+        lzma.compress(plain),
+        gzip.compress(b"hello"),
+        gzip.compress(b"x" * 5000),
+        gzip.compress(b""),
+    ):
         _refused(content, tmp_path, "not a .tar.gz|truncated|not a tar archive")
     whole = good.read_bytes()
     _refused(whole + b"more", tmp_path, "not a .tar.gz file, or it is damaged")

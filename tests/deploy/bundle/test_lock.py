@@ -114,9 +114,13 @@ def test_an_isolated_environment_passes_the_self_test(tmp_path: Path, monkeypatc
     kept = {key: value for key, value in os.environ.items() if key.startswith(("PIP_", "SSL_", "HTTP", "http"))}
     environment = kept | {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHON": sys.executable}
     done = subprocess.run(
-        ["sh", folder / "install.sh", out, "--prefix", tmp_path / "p"], env=environment, cwd=tmp_path,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        ["sh", folder / "install.sh", out, "--prefix", tmp_path / "p"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if "No matching distribution" in done.stderr or "connection" in done.stderr.lower():
         pytest.skip(f"the package index is out of reach: {done.stderr.splitlines()[-1]}")
     assert done.returncode == 0, done.stderr

@@ -24,8 +24,14 @@ TYPES = {"application", "file", "library", "machine-learning-model", "platform"}
 
 
 def _document(**changes: Any) -> dict[str, Any]:
-    facts = {"name": "tiny", "version": "0.1.0", "files": FILES, "packages": PACKAGES,
-             "system": {"jetpack": "6.2"}, "licence": "Apache-2.0"}  # fmt: skip
+    facts = {
+        "name": "tiny",
+        "version": "0.1.0",
+        "files": FILES,
+        "packages": PACKAGES,
+        "system": {"jetpack": "6.2"},
+        "licence": "Apache-2.0",
+    }
     return json.loads(sbom(**{**facts, **changes}))
 
 
@@ -69,9 +75,15 @@ def test_the_files_and_their_hashes() -> None:
     assert (parts["jetpack"]["type"], parts["jetpack"]["version"]) == ("platform", "6.2")
 
 
-@pytest.mark.parametrize("changes", [
-    {"files": {**FILES, "tiny.onnx": b"other"}}, {"version": "0.2"}, {"packages": PACKAGES[:2]}, {"system": {}},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"files": {**FILES, "tiny.onnx": b"other"}},
+        {"version": "0.2"},
+        {"packages": PACKAGES[:2]},
+        {"system": {}},
+    ],
+)
 def test_the_serial_number_follows_the_content(changes: dict[str, Any]) -> None:
     assert _document()["serialNumber"] == _document()["serialNumber"]
     assert _document()["serialNumber"] != _document(**changes)["serialNumber"]

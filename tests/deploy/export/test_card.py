@@ -30,8 +30,10 @@ def test_figures_on_pairs(tmp_path: Path, place: str) -> None:
     result = Evaluation("m", "onnxruntime", "fp32", place, "pairs", table, [], advantage=advantage)
     figures = {figure.key: figure for figure in figures_of(_write(tmp_path / "r.json", result))}
     assert {key: figure.value for key, figure in figures.items()} == {
-        "psnr_db": 29.1235, "ssim": 0.8, "psnr_db_advantage": 1.5,
-    }  # fmt: skip
+        "psnr_db": 29.1235,
+        "ssim": 0.8,
+        "psnr_db_advantage": 1.5,
+    }
     assert "input 20.000" in figures["psnr_db"].label and "nlm" in figures["psnr_db_advantage"].label
     assert "input" not in figures["ssim"].label
     assert figures["ssim"].command == "edgerecon evaluate m --data h.h5 --backend onnxruntime"
@@ -39,12 +41,15 @@ def test_figures_on_pairs(tmp_path: Path, place: str) -> None:
 
 def test_figures_on_recordings(tmp_path: Path) -> None:
     table = [MethodResult("model", {}, {"snr_ratio": _interval(3.1), "edge": _interval(0.9)})]
-    result = Evaluation("m", "onnxruntime", "fp32", "cine", "recordings", table, [],
-                        tradeoff={"advantage_percent": _interval(17.0)})  # fmt: skip
+    result = Evaluation(
+        "m", "onnxruntime", "fp32", "cine", "recordings", table, [], tradeoff={"advantage_percent": _interval(17.0)}
+    )
     figures = figures_of(_write(tmp_path / "r.json", result))
     assert [(figure.key, figure.value) for figure in figures] == [
-        ("snr_ratio", 3.1), ("edge", 0.9), ("advantage_percent", 17.0),
-    ]  # fmt: skip
+        ("snr_ratio", 3.1),
+        ("edge", 0.9),
+        ("advantage_percent", 17.0),
+    ]
     result.tradeoff = None
     assert len(figures_of(_write(tmp_path / "r.json", result))) == 2
 
@@ -52,12 +57,19 @@ def test_figures_on_recordings(tmp_path: Path) -> None:
 def test_the_card_names_every_training_file_and_every_loss() -> None:
     other = {"file": "b.h5", "inputs": ["pw31"], "target": "expected", "weight": 0.2}
     mixed = other | {"simulate": "edgerecon simulate b.h5"}
-    recipe = Recipe.model_validate({
-        "model": {"name": "m", "task": "despeckle"},
-        "data": {"simulate": "edgerecon simulate a.h5 --kind display", "file": "a.h5", "inputs": ["shown"],
-                 "target": "expected", "mixed": [mixed]},
-        "train": {"steps": 1, "loss": {"absolute": 1.0, "l1": 0.02, "ssim": 0.15}},
-    })  # fmt: skip
+    recipe = Recipe.model_validate(
+        {
+            "model": {"name": "m", "task": "despeckle"},
+            "data": {
+                "simulate": "edgerecon simulate a.h5 --kind display",
+                "file": "a.h5",
+                "inputs": ["shown"],
+                "target": "expected",
+                "mixed": [mixed],
+            },
+            "train": {"steps": 1, "loss": {"absolute": 1.0, "l1": 0.02, "ssim": 0.15}},
+        }
+    )
     facts = dict.fromkeys(
         ("parameters", "macs_per_pixel", "receptive_field", "size_kb", "max_abs_error", "opset", "trained_steps"), 1.0
     )

@@ -52,23 +52,37 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recipe(data: Path, gates: dict[str, Any] = LOOSE, **tables: Any) -> Recipe:
-    return Recipe.model_validate({
-        "model": {"name": "tiny", "task": "despeckle", "width": 8, "depth": 3, "dilations": [1, 2, 1]},
-        "data": {"simulate": "edgerecon simulate t.h5 --samples 6 --seed 1", "file": str(data), "inputs": ["pw31"],
-                 "target": "clean", "validation": 0.34},
-        "train": {"steps": 2, "batch": 2, "crop": 32},
-        "calibration": {"frames": 12},
-        "shapes": {"min": [16, 16], "opt": [64, 80], "max": [128, 128]},
-        "targets": {"precisions": ["fp16", "int8"], "backends": ["onnxruntime"]},
-        "gates": gates,
-        **tables,
-    })  # fmt: skip
+    return Recipe.model_validate(
+        {
+            "model": {"name": "tiny", "task": "despeckle", "width": 8, "depth": 3, "dilations": [1, 2, 1]},
+            "data": {
+                "simulate": "edgerecon simulate t.h5 --samples 6 --seed 1",
+                "file": str(data),
+                "inputs": ["pw31"],
+                "target": "clean",
+                "validation": 0.34,
+            },
+            "train": {"steps": 2, "batch": 2, "crop": 32},
+            "calibration": {"frames": 12},
+            "shapes": {"min": [16, 16], "opt": [64, 80], "max": [128, 128]},
+            "targets": {"precisions": ["fp16", "int8"], "backends": ["onnxruntime"]},
+            "gates": gates,
+            **tables,
+        }
+    )
 
 
 def run(made: Recipe, checkpoint: Path, folder: Path) -> tuple[ExportReport, dict[str, str]]:
     states: dict[str, str] = {}
-    chain = Chain(made, checkpoint, folder / "ship", folder / "work", "export/tiny.toml", timing_s=0.1,
-                  on_step=lambda name, state: states.update({name: state}))  # fmt: skip
+    chain = Chain(
+        made,
+        checkpoint,
+        folder / "ship",
+        folder / "work",
+        "export/tiny.toml",
+        timing_s=0.1,
+        on_step=lambda name, state: states.update({name: state}),
+    )
     return chain.run(), states
 
 
@@ -103,8 +117,10 @@ def test_the_report_shows_quality_beside_speed(first: tuple[Path, ExportReport])
     plain = json.loads((folder / "work" / DATA).read_text())
     rows = plain["rows"]
     assert [(row["model"], row["precision"]) for row in rows] == [
-        ("tiny", "fp32"), ("tiny-fp16", "fp16"), ("tiny-int8", "int8")
-    ]  # fmt: skip
+        ("tiny", "fp32"),
+        ("tiny-fp16", "fp16"),
+        ("tiny-int8", "int8"),
+    ]
     for row in rows:
         assert row["status"] == "ok" and row["latency_ms"]["p99"] >= row["latency_ms"]["p50"] > 0
         assert row["psnr_db"] > 10 and 0 < row["ssim"] < 1 and row["size_kb"] > 1 and row["shape"] == [64, 80]

@@ -22,12 +22,18 @@ from edgerecon.engines import open_engine
 from edgerecon.workshop.recipe import Recipe
 from edgerecon.workshop.train.checkpoint import load_model, new_model, save_checkpoint
 
-RECIPE = Recipe.model_validate({
-    "model": {"name": "tiny", "task": "despeckle", "width": 8, "depth": 4},
-    "data": {"simulate": "edgerecon simulate t.h5 --samples 4 --seed 1", "file": "t.h5", "inputs": ["pw31", "pw7"],
-             "target": "clean"},
-    "train": {"steps": 10},
-})  # fmt: skip
+RECIPE = Recipe.model_validate(
+    {
+        "model": {"name": "tiny", "task": "despeckle", "width": 8, "depth": 4},
+        "data": {
+            "simulate": "edgerecon simulate t.h5 --samples 4 --seed 1",
+            "file": "t.h5",
+            "inputs": ["pw31", "pw7"],
+            "target": "clean",
+        },
+        "train": {"steps": 10},
+    }
+)
 FIGURE = Figure("psnr_db", "PSNR, held-out scenes (dB)", 29.25, "edgerecon evaluate tiny --data held_out.h5")
 
 
@@ -81,8 +87,9 @@ def test_the_metadata(shipped: ExportResult) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (13, 21), (64, 96), (301, 200)])
-def test_the_engine_does_what_torch_does(shipped: ExportResult, checkpoint: Path, shape: tuple[int, int],
-                                         rng: np.random.Generator) -> None:  # fmt: skip
+def test_the_engine_does_what_torch_does(
+    shipped: ExportResult, checkpoint: Path, shape: tuple[int, int], rng: np.random.Generator
+) -> None:
     frame = rng.random(shape, dtype=np.float32)
     with torch.inference_mode():
         expected = load_model(RECIPE, checkpoint)(torch.from_numpy(frame)[None, None])[0, 0].clamp(0, 1).numpy()
@@ -122,14 +129,17 @@ def test_the_same_weights_give_the_same_bytes(shipped: ExportResult, checkpoint:
         "export(t.RECIPE, Path(sys.argv[2]), Path(sys.argv[3]), figures=[t.FIGURE])"
     )
     out = tmp_path / "again.onnx"
-    subprocess.run([sys.executable, "-c", script, str(Path(__file__).parents[3]), str(checkpoint), str(out)],
-    check=True,
-                   capture_output=True)  # fmt: skip
+    subprocess.run(
+        [sys.executable, "-c", script, str(Path(__file__).parents[3]), str(checkpoint), str(out)],
+        check=True,
+        capture_output=True,
+    )
     assert out.read_bytes() == shipped.model.read_bytes()
 
 
-def test_a_failed_gate_leaves_the_folder_as_it_was(shipped: ExportResult, checkpoint: Path,
-                                                   monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_a_failed_gate_leaves_the_folder_as_it_was(
+    shipped: ExportResult, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = shipped.model.parent
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     real = export_module.to_onnx

@@ -62,8 +62,13 @@ def test_the_choice_was_streamed_and_holds(models: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("edgerecon.deploy.fit.proof.PERIOD_S", 0.25)  # a busy machine drops frames at 30 a second
     monkeypatch.setattr("edgerecon.deploy.fit.proof._Cine.period_s", 0.25)
     told: list[str] = []
-    found = fit(Requirement(1000.0), models=models, shape=(96, 128), seconds=0.7,
-                on_progress=lambda what, done, total: told.append(what))  # fmt: skip
+    found = fit(
+        Requirement(1000.0),
+        models=models,
+        shape=(96, 128),
+        seconds=0.7,
+        on_progress=lambda what, done, total: told.append(what),
+    )
     assert found.chosen is not None and found.chosen in found.tried
     assert found.chosen.streamed_p99_ms is not None and 0 < found.chosen.streamed_p99_ms <= 1000
     plain = json.loads(json.dumps(found.to_json(), allow_nan=False))

@@ -51,8 +51,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fpga_build, "_against_cpp", lambda folder: None)
 
 
-SANITIZED = ("-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas",
-             "-fsanitize=address,undefined", "-fno-sanitize-recover=all")  # fmt: skip
+SANITIZED = (
+    "-std=c++17",
+    "-O1",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wno-unknown-pragmas",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+)
 
 
 @GXX
@@ -136,7 +144,7 @@ def test_the_folder_is_complete_and_its_report_answers(
 @pytest.mark.parametrize(
     ("device", "cycles", "part"),
     [("pynq-z2", 3, True), ("kria-kv260", 1, True), ("ultra96", 1, True), ("ecp5-85", 9, False)],
-)  # fmt: skip
+)
 def test_every_board_has_a_folding(
     quick: None, model: Path, tmp_path: Path, device: str, cycles: float, part: bool
 ) -> None:
@@ -228,8 +236,12 @@ def test_what_does_not_fit_is_named(
 
 
 def test_a_board_without_multipliers_gets_the_form_without(quick: None, model: Path, tmp_path: Path) -> None:
-    board = replace(load_device("zcu104"), name="board", fpga=Fpga(dsp=4, bram36=140, lut=90_000),
-                    sources=dict.fromkeys(("fpga", "memory_gb"), "a test"))  # fmt: skip
+    board = replace(
+        load_device("zcu104"),
+        name="board",
+        fpga=Fpga(dsp=4, bram36=140, lut=90_000),
+        sources=dict.fromkeys(("fpga", "memory_gb"), "a test"),
+    )
     facts = build_fpga(model, board, tmp_path / "out").facts
     assert facts["distributed"] and facts["resources"]["dsp"]["used"] == 0
     assert {row["cycles_per_cell"] for row in facts["layers"]} == {facts["cycles_per_pixel"] * 4}

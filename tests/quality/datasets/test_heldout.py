@@ -59,12 +59,14 @@ def test_whole_numbers_count_as_grey_levels() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "damaged"), (b"PK\x03\x04 nothing", "damaged"), ({"given": scenes()}, "lacks"),
+        (b"", "damaged"),
+        (b"PK\x03\x04 nothing", "damaged"),
+        ({"given": scenes()}, "lacks"),
         ({"given": scenes(), "wanted": scenes(2)}, "must hold"),
         ({"given": scenes()[0, 0], "wanted": scenes()}, "must hold"),
         ({"given": scenes(), "wanted": scenes().astype(complex)}, "must hold"),
     ],
-)  # fmt: skip
+)
 def test_damaged_scenes_are_refused(content: bytes | dict[str, np.ndarray], said: str, tmp_path: Path) -> None:
     path = pairs_path(tmp_path / "m.onnx")
     if isinstance(content, bytes):

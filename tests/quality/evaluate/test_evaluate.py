@@ -184,9 +184,19 @@ def broken(path: Path, how: str) -> None:
 
 @pytest.mark.parametrize(
     "how",
-    ["truncated", "empty", "text", "missing", "foreign", "no samples", "no target", "other type", "other size",
-     "dataset for group"],
-)  # fmt: skip
+    [
+        "truncated",
+        "empty",
+        "text",
+        "missing",
+        "foreign",
+        "no samples",
+        "no target",
+        "other type",
+        "other size",
+        "dataset for group",
+    ],
+)
 def test_bad_pairs_files_are_refused_in_one_line(pairs: Path, how: str) -> None:
     broken(pairs, how)
     with pytest.raises(DataError) as refusal:

@@ -100,9 +100,13 @@ def test_quality_drops_against_skimage(scene: Image) -> None:
     def quality(image: Image) -> tuple[float, float]:
         matched = match_gain_offset(image, target)
         similarity = structural_similarity(
-            image.astype(float), target.astype(float), gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+            image.astype(float),
+            target.astype(float),
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
             data_range=1,
-        )  # fmt: skip
+        )
         return peak_signal_noise_ratio(target.astype(float), matched, data_range=1), similarity
 
     before, now = quality(smooth(scene)), quality(smooth(scene) + noise)

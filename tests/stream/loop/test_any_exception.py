@@ -187,9 +187,10 @@ def test_engine(kind: str, edge: str) -> None:
 
 @kinds
 @pytest.mark.parametrize(
-    ("policy", "beside"), [("latest", True), ("every", True), ("every", False)],
+    ("policy", "beside"),
+    [("latest", True), ("every", True), ("every", False)],
     ids=["deferred", "beside another", "alone"],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("edge", ["open", "present", "close"])
 def test_sink(kind: str, policy: str, beside: bool, edge: str) -> None:
     bad, good = KeepSink(name="bad"), KeepSink(name="good")

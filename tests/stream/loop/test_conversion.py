@@ -49,9 +49,19 @@ def test_a_file_into_a_file_keeps_every_frame(run, cine: Path, tmp_path: Path, o
 
 def test_real_time_is_kept_where_it_is_asked_for(run, cine: Path, tmp_path: Path) -> None:
     status, said, _ = run(
-        "stream", cine, "compact-despeckle", "--sink", tmp_path / "out.npz", "--policy", "latest", "--loop",
-        "--frames", 2000, "--json", tmp_path / "report.json",
-    )  # fmt: skip
+        "stream",
+        cine,
+        "compact-despeckle",
+        "--sink",
+        tmp_path / "out.npz",
+        "--policy",
+        "latest",
+        "--loop",
+        "--frames",
+        2000,
+        "--json",
+        tmp_path / "report.json",
+    )
     dropped = json.loads((tmp_path / "report.json").read_text())["dropped"]
     assert status == 0 and dropped > 0, "no engine takes 1000 frames a second"
     assert f"{dropped} of 2000 frames are missing" in said and "--policy every --no-pace keeps all of them" in said

@@ -96,9 +96,14 @@ def test_engine_that_answers_at_last_is_used_again() -> None:
             until(lambda: not [thread for thread in threading.enumerate() if thread.name == "process"][1:])
 
     report = stream(
-        GatedSource(ramp(14), gate), Moody(3, lambda: answer.wait(10) and None), [logs],
-        policy="every", pace=False, hang_s=HANG_S, on_progress=counters.append,
-    )  # fmt: skip
+        GatedSource(ramp(14), gate),
+        Moody(3, lambda: answer.wait(10) and None),
+        [logs],
+        policy="every",
+        pace=False,
+        hang_s=HANG_S,
+        on_progress=counters.append,
+    )
     assert report.counts["hung"] == 1 and report.counts["replaced"] == 0
     assert logs.frames[3].status is Status.RAW and logs.frames[13].status is Status.OK
 
@@ -119,9 +124,15 @@ def test_engines_that_hang_in_turn_are_not_opened_forever() -> None:
         return opened[-1]
 
     report = stream(
-        GatedSource(ramp(400), lambda index: time.sleep(0.005)), Hangs(), [],
-        policy="every", pace=False, hang_s=0.02, reopen=reopen, seconds=1.5,
-    )  # fmt: skip
+        GatedSource(ramp(400), lambda index: time.sleep(0.005)),
+        Hangs(),
+        [],
+        policy="every",
+        pace=False,
+        hang_s=0.02,
+        reopen=reopen,
+        seconds=1.5,
+    )
     answer.set()
     assert len(opened) <= ABANDONED_AT_MOST and report.counts["hung"] <= ABANDONED_AT_MOST + 1
     assert report.counts["hung"] >= 2 and balanced(report)

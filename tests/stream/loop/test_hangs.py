@@ -112,9 +112,14 @@ def test_engine_whose_first_call_hangs_is_replaced_each_time(answer: threading.E
 
     sink = KeepSink()
     report = stream(
-        GatedSource(ramp(9), gate), SlowStart(answer.wait), [sink], policy="every", pace=False, hang_s=HANG_S,
+        GatedSource(ramp(9), gate),
+        SlowStart(answer.wait),
+        [sink],
+        policy="every",
+        pace=False,
+        hang_s=HANG_S,
         reopen=reopen,
-    )  # fmt: skip
+    )
     assert report.counts["hung"] == 2 and report.counts["replaced"] == 1 and report.presented == 9
     assert sink.frames[8].status is Status.OK
 
@@ -124,9 +129,15 @@ def test_stream_ends_in_time_although_the_first_call_hangs(how: str, answer: thr
     stop = threading.Event()
     engine = SlowStart(lambda: (stop.set() if how == "stop" else None, answer.wait()))
     report = stream(
-        ListSource(ramp(5)), engine, [KeepSink()], policy="every", loop=True, stop=stop,
-        seconds=0.1 if how == "seconds" else None, hang_s=HANG_S,
-    )  # fmt: skip
+        ListSource(ramp(5)),
+        engine,
+        [KeepSink()],
+        policy="every",
+        loop=True,
+        stop=stop,
+        seconds=0.1 if how == "seconds" else None,
+        hang_s=HANG_S,
+    )
     assert balanced(report) and report.interrupted is (how == "stop")
 
 

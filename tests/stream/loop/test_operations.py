@@ -351,13 +351,30 @@ def test_sigterm_drains_and_leaves_with_0(tmp_path: Path) -> None:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(300)
         command = [
-            sys.executable, "-m", "edgerecon", "stream", "sample", "--loop", "--log-json", "--sink", "out.npz",
-            "--trace", "trace.json", "--json", "report.json", "--sink", "null",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "edgerecon",
+            "stream",
+            "sample",
+            "--loop",
+            "--log-json",
+            "--sink",
+            "out.npz",
+            "--trace",
+            "trace.json",
+            "--json",
+            "report.json",
+            "--sink",
+            "null",
+        ]
         with subprocess.Popen(
-            command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            command,
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
             env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
-        ) as process:  # fmt: skip
+        ) as process:
             assert manager.recv(99) == b"READY=1"
             process.send_signal(signal.SIGHUP)
             process.send_signal(signal.SIGTERM)

@@ -58,10 +58,16 @@ def test_non_finite_frames_are_refused(bad: float, shape: tuple[int, ...]) -> No
 @pytest.mark.parametrize(
     "raw",
     [
-        np.zeros((0, 5), np.uint8), np.zeros(5, np.uint8), np.zeros((2, 3, 2), np.uint8), np.zeros((2, 3, 3, 3)),
-        np.zeros((2, 3), np.int16), np.zeros((2, 3), complex), np.zeros((2, 3), object), np.zeros((2, 3, 3), np.uint32),
+        np.zeros((0, 5), np.uint8),
+        np.zeros(5, np.uint8),
+        np.zeros((2, 3, 2), np.uint8),
+        np.zeros((2, 3, 3, 3)),
+        np.zeros((2, 3), np.int16),
+        np.zeros((2, 3), complex),
+        np.zeros((2, 3), object),
+        np.zeros((2, 3, 3), np.uint32),
     ],
-)  # fmt: skip
+)
 def test_unusable_frames_are_refused(raw: np.ndarray) -> None:
     with pytest.raises(ValueError, match="a (colour )?frame must"):
         to_unit(raw)

@@ -378,9 +378,22 @@ def test_report_has_the_agreed_fields(tmp_path) -> None:
     report.write(tmp_path / "report.json")
     data = json.loads((tmp_path / "report.json").read_text())
     assert {
-        "frames_in", "presented", "dropped", "late", "failed", "raw_shown", "fps", "deadline_ms", "deadline_miss_rate",
-        "latency_ms", "stages_ms", "engine", "model", "source", "host",
-    } <= set(data)  # fmt: skip
+        "frames_in",
+        "presented",
+        "dropped",
+        "late",
+        "failed",
+        "raw_shown",
+        "fps",
+        "deadline_ms",
+        "deadline_miss_rate",
+        "latency_ms",
+        "stages_ms",
+        "engine",
+        "model",
+        "source",
+        "host",
+    } <= set(data)
     assert set(data["latency_ms"]) == {"p50", "p90", "p99", "p999", "max"}
     assert set(data["stages_ms"]) == {"capture", "preprocess", "infer", "postprocess", "present"}
     assert all(set(times) == {"p50", "p99"} for times in data["stages_ms"].values())

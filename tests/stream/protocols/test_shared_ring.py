@@ -204,8 +204,12 @@ def test_rings_that_lie(name) -> None:
         open_source(f"shm://{name}")
     good = struct.pack("<8sIIQQQ", b"EDGERNG1", 4, 0, 128, 0, 0)
     for lie in (
-        b"", b"x" * 500, good, good.replace(b"\4", b"\0", 1) + bytes(900), b"EDGERNG0" + good[8:] + bytes(900),
-    ):  # fmt: skip
+        b"",
+        b"x" * 500,
+        good,
+        good.replace(b"\4", b"\0", 1) + bytes(900),
+        b"EDGERNG0" + good[8:] + bytes(900),
+    ):
         path.write_bytes(lie)
         with pytest.raises(SourceError, match="cannot be read"):
             open_source(f"shm://{name}")
@@ -282,9 +286,13 @@ def test_a_sink_without_room_comes_back_when_there_is_some(name, monkeypatch: py
     keep = KeepSink()
     keep.quick = True
     report = stream(
-        GatedSource(ramp(6), gate), None, [open_sink(f"shm://{name}"), keep], policy="every", pace=False,
+        GatedSource(ramp(6), gate),
+        None,
+        [open_sink(f"shm://{name}"), keep],
+        policy="every",
+        pace=False,
         on_progress=counters.append,
-    )  # fmt: skip
+    )
     assert report.counts["sinks_lost"] == report.counts["sinks_back"] == 1 and report.error is None
     assert report.presented == 6 and not list(Path("/dev/shm").glob(f"*{name}*"))
 

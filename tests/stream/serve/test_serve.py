@@ -334,9 +334,11 @@ def test_viewer_lists_the_whole_configuration_in_its_order(monkeypatch: pytest.M
     port, nobody = free_port(), f"igtl://127.0.0.1:{free_port()}"
     viewer = [f"viewer:{port}"]
     tables = [
-        dict(name="late", source=nobody, sinks=viewer), dict(name="gone", source="nowhere.dcm", sinks=viewer),
-        dict(name="short", source=SIM, frames=3, sinks=viewer), dict(name="live", source=SIM, sinks=viewer),
-    ]  # fmt: skip
+        dict(name="late", source=nobody, sinks=viewer),
+        dict(name="gone", source="nowhere.dcm", sinks=viewer),
+        dict(name="short", source=SIM, frames=3, sinks=viewer),
+        dict(name="live", source=SIM, sinks=viewer),
+    ]
     with running(config(*tables)) as one:
         said = {"late": "waiting", "gone": "failed", "short": "ended"}
         until(lambda: asked(port, "/streams")[1] == {"streams": ["late", "gone", "short", "live"], "absent": said})

@@ -26,9 +26,11 @@ def test_as_a_service(tmp_path: Path) -> None:
         systemd.settimeout(60)
         process = subprocess.Popen(
             [sys.executable, "-m", "edgerecon", "serve", str(path), "--json", str(report), "--log-json"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
             env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
-        )  # fmt: skip
+        )
         try:
             assert systemd.recv(200) == b"READY=1"
             path.write_text('[[stream]]\nname = "a"\n')

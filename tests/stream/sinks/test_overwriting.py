@@ -38,10 +38,18 @@ def test_a_source_is_never_overwritten_by_any_spelling(cine: Path, source: str, 
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("out.mp4", "./out.mp4"), ("out.npz", "sub/../out.npz"), ("out.mp4", "folder/out.mp4"), ("Out.mp4", "out.mp4"),
-     ("soft.npz", "hard.npz"), ("out.dcm", "out.dcm?kind=secondary"), ("box/out.npz", "black-box:box"),
-     ("igtl://:18944", "igtl://:18944"), ("shm://a", "shm://a")],
-)  # fmt: skip
+    [
+        ("out.mp4", "./out.mp4"),
+        ("out.npz", "sub/../out.npz"),
+        ("out.mp4", "folder/out.mp4"),
+        ("Out.mp4", "out.mp4"),
+        ("soft.npz", "hard.npz"),
+        ("out.dcm", "out.dcm?kind=secondary"),
+        ("box/out.npz", "black-box:box"),
+        ("igtl://:18944", "igtl://:18944"),
+        ("shm://a", "shm://a"),
+    ],
+)
 def test_two_sinks_on_one_place_are_refused(cine: Path, one: str, other: str) -> None:
     with pytest.raises(UsageError, match="give each its own"):
         refuse_overwriting(["sample"], [one, other])
@@ -49,10 +57,14 @@ def test_two_sinks_on_one_place_are_refused(cine: Path, one: str, other: str) ->
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("a.mhd", "ElementDataFile = part.h5"), ("a.mhd", "ElementDataFile = LIST\nnone.raw\npart.h5"),
-     ("a.mhd", "ElementDataFile: pa%01drt.h5 1 2 1"), ("a.nhdr", "NRRD0004\ndata file: part.h5"),
-     ("a.nhdr", "NRRD0004\ndata file: LIST\npart.h5")],
-)  # fmt: skip
+    [
+        ("a.mhd", "ElementDataFile = part.h5"),
+        ("a.mhd", "ElementDataFile = LIST\nnone.raw\npart.h5"),
+        ("a.mhd", "ElementDataFile: pa%01drt.h5 1 2 1"),
+        ("a.nhdr", "NRRD0004\ndata file: part.h5"),
+        ("a.nhdr", "NRRD0004\ndata file: LIST\npart.h5"),
+    ],
+)
 def test_data_files_that_a_header_names_are_the_source(cine: Path, name: str, text: str) -> None:
     for part in ("part.h5", "pa1rt.h5"):
         Path(part).write_bytes(b"pixels")

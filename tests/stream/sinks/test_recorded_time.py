@@ -125,9 +125,10 @@ def test_a_recorded_clock_goes_on_where_it_starts_anew() -> None:
 
 
 @given(
-    st.floats(0.001, 2.0), st.lists(st.tuples(st.integers(1, 3), st.floats(-0.1, 0.1)), min_size=8, max_size=60),
+    st.floats(0.001, 2.0),
+    st.lists(st.tuples(st.integers(1, 3), st.floats(-0.1, 0.1)), min_size=8, max_size=60),
     st.integers(0, 7),
-)  # fmt: skip
+)
 def test_the_rate_is_that_of_the_frames(period_s: float, steps: list[tuple[int, float]], pause: int) -> None:
     sequences, times_s = [0], [0.0]
     for number, (missing, jitter) in enumerate(steps):

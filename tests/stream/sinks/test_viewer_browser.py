@@ -24,8 +24,16 @@ if CHROMIUM is None:
     pytest.skip("Debian's chromium is not installed: apt-get install chromium", allow_module_level=True)
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 KEEP_SOCKETS = """window.sockets = []; window.WebSocket = class extends WebSocket {
     constructor(...all) { super(...all); sockets.push(this); } };"""
 BEFORE, AFTER = 0.2, 0.8

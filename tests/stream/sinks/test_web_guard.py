@@ -90,9 +90,18 @@ def test_addresses(uri: str, address: Address) -> None:
 
 @pytest.mark.parametrize(
     "uri",
-    ["viewer:http", "viewer:99999", "viewer:-1", "viewer:a@b:80", "viewer:0.0.0.0:80/x", "viewer:²", "viewer:::1",
-     "viewer:80?user=x", "viewer:80?cert=c.pem"],
-)  # fmt: skip
+    [
+        "viewer:http",
+        "viewer:99999",
+        "viewer:-1",
+        "viewer:a@b:80",
+        "viewer:0.0.0.0:80/x",
+        "viewer:²",
+        "viewer:::1",
+        "viewer:80?user=x",
+        "viewer:80?cert=c.pem",
+    ],
+)
 def test_nonsense_is_refused_in_one_line(uri: str) -> None:
     with pytest.raises(UsageError) as refused:
         open_sink(uri)
@@ -193,8 +202,13 @@ def test_token_is_made_beyond_loopback_and_only_there(monkeypatch: pytest.Monkey
 
 def test_without_the_token_nothing_of_a_stream_is_served(guarded: ViewerSink) -> None:
     assert httpx.get(at(guarded)).status_code == 200, "the page that asks for the token"
-    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"},
-                    {"Authorization": "Bearer \xff"}, {"Cookie": f"edgerecon-{guarded.port}=wrong"}):  # fmt: skip
+    for headers in (
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": f"Basic {TOKEN}"},
+        {"Authorization": "Bearer \xff"},
+        {"Cookie": f"edgerecon-{guarded.port}=wrong"},
+    ):
         answer = httpx.get(at(guarded, "/streams"), headers={k: v.encode("latin-1") for k, v in headers.items()})
         assert answer.status_code == 401 and "cine" not in answer.text
     assert httpx.get(at(guarded, f"/streams?token={TOKEN}")).status_code == 401, "addresses end up in logs"
@@ -232,8 +246,22 @@ def pair(tmp_path: Path) -> tuple[str, str]:
     if shutil.which("openssl") is None:
         pytest.skip("openssl, which makes the certificate, is not installed")
     cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
-    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]  # fmt: skip
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+        "-days",
+        "2",
+    ]
     subprocess.run([*make, "-out", cert, "-keyout", key], check=True, capture_output=True)
     return cert, key
 
@@ -374,8 +402,13 @@ def test_pipelined_requests_that_are_not_read_are_cut(viewer: ViewerSink, monkey
 def test_page_that_asks_and_does_not_read_is_cut(viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door, "UNREAD_S", 1.0)
     key = base64.b64encode(bytes(16)).decode()
-    head = {"Host": f"127.0.0.1:{viewer.port}", "Upgrade": "websocket", "Connection": "Upgrade",
-            "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}  # fmt: skip
+    head = {
+        "Host": f"127.0.0.1:{viewer.port}",
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": key,
+    }
     wire = "".join(f"{name}: {value}\r\n" for name, value in head.items())
     word = b"\x81\x85\0\0\0\0frame"  # a masked text message
     with socket.socket() as one:

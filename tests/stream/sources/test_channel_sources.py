@@ -106,10 +106,15 @@ def uff(path: Path, waves: list[Wave], iq: bool = False, frames: int = 2) -> Pat
         front = pyuff.Wavefront.spherical if wave.source else pyuff.Wavefront.plane
         sequence.append(pyuff.Wave(wavefront=front, source=point, origin=origin, delay=0.0, sound_speed=SPEED))
     found = pyuff.ChannelData(
-        sampling_frequency=RATE, initial_time=START, sound_speed=SPEED, sequence=sequence, PRF=1000.0,
+        sampling_frequency=RATE,
+        initial_time=START,
+        sound_speed=SPEED,
+        sequence=sequence,
+        PRF=1000.0,
         probe=pyuff.LinearArray(N=COUNT, pitch=PITCH, element_width=0.27e-3, element_height=5e-3),
-        modulation_frequency=CARRIER * iq, data=np.stack([data] * frames, 3),
-    )  # fmt: skip
+        modulation_frequency=CARRIER * iq,
+        data=np.stack([data] * frames, 3),
+    )
     found.write(str(path), "channel_data", ignore_missing_compulsory_fields=True)
     return path
 
@@ -174,13 +179,16 @@ def zea_scan(waves: list[Wave], **changes: object) -> dict[str, object]:
     passes = np.stack([wave.travelled(X, np.zeros(COUNT)) / SPEED for wave in waves])
     first = passes.min(1)
     scan: dict[str, object] = {
-        "probe_geometry": np.stack([X, 0 * X, 0 * X], 1).astype("f4"), "sampling_frequency": np.float32(RATE),
-        "center_frequency": np.float32(CARRIER), "sound_speed": np.float32(SPEED),
-        "initial_times": (START - first).astype("f4"), "t0_delays": (passes - first[:, None]).astype("f4"),
+        "probe_geometry": np.stack([X, 0 * X, 0 * X], 1).astype("f4"),
+        "sampling_frequency": np.float32(RATE),
+        "center_frequency": np.float32(CARRIER),
+        "sound_speed": np.float32(SPEED),
+        "initial_times": (START - first).astype("f4"),
+        "t0_delays": (passes - first[:, None]).astype("f4"),
         "polar_angles": np.array([wave.angle for wave in waves], "f4"),
         "focus_distances": np.full(len(waves), np.inf, "f4"),
         "time_to_next_transmit": np.full((2, len(waves)), 0.01, "f4"),
-    }  # fmt: skip
+    }
     return scan | changes
 
 
@@ -216,10 +224,12 @@ def test_zea_refusals(tmp_path: Path) -> None:
     raw = raw_data(PLANE[:1])
     scan = zea_scan(PLANE[:1])
     wrong = {
-        "focused": {"focus_distances": np.array([0.03])}, "fit": {"probe_geometry": np.zeros((3, 3))},
-        "shape": {"t0_delays": np.zeros((2, 2))}, "out of the image plane": {"azimuth_angles": np.ones(1)},
+        "focused": {"focus_distances": np.array([0.03])},
+        "fit": {"probe_geometry": np.zeros((3, 3))},
+        "shape": {"t0_delays": np.zeros((2, 2))},
+        "out of the image plane": {"azimuth_angles": np.ones(1)},
         "makes no sense": {"sampling_frequency": 0.0},
-    }  # fmt: skip
+    }
     for number, (words, change) in enumerate(wrong.items()):
         path = zea(tmp_path / f"{number}.hdf5", raw, **(scan | change))
         with pytest.raises(SourceError, match=words) as caught:
@@ -359,10 +369,15 @@ def test_real_plane_waves_against_pymust(shared_data: Path, tmp_path: Path) -> N
     rf, theirs = content["RF"][:, :, :1].astype(np.float64), content["param"]
     x = (np.arange(128) - 63.5) * theirs.pitch
     path = zea(
-        tmp_path / "disk.hdf5", rf.transpose(2, 0, 1)[:, None, :, :, None].astype("f4"),
-        probe_geometry=np.stack([x, 0 * x, 0 * x], 1), sampling_frequency=theirs.fs, center_frequency=theirs.fc,
-        sound_speed=float(theirs.c), initial_times=np.array([theirs.t0]), t0_delays=np.zeros((1, 128)),
-    )  # fmt: skip
+        tmp_path / "disk.hdf5",
+        rf.transpose(2, 0, 1)[:, None, :, :, None].astype("f4"),
+        probe_geometry=np.stack([x, 0 * x, 0 * x], 1),
+        sampling_frequency=theirs.fs,
+        center_frequency=theirs.fc,
+        sound_speed=float(theirs.c),
+        initial_times=np.array([theirs.t0]),
+        t0_delays=np.zeros((1, 128)),
+    )
     source = open_source(f"{path}?range=50&fnumber=1.1")  # a Hann window as wide as their boxcar at half height
     ours = next(iter(source.frames())).image
 

@@ -83,9 +83,16 @@ def test_signed_bytes(tmp_path: Path) -> None:
 def test_window_and_rescale_against_pydicom(tmp_path: Path, function: str | None, polarity: str) -> None:
     changes = {"VOILUTFunction": function} if function else {}
     path = write(
-        tmp_path / "a.dcm", WORDS // 16, BitsStored=12, WindowCenter=[300, 9], WindowWidth=[700, 9], RescaleSlope=0.5,
-        RescaleIntercept=-200, PhotometricInterpretation=polarity, **changes,
-    )  # fmt: skip
+        tmp_path / "a.dcm",
+        WORDS // 16,
+        BitsStored=12,
+        WindowCenter=[300, 9],
+        WindowWidth=[700, 9],
+        RescaleSlope=0.5,
+        RescaleIntercept=-200,
+        PhotometricInterpretation=polarity,
+        **changes,
+    )
     found = pydicom.dcmread(path)
     low, high = -200, 4095 * 0.5 - 200
     for image, stored in zip(read(path), WORDS // 16, strict=True):
@@ -124,9 +131,14 @@ def test_modality_and_voi_tables(tmp_path: Path) -> None:
     modality = RNG.integers(0, 4096, 1000).astype(np.uint16)
     voi = np.linspace(255, 0, 4096).astype(np.uint16)
     path = write(
-        tmp_path / "a.dcm", frames, BitsStored=10, ModalityLUTSequence=[lookup(modality, 20, 12)],
-        VOILUTSequence=[lookup(voi, 0, 8)], WindowCenter=1, WindowWidth=2,
-    )  # fmt: skip
+        tmp_path / "a.dcm",
+        frames,
+        BitsStored=10,
+        ModalityLUTSequence=[lookup(modality, 20, 12)],
+        VOILUTSequence=[lookup(voi, 0, 8)],
+        WindowCenter=1,
+        WindowWidth=2,
+    )
     expected = voi[modality[np.clip(frames.astype(int) - 20, 0, 999)]] / 255  # the table counts more than the window
     np.testing.assert_allclose([to_unit(image) for image in read(path)], expected, atol=1e-4)
 

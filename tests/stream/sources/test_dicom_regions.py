@@ -182,9 +182,13 @@ def jpeg2000(frame: np.ndarray) -> bytes:
 @pytest.mark.parametrize(
     "syntax",
     [
-        ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian, RLELossless, JPEG2000Lossless,
+        ImplicitVRLittleEndian,
+        ExplicitVRBigEndian,
+        DeflatedExplicitVRLittleEndian,
+        RLELossless,
+        JPEG2000Lossless,
     ],
-)  # fmt: skip
+)
 def test_lossless_transfer_syntaxes(tmp_path: Path, syntax: pydicom.uid.UID) -> None:
     path = dicom(tmp_path / "a.dcm", regions=[{"x0": 5, "y0": 4, "x1": 34, "y1": 29}])
     found = pydicom.dcmread(path)
@@ -196,9 +200,12 @@ def test_lossless_transfer_syntaxes(tmp_path: Path, syntax: pydicom.uid.UID) -> 
             found.PixelData = encapsulate([jpeg2000(frame) for frame in FRAMES])
             found["PixelData"].is_undefined_length = True
     pydicom.dcmwrite(
-        path, found, implicit_vr=syntax == ImplicitVRLittleEndian, little_endian=syntax != ExplicitVRBigEndian,
+        path,
+        found,
+        implicit_vr=syntax == ImplicitVRLittleEndian,
+        little_endian=syntax != ExplicitVRBigEndian,
         enforce_file_format=True,
-    )  # fmt: skip
+    )
     np.testing.assert_array_equal(images(path), FRAMES[:, 4:30, 5:35])
 
 

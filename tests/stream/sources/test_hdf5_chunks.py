@@ -20,10 +20,14 @@ VALUES = np.random.default_rng(4).integers(0, 50, (7, 10, 13)) * 3
 @pytest.mark.parametrize(
     "filters",
     [
-        {}, {"compression": "gzip"}, {"compression": "gzip", "shuffle": True}, {"compression": "lzf"},
-        {"compression": "gzip", "shuffle": True, "fletcher32": True}, {"shuffle": True, "fletcher32": True},
+        {},
+        {"compression": "gzip"},
+        {"compression": "gzip", "shuffle": True},
+        {"compression": "lzf"},
+        {"compression": "gzip", "shuffle": True, "fletcher32": True},
+        {"shuffle": True, "fletcher32": True},
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("dtype", ["u1", "<u2", ">i2", "<f4", ">f8"])
 def test_values_are_those_of_h5py(tmp_path: Path, chunks: tuple | None, filters: dict, dtype: str) -> None:
     if chunks is None and filters:

@@ -257,9 +257,18 @@ def test_transforms_go_with_the_next_image_and_with_no_other(serve) -> None:
     bad = bytearray(message(3, 3))
     bad[-5] ^= 0xFF
     script = [
-        transform("A", 1), transform("B", 2), transform("A", 3), message(1, 1), message(2, 2),
-        transform("A", 4), bytes(bad), transform("A", 5), invalid(4), transform("B", 6), message(5, 5),
-    ]  # fmt: skip
+        transform("A", 1),
+        transform("B", 2),
+        transform("A", 3),
+        message(1, 1),
+        message(2, 2),
+        transform("A", 4),
+        bytes(bad),
+        transform("A", 5),
+        invalid(4),
+        transform("B", 6),
+        message(5, 5),
+    ]
     captures = take(serve(script).url, 4)
     assert greys(captures) == [1, 2, None, 5]
     poses = [capture.pose or Pose() for capture in captures]

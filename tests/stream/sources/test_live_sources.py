@@ -27,10 +27,20 @@ from tests.support.stream_fakes import until
 @pytest.mark.parametrize(
     "uri",
     [
-        "sim://?size=8x8", "sim://?size=99999x16", "sim://?size=big", "sim://?fps=0", "sim://?fps=nan", "sim://?speed=1",
-        "igtl://", "igtl://h:0x1", "udp://127.0.0.1", "shm://", "shm://a/b", "v4l2:///dev/null?size=1",
+        "sim://?size=8x8",
+        "sim://?size=99999x16",
+        "sim://?size=big",
+        "sim://?fps=0",
+        "sim://?fps=nan",
+        "sim://?speed=1",
+        "igtl://",
+        "igtl://h:0x1",
+        "udp://127.0.0.1",
+        "shm://",
+        "shm://a/b",
+        "v4l2:///dev/null?size=1",
     ],
-)  # fmt: skip
+)
 def test_addresses_that_make_no_sense_are_refused_in_one_line(uri) -> None:
     with pytest.raises(UsageError) as caught:
         open_source(uri)

@@ -31,9 +31,13 @@ def encode(path: Path, codec: str, pix_fmt: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "codec", "pix_fmt", "method"),
-    [("a.mp4", "libx264", "yuv420p", "ISO_14496_10"), ("a.avi", "mjpeg", "yuvj420p", "ISO_10918_1"),
-     ("a.mkv", "ffv1", "gray", None), ("a.mp4", "mpeg4", "yuv420p", "MPEG4")],
-)  # fmt: skip
+    [
+        ("a.mp4", "libx264", "yuv420p", "ISO_14496_10"),
+        ("a.avi", "mjpeg", "yuvj420p", "ISO_10918_1"),
+        ("a.mkv", "ffv1", "gray", None),
+        ("a.mp4", "mpeg4", "yuv420p", "MPEG4"),
+    ],
+)
 def test_dicom_of_a_video_says_how_it_was_compressed(
     tmp_path: Path, name: str, codec: str, pix_fmt: str, method: str | None
 ) -> None:

@@ -445,10 +445,19 @@ def metaimage(
     path: Path, pixels: np.ndarray, kind: str, packed: bool = False, data: str = "LOCAL", **more: str
 ) -> Path:
     raw = zlib.compress(pixels.tobytes()) if packed else pixels.tobytes()
-    fields = {
-        "ObjectType": "Image", "NDims": str(pixels.ndim), "BinaryData": "True", "BinaryDataByteOrderMSB": "False",
-        "CompressedData": str(packed), "DimSize": " ".join(map(str, pixels.shape[::-1])), "ElementType": kind,
-    } | more | {"ElementDataFile": data}  # fmt: skip
+    fields = (
+        {
+            "ObjectType": "Image",
+            "NDims": str(pixels.ndim),
+            "BinaryData": "True",
+            "BinaryDataByteOrderMSB": "False",
+            "CompressedData": str(packed),
+            "DimSize": " ".join(map(str, pixels.shape[::-1])),
+            "ElementType": kind,
+        }
+        | more
+        | {"ElementDataFile": data}
+    )
     header = "".join(f"{key} = {value}\n" for key, value in fields.items()).encode()
     path.write_bytes(header + raw if data == "LOCAL" else header)
     if data != "LOCAL":
@@ -495,9 +504,14 @@ def test_metaimage_refusals(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(str(outside).encode(), b"none.raw"))
     assert "not beside it" in refusal(path)
     for changes in (
-        {"DimSize": "100000 100000"}, {"DimSize": "4 4 99999999999"}, {"DimSize": "0 4"}, {"DimSize": "12"},
-        {"DimSize": "x y"}, {"ElementType": "MET_STRING"}, {"ElementNumberOfChannels": "2"},
-    ):  # fmt: skip
+        {"DimSize": "100000 100000"},
+        {"DimSize": "4 4 99999999999"},
+        {"DimSize": "0 4"},
+        {"DimSize": "12"},
+        {"DimSize": "x y"},
+        {"ElementType": "MET_STRING"},
+        {"ElementNumberOfChannels": "2"},
+    ):
         refusal(metaimage(path, FRAMES, "MET_UCHAR", **changes))
     for text in (b"garbage", b"NDims = 3\n", b"ElementDataFile = LOCAL\n", b"\xff" * 100):
         path.write_bytes(text)

@@ -42,9 +42,17 @@ def turned(frame: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "matrix",
-    [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0),
-     (0, -1, -1, 0)],
-)  # fmt: skip
+    [
+        (1, 0, 0, 1),
+        (0, 1, -1, 0),
+        (-1, 0, 0, -1),
+        (0, -1, 1, 0),
+        (-1, 0, 0, 1),
+        (1, 0, 0, -1),
+        (0, 1, 1, 0),
+        (0, -1, -1, 0),
+    ],
+)
 def test_frames_are_turned_as_their_matrix_says(tmp_path: Path, matrix: tuple[int, int, int, int]) -> None:
     path = write(tmp_path / "a.mp4", pattern(2), options=LOSSLESS)
     stored = images(path)
@@ -154,10 +162,16 @@ def test_odd_sizes(tmp_path: Path, shape: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("pix_fmt", "color_range", "black", "white"),
     [
-        ("yuv420p", 1, 16, 235), ("yuv420p", 2, 0, 255), ("yuv420p10le", 1, 64, 940), ("yuv420p10le", 2, 0, 1023),
-        ("yuv444p12le", 1, 256, 3760), ("gray", 2, 0, 255), ("gray10le", 2, 0, 1023), ("gray12le", 2, 0, 4095),
+        ("yuv420p", 1, 16, 235),
+        ("yuv420p", 2, 0, 255),
+        ("yuv420p10le", 1, 64, 940),
+        ("yuv420p10le", 2, 0, 1023),
+        ("yuv444p12le", 1, 256, 3760),
+        ("gray", 2, 0, 255),
+        ("gray10le", 2, 0, 1023),
+        ("gray12le", 2, 0, 4095),
     ],
-)  # fmt: skip
+)
 def test_black_is_0_and_white_is_1(tmp_path: Path, pix_fmt: str, color_range: int, black: int, white: int) -> None:
     luma = np.linspace(black, white, 64).round().astype("<u2" if "le" in pix_fmt else "u1")
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
@@ -193,9 +207,13 @@ def test_a_colon_in_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(
     ("name", "frames", "shape"),
-    [("rotated90.mp4", 30, (64, 48)), ("trimmed_editlist.mp4", 14, (48, 64)), ("avi_dropped_frames.avi", 4, (48, 64)),
-     ("vfr.mp4", 11, (48, 64))],
-)  # fmt: skip
+    [
+        ("rotated90.mp4", 30, (64, 48)),
+        ("trimmed_editlist.mp4", 14, (48, 64)),
+        ("avi_dropped_frames.avi", 4, (48, 64)),
+        ("vfr.mp4", 11, (48, 64)),
+    ],
+)
 def test_files_of_the_issue(shared_data: Path, name: str, frames: int, shape: tuple[int, int]) -> None:
     path = shared_data.parent / "cases" / name
     if not path.exists():

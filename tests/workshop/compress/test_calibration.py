@@ -44,8 +44,11 @@ def model() -> onnx.ModelProto:
 def test_ranges_against_onnxruntime(kind: str, model: onnx.ModelProto, tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "m.onnx")
     places = (str(tmp_path / "m.onnx"), None, str(tmp_path / "augmented.onnx"))
-    theirs = (MinMaxCalibrater(*places) if kind == "minmax" else
-              PercentileCalibrater(*places, symmetric=True, num_bins=BINS, percentile=99.5))  # fmt: skip
+    theirs = (
+        MinMaxCalibrater(*places)
+        if kind == "minmax"
+        else PercentileCalibrater(*places, symmetric=True, num_bins=BINS, percentile=99.5)
+    )
     theirs.augment_graph()
     theirs.create_inference_session()
     theirs.collect_data(_Reader())

@@ -55,10 +55,14 @@ def test_a_graph_without_skip_and_with_odd_operators() -> None:
         helper.make_node("Mul", ["big", "half_gain"], ["scaled"], "mul"),
         helper.make_node("MaxPool", ["scaled"], ["reconstruction"], "pool", kernel_shape=[2, 2], strides=[2, 2]),
     ]
-    model = graph_of(nodes, {
-        "a_w": rng.standard_normal((1, 1, 3, 3)).astype(np.float32), "a_b": np.ones(1, np.float32),
-        "scales": np.array([1, 1, 2, 2], np.float32),
-    })  # fmt: skip
+    model = graph_of(
+        nodes,
+        {
+            "a_w": rng.standard_normal((1, 1, 3, 3)).astype(np.float32),
+            "a_b": np.ones(1, np.float32),
+            "scales": np.array([1, 1, 2, 2], np.float32),
+        },
+    )
     made = to_half(model)
     assert constant(made, "scales").dtype == np.float32 and constant(made, "a_w_half").dtype == np.float16
     types = _types(made)

@@ -86,8 +86,12 @@ def test_fine_tuning_keeps_to_powers_of_two(
     assert [layer.exponent for layer in after.layers][-1] == [layer.exponent for layer in before.layers][-1] == -8
     pictures = frames(4, (48, 48), seed=9)
     best = np.stack(run(model, pictures))
-    error = [np.abs(np.stack([integer_reference.run(network, integer_reference.levels_of(p)) for p in pictures]) / 256
-                    - best).mean() for network in (before, after)]  # fmt: skip
+    error = [
+        np.abs(
+            np.stack([integer_reference.run(network, integer_reference.levels_of(p)) for p in pictures]) / 256 - best
+        ).mean()
+        for network in (before, after)
+    ]
     assert error[1] < error[0]
 
 

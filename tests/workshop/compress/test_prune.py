@@ -45,8 +45,10 @@ def _network(name: str) -> Any:
 
 def _batches(count: int = 3) -> list[tuple[Tensor, Tensor]]:
     generator = torch.Generator().manual_seed(5)
-    return [(torch.rand(2, 1, 16, 24, generator=generator), torch.rand(2, 1, 16, 24, generator=generator))
-            for _ in range(count)]  # fmt: skip
+    return [
+        (torch.rand(2, 1, 16, 24, generator=generator), torch.rand(2, 1, 16, 24, generator=generator))
+        for _ in range(count)
+    ]
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -73,9 +75,12 @@ def test_networks_survive(name: str, importance: Any) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(
-    width=st.integers(2, 20), dilations=st.lists(st.integers(1, 3), min_size=2, max_size=6),
-    ratio=st.floats(0, 0.95), round_to=st.integers(1, 5), iterations=st.integers(1, 3),
-)  # fmt: skip
+    width=st.integers(2, 20),
+    dilations=st.lists(st.integers(1, 3), min_size=2, max_size=6),
+    ratio=st.floats(0, 0.95),
+    round_to=st.integers(1, 5),
+    iterations=st.integers(1, 3),
+)
 def test_any_ratio_is_reached_or_refused(
     width: int, dilations: list[int], ratio: float, round_to: int, iterations: int
 ) -> None:
@@ -336,11 +341,13 @@ def test_nothing_to_remove_changes_nothing() -> None:
 
 
 def test_a_checkpoint_rebuilds_the_network(tmp_path: Path) -> None:
-    recipe = Recipe.model_validate({
-        "model": {"name": "tiny", "task": "despeckle", "family": "unet", "width": 8, "depth": 2},
-        "data": {"simulate": "-", "file": "t.h5", "inputs": ["pw31"], "target": "clean"},
-        "train": {"steps": 1},
-    })  # fmt: skip
+    recipe = Recipe.model_validate(
+        {
+            "model": {"name": "tiny", "task": "despeckle", "family": "unet", "width": 8, "depth": 2},
+            "data": {"simulate": "-", "file": "t.h5", "inputs": ["pw31"], "target": "clean"},
+            "train": {"steps": 1},
+        }
+    )
     model = _random(new_model(recipe, ()))
     prune(model, EXAMPLE, ratio=0.5, importance="magnitude")
     assert model.channels != new_model(recipe, ()).channels

@@ -86,8 +86,10 @@ def test_fine_tuning_widens_ranges_that_are_too_narrow(
     model: onnx.ModelProto, calibration: Calibration, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(qat, "STEP_RATE", 10.0)  # a few dozen steps must do here
-    ranges = {name: (low / 2, high / 2) if name.startswith("relu") else (low, high)
-              for name, (low, high) in calibration.ranges("minmax").items()}  # fmt: skip
+    ranges = {
+        name: (low / 2, high / 2) if name.startswith("relu") else (low, high)
+        for name, (low, high) in calibration.ranges("minmax").items()
+    }
     losses: list[float] = []
     tuned, learnt = fine_tune(
         model, calibration, ranges, recipe, form="unsigned", steps=60, on_step=lambda done, loss: losses.append(loss)
@@ -97,8 +99,10 @@ def test_fine_tuning_widens_ranges_that_are_too_narrow(
     assert learnt["pixel_unshuffle"] == pytest.approx((0, 1))
     pictures = frames(4, seed=8)
     exact = np.stack(run(model, pictures))
-    errors = [np.abs(np.stack(run(quantise(m, r, form="unsigned", moments=moments), pictures)) - exact).mean()
-              for m, r, moments in ((model, ranges, calibration.moments), (tuned, learnt, None))]  # fmt: skip
+    errors = [
+        np.abs(np.stack(run(quantise(m, r, form="unsigned", moments=moments), pictures)) - exact).mean()
+        for m, r, moments in ((model, ranges, calibration.moments), (tuned, learnt, None))
+    ]
     assert errors[1] < 0.7 * errors[0]
     assert onnx.checker.check_model(tuned) is None and tuned.metadata_props == model.metadata_props
 
@@ -133,14 +137,16 @@ def test_a_u_net_in_torch(recipe: Recipe) -> None:
     constants = {f"{k}_w": (0.3 * rng.standard_normal(s)).astype(np.float32) for k, s in shapes.items()}
     halves: dict[str, Any] = {"kernel_shape": [2, 2], "strides": [2, 2]}
     nodes = [
-        conv("a", "frame", "a_out", bias=False), helper.make_node("Relu", ["a_out"], ["top"]),
+        conv("a", "frame", "a_out", bias=False),
+        helper.make_node("Relu", ["a_out"], ["top"]),
         helper.make_node("Conv", ["top", "b_w"], ["b_out"], "b", **halves),
         helper.make_node("Conv", ["b_out", "c_w"], ["c_out"], "c", kernel_shape=[3, 3], pads=[1] * 4, group=6),
         helper.make_node("Relu", ["c_out"], ["bottom"]),
         helper.make_node("ConvTranspose", ["bottom", "d_w"], ["up"], "d", **halves),
         helper.make_node("Concat", ["top", "up"], ["both"], axis=1),
-        conv("e", "both", "e_out", bias=False), helper.make_node("Add", ["frame", "e_out"], ["reconstruction"]),
-    ]  # fmt: skip
+        conv("e", "both", "e_out", bias=False),
+        helper.make_node("Add", ["frame", "e_out"], ["reconstruction"]),
+    ]
     model = graph_of(nodes, constants)
     calibration = calibrate(model, frames(10))
     ranges = calibration.ranges("minmax")
@@ -162,8 +168,10 @@ def test_bad_input(
     model: onnx.ModelProto, calibration: Calibration, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ranges = calibration.ranges("minmax")
-    strange = graph_of([conv("a", "frame", "x", bias=False), helper.make_node("Elu", ["x"], ["reconstruction"])],
-                       {"a_w": np.ones((1, 1, 3, 3), np.float32)})  # fmt: skip
+    strange = graph_of(
+        [conv("a", "frame", "x", bias=False), helper.make_node("Elu", ["x"], ["reconstruction"])],
+        {"a_w": np.ones((1, 1, 3, 3), np.float32)},
+    )
     with pytest.raises(UsageError, match="operator Elu: set qat_steps to 0"):
         GraphModule(strange)
     with pytest.raises(UsageError, match="no range"):

@@ -132,10 +132,13 @@ def test_the_unsigned_form_does_not_saturate(dilation: int) -> None:
     """The worst case of 16-bit sums: every weight and every activation at its maximum, through int8 kernels."""
     width = 16
     constants = {
-        "a_w": np.ones((width, 1, 3, 3), np.float32) / 9, "a_b": np.zeros(width, np.float32),
-        "b_w": np.ones((width, width, 3, 3), np.float32) / 144, "b_b": np.zeros(width, np.float32),
-        "c_w": np.ones((1, width, 3, 3), np.float32) / 144, "c_b": np.zeros(1, np.float32),
-    }  # fmt: skip
+        "a_w": np.ones((width, 1, 3, 3), np.float32) / 9,
+        "a_b": np.zeros(width, np.float32),
+        "b_w": np.ones((width, width, 3, 3), np.float32) / 144,
+        "b_b": np.zeros(width, np.float32),
+        "c_w": np.ones((1, width, 3, 3), np.float32) / 144,
+        "c_b": np.zeros(1, np.float32),
+    }
     nodes = [conv("a", "frame", "x"), conv("b", "x", "y"), conv("c", "y", "reconstruction")]
     for node in nodes:
         node.attribute.append(helper.make_attribute("dilations", [dilation] * 2))
@@ -181,11 +184,15 @@ def _residual_block() -> onnx.ModelProto:
     constants = {f"{k}_w": 0.2 * rng.standard_normal((*s, 3, 3)).astype(np.float32) for k, s in shapes.items()}
     constants |= {f"{k}_b": 0.1 * rng.standard_normal(s[0]).astype(np.float32) for k, s in shapes.items()}
     nodes = [
-        conv("a", "frame", "a_out"), helper.make_node("Relu", ["a_out"], ["a_relu"], "a_relu"),
-        conv("b", "a_relu", "b_out"), helper.make_node("Relu", ["b_out"], ["b_relu"], "b_relu"),
-        conv("c", "b_relu", "c_out"), helper.make_node("Add", ["c_out", "a_relu"], ["sum"], "inner"),
-        conv("d", "sum", "d_out"), helper.make_node("Add", ["frame", "d_out"], ["reconstruction"], "outer"),
-    ]  # fmt: skip
+        conv("a", "frame", "a_out"),
+        helper.make_node("Relu", ["a_out"], ["a_relu"], "a_relu"),
+        conv("b", "a_relu", "b_out"),
+        helper.make_node("Relu", ["b_out"], ["b_relu"], "b_relu"),
+        conv("c", "b_relu", "c_out"),
+        helper.make_node("Add", ["c_out", "a_relu"], ["sum"], "inner"),
+        conv("d", "sum", "d_out"),
+        helper.make_node("Add", ["frame", "d_out"], ["reconstruction"], "outer"),
+    ]
     return graph_of(nodes, constants)
 
 

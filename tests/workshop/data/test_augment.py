@@ -11,9 +11,18 @@ from edgerecon.workshop.recipe import AugmentTable
 
 PLAIN = AugmentTable(flip_lateral=False)
 EVERYTHING = AugmentTable(
-    zoom=(0.5, 2.5), stretch=2, flip_axial=True, gain=(0.7, 1.3), offset=0.2, gamma=1.5,
-    blur=1.5, blur_chance=0.5, jpeg=(30, 90), jpeg_chance=0.5, graphics=0.5,
-)  # fmt: skip
+    zoom=(0.5, 2.5),
+    stretch=2,
+    flip_axial=True,
+    gain=(0.7, 1.3),
+    offset=0.2,
+    gamma=1.5,
+    blur=1.5,
+    blur_chance=0.5,
+    jpeg=(30, 90),
+    jpeg_chance=0.5,
+    graphics=0.5,
+)
 
 
 @pytest.fixture

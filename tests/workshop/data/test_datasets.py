@@ -68,8 +68,9 @@ def test_crops_pair_the_same_image_and_repeat() -> None:
 def test_part_of_a_batch_stays_as_simulated() -> None:
     image = np.full((4, 32, 32), 200, np.uint8)
     table = AugmentTable(share=0.75, gain=(0.2, 0.6))
-    sampler = CropSampler(Pairs({"clean": image}, np.arange(4)), ["clean"], "clean", Augment(table, 16), 8,
-                          np.random.default_rng(1))  # fmt: skip
+    sampler = CropSampler(
+        Pairs({"clean": image}, np.arange(4)), ["clean"], "clean", Augment(table, 16), 8, np.random.default_rng(1)
+    )
     levels = np.rint(255 * sampler.draw()[0][:, 0, 0, 0])
     assert sampler.plain == 2 and (levels[:2] == 200).all() and (levels[2:] <= 120).all()
 

@@ -73,8 +73,9 @@ def test_data_consistency_keeps_what_was_measured(rng: np.random.Generator, brai
     y = mri.measure(brain, mask, 0, rng)
     spoilt = np.clip(brain + rng.normal(0, 0.1, brain.shape), 0, 1)
     assert psnr(mri.data_consistent(spoilt, y, mask), brain) > psnr(spoilt, brain) + 1
-    np.testing.assert_allclose(mri.data_consistent(spoilt, mri.measure(brain, np.ones(64, bool), 0, rng),
-                                                   np.ones(64, bool)), brain, atol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(
+        mri.data_consistent(spoilt, mri.measure(brain, np.ones(64, bool), 0, rng), np.ones(64, bool)), brain, atol=1e-6
+    )
 
 
 def test_the_proximal_map_is_the_least_of_its_objective(rng: np.random.Generator) -> None:

@@ -50,8 +50,9 @@ def test_busi(tmp_path: Path) -> None:
 
 def mhd(path: Path, images: np.ndarray) -> None:
     sizes = " ".join(map(str, reversed(images.shape)))
-    path.write_text(f"NDims = {images.ndim}\nDimSize = {sizes}\nElementType = MET_UCHAR\n"
-                    f"ElementDataFile = {path.stem}.raw\n")  # fmt: skip
+    path.write_text(
+        f"NDims = {images.ndim}\nDimSize = {sizes}\nElementType = MET_UCHAR\nElementDataFile = {path.stem}.raw\n"
+    )
     path.with_suffix(".raw").write_bytes(images.tobytes())
 
 
@@ -169,11 +170,25 @@ def uff(path: Path, scatterers: list[tuple[float, float]], iq: bool = False) -> 
             late = time - (x * np.sin(angle) + z * np.cos(angle) + np.hypot(elements - x, z)) / speed
             echo = np.exp(-((late * 3e6) ** 2)) * np.exp(2j * np.pi * carrier * late)
             data[:, :, at, 0] += echo * np.exp(-2j * np.pi * carrier * time) if iq else echo.real
-    waves = [Wave(wavefront=Wavefront.plane, source=Point(distance=np.inf, azimuth=a, elevation=0.0), delay=0.0,
-                  origin=Point(distance=0.0, azimuth=0.0, elevation=0.0), sound_speed=speed)
-             for a in angles]  # fmt: skip
-    found = ChannelData(sampling_frequency=rate, initial_time=start, sound_speed=speed, sequence=waves, probe=probe,
-                        modulation_frequency=carrier * iq, data=data)  # fmt: skip
+    waves = [
+        Wave(
+            wavefront=Wavefront.plane,
+            source=Point(distance=np.inf, azimuth=a, elevation=0.0),
+            delay=0.0,
+            origin=Point(distance=0.0, azimuth=0.0, elevation=0.0),
+            sound_speed=speed,
+        )
+        for a in angles
+    ]
+    found = ChannelData(
+        sampling_frequency=rate,
+        initial_time=start,
+        sound_speed=speed,
+        sequence=waves,
+        probe=probe,
+        modulation_frequency=carrier * iq,
+        data=data,
+    )
     found.write(str(path), "channel_data", ignore_missing_compulsory_fields=True)
 
 
@@ -231,17 +246,30 @@ def _small_mask(path: Path) -> None:
         (lambda root: uff(root / "a.uff", [(0, 12e-3)]), "a.uff", _truncate, r"cannot read .*a\.uff"),
         (lambda root: mhd(root / "patient0001_2CH_ED.mhd", IMAGE), "patient0001_2CH_ED.raw", _truncate, "truncated"),
         (lambda root: mhd(root / "patient0001_2CH_ED.mhd", IMAGE), "patient0001_2CH_ED.raw", Path.unlink, "not beside"),
-        (lambda root: nifti(root / "patient0001_2CH_ED.nii", IMAGE, 2), "patient0001_2CH_ED.nii", _truncate,
-         "truncated"),
-        (lambda root: nifti(root / "patient0001_2CH_ED.nii.gz", IMAGE, 2), "patient0001_2CH_ED.nii.gz", _truncate,
-         "cannot read"),
-        (lambda root: nifti(root / "patient0001_2CH_ED.nii", IMAGE, 128), "patient0001_2CH_ED.nii", lambda path: None,
-         "type 128"),
+        (
+            lambda root: nifti(root / "patient0001_2CH_ED.nii", IMAGE, 2),
+            "patient0001_2CH_ED.nii",
+            _truncate,
+            "truncated",
+        ),
+        (
+            lambda root: nifti(root / "patient0001_2CH_ED.nii.gz", IMAGE, 2),
+            "patient0001_2CH_ED.nii.gz",
+            _truncate,
+            "cannot read",
+        ),
+        (
+            lambda root: nifti(root / "patient0001_2CH_ED.nii", IMAGE, 128),
+            "patient0001_2CH_ED.nii",
+            lambda path: None,
+            "type 128",
+        ),
         (lambda root: dicom(root / "a.dcm", "x", 0, IMAGE, "1.2"), "a.dcm", _truncate, "cannot read"),
     ],
-)  # fmt: skip
-def test_damaged_files(tmp_path: Path, make: Callable[[Path], Any], file: str, harm: Callable[[Path], None],
-                       says: str) -> None:  # fmt: skip
+)
+def test_damaged_files(
+    tmp_path: Path, make: Callable[[Path], Any], file: str, harm: Callable[[Path], None], says: str
+) -> None:
     if file.endswith(".uff"):
         pytest.importorskip("pyuff_ustb")
     make(tmp_path)
@@ -266,10 +294,11 @@ def test_subjects_are_checked_and_split() -> None:
         return PublicSet("x", (Entry("a", "a", lambda: Subject("a", "a", images, mask)),))
 
     for images, mask, says in (
-        (np.zeros((2, 3), np.uint8), None, "no images"), (np.zeros((1, 2, 2)), None, "float64"),
+        (np.zeros((2, 3), np.uint8), None, "no images"),
+        (np.zeros((1, 2, 2)), None, "float64"),
         (np.full((1, 2, 2), np.nan, np.float32), None, "NaN"),
         (np.zeros((1, 2, 2), np.uint8), np.zeros((1, 3, 2), np.uint8), "its mask is"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(DataError, match=says):
             list(subject(images, mask))
     with pytest.raises(DataError, match="1 patients are too few"):

@@ -39,10 +39,17 @@ def test_wire_lands_within_half_a_wavelength(angle_deg: float, where: tuple[floa
     grid = Grid(128, 0.1e-3, 17e-3)
     image = np.abs(
         beamform_scatterers(
-            np.array([where[0]]), np.array([where[1]]), np.ones(1, np.float32), PROBE, MEDIUM, grid, BOXCAR,
-            np.deg2rad([angle_deg]), (1,),
+            np.array([where[0]]),
+            np.array([where[1]]),
+            np.ones(1, np.float32),
+            PROBE,
+            MEDIUM,
+            grid,
+            BOXCAR,
+            np.deg2rad([angle_deg]),
+            (1,),
         )[0]
-    )  # fmt: skip
+    )
     row, column = np.unravel_index(image.argmax(), image.shape)
     assert math.hypot(grid.x[column] - where[0], grid.z[row] - where[1]) < LAMBDA / 2
 
@@ -52,10 +59,17 @@ def test_lateral_width_is_that_of_the_receive_aperture() -> None:
     grid = Grid(256, 0.02e-3, 25e-3 - 128 * 0.02e-3)
     image = np.abs(
         beamform_scatterers(
-            np.zeros(1), np.array([25e-3]), np.ones(1, np.float32), PROBE, Medium(1540.0, 0.0), grid, BOXCAR,
-            np.zeros(1), (1,),
+            np.zeros(1),
+            np.array([25e-3]),
+            np.ones(1, np.float32),
+            PROBE,
+            Medium(1540.0, 0.0),
+            grid,
+            BOXCAR,
+            np.zeros(1),
+            (1,),
         )[0]
-    )  # fmt: skip
+    )
     profile = image[image.max(axis=1).argmax()]
     width = (profile > profile.max() / 2).sum() * grid.spacing
     assert width == pytest.approx(1.206 * LAMBDA * 1.5, rel=0.15)

@@ -87,8 +87,16 @@ def test_occlusion_against_brute_force(model: Path, frame: np.ndarray) -> None:
 
 def test_scale_and_what_is_seen(tmp_path: Path, frame: np.ndarray) -> None:
     """The region is one of the reconstruction, the maps lie over the frame."""
-    nodes = [helper.make_node("Resize", ["frame", "", "s"], ["reconstruction"], mode="nearest",
-                              coordinate_transformation_mode="asymmetric", nearest_mode="floor")]  # fmt: skip
+    nodes = [
+        helper.make_node(
+            "Resize",
+            ["frame", "", "s"],
+            ["reconstruction"],
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
+    ]
     path = hand_made.save(tmp_path / "a.onnx", nodes, {"s": np.float32([1, 1, 2, 2])}, scale="2", receptive_field="1")
     found = explain_frame(path, frame, (20, 30, 24, 34))
     assert found.reconstruction.shape == (50, 62)
@@ -122,8 +130,12 @@ def test_attention_gates_are_found_by_their_weights(tmp_path: Path) -> None:
         helper.make_node("Conv", ["skip", "model.other.weight"], ["conv2d_1"]),
         helper.make_node("Sigmoid", ["conv2d_1"], ["reconstruction"]),
     ]
-    constants = {"model.attention.psi.weight": np.full((1, 1, 2, 2), 10.0, np.float32), "b": np.float32([-20]),
-                 "s": np.float32([1, 1, 2, 2]), "model.other.weight": np.ones((1, 1, 1, 1), np.float32)}  # fmt: skip
+    constants = {
+        "model.attention.psi.weight": np.full((1, 1, 2, 2), 10.0, np.float32),
+        "b": np.float32([-20]),
+        "s": np.float32([1, 1, 2, 2]),
+        "model.other.weight": np.ones((1, 1, 1, 1), np.float32),
+    }
     path = hand_made.save(tmp_path / "a.onnx", nodes, constants, size_multiple="2")
     frame = np.zeros((21, 30), np.float32)
     frame[:, 14:] = 1.0
@@ -140,8 +152,9 @@ def test_a_classifier_is_explained_by_its_likeliest_class(tmp_path: Path, frame:
         helper.make_node("Sub", ["one", "mean"], ["rest"]),
         helper.make_node("Concat", ["mean", "rest"], ["reconstruction"], axis=3),
     ]
-    path = hand_made.save(tmp_path / "a.onnx", nodes, {"one": np.ones((1, 1, 1, 1), np.float32)}, output="[1, 2]",
-                          receptive_field="1")  # fmt: skip
+    path = hand_made.save(
+        tmp_path / "a.onnx", nodes, {"one": np.ones((1, 1, 1, 1), np.float32)}, output="[1, 2]", receptive_field="1"
+    )
     dark = 0.5 * frame
     found = explain_frame(path, dark)
     assert found.region == (0, 1, 1, 2) and found.score == pytest.approx(1 - dark.mean(), abs=1e-5)

@@ -106,7 +106,7 @@ def test_the_receptive_field_is_exact(dilations: tuple[int, ...], field: int) ->
         ("compact", {"hue": 3}),
         ("compact", {"dilations": (1, 2)}),
         ("compact", {"depth": 2, "dilations": (0, 1)}),
-    ],  # fmt: skip
+    ],
 )
 def test_unknown_networks_are_refused(name: str, params: dict[str, int]) -> None:
     with pytest.raises(UsageError):

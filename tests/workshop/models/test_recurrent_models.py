@@ -13,9 +13,12 @@ from edgerecon.workshop.models.cells import LstmCell, ReluCell
 from edgerecon.workshop.models.temporal import Temporal
 
 SHAPES = [
-    ("row_rnn", {"cell": "relu"}), ("row_rnn", {"cell": "lstm"}), ("conv_rnn", {"cell": "relu"}),
-    ("conv_rnn", {"cell": "lstm", "depth": 1}), ("hybrid", {}),
-]  # fmt: skip
+    ("row_rnn", {"cell": "relu"}),
+    ("row_rnn", {"cell": "lstm"}),
+    ("conv_rnn", {"cell": "relu"}),
+    ("conv_rnn", {"cell": "lstm", "depth": 1}),
+    ("hybrid", {}),
+]
 TEMPORAL = SHAPES[2:]
 
 
@@ -72,8 +75,10 @@ def test_multiply_accumulates_are_those_of_the_layers(name: str, params: dict[st
 
 def _row_states(x: np.ndarray, model: nn.Module, direction: str) -> np.ndarray:
     """States of one strip's rows (T, 24), by the equation."""
-    w, r, b, c = (getattr(model.rows, f"{part}_l0{direction}").detach().double().numpy() for part in
-                  ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))  # fmt: skip
+    w, r, b, c = (
+        getattr(model.rows, f"{part}_l0{direction}").detach().double().numpy()
+        for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
     h = memory = np.zeros(r.shape[1])
     states = []
     for row in x[::-1] if direction else x:
@@ -170,9 +175,14 @@ def test_rows_reach_over_the_whole_height() -> None:
 
 @pytest.mark.parametrize(
     ("name", "params"),
-    [("row_rnn", {"cell": "gru"}), ("row_rnn", {"width": 0}), ("conv_rnn", {"cell": "gru"}),
-     ("conv_rnn", {"depth": 0}), ("hybrid", {"width": 0})],
-)  # fmt: skip
+    [
+        ("row_rnn", {"cell": "gru"}),
+        ("row_rnn", {"width": 0}),
+        ("conv_rnn", {"cell": "gru"}),
+        ("conv_rnn", {"depth": 0}),
+        ("hybrid", {"width": 0}),
+    ],
+)
 def test_unknown_networks_are_refused(name: str, params: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         build_model(name, **params)

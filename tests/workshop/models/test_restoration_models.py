@@ -96,9 +96,13 @@ def test_the_exported_file_does_the_same_on_every_runtime(model: Any, tmp_path: 
 
 @pytest.mark.parametrize(
     ("family", "params", "parameters", "macs", "view"),
-    [("dncnn", {}, 48740, 12096, 66), ("inpainting", {}, 97492, 8336, 138), ("enhance_cnn", {}, 201920, 2064, 22),
-     ("enhance_cnn", {"hidden": 0}, 69456, 5328, 42)],
-)  # fmt: skip
+    [
+        ("dncnn", {}, 48740, 12096, 66),
+        ("inpainting", {}, 97492, 8336, 138),
+        ("enhance_cnn", {}, 201920, 2064, 22),
+        ("enhance_cnn", {"hidden": 0}, 69456, 5328, 42),
+    ],
+)
 def test_the_figures_of_the_heads(family: str, params: dict[str, Any], parameters: int, macs: float, view: int) -> None:
     network = build_model(family, **params)
     assert (network.count_parameters(), network.macs_per_pixel(), network.receptive_field) == (parameters, macs, view)
@@ -155,9 +159,13 @@ def test_no_layer_of_the_discriminator_amplifies() -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [lambda: build_model("dncnn", width=0), lambda: build_model("dncnn", dilations=(1,)),
-     lambda: build_model("inpainting", width=0), lambda: build_model("enhance_cnn", hidden=-1)],
-)  # fmt: skip
+    [
+        lambda: build_model("dncnn", width=0),
+        lambda: build_model("dncnn", dilations=(1,)),
+        lambda: build_model("inpainting", width=0),
+        lambda: build_model("enhance_cnn", hidden=-1),
+    ],
+)
 def test_impossible_shapes_are_refused(make: Callable[[], Any]) -> None:
     with pytest.raises(UsageError):
         make()

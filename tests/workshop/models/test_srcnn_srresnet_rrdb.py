@@ -22,7 +22,7 @@ SMALL = {
     "srcnn": {"width": 4},
     "srresnet": {"width": 4, "blocks": 1},
     "rrdb": {"width": 4, "growth": 2, "blocks": 1},
-}  # fmt: skip
+}
 CASES = [(name, scale) for name in SMALL for scale in (2, 4)]
 
 

@@ -130,11 +130,13 @@ def test_channels_rebuild_the_shape(separable: bool) -> None:
 
 @pytest.mark.parametrize("separable", [False, True])
 def test_the_exported_file_does_the_same(separable: bool) -> None:
-    recipe = Recipe.model_validate({
-        "model": {"name": "tiny-unet", "task": "despeckle", "family": "unet", "width": 4, "depth": 2},
-        "data": {"simulate": "-", "file": "t.h5", "inputs": ["pw31"], "target": "clean"},
-        "train": {"steps": 1},
-    })  # fmt: skip
+    recipe = Recipe.model_validate(
+        {
+            "model": {"name": "tiny-unet", "task": "despeckle", "family": "unet", "width": 4, "depth": 2},
+            "data": {"simulate": "-", "file": "t.h5", "inputs": ["pw31"], "target": "clean"},
+            "train": {"steps": 1},
+        }
+    )
     model = _trained(separable=separable)
     graph = to_onnx(model, recipe, {})
     operators = {node.op_type for node in graph.graph.node}
@@ -148,9 +150,17 @@ def test_the_exported_file_does_the_same(separable: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "params", [{"depth": 0}, {"depth": 7}, {"width": 0}, {"dilations": (1, 1)}, {"channels": (4, 4)}, {"hue": 3},
-               {"depth": 1, "channels": (4, 4, 4, 0, 4, 4, 4, 4)}],
-)  # fmt: skip
+    "params",
+    [
+        {"depth": 0},
+        {"depth": 7},
+        {"width": 0},
+        {"dilations": (1, 1)},
+        {"channels": (4, 4)},
+        {"hue": 3},
+        {"depth": 1, "channels": (4, 4, 4, 0, 4, 4, 4, 4)},
+    ],
+)
 def test_impossible_shapes_are_refused(params: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="unet"):
         build_model("unet", **params)

@@ -16,11 +16,13 @@ OTHER_SIZE = ("srcnn", "srresnet", "rrdb", "densenet")
 
 
 def recipe(**model: Any) -> Recipe:
-    return Recipe.model_validate({
-        "model": {"name": "tiny", "task": "despeckle", **model},
-        "data": {"simulate": "edgerecon simulate t.h5", "file": "t.h5", "inputs": ["pw31"], "target": "clean"},
-        "train": {"steps": 1},
-    })  # fmt: skip
+    return Recipe.model_validate(
+        {
+            "model": {"name": "tiny", "task": "despeckle", **model},
+            "data": {"simulate": "edgerecon simulate t.h5", "file": "t.h5", "inputs": ["pw31"], "target": "clean"},
+            "train": {"steps": 1},
+        }
+    )
 
 
 @pytest.mark.parametrize("family", OTHER_SIZE)

@@ -40,12 +40,14 @@ def pairs_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _recipe(pairs_file: Path, family: str = "compact", **prune: Any) -> Recipe:
     depth = 3 if family == "compact" else 2
-    return Recipe.model_validate({
-        "model": {"name": "tiny", "task": "despeckle", "family": family, "width": 8, "depth": depth},
-        "data": {"simulate": "-", "file": pairs_file, "inputs": ["pw31"], "target": "clean", "validation": 0.25},
-        "train": {"steps": 10, "batch": 4, "crop": 32, "warmup": 3, "learning_rate": 5e-3, "ema": 0.9},
-        "prune": {"ratio": 0.5, "iterations": 2, "steps": 6} | prune,
-    })  # fmt: skip
+    return Recipe.model_validate(
+        {
+            "model": {"name": "tiny", "task": "despeckle", "family": family, "width": 8, "depth": depth},
+            "data": {"simulate": "-", "file": pairs_file, "inputs": ["pw31"], "target": "clean", "validation": 0.25},
+            "train": {"steps": 10, "batch": 4, "crop": 32, "warmup": 3, "learning_rate": 5e-3, "ema": 0.9},
+            "prune": {"ratio": 0.5, "iterations": 2, "steps": 6} | prune,
+        }
+    )
 
 
 def _sampler(pairs_file: Path, seed: int = 1) -> CropSampler:
@@ -171,8 +173,9 @@ def test_a_recipe_is_pruned(pairs_file: Path, checkpoint: Path, importance: str)
     assert torch.equal(_weights(load_model(recipe, again)), _weights(model))
 
 
-def test_nothing_is_written_when_pruning_fails(pairs_file: Path, checkpoint: Path,
-                                               monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_nothing_is_written_when_pruning_fails(
+    pairs_file: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = checkpoint.parent / "pruned.pt"
     out.write_bytes(b"the one before")
 

@@ -41,12 +41,14 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recipe(pairs: Path) -> Callable[..., Recipe]:
     def make(**changes: Any) -> Recipe:
         table = {"steps": 12, "batch": 4, "crop": 32, "warmup": 3, "validate_every": 4, "learning_rate": 5e-3} | changes
-        return Recipe.model_validate({
-            "model": {"name": "tiny", "task": "despeckle", "width": 8, "depth": 3},
-            "data": {"simulate": "-", "file": pairs, "inputs": ["pw31"], "target": "clean", "validation": 0.25},
-            "augment": {"zoom": (0.7, 1.5), "gain": (0.9, 1.1), "blur": 1.0, "blur_chance": 0.3},
-            "train": table,
-        })  # fmt: skip
+        return Recipe.model_validate(
+            {
+                "model": {"name": "tiny", "task": "despeckle", "width": 8, "depth": 3},
+                "data": {"simulate": "-", "file": pairs, "inputs": ["pw31"], "target": "clean", "validation": 0.25},
+                "augment": {"zoom": (0.7, 1.5), "gain": (0.9, 1.1), "blur": 1.0, "blur_chance": 0.3},
+                "train": table,
+            }
+        )
 
     return make
 
@@ -107,8 +109,9 @@ def test_a_finished_run_can_be_resumed(recipe: Callable[..., Recipe], tmp_path: 
     assert (tmp_path / "best.pt").read_bytes() == before
 
 
-def test_divergence_stops_and_keeps_the_last_good(recipe: Callable[..., Recipe], tmp_path: Path,
-                                                  monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_divergence_stops_and_keeps_the_last_good(
+    recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw = loop.CropSampler.draw
     calls = iter(range(1000))
 
@@ -151,8 +154,9 @@ class _Evil:
         return os.mkdir, ("evil",)
 
 
-def test_checkpoints_that_are_not_ours(recipe: Callable[..., Recipe], tmp_path: Path,
-                                       monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_checkpoints_that_are_not_ours(
+    recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.pt").touch()
     (tmp_path / "text.pt").write_text("no checkpoint")

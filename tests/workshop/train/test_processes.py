@@ -89,8 +89,17 @@ except KeyboardInterrupt:
 def _torchrun(recipe: Path, run: Path) -> subprocess.Popen[str]:
     script = recipe.with_name("twice.py")
     script.write_text(TWICE)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", str(script),
-               str(recipe), str(run)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--standalone",
+        str(script),
+        str(recipe),
+        str(run),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -115,8 +124,9 @@ def test_two_interrupted_processes_give_what_one_gives(tmp_path: Path) -> None:
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
     np.testing.assert_allclose(found[1, [0, 2]], expected[1, [0, 2]], rtol=1e-5)  # its loss is the mean since resuming
     for name in ("best.pt", "last.pt"):
-        torch.testing.assert_close(_weights(tmp_path / "two" / name), _weights(tmp_path / "one" / name),
-                                   rtol=1e-4, atol=1e-5)  # fmt: skip
+        torch.testing.assert_close(
+            _weights(tmp_path / "two" / name), _weights(tmp_path / "one" / name), rtol=1e-4, atol=1e-5
+        )
     assert sorted(path.name for path in (tmp_path / "two").iterdir()) == [
         "best.pt",
         "curve.csv",

@@ -33,10 +33,23 @@ _KINDS = {
 """SOP classes, PS3.4 annex B.5. pydicom is imported when one is written: it takes longer than all other sinks."""
 
 _PATIENT = (
-    "PatientName", "PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "PatientAge", "PatientSize",
-    "PatientWeight", "StudyInstanceUID", "StudyID", "StudyDate", "StudyTime", "StudyDescription", "AccessionNumber",
-    "ReferringPhysicianName", "InstitutionName",
-)  # fmt: skip
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "StudyInstanceUID",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "StudyDescription",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "InstitutionName",
+)
 
 
 class DicomSink(SpooledSink):
@@ -103,8 +116,17 @@ class DicomSink(SpooledSink):
         from pydicom import Dataset
         from pydicom.uid import generate_uid
 
-        for keyword in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate",
-                        "StudyTime", "AccessionNumber", "ReferringPhysicianName"):  # fmt: skip
+        for keyword in (
+            "PatientName",
+            "PatientID",
+            "PatientBirthDate",
+            "PatientSex",
+            "StudyID",
+            "StudyDate",
+            "StudyTime",
+            "AccessionNumber",
+            "ReferringPhysicianName",
+        ):
             setattr(found, keyword, "")  # type 2: there, and empty
         found.StudyInstanceUID, found.SeriesInstanceUID = generate_uid(), generate_uid()
         if self._keep and self._source is not None:

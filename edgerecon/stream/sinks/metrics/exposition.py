@@ -130,13 +130,20 @@ class _Counts(Collector):
                 if isinstance(value := counts.get(key), (int, float)):
                     family.add_metric([name], value)
             yield family
-        yield _gauge("deadline_seconds", "From capture to presentation.", {
-            name: stream.info.deadline_ms / 1e3 for name, stream in streams.items()
-            if math.isfinite(stream.info.deadline_ms)
-        })  # fmt: skip
-        yield _gauge("rung", "Step of the quality ladder; 0 is the full model.", {
-            name: rung for name, counts in snapshots.items() if isinstance(rung := counts.get("rung"), int)
-        })  # fmt: skip
+        yield _gauge(
+            "deadline_seconds",
+            "From capture to presentation.",
+            {
+                name: stream.info.deadline_ms / 1e3
+                for name, stream in streams.items()
+                if math.isfinite(stream.info.deadline_ms)
+            },
+        )
+        yield _gauge(
+            "rung",
+            "Step of the quality ladder; 0 is the full model.",
+            {name: rung for name, counts in snapshots.items() if isinstance(rung := counts.get("rung"), int)},
+        )
         state = GaugeMetricFamily(
             "edgerecon_state", "1 for the state that the stream is in.", labels=["stream", "state"]
         )

@@ -149,9 +149,15 @@ class ChannelSource:
             mirror = (2 * self._carrier_bin + samples // 2) % samples - samples // 2
             self._half_width = max(2, abs(mirror) // 2)
         self._beamformer = DelayAndSum(
-            found.elements, found.waves, self._grid, self._times * found.rate, carrier, found.speed, self._f_number,
+            found.elements,
+            found.waves,
+            self._grid,
+            self._times * found.rate,
+            carrier,
+            found.speed,
+            self._f_number,
             found.from_first_sample or not found.iq,
-        )  # fmt: skip
+        )
 
 
 def _centre(signals: NDArray[np.generic], rate: float) -> float:

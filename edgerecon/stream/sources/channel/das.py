@@ -63,9 +63,16 @@ class DelayAndSum:
     """
 
     def __init__(
-        self, elements: NDArray[np.float64], waves: tuple[Wave, ...], grid: Grid, rate: float, carrier: float,
-        speed: float, f_number: float, from_first_sample: bool,
-    ) -> None:  # fmt: skip
+        self,
+        elements: NDArray[np.float64],
+        waves: tuple[Wave, ...],
+        grid: Grid,
+        rate: float,
+        carrier: float,
+        speed: float,
+        f_number: float,
+        from_first_sample: bool,
+    ) -> None:
         self.grid = grid
         # Columns lie one after the other, so that those that an element hears are one block of memory.
         x, z = np.meshgrid(grid.x, grid.z, indexing="ij")

@@ -53,10 +53,16 @@ def _open(path: Path, query: Query) -> ChannelSource:
         carrier = scalar(file, "trans_params/f_central") or 0.0
     x = (np.arange(elements) - (elements - 1) / 2) * pitch
     acquisition = Acquisition(
-        elements=np.stack([x, np.zeros_like(x)], 1), waves=tuple(Wave(start, float(angle)) for angle in angles),
-        samples=samples, rate=rate, carrier=carrier, speed=_SPEED, iq=False, frames=len(frames),
+        elements=np.stack([x, np.zeros_like(x)], 1),
+        waves=tuple(Wave(start, float(angle)) for angle in angles),
+        samples=samples,
+        rate=rate,
+        carrier=carrier,
+        speed=_SPEED,
+        iq=False,
+        frames=len(frames),
         period_s=1 / fps if fps > 0 else None,
-    )  # fmt: skip
+    )
 
     def read(frame: int) -> NDArray[np.generic]:
         with opened(path) as file:

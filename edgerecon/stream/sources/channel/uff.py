@@ -109,9 +109,15 @@ def _acquisition(found: Any, waves: list[Any], shape: tuple[int, ...], iq: bool,
     return Acquisition(
         elements=elements,
         waves=tuple(_wave(wave, initial, name) for wave in waves),
-        samples=shape[3], rate=float(found.sampling_frequency), carrier=carrier, speed=float(found.sound_speed),
-        iq=iq, frames=shape[0], period_s=len(waves) / prf if prf > 0 else None, from_first_sample=False,
-    )  # fmt: skip
+        samples=shape[3],
+        rate=float(found.sampling_frequency),
+        carrier=carrier,
+        speed=float(found.sound_speed),
+        iq=iq,
+        frames=shape[0],
+        period_s=len(waves) / prf if prf > 0 else None,
+        from_first_sample=False,
+    )
 
 
 def _wave(wave: Any, initial: float, name: str) -> Wave:
@@ -172,8 +178,11 @@ class BeamformedSource:
     def _amplitude(self, index: int) -> NDArray[np.floating]:
         with opened(self._path) as file:
             values = _read(file, self._data, index, self._frame_axis, last=not self._pixels_last)
-        values = values.reshape(-1, self._across * self._down) if self._pixels_last else (
-            values.reshape(self._across * self._down, -1).T)  # fmt: skip
+        values = (
+            values.reshape(-1, self._across * self._down)
+            if self._pixels_last
+            else (values.reshape(self._across * self._down, -1).T)
+        )
         lines = values.sum(0).reshape(self._across, self._down)  # channels and waves are compounded
         if not np.iscomplexobj(lines):
             lines = envelope(lines) if float(lines.min()) < 0 else lines

@@ -74,11 +74,16 @@ def _acquisition(scan: h5py.Group, shape: tuple[int, ...], name: str) -> Acquisi
     interval = table(scan, "time_to_next_transmit") if "time_to_next_transmit" in scan else None
     period = float(np.median(interval.reshape(-1, shape[1]).sum(1))) if interval is not None and interval.size else 0.0
     return Acquisition(
-        elements=elements[:, [0, 2]], waves=tuple(_waves(scan, shape, elements[:, [0, 2]], speed, name)),
-        samples=shape[2], rate=scalar(scan, "sampling_frequency") or 0.0,
-        carrier=scalar(scan, "demodulation_frequency") or scalar(scan, "center_frequency") or 0.0, speed=speed,
-        iq=shape[4] == 2, frames=shape[0], period_s=period if np.isfinite(period) and period > 0 else None,
-    )  # fmt: skip
+        elements=elements[:, [0, 2]],
+        waves=tuple(_waves(scan, shape, elements[:, [0, 2]], speed, name)),
+        samples=shape[2],
+        rate=scalar(scan, "sampling_frequency") or 0.0,
+        carrier=scalar(scan, "demodulation_frequency") or scalar(scan, "center_frequency") or 0.0,
+        speed=speed,
+        iq=shape[4] == 2,
+        frames=shape[0],
+        period_s=period if np.isfinite(period) and period > 0 else None,
+    )
 
 
 def _waves(

@@ -22,10 +22,20 @@ from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query
 
 TYPES = {
-    "MET_UCHAR": "u1", "MET_CHAR": "i1", "MET_ASCII_CHAR": "i1", "MET_USHORT": "u2", "MET_SHORT": "i2",
-    "MET_UINT": "u4", "MET_INT": "i4", "MET_ULONG": "u4", "MET_LONG": "i4",  # MetaIO's long has 4 bytes
-    "MET_ULONG_LONG": "u8", "MET_LONG_LONG": "i8", "MET_FLOAT": "f4", "MET_DOUBLE": "f8",
-}  # fmt: skip
+    "MET_UCHAR": "u1",
+    "MET_CHAR": "i1",
+    "MET_ASCII_CHAR": "i1",
+    "MET_USHORT": "u2",
+    "MET_SHORT": "i2",
+    "MET_UINT": "u4",
+    "MET_INT": "i4",
+    "MET_ULONG": "u4",
+    "MET_LONG": "i4",  # MetaIO's long has 4 bytes
+    "MET_ULONG_LONG": "u8",
+    "MET_LONG_LONG": "i8",
+    "MET_FLOAT": "f4",
+    "MET_DOUBLE": "f8",
+}
 _LIST_BYTES_AT_MOST = 16 << 20
 _KEPT = (
     "dimsize",

@@ -105,8 +105,11 @@ def _echo(y: NDArray[np.float32], x: NDArray[np.float32]) -> NDArray[np.float32]
     echo[muscle < 1] = 0.16
     echo[np.abs(muscle - 1) < 0.06] = 0.9
     for centre_y, centre_x, radius_y, radius_x in (
-        (0.40, -0.09, 0.15, 0.07), (0.40, 0.09, 0.15, 0.08), (0.68, -0.08, 0.09, 0.07), (0.68, 0.08, 0.09, 0.07),
-    ):  # fmt: skip
+        (0.40, -0.09, 0.15, 0.07),
+        (0.40, 0.09, 0.15, 0.08),
+        (0.68, -0.08, 0.09, 0.07),
+        (0.68, 0.08, 0.09, 0.07),
+    ):
         chamber = np.hypot((y - centre_y) / radius_y, (x - centre_x) / radius_x)
         echo = np.where(chamber < 1, np.float32(0.004), echo)
         echo = np.where(np.abs(chamber - 1) < 0.08, np.float32(0.6), echo)

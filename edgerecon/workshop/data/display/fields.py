@@ -60,9 +60,12 @@ def turned_and_bent(rng: np.random.Generator, field: Map, side: int, angle: floa
     along = x * cos + y * sin
     height, width = field.shape
     return cv2.remap(  # type: ignore[return-value]
-        field, along + np.float32(width / 2), across + np.float32(height / 2), cv2.INTER_LINEAR,
+        field,
+        along + np.float32(width / 2),
+        across + np.float32(height / 2),
+        cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REFLECT_101,
-    )  # fmt: skip
+    )
 
 
 def soft_mask(shape: NDArray[np.uint8], sigma: float) -> Map:

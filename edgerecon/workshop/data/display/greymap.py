@@ -52,9 +52,12 @@ class GreyMap:
         column = (self._position(mean) + MARGIN) * ((STEPS - 1) / (1 + 2 * MARGIN))
         row = np.interp(coherent, COHERENT_PARTS, np.arange(len(COHERENT_PARTS))) if coherent.any() else coherent
         return cv2.remap(  # type: ignore[return-value]
-            table.astype(np.float32), column.astype(np.float32), row.astype(np.float32), cv2.INTER_LINEAR,
+            table.astype(np.float32),
+            column.astype(np.float32),
+            row.astype(np.float32),
+            cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
+        )
 
     def _position(self, intensity: NDArray[np.floating]) -> NDArray[np.floating]:
         """0 at black, 1 at white."""

@@ -43,8 +43,10 @@ def _read(picture: Path, label: str) -> Subject:
         if re.fullmatch(re.escape(picture.stem) + r"_mask(_\d+)?", file.stem):
             drawn = _grey(file)
             if drawn.shape != image.shape:
-                raise DataError(f"{file.name} is {drawn.shape[0]}×{drawn.shape[1]}, its picture is "
-                                f"{image.shape[0]}×{image.shape[1]}")  # fmt: skip
+                raise DataError(
+                    f"{file.name} is {drawn.shape[0]}×{drawn.shape[1]}, its picture is "
+                    f"{image.shape[0]}×{image.shape[1]}"
+                )
             mask |= (drawn > 127).astype(np.uint8)
     return Subject(picture.stem, picture.stem, image[None], mask[None], label)
 

@@ -66,8 +66,14 @@ def _read(path: Path) -> Subject:
     images = reconstruct(kspace) if target is None else target
     if len(images) != len(kspace):
         raise DataError(f"{path} holds {len(kspace)} slices of k-space and {len(images)} images")
-    return Subject(path.stem, _patient(path), to_range(images, 0.0, float(images.max())), None,
-                   None if label is None else str(label), kspace)  # fmt: skip
+    return Subject(
+        path.stem,
+        _patient(path),
+        to_range(images, 0.0, float(images.max())),
+        None,
+        None if label is None else str(label),
+        kspace,
+    )
 
 
 def reconstruct(kspace: NDArray[np.complex64]) -> NDArray[np.float32]:

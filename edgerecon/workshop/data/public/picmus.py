@@ -120,10 +120,16 @@ def to_baseband(
 
 
 def delay_and_sum(
-    signal: NDArray[np.complex64], elements: NDArray[np.float64], angles: NDArray[np.float64],
-    starts: NDArray[np.float64], rate: float, carrier: float, speed: float,
-    x: NDArray[np.float64], z: NDArray[np.float64],
-) -> NDArray[np.complex64]:  # fmt: skip
+    signal: NDArray[np.complex64],
+    elements: NDArray[np.float64],
+    angles: NDArray[np.float64],
+    starts: NDArray[np.float64],
+    rate: float,
+    carrier: float,
+    speed: float,
+    x: NDArray[np.float64],
+    z: NDArray[np.float64],
+) -> NDArray[np.complex64]:
     """Compound of all plane waves, complex64 (z, x), Hann window on receive.
 
     Args:
@@ -143,8 +149,20 @@ def delay_and_sum(
         phase_z = np.exp(1j * wave_number * cosine[:, None] * z).astype(np.complex64)
         for position, echo in zip(elements, np.ascontiguousarray(one), strict=True):
             kernels.delay_and_sum(
-                single(position), x.astype(single), z.astype(single), sine.astype(single), cosine.astype(single),
-                phase_x, phase_z, single(wave_number), single(rate / speed), single(start * rate), single(F_NUMBER),
-                half_window("hann"), np.array([1, 0], np.int64), echo[None], image,
-            )  # fmt: skip
+                single(position),
+                x.astype(single),
+                z.astype(single),
+                sine.astype(single),
+                cosine.astype(single),
+                phase_x,
+                phase_z,
+                single(wave_number),
+                single(rate / speed),
+                single(start * rate),
+                single(F_NUMBER),
+                half_window("hann"),
+                np.array([1, 0], np.int64),
+                echo[None],
+                image,
+            )
     return image[0]

@@ -111,8 +111,20 @@ def reading(path: Path) -> Iterator[None]:
         raise DataError(str(error)) from None
     except EdgereconError:
         raise
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, EOFError,
-            AssertionError, NotImplementedError, struct.error, zlib.error) as error:  # fmt: skip
+    except (
+        OSError,
+        RuntimeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        EOFError,
+        AssertionError,
+        NotImplementedError,
+        struct.error,
+        zlib.error,
+    ) as error:
         reason = (str(error).strip("'\" ").splitlines() or [""])[0] or type(error).__name__
         raise DataError(f"cannot read {path}: {reason}; is it whole? copy it again") from None
 

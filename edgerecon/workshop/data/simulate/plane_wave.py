@@ -115,20 +115,32 @@ def beamform_scatterers(
     path = x[:, None] * np.sin(angles) + z[:, None] * np.cos(angles)
     lit = insonification(x, z, angles, probe, medium.wavelength(probe))
     scatterers = (
-        x.astype(F32), z.astype(F32), amplitude.astype(F32),
-        (path / medium.sound_speed * rate).astype(F32), (lit * np.exp(-1j * wave_number * path)).astype(np.complex64),
-        F32(wave_number), F32(rate / medium.sound_speed), F32(start),
+        x.astype(F32),
+        z.astype(F32),
+        amplitude.astype(F32),
+        (path / medium.sound_speed * rate).astype(F32),
+        (lit * np.exp(-1j * wave_number * path)).astype(np.complex64),
+        F32(wave_number),
+        F32(rate / medium.sound_speed),
+        F32(start),
         F32(probe.element_width / medium.wavelength(probe)),
-    )  # fmt: skip
+    )
     assumed = 2 * np.pi * probe.centre_frequency / receive.sound_speed
     sines, cosines = np.sin(angles), np.cos(angles)
     pixels = (
-        grid.x.astype(F32), grid.z.astype(F32), sines.astype(F32), cosines.astype(F32),
+        grid.x.astype(F32),
+        grid.z.astype(F32),
+        sines.astype(F32),
+        cosines.astype(F32),
         np.exp(1j * assumed * sines[:, None] * grid.x).astype(np.complex64),
         np.exp(1j * assumed * cosines[:, None] * grid.z).astype(np.complex64),
-        F32(assumed), F32(2 * rate / receive.sound_speed), F32(2 * start), F32(receive.f_number),
-        half_window(receive.apodisation), np.array([*prefixes, 0], np.int64),
-    )  # fmt: skip
+        F32(assumed),
+        F32(2 * rate / receive.sound_speed),
+        F32(2 * start),
+        F32(receive.f_number),
+        half_window(receive.apodisation),
+        np.array([*prefixes, 0], np.int64),
+    )
     echo = np.zeros((angles.size, times), np.complex64)
     signal, hiss = np.zeros((2, angles.size, 2 * times), np.complex64)
     image = np.zeros((len(prefixes), grid.size, grid.size), np.complex64)

@@ -52,13 +52,16 @@ def random_acquisition(rng: np.random.Generator) -> Acquisition:
         sound_speed=speed * float(rng.uniform(0.985, 1.015)),
     )
     return Acquisition(
-        probe, medium, grid, receive,
+        probe,
+        medium,
+        grid,
+        receive,
         max_angle=math.radians(float(rng.uniform(8, 16))),
         noise=float(10 ** (rng.uniform(-34, 0) / 20)),
         dynamic_range_db=float(rng.uniform(48, 70)),
         headroom_db=float(rng.uniform(0, 12)),
         gain_slope_db=float(rng.uniform(-6, 6)),
-    )  # fmt: skip
+    )
 
 
 def _scatterers(
@@ -124,8 +127,12 @@ def simulate_sample(
     angles = steering_angles(ANGLES[-1], shot.max_angle)
     beamform = functools.partial(
         beamform_scatterers,
-        probe=shot.probe, medium=shot.medium, grid=shot.grid, receive=shot.receive, angles=angles,
-    )  # fmt: skip
+        probe=shot.probe,
+        medium=shot.medium,
+        grid=shot.grid,
+        receive=shot.receive,
+        angles=angles,
+    )
     psfs = point_spread(shot.probe, shot.medium, shot.grid, shot.receive, angles)
     area = np.float32((shot.grid.spacing / shot.medium.wavelength(shot.probe)) ** 2)
     margin = int(MARGIN * SIZE)

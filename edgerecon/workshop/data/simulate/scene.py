@@ -209,10 +209,14 @@ def _vessels(rng: np.random.Generator, image: Array, x: Array, y: Array) -> tupl
     vessels = []
     for _ in range(int(rng.choice([0, 1, 2], p=[0.45, 0.4, 0.15]))):
         vessel = Vessel(
-            x=rng.uniform(-0.4, 0.4), y=rng.uniform(0.15, 0.85), radius=rng.uniform(0.025, 0.14),
-            tilt=None if rng.random() < 0.5 else rng.uniform(-0.35, 0.35), pulse=rng.uniform(0.02, 0.25),
-            speed=rng.uniform(0.1, 1.5), blood_db=rng.uniform(-45, -22),
-        )  # fmt: skip
+            x=rng.uniform(-0.4, 0.4),
+            y=rng.uniform(0.15, 0.85),
+            radius=rng.uniform(0.025, 0.14),
+            tilt=None if rng.random() < 0.5 else rng.uniform(-0.35, 0.35),
+            pulse=rng.uniform(0.02, 0.25),
+            speed=rng.uniform(0.1, 1.5),
+            blood_db=rng.uniform(-45, -22),
+        )
         rho = vessel.distance(x, y)
         wall = rng.uniform(0, 10) - 20 * ((rho - vessel.radius) / rng.uniform(0.004, 0.012)) ** 2
         image = np.where(rho < vessel.radius, vessel.blood_db, np.maximum(image, wall))

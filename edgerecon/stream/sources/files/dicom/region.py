@@ -65,8 +65,11 @@ def choose_region(header: Dataset, name: str, chosen: int | None) -> Region | No
         others = " or ".join(f"?region={number}" for number in rivals[1:])
         _log.warning(
             "%s holds %d regions of one size (a dual view): region %d is taken; add %s to its path for another",
-            name, len(rivals), rivals[0], others,
-        )  # fmt: skip
+            name,
+            len(rivals),
+            rivals[0],
+            others,
+        )
     return largest
 
 
