@@ -18,7 +18,6 @@ from tests.cpu.reference import run_integers
 from tests.cpu.test_float_kernels import run
 
 MODELS = {
-    "compact-despeckle": "pw31",
     "compact-despeckle-small": "pw31",
     "compact-despeckle-w8d4": "pw31",
     "compact-compound": "pw1",
