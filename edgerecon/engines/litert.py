@@ -105,6 +105,7 @@ class _Translation:
     def _add(self, node: Node) -> None:
         makers = {
             "Conv": self._convolution,
+            "ConvTranspose": self._enlargement,
             "Relu": self._relu,
             "Add": self._sum,
             "Concat": self._concatenation,
@@ -153,6 +154,35 @@ class _Translation:
         inputs = [source, self._constant(weights.transpose(0, 2, 3, 1)), self._constant(bias)]
         output = self._tensor(node.outputs[0], (1, *out, len(weights)))
         self._operator("CONV_2D", inputs, output, options, "Conv2DOptions")
+
+    def _enlargement(self, node: Node) -> None:
+        """A transposed convolution whose blocks do not overlap: a product at each pixel, then depth to space."""
+        facts, weights = node.attributes, self._constants[node.inputs[1]].astype(np.float32)
+        block = facts["strides"][0]
+        plain = list(facts["strides"]) == [block, block] == list(weights.shape[2:])
+        if (
+            not plain
+            or any(facts.get("pads", []))
+            or any(facts.get("output_padding", []))
+            or facts.get("group", 1) != 1
+        ):
+            raise ModelError("backend litert enlarges by whole blocks only: use backend onnxruntime")
+        inside, outside = weights.shape[:2]
+        # (in, out, row, column) → one filter for each (row, column, out), as TensorFlow's depth-to-space reads them.
+        filters = weights.transpose(2, 3, 1, 0).reshape(block**2 * outside, 1, 1, inside)
+        bias = self._constants[node.inputs[2]] if len(node.inputs) > 2 else np.zeros(outside, np.float32)
+        source = self._index[node.inputs[0]]
+        _, height, width, _ = self._shape(source)
+        options = self._schema.Conv2DOptionsT()
+        options.padding = self._schema.Padding.VALID
+        options.strideH = options.strideW = options.dilationHFactor = options.dilationWFactor = 1
+        wide = self._tensor(f"wide {len(self._graph.tensors)}", (1, height, width, len(filters)))
+        inputs = [source, self._constant(filters), self._constant(np.tile(bias.astype(np.float32), block**2))]
+        self._operator("CONV_2D", inputs, wide, options, "Conv2DOptions")
+        shuffle = self._schema.DepthToSpaceOptionsT()
+        shuffle.blockSize = block
+        output = self._tensor(node.outputs[0], (1, height * block, width * block, outside))
+        self._operator("DEPTH_TO_SPACE", [wide], output, shuffle, "DepthToSpaceOptions")
 
     def _in_order_of_blocks(
         self, node: Node, weights: NDArray[Any], bias: NDArray[Any]
