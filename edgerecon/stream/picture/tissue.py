@@ -1,8 +1,9 @@
 """Where a frame shows tissue: everything but constant surroundings and graphics that stand still.
 
-Surroundings are flat areas of one grey level that reach the frame's border. Graphics (text, rulers, logos) are what
-never changes while the picture moves, and what lies isolated within the surroundings. Doubt means tissue: an area is
-left out only when it is flat or still over all frames that were looked at.
+Surroundings are areas of one grey level, within what lossy compression does to it, that reach the frame's border.
+Graphics (text, rulers, logos) are what never changes while the picture moves, and what lies isolated within the
+surroundings. Doubt means tissue: an area is left out only when it is still over all frames that were looked at, and
+graphics over tissue are looked for only where nearly all of the tissue moves.
 """
 
 from __future__ import annotations
@@ -19,9 +20,16 @@ Mask = NDArray[np.uint8]
 LOOKED_AT = 8
 """Frames over which what moves is told from what does not."""
 _LARGE = 0.005
-"""Share of the frame: a smaller flat area is no surroundings, a smaller island in them is a graphic."""
-_STILL = 0.5
+"""Share of the frame: a smaller area is no surroundings."""
+_ISLAND, _NEARLY_ALL, _TEXT_MOVES = 0.05, 0.8, 8 / 255
+"""Largest share of the frame that a graphic within the surroundings has, the share of its pixels that stand still, and
+how much lossy compression moves a pixel beside text."""
+_STILL = 0.1
 """Share of tissue that may stand still; above it the recording is a still, and motion tells no graphics."""
+_TOLERANCE = 2.5 / 255
+"""Grey levels by which lossy compression moves what is constant."""
+_COMMON = 0.05
+"""Share of the border's pixels that a level of the surroundings has at least."""
 _CONTRAST = 24 / 255
 """Least contrast of a graphic that lies over tissue."""
 
@@ -61,45 +69,57 @@ class TissueFinder:
         return self._mask
 
     def _find(self, frame: Image) -> Mask:
-        still = (self._high == self._low).astype(np.uint8)
+        moved = self._high - self._low
+        still = (moved <= _TOLERANCE).astype(np.uint8)
         outside = _surroundings(frame, still)
         if not outside.any():
             return np.full(frame.shape, 255, np.uint8)
-        outside |= _islands(outside)
-        if self._seen >= LOOKED_AT:
-            outside |= _graphics(frame, still, outside)
+        settled = self._seen >= LOOKED_AT
+        nearly_still = (moved <= _TEXT_MOVES).astype(np.uint8)
+        outside |= _islands(outside, nearly_still, _ISLAND if settled else _LARGE)
+        if settled:
+            outside |= _graphics(frame, (moved == 0).astype(np.uint8), outside)
         return np.where(outside, 0, 255).astype(np.uint8)
 
 
 def _surroundings(frame: Image, still: Mask) -> NDArray[np.bool_]:
-    """Still areas of one grey level that reach the border and are large."""
-    flat = still.copy()
-    for axis in (0, 1):
-        same = (np.diff(frame, axis=axis) == 0).astype(np.uint8)
-        pad = ((1, 0), (0, 0)) if axis == 0 else ((0, 0), (1, 0))
-        after = ((0, 1), (0, 0)) if axis == 0 else ((0, 0), (0, 1))
-        flat &= np.pad(same, pad, constant_values=1) & np.pad(same, after, constant_values=1)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(flat, connectivity=4)
-    large = np.zeros(count, bool)
-    large[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
-    large &= stats[:, cv2.CC_STAT_AREA] >= _LARGE * frame.size
-    large[0] = False
-    if not large.any():
-        return np.zeros(frame.shape, bool)
-    found = large[labels]
-    # Pixels of the same grey level beside what was found belong to it: their neighbours on the other side are tissue.
-    beside = cv2.dilate(np.where(found, frame, np.float32(-1)), np.ones((3, 3), np.uint8))
-    return np.asarray(found | ((beside == frame) & (still > 0)))
+    """Still areas of a grey level that is common at the border, that reach it and are large."""
+    border = np.concatenate([frame[0], frame[-1], frame[:, 0], frame[:, -1]])
+    found = np.zeros(frame.shape, bool)
+    for level in _common_levels(border):
+        like = ((np.abs(frame - level) <= _TOLERANCE) & (still > 0)).astype(np.uint8)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(like, connectivity=4)
+        large = np.zeros(count, bool)
+        large[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
+        large &= stats[:, cv2.CC_STAT_AREA] >= _LARGE * frame.size
+        large[0] = False
+        found |= large[labels]
+    return found
 
 
-def _islands(outside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Small areas that lie within the surroundings: text, rulers, logos."""
-    inside = (~outside).astype(np.uint8)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
-    small = stats[:, cv2.CC_STAT_AREA] < max(_LARGE * outside.size, 2)
-    small[0] = False  # the surroundings themselves
-    small[1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])) if len(stats) > 1 else 0] = False  # the largest is tissue
-    return np.asarray(small[labels])
+def _common_levels(border: Image) -> list[float]:
+    """Grey levels that many pixels of the border have, the most common first; three at most."""
+    counts = np.bincount(np.rint(border * 255).astype(np.intp), minlength=256)
+    levels = []
+    for _ in range(3):
+        level = int(counts.argmax())
+        if counts[level] < _COMMON * border.size:
+            break
+        levels.append(level / 255)
+        counts[max(0, level - 2) : level + 3] = 0
+    return levels
+
+
+def _islands(outside: NDArray[np.bool_], nearly_still: Mask, largest: float) -> NDArray[np.bool_]:
+    """Areas of at most a share of the frame that lie within the surroundings and stand still: text, rulers, menus."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((~outside).astype(np.uint8), connectivity=8)
+    if count < 3:  # the surroundings and the tissue
+        return np.zeros(outside.shape, bool)
+    area = stats[:, cv2.CC_STAT_AREA]
+    still = np.bincount(labels.ravel(), nearly_still.ravel(), minlength=count) >= _NEARLY_ALL * area
+    graphic = still & (area <= max(largest * outside.size, 1))
+    graphic[[0, 1 + int(area[1:].argmax())]] = False  # the surroundings, and the largest area, which is tissue
+    return np.asarray(graphic[labels])
 
 
 def _graphics(frame: Image, still: Mask, outside: NDArray[np.bool_]) -> NDArray[np.bool_]:

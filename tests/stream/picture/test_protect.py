@@ -136,3 +136,25 @@ def test_a_stream_refuses_a_box_outside_the_recording(echo_cine: Path) -> None:
     check_within((0, 0, 320, 240), source)
     with pytest.raises(UsageError, match="--protect: the box 0,0,9999,10 is not within a frame of 320×240"):
         check_within((0, 0, 9999, 10), source)
+
+
+def test_text_in_lossy_surroundings_passes_bit_for_bit() -> None:
+    protected = ProtectedEngine(engine())
+    for step in range(LOOKED_AT + 1):
+        levels = np.rint(screen(step) * 255).astype(np.uint8)
+        frame = to_unit(cv2.imdecode(cv2.imencode(".jpg", levels, [cv2.IMWRITE_JPEG_QUALITY, 85])[1], 0))
+        out = protected.run(frame)
+    text = (slice(10, 40), slice(4, 70))
+    assert frame[text].max() > 0.9
+    assert (out[text] == frame[text]).all()
+
+
+def test_blocks_that_a_codec_skips_stay_tissue() -> None:
+    random, finder = np.random.default_rng(5), TissueFinder()
+    frame = random.random((120, 160)).astype(np.float32)
+    for _ in range(LOOKED_AT):
+        moving = random.random((120, 160)) < 0.5  # the rest is repeated, as skipped blocks are
+        frame = np.where(moving, random.random((120, 160)), frame).astype(np.float32)
+        frame[30:60, 40:100] = 0.5 * frame[30:60, 40:100].round()
+        mask = finder.look(frame)
+    assert (mask == 255).all()
