@@ -58,7 +58,7 @@ def run_study(
     progress = on_progress or (lambda what, done, total: None)
     report = StudyReport(profile.name, [], [], {})
     for name in chosen(only):
-        module = importlib.import_module(f"edgerecon.study.{name}")
+        module = importlib.import_module(f"edgerecon.study.systems.{name}")
         result = Result(name, module.TITLE, module.PAPER)
         if not resume:
             _clear(folder / name)

@@ -156,7 +156,7 @@ def test_intervals_and_orderings() -> None:
 
 @pytest.fixture
 def system(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = ModuleType("edgerecon.study.small")
+    module = ModuleType("edgerecon.study.systems.small")
     module.TITLE, module.PAPER = "A small <system>", "Nobody et al."  # type: ignore[attr-defined]
     module.made = 0  # type: ignore[attr-defined]
 

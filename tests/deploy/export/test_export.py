@@ -166,7 +166,7 @@ def test_nan_does_not_pass_the_gate(shipped: ExportResult, checkpoint: Path) -> 
 
 
 def test_checkpoints_that_do_not_fit(checkpoint: Path, tmp_path: Path) -> None:
-    wider = RECIPE.model_copy(update={"model": RECIPE.model.model_copy(update={"width": 9})})
+    wider = RECIPE.model_copy(update={"model": RECIPE.model.model_copy(update={"params": {"width": 9, "depth": 4}})})
     with pytest.raises(DataError, match="another network"):
         export(wider, checkpoint, tmp_path / "a.onnx")
     with pytest.raises(DataError, match="edgerecon train"):
