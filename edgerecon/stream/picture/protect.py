@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgerecon.core.errors import EngineError, UsageError
 from edgerecon.core.frame import Image
 from edgerecon.engines.base import Engine
-from edgerecon.stream.picture.tissue import Mask, TissueFinder
+from edgerecon.stream.picture.tissue import TEXT_MOVES, Mask, TissueFinder
 from edgerecon.stream.sources.base import Source
 
 AUTO, NONE = "auto", "none"
@@ -133,7 +133,7 @@ class ProtectedEngine:
         """Whether the surroundings have changed."""
         if not self._watched.size:
             return False
-        return bool(np.mean(frame.ravel()[self._watched] != self._levels) > _CHANGED)
+        return bool(np.mean(np.abs(frame.ravel()[self._watched] - self._levels) > TEXT_MOVES) > _CHANGED)
 
     def _box(self, shape: tuple[int, ...], box: Box) -> Mask:
         if fault := _beyond(box, shape):

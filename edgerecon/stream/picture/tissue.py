@@ -21,7 +21,7 @@ LOOKED_AT = 8
 """Frames over which what moves is told from what does not."""
 _LARGE = 0.005
 """Share of the frame: a smaller area is no surroundings."""
-_ISLAND, _NEARLY_ALL, _TEXT_MOVES = 0.05, 0.8, 8 / 255
+_ISLAND, _NEARLY_ALL, TEXT_MOVES = 0.05, 0.8, 8 / 255
 """Largest share of the frame that a graphic within the surroundings has, the share of its pixels that stand still, and
 how much lossy compression moves a pixel beside text."""
 _STILL = 0.1
@@ -57,7 +57,12 @@ class TissueFinder:
         return self._seen >= LOOKED_AT
 
     def look(self, frame: Image) -> Mask:
-        """Take one more frame, float32 (H, W) in [0, 1], into account; the mask so far."""
+        """Take one more frame, float32 (H, W) in [0, 1], into account; the mask so far.
+
+        A frame of one grey level, as an engine is warmed up with, tells nothing and is not counted.
+        """
+        if frame.min() == frame.max():
+            return np.full(frame.shape, 255, np.uint8)
         if frame.shape != self._low.shape:
             self._low, self._high, self._seen = frame.copy(), frame.copy(), 0
         else:
@@ -75,7 +80,7 @@ class TissueFinder:
         if not outside.any():
             return np.full(frame.shape, 255, np.uint8)
         settled = self._seen >= LOOKED_AT
-        nearly_still = (moved <= _TEXT_MOVES).astype(np.uint8)
+        nearly_still = (moved <= TEXT_MOVES).astype(np.uint8)
         outside |= _islands(outside, nearly_still, _ISLAND if settled else _LARGE)
         if settled:
             outside |= _graphics(frame, (moved == 0).astype(np.uint8), outside)

@@ -158,3 +158,24 @@ def test_blocks_that_a_codec_skips_stay_tissue() -> None:
         frame[30:60, 40:100] = 0.5 * frame[30:60, 40:100].round()
         mask = finder.look(frame)
     assert (mask == 255).all()
+
+
+def test_a_real_lossy_cine_keeps_its_text_bit_for_bit(echo_cine: Path) -> None:
+    source = open_source(str(echo_cine))
+    protected = ProtectedEngine(engine())
+    frames = [to_unit(capture.image) for capture in source.frames()]
+    for frame in frames:
+        out = protected.run(frame)
+    text = (slice(60, 100), slice(300, 318))  # "MI 0.9", "TIS 0.7"
+    assert np.ptp(frames[-1][text]) > 0.3
+    assert (out[text] == frames[-1][text]).all()
+    assert np.abs(out - frames[-1])[120:200, 120:200].max() > 0.02
+
+
+def test_a_black_frame_before_the_picture_tells_nothing() -> None:
+    protected = ProtectedEngine(engine())
+    protected.run(np.zeros((240, 320), np.float32))
+    for step in range(LOOKED_AT + 1):
+        frame = screen(step)
+        out = protected.run(frame)
+    assert (out[10:40, 4:70] == frame[10:40, 4:70]).all() and frame[10:40, 4:70].max() == 1
