@@ -54,9 +54,10 @@ def run_demo(
         SinkError: the folder cannot be written, or the viewer's port is taken.
         EdgereconError: whatever the model, the source or the stream raises.
     """
-    from edgerecon.engines import open_engine
     from edgerecon.report.stream_page import write_report
+    from edgerecon.stream.engines import Engines
     from edgerecon.stream.loop.stream import stream
+    from edgerecon.stream.picture.protect import AUTO
     from edgerecon.stream.sinks import open_sink
     from edgerecon.stream.sinks.deferred import DeferredSink
     from edgerecon.stream.sinks.viewer import ViewerSink
@@ -64,7 +65,8 @@ def run_demo(
     from edgerecon.stream.sources import open_source
 
     _make_folder(out_dir)
-    with closing(open_engine(model)) as engine, closing(open_source(source)) as cine:
+    with Engines(protect=AUTO) as engines, closing(open_source(source)) as cine:
+        engine = engines.open(model)
         length = cine.length or 45
         snapshots = Snapshots((0, length // 3, 2 * length // 3))
         # The video is written behind the stream: its encoder takes as long as the model.

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import signal
 import socket
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-import edgerecon.engines
 from edgerecon.cli import demo
 from edgerecon.core.errors import SinkError
 from edgerecon.core.frame import Frame, Image, Status
 from edgerecon.engines.base import EngineSpec
 from edgerecon.modelfile.spec import ModelSpec
 from edgerecon.stream.accounting.counters import Counters
+from edgerecon.stream.engines import Engines
 
 
 class Blur:
@@ -40,7 +41,11 @@ class Blur:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Blur:
     blur = Blur()
-    monkeypatch.setattr(edgerecon.engines, "open_engine", lambda model: blur, raising=False)
+
+    def opened(engines: Engines, model: str) -> Blur:
+        return engines._stack.enter_context(closing(blur))
+
+    monkeypatch.setattr(Engines, "open", opened)
     return blur
 
 
