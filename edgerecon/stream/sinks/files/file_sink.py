@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
@@ -23,7 +24,7 @@ _SLOWEST_DISK = 5e6
 _log = logging.getLogger(__name__)
 
 
-class FileSink:
+class FileSink(ABC):
     """A recording under a temporary name, which takes its final name when it was finished without a fault.
 
     ``.NAME.PID.part`` lies beside the name until then, and after a crash, a kill or a full disk:
@@ -115,20 +116,21 @@ class FileSink:
             part.discard()
         return frames
 
-    def _begin(self) -> None: ...
+    def _begin(self) -> None:  # noqa: B027 - a sink may have nothing to begin
+        """Open what is written to."""
 
-    def _write(self, before: Image, after: Frame, late: bool) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _write(self, before: Image, after: Frame, late: bool) -> None: ...
 
+    @abstractmethod
     def _finish(self) -> None:
         """Make ``part.temporary`` whole."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _restore(self, cut: Path, to: Path) -> int:
         """Write what can be read of ``cut`` to ``to``, an empty file; returns the number of frames."""
-        raise NotImplementedError
 
-    def _let_go(self) -> None:
+    def _let_go(self) -> None:  # noqa: B027 - a sink may hold nothing
         """Close what is open, without finishing it; never raises. Called after a ``_finish`` that failed, too."""
 
     def _size(self) -> int:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -41,9 +42,9 @@ class SequenceSink(SpooledSink):
         for frame in spool.frames:
             to.write(frame.data)
 
+    @abstractmethod
     def _header(self, spool: Spool, row: float, column: float) -> Iterator[str]:
         """Lines until the pixels. ``row``, ``column``: spacing in mm."""
-        raise NotImplementedError
 
 
 class MetaImageSink(SequenceSink):

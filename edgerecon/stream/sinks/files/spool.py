@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -52,9 +53,9 @@ class SpooledSink(FileSink):
         self._stamps: Stamps | None = None
         self._files: list[IO[bytes]] = []
 
+    @abstractmethod
     def pack(self, spool: Spool, to: IO[bytes]) -> None:
         """Write the whole file."""
-        raise NotImplementedError
 
     def _begin(self) -> None:
         self._stamps, self._began = Stamps(self.info), datetime.now().isoformat()

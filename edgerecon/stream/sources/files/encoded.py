@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import io
 import zlib
+from abc import abstractmethod
 from pathlib import Path
 from typing import IO, Literal
 
@@ -104,9 +105,9 @@ class _Decoder(io.RawIOBase):
         buffer[: len(given)] = given
         return len(given)
 
+    @abstractmethod
     def _next(self, wanted: int) -> bytes:
         """Decoded bytes, not many more than ``wanted``; b"" at the end."""
-        raise NotImplementedError
 
     def close(self) -> None:
         self._file.close()
