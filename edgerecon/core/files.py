@@ -12,7 +12,7 @@ from edgerecon.core.errors import EdgereconError
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write beside the file, then rename: POSIX replaces the old one in a single step.
+    """Write beside the file, then rename: POSIX replaces the old one in a single step, and a loss of power leaves one.
 
     A device or a pipe (/dev/null, /dev/stdout) is written to: a rename would put a file in its place.
 
@@ -26,12 +26,41 @@ def write(path: Path, content: bytes) -> None:
         partial = path.with_name(f".{path.name}.partial")
         try:
             partial.write_bytes(content)
-            os.replace(partial, path)
+            put_in_place(partial, path)
         finally:
             with suppress(OSError):
                 partial.unlink()
     except (OSError, ValueError) as error:
         raise EdgereconError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Give a file or folder its final name, once all of it is on the disk: after a loss of power it is there whole.
+
+    Raises:
+        OSError: the disk is full or fails, or the folder cannot be written.
+    """
+    for part in (temporary, *(sorted(temporary.rglob("*")) if temporary.is_dir() else ())):
+        _flush(part)
+    os.replace(temporary, path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a loss of power, where its file system can."""
+    try:
+        _flush(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read(path: Path, limit: int) -> bytes:

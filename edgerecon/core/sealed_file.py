@@ -9,14 +9,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edgerecon.core.errors import EngineError
-from edgerecon.core.files import read
+from edgerecon.core.files import put_in_place, read
 from edgerecon.core.json import parse
 
 MAGIC = b"EDGERECON-SEAL1\n"
@@ -49,12 +48,9 @@ def write_sealed(path: Path, kind: str, facts: Mapping[str, Any], payload: bytes
             with temporary.open("xb") as file:
                 for part in (MAGIC, len(header).to_bytes(_LENGTH_BYTES, "little"), header, payload):
                     file.write(part)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+            put_in_place(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        _flush_folder(path.parent)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise EngineError(
@@ -92,12 +88,3 @@ def read_sealed(path: Path, kind: str) -> tuple[dict[str, Any], bytes]:
     if hashlib.sha256(payload).hexdigest() != sha256:
         raise Refused("it is corrupt: its bytes have changed since it was written")
     return facts, bytes(payload)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make the rename survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from edgerecon.core.errors import EdgereconError
 from edgerecon.core.files import write
+from tests.support.disk_calls import calls_to_the_disk
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -49,3 +52,19 @@ def test_pipe_or_device_is_written_to_and_stays(tmp_path: Path) -> None:
     finally:
         os.close(reader)
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = calls_to_the_disk(monkeypatch)
+    write(tmp_path / "a", b"whole")
+    assert done == ["flush .a.partial", "rename .a.partial", f"flush {tmp_path.name}"]
+
+
+def test_a_file_system_that_syncs_no_folders_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    write(tmp_path / "a", b"whole")
+    assert (tmp_path / "a").read_bytes() == b"whole"

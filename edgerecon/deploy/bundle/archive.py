@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edgerecon.core.errors import EdgereconError
-from edgerecon.core.files import write
+from edgerecon.core.files import sync_folder, write
 
 SUMS = "SHA256SUMS"
 CONFIG = "config.json"
@@ -191,15 +191,6 @@ def hash_file(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a loss of power."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def members(file: BinaryIO) -> Iterator[Member]:

@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edgerecon.core.errors import GateError
+from edgerecon.core.files import sync_folder
 from edgerecon.core.json import parse
-from edgerecon.deploy.bundle.archive import BundleError, Contents, is_intact, sync_folder, unpack, verify
+from edgerecon.deploy.bundle.archive import BundleError, Contents, is_intact, unpack, verify
 from edgerecon.deploy.bundle.bundle_config import BundleConfig, parse_config
 
 CURRENT = "current"

@@ -27,6 +27,7 @@ from numpy.lib import format as npy
 
 from edgerecon.core.errors import SinkError, UsageError
 from edgerecon.core.frame import Frame, Image, Status
+from edgerecon.stream.process.guarded import GuardedThread
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.files.panel import fit_uint8
 from edgerecon.stream.sinks.files.part import Part, leftovers, written
@@ -93,7 +94,7 @@ class BlackBoxSink:
         self._faults: list[dict[str, object]] = []
         self._stop = threading.Event()
         self._noted = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread: GuardedThread | None = None
         self._last: int | None = None
         self._quiet_until = 0.0
 
@@ -108,10 +109,12 @@ class BlackBoxSink:
             probe.unlink()
         self._info = info
         self._seen = {name: getattr(info.counters, name, 0) for name in _FAULTS}
-        self._thread = threading.Thread(target=self._watch, name=self.name, daemon=True)
+        self._thread = GuardedThread(self.name, self._watch)
         self._thread.start()
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
+        if self._thread is not None:
+            self._thread.check(SinkError)
         raw = after.status is Status.RAW
         with self._lock:
             tape = self._tape = self._tape or self._blank(after.pixels.shape)
@@ -134,6 +137,8 @@ class BlackBoxSink:
             self._noted.set()
             thread.join()
         self._tape = None
+        if thread is not None:
+            thread.check(SinkError)
 
     def _blank(self, shape: tuple[int, ...]) -> Tape:
         self._panel = np.empty(shape, np.float32)

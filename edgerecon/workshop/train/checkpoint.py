@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from torch import nn
 
 from edgerecon.core.errors import DataError, RecipeError
+from edgerecon.core.files import put_in_place
 from edgerecon.workshop.models import build_model
 from edgerecon.workshop.models.family import find_family
 from edgerecon.workshop.models.network import Network
@@ -29,7 +29,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         torch.save(state, partial)
-        os.replace(partial, path)
+        put_in_place(partial, path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         partial.unlink(missing_ok=True)
         if isinstance(error, OSError):

@@ -48,7 +48,17 @@ def write(path: Path, query: str, times_ns: list[int], spacing_mm, live: bool, l
 PACES = {"one frame": [0], "a rate": [n * 40_000_000 for n in range(4)], "pauses": [0, 90_000_000, 130_000_000, 10**9]}
 
 
-@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy is not installed: apt-get install dicom3tools")
+NEEDS_DCIODVFY = pytest.mark.skipif(
+    shutil.which("dciodvfy") is None, reason="dciodvfy is not installed: apt-get install dicom3tools"
+)
+
+
+def what_dciodvfy_says(path: Path) -> str:
+    checked = subprocess.run(["dciodvfy", path], capture_output=True, text=True, timeout=120)
+    return checked.stdout + checked.stderr
+
+
+@NEEDS_DCIODVFY
 @pytest.mark.parametrize("whose", ["", "&source={source}", "&source={source}&patient=keep"])
 @pytest.mark.parametrize("kind", ["ultrasound", "secondary"])
 def test_dciodvfy_finds_no_error_in_any_variant(tmp_path: Path, echo_cine: Path, kind: str, whose: str) -> None:
@@ -57,8 +67,7 @@ def test_dciodvfy_finds_no_error_in_any_variant(tmp_path: Path, echo_cine: Path,
         PACES.items(), (None, (0.2, 0.1)), (None, "ISO_14496_10")
     ):
         write(path, f"kind={kind}{whose.format(source=echo_cine)}", times_ns, spacing_mm, True, lossy)
-        checked = subprocess.run(["dciodvfy", path], capture_output=True, text=True)
-        said = checked.stdout + checked.stderr
+        said = what_dciodvfy_says(path)
         assert "Error" not in said, f"{pace}, {spacing_mm}, {lossy}: {said}"
 
 
@@ -70,6 +79,32 @@ def test_dicom_states_the_rate_and_spacing_that_came(tmp_path: Path) -> None:
     uneven = write(tmp_path / "b.dcm", "", [0, 100_000_000, 190_000_000, 300_000_000], None, True, None)
     assert list(uneven.FrameTimeVector) == [0, 100, 90, 110] and "FrameTime" not in uneven
     assert uneven.CineRate == 10 and "SequenceOfUltrasoundRegions" not in uneven
+
+
+@pytest.fixture
+def long_cine(tmp_path: Path) -> tuple[Path, np.ndarray]:
+    """12 000 frames of 35 pixels at uneven times, and these in s."""
+    steps_ms = np.random.default_rng(3).uniform(20, 60, 12_000)
+    times_ns = np.rint((np.cumsum(steps_ms) - steps_ms[0]) * 1e6).astype(int)
+    write(tmp_path / "long.dcm", "", times_ns.tolist(), None, True, None)
+    return tmp_path / "long.dcm", times_ns / 1e9
+
+
+def test_dicom_states_the_times_of_however_many_frames(long_cine: tuple[Path, np.ndarray]) -> None:
+    path, times_s = long_cine
+    found = pydicom.dcmread(path)
+    assert found.file_meta.TransferSyntaxUID == pydicom.uid.ImplicitVRLittleEndian and "FrameTime" not in found
+    assert np.cumsum(np.array(found.FrameTimeVector, float)) / 1e3 == pytest.approx(times_s, abs=1e-6)
+    assert found.pixel_array.shape == (12_000, 7, 5) and found.pixel_array[5, 0, 0] == 128
+    source = open_source(str(path))
+    assert source.length == 12_000
+    read = [capture.time_s for capture in itertools.islice(source.frames(), 200)]
+    assert read == pytest.approx(times_s[:200].tolist(), abs=1e-6)
+
+
+@NEEDS_DCIODVFY
+def test_dciodvfy_finds_no_error_in_a_long_cine(long_cine: tuple[Path, np.ndarray]) -> None:
+    assert "Error" not in what_dciodvfy_says(long_cine[0])
 
 
 def test_dicom_says_that_its_source_was_lossy(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sinks.black_box import BlackBoxSink
 from edgerecon.stream.sources import open_source
 from edgerecon.stream.sources.base import Capture
+from tests.support.disk_calls import calls_to_the_disk
 from tests.support.stream_fakes import FakeEngine, KeepSink, ListSource, ramp
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'edgerecon[stream]'")
@@ -68,6 +69,23 @@ def test_arrays_are_read_back_exactly(tmp_path: Path, name: str) -> None:
     assert (attributes["model"], attributes["period_s"], attributes["source"]) == ("fake", 0.04, "list")
     assert list(attributes["spacing_mm"]) == [0.2, 0.1] and attributes["format"] == "edgerecon-recording-1"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.h5", "out.zarr", "out.npz", "out.dcm", "out.mha", "out.nrrd"])
+def test_a_recording_is_on_the_disk_before_its_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = calls_to_the_disk(monkeypatch)
+    play(captures(), tmp_path / name)
+    part = f".{name}.{os.getpid()}.part"
+    assert done[-2:] == [f"rename {part}", f"flush {tmp_path.name}"] and f"flush {part}" in done
+    if name == "out.zarr":
+        assert all(f"flush {path.name}" in done for path in (tmp_path / name).rglob("*"))
+
+
+def test_incidents_are_on_the_disk_before_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = calls_to_the_disk(monkeypatch)
+    play(captures()[:3], f"black-box:{tmp_path}", engine=FakeEngine(lambda call: 1 / 0))
+    named = [call.removeprefix("rename ") for call in done if call.startswith("rename ")]
+    assert named and all(f"flush {name}" in done for name in named)
 
 
 def test_an_hdf5_recording_is_streamed_again(tmp_path: Path) -> None:

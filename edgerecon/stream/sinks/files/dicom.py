@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from datetime import datetime
@@ -22,9 +21,11 @@ from edgerecon.stream.sinks.kind import SinkKind
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_log = logging.getLogger(__name__)
 _MOST_BYTES = (1 << 32) - 2  # the length of native pixel data has 32 bits
-_DS_BYTES = 65_000  # the length of a decimal string element has 16
+_EXPLICIT_BYTES = (1 << 16) - 2  # the length of a decimal string has 16, where its type is explicit
+_TICKS_A_MS = 10_000
+"""Steps are whole numbers of them, so that they add up to the true times however many there are."""
+
 _CENTIMETRES = 3  # Physical Units, PS3.3 C.8.5.5.1.15
 _KINDS = {
     "ultrasound": "1.2.840.10008.5.1.4.1.1.3.1",  # Ultrasound Multi-frame Image Storage
@@ -53,9 +54,12 @@ _PATIENT = (
 
 
 class DicomSink(SpooledSink):
-    """MONOCHROME2, 8 bits, Explicit VR Little Endian, marked as a derived image, with UIDs of its own.
+    """MONOCHROME2, 8 bits, little endian, marked as a derived image, with UIDs of its own.
+
+    Types of elements are explicit, but for recordings of uneven steps that are too many for it (some 9 000).
 
     Nothing of a patient is written unless it is asked for: then the new object goes into the study of its source.
+
     Args:
         query: ``kind``: ultrasound (the default) or secondary. ``source``: the DICOM file that is streamed, which the
             new object then refers to. ``patient=keep``: copy who and which study it is from the source.
@@ -171,20 +175,26 @@ class DicomSink(SpooledSink):
 
 
 def _say_pace(found: Dataset, stamps: Stamps) -> None:
-    """Frame Time, or the true steps where they differ and there is room for all of them."""
+    """Frame Time, or the true steps where they differ.
+
+    Where a decimal string cannot hold all of them, the file becomes Implicit VR Little Endian, whose lengths have 32
+    bits (PS3.5 annex A.1 and 7.1.3).
+    """
+    from pydicom.uid import ImplicitVRLittleEndian
+
     found.FrameIncrementPointer = 0x00181063  # Frame Time
     found.FrameTime = f"{stamps.period_s * 1e3:.6g}"
     found.CineRate = max(1, round(1 / stamps.period_s))
     steps = np.diff(stamps.seconds, prepend=0.0)
     if np.allclose(steps[1:], stamps.period_s, rtol=1e-5):
         return
-    texts = [f"{step * 1e3:.6g}" for step in steps]
-    if sum(map(len, texts)) + len(texts) >= _DS_BYTES:
-        _log.warning("a DICOM object has no room for the times of %d frames: their mean rate is stated", len(stamps))
-        return
+    ticks = np.diff(np.rint(stamps.seconds * (1e3 * _TICKS_A_MS)), prepend=0.0)
+    texts = [f"{step:.12g}" for step in ticks / _TICKS_A_MS]
     del found.FrameTime
     found.FrameIncrementPointer = 0x00181065  # Frame Time Vector
     found.FrameTimeVector = texts
+    if sum(map(len, texts)) + len(texts) > _EXPLICIT_BYTES:
+        found.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
 
 
 def _say_where(found: Dataset, kind: str, spool: Spool) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgerecon.core.errors import SinkError
+from edgerecon.core.files import put_in_place
 from edgerecon.stream.sinks.kind import recording_endings
 
 _PART = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)(-\d+)?\.part", re.DOTALL)
@@ -49,7 +50,7 @@ class Part:
 
     def finish(self) -> None:
         with written(self.path):
-            os.replace(self.temporary, self.path)
+            put_in_place(self.temporary, self.path)
 
     def discard(self) -> None:
         if self.temporary.is_dir():

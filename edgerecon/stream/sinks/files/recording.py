@@ -27,7 +27,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from edgerecon.core.errors import SinkError
 from edgerecon.core.frame import Frame, Image
+from edgerecon.stream.process.guarded import GuardedThread
 from edgerecon.stream.protocols import pose_columns
 from edgerecon.stream.sinks.files.file_sink import FileSink
 from edgerecon.stream.sinks.files.panel import fit_uint8
@@ -104,9 +106,8 @@ class RecordingSink(FileSink):
         self._store = store
         self._filling: Batch | None = None
         self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._thread: GuardedThread | None = None
         self._ended = False
-        self._error: Exception | None = None
         self._kept = 0
 
     def _begin(self) -> None:
@@ -116,7 +117,7 @@ class RecordingSink(FileSink):
         if self._filling is None:
             self._start(after)
         with self._changed:
-            while self._filling is not None and self._filling.full and self._error is None:
+            while self._filling is not None and self._filling.full and not self._has_failed:
                 self._changed.wait()  # the disk is slower than the stream
             self._raise()
             assert self._filling is not None
@@ -166,19 +167,21 @@ class RecordingSink(FileSink):
         self._panel = np.empty(size, np.float32)
         length = max(2, min(256, _WAITING_BYTES // (4 * size[0] * size[1])))
         self._filling, self._spare = Batch(length, size, columns), Batch(length, size, columns)
-        self._thread = threading.Thread(target=self._write_batches, name=f"record {self.name}", daemon=True)
+        self._thread = GuardedThread(f"record {self.name}", self._write_batches, self._failed_behind)
         self._thread.start()
 
     def _write_batches(self) -> None:
-        total = 0
-        try:
-            while (batch := self._take()) is not None:
-                self._store.append(total, {key: rows[: batch.count] for key, rows in batch.columns.items()})
-                total += batch.count
-        except Exception as error:  # noqa: BLE001 - raised again in the stream's thread
-            with self._changed:
-                self._error, self._kept = error, total
-                self._changed.notify_all()
+        while (batch := self._take()) is not None:
+            self._store.append(self._kept, {key: rows[: batch.count] for key, rows in batch.columns.items()})
+            self._kept += batch.count
+
+    def _failed_behind(self, error: BaseException) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    @property
+    def _has_failed(self) -> bool:
+        return self._thread is not None and self._thread.failure is not None
 
     def _take(self) -> Batch | None:
         """The frames that wait, after a while or when there is no room for more; None at the end."""
@@ -194,9 +197,12 @@ class RecordingSink(FileSink):
             return taken
 
     def _raise(self) -> None:
-        if self._error is not None:
-            self.count = self._kept
-            raise self._error
+        if self._thread is None or self._thread.failure is None:
+            return
+        self.count = self._kept
+        if isinstance(self._thread.failure, OSError | ValueError):
+            raise self._thread.failure  # what a disk does
+        self._thread.check(SinkError)
 
 
 def chunk_rows(dtype: str, more: tuple[int, ...]) -> int:

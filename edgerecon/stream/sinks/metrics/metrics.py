@@ -54,6 +54,8 @@ class MetricsSink:
         self._stream = self._site.add(printable(self._address.name or info.source), info)
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
+        if self._site is not None:
+            self._site.check()
         if self._stream is not None:
             self._stream.latency.observe((time.perf_counter_ns() - after.captured_ns) / 1e9)
 

@@ -55,7 +55,12 @@ class ViewerSite(Site):
             self.loop.call_soon_threadsafe(channel.announce)
 
     def remove(self, channel: Channel) -> None:
-        """Tell the pages of a stream that it has ended. Called from the stream's thread."""
+        """Tell the pages of a stream that it has ended. Called from the stream's thread.
+
+        Raises:
+            SinkError: see ``check``.
+        """
+        self.check()
 
         async def removed() -> None:
             await channel.end()

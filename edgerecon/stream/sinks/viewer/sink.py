@@ -60,6 +60,8 @@ class ViewerSink:
         self._channel = self._site.add(printable(self._address.name or info.source), self._latest, info)
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
+        if self._site is not None:
+            self._site.check()
         now_ns = time.perf_counter_ns()
         latency_ms = (now_ns - after.captured_ns) / 1e6
         self._latest.put(
@@ -81,9 +83,11 @@ class ViewerSink:
         site, self._site = self._site, None
         if site is None:
             return
-        if self._channel is not None:
-            site.remove(self._channel)
-        site.leave()
+        try:
+            if self._channel is not None:
+                site.remove(self._channel)
+        finally:
+            site.leave()
 
 
 SINK = SinkKind(

@@ -52,6 +52,7 @@ class Door(socket.socket):
     def __init__(self, *kind: Any) -> None:
         super().__init__(*kind)
         self.inside = Counter[str]()
+        self._guests: set[_Guest] = set()
 
     def accept(self) -> tuple[socket.socket, Any]:
         """The next one who is let in. Called by the event loop that serves."""
@@ -59,12 +60,25 @@ class Door(socket.socket):
             descriptor, address = self._accept()  # type: ignore[attr-defined]
             guest = _Guest(self.family, self.type, self.proto, fileno=descriptor)
             guest.enter(self, origin(address[0]))
+            self._guests.add(guest)
             if self.inside.total() <= MAX_CONNECTIONS and self.inside[guest.origin] <= MAX_PER_ADDRESS:
                 guest.hurry()
                 return guest, address
             with suppress(OSError):
                 guest.setblocking(False)
                 guest.send(_FULL)
+            guest.close()
+
+    def forget(self, guest: _Guest) -> None:
+        """It has gone."""
+        self._guests.discard(guest)
+        self.inside[guest.origin] -= 1
+        self.inside += Counter()  # forgets those of whom nobody is left
+
+    def cut_off(self) -> None:
+        """Close it, and every connection that came through it. Called when nobody serves any more."""
+        self.close()
+        for guest in tuple(self._guests):
             guest.close()
 
 
@@ -89,8 +103,7 @@ class _Guest(socket.socket):
         _arrived(self.fileno())
         super().close()
         if self.door is not None:
-            self.door.inside[self.origin] -= 1
-            self.door.inside += Counter()  # forgets those of whom nobody is left
+            self.door.forget(self)
             self.door = None
 
     def _give_up(self) -> None:

@@ -10,12 +10,14 @@ import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import ClassVar, TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from edgerecon.core.errors import UsageError
+from edgerecon.core.errors import SinkError, UsageError, first_line
+from edgerecon.stream.process.guarded import GuardedThread
 from edgerecon.stream.sinks.web.access import access
 from edgerecon.stream.sinks.web.address import Address, listen
 from edgerecon.stream.sinks.web.door import MAX_HEAD, Door, Http
@@ -53,7 +55,7 @@ class Site(ABC):
         self._address = address
         self._users = 1
         self.planned: dict[str, str] | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: GuardedThread | None = None
         self._running = threading.Event()
         if not address.is_loopback and not address.certificate:
             _log.warning(
@@ -93,12 +95,18 @@ class Site(ABC):
         """The ASGI application with its guard."""
 
     def start(self) -> None:
-        """Serve, unless it does already; returns once the server runs."""
+        """Serve, unless it does already; returns once the server runs. Raises SinkError when it cannot."""
         with _lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self.kind, daemon=True)
+                self._thread = GuardedThread(self.kind, self._run, self._cut_off)
                 self._thread.start()
         self._running.wait(10)
+        self.check()
+
+    def check(self) -> None:
+        """Raises SinkError when the server's thread has failed: nobody sees the stream then."""
+        if self._thread is not None:
+            self._thread.check(SinkError)
 
     def leave(self) -> None:
         """One sink less; the last one stops the server, within two seconds."""
@@ -108,7 +116,8 @@ class Site(ABC):
                 return
             del _sites[(self._address.host, self.port)]
             if self._thread is not None and self._thread.is_alive():
-                self.loop.call_soon_threadsafe(self._stop)
+                with suppress(RuntimeError):  # it failed, and its loop is closed
+                    self.loop.call_soon_threadsafe(self._stop)
                 self._thread.join(2)
             self._listener.close()
 
@@ -118,6 +127,12 @@ class Site(ABC):
             thread = threading.get_native_id()
             os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + 10))
         asyncio.run(self._serve())
+
+    def _cut_off(self, failure: BaseException) -> None:
+        """Pages that stayed connected would take the last image for a live one."""
+        self._listener.cut_off()
+        self._running.set()
+        _log.error("%s failed, its pages were cut off: %s", self.url, first_line(failure))
 
     async def _serve(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -139,13 +154,18 @@ class Site(ABC):
             )
         )
         self._running.set()
-        ticking = asyncio.create_task(self.tick())
-        await self._uvicorn.serve([self._listener])
-        ticking.cancel()
+        tasks = {asyncio.create_task(work) for work in (self._uvicorn.serve([self._listener]), self.tick())}
+        for task in tasks:
+            task.add_done_callback(lambda one: one.cancelled() or one.exception())  # else asyncio prints what ended us
+        ended, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in others:
+            task.cancel()
+        for task in ended:
+            task.result()
 
     async def tick(self) -> None:
-        """Runs beside the server for as long as it serves; here for subclasses."""
-        return
+        """Runs beside the server, and does not end by itself; here for subclasses."""
+        await asyncio.Event().wait()
 
     def _stop(self) -> None:
         self._uvicorn.should_exit = True
