@@ -51,12 +51,14 @@ def run_demo(
         on_progress: see ``edgerecon.stream.loop.stream.stream``.
 
     Raises:
+        UsageError: the source lies in ``out_dir`` under one of these names.
         SinkError: the folder cannot be written, or the viewer's port is taken.
         EdgereconError: whatever the model, the source or the stream raises.
     """
     from edgerecon.report.stream_page import write_report
     from edgerecon.stream.engines import Engines
     from edgerecon.stream.loop.stream import stream
+    from edgerecon.stream.overwriting import refuse_overwriting
     from edgerecon.stream.picture.protect import AUTO
     from edgerecon.stream.sinks import open_sink
     from edgerecon.stream.sinks.deferred import DeferredSink
@@ -64,6 +66,7 @@ def run_demo(
     from edgerecon.stream.sinks.web.address import Address
     from edgerecon.stream.sources import open_source
 
+    refuse_overwriting([source], [str(out_dir / VIDEO)], [out_dir / PAGE, out_dir / JSON])
     _make_folder(out_dir)
     with Engines(protect=AUTO) as engines, closing(open_source(source)) as cine:
         engine = engines.open(model)

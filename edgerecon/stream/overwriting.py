@@ -8,11 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from os.path import expanduser
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from edgerecon.core.errors import UsageError
+from edgerecon.stream.sinks.base import Sink
 from edgerecon.stream.sinks.kind import kind_of
+from edgerecon.stream.sources.base import Source
 from edgerecon.stream.sources.query import split_query
+from edgerecon.stream.uri import split_uri
 
 _HEADER_BYTES = 1_000_000
 _NUMBER = re.compile(r"%[-+ #0]*\d*d")
@@ -40,13 +43,32 @@ def refuse_overwriting(sources: Sequence[str], sinks: Sequence[str], others: Seq
     Raises:
         UsageError: two of them are the same.
     """
+    for uri in sinks:
+        if uri != "null" and sinks.count(uri) > 1:
+            raise UsageError(f"{sinks.count(uri)} sinks are {uri}: give each its own")
     read = [place for uri in sources for place in _read_by(uri)]
     read += [place for uri in sinks if (place := _reference_of(uri))]
     written = [place for uri in sinks if (place := _written_by(uri))]
     written += [_Place(str(path), path) for path in others if not _is_special(path)]
-    for uri in sinks:
-        if uri != "null" and sinks.count(uri) > 1:
-            raise UsageError(f"{sinks.count(uri)} sinks are {uri}: give each its own")
+    _refuse(read, written)
+
+
+def refuse_opened_overwriting(source: Source, sinks: Sequence[Sink]) -> None:
+    """The same for a source and sinks that were made already, by what these say of themselves.
+
+    Raises:
+        UsageError: two of them are the same.
+    """
+
+    def places(attribute: str, folder: bool = False) -> list[_Place]:
+        found = [(sink.name, getattr(sink, attribute, None)) for sink in sinks]
+        return [_Place(name, path, folder) for name, path in found if isinstance(path, Path)]
+
+    if written := places("path") + places("folder", folder=True):
+        _refuse([*_read_by(getattr(source, "uri", "")), *places("refers_to")], written)
+
+
+def _refuse(read: Sequence[_Place], written: Sequence[_Place]) -> None:
     for number, place in enumerate(written):
         for source in read:
             if _is_same(place.path, source.path) or _lies_in(place, source) or _lies_in(source, place):
@@ -61,7 +83,7 @@ def _read_by(uri: str) -> Iterator[_Place]:
     if "://" in uri and not uri.startswith("file://"):
         return
     text, _ = split_query(uri)
-    path = _path_of(text)
+    path = _path_of(text) if text else None
     if path is None:
         return
     yield _Place(uri, path, path.is_dir())
@@ -91,9 +113,9 @@ def _reference_of(uri: str) -> _Place | None:
 def _path_of(text: str) -> Path | None:
     """None for what is no path; opening it says why."""
     try:
-        path = Path(expanduser(unquote(urlsplit(text).path) if text.startswith("file://") else text))
+        path = Path(expanduser(unquote(split_uri(text).path) if text.startswith("file://") else text))
         path.exists()
-    except ValueError:
+    except (ValueError, UsageError):
         return None
     return path
 

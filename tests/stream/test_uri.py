@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from edgerecon.core.errors import EdgereconError, SourceError, redacted
+from edgerecon.core.errors import EdgereconError, SourceError, UsageError, redacted
 from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sources import open_source
+from edgerecon.stream.sources.live.network_video import NetworkVideoSource
 from edgerecon.stream.uri import split_uri
 
 LONG = ["a" * 70 + ".b:80", "é" * 64 + ":80"]
@@ -77,3 +78,9 @@ def test_no_thread_is_left_of_what_was_refused() -> None:
     with pytest.raises(EdgereconError):
         open_sink("viewer:[::1")
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("url", ["rtsp://[::1", "rtsp://h:99999/live", "udp://[::1]]:5000"])
+def test_a_video_source_made_directly_refuses_what_is_no_address(url: str) -> None:
+    with pytest.raises(UsageError):
+        NetworkVideoSource(url)

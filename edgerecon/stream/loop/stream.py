@@ -25,6 +25,7 @@ from edgerecon.stream.loop.stages import run_stages
 from edgerecon.stream.loop.trace import Trace
 from edgerecon.stream.loop.watch import Watch
 from edgerecon.stream.loop.wires import Wires
+from edgerecon.stream.overwriting import refuse_opened_overwriting
 from edgerecon.stream.process.gc_guard import collecting_between_frames
 from edgerecon.stream.sinks.base import Sink, StreamInfo
 from edgerecon.stream.sources.base import Capture, Source
@@ -84,12 +85,13 @@ def stream(
 
     Raises:
         UsageError: an option makes no sense, the scheduling is not permitted, a model gives something else than images,
-            or the ladder's models another scale.
+            the ladder's models another scale, or a sink would overwrite the source or what another one writes.
         TypeError: ``StreamOptions`` has no such field.
         SourceError: the source gave nothing at all.
         SinkError: a sink could not be opened; nothing is captured then.
     """
     options = replace(options, **changes)
+    refuse_opened_overwriting(source, sinks)
     engines = [*([engine] if engine else []), *(ladder or ())]
     scale = _common_scale(engines)
     options.scheduling.check()

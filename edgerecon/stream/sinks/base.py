@@ -68,6 +68,9 @@ class Sink(Protocol):
     Optional class attributes: ``quick = True``: ``present`` returns at once, whatever happens (it hands over to threads
     of its own); other sinks get a thread of their own beside a second sink. ``reopens = True``: after a failure the
     stream abandons the sink and calls ``open`` again, from another thread, until it succeeds (a connection; no file).
+
+    Optional attributes: ``path``: the file that is written, ``folder``: where files are made and deleted,
+    ``refers_to``: a file that must stay; a stream refuses to begin when they are its source or another sink's.
     ``close_s``: how long ``close`` may take, where the default of ``Fanout`` is too short for what it has to write.
     """
 

@@ -88,7 +88,7 @@ class BlackBoxSink:
 
     def __init__(self, folder: Path, seconds: float = SECONDS, folder_bytes: int = _FOLDER) -> None:
         self.name = f"black-box:{folder}"
-        self._folder, self._seconds, self._folder_bytes = folder, seconds, folder_bytes
+        self.folder, self._seconds, self._folder_bytes = folder, seconds, folder_bytes
         self._tape: Tape | None = None
         self._lock = threading.Lock()
         self._faults: list[dict[str, object]] = []
@@ -99,12 +99,12 @@ class BlackBoxSink:
         self._quiet_until = 0.0
 
     def open(self, info: StreamInfo) -> None:
-        with written(self._folder):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            for cut in leftovers(self._folder, (".npz", ".jsonl")):
+        with written(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for cut in leftovers(self.folder, (".npz", ".jsonl")):
                 if _INCIDENT.fullmatch(cut.name):
                     cut.path.unlink()  # an incident that was cut off while it was written has no end to be read by
-            probe = self._folder / f".{os.getpid()}.part"
+            probe = self.folder / f".{os.getpid()}.part"
             probe.touch()
             probe.unlink()
         self._info = info
@@ -179,7 +179,7 @@ class BlackBoxSink:
             tape, self._tape = self._tape, None
             faults, self._faults = self._faults, []
         try:
-            _write(self._folder, tape, faults, self._info, self._folder_bytes)
+            _write(self.folder, tape, faults, self._info, self._folder_bytes)
         except SinkError as error:
             _log.warning("an incident is not kept: %s", error)
 

@@ -51,6 +51,7 @@ def open_source(uri: str) -> Source:
         source = kind.open(place, query)
     except OSError as error:
         raise SourceError(f"cannot open {uri}: {error.strerror or error}") from error
+    source.uri = uri  # type: ignore[attr-defined]  # optional, see ``Source``
     if place not in kind.words and not is_live(uri):
         _refuse_unreadable(source)
         source.name = printable(source.name)

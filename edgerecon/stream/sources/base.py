@@ -49,6 +49,8 @@ class Source(Protocol):
         length: number of frames when known, else None.
         live: whether frames come when they come, as from a probe: they cannot wait, cannot be asked for again, and
             are paced by their arrival. False for recordings.
+
+    Optional: ``uri``, what ``open_source`` was asked for, so that no sink overwrites it.
     """
 
     live: bool

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import edgerecon as er
+from edgerecon.cli.demo import JSON, PAGE, VIDEO, run_demo
 from edgerecon.core.errors import ConfigError, UsageError
 from edgerecon.stream.overwriting import refuse_overwriting
 from edgerecon.stream.serve.config import load_config
+from edgerecon.stream.sinks.files.mp4 import Mp4Sink
 
 
 @pytest.fixture
@@ -112,3 +116,45 @@ def test_serve_compares_all_streams(cine: Path) -> None:
         Path("streams.toml").write_text(text)
         with pytest.raises(ConfigError, match="would overwrite|one place"):
             load_config("streams.toml")
+
+
+@pytest.mark.parametrize("sink", ["in.npz", "./soft.npz", "hard.npz", "folder/in.npz", "black-box:."])
+def test_streams_from_python_are_refused_alike(cine: Path, sink: str) -> None:
+    before = cine.read_bytes()
+    with pytest.raises(er.EdgereconError, match="would overwrite the source"):
+        er.stream(er.open_source("in.npz"), None, [er.open_sink(sink)], pace=False)
+    assert cine.read_bytes() == before and sorted(map(str, Path().iterdir())) == [
+        "folder",
+        "hard.npz",
+        "in.npz",
+        "soft.npz",
+        "sub",
+    ]
+
+
+def test_twin_sinks_from_python_are_refused(cine: Path) -> None:
+    sinks = [Mp4Sink(Path("out.mp4")), er.open_sink("sub/../out.mp4")]
+    with pytest.raises(UsageError, match="written to one place"):
+        er.stream(er.open_source("in.npz"), None, sinks, pace=False)
+
+
+def test_a_sink_does_not_overwrite_what_it_refers_to(cine: Path, echo_cine: Path) -> None:
+    shutil.copy(echo_cine, "out.dcm")
+    with pytest.raises(UsageError, match="would overwrite"):
+        er.stream(er.open_source("in.npz"), None, [er.open_sink("out.dcm?source=./out.dcm")])
+
+
+@pytest.mark.parametrize("name", [VIDEO, PAGE, JSON])
+def test_the_demo_does_not_overwrite_its_source(cine: Path, name: str) -> None:
+    Path(name).symlink_to("in.npz")
+    with pytest.raises(UsageError, match="would overwrite the source"):
+        run_demo(Path(), source="in.npz")
+
+
+@pytest.mark.parametrize("uri", ["file://[::1", "file://[::1]]/in.npz", "file://[::1/out.npz"])
+def test_an_open_bracket_is_one_line(cine: Path, uri: str) -> None:
+    refuse_overwriting([uri], [uri.replace("in", "out")])
+    for open_ in (er.open_source, er.open_sink):
+        with pytest.raises(er.EdgereconError) as caught:
+            open_(uri)
+        assert "\n" not in str(caught.value)

@@ -76,7 +76,8 @@ class DicomSink(SpooledSink):
             raise UsageError(f"{path.name}: patient=keep wants the file they come from as well: source=IN.dcm")
         super().__init__(path, query)
         self._kind, self._keep = kind, patient == "keep"
-        self._source = _header(Path(expanduser(query["source"]))) if "source" in query else None
+        self.refers_to = Path(expanduser(query["source"])) if "source" in query else None
+        self._source = _header(self.refers_to) if self.refers_to else None
 
     def _write(self, before: Image, after: Frame, late: bool) -> None:
         height, width = self.shape or after.pixels.shape

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from edgerecon.core.errors import SourceError, UsageError, needed
 from edgerecon.core.frame import MAX_PIXELS
@@ -44,7 +43,7 @@ class NetworkVideoSource:
     A damaged packet is a fault. Frames that are missing are found by the stream's timestamps.
 
     Raises:
-        SourceError: nothing there, no video, or larger than MAX_PIXELS.
+        SourceError: nothing there, no video, or larger than MAX_PIXELS. UsageError: not an address.
         DependencyError: PyAV is absent.
     """
 
@@ -52,7 +51,7 @@ class NetworkVideoSource:
     spacing_mm: tuple[float, float] | None = None
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
+        parts = split_uri(url)
         self._url, self._scheme = url, parts.scheme
         self.name = f"{parts.scheme}://{parts.hostname or ''}:{parts.port or 554}{parts.path}"  # no password
         self.length: int | None = None
