@@ -17,6 +17,8 @@ from edgerecon.core.shipped import resource_dir
 FLAGS = ("-std=c++17", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-Wno-psabi")
 """No -march: every instruction set is in the file, one is chosen when it runs."""
 NAMES = ("c++", "g++", "clang++")
+SECONDS = 900
+"""A small board takes two minutes for what a desktop does in ten seconds."""
 NO_COMPILER = "there is no C++ compiler: install one, e.g. apt install g++"
 
 
@@ -67,9 +69,19 @@ def compile_library(compiler: Compiler, flags: Sequence[str] = FLAGS) -> bytes:
 
 def _run(command: list[str]) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=SECONDS,
+        )
     except OSError as error:
         raise EngineError(f"{command[0]} does not run: {error}") from None
+    except subprocess.TimeoutExpired:
+        raise EngineError(f"{command[0]} does not end within {SECONDS} s: name another compiler in CXX") from None
     if done.returncode:
         lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
         first = next((line for line in lines if re.search(r"error|fatal|not found", line)), (lines or ["no reason"])[0])

@@ -153,17 +153,19 @@ def load_library() -> Library:
 
 
 def _load(stored: Stored) -> ctypes.CDLL:
-    """What was verified is what is loaded: from memory, not once more from the disk."""
-    file = os.memfd_create("edgerecon_cpu")
+    """What was verified is what is loaded: from memory, not once more from the disk.
+
+    The file stays open, and its number with it: the loader knows a library by its path, and would give the one loaded
+    before for a path that comes back.
+    """
     try:
-        with os.fdopen(os.dup(file), "wb") as memory:
+        file = os.memfd_create("edgerecon_cpu")
+        with os.fdopen(file, "wb", closefd=False) as memory:
             memory.write(stored.content)
         loaded = ctypes.CDLL(f"/proc/self/fd/{file}")
         version = loaded.edgerecon_cpu_version()
     except (OSError, AttributeError) as error:
         raise EngineError(f"{stored.path} does not load here ({error}): delete it and {REMEDY}") from None
-    finally:
-        os.close(file)
     if version != VERSION:
         raise EngineError(f"{stored.path} is of another version: delete it and {REMEDY}")
     return loaded

@@ -51,7 +51,9 @@ void* edgerecon_cpu_bind(void* network, int32_t height, int32_t width, int32_t t
 }
 
 void edgerecon_cpu_run(void* runner, const float* frame, float* out) { static_cast<Runner*>(runner)->run(frame, out); }
-void edgerecon_cpu_unbind(void* runner) { delete static_cast<Runner*>(runner); }
+void edgerecon_cpu_unbind(void* runner) {
+    if (static_cast<Runner*>(runner)->of_this_process()) delete static_cast<Runner*>(runner);
+}
 void edgerecon_cpu_close(void* network) { delete static_cast<Network*>(network); }
 
 }  // extern "C"

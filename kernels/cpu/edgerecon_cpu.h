@@ -5,6 +5,8 @@
 //     runner = edgerecon_cpu_bind(network, height, width, threads, "", error, size)     buffers and threads of one stream
 //     edgerecon_cpu_run(runner, frame, out)                           allocates nothing; one call at a time a runner
 //     edgerecon_cpu_unbind(runner); edgerecon_cpu_close(network)
+//
+// A forked child may run what its parent bound, on one thread; there unbind leaves the memory to the end of the process.
 #pragma once
 
 #include <stdint.h>

@@ -23,6 +23,8 @@ public:
             places_.push_back({make_rings(), allocate(scratch)});
     }
 
+    bool of_this_process() const { return pool_.of_this_process(); }
+
     void run(const float* frame, float* out) {
         frame_ = frame;
         out_ = out;

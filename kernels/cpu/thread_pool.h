@@ -5,8 +5,10 @@
 //                    thread 2 └─ work(2, piece 2) …                     ─┘
 //
 // The caller is worker 0. Nothing spins: whoever waits does so on a condition variable. Threads inherit the affinity of
-// the thread that makes the pool.
+// the thread that makes the pool. A forked child has no threads but its own: there the caller takes every piece.
 #pragma once
+
+#include <unistd.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -31,8 +33,11 @@ public:
     ThreadPool(const ThreadPool&) = delete;
     ThreadPool& operator=(const ThreadPool&) = delete;
 
+    // False in a forked child, where the pool can be neither woken nor destroyed: whoever waits there waits forever.
+    bool of_this_process() const { return getpid() == owner_; }
+
     void run(int pieces, const Work& work) {
-        if (workers_.empty() || pieces == 1) {
+        if (workers_.empty() || pieces == 1 || !of_this_process()) {
             for (int piece = 0; piece < pieces; ++piece) work(0, piece);
             return;
         }
@@ -79,6 +84,7 @@ private:
         for (std::thread& one : workers_) one.join();
     }
 
+    const pid_t owner_ = getpid();
     std::mutex mutex_;
     std::condition_variable wake_, done_;
     const Work* work_ = nullptr;

@@ -11,6 +11,7 @@ import pytest
 from edgerecon.cpu.compile import source_folder
 from edgerecon.cpu.library import Library
 from edgerecon.cpu.store import Stored
+from tests.support.sanitizers import FLAGS, SECONDS
 
 
 @pytest.fixture(scope="session")
@@ -34,13 +35,12 @@ def host_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "-Wextra",
             "-Werror",
             "-Wno-psabi",
-            "-fsanitize=address,undefined",
-            "-fno-sanitize-recover=all",
+            *FLAGS,
             "-o",
             str(program),
             str(source_folder() / "tests" / "engine_host.cpp"),
         ],
         check=True,
-        timeout=900,
+        timeout=SECONDS,
     )
     return program

@@ -12,6 +12,7 @@ import pytest
 
 from edgerecon.core.errors import EngineError
 from edgerecon.cuda.kernels.compile import Compiler, FatBinary, compile_kernel, find_compiler, source_folder
+from tests.support.sanitizers import FLAGS, SECONDS, run_sanitized
 
 HostRun = Callable[..., np.ndarray]
 
@@ -57,14 +58,13 @@ def host_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
                     "-Wextra",
                     "-Werror",
                     "-Wno-unknown-pragmas",
-                    "-fsanitize=address,undefined",
-                    "-fno-sanitize-recover=all",
+                    *FLAGS,
                     "-o",
                     str(kept[name]),
                     str(source_folder() / "tests" / f"{name}_host.cpp"),
                 ],
                 check=True,
-                timeout=300,
+                timeout=SECONDS,
             )
         return kept[name]
 
@@ -84,8 +84,7 @@ def on_host(host_program: Callable[[str], Path], tmp_path: Path) -> HostRun:
             np.ascontiguousarray(array).tofile(file)
         out = tmp_path / "out"
         command = [host_program(name), *arguments, *files, out]
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
+        run_sanitized(command, tmp_path)
         return np.fromfile(out, dtype)
 
     return run

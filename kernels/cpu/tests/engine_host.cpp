@@ -1,5 +1,7 @@
 // Runs random networks on every instruction set and with one to three threads, and compares: integers with a plain
 // convolution, bit for bit; float32 within 1e-4 of it and bit for bit between numbers of threads. Meant for sanitizers.
+#include <sys/wait.h>
+
 #include <cstdio>
 #include <random>
 
@@ -139,12 +141,38 @@ bool check(bool integer) {
     return right;
 }
 
+// A forked child runs its parent's runner and unbinds it, although the parent's threads are not there.
+bool check_fork() {
+    const Chain chain = make_chain(true);
+    const int height = 64 * chain.block, width = 8 * chain.block;
+    const std::vector<float> frame(size_t(height) * width, .5f);
+    char error[200] = "";
+    void* network = edgerecon_cpu_open(chain.layers.data(), static_cast<int32_t>(chain.layers.size()), error, sizeof error);
+    void* runner = edgerecon_cpu_bind(network, height, width, 2, "", error, sizeof error);
+    std::vector<float> out(frame.size()), again(frame.size());
+    edgerecon_cpu_run(runner, frame.data(), out.data());
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(30);
+        edgerecon_cpu_run(runner, frame.data(), again.data());
+        edgerecon_cpu_unbind(runner);
+        _exit(out == again ? 0 : 1);
+    }
+    int status = 1;
+    waitpid(child, &status, 0);
+    edgerecon_cpu_unbind(runner);
+    edgerecon_cpu_close(network);
+    if (status) fprintf(stderr, "a forked child ends with %d\n", status);
+    return status == 0;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
     const int rounds = count > 1 ? atoi(arguments[1]) : 20;
     for (int round = 0; round < rounds; ++round)
         if (!check(false) || !check(true)) return 1;
+    if (!check_fork()) return 1;
     edgerecon_layer broken{};
     char error[200];
     if (edgerecon_cpu_open(&broken, 1, error, sizeof error)) return 1;  // refused, nothing thrown
