@@ -46,6 +46,10 @@ class SourceError(EdgereconError):
     """A source of frames is missing, unreadable, empty or not an ultrasound image."""
 
 
+class AcquisitionError(SourceError):
+    """Channel data do not fit what is said of them, or that makes no sense; the message names the field."""
+
+
 class SinkError(EdgereconError):
     """A sink could not be opened or written (unwritable folder, port in use, disk full)."""
 

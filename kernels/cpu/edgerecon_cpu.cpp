@@ -57,3 +57,5 @@ void edgerecon_cpu_unbind(void* runner) {
 void edgerecon_cpu_close(void* network) { delete static_cast<Network*>(network); }
 
 }  // extern "C"
+
+#include "das_calls.h"

@@ -240,6 +240,7 @@ class Capturer:
         spacing_mm = self._shown_spacing(capture, slot.scale)
         slot.restart = restart or capture.gap > 0 or spacing_mm != self._spacing_mm
         slot.fault, slot.spacing_mm, self._spacing_mm = capture.fault, spacing_mm, spacing_mm
+        slot.stages_ms = capture.stages_ms
         slot.pose = capture.pose and capture.pose.enlarged(slot.scale)
         return None
 

@@ -36,7 +36,7 @@ class StreamReport:
         latency_ms: p50, p90, p99, p999, max.
         stages_ms: p50 and p99 of capture (delivery by a recording, before the capture time, and the wait for
             the engine), preprocess, infer and postprocess (reconstructed frames only), present (the wait for the sinks,
-            and the sinks).
+            and the sinks); of channel data also demodulate, beamform and detect, which are part of the delivery.
         engine: backend, precision, threads.
         model, source: names.
         host: see ``edgerecon.hardware.device.host_profile``.

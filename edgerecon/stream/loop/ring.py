@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,6 +29,7 @@ class Slot:
         sequence: see ``Frame``. restart: whether this frame does not follow the one before it (a recording that starts
             anew, frames lost, another geometry).
         fault: why the capture itself is doubtful, or None. raw_why: why it is shown as captured, of few kinds.
+        stages_ms: what the source spent on it, by step, or None.
         delivery_ns: how long the source took. The others are ``perf_counter_ns`` stamps, in the order of the stages.
     """
 
@@ -44,6 +46,7 @@ class Slot:
     restart: bool = False
     fault: str | None = None
     raw_why: str | None = None
+    stages_ms: Mapping[str, float] | None = None
     delivery_ns: int = 0
     captured_ns: int = 0
     taken_ns: int = 0
@@ -79,7 +82,7 @@ class Slot:
             self.restart,
             self.fault,
         )
-        twin.pose, twin.time_s = self.pose, self.time_s
+        twin.pose, twin.time_s, twin.stages_ms = self.pose, self.time_s, self.stages_ms
         twin.delivery_ns, twin.captured_ns = self.delivery_ns, self.captured_ns
         return twin
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,6 +27,7 @@ class Capture:
         pose: where the image lies and what a tracker reported since the capture before; None when nobody said.
         time_s: when the frame was taken by the clock of the recording, seconds from any origin, or None: then it is a
             period after the frame before it.
+        stages_ms: what the source itself spent on this frame, by step (channel data: demodulate, beamform, detect).
     """
 
     image: RawImage | None
@@ -37,6 +38,7 @@ class Capture:
     torn: Callable[[], bool] | None = None
     pose: Pose | None = None
     time_s: float | None = None
+    stages_ms: Mapping[str, float] | None = None
 
 
 class Source(Protocol):

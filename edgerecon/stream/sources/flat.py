@@ -13,10 +13,10 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from edgerecon.beamform.detection import LogCompression, envelope
 from edgerecon.core.errors import SourceError
 from edgerecon.core.frame import MAX_PIXELS, RawImage
 from edgerecon.stream.sources.base import Capture
-from edgerecon.stream.sources.compression import LogCompression, envelope
 from edgerecon.stream.sources.scaling import Scale, sampled
 
 _log = logging.getLogger(__name__)

@@ -2,166 +2,117 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from time import perf_counter_ns
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.errors import SourceError
+from edgerecon.beamform import Acquisition, Beamformer, Grid, LogCompression, Settings, default_grid, parse_grid
+from edgerecon.beamform.detection import DYNAMIC_RANGE_DB
+from edgerecon.beamform.settings import F_NUMBER
+from edgerecon.core.errors import AcquisitionError, EdgereconError
 from edgerecon.stream.sources.base import Capture
-from edgerecon.stream.sources.channel.das import DelayAndSum, Grid, Wave, to_baseband
-from edgerecon.stream.sources.compression import DYNAMIC_RANGE_DB, LogCompression
-from edgerecon.stream.sources.flat import MAX_FRAMES
 from edgerecon.stream.sources.query import Query, number
 
-F_NUMBER = 1.75
-"""Of receive, as in the PICMUS challenge (Liebgott et al., IUS 2016)."""
+OPTIONS = ("range", "fnumber", "beamform", "grid", "window", "compounding", "txfnumber", "c")
+"""What may follow the ``?`` of channel data."""
 
-COLUMNS = 256
-_DELAYS = 16_000_000  # elements · pixels at most: some 200 MB
-_FIRST_ROW = 5e-3  # metres: above it is the transmitted pulse
-_SAMPLES = 32_000  # OpenCV reads rows up to 32,767 long
-_PER_PERIOD = 8  # samples a carrier period, so that linear interpolation is good
-_SIGNALS = 256_000_000  # samples of one frame, waves and elements together
+Read = Callable[[int], NDArray[np.generic]]
+"""Number of a frame → its signals, (transmits, elements, samples), real or complex."""
 
 
-@dataclass(frozen=True)
-class Acquisition:
-    """How channel data were acquired.
+class ChannelPicture:
+    """One frame's signals → B-mode, with the time of every step.
 
-    Attributes:
-        elements: (N, 2) x and z, metres. waves: the transmits of a frame. samples: of each element and wave.
-        rate, carrier: Hz; a carrier of 0 is found in the spectrum. speed: m/s. iq: complex baseband, else RF.
-        from_first_sample: see ``DelayAndSum``; RF does not need it. frames: number of them. period_s: between two.
+    Args:
+        query: ``beamform`` (das, dmas, cf, gcf, mv), ``grid`` (see ``beamform.parse_grid``), ``fnumber`` (1.75),
+            ``txfnumber`` (0), ``window`` (hann), ``compounding`` (coherent), ``range`` in dB (60), ``c`` in m/s, in
+            place of what the data state.
+
+    Raises:
+        AcquisitionError: see ``Acquisition.check``. UsageError: an option makes no sense.
     """
 
-    elements: NDArray[np.float64]
-    waves: tuple[Wave, ...]
-    samples: int
-    rate: float
-    carrier: float
-    speed: float
-    iq: bool
-    frames: int
-    period_s: float | None = None
-    from_first_sample: bool = True
+    def __init__(self, name: str, acquisition: Acquisition, query: Query) -> None:
+        acquisition = with_sound_speed(acquisition, query)
+        acquisition.check(name)
+        self._compress = LogCompression(number(query, "range", DYNAMIC_RANGE_DB, 1, 200))
+        grid = grid_of(acquisition, query)
+        self._beamformer = Beamformer(acquisition, grid, settings_of(query), name=name)
+        self.spacing_mm = grid.spacing_mm
 
-    def check(self, name: str) -> None:
-        """Refuse before anything is allocated.
+    def __call__(self, signals: NDArray[np.generic]) -> tuple[NDArray[np.float32], Mapping[str, float]]:
+        """The picture, float32 in [0, 1], and milliseconds by step: demodulate, beamform, detect."""
+        formed = self._beamformer(signals)
+        began = perf_counter_ns()
+        picture = self._compress(self._beamformer.grid.picture(np.abs(formed)))
+        detect_ms = (perf_counter_ns() - began) / 1e6
+        return picture, {
+            "demodulate": self._beamformer.load_ms,
+            "beamform": self._beamformer.form_ms,
+            "detect": detect_ms,
+        }
 
-        Raises:
-            SourceError: numbers that make no sense, or sizes that no scanner makes.
-        """
-        numbers = [self.rate, self.speed, *(wave.start_s for wave in self.waves), *self.elements.ravel()]
-        if not np.all(np.isfinite(numbers)) or self.rate <= 0 or self.speed <= 0 or self.carrier < 0:
-            raise SourceError(f"{name} states a sampling rate, a speed of sound or a geometry that makes no sense")
-        if self.iq and not self.carrier:
-            raise SourceError(f"{name} holds IQ without a modulation frequency: it cannot be beamformed")
-        if len(self.elements) < 2 or np.ptp(self.elements[:, 0]) <= 0:
-            raise SourceError(f"{name} is of a probe of one element, or of elements that lie on each other")
-        if min(len(self.waves), self.samples, self.frames) < 1:
-            raise SourceError(f"{name} holds no channel data")
-        size = len(self.elements) * len(self.waves) * self.samples
-        if self.frames > MAX_FRAMES or size > _SIGNALS or self.samples > _SAMPLES:
-            raise SourceError(f"{name} declares {self.frames} frames of {size:,} samples: no more than it can hold")
 
-    def grid(self) -> Grid:
-        """Square pixels: as wide as the aperture, or as the fan of diverging waves; down to the last sample."""
-        last = max(wave.start_s for wave in self.waves) + self.samples / self.rate
-        deepest = last * self.speed / 2
-        ends = float(self.elements[:, 0].min()), float(self.elements[:, 0].max())
-        left, right = ends
-        for wave in self.waves:
-            if wave.source is not None:  # the fan from the source through the ends of the aperture
-                x, behind = wave.source[0], max(-wave.source[1], 1e-6)
-                left = min(left, max(ends[0] - deepest, x + (ends[0] - x) * (1 + deepest / behind)))
-                right = max(right, min(ends[1] + deepest, x + (ends[1] - x) * (1 + deepest / behind)))
-        centre, reach = (left + right) / 2, (right - left) / 2
-        first = min(_FIRST_ROW, 0.2 * deepest)
-        pixels = min(_DELAYS // len(self.elements), COLUMNS * 4 * COLUMNS)
-        step = max(2 * reach / (COLUMNS - 1), math.sqrt(2 * reach * (0.95 * deepest - first) / pixels), 1e-6)
-        across = centre + np.arange(-reach, reach + step / 2, step)
-        return Grid(across, np.arange(first, 0.95 * deepest, step))
+def settings_of(query: Query) -> Settings:
+    """How to beamform, as the options say. Raises UsageError."""
+    words = {key: query[name] for key, name in _WORDS.items() if name in query}
+    return Settings(
+        f_number=number(query, "fnumber", F_NUMBER, 0, 20),
+        transmit_f_number=number(query, "txfnumber", 0.0, 0, 20),
+        **words,  # type: ignore[arg-type]
+    )
+
+
+_WORDS = {"method": "beamform", "window": "window", "compounding": "compounding"}
+
+
+def grid_of(acquisition: Acquisition, query: Query) -> Grid:
+    """The grid that the options ask for. Raises UsageError."""
+    return parse_grid(query["grid"], acquisition) if "grid" in query else default_grid(acquisition)
+
+
+def with_sound_speed(acquisition: Acquisition, query: Query) -> Acquisition:
+    """The acquisition with the speed of sound that the options state. Raises UsageError."""
+    from dataclasses import replace
+
+    if "c" not in query:
+        return acquisition
+    return replace(acquisition, sound_speed_m_s=number(query, "c", 1540.0, 100, 10_000))
 
 
 class ChannelSource:
-    """Frames by delay-and-sum, envelope and log compression, see ``das`` and ``compression``.
+    """A recording of channel data.
 
     Args:
-        acquisition: of the recording. read: a frame's signals, (waves, elements, samples), real or complex.
-        query: ``range`` in dB (60), ``fnumber`` (1.75).
+        acquisition: of the recording. read: a frame's signals. query: see ``ChannelPicture``.
 
     Raises:
-        SourceError: see ``Acquisition.check``. UsageError: an option makes no sense.
+        AcquisitionError, UsageError: see ``ChannelPicture``.
     """
 
     live = False
 
-    def __init__(
-        self,
-        name: str,
-        acquisition: Acquisition,
-        read: Callable[[int], NDArray[np.generic]],
-        query: Query,
-    ) -> None:
-        acquisition.check(name)
+    def __init__(self, name: str, acquisition: Acquisition, read: Read, query: Query) -> None:
+        self._form = ChannelPicture(name, acquisition, query)
         self.name, self.period_s = name, acquisition.period_s
+        self.acquisition = with_sound_speed(acquisition, query)
         self.length: int | None = acquisition.frames
-        self._acquisition, self._read = acquisition, read
-        self._range_db = number(query, "range", DYNAMIC_RANGE_DB, 1, 200)
-        self._f_number = number(query, "fnumber", F_NUMBER, 0.1, 20)
-        self._grid = acquisition.grid()
-        step = float(self._grid.x[1] - self._grid.x[0]) * 1e3
-        self.spacing_mm: tuple[float, float] | None = (step, step)
-        self._beamformer: DelayAndSum | None = None
+        self.spacing_mm: tuple[float, float] | None = self._form.spacing_mm
+        self.read = read
 
     def frames(self) -> Iterator[Capture]:
-        compress = LogCompression(self._range_db)
-        for index in range(self._acquisition.frames):
+        for index in range(self.acquisition.frames):
             try:
-                with np.errstate(over="ignore", invalid="ignore"):  # NaN in, NaN out, and the stream says so
-                    image = self._beamform(np.asarray(self._read(index)))
+                picture, stages_ms = self._form(np.asarray(self.read(index)))
+            except AcquisitionError as error:
+                yield Capture(None, str(error))
+            except EdgereconError:
+                raise
             except (OSError, ValueError, KeyError, RuntimeError) as error:  # what HDF5 raises on damage
                 yield Capture(None, f"unreadable channel data: {' '.join(str(error).split())}")
-                continue
-            yield Capture(compress(np.abs(image)))
+            else:
+                yield Capture(picture, stages_ms=stages_ms)
 
     def close(self) -> None: ...
-
-    def _beamform(self, signals: NDArray[np.generic]) -> NDArray[np.complex64]:
-        if self._beamformer is None:
-            self._prepare(signals)
-        assert self._beamformer is not None
-        return self._beamformer(to_baseband(signals, self._carrier_bin, self._half_width, self._times))
-
-    def _prepare(self, signals: NDArray[np.generic]) -> None:
-        found = self._acquisition
-        samples, carrier = found.samples, found.carrier or _centre(signals, found.rate)
-        self._times = int(np.clip(np.ceil(_PER_PERIOD * carrier / found.rate), 1, max(1, _SAMPLES // samples)))
-        self._carrier_bin: int | None = None
-        self._half_width = samples // 2
-        if not found.iq:
-            self._carrier_bin = max(1, round(carrier * samples / found.rate))
-            carrier = self._carrier_bin * found.rate / samples
-            # The mirror image of the band lies 2 carriers below: the cut goes half-way.
-            mirror = (2 * self._carrier_bin + samples // 2) % samples - samples // 2
-            self._half_width = max(2, abs(mirror) // 2)
-        self._beamformer = DelayAndSum(
-            found.elements,
-            found.waves,
-            self._grid,
-            self._times * found.rate,
-            carrier,
-            found.speed,
-            self._f_number,
-            found.from_first_sample or not found.iq,
-        )
-
-
-def _centre(signals: NDArray[np.generic], rate: float) -> float:
-    """Centre of the power spectrum of RF, Hz."""
-    power = np.square(np.abs(np.fft.rfft(signals))).reshape(-1, signals.shape[-1] // 2 + 1).sum(0)
-    power[0] = 0.0  # a constant offset is no echo
-    return float((power * np.arange(power.size)).sum() / max(power.sum(), 1e-300)) * rate / signals.shape[-1]

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.errors import SourceError
-from edgerecon.stream.sources.channel.channel import Acquisition, ChannelSource
-from edgerecon.stream.sources.channel.das import Wave
+from edgerecon.beamform import Acquisition, linear_array, plane_wave
+from edgerecon.core.errors import AcquisitionError, SourceError
+from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
 from edgerecon.stream.sources.hdf5_file import MAGIC, dataset, one_line_errors, opened, scalar, table
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query
 
-_SPEED = 1540.0
+_SPEED = 1540.0  # the format does not state one; ?c= does
 
 
 def open_pybf(place: str, query: Query) -> ChannelSource:
@@ -39,7 +39,7 @@ def _open(path: Path, query: Query) -> ChannelSource:
             raise SourceError(f"{path.name} holds no frame of channel data")
         mode = next(iter(file["data/tx_mode"]), "") if "data/tx_mode" in file else ""
         if not mode.startswith("PW"):
-            raise SourceError(f"{path.name} was transmitted as '{mode}': only plane waves are beamformed")
+            raise AcquisitionError(f"{path.name}: tx_mode '{mode}' is unknown: pybf's plane waves (PW…) are known")
         angles = np.radians(np.asarray(table(file, f"data/tx_mode/{mode}"), np.float64).ravel()[: len(shots)])
         elements, samples = dataset(file, f"data/rf_data/{frames[0]}/{shots[0]}").shape
         if angles.size != len(shots):
@@ -51,14 +51,13 @@ def _open(path: Path, query: Query) -> ChannelSource:
         rate = scalar(file, "data/f_sampling") or scalar(file, "hardware_params/f_sampling_hz") or 0.0
         fps = scalar(file, "data/fps") or 0.0
         carrier = scalar(file, "trans_params/f_central") or 0.0
-    x = (np.arange(elements) - (elements - 1) / 2) * pitch
     acquisition = Acquisition(
-        elements=np.stack([x, np.zeros_like(x)], 1),
-        waves=tuple(Wave(start, float(angle)) for angle in angles),
+        probe=linear_array(elements, pitch),
+        transmits=tuple(plane_wave(float(angle), start) for angle in angles),
         samples=samples,
-        rate=rate,
-        carrier=carrier,
-        speed=_SPEED,
+        sample_rate_hz=rate,
+        carrier_hz=carrier,
+        sound_speed_m_s=_SPEED,
         iq=False,
         frames=len(frames),
         period_s=1 / fps if fps > 0 else None,
@@ -83,7 +82,7 @@ SOURCE = SourceKind(
     name="pybf",
     title="channel data",
     magic=(MAGIC,),
-    options=("range", "fnumber"),
+    options=OPTIONS,
     holds=lambda file: "data/rf_data" in file,
     open=open_pybf,
 )

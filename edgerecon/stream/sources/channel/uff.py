@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.errors import SourceError, needed
+from edgerecon.beamform import Acquisition, LogCompression, Probe, Transmit, envelope, focused_wave, plane_wave
+from edgerecon.beamform.detection import DYNAMIC_RANGE_DB
+from edgerecon.beamform.transmits import diverging_wave
+from edgerecon.core.errors import AcquisitionError, SourceError, needed
 from edgerecon.core.frame import MAX_PIXELS
 from edgerecon.stream.sources.base import Capture, Source
-from edgerecon.stream.sources.channel.channel import Acquisition, ChannelSource
-from edgerecon.stream.sources.channel.das import Wave
-from edgerecon.stream.sources.compression import DYNAMIC_RANGE_DB, LogCompression, envelope
+from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
 from edgerecon.stream.sources.hdf5_file import MAGIC, attribute, dataset, one_line_errors, opened, text
 from edgerecon.stream.sources.kind import SourceKind
@@ -31,7 +32,7 @@ def open_uff(place: str, query: Query) -> Source:
     """Open the first object of a UFF file, whose structure pyuff-ustb reads and whose data are read frame by frame.
 
     Raises:
-        SourceError: focused waves, or a scan that is not linear. DependencyError: pyuff-ustb is absent.
+        SourceError: an unknown wavefront, or a scan that is not linear. DependencyError: pyuff-ustb is absent.
     """
     path = Path(place)
     with one_line_errors(path.name):
@@ -97,39 +98,49 @@ def _refuse_large(file: h5py.File, key: str, name: str) -> None:
 
 
 def _acquisition(found: Any, waves: list[Any], shape: tuple[int, ...], iq: bool, name: str) -> Acquisition:
-    elements = np.asarray(found.probe.geometry, np.float64)
-    elements = (elements if elements.shape[0] == 7 else elements.T)[[0, 2]].T
-    if shape[1:3] != (len(waves), len(elements)):
-        raise SourceError(f"{name}: {shape[2]} channels and {shape[1]} waves do not fit its probe and its sequence")
+    geometry = np.asarray(found.probe.geometry, np.float64)
+    x, _, z, azimuth, *_ = geometry if geometry.shape[0] == 7 else geometry.T
+    if shape[1:3] != (len(waves), x.size):
+        raise AcquisitionError(
+            f"{name}: {shape[2]} channels and {shape[1]} waves do not fit its probe and its sequence"
+        )
     carrier = float(found.modulation_frequency or 0)
     if not iq and not carrier and found.pulse is not None:
         carrier = float(getattr(found.pulse, "center_frequency", None) or 0)
     initial = float(found.initial_time or 0)
     prf = float(found.PRF or 0)
     return Acquisition(
-        elements=elements,
-        waves=tuple(_wave(wave, initial, name) for wave in waves),
+        probe=Probe(x, z, azimuth),
+        transmits=tuple(_transmit(wave, initial, name) for wave in waves),
         samples=shape[3],
-        rate=float(found.sampling_frequency),
-        carrier=carrier,
-        speed=float(found.sound_speed),
+        sample_rate_hz=_number(found.sampling_frequency),
+        carrier_hz=carrier,
+        sound_speed_m_s=_number(found.sound_speed),
         iq=iq,
         frames=shape[0],
         period_s=len(waves) / prf if prf > 0 else None,
-        from_first_sample=False,
+        first_sample_s=initial,
     )
 
 
-def _wave(wave: Any, initial: float, name: str) -> Wave:
+def _number(value: Any) -> float:
+    """NaN where the file does not state it."""
+    return float("nan") if value is None or np.size(value) != 1 else float(np.ravel(value)[0])
+
+
+def _transmit(wave: Any, initial: float, name: str) -> Transmit:
+    """USTB counts a wave's time from when it passes the origin, virtual sources included."""
     from pyuff_ustb import Wavefront
 
     start = initial + float(wave.delay or 0)
     if wave.wavefront == Wavefront.plane or np.isinf(wave.source.distance):
-        return Wave(start, float(wave.source.azimuth))
+        return plane_wave(float(wave.source.azimuth), start)
+    if wave.wavefront != Wavefront.spherical:
+        raise AcquisitionError(
+            f"{name}: wavefront '{wave.wavefront}' of a transmit is unknown: plane and spherical are known"
+        )
     x, z = float(wave.source.x), float(wave.source.z)
-    if wave.wavefront != Wavefront.spherical or z >= 0:
-        raise SourceError(f"{name} holds focused waves: only plane and diverging waves are beamformed")
-    return Wave(start, source=(x, z))
+    return diverging_wave(x, z, start) if z < 0 else focused_wave(x, z, start)
 
 
 class BeamformedSource:
@@ -220,7 +231,7 @@ SOURCE = SourceKind(
     title="channel data",
     magic=(MAGIC,),
     endings=(".uff",),
-    options=("range", "fnumber"),
+    options=OPTIONS,
     holds=lambda file: _object(file) is not None,
     open=open_uff,
 )

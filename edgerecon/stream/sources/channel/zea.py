@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.errors import SourceError
+from edgerecon.beamform import Acquisition, LogCompression, Probe, Transmit, envelope
+from edgerecon.beamform.detection import DYNAMIC_RANGE_DB
+from edgerecon.beamform.transmits import diverging_wave, focused_wave, plane_wave
+from edgerecon.core.errors import AcquisitionError, SourceError
 from edgerecon.stream.sources.base import Capture, Source
-from edgerecon.stream.sources.channel.channel import Acquisition, ChannelSource
-from edgerecon.stream.sources.channel.das import Wave
-from edgerecon.stream.sources.compression import DYNAMIC_RANGE_DB, LogCompression, envelope
+from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
 from edgerecon.stream.sources.files.hdf5_chunks import Frames
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
 from edgerecon.stream.sources.flat import Layout
@@ -24,7 +26,6 @@ from edgerecon.stream.sources.query import Query, number, refuse_unknown
 if TYPE_CHECKING:
     import h5py
 
-_SPEED = 1540.0
 _PRODUCTS = ("image", "envelope_data", "beamformed_data")  # images first: least is left to do
 
 
@@ -32,7 +33,7 @@ def open_zea(place: str, query: Query) -> Source:
     """Open the channel data of a zea file, or else its images, envelopes or beamformed data.
 
     Raises:
-        SourceError: focused waves, a matrix probe, or groups that do not fit each other.
+        SourceError: a matrix probe, or groups that do not fit each other.
     """
     path = Path(place)
     with one_line_errors(path.name):
@@ -70,27 +71,32 @@ def _acquisition(scan: h5py.Group, shape: tuple[int, ...], name: str) -> Acquisi
         raise SourceError(f"{name}: a probe geometry of the shape {elements.shape} does not fit {shape[3]} elements")
     if np.ptp(elements[:, 1]) > np.ptp(elements[:, 0]) / 10:
         raise SourceError(f"{name} is of a matrix probe: give recordings of a row of elements")
-    speed = scalar(scan, "sound_speed") or _SPEED
+    speed = scalar(scan, "sound_speed") or float("nan")
+    probe = Probe(elements[:, 0], elements[:, 2], lens_delay_s=_lens_delay_s(scan, speed))
     interval = table(scan, "time_to_next_transmit") if "time_to_next_transmit" in scan else None
     period = float(np.median(interval.reshape(-1, shape[1]).sum(1))) if interval is not None and interval.size else 0.0
     return Acquisition(
-        elements=elements[:, [0, 2]],
-        waves=tuple(_waves(scan, shape, elements[:, [0, 2]], speed, name)),
+        probe=probe,
+        transmits=tuple(_transmits(scan, shape, probe, speed, name)),
         samples=shape[2],
-        rate=scalar(scan, "sampling_frequency") or 0.0,
-        carrier=scalar(scan, "demodulation_frequency") or scalar(scan, "center_frequency") or 0.0,
-        speed=speed,
+        sample_rate_hz=scalar(scan, "sampling_frequency") or float("nan"),
+        carrier_hz=scalar(scan, "demodulation_frequency") or scalar(scan, "center_frequency") or 0.0,
+        sound_speed_m_s=speed,
         iq=shape[4] == 2,
         frames=shape[0],
         period_s=period if np.isfinite(period) and period > 0 else None,
     )
 
 
-def _waves(
-    scan: h5py.Group, shape: tuple[int, ...], elements: NDArray[np.float64], speed: float, name: str
-) -> Iterator[Wave]:
-    """Of each transmit, when it passed the origin: its delays count from the first element that fires."""
-    waves = shape[1]
+def _lens_delay_s(scan: h5py.Group, speed: float) -> float:
+    """What a lens of ``lens_thickness`` adds to the way in, against the same thickness of tissue."""
+    thickness, slow = scalar(scan, "lens_thickness"), scalar(scan, "lens_sound_speed")
+    return thickness / slow - thickness / speed if thickness and slow else 0.0
+
+
+def _transmits(scan: h5py.Group, shape: tuple[int, ...], probe: Probe, speed: float, name: str) -> Iterator[Transmit]:
+    """Each transmit; its delays count from the first element that fires, its time from when it passes the origin."""
+    waves, elements = shape[1], np.stack([probe.element_x_m, probe.element_z_m], 1)
     initial = _each(scan, "initial_times", (waves,), 0.0)
     delays = _each(scan, "t0_delays", (waves, len(elements)), 0.0)
     fires = _each(scan, "tx_apodizations", (waves, len(elements)), 1.0) != 0
@@ -98,18 +104,16 @@ def _waves(
     polar = _each(scan, "polar_angles", (waves,), 0.0)
     origins = _each(scan, "transmit_origins", (waves, 3), 0.0)
     if np.any(_each(scan, "azimuth_angles", (waves,), 0.0)):
-        raise SourceError(f"{name} holds waves steered out of the image plane: they are not beamformed")
+        raise AcquisitionError(f"{name}: azimuth_angles steer waves out of the image plane: they are not beamformed")
     for start, delay, on, distance, angle, origin in zip(initial, delays, fires, focus, polar, origins, strict=True):
         on = on if on.any() else np.ones_like(on)  # zea's own examples leave it 0
-        if np.isfinite(distance) and distance > 0:
-            raise SourceError(f"{name} holds focused waves: only plane and diverging waves are beamformed")
-        if np.isfinite(distance) and distance < 0:
-            source = origin[[0, 2]] + distance * np.array([np.sin(angle), np.cos(angle)])
-            wave = Wave(0.0, source=(float(source[0]), float(source[1])))
+        if np.isfinite(distance) and distance != 0:
+            x, z = (float(one) for one in origin[[0, 2]] + distance * np.array([np.sin(angle), np.cos(angle)]))
+            wave = diverging_wave(x, z) if distance < 0 else focused_wave(x, z)
         else:
-            wave = Wave(0.0, float(angle) if "polar_angles" in scan else _angle(elements[on, 0], delay[on], speed))
-        passes = np.median(delay[on] - wave.travelled(*elements[on].T) / speed)
-        yield Wave(float(start - passes), wave.angle, wave.source)
+            wave = plane_wave(float(angle) if "polar_angles" in scan else _angle(elements[on, 0], delay[on], speed))
+        passes = np.median(delay[on] - wave.path_m(*elements[on].T, probe, speed) / speed)
+        yield replace(wave, start_s=float(start - passes))
 
 
 def _angle(x: NDArray[np.float64], delay: NDArray[np.float64], speed: float) -> float:
@@ -184,7 +188,7 @@ SOURCE = SourceKind(
     name="zea",
     title="channel data",
     magic=(MAGIC,),
-    options=("range", "fnumber"),
+    options=OPTIONS,
     holds=_holds,
     open=open_zea,
 )

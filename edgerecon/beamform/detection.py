@@ -1,11 +1,9 @@
-"""From echo amplitudes to grey levels."""
+"""Envelopes and grey levels."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-
-from edgerecon.core.frame import Image
 
 DYNAMIC_RANGE_DB = 60.0
 _BLOCK = 1 << 20  # samples
@@ -21,7 +19,7 @@ class LogCompression:
         self._range_db = range_db
         self._peak = 0.0
 
-    def __call__(self, amplitude: NDArray[np.floating]) -> Image:
+    def __call__(self, amplitude: NDArray[np.floating]) -> NDArray[np.float32]:
         """(H, W) ≥ 0 → float32 (H, W) in [0, 1]; NaN stays NaN."""
         if not self._peak:
             peak = float(np.nanmax(amplitude, initial=0.0))
@@ -37,11 +35,12 @@ def envelope(lines: NDArray[np.floating]) -> NDArray[np.float32]:
     found = np.empty(lines.shape, np.float32)
     step = max(1, _BLOCK // max(1, lines.shape[-1]))
     for start in range(0, len(lines), step):  # a complex spectrum of a whole frame is 16 times its size
-        found[start : start + step] = np.abs(_analytic(lines[start : start + step]))
+        found[start : start + step] = np.abs(analytic(lines[start : start + step]))
     return found
 
 
-def _analytic(lines: NDArray[np.floating]) -> NDArray[np.complexfloating]:
+def analytic(lines: NDArray[np.floating]) -> NDArray[np.complexfloating]:
+    """Analytic signal of RF along the last axis, without its constant offset."""
     samples = lines.shape[-1]
     spectrum = np.fft.fft(lines)
     spectrum[..., 1 : (samples + 1) // 2] *= 2

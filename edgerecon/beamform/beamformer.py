@@ -1,0 +1,151 @@
+"""One geometry, bound: frames of channel data become complex pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgerecon.beamform.acquisition import Acquisition
+from edgerecon.beamform.detection import analytic
+from edgerecon.beamform.grids import Grid
+from edgerecon.beamform.job import make_job
+from edgerecon.beamform.methods import methods
+from edgerecon.beamform.settings import Settings
+from edgerecon.beamform.signals import Filter, centre_hz, design, upsampled, upsampling
+from edgerecon.beamform.summation import Summation
+from edgerecon.core.errors import AcquisitionError, EngineError
+from edgerecon.cpu.library import Library, load_library
+
+Array = NDArray[Any]
+
+
+class Beamformer:
+    """Turns frames of one acquisition into pictures.
+
+    Runs on the CPU kernels where they are built (``edgerecon kernels build --cpu``), else in NumPy.
+
+    Args:
+        acquisition: how the data were acquired. grid: where the pixels are. settings: how to beamform.
+        threads: default: the processors this process may use. kernels: False for NumPy. name: for messages.
+
+    Attributes:
+        load_ms, form_ms: of the last frame: samples to rows (mixing down), rows to picture.
+
+    Raises:
+        AcquisitionError: see ``Acquisition.check``. EngineError: no memory or threads.
+    """
+
+    def __init__(
+        self,
+        acquisition: Acquisition,
+        grid: Grid,
+        settings: Settings | None = None,
+        threads: int | None = None,
+        kernels: bool = True,
+        name: str = "the data",
+    ) -> None:
+        acquisition.check(name)
+        self.acquisition, self.grid, self.settings, self.name = acquisition, grid, settings or Settings(), name
+        self.load_ms = self.form_ms = 0.0
+        self._threads = threads or len(os.sched_getaffinity(0))
+        self._library = _built() if kernels else None
+        self._sums: list[Summation] = []
+        self._times = 1  # IQ is up-sampled
+        if acquisition.iq or acquisition.carrier_hz or self.settings.signal != "iq":
+            self._prepare(acquisition.carrier_hz)
+
+    @property
+    def backend(self) -> str:
+        """ "cpu" on the kernels, "numpy" without."""
+        return "numpy" if self._library is None else "cpu"
+
+    def __call__(self, signals: Array) -> Array:
+        """(transmits, elements, samples) → (H, W): complex64, or float32 of RF and of incoherent compounding.
+
+        Raises:
+            AcquisitionError: another shape, or samples that are not finite.
+        """
+        began = perf_counter_ns()
+        signals, peak = self._checked(signals)
+        for transmits, one in zip(self._shares(signals), self._sums, strict=True):
+            one.load(transmits, peak)
+        loaded = perf_counter_ns()
+        pictures = [one.form() for one in self._sums]
+        if len(pictures) == 1 and self.settings.compounding == "coherent":
+            found = pictures[0]
+        else:
+            found = np.sqrt(np.sum([np.square(np.abs(one)) for one in pictures], axis=0, dtype=np.float32))
+        self.load_ms, self.form_ms = (loaded - began) / 1e6, (perf_counter_ns() - loaded) / 1e6
+        return found
+
+    def batch(self, frames: Sequence[Array]) -> Array:
+        """Frames → (T, H, W): delay-and-sum of many frames in one pass costs a fraction of one by one."""
+        if self.settings.method != "das" or self.settings.compounding != "coherent":
+            return np.stack([self(one) for one in frames])
+        checked = [self._checked(one) for one in frames]
+        return self._sums[0].batch([signals for signals, _ in checked], max(peak for _, peak in checked))
+
+    def _checked(self, signals: Array) -> tuple[Array, float]:
+        """A frame as it is loaded, and its largest sample."""
+        self.acquisition.check_frame(self.name, signals)
+        if not self._sums:
+            carrier = centre_hz(signals, self.acquisition.sample_rate_hz)
+            if not carrier:
+                raise AcquisitionError(f"{self.name}: carrier_hz is missing, and a frame holds no echo to find it in")
+            self._prepare(carrier)
+        if self.acquisition.iq:
+            signals = upsampled(signals, self._times)
+        elif self.settings.signal == "analytic":
+            signals = analytic(signals).astype(np.complex64)
+        values = np.ascontiguousarray(signals).view(np.float32) if np.iscomplexobj(signals) else signals
+        peak = max(float(values.max()), -float(values.min()))
+        if not np.isfinite(peak):
+            raise AcquisitionError(
+                f"{self.name}: the samples of a frame are not all finite: NaN or infinity among them"
+            )
+        return signals, peak
+
+    def _shares(self, signals: Array) -> list[Array]:
+        """The signals of each sum."""
+        if self.settings.compounding == "coherent":
+            return [signals]
+        return [signals[at : at + 1] for at in range(len(signals))]
+
+    def _prepare(self, carrier_hz: float) -> None:
+        """Delays, filter and threads, once the carrier is known."""
+        found, settings = self.acquisition, self.settings
+        samples, rate, filter = found.samples, found.sample_rate_hz, None
+        turning_hz = carrier_hz
+        if found.iq:
+            self._times = upsampling(found)
+            samples, rate = samples * self._times, rate * self._times
+        elif settings.signal == "iq":
+            filter = self._filter(carrier_hz)
+            samples, rate = filter.samples, filter.sample_rate_hz
+        else:
+            turning_hz = 0.0
+        method = methods()[settings.method]
+        groups = [found.transmits]
+        if settings.compounding == "incoherent":
+            groups = [(one,) for one in found.transmits]
+        for group in groups:
+            job = make_job(
+                found, group, self.grid, settings, samples, rate, turning_hz, method.name if method.kernel else "das"
+            )
+            self._sums.append(Summation(job, method, settings, filter, self._library, self._threads))
+
+    def _filter(self, carrier_hz: float) -> Filter:
+        self.acquisition.check_band(self.name, carrier_hz)
+        return design(self.acquisition, carrier_hz)
+
+
+def _built() -> Library | None:
+    try:
+        return load_library()
+    except EngineError:
+        return None

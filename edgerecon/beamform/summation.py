@@ -1,0 +1,104 @@
+"""One sum over transmits and elements, bound to the CPU kernels or to NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgerecon.beamform.fallback import NumpyBeamformer
+from edgerecon.beamform.job import heard
+from edgerecon.beamform.methods.method import Method
+from edgerecon.beamform.settings import Settings
+from edgerecon.beamform.signals import Filter, demodulate
+from edgerecon.cpu.das import CpuBeamformer, Job
+from edgerecon.cpu.das import Filter as CpuFilter
+from edgerecon.cpu.library import Library
+
+_FULL_SCALE = 24_000.0  # of 16 bits: an envelope may exceed the largest RF sample
+_APERTURE_BYTES = 32 << 20
+_LANES = 32
+
+Array = NDArray[Any]
+
+
+class Summation:
+    """Signals of a job's transmits → a complex picture (a real one of RF).
+
+    Args:
+        filter: RF goes through it, or None. library: None for NumPy.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        method: Method,
+        settings: Settings,
+        filter: Filter | None,
+        library: Library | None,
+        threads: int,
+    ) -> None:
+        self._job, self._method, self._settings, self._filter = job, method, settings, filter
+        self._engine = NumpyBeamformer(job) if library is None else CpuBeamformer(library, job, threads)
+        self._cpu_filter = CpuFilter(filter.taps, filter.turn, filter.step, filter.half) if filter else None
+        self._rows = self._engine.rows()
+        self._scale = 1.0
+        self._type = np.complex64 if job.iq else np.float32
+
+    def load(self, signals: Array, peak: float) -> None:
+        """A frame's samples, (transmits, elements, samples), whose largest is ``peak``."""
+        gain = self._gain(signals, peak)
+        self._fill(signals, gain, self._rows)
+        self._scale = 1 / gain
+
+    def form(self) -> Array:
+        """The picture (H, W) of what was loaded."""
+        if self._method.combine is not None:
+            return self._combined()
+        out = np.empty(self._job.shape, self._type)
+        self._engine.run(self._rows, self._scale, out)
+        return out
+
+    def batch(self, frames: Sequence[Array], peak: float) -> Array:
+        """(T, H, W) by delay-and-sum, up to 32 frames in one pass."""
+        gain = self._gain(frames[0], peak)
+        found = np.empty((len(frames), *self._job.shape), self._type)
+        for start in range(0, len(frames), _LANES):
+            part = [self._engine.rows() for _ in frames[start : start + _LANES]]
+            for rows, frame in zip(part, frames[start:], strict=False):
+                self._fill(frame, gain, rows)
+            self._engine.batch(part, 1 / gain, found[start : start + _LANES])
+        return found
+
+    def _gain(self, signals: Array, peak: float) -> float:
+        """From samples to 16 bits; integers that are kept as they are keep their values."""
+        if isinstance(self._engine, NumpyBeamformer) or (signals.dtype == np.int16 and self._filter is None):
+            return 1.0
+        return _FULL_SCALE / peak if peak > 0 else 1.0
+
+    def _fill(self, signals: Array, gain: float, rows: Array) -> None:
+        if isinstance(self._engine, NumpyBeamformer):
+            self._engine.load(demodulate(signals, self._filter) if self._filter else signals, gain, rows)
+            return
+        if signals.dtype not in (np.int16, np.float32, np.complex64):
+            signals = signals.astype(np.complex64 if np.iscomplexobj(signals) else np.float32)
+        if np.iscomplexobj(signals):
+            signals = np.ascontiguousarray(signals)
+        self._engine.load(signals, gain, rows, self._cpu_filter)
+
+    def _combined(self) -> Array:
+        """Every element's signal, some rows of pixels at a time, into the method."""
+        assert self._method.combine is not None
+        height, width = self._job.shape
+        elements = self._job.element_x.size
+        step = max(1, _APERTURE_BYTES // (8 * width * elements))
+        found = np.empty((height, width), np.complex64)
+        for first in range(0, height, step):
+            part = slice(first, min(first + step, height))
+            signals = np.zeros((part.stop - first, width, elements), np.complex64)
+            self._engine.aperture(self._rows, self._scale, first, signals)
+            mixed = self._method.combine(signals.reshape(-1, elements), heard(self._job, part), self._settings)
+            found[part] = mixed.reshape(-1, width)
+        return found

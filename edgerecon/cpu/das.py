@@ -1,0 +1,223 @@
+"""The beamformer of the CPU kernels: its C interface (kernels/cpu/das_interface.h) by ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgerecon.core.errors import EngineError
+from edgerecon.cpu.library import Library
+
+MARGIN = 2
+"""Zeros before and behind the samples of a row."""
+LANES = 16
+"""Frames side by side come in multiples of this."""
+METHODS = {"das": 0, "cf": 1, "dmas": 2}
+_ERROR_BYTES = 300
+_POINTER = ctypes.c_void_p
+_NUMBERS = ("height", "width", "elements", "waves", "samples", "iq", "method", "threads")
+_REALS = ("cycles", "slope", "level", "swing", "flat")
+_ARRAYS = (
+    "x",
+    "z",
+    "element_x",
+    "element_z",
+    "element_sine",
+    "element_cosine",
+    "element_lens",
+    "transmit",
+    "transmit_weight",
+    "turns",
+)
+_FILTER_ARRAYS = ("real", "imag", "cosine", "sine")
+
+
+class _Told(ctypes.Structure):
+    """edgerecon_das."""
+
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in _NUMBERS),
+        *((name, ctypes.c_float) for name in _REALS),
+        *((name, _POINTER) for name in _ARRAYS),
+    ]
+
+
+class _Filter(ctypes.Structure):
+    """edgerecon_das_filter."""
+
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in ("phases", "step", "taps", "half", "samples")),
+        *((name, _POINTER) for name in _FILTER_ARRAYS),
+    ]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is beamformed; lengths in samples of path, see the C interface.
+
+    Attributes:
+        x, z: (H, W) pixels. element_…: (N,). transmit, transmit_weight: (waves, H, W), the latter None for 1.
+        turns: (waves,) of the carrier. samples: of a row. cycles: of the carrier in a sample.
+        slope, level, swing, flat: of the aperture. method: a key of ``METHODS``.
+    """
+
+    x: NDArray[np.floating]
+    z: NDArray[np.floating]
+    element_x: NDArray[np.floating]
+    element_z: NDArray[np.floating]
+    element_sine: NDArray[np.floating]
+    element_cosine: NDArray[np.floating]
+    element_lens: NDArray[np.floating]
+    transmit: NDArray[np.floating]
+    transmit_weight: NDArray[np.floating] | None
+    turns: NDArray[np.floating]
+    samples: int
+    iq: bool
+    cycles: float
+    slope: float
+    level: float
+    swing: float
+    flat: float
+    method: str = "das"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.x.shape  # type: ignore[return-value]
+
+    @property
+    def row(self) -> int:
+        """Numbers of a row with its margins."""
+        return (self.samples + 2 * MARGIN) * (2 if self.iq else 1)
+
+
+class CpuBeamformer:
+    """One geometry on the CPU kernels. One call at a time.
+
+    Raises:
+        EngineError: no memory or threads, more samples than delays can count, an absent instruction set.
+    """
+
+    def __init__(self, library: Library, job: Job, threads: int, instruction_set: str = "") -> None:
+        self._job, self._library = job, library
+        _declare(library)
+        told = _Told()
+        facts: dict[str, Any] = {name: getattr(job, name) for name in _REALS} | {
+            "height": job.shape[0],
+            "width": job.shape[1],
+            "elements": job.element_x.size,
+            "waves": len(job.transmit),
+            "samples": job.samples,
+            "iq": int(job.iq),
+            "method": METHODS[job.method],
+            "threads": threads,
+        }
+        for name, value in facts.items():
+            setattr(told, name, value)
+        kept = {
+            name: np.ascontiguousarray(value, np.float32)
+            for name in _ARRAYS
+            if (value := getattr(job, name)) is not None
+        }
+        for name, array in kept.items():
+            setattr(told, name, array.ctypes.data)
+        error = ctypes.create_string_buffer(_ERROR_BYTES)
+        self._handle = library.call("das_open")(ctypes.byref(told), instruction_set.encode(), error, _ERROR_BYTES)
+        if not self._handle:
+            raise EngineError(f"the CPU kernels cannot beamform this: {error.value.decode()}")
+
+    def rows(self) -> NDArray[np.int16]:
+        """Memory for one frame's rows."""
+        return np.zeros((len(self._job.transmit), self._job.element_x.size, self._job.row), np.int16)
+
+    def load(self, signals: NDArray[Any], gain: float, rows: NDArray[np.int16], filter: Filter | None = None) -> None:
+        """Samples, times ``gain``, as 16-bit rows; RF through ``filter`` to IQ.
+
+        Args:
+            signals: (waves, elements, samples) int16 or float32 at any strides; complex64 with contiguous samples.
+        """
+        parts = signals.view(np.float32) if signals.dtype == np.complex64 else signals
+        width = 2 if signals.dtype == np.complex64 else 1
+        strides = [stride // parts.itemsize for stride in signals.strides]
+        told = filter.told if filter is not None else None
+        self._library.call("das_load")(
+            self._handle,
+            ctypes.byref(told) if told is not None else None,
+            parts.ctypes.data,
+            0 if parts.dtype == np.int16 else 1,
+            *strides,
+            signals.shape[2],
+            gain,
+            rows.ctypes.data,
+        )
+        assert width == 1 or strides[2] == 2
+
+    def run(self, rows: NDArray[np.int16], scale: float, out: NDArray[Any]) -> None:
+        """(H, W), complex64 in IQ and float32 in RF."""
+        self._library.call("das_run")(self._handle, rows.ctypes.data, scale, out.ctypes.data)
+
+    def aperture(self, rows: NDArray[np.int16], scale: float, first: int, out: NDArray[np.complex64]) -> None:
+        """Rows of pixels from ``first`` on, (rows, W, elements): what each element adds."""
+        self._library.call("das_aperture")(self._handle, rows.ctypes.data, scale, first, len(out), out.ctypes.data)
+
+    def batch(self, frames: Sequence[NDArray[np.int16]], scale: float, out: NDArray[Any]) -> None:
+        """Frames' rows → (frames, H, W), all of them in one pass."""
+        lanes = -(-len(frames) // LANES) * LANES
+        rows = np.empty((*frames[0].shape, lanes), np.int16)
+        pointers = (_POINTER * len(frames))(*(frame.ctypes.data for frame in frames))
+        self._library.call("das_interleave")(self._handle, pointers, len(frames), lanes, rows.ctypes.data)
+        self.batch_interleaved(rows, scale, out)
+
+    def batch_interleaved(self, rows: NDArray[np.int16], scale: float, out: NDArray[Any]) -> None:
+        """``batch`` of rows whose frames lie side by side already."""
+        self._library.call("das_batch")(
+            self._handle, rows.ctypes.data, scale, len(out), rows.shape[-1], out.ctypes.data
+        )
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None):
+            self._library.call("das_close")(self._handle)
+
+
+class Filter:
+    """A filter from RF to IQ, as C reads it; see ``edgerecon.beamform.signals.Filter``.
+
+    Args:
+        taps: (phases, K) complex. turn: (samples,) complex.
+    """
+
+    def __init__(
+        self, taps: NDArray[np.complexfloating], turn: NDArray[np.complexfloating], step: int, half: int
+    ) -> None:
+        self._kept = {
+            "real": taps.real,
+            "imag": taps.imag,
+            "cosine": turn.real,
+            "sine": turn.imag,
+        }
+        self._kept = {name: np.ascontiguousarray(value, np.float32) for name, value in self._kept.items()}
+        pointers = [self._kept[name].ctypes.data for name in _FILTER_ARRAYS]
+        self.told = _Filter(taps.shape[0], step, taps.shape[1], half, turn.size, *pointers)
+
+
+def _declare(library: Library) -> None:
+    number, real, long = ctypes.c_int32, ctypes.c_float, ctypes.c_int64
+    for name, result, arguments in (
+        ("das_open", _POINTER, (ctypes.POINTER(_Told), ctypes.c_char_p, ctypes.c_char_p, number)),
+        (
+            "das_load",
+            None,
+            (_POINTER, ctypes.POINTER(_Filter), _POINTER, number, long, long, long, number, real, _POINTER),
+        ),
+        ("das_run", None, (_POINTER, _POINTER, real, _POINTER)),
+        ("das_aperture", None, (_POINTER, _POINTER, real, number, number, _POINTER)),
+        ("das_interleave", None, (_POINTER, ctypes.POINTER(_POINTER), number, number, _POINTER)),
+        ("das_batch", None, (_POINTER, _POINTER, real, number, number, _POINTER)),
+        ("das_close", None, (_POINTER,)),
+    ):
+        function = library.call(name)
+        function.restype, function.argtypes = result, arguments

@@ -1,0 +1,193 @@
+// A beamformer bound to one geometry: tiles of pixels go to the threads, each tile to every element.
+//
+//     rows, 16 bits ─► [tile: for 8 transmits, for each element: hear once, add 8 times] ─► picture, complex in IQ
+//
+// Nothing of the size pixels × elements is kept: an element's delays are reckoned for a tile and used for its transmits;
+// 4 bytes a pixel and transmit lie ready.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+#include "das_kernels.h"
+#include "das_work.h"
+#include "thread_pool.h"
+
+class Beamformer {
+public:
+    // Throws std::invalid_argument, std::bad_alloc, std::system_error.
+    Beamformer(const edgerecon_das& told, const DasKernels& kernels) : told_(told), kernels_(kernels), pool_(told.threads), work_(told.threads) {
+        if (std::min({told.height, told.width, told.elements, told.waves, told.samples, told.threads}) < 1)
+            throw std::invalid_argument("sizes and threads start at 1");
+        if (told.samples > (1 << (31 - DAS_FRACTION)) - 4 * DAS_MARGIN) throw std::invalid_argument("more samples than delays can count");
+        const size_t pixels = size_t(told.height) * told.width;
+        x_.assign(told.x, told.x + pixels);
+        z_.assign(told.z, told.z + pixels);
+        transmit_.assign(told.transmit, told.transmit + pixels * told.waves);
+        if (told.transmit_weight) weight_.assign(told.transmit_weight, told.transmit_weight + pixels * told.waves);
+        turns_.assign(told.turns, told.turns + told.waves);
+        for (int e = 0; e < told.elements; ++e)
+            elements_.push_back({told.element_x[e], told.element_z[e], told.element_sine[e], told.element_cosine[e], told.element_lens[e]});
+        shape_ = {told.iq ? told.cycles : 0, told.slope, told.level, told.swing, told.flat, told.flat < 1 ? 1 / (1 - told.flat) : 0, told.samples};
+    }
+
+    const edgerecon_das& told() const { return told_; }
+    const DasKernels& kernels() const { return kernels_; }
+    ThreadPool& pool() { return pool_; }
+    int parts() const { return told_.iq ? 2 : 1; }
+    int64_t row() const { return int64_t{told_.samples + 2 * DAS_MARGIN} * parts(); }
+
+    void run(const int16_t* rows, float scale, float* out) {
+        scale /= 1 << DAS_FRACTION;
+        over_tiles(0, told_.height, DAS_TILE_EDGE, [&](DasWork& work) {
+            DasWork::clear(work.total, work.pixels.count);
+            if (told_.method == EDGERECON_DAS) sum_waves(work, rows);
+            else
+                sum_elements(work, rows, [&](int) { kernels_.fold(told_.method, work.heard, work.sums[0], work.pixels.count, work.total); });
+            work.each(told_.width, [&](int at, size_t pixel) { write(work.total, at, scale, out + pixel * parts()); });
+        });
+    }
+
+    // Every element's delayed and weighted signal, compounded over the transmits: count × width × elements, complex.
+    void aperture(const int16_t* rows, float scale, int first, int count, float* out) {
+        scale /= 1 << DAS_FRACTION;
+        const size_t before = size_t(first) * told_.width;
+        memset(out, 0, size_t(count) * told_.width * told_.elements * 2 * sizeof(float));
+        over_tiles(first, first + count, DAS_TILE_EDGE, [&](DasWork& work) {
+            sum_elements(work, rows, [&](int element) {
+                work.each(told_.width, [&](int at, size_t pixel) {
+                    if (!work.heard.any[at / 8]) return;
+                    float* to = out + 2 * ((pixel - before) * told_.elements + element);
+                    to[0] = work.sums[0].real[at] * scale;
+                    to[1] = work.sums[0].imag[at] * scale;
+                });
+            });
+        });
+    }
+
+    // rows: waves × elements × row × lanes, frames side by side. out: frames × pixels, complex in IQ.
+    void batch(const int16_t* rows, float scale, int frames, int lanes, float* out) {
+        const size_t pixels = size_t(told_.height) * told_.width;
+        const int all_lanes = lanes * parts();
+        over_tiles(0, told_.height, DAS_BATCH_EDGE, [&](DasWork& work) {
+            work.lanes.assign(size_t(work.pixels.count) * all_lanes, 0.f);
+            for (int wave = 0; wave < told_.waves; ++wave) sum_lanes(work, rows, wave, lanes);
+            work.each(told_.width, [&](int at, size_t pixel) {
+                for (int part = 0; part < parts(); ++part)
+                    for (int frame = 0; frame < frames; ++frame) {  // the order that interleaving leaves
+                        const int lane = frame % 16, place = frame - lane + lane % 4 + lane / 8 * 4 + lane / 4 % 2 * 8;
+                        out[(frame * pixels + pixel) * parts() + part] = work.lanes[size_t(at) * all_lanes + part * lanes + place] * scale / DAS_BATCH_UNIT;
+                    }
+            });
+        });
+    }
+
+private:
+    template <class Tile>
+    void over_tiles(int first, int end, int edge, Tile tile) {
+        const int across = (told_.width + edge - 1) / edge, down = (end - first + edge - 1) / edge;
+        const ThreadPool::Work one = [&](int worker, int piece) {
+            const int top = first + piece / across * edge, left = piece % across * edge;
+            DasWork& work = work_[worker];
+            work.take(top, left, std::min(edge, end - top), std::min(edge, told_.width - left), x_.data(), z_.data(), told_.width);
+            tile(work);
+        };
+        pool_.run(across * down, one);
+    }
+
+    // Whether any pixel of the tile lies in the wedge |lateral| · slope ≤ along of an element; then what it hears.
+    bool hears(DasWork& work, int number) const {
+        const DasElement& element = elements_[number];
+        const float dx = work.centre_x - element.x, dz = work.centre_z - element.z;
+        const float lateral = std::fabs(dx * element.cosine - dz * element.sine), along = dx * element.sine + dz * element.cosine;
+        const float outside = (lateral * shape_.slope - along) / std::hypot(1.f, shape_.slope);
+        if (shape_.slope > 0 && outside > work.radius + 1e-3f * (lateral + std::fabs(along))) return false;
+        return kernels_.hear(shape_, element, work.pixels, told_.iq, work.heard);
+    }
+
+    void prepare(DasWork& work, int wave, int place) const {
+        const size_t first = size_t(wave) * told_.height * told_.width;
+        work.copy(transmit_.data() + first, told_.width, work.transmit[place]);
+        if (!weight_.empty()) work.copy(weight_.data() + first, told_.width, work.weight);
+        kernels_.transmit_turn(shape_, work.transmit[place], weight_.empty() ? nullptr : work.weight, turns_[wave], work.pixels.count, work.turn[place]);
+    }
+
+    const int16_t* row_of(const int16_t* rows, int wave, int element) const {
+        return rows + (int64_t{wave} * told_.elements + element) * row();
+    }
+
+    void add(DasWork& work, const int16_t* row, int place) const {
+        (told_.iq ? kernels_.add_iq : kernels_.add_rf)(shape_, row, work.heard, work.transmit[place], work.pixels.count, work.sums[place]);
+    }
+
+    // Each transmit is summed over the elements, then turned and added: the fewest products.
+    void sum_waves(DasWork& work, const int16_t* rows) const {
+        for (int first = 0; first < told_.waves; first += DAS_WAVES) {
+            const int count = std::min(DAS_WAVES, told_.waves - first);
+            for (int place = 0; place < count; ++place) {
+                prepare(work, first + place, place);
+                DasWork::clear(work.sums[place], work.pixels.count);
+            }
+            for (int e = 0; e < told_.elements; ++e) {
+                if (!hears(work, e)) continue;
+                for (int place = 0; place < count; ++place) add(work, row_of(rows, first + place, e), place);
+            }
+            for (int place = 0; place < count; ++place) kernels_.compound(work.sums[place], work.turn[place], work.pixels.count, work.total);
+        }
+    }
+
+    // Each element is summed over the transmits, then handed on: for what looks at the elements one by one.
+    template <class Use>
+    void sum_elements(DasWork& work, const int16_t* rows, Use use) const {
+        const int count = work.pixels.count;
+        for (int e = 0; e < told_.elements; ++e) {
+            if (!hears(work, e)) continue;
+            DasWork::clear(work.sums[0], count);
+            for (int wave = 0; wave < told_.waves; ++wave) {
+                prepare(work, wave, 1);
+                DasWork::clear(work.sums[1], count);
+                add(work, row_of(rows, wave, e), 1);
+                kernels_.compound(work.sums[1], work.turn[1], count, work.sums[0]);
+            }
+            use(e);
+        }
+    }
+
+    void sum_lanes(DasWork& work, const int16_t* rows, int wave, int lanes) const {
+        prepare(work, wave, 0);
+        for (int e = 0, filled = 0; e <= told_.elements; ++e) {
+            if (filled == DAS_BLOCK || (e == told_.elements && filled)) {
+                (told_.iq ? kernels_.batch_iq : kernels_.batch_rf)(work.rows, work.places, filled, work.pixels.count, lanes, work.lanes.data());
+                filled = 0;
+            }
+            if (e == told_.elements || !hears(work, e)) continue;
+            kernels_.place(shape_, work.heard, work.transmit[0], told_.iq ? &work.turn[0] : nullptr, work.pixels.count, work.places[filled]);
+            work.rows[filled++] = rows + (int64_t{wave} * told_.elements + e) * row() * lanes;
+        }
+    }
+
+    // Coherence factor |Σx|² / (n Σ|x|²) (Mallart & Fink, JASA 96, 1994); DMAS ((Σs)² − Σs²) / 2 (Matrone et al., TMI 34,
+    // 2015; in baseband: Shen & Hsieh, Ultrasonics 96, 2019).
+    void write(const DasSums& sums, int at, float scale, float* out) const {
+        float real = sums.real[at], imag = sums.imag[at];
+        if (told_.method == EDGERECON_DMAS) {
+            const float product = real * real - imag * imag - sums.energy[at];
+            imag = (2 * real * imag - sums.second[at]) / 2;
+            real = product / 2;
+        } else if (told_.method == EDGERECON_COHERENCE) {
+            const float whole = sums.second[at] * sums.energy[at], factor = whole > 0 ? (real * real + imag * imag) / whole : 0;
+            real *= factor;
+            imag *= factor;
+        }
+        out[0] = real * scale;
+        if (told_.iq) out[1] = imag * scale;
+    }
+
+    const edgerecon_das told_;
+    const DasKernels& kernels_;
+    ThreadPool pool_;
+    std::vector<DasWork> work_;
+    std::vector<DasElement> elements_;
+    std::vector<float> x_, z_, transmit_, weight_, turns_;
+    DasShape shape_;
+};

@@ -1,0 +1,100 @@
+// The beamformer's C interface, made of C++; included by edgerecon_cpu.cpp.
+#pragma once
+
+#include "das.h"
+
+namespace {
+
+// A row's samples from −half · step on as float32, dealt into `step` parts; samples outside are zeros.
+template <class Number>
+void deal(const Number* from, int64_t stride, const DasFilter& filter, int pitch, float* to) {
+    std::fill(to, to + size_t(pitch) * filter.step, 0.f);
+    for (int n = 0; n < filter.samples_in; ++n) to[(n + filter.half) % filter.step * pitch + (n + filter.half) / filter.step] = static_cast<float>(from[n * stride]);
+}
+
+struct DasLoad {
+    Beamformer& to;
+    const edgerecon_das_filter* filter;
+    const void* data;
+    int32_t kind;
+    int64_t wave, element, sample;
+    int32_t samples_in;
+    float gain;
+    int16_t* rows;
+
+    template <class Number>
+    void row(int number, std::vector<float>& memory) const {
+        const edgerecon_das& told = to.told();
+        const Number* from = static_cast<const Number*>(data) + number / told.elements * wave + number % told.elements * element;
+        int16_t* out = rows + number * to.row();
+        const int margin = DAS_MARGIN * to.parts();
+        memset(out, 0, to.row() * sizeof(int16_t));
+        if (filter) {
+            const DasFilter bound = {filter->phases, filter->step, filter->taps, filter->half, samples_in, told.samples,
+                                     filter->real, filter->imag, filter->cosine, filter->sine};
+            const int pitch = std::max((samples_in + filter->half) / filter->step, told.samples / filter->phases) + filter->taps + 16;
+            memory.resize(size_t(pitch) * filter->step);
+            deal(from, sample, bound, pitch, memory.data());
+            to.kernels().demodulate(bound, memory.data(), pitch, gain, out + margin);
+            return;
+        }
+        const int parts = to.parts(), count = std::min(samples_in, told.samples);
+        memory.resize(size_t(count) * parts);
+        for (int n = 0; n < count; ++n)
+            for (int part = 0; part < parts; ++part) memory[n * parts + part] = static_cast<float>(from[n * sample + part]);
+        to.kernels().round(memory.data(), count * parts, gain, out + margin);
+    }
+};
+
+}  // namespace
+
+extern "C" {
+
+void* edgerecon_cpu_das_open(const edgerecon_das* told, const char* set, char* error, int32_t size) {
+    return guarded(error, size, [&] {
+        const DasKernels* kernels = find_das_kernels(set);
+        if (!kernels) throw std::invalid_argument(std::string("this processor does not have ") + set);
+        return new Beamformer(*told, *kernels);
+    });
+}
+
+void edgerecon_cpu_das_load(void* beamformer, const edgerecon_das_filter* filter, const void* data, int32_t kind, int64_t wave,
+                            int64_t element, int64_t sample, int32_t samples_in, float gain, int16_t* rows) {
+    Beamformer& to = *static_cast<Beamformer*>(beamformer);
+    const DasLoad load = {to, filter, data, kind, wave, element, sample, samples_in, gain, rows};
+    std::vector<std::vector<float>> memory(to.told().threads);
+    const ThreadPool::Work one = [&](int worker, int number) {
+        if (kind == EDGERECON_INT16) load.row<int16_t>(number, memory[worker]);
+        else load.row<float>(number, memory[worker]);
+    };
+    to.pool().run(to.told().waves * to.told().elements, one);
+}
+
+void edgerecon_cpu_das_run(void* beamformer, const int16_t* rows, float scale, float* out) {
+    static_cast<Beamformer*>(beamformer)->run(rows, scale, out);
+}
+
+void edgerecon_cpu_das_aperture(void* beamformer, const int16_t* rows, float scale, int32_t first, int32_t count, float* out) {
+    static_cast<Beamformer*>(beamformer)->aperture(rows, scale, first, count, out);
+}
+
+void edgerecon_cpu_das_interleave(void* beamformer, const int16_t* const* frames, int32_t count, int32_t lanes, int16_t* rows) {
+    Beamformer& of = *static_cast<Beamformer*>(beamformer);
+    const int64_t row = of.row();
+    const int parts = of.parts();
+    const ThreadPool::Work one = [&](int, int number) {
+        int16_t* to = rows + number * row * lanes;
+        for (int64_t at = 0; at < row; at += parts)
+            for (int part = 0; part < parts; ++part)
+                for (int lane = 0; lane < lanes; ++lane) *to++ = lane < count ? frames[lane][number * row + at + part] : int16_t{0};
+    };
+    of.pool().run(of.told().waves * of.told().elements, one);
+}
+
+void edgerecon_cpu_das_batch(void* beamformer, const int16_t* rows, float scale, int32_t frames, int32_t lanes, float* out) {
+    static_cast<Beamformer*>(beamformer)->batch(rows, scale, frames, lanes, out);
+}
+
+void edgerecon_cpu_das_close(void* beamformer) { delete static_cast<Beamformer*>(beamformer); }
+
+}  // extern "C"

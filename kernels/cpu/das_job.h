@@ -1,0 +1,64 @@
+// What the beamforming kernels are told: pixels and elements in samples of path, sound travelling one in a sample time.
+#pragma once
+
+#include <cstdint>
+
+constexpr int DAS_TILE_EDGE = 16;                        // pixels a side: what an element hears of a tile fits the first cache
+constexpr int DAS_TILE = DAS_TILE_EDGE * DAS_TILE_EDGE;  // pixels
+constexpr int DAS_WAVES = 8;                             // transmits that share one reckoning of an element's delays
+constexpr int DAS_MARGIN = 2;                            // zeros before and behind the samples of an element
+constexpr int DAS_FRACTION = 14;                         // bits of the interpolation's weights
+
+// An element: place, direction it looks in, and delay of its lens.
+struct DasElement {
+    float x, z, sine, cosine, lens;
+};
+
+// cycles: of the carrier in a sample. slope: 2 · F-number, or 0 for every element everywhere. The window over the
+// aperture is level + swing · cos(π v), v running from 0 at `flat` to 1 at the edge.
+struct DasShape {
+    float cycles, slope, level, swing, flat, stretch;
+    int samples;
+};
+
+// The pixels of one tile, side by side and filled up to whole vectors.
+struct DasPixels {
+    alignas(32) float x[DAS_TILE];
+    alignas(32) float z[DAS_TILE];
+    int count;
+};
+
+// What one element hears of a tile: delays in samples, weights (times the carrier's turn in IQ), and per vector of
+// pixels whether any of them is heard.
+struct DasHeard {
+    alignas(32) float delay[DAS_TILE];
+    alignas(32) float real[DAS_TILE];
+    alignas(32) float imag[DAS_TILE];
+    uint8_t any[DAS_TILE / 8];
+};
+
+// Sums over a tile: the signal, and what the coherence factor and delay-multiply-and-sum need beside it.
+struct DasSums {
+    alignas(32) float real[DAS_TILE];
+    alignas(32) float imag[DAS_TILE];
+    alignas(32) float energy[DAS_TILE];  // CF: Σ|x|²; DMAS: real part of Σ s², s = x / √|x|
+    alignas(32) float second[DAS_TILE];  // CF: how many were heard; DMAS: imaginary part
+};
+
+constexpr int DAS_BATCH_EDGE = 8;        // pixels a side of a tile of many frames
+constexpr int DAS_BLOCK = 8;             // elements whose sums stay in registers
+constexpr float DAS_BATCH_UNIT = 4096.f;  // of the weights of many frames
+
+struct DasPlaces {
+    alignas(32) int32_t place[DAS_BATCH_EDGE * DAS_BATCH_EDGE];
+    alignas(32) int32_t real[DAS_BATCH_EDGE * DAS_BATCH_EDGE];
+    alignas(32) int32_t imag[DAS_BATCH_EDGE * DAS_BATCH_EDGE];
+};
+
+// From RF to IQ: taps of `phases` polyphase filters (up-sampling) over every `step`-th sample (decimation); one of the
+// two is 1. turn: of the carrier at every sample that comes out.
+struct DasFilter {
+    int phases, step, taps, half, samples_in, samples;
+    const float *real, *imag;            // phases × taps
+    const float *cosine, *sine;          // samples
+};

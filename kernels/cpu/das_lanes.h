@@ -1,0 +1,118 @@
+// Vectors of eight pixels: square root, one turn of the carrier, and the two samples around a delay.
+//
+//     row, RF   │ s₀ │ s₁ │ s₂ │ …    16 bits; a pair is one load of 32 bits
+//     row, IQ   │i₀ q₀│i₁ q₁│ …       a pair is one load of 64 bits; neighbours then change places:
+//               i₀ q₀ i₁ q₁  ──►  i₀ i₁ q₀ q₁, so that one pair product is an interpolation
+//
+// Loads of pairs beat vgatherdps on Zen 3. Read once per instruction set, after lanes.h.
+
+KERNEL Floats smaller(Floats a, Floats b) { return a < b ? a : b; }
+KERNEL Floats magnitude(Floats a) { return larger(a, -a); }
+
+#if USES_AVX2
+KERNEL Floats root(Floats a) { return reinterpret_cast<Floats>(_mm256_sqrt_ps(reinterpret_cast<__m256>(a))); }
+// NaN becomes `most`.
+KERNEL Floats clamped(Floats a, Floats least, Floats most) {
+    const __m256 below = _mm256_min_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(most));
+    return reinterpret_cast<Floats>(_mm256_max_ps(reinterpret_cast<__m256>(least), below));
+}
+// Eight loads from memory beat eight extractions from a register.
+#define KEEP_IN_MEMORY(place) asm("" : "+m"(*reinterpret_cast<uint32_t(*)[8]>(place)))
+KERNEL bool any_of(SignedInts mask) { return !_mm256_testz_si256(reinterpret_cast<__m256i>(mask), reinterpret_cast<__m256i>(mask)); }
+#else
+KERNEL Floats root(Floats a) {
+    for (int lane = 0; lane < 8; ++lane) a[lane] = sqrtf(a[lane]);
+    return a;
+}
+KERNEL Floats clamped(Floats a, Floats least, Floats most) { return larger(smaller(a, most), least); }
+#define KEEP_IN_MEMORY(place)
+KERNEL bool any_of(SignedInts mask) {
+    int found = 0;
+    for (int lane = 0; lane < 8; ++lane) found |= mask[lane];
+    return found != 0;
+}
+#endif
+
+// cos(2π turns), sin(2π turns) to 1e-6, from the series of half the angle within a quarter of a circle.
+KERNEL void turned(Floats turns, Floats& cosine, Floats& sine) {
+    const Floats whole = all(12582912.f);  // 1.5 · 2²³: adding it rounds to an integer
+    const Floats half = (turns - ((turns + whole) - whole)) * all(3.14159265f), square = half * half;
+    Floats s = all(2.7557319e-6f), c = all(-2.7557319e-7f);
+    s = s * square - all(1.9841270e-4f);
+    s = s * square + all(8.3333333e-3f);
+    s = s * square - all(0.16666667f);
+    s = (s * square + all(1.f)) * half;
+    c = c * square + all(2.4801587e-5f);
+    c = c * square - all(1.3888889e-3f);
+    c = c * square + all(4.1666667e-2f);
+    c = c * square - all(0.5f);
+    c = c * square + all(1.f);
+    cosine = all(1.f) - all(2.f) * s * s;
+    sine = all(2.f) * s * c;
+}
+
+// Delays as places in a row, which begins with its margin, and the pair of weights of every lane. Zeros lie around the
+// samples, so that what is out of reach is nothing; NaN is out of reach. last: samples, in every lane.
+KERNEL void placed(Floats delay, Floats last, uint32_t* place, Shorts& weights) {
+    constexpr float unit = 1 << DAS_FRACTION;
+    delay = clamped(delay, all(-static_cast<float>(DAS_MARGIN)), last);
+    const SignedInts fixed = __builtin_convertvector(delay * all(unit) + all(DAS_MARGIN * unit), SignedInts);
+    const SignedInts fraction = fixed & ((1 << DAS_FRACTION) - 1);
+    *reinterpret_cast<SignedInts*>(place) = fixed >> DAS_FRACTION;
+    KEEP_IN_MEMORY(place);
+    weights = reinterpret_cast<Shorts>((fraction << 16) - fraction + (1 << DAS_FRACTION));
+}
+
+KERNEL Floats floats(Ints a) { return __builtin_convertvector(reinterpret_cast<SignedInts>(a), Floats); }
+
+#if USES_AVX2
+KERNEL __m128i two_long(const int16_t* row, const uint32_t* place) {
+    const __m128d one = _mm_load_sd(reinterpret_cast<const double*>(row + 2 * uint64_t{place[0]}));
+    return _mm_castpd_si128(_mm_loadh_pd(one, reinterpret_cast<const double*>(row + 2 * uint64_t{place[1]})));
+}
+KERNEL void pairs_at(const int16_t* row, const uint32_t* place, Shorts& i, Shorts& q) {
+    const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15, 0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15);
+    __m256i a = _mm256_set_m128i(two_long(row, place + 4), two_long(row, place));
+    __m256i b = _mm256_set_m128i(two_long(row, place + 6), two_long(row, place + 2));
+    a = _mm256_shuffle_epi8(a, order);
+    b = _mm256_shuffle_epi8(b, order);
+    const __m256 x = _mm256_castsi256_ps(a), y = _mm256_castsi256_ps(b);
+    i = reinterpret_cast<Shorts>(_mm256_shuffle_ps(x, y, 0x88));
+    q = reinterpret_cast<Shorts>(_mm256_shuffle_ps(x, y, 0xDD));
+}
+#else
+KERNEL void pairs_at(const int16_t* row, const uint32_t* place, Shorts& i, Shorts& q) {
+    for (int lane = 0; lane < 8; ++lane) {
+        const int16_t* at = row + 2 * uint64_t{place[lane]};
+        i[2 * lane] = static_cast<uint16_t>(at[0]);
+        q[2 * lane] = static_cast<uint16_t>(at[1]);
+        i[2 * lane + 1] = static_cast<uint16_t>(at[2]);
+        q[2 * lane + 1] = static_cast<uint16_t>(at[3]);
+    }
+}
+#endif
+KERNEL uint32_t pair_at(const int16_t* row, uint64_t place) {
+    uint32_t pair;
+    memcpy(&pair, row + place, sizeof pair);
+    return pair;
+}
+KERNEL Shorts pairs_at(const int16_t* row, const uint32_t* place) {
+    return reinterpret_cast<Shorts>(Ints{pair_at(row, place[0]), pair_at(row, place[1]), pair_at(row, place[2]), pair_at(row, place[3]),
+                                         pair_at(row, place[4]), pair_at(row, place[5]), pair_at(row, place[6]), pair_at(row, place[7])});
+}
+
+// A row's samples at eight delays, times 2^DAS_FRACTION.
+KERNEL Floats sampled(const int16_t* row, Floats delay, Floats last) {
+    alignas(32) uint32_t place[8];
+    Shorts weights;
+    placed(delay, last, place, weights);
+    return floats(pair_products(pairs_at(row, place), weights));
+}
+KERNEL void sampled(const int16_t* row, Floats delay, Floats last, Floats& i, Floats& q) {
+    alignas(32) uint32_t place[8];
+    Shorts weights, pair_i, pair_q;
+    placed(delay, last, place, weights);
+    pairs_at(row, place, pair_i, pair_q);
+    i = floats(pair_products(pair_i, weights));
+    q = floats(pair_products(pair_q, weights));
+}

@@ -1,0 +1,104 @@
+// Delay-and-sum over one tile of pixels: what an element hears is reckoned once and used for every transmit.
+//
+//     element ──► DasHeard (delays, weights, carrier's turn) ──► for each transmit: two samples a pixel, weighted sum
+//
+// Floor: 8 bytes (IQ) or 4 (RF) of samples a point from the first cache. Read once per instruction set.
+
+// Returns whether the element hears any pixel.
+ENTRY bool das_hear(const DasShape& shape, const DasElement& element, const DasPixels& pixels, bool iq, DasHeard& heard) {
+    bool found = false;
+    for (int at = 0; at < pixels.count; at += 8) {
+        const Floats dx = load(pixels.x + at) - all(element.x), dz = load(pixels.z + at) - all(element.z);
+        Floats weight = all(1.f);
+        heard.any[at / 8] = 1;
+        if (shape.slope > 0) {
+            const Floats lateral = magnitude(dx * all(element.cosine) - dz * all(element.sine)) * all(shape.slope);
+            const Floats along = dx * all(element.sine) + dz * all(element.cosine);
+            const SignedInts inside = lateral <= along;
+            if (!(heard.any[at / 8] = any_of(inside))) continue;
+            if (shape.swing != 0) {
+                const Floats part = (lateral / larger(along, all(1e-6f)) - all(shape.flat)) * all(shape.stretch);
+                Floats cosine, sine;
+                turned(smaller(larger(part, all(0.f)), all(1.f)) * all(0.5f), cosine, sine);
+                weight = all(shape.level) + all(shape.swing) * cosine;
+            }
+            weight = inside ? weight : all(0.f);
+        }
+        found = true;
+        const Floats delay = root(dx * dx + dz * dz) + all(element.lens);
+        store(heard.delay + at, delay);
+        if (!iq) {
+            store(heard.real + at, weight);
+            continue;
+        }
+        Floats cosine, sine;
+        turned(delay * all(shape.cycles), cosine, sine);
+        store(heard.real + at, weight * cosine);
+        store(heard.imag + at, weight * sine);
+    }
+    return found;
+}
+
+ENTRY void das_add_rf(const DasShape& shape, const int16_t* row, const DasHeard& heard, const float* transmit, int count, DasSums& sums) {
+    const Floats last = all(static_cast<float>(shape.samples));
+    for (int at = 0; at < count; at += 8) {
+        if (!heard.any[at / 8]) continue;
+        const Floats value = sampled(row, load(heard.delay + at) + load(transmit + at), last);
+        store(sums.real + at, load(sums.real + at) + value * load(heard.real + at));
+    }
+}
+
+ENTRY void das_add_iq(const DasShape& shape, const int16_t* row, const DasHeard& heard, const float* transmit, int count, DasSums& sums) {
+    const Floats last = all(static_cast<float>(shape.samples));
+    for (int at = 0; at < count; at += 8) {
+        if (!heard.any[at / 8]) continue;
+        Floats i, q;
+        sampled(row, load(heard.delay + at) + load(transmit + at), last, i, q);
+        const Floats real = load(heard.real + at), imag = load(heard.imag + at);
+        store(sums.real + at, load(sums.real + at) + i * real - q * imag);
+        store(sums.imag + at, load(sums.imag + at) + i * imag + q * real);
+    }
+}
+
+// exp(2πi (cycles · transmit + turns)) · weight of every pixel, for one transmit.
+ENTRY void das_transmit_turn(const DasShape& shape, const float* transmit, const float* weight, float turns, int count, DasSums& turn) {
+    for (int at = 0; at < count; at += 8) {
+        Floats cosine, sine;
+        turned(load(transmit + at) * all(shape.cycles) + all(turns), cosine, sine);
+        const Floats scale = weight ? load(weight + at) : all(1.f);
+        store(turn.real + at, cosine * scale);
+        store(turn.imag + at, sine * scale);
+    }
+}
+
+// total += sums · turn, complex.
+ENTRY void das_compound(const DasSums& sums, const DasSums& turn, int count, DasSums& total) {
+    for (int at = 0; at < count; at += 8) {
+        const Floats real = load(sums.real + at), imag = load(sums.imag + at);
+        const Floats cosine = load(turn.real + at), sine = load(turn.imag + at);
+        store(total.real + at, load(total.real + at) + real * cosine - imag * sine);
+        store(total.imag + at, load(total.imag + at) + real * sine + imag * cosine);
+    }
+}
+
+// One element's signal, compounded over the transmits, added the way of the method.
+ENTRY void das_fold(int method, const DasHeard& heard, const DasSums& signal, int count, DasSums& total) {
+    for (int at = 0; at < count; at += 8) {
+        if (!heard.any[at / 8]) continue;
+        Floats real = load(signal.real + at), imag = load(signal.imag + at), energy = real * real + imag * imag, second;
+        if (method == EDGERECON_DMAS) {
+            const Floats shrink = all(1.f) / root(root(larger(energy, all(1e-30f))));
+            real *= shrink;
+            imag *= shrink;
+            energy = real * real - imag * imag;
+            second = all(2.f) * real * imag;
+        } else {
+            const Floats weight = load(heard.real + at), turn = load(heard.imag + at);
+            second = (weight * weight + turn * turn) > all(0.f) ? all(1.f) : all(0.f);
+        }
+        store(total.real + at, load(total.real + at) + real);
+        store(total.imag + at, load(total.imag + at) + imag);
+        store(total.energy + at, load(total.energy + at) + energy);
+        store(total.second + at, load(total.second + at) + second);
+    }
+}

@@ -1,0 +1,52 @@
+// What one thread of a beamformer works with: a tile of pixels, what an element hears of it, the sums.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "das_interface.h"
+#include "das_job.h"
+
+struct DasWork {
+    DasPixels pixels;
+    DasHeard heard;
+    DasSums sums[DAS_WAVES], turn[DAS_WAVES], total;
+    alignas(32) float transmit[DAS_WAVES][DAS_TILE];
+    alignas(32) float weight[DAS_TILE];
+    DasPlaces places[DAS_BLOCK];
+    const int16_t* rows[DAS_BLOCK];
+    std::vector<float> lanes;
+    int top, left, down, across;  // the tile
+    float centre_x, centre_z, radius;
+
+    // visit(place within the tile, pixel of the picture)
+    template <class Visit>
+    void each(int width, Visit visit) const {
+        for (int row = 0, at = 0; row < down; ++row)
+            for (int column = 0; column < across; ++column, ++at) visit(at, size_t(top + row) * width + left + column);
+    }
+
+    // Values of the tile's pixels side by side, the last one repeated up to a whole vector.
+    void copy(const float* from, int width, float* to) const {
+        each(width, [&](int at, size_t pixel) { to[at] = from[pixel]; });
+        for (int at = down * across; at < pixels.count; ++at) to[at] = to[down * across - 1];
+    }
+
+    void take(int row, int column, int rows, int columns, const float* x, const float* z, int width) {
+        top = row, left = column, down = rows, across = columns;
+        pixels.count = (down * across + 7) / 8 * 8;
+        copy(x, width, pixels.x);
+        copy(z, width, pixels.z);
+        const auto ends_x = std::minmax_element(pixels.x, pixels.x + pixels.count);
+        const auto ends_z = std::minmax_element(pixels.z, pixels.z + pixels.count);
+        centre_x = (*ends_x.first + *ends_x.second) / 2;
+        centre_z = (*ends_z.first + *ends_z.second) / 2;
+        radius = std::hypot(*ends_x.second - *ends_x.first, *ends_z.second - *ends_z.first) / 2;
+    }
+
+    static void clear(DasSums& sums, int count) {
+        for (float* one : {sums.real, sums.imag, sums.energy, sums.second}) memset(one, 0, count * sizeof(float));
+    }
+};

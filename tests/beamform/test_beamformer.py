@@ -1,0 +1,210 @@
+"""The beamformer against its formulas in float64, and against where points must lie."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edgerecon.beamform import Beamformer, CartesianGrid, PolarGrid, Settings, curved_array, plane_wave
+from edgerecon.beamform.methods import methods
+from edgerecon.core.errors import AcquisitionError, UsageError
+from tests.beamform.conftest import TRANSMITS, acquisition_of
+from tests.beamform.formulas import CARRIER, RATE, aperture_data, error_db, point_echoes
+
+
+def noise(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
+
+
+@pytest.mark.parametrize("window", ["boxcar", "hann", "tukey50"])
+@pytest.mark.parametrize("kind", TRANSMITS)
+def test_das_is_the_sum_itself(kernels: bool, grid: CartesianGrid, rng, kind: str, window: str) -> None:
+    acquisition = acquisition_of(TRANSMITS[kind], iq=True)
+    settings = Settings(window=window, f_number=0.0 if window == "boxcar" else 1.2)
+    signals = noise(rng, acquisition.shape)
+    found = Beamformer(acquisition, grid, settings, kernels=kernels)(signals)
+    assert error_db(found, aperture_data(acquisition, grid, settings, signals).sum((0, 3))) < -60
+
+
+@pytest.mark.parametrize("dtype", ["i2", "f4", "f8"])
+def test_rf_is_summed_as_it_is(kernels: bool, grid: CartesianGrid, rng, dtype: str) -> None:
+    acquisition, settings = acquisition_of(TRANSMITS["plane"]), Settings(signal="rf")
+    signals = rng.integers(-3000, 3000, acquisition.shape).astype(dtype)
+    found = Beamformer(acquisition, grid, settings, kernels=kernels)(signals)
+    assert found.dtype == np.float32
+    assert error_db(found, aperture_data(acquisition, grid, settings, signals).sum((0, 3)).real) < -60
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_mixing_down_changes_no_echo(kernels: bool, grid: CartesianGrid, order: str) -> None:
+    """RF of pulses, mixed down here, gives the picture of their analytic signals."""
+    acquisition, settings = acquisition_of(TRANSMITS["plane"]), Settings(f_number=1.0)
+    echoes = point_echoes(acquisition, [(0.0, 7e-3), (2e-3, 11e-3)])
+    found = Beamformer(acquisition, grid, settings, kernels=kernels)(np.asarray(echoes.real, np.float32, order=order))
+    baseband = echoes * np.exp(-2j * np.pi * CARRIER * np.arange(acquisition.samples) / RATE)
+    expected = aperture_data(acquisition, grid, settings, baseband).sum((0, 3))
+    assert error_db(found, expected) < -40, "the low pass's own ripple"
+
+
+@pytest.mark.parametrize("signal", ["iq", "analytic"])
+@pytest.mark.parametrize("method", methods())
+def test_points_lie_where_they_are(kernels: bool, grid: CartesianGrid, method: str, signal: str) -> None:
+    acquisition = acquisition_of(*TRANSMITS.values())
+    settings = Settings(method=method, signal=signal, f_number=1.0)
+    x, z = float(grid.x_m[12]), float(grid.z_m[20])
+    echoes = point_echoes(acquisition, [(x, z)]).real.astype(np.float32)
+    found = np.abs(Beamformer(acquisition, grid, settings, kernels=kernels)(echoes))
+    assert np.unravel_index(found.argmax(), found.shape) == (20, 12)
+
+
+def test_methods_are_their_formulas(kernels: bool, grid: CartesianGrid, rng) -> None:
+    acquisition = acquisition_of(TRANSMITS["plane"], TRANSMITS["focused"], iq=True)
+    signals = noise(rng, acquisition.shape)
+    data = aperture_data(acquisition, grid, Settings(window="boxcar"), signals).sum(0)
+    whole, heard = data.sum(-1), (np.abs(data) > 0).sum(-1)
+    energy = np.square(np.abs(data)).sum(-1)
+    roots = data / np.sqrt(np.maximum(np.abs(data), 1e-30))
+    pairs = [roots[..., i] * roots[..., j] for i in range(24) for j in range(i)]
+    expected = {
+        "cf": whole * np.abs(whole) ** 2 / (heard * energy),
+        "dmas": np.sum(pairs, axis=0),
+    }
+    for method, wanted in expected.items():
+        settings = Settings(method=method, window="boxcar")
+        assert error_db(Beamformer(acquisition, grid, settings, kernels=kernels)(signals), wanted) < -55, method
+
+
+def test_minimum_variance_is_capon_with_smoothing(grid: CartesianGrid, rng) -> None:
+    """One pixel at a time, by the inverse itself, without reduction."""
+    acquisition = acquisition_of(TRANSMITS["plane"], iq=True)
+    signals = noise(rng, acquisition.shape)
+    settings = Settings(method="mv", reduction=0, loading=0.05, f_number=1.0)
+    found = Beamformer(acquisition, grid, settings, kernels=False)(signals)
+    data = aperture_data(acquisition, grid, replace(settings, window="boxcar"), signals)[0]
+    for row, column in ((10, 5), (30, 9), (36, 18)):
+        heard = data[row, column][np.abs(data[row, column]) > 0]
+        length = int(0.5 * heard.size)
+        runs = [heard[at : at + length] for at in range(heard.size - length + 1)]
+        covariance = np.mean([np.outer(one, one.conj()) for one in runs], axis=0)
+        covariance += 0.05 * np.trace(covariance).real / length * np.eye(length)
+        weights = np.linalg.inv(covariance) @ np.ones(length)
+        weights /= weights.sum()
+        expected = heard.size * np.mean([weights.conj() @ one for one in runs])
+        assert abs(found[row, column] - expected) < 1e-3 * abs(expected)
+
+
+def test_gcf_without_neighbours_is_the_coherence_factor(kernels: bool, grid: CartesianGrid, rng) -> None:
+    acquisition = acquisition_of(TRANSMITS["plane"], iq=True)
+    signals = noise(rng, acquisition.shape)
+    cf, gcf = (
+        Beamformer(acquisition, grid, Settings(method=name, window="boxcar", low_frequencies=0), kernels=kernels)(
+            signals
+        )
+        for name in ("cf", "gcf")
+    )
+    assert error_db(gcf, cf) < -60
+
+
+def test_many_frames_are_the_frames(native: None, grid: CartesianGrid, rng) -> None:
+    """33 frames: two passes, the second of one frame in sixteen lanes."""
+    for signal in ("iq", "rf"):
+        acquisition = acquisition_of(TRANSMITS["plane"], TRANSMITS["diverging"], samples=300, elements=12)
+        beamformer = Beamformer(acquisition, grid, Settings(signal=signal))
+        frames = [(rng.standard_normal(acquisition.shape) * (1 + at / 33)).astype(np.float32) for at in range(33)]
+        found = beamformer.batch(frames)
+        expected = np.stack([beamformer(frame) for frame in frames])
+        assert error_db(found, expected) < -60
+
+
+def test_incoherent_compounding_adds_powers(kernels: bool, grid: CartesianGrid, rng) -> None:
+    both = acquisition_of(TRANSMITS["plane"], TRANSMITS["diverging"], iq=True)
+    signals = noise(rng, both.shape)
+    found = Beamformer(both, grid, Settings(compounding="incoherent"), kernels=kernels)(signals)
+    single = [
+        np.abs(Beamformer(replace(both, transmits=(one,)), grid, kernels=kernels)(signals[at : at + 1])) ** 2
+        for at, one in enumerate(both.transmits)
+    ]
+    assert error_db(found, np.sqrt(sum(single))) < -60
+
+
+def test_transmits_count_within_their_beam(kernels: bool, grid: CartesianGrid, rng) -> None:
+    acquisition = acquisition_of(*TRANSMITS.values(), iq=True)
+    settings = Settings(transmit_f_number=2.0, transmit_window="hann")
+    signals = noise(rng, acquisition.shape)
+    found = Beamformer(acquisition, grid, settings, kernels=kernels)(signals)
+    assert error_db(found, aperture_data(acquisition, grid, settings, signals).sum((0, 3))) < -60
+
+
+def test_curved_arrays_and_fans(kernels: bool, rng) -> None:
+    probe = curved_array(24, 0.4e-3, 20e-3, lens_delay_s=0.3e-6)
+    acquisition = replace(acquisition_of(plane_wave(0.0, 1e-6), iq=True, samples=600), probe=probe)
+    grid = PolarGrid(np.linspace(24e-3, 36e-3, 33), np.radians(np.linspace(-20, 20, 21)), 0.0, -20e-3)
+    settings = Settings(f_number=1.5)
+    signals = noise(rng, acquisition.shape)
+    found = Beamformer(acquisition, grid, settings, kernels=kernels)(signals)
+    assert error_db(found, aperture_data(acquisition, grid, settings, signals).sum((0, 3))) < -60
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_and_instruction_sets_agree(native: None, grid: CartesianGrid, rng, threads: int) -> None:
+    from edgerecon.beamform.job import make_job
+    from edgerecon.cpu.das import CpuBeamformer
+    from edgerecon.cpu.library import load_library
+
+    acquisition = acquisition_of(TRANSMITS["plane"], iq=True)
+    signals, pictures = noise(rng, acquisition.shape), []
+    job = make_job(acquisition, acquisition.transmits, grid, Settings(), 450, RATE, CARRIER, "das")
+    for name in load_library().instruction_sets():
+        one = CpuBeamformer(load_library(), job, threads, name)
+        rows, out = one.rows(), np.empty(grid.shape, np.complex64)
+        one.load(signals, 5000.0, rows)
+        one.run(rows, 1.0, out)
+        pictures.append(out)
+    assert all(error_db(one, pictures[0]) < -80 for one in pictures)
+
+
+def test_iq_states_its_own_clock(kernels: bool, grid: CartesianGrid, rng) -> None:
+    """IQ mixed down on a clock that began earlier is the same picture, turned."""
+    acquisition = acquisition_of(TRANSMITS["plane"], iq=True)
+    signals = noise(rng, acquisition.shape)
+    plain = Beamformer(acquisition, grid, kernels=kernels)(signals)
+    later = Beamformer(replace(acquisition, first_sample_s=1.7e-7), grid, kernels=kernels)(signals)
+    assert error_db(later, plain * np.exp(2j * np.pi * CARRIER * 1.7e-7)) < -60
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"sound_speed_m_s": float("nan")}, "sound_speed_m_s is missing"),
+        ({"sample_rate_hz": -1.0}, "sample_rate_hz makes no sense"),
+        ({"sample_rate_hz": 10.2e6}, "sample_rate_hz .* Nyquist"),
+        ({"carrier_hz": float("inf")}, "carrier_hz makes no sense"),
+        ({"iq": True, "carrier_hz": 0.0}, "carrier_hz is missing"),
+        ({"transmits": (replace(TRANSMITS["plane"], kind="spiral"),)}, "transmit kind 'spiral' is unknown"),
+        ({"transmits": (plane_wave(float("nan")),)}, "angle_rad of a transmit"),
+        ({"transmits": ()}, "no channel data"),
+        ({"samples": 10**9}, "no more than it can hold"),
+    ],
+)
+def test_a_wrong_acquisition_is_one_line_with_its_field(grid: CartesianGrid, change: dict, field: str) -> None:
+    with pytest.raises(AcquisitionError, match=field) as caught:
+        Beamformer(replace(acquisition_of(TRANSMITS["plane"]), **change), grid, kernels=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_wrong_frames_are_refused(grid: CartesianGrid) -> None:
+    beamformer = Beamformer(acquisition_of(TRANSMITS["plane"]), grid, kernels=False)
+    with pytest.raises(AcquisitionError, match="do not fit 1 transmits, 24 elements and 450 samples"):
+        beamformer(np.zeros((1, 23, 450), np.float32))
+    broken = np.zeros((1, 24, 450), np.float32)
+    broken[0, 3, 7] = np.nan
+    with pytest.raises(AcquisitionError, match="not all finite"):
+        beamformer(broken)
+
+
+@pytest.mark.parametrize("wrong", [{"method": "magic"}, {"window": "x"}, {"f_number": -1}, {"subaperture": 0.9}])
+def test_wrong_settings_are_usage_errors(wrong: dict) -> None:
+    with pytest.raises(UsageError):
+        Settings(**wrong)
