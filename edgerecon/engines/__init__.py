@@ -8,6 +8,7 @@ from pathlib import Path
 from edgerecon.core.errors import DependencyError, EdgereconError, EngineError, UsageError
 from edgerecon.engines.backend import Backend, backends
 from edgerecon.engines.base import Engine, EngineSpec
+from edgerecon.engines.tiled import TiledEngine
 from edgerecon.modelfile.catalogue import find_file, model_path, shipped_models
 from edgerecon.modelfile.file import ModelFile
 from edgerecon.modelfile.spec import ModelSpec
@@ -50,6 +51,7 @@ def open_engine(
     precision: str | None = None,
     device: str | None = None,
     threads: int | None = None,
+    tile: tuple[int, int] | None = None,
 ) -> Engine:
     """Open a model on a runtime.
 
@@ -61,6 +63,8 @@ def open_engine(
             "bf16" computes its fp32 file in bfloat16.
         device: where to run, as the backend spells it; default: its own choice.
         threads: default: the cores that this process may use.
+        tile: rows and columns of pieces in which every frame is run, for want of memory; default: frames are run
+            whole, unless the model takes one size alone (its own ``tile``).
 
     Raises:
         UsageError: unknown model, backend, precision or device; a precision that neither file nor backend has;
@@ -89,8 +93,22 @@ def open_engine(
             raise UsageError(f"backend {backend} does not compute in {computed}: choose {' or '.join(able)}")
     for one in wanted:
         if one.available:
-            return one.open(file, device, threads or len(os.sched_getaffinity(0)), computed)
+            return _tiled(one.open(file, device, threads or len(os.sched_getaffinity(0)), computed), tile)
     raise _not_usable(next((one for one in wanted if not one.extra), wanted[-1]))
+
+
+def _tiled(engine: Engine, tile: tuple[int, int] | None) -> Engine:
+    model = engine.spec.model
+    if model.tile is None and tile is None:
+        return engine
+    try:
+        if model.tile and tile not in (None, model.tile):
+            raise UsageError(f"{model.name} takes tiles of {model.tile[0]}×{model.tile[1]} alone: leave the tile out")
+        halo = model.halo if model.tile else -(-model.receptive_field // 2)
+        return TiledEngine(engine, model.tile or tile or (0, 0), halo)
+    except UsageError:
+        engine.close()
+        raise
 
 
 def _auto(file: ModelFile) -> list[Backend]:

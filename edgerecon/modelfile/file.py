@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edgerecon.core.errors import ModelError
 from edgerecon.core.files import read
@@ -17,7 +18,8 @@ from edgerecon.modelfile.spec import ModelSpec
 
 MAX_BYTES = 256 * 1024 * 1024
 PREFIX = "edgerecon."
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1: the keys of the first release. 2: with ``tile`` and ``halo``; files that have neither are written as 1."""
 
 _MODEL_METADATA = 14
 _EXTERNAL_DATA = 13
@@ -46,13 +48,30 @@ class ModelFile:
     content: bytes
 
 
-def read_model(path: str | Path) -> ModelFile:
-    """Read and check an ONNX file.
+@dataclass(frozen=True)
+class OnnxContent:
+    """The bytes of any ONNX file, before anything is asked of its metadata.
+
+    Attributes:
+        metadata: all of it, keys as they stand. external: a file that one of its tensors asks for, or None.
+    """
+
+    path: Path
+    content: bytes
+    metadata: dict[str, str]
+    external: str | None
+
+    @property
+    def adopted(self) -> bool:
+        """Whether it has metadata of ours."""
+        return PREFIX + "format" in self.metadata
+
+
+def read_onnx(path: str | Path) -> OnnxContent:
+    """Read any ONNX file within the limit.
 
     Raises:
-        ModelError: missing, no plain file, empty, corrupt or too large; not made by edgerecon; of another format as
-            well; or its weights are in another file. A model of ours is one file, so any reference to another is
-            refused, inside its folder or outside.
+        ModelError: missing, no plain file, empty, corrupt or too large; or of another format as well.
     """
     path = Path(path)
     try:
@@ -67,15 +86,26 @@ def read_model(path: str | Path) -> ModelFile:
         raise ModelError(f"{path} reads as {name} as well, which some runtimes would take it for: export it as ONNX")
     try:
         metadata = _metadata(content)
-        reference = _external_reference(memoryview(content), "model", 0)
+        external = _external_reference(memoryview(content), "model", 0)
     except (Corrupt, UnicodeDecodeError):
         raise ModelError(f"{path} is not an ONNX file, or it is corrupt: copy or export it again") from None
-    if PREFIX + "format" not in metadata:
-        raise ModelError(f"{path} was not made by edgerecon (no metadata): make it with  edgerecon export RECIPE")
-    if reference is not None:
-        raise ModelError(f"{path} keeps weights in another file ('{reference}'): export it as one file")
+    return OnnxContent(path, content, metadata, external)
+
+
+def read_model(path: str | Path) -> ModelFile:
+    """Read and check an ONNX file of ours.
+
+    Raises:
+        ModelError: see ``read_onnx``; not made by edgerecon; or its weights are in another file. A model of ours is one
+            file, so any reference to another is refused, inside its folder or outside.
+    """
+    file = read_onnx(path)
+    if not file.adopted:
+        raise ModelError(f"{path} was not made by edgerecon (no metadata): take it in with  edgerecon adopt {path}")
+    if file.external is not None:
+        raise ModelError(f"{path} keeps weights in another file ('{file.external}'): export it as one file")
     try:
-        return ModelFile(path, _spec(metadata), content)
+        return ModelFile(file.path, _spec(file.metadata), file.content)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} has broken metadata ({error}): export it again") from None
 
@@ -103,6 +133,7 @@ def _spec(metadata: dict[str, str]) -> ModelSpec:
         fixed_output=_fixed_output(facts.get("output", "null")),
         state_channels=channels,
         state_divisor=divisor,
+        **_tile(facts),
     )
 
 
@@ -127,6 +158,16 @@ def _fixed_output(text: str) -> tuple[int, int] | None:
     if not (rows >= 1 and columns >= 1):
         raise ValueError(f"output {text}")
     return rows, columns
+
+
+def _tile(facts: dict[str, str]) -> dict[str, Any]:
+    """``tile`` is ``[rows, columns]``, ``halo`` a number that leaves some of it."""
+    tile, halo = _fixed_output(facts.get("tile", "null")), int(facts.get("halo", 0))
+    if tile is None:
+        return {}
+    if not 0 <= 2 * halo < min(tile):
+        raise ValueError(f"a tile of {tile[0]}×{tile[1]} with a halo of {halo}")
+    return {"tile": tile, "halo": halo}
 
 
 def _metadata(content: bytes) -> dict[str, str]:

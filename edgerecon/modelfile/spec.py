@@ -24,6 +24,9 @@ class ModelSpec:
             of two classes; scale is then of no meaning.
         state_channels: of what a temporal model carries from frame to frame, 0 for all others.
         state_divisor: the state has H/divisor rows and W/divisor columns for H×W that the graph accepts.
+        tile: rows and columns of the only frame that the graph accepts; engines lay such tiles over other frames. None:
+            the graph takes frames of any size.
+        halo: pixels at the border of a tile that do not count, since the network sees beyond them.
     """
 
     name: str
@@ -39,6 +42,8 @@ class ModelSpec:
     fixed_output: tuple[int, int] | None = None
     state_channels: int = 0
     state_divisor: int = 1
+    tile: tuple[int, int] | None = None
+    halo: int = 0
 
     def output_shape(self, height: int, width: int) -> tuple[int, int]:
         """Of what comes out for a frame."""

@@ -17,7 +17,7 @@ from edgerecon.core import __version__
 from edgerecon.core.errors import EdgereconError, GateError, needed
 from edgerecon.core.files import write
 from edgerecon.deploy.export.parity import max_abs_error
-from edgerecon.modelfile.file import FORMAT_VERSION, PREFIX
+from edgerecon.modelfile.file import PREFIX
 from edgerecon.modelfile.ports import INPUT, OUTPUT, STATE_IN, STATE_OUT
 from edgerecon.workshop.models.network import Network
 from edgerecon.workshop.models.temporal import Temporal
@@ -121,7 +121,7 @@ def _metadata(model: Network) -> dict[str, str]:
         state = [{"name": "state", "channels": model.state_channels, "divisor": model.state_divisor}]
     fixed = {"output": json.dumps(model.fixed_output)} if model.fixed_output else {}
     return fixed | {
-        "format": str(FORMAT_VERSION),
+        "format": "1",
         "input_range": "[0, 1]",
         "scale": str(model.scale),
         "size_multiple": str(model.size_multiple),

@@ -1,0 +1,66 @@
+"""The verb that takes in a foreign network: adopt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgerecon.cli.verbs.output import Json, check_json, check_out, console, write_json
+
+RANGES = "0..1, 0..255, -1..1, imagenet, or LOW..HIGH"
+
+
+def adopt(
+    model: Annotated[Path, typer.Argument(help="An ONNX file that edgerecon did not make.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="ONNX file to write; default: MODEL-edgerecon.onnx.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="What it is for; default: restore, or enlarge.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Recording or folder like the training data; default: the built-in cine.")
+    ] = None,
+    range: Annotated[
+        str | None, typer.Option(help=f"Grey levels that go in: {RANGES}; default: found by trial.")
+    ] = None,
+    output_range: Annotated[
+        str | None, typer.Option(help="Grey levels that come out; default: found by trial, or as they go in.")
+    ] = None,
+    residual: Annotated[
+        str | None, typer.Option(help="What the output is: image, noise or correction; default: found by trial.")
+    ] = None,
+    output: Annotated[str | None, typer.Option(help="Name of the output to show, where there are several.")] = None,
+    noise_level: Annotated[
+        float | None, typer.Option(help="For networks that ask for one: grey levels of 255.", min=0, max=255)
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Take in any image-to-image ONNX file.
+
+    Tries it on real frames, says what it found and how sure it is, and writes a file that every other verb takes.
+    Nothing is executed but the graph, and nothing is read but the file and weights that lie beside it.
+    """
+    from edgerecon.cli.tables.adopt import print_adoption
+    from edgerecon.cli.tables.bars import work_bar
+    from edgerecon.deploy.adopt.adopt import Asked, parse_way
+    from edgerecon.deploy.adopt.adopt import adopt as run
+    from edgerecon.deploy.adopt.ranges import parse_range
+
+    check_json(json)
+    target = out or model.with_name(f"{model.stem}-edgerecon.onnx")
+    check_out(target, ".onnx", "a model")
+    asked = Asked(
+        task=task,
+        given=parse_range(range) if range else None,
+        returned=parse_range(output_range) if output_range else None,
+        way=parse_way(residual) if residual else None,
+        output=output,
+        noise_level=noise_level,
+    )
+    screen = console(json)
+    with work_bar(screen) as on_progress:
+        adoption = run(model, target, asked, data, on_progress)
+    print_adoption(screen, adoption)
+    write_json(json, adoption.to_json())
+    screen.say(f"Adopted: {adoption.path}\nNext: edgerecon stream sample {adoption.path}")

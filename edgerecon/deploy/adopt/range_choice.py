@@ -1,0 +1,108 @@
+"""Chooses among the ranges that a network may have, or says that it cannot be known.
+
+What continues the frames best is not enough: a network that is fed a wrong range often does almost nothing, and nothing
+continues a frame better than the frame. So an answer is found in this order:
+
+1. what the graph itself names, where the trial does not contradict: a division by 255, a closing tanh;
+2. what is left when answers go that do nothing, and those for which the network's own constants do not matter: biases
+   are trained for values of a certain size, and a frame that is far larger drowns them;
+3. what continues the frames far better than all others.
+
+All else is to be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgerecon.core.frame import Image
+from edgerecon.deploy.adopt.foreign import ModelProto
+from edgerecon.deploy.adopt.hints import given_hint, returned_hint
+from edgerecon.deploy.adopt.network import Network
+from edgerecon.deploy.adopt.range_trial import DIRECT, Answer, Reading, answer_for
+
+GOOD = 0.1
+"""Error up to which an answer needs no word from the graph."""
+CLEARLY = 6.0
+"""So many times worse is every answer that is not asked about."""
+_FLOOR = 0.01
+_IDLE = 1 / 255
+_LARGER = 10.0
+_DROWNED = 0.2
+"""Of the effect of constants under another answer, above which they matter."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The answer, how sure it is ("sure" or "likely"), and why."""
+
+    answer: Answer
+    sure: str
+    why: str
+
+
+def choose(network: Network, model: ModelProto, answers: Sequence[Answer], frames: Sequence[Image]) -> Choice | None:
+    """The range to take; None where it is to be asked.
+
+    Args:
+        answers: all that are possible, see ``possible_answers``. frames: by which they were found.
+    """
+    if chosen := _named(network, model, answers):
+        return chosen
+    if not answers:
+        return None
+    if len(answers) == 1 and answers[0].error <= GOOD:
+        return Choice(answers[0], "sure", "no other range continues the frames")
+    left = _with_effect(network, _busy(answers), frames)
+    best = min(left, key=lambda one: one.error)
+    others = [one for one in left if one is not best]
+    if best.error > GOOD or any(one.error + _FLOOR < CLEARLY * (best.error + _FLOOR) for one in others):
+        return None
+    nearest = min((one.error for one in others), default=None)
+    if nearest is not None:
+        return Choice(
+            best, "likely", f"continues the frames {nearest / best.error:.0f} times as well as the next range"
+        )
+    return Choice(best, "likely", "other ranges make the network do nothing, or drown its constants")
+
+
+def _named(network: Network, model: ModelProto, answers: Sequence[Answer]) -> Choice | None:
+    """What the graph names, where that leaves one answer."""
+    given = given_hint(model, network.ports.image.name)
+    returned = returned_hint(model, network.result.port.name)
+    fitting = [
+        one
+        for one in answers
+        if (given is None or one.reading.given == given[0])
+        and (returned is None or one.reading.returned == returned[0] or one.reading.way != DIRECT)
+    ]
+    words = [hint[1] for hint in (given, returned) if hint]
+    return Choice(fitting[0], "sure", " and ".join(words)) if words and len(fitting) == 1 else None
+
+
+def _busy(answers: Sequence[Answer]) -> list[Answer]:
+    """Those under which the network does anything; all where it never does."""
+    return [one for one in answers if one.change >= _IDLE] or list(answers)
+
+
+def _with_effect(network: Network, answers: list[Answer], frames: Sequence[Image]) -> list[Answer]:
+    """Without those under which the network's constants have no effect while they have one under a good answer."""
+    if len(answers) < 2:
+        return answers
+    effects = {id(one): _effect_of_constants(network, one, frames) for one in answers}
+    most = max((effects[id(one)] for one in answers if one.error <= GOOD), default=0.0)
+    return [one for one in answers if effects[id(one)] > _DROWNED * most] or answers
+
+
+def _effect_of_constants(network: Network, answer: Answer, frames: Sequence[Image]) -> float:
+    """RMS between the pictures and those of the same range ten times as large, levels: 0 without constants."""
+    reading = answer.reading
+    larger = Reading(reading.given.times(_LARGER), reading.returned.times(_LARGER), reading.way)
+    found = answer_for(network, larger, frames, at_most=np.inf)
+    if found is None:
+        return float("inf")
+    pairs = zip(answer.pictures, found.pictures, strict=True)
+    return float(np.sqrt(np.mean([np.mean((a - b) ** 2) for a, b in pairs])))

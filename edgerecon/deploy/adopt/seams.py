@@ -1,0 +1,62 @@
+"""The halo of tiles: how far from its border a network of one size may be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgerecon.core.errors import GateError
+from edgerecon.core.frame import Image
+from edgerecon.deploy.adopt.frames import cut
+from edgerecon.deploy.adopt.network import Network
+from edgerecon.deploy.adopt.range_trial import Reading
+
+SEAM = 1 / 255
+"""Tiles may differ by less than a grey level where one takes over from the other."""
+_MOST = 0.4
+"""Of a tile, that may be halo on either side."""
+
+
+def find_halo(network: Network, reading: Reading, size: tuple[int, int], frames: Sequence[Image], multiple: int) -> int:
+    """The least halo with which tiles of a size join without seams, pixels.
+
+    The same picture is run in two tiles, one of them shifted by a third: where both are farther from their borders than
+    the halo, they must agree.
+
+    Raises:
+        GateError: no halo does; the network sees all of its picture wherever it is.
+    """
+    rows, columns = size
+    down, right = (max(multiple, length // 3 // multiple * multiple) for length in size)
+    worst = np.zeros(min(size))
+    for frame in frames:
+        picture = cut(frame, (rows + down, columns + right))
+        first = _run(network, reading, picture[:rows, :columns])
+        second = _run(network, reading, picture[down:, right:])
+        scale = network.result.scale
+        difference = np.abs(first[down * scale :, right * scale :] - second[: -down * scale, : -right * scale])
+        _note_worst(worst, difference, scale)
+    allowed = np.flatnonzero(np.maximum.accumulate(worst[::-1])[::-1] < SEAM)
+    halo = -(-int(allowed[0]) // multiple) * multiple if allowed.size else min(size)
+    if halo > _MOST * min(size):
+        raise GateError(
+            f"the network takes {rows}×{columns} pictures alone and sees each of them whole, so that tiles of it would "
+            "show seams: export it with free rows and columns"
+        )
+    return halo
+
+
+def _run(network: Network, reading: Reading, frame: Image) -> Image:
+    return np.clip(reading.picture(frame, network.run(frame, reading.given)), 0, 1)
+
+
+def _note_worst(worst: np.ndarray, difference: Image, scale: int) -> None:
+    """Take in the greatest difference at each distance from the nearer border of either tile.
+
+    What both tiles have in common reaches from the upper left border of one to the lower right border of the other.
+    """
+    rows, columns = (np.arange(length) // scale for length in difference.shape)
+    heights, widths = (np.minimum(along, along[::-1]) for along in (rows, columns))
+    distance = np.minimum(heights[:, None], widths[None])
+    np.maximum.at(worst, distance.ravel(), difference.ravel())
