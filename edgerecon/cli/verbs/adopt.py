@@ -43,8 +43,8 @@ def adopt(
     """
     from edgerecon.cli.tables.adopt import print_adoption
     from edgerecon.cli.tables.bars import work_bar
-    from edgerecon.deploy.adopt.adopt import Asked, parse_way
     from edgerecon.deploy.adopt.adopt import adopt as run
+    from edgerecon.deploy.adopt.inspect import Asked, parse_way
     from edgerecon.deploy.adopt.ranges import parse_range
 
     check_json(json)

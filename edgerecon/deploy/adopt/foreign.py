@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ with needed("adopt", "onnx"):
     from google.protobuf.message import DecodeError
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
+_OLDEST_IR = 8
 _OLDEST_OPSET = 11
 """Below it, Clip and Pad have their limits in attributes, and nobody exports so any more."""
 
@@ -135,32 +137,34 @@ def _node_tensors(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
 def _make_runnable(found: ForeignModel) -> None:
     """Lower the IR version, then the opset, until ONNX Runtime opens the file."""
     if found.opset < _OLDEST_OPSET:
-        _convert(found, _OLDEST_OPSET, f"opset {found.opset} is too old for what is added to it")
+        _convert(found, _OLDEST_OPSET)
+        found.notes.append(f"its opset is too old for what is added: converted to opset {_OLDEST_OPSET}")
     error = refusal(found.model)
-    ir_version = found.model.ir_version
-    while error and "IR version" in error and found.model.ir_version > 8:
+    stated = found.model.ir_version
+    while error and "IR version" in error and found.model.ir_version > _OLDEST_IR:
         found.model.ir_version -= 1
         error = refusal(found.model)
-    if found.model.ir_version != ir_version:
-        found.notes.append(f"IR version {ir_version} is newer than ONNX Runtime: lowered to {found.model.ir_version}")
-    newest = found.opset
+    if found.model.ir_version != stated:
+        found.notes.append(f"IR version {stated} is newer than ONNX Runtime: lowered to {found.model.ir_version}")
+    stated = found.opset
     while error and "opset" in error.lower() and found.opset > _OLDEST_OPSET:
-        newest -= 1
-        if newest < _OLDEST_OPSET:
-            break
-        _convert(found, newest, f"opset {found.opset} is newer than ONNX Runtime")
+        _convert(found, min(found.opset - 1, onnx.defs.onnx_opset_version()))
         error = refusal(found.model)
+    if found.opset != stated:
+        found.notes.append(f"opset {stated} is newer than ONNX Runtime: converted to opset {found.opset}")
     if error:
-        raise ModelError(f"{found.path} cannot be run: ONNX Runtime refuses it ({error})")
+        raise ModelError(f"{found.path} cannot be run: {error}")
 
 
-def _convert(found: ForeignModel, opset: int, why: str) -> None:
+def _convert(found: ForeignModel, opset: int) -> None:
     try:
-        converted = onnx.version_converter.convert_version(found.model, opset)
+        found.model = onnx.version_converter.convert_version(found.model, opset)
     except Exception as error:  # noqa: BLE001 - the converter raises RuntimeError and its own kinds
-        raise ModelError(f"{found.path}: {why}, and it cannot be converted to {opset} ({first_line(error)})") from None
-    found.model = converted
-    found.notes.append(f"{why}: converted to opset {opset}")
+        newer = "newer than ONNX Runtime" if opset < found.opset else "too old"
+        raise ModelError(
+            f"{found.path}: opset {found.opset} is {newer} and cannot be converted to {opset} ({first_line(error)}): "
+            "export it with opset 18"
+        ) from None
 
 
 def refusal(model: ModelProto) -> str:
@@ -192,4 +196,6 @@ def open_session(model: ModelProto, threads: int = 0) -> Any:
 
 def _said(error: Exception) -> str:
     text = first_line(error)
-    return text.rpartition(" : ")[2] or text
+    if unknown := re.search(r"No Op registered for (\S+)|Fatal error: (\S+)\(-?\d+\) is not a registered", text):
+        return f"onnxruntime has no operator {unknown[1] or unknown[2]}"
+    return f"onnxruntime refuses it ({text.rpartition(' : ')[2] or text})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -29,14 +30,23 @@ def trial_frames(data: Path | None = None) -> list[Image]:
     Raises:
         SourceError: it cannot be read. DataError: its frames are all of one grey level.
     """
-    with closing(open_source("sample" if data is None else str(data))) as source:
-        images = [
-            to_unit(capture.image) for capture in islice(source.frames(), _LOOKED_AT) if capture.image is not None
-        ]
+    images = _sample() if data is None else _images(str(data))
     telling = [image for image in images if float(image.std()) > _SPREAD]
     if not telling:
         raise DataError(f"{data or 'the built-in cine'} shows one grey level: give --data with pictures on it")
     return [telling[at] for at in np.unique(np.linspace(0, len(telling) - 1, FRAMES).astype(int))]
+
+
+@cache
+def _sample() -> list[Image]:
+    """The built-in cine, which takes longer to decode than a small network to adopt."""
+    return _images("sample")
+
+
+def _images(source: str) -> list[Image]:
+    with closing(open_source(source)) as recording:
+        captures = islice(recording.frames(), _LOOKED_AT)
+        return [to_unit(capture.image) for capture in captures if capture.image is not None]
 
 
 def cut(frame: Image, size: tuple[int, int]) -> Image:

@@ -17,6 +17,8 @@ LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601, as ``edgerecon.core.frame.to_gray``."""
 MAX_SCALE = 8
 _GREY_OR_COLOUR = (1, 3)
+_LEAST = 8
+"""Rows and columns of a picture; an axis that states fewer is of something else."""
 _ORDERS = {4: ("NCHW", "NHWC"), 3: ("NHW", "CHW", "HWC"), 2: ("HW",)}
 
 
@@ -69,14 +71,16 @@ def input_layouts(dims: Dims) -> list[Layout]:
         channels = lengths.get("C", 1)
         if channels is not None and channels not in _GREY_OR_COLOUR:
             continue
-        if axes == "NHW" and lengths["N"] == 3 or axes == "HWC" and dims[0] in _GREY_OR_COLOUR:
+        if any((lengths[axis] or _LEAST) < _LEAST for axis in "HW"):
+            continue
+        if axes == "NHW" and lengths["N"] == 3:
             continue  # colour without a batch axis
         if axes in ("CHW", "HWC") and channels is None:
             continue
         batch = lengths.get("N", 1) or 1
         found += [Layout(axes, count, batch) for count in ([channels] if channels else _GREY_OR_COLOUR)]
-    # A channel axis that states its length says more than one of any length.
-    return sorted(found, key=lambda one: "C" in one.axes and dims[one.axes.index("C")] is None)
+    # A channel axis that states its length says more than one of any length; a batch says least.
+    return sorted(found, key=lambda one: (one.batch > 1, "C" in one.axes and dims[one.axes.index("C")] is None))
 
 
 def output_layout(shape: tuple[int, ...], height: int, width: int) -> tuple[Layout, int] | str:

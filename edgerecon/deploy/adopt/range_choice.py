@@ -54,12 +54,16 @@ def choose(network: Network, model: ModelProto, answers: Sequence[Answer], frame
         return chosen
     if not answers:
         return None
-    if len(answers) == 1 and answers[0].error <= GOOD:
+    if len(answers) == 1 and answers[0].error <= GOOD and answers[0].change >= _IDLE:
         return Choice(answers[0], "sure", "no other range continues the frames")
     left = _with_effect(network, _busy(answers), frames)
     best = min(left, key=lambda one: one.error)
     others = [one for one in left if one is not best]
-    if best.error > GOOD or any(one.error + _FLOOR < CLEARLY * (best.error + _FLOOR) for one in others):
+    if (
+        best.error > GOOD
+        or best.change < _IDLE
+        or any(one.error + _FLOOR < CLEARLY * (best.error + _FLOOR) for one in others)
+    ):
         return None
     nearest = min((one.error for one in others), default=None)
     if nearest is not None:
@@ -75,9 +79,12 @@ def _named(network: Network, model: ModelProto, answers: Sequence[Answer]) -> Ch
     returned = returned_hint(model, network.result.port.name)
     fitting = [
         one
-        for one in answers
-        if (given is None or one.reading.given == given[0])
-        and (returned is None or one.reading.returned == returned[0] or one.reading.way != DIRECT)
+        for one in _busy(answers)
+        if any(
+            (given is None or reading.given == given[0])
+            and (returned is None or reading.returned == returned[0] or reading.way != DIRECT)
+            for reading in (one.reading, *one.alike)
+        )
     ]
     words = [hint[1] for hint in (given, returned) if hint]
     return Choice(fitting[0], "sure", " and ".join(words)) if words and len(fitting) == 1 else None

@@ -8,7 +8,7 @@ answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -29,6 +29,8 @@ POSSIBLE = 0.6
 that are trained on other displays than that of the frames tried were seen to reach 0.4."""
 SAME = 0.5 / 255
 """Pictures that differ by no more are the same answer."""
+_SETTLED = 8
+"""Times that a recurrent network sees a frame before it is judged."""
 _BLOCK = 8
 _BEYOND, _BEYOND_SHARE = 0.1, 0.02
 _GAINS = ((1.0, 0.0), (0.5, 0.0), (0.5, 0.45))
@@ -63,13 +65,19 @@ class Answer:
 
     Attributes:
         pictures: that it gives for the frames tried. error: of local brightness, over the frames' spread.
-        change: RMS between frame and picture, levels.
+        change: standard deviation of what it changes, levels. alike: other readings that give the same pictures.
     """
 
     reading: Reading
     pictures: tuple[Image, ...]
     error: float
     change: float
+    alike: tuple[Reading, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Every reading that comes to the same."""
+        return " or ".join(one.title for one in (self.reading, *self.alike))
 
     def same_as(self, other: Answer) -> bool:
         pairs = zip(self.pictures, other.pictures, strict=True)
@@ -90,8 +98,13 @@ def possible_answers(network: Network, frames: Sequence[Image]) -> list[Answer]:
             continue
         for returned, way in _ways(network, given):
             answer = judge(Reading(given, returned, way), frames, outputs, network.result.scale)
-            if answer is not None and not any(answer.same_as(other) for other in found):
+            if answer is None:
+                continue
+            same = next((at for at, other in enumerate(found) if answer.same_as(other)), None)
+            if same is None:
                 found.append(answer)
+            else:
+                found[same] = replace(found[same], alike=(*found[same].alike, answer.reading))
     return sorted(found, key=lambda answer: answer.error)
 
 
@@ -117,8 +130,9 @@ def _ways(network: Network, given: Range) -> list[tuple[Range, str]]:
 
 
 def _outputs(network: Network, given: Range, frames: Sequence[Image]) -> list[NDArray[np.float32]] | None:
+    steps = _SETTLED if network.ports.states else 1
     try:
-        outputs = [network.run(frame, given) for frame in frames]
+        outputs = [network.run_sequence([frame] * steps, given)[-1] for frame in frames]
     except EdgereconError:
         return None
     return outputs if all(np.isfinite(output).all() for output in outputs) else None
@@ -139,13 +153,14 @@ def judge(
     small = [_reduced(picture, scale) for picture in pictures]
     if reading.way != DIRECT and not _cleans(frames, small):
         return None
-    change = np.sqrt(np.mean([np.mean((a - b) ** 2) for a, b in zip(frames, small, strict=True)]))
+    change = np.sqrt(np.mean([np.var(a - b) for a, b in zip(frames, small, strict=True)]))
     return Answer(reading, pictures, float(np.sqrt(np.mean(np.square(errors)))), float(change))
 
 
 def _error(frame: Image, picture: Image, scale: int) -> float:
-    """RMS error of the mean of blocks, over the spread of those of the frame."""
-    before, after = _blocks(frame, _BLOCK), _blocks(picture, _BLOCK * scale)
+    """RMS error of the mean of blocks, over the spread of those of the frame; without those at the border, which show
+    what a network takes for the outside."""
+    before, after = _blocks(frame, _BLOCK)[1:-1, 1:-1], _blocks(picture, _BLOCK * scale)[1:-1, 1:-1]
     return float(np.sqrt(np.mean((after - before) ** 2)) / max(float(before.std()), 1e-6))
 
 
@@ -172,4 +187,5 @@ def _cleans(frames: Sequence[Image], pictures: Sequence[Image]) -> bool:
 
 
 def _fine(picture: Image) -> Image:
-    return np.asarray(picture - cv2.blur(picture, (5, 5)), np.float32)
+    """What is finer than 5×5 pixels, but at the border."""
+    return np.asarray(picture - cv2.blur(picture, (5, 5)), np.float32)[_BLOCK:-_BLOCK, _BLOCK:-_BLOCK]

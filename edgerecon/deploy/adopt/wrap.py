@@ -93,7 +93,7 @@ class _Graph:
         """gain · x + offset, constants of the shape (1, C, 1, 1)."""
         for kind, values, neutral in (("Mul", gain, 1.0), ("Add", offset, 0.0)):
             array = np.float32(values).reshape(1, -1, 1, 1)
-            if np.any(array != neutral) or (kind == "Mul" and array.size > 1):
+            if np.any(array != neutral):
                 tensor = self.node(kind, [tensor, self.constant(array)], nodes)
         return tensor
 
@@ -102,8 +102,11 @@ def _before(graph: _Graph, network: Network, reading: Reading, sizes: Sizes) -> 
     """From the frame and the state to the network's inputs."""
     nodes: list[NodeProto] = []
     ports, layout = network.ports, network.ports.layout
-    gain, offset = (np.resize(values, layout.channels) for values in (reading.given.gain, reading.given.offset))
-    picture = graph.affine(INPUT, gain, offset, nodes)
+    gain, offset = reading.given.gain, reading.given.offset
+    # OpenVINO cannot fuse a product that makes three channels of one into the convolution behind it.
+    channels = [INPUT] * layout.channels
+    picture = graph.node("Concat", channels, nodes, axis=1) if layout.channels > 1 else INPUT
+    picture = graph.affine(picture, gain, offset, nodes)
     if ports.image.dtype == np.uint8:
         picture = graph.node("Round", [picture], nodes)
     picture = _cast(graph, picture, ports.image, nodes)
