@@ -27,7 +27,7 @@ from edgerecon.cuda.memory import open_gpu
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine
 from edgerecon.hardware.device import host_profile
-from edgerecon.measure.row import OK, Row
+from edgerecon.measure.row import OK, Cost, Quality, Row, Setup, Speed
 from edgerecon.measure.timing import interleave, ratio
 from edgerecon.modelfile.catalogue import model_path, shipped_models
 from edgerecon.modelfile.file import read_model
@@ -70,14 +70,15 @@ def stages(engine: Any, frame: Image) -> dict[str, dict[str, float]]:
 
 def compare(path: Path, shape: tuple[int, int], frames: dict[str, list[Image]], stack: ExitStack) -> Any:
     """(row, extra figures, engine or None) of one file."""
-    spec = read_model(path).spec
-    blank = Row(path.stem, "tensorrt", spec.precision, 1, shape, size_kb=path.stat().st_size / 1000)
+    file = read_model(path)
+    spec = file.spec
+    blank = Row(Setup(path.stem, "tensorrt", spec.precision, 1, shape), cost=Cost(len(file.content) / 1000))
     try:
-        engine: Any = stack.enter_context(closing(open_engine(path, "tensorrt")))
-        with closing(open_engine(path, "onnxruntime")) as same:
+        engine: Any = stack.enter_context(closing(open_engine(file, "tensorrt")))
+        with closing(open_engine(file, "onnxruntime")) as same:
             errors = {name: largest(engine, same, some) for name, some in frames.items()}
         with closing(open_engine(spec.name, "onnxruntime", "fp32")) as exact:
-            row = replace(blank, max_abs_error=largest(engine, exact, frames["real"]))
+            row = replace(blank, quality=Quality(max_abs_error=largest(engine, exact, frames["real"])))
     except EdgereconError as error:
         return replace(blank, status=str(error)), {}, None
     if spec.precision == "fp32" and not max(errors.values()) <= FP32_LIMIT:
@@ -93,7 +94,7 @@ def measure(paths: Sequence[Path], shape: tuple[int, int], seconds: float) -> li
     with ExitStack() as stack:
         first = next(path for path in paths if read_model(path).spec.precision == "fp32")
         cpu = stack.enter_context(closing(open_engine(first, "onnxruntime")))
-        found: list[Any] = [(Row(first.stem, "onnxruntime", "fp32", cpu.spec.threads, shape), {}, cpu)]
+        found: list[Any] = [(Row(Setup(first.stem, "onnxruntime", "fp32", cpu.spec.threads, shape)), {}, cpu)]
         found += [compare(path, shape, frames, stack) for path in paths]
         running = {str(index): engine for index, (_, _, engine) in enumerate(found) if engine is not None}
         outs = {key: engine.run(image) for key, engine in running.items()}
@@ -103,7 +104,7 @@ def measure(paths: Sequence[Path], shape: tuple[int, int], seconds: float) -> li
         for index, (row, facts, engine) in enumerate(found):
             if engine is not None:
                 timing = times[str(index)]
-                row = replace(row, latency_ms=timing.summary(), speed=ratio(times["0"], timing))
+                row = replace(row, speed=Speed(timing.summary(), relative=ratio(times["0"], timing)))
             if engine not in (None, cpu):
                 facts = facts | {"stages_ms": stages(engine, image)}
             rows.append(row.to_json() | facts)

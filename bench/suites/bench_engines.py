@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgerecon.bench.grid import Cell, list_cells
 from edgerecon.core.errors import EngineError
 from edgerecon.core.frame import to_unit
 from edgerecon.engines import backends, open_engine
-from edgerecon.engines.grid import Cell, list_cells
 
 CELLS = list_cells(
     ["compact-despeckle", "compact-despeckle-small"],
@@ -22,7 +22,7 @@ CELLS = list_cells(
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.label)
 def bench_engine(benchmark: Any, cell: Cell, frame: np.ndarray) -> None:
     try:
-        engine = open_engine(cell.path, cell.backend, cell.precision, threads=cell.threads)
+        engine = open_engine(cell.file, cell.backend, cell.precision, threads=cell.threads)
     except EngineError as error:
         pytest.skip(str(error))
     with closing(engine):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.bench.worker_client import WorkerClient
-from edgerecon.core.errors import EngineError
+from edgerecon.bench.grid import Cell
+from edgerecon.bench.worker_client import open_cell
+from edgerecon.core.errors import EngineError, ModelError
+from edgerecon.modelfile.file import ModelFile, read_model
 from edgerecon.modelfile.variants import whole
 from edgerecon.quality.datasets.heldout import HeldOut, find_heldout
 
@@ -18,44 +21,38 @@ class References:
     """Made once for each family, in a process of its own.
 
     Args:
-        folder: holds real.npy and timed.npy. data: see ``find_heldout``.
+        timed: .npy of the frames that a worker opens with. real: uint8 (n, H, W). data: see ``find_heldout``.
     """
 
-    def __init__(self, folder: Path, timeout_s: float, data: Path | None = None) -> None:
-        self._folder, self._timeout_s, self._data = folder, timeout_s, data
+    def __init__(self, timed: Path, real: NDArray[np.uint8], timeout_s: float, data: Path | None = None) -> None:
+        self._timed, self._real, self._timeout_s, self._data = timed, real, timeout_s, data
         self._made: dict[Path, NDArray[np.float32] | None] = {}
         self._scenes: dict[Path, HeldOut | None] = {}
 
-    def fp32_outputs(self, path: Path) -> NDArray[np.float32] | None:
+    def fp32_outputs(self, cell: Cell) -> NDArray[np.float32] | None:
         """float32 (n, H·scale, W·scale); None when there is no fp32 file beside it, or it does not run."""
-        family = whole(path)
+        family = whole(cell.file.path)
         if family not in self._made:
-            self._made[family] = self._make(family) if family.is_file() else None
+            self._made[family] = self._make(cell, family)
         return self._made[family]
 
-    def scenes(self, path: Path, task: str) -> HeldOut | None:
+    def scenes(self, file: ModelFile) -> HeldOut | None:
         """Held out for a file's family; None when there are none.
 
         Raises:
             DataError: see ``find_heldout``.
         """
-        family = whole(path)
+        family = whole(file.path)
         if family not in self._scenes:
-            self._scenes[family] = find_heldout(family, task, self._data)
+            self._scenes[family] = find_heldout(family, file.spec.task, self._data)
         return self._scenes[family]
 
-    def _make(self, path: Path) -> NDArray[np.float32] | None:
-        out = self._folder / "truth.npy"
-        with closing(WorkerClient(path.stem, self._timeout_s)) as remote:
-            try:
-                remote.open(
-                    model=str(path),
-                    backend="onnxruntime",
-                    precision="fp32",
-                    threads=None,
-                    frames=str(self._folder / "timed.npy"),
-                )
-                remote.ask("outputs", frames=str(self._folder / "real.npy"), out=str(out))
-            except EngineError:
-                return None
-        return np.asarray(np.load(out, allow_pickle=False))
+    def _make(self, cell: Cell, family: Path) -> NDArray[np.float32] | None:
+        try:
+            file = cell.file if cell.file.path == family else read_model(family)
+            exact = replace(cell, file=file, backend="onnxruntime", precision="fp32")
+            remote, _ = open_cell(exact, self._timed, self._timeout_s)
+            with closing(remote):
+                return remote.outputs(self._real, self._timed.parent)
+        except (ModelError, EngineError):
+            return None

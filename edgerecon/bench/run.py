@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -15,28 +14,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.bench.references import References
-from edgerecon.bench.roofline_row import host_roof, with_floor
+from edgerecon.bench.graph_cost import host_roof
+from edgerecon.bench.grid import Cell
 from edgerecon.bench.rounds import RowTimes, run_rounds
-from edgerecon.bench.scoring import score, score_restored
+from edgerecon.bench.rows import TIMED, RowOpener, Samples, compared, timed
 from edgerecon.bench.stage_costs import measure_stages
-from edgerecon.bench.worker_client import WorkerClient
-from edgerecon.core.errors import EdgereconError, EngineError, SourceError, redacted
+from edgerecon.core.errors import EngineError, SourceError, redacted
 from edgerecon.core.frame import to_uint8, to_unit
-from edgerecon.engines.grid import Cell
 from edgerecon.hardware.host import host_profile
 from edgerecon.hardware.sensors.conditions import conditions
 from edgerecon.hardware.sensors.energy import Meter
-from edgerecon.measure.bootstrap import RESAMPLES, percentile_interval, ratio_samples
 from edgerecon.measure.noise import Calibration
 from edgerecon.measure.row import Row
-from edgerecon.measure.timing import PERCENTILES
-from edgerecon.modelfile.file import read_model
 from edgerecon.quality.datasets.pairs_file import sample_names
 from edgerecon.stream.sources import open_source
 
 SCHEMA = 1
-STAGES = ("prepare", "engine", "postprocess")
 INCLUDED = (
     "End to end: a uint8 frame in memory → float32 in [0, 1] (prepare) → the engine, its copies to and from a GPU "
     "included → uint8 (postprocess), one frame after another. Not included: decoding, capture, display, waits between "
@@ -119,22 +112,21 @@ def bench(cells: Sequence[Cell], plan: Plan, on_progress: Progress | None = None
     before, calibration, meter = conditions(), Calibration(), Meter()
     native = real_frames(plan.recording)
     rows: list[Row] = []
-    samples: list[NDArray[np.float64] | None] = []
+    samples: list[Samples | None] = []
     with tempfile.TemporaryDirectory() as name, ExitStack() as whole:
         folder = Path(name)
-        np.save(folder / "timed.npy", np.stack([cv2.resize(f, plan.shape[::-1]) for f in native]))
-        np.save(folder / "real.npy", np.stack(native))
-        references = References(folder, plan.timeout_s, plan.data)
-        reference = whole.enter_context(closing(_reference(cells, plan, folder)))
+        np.save(folder / TIMED, np.stack([cv2.resize(f, plan.shape[::-1]) for f in native]))
+        opener = RowOpener(folder, plan.shape, plan.timeout_s, np.stack(native), plan.data)
+        reference = whole.enter_context(closing(opener.reference(cells)))
         for at in range(0, len(cells), GROUP):
-            group = _timed_group(cells, at, plan, folder, references, RowTimes(reference), calibration, meter, progress)
+            group = _timed_group(cells, at, plan.seconds, opener, RowTimes(reference), calibration, meter, progress)
             rows += [row for row, _ in group.rows]
             samples += [found for _, found in group.rows]
             during = group.during
     told_of_host = {"before": before, "during": during, "after": conditions()}
     return Bench(
         plan,
-        _compared(rows, samples),
+        compared(rows, samples),
         calibration.spread,
         calibration.noisy,
         meter.sources,
@@ -147,16 +139,15 @@ def bench(cells: Sequence[Cell], plan: Plan, on_progress: Progress | None = None
 class _Group:
     """rows: each with the bootstrap samples of its speed, None where it was not timed. during: what the host told."""
 
-    rows: list[tuple[Row, NDArray[np.float64] | None]]
+    rows: list[tuple[Row, Samples | None]]
     during: dict[str, Any]
 
 
 def _timed_group(
     cells: Sequence[Cell],
     at: int,
-    plan: Plan,
-    folder: Path,
-    references: References,
+    seconds: float,
+    opener: RowOpener,
     base: RowTimes,
     calibration: Calibration,
     meter: Meter,
@@ -167,27 +158,20 @@ def _timed_group(
         group: list[tuple[Row, RowTimes | None]] = []
         for index, cell in enumerate(cells[at : at + GROUP], at):
             progress(f"opening {cell.label}", index, len(cells))
-            group.append(_start(cell, plan, folder, references, stack))
+            group.append(opener.open(cell, stack))
         alive = [turns for _, turns in group if turns is not None]
 
         def told(done: int, total: int) -> None:
             progress("timing side by side", at * total + done * GROUP, len(cells) * total)
 
-        run_rounds([base, *alive], plan.seconds, calibration, told)
+        run_rounds([base, *alive], seconds, calibration, told)
         during = conditions()
         if base.error is not None:
             raise EngineError(f"{base.remote.name} is the reference and failed: {base.error}")
         for one in alive:
             progress(f"{one.remote.name} by itself", at + len(group), len(cells))
             measure_stages(one, meter)
-        return _Group([_with_samples(row, turns, base) for row, turns in group], during)
-
-
-def _with_samples(row: Row, turns: RowTimes | None, base: RowTimes) -> tuple[Row, NDArray[np.float64] | None]:
-    if turns is None:
-        return row, None
-    timed = _timed(row, turns)
-    return timed, ratio_samples(base.medians, turns.medians) if timed.latency_ms else None
+        return _Group([(row, None) if turns is None else timed(row, turns, base) for row, turns in group], during)
 
 
 def real_frames(recording: str) -> list[NDArray[np.uint8]]:
@@ -203,108 +187,3 @@ def real_frames(recording: str) -> list[NDArray[np.uint8]]:
         raise SourceError(f"{recording} holds no frame")
     picked = [to_uint8(to_unit(images[i])) for i in np.linspace(0, len(images) - 1, REAL).astype(int)]
     return [frame for frame in picked if frame.shape == picked[0].shape]
-
-
-def _opened(cell: Cell, plan: Plan, folder: Path) -> tuple[WorkerClient, dict[str, Any]]:
-    remote = WorkerClient(cell.label, plan.timeout_s)
-    try:
-        return remote, remote.open(
-            model=str(cell.path),
-            backend=cell.backend,
-            precision=cell.precision,
-            threads=cell.threads,
-            frames=str(folder / "timed.npy"),
-        )
-    except EngineError:
-        remote.close()
-        raise
-
-
-def _reference(cells: Sequence[Cell], plan: Plan, folder: Path) -> WorkerClient:
-    """The first cell that opens. Raises EngineError, with why the first does not, when none does."""
-    failures: list[EngineError] = []
-    for cell in cells:
-        try:
-            return _opened(cell, plan, folder)[0]
-        except EngineError as error:
-            failures.append(error)
-    raise EngineError(f"no row runs; {cells[0].label}: {failures[0]}")
-
-
-def _start(
-    cell: Cell, plan: Plan, folder: Path, references: References, stack: ExitStack
-) -> tuple[Row, RowTimes | None]:
-    """The row with its quality, and its open worker; None where it cannot be timed."""
-    size = cell.path.stat().st_size / 1000
-    row = Row(
-        cell.path.stem,
-        cell.backend,
-        cell.precision,
-        cell.threads,
-        plan.shape,
-        size_kb=size,
-        task=read_model(cell.path).spec.task,
-    )
-    row = with_floor(row, cell)
-    try:
-        remote, answer = _opened(cell, plan, folder)
-        stack.enter_context(closing(remote))
-        note = "the time of a simulation on this CPU, not of hardware" if answer["simulated"] else ""
-        row = dataclasses.replace(row, startup_ms=answer["startup_ms"], threads=answer["threads"], note=note)
-        return _scored(row, cell, remote, folder, references), RowTimes(remote)
-    except EdgereconError as error:
-        return dataclasses.replace(row, status=str(error)), None
-
-
-def _scored(row: Row, cell: Cell, remote: WorkerClient, folder: Path, references: References) -> Row:
-    def outputs(name: str) -> NDArray[np.float32]:
-        remote.ask("outputs", frames=str(folder / name), out=str(folder / "out.npy"))
-        return np.asarray(np.load(folder / "out.npy", allow_pickle=False))
-
-    spec = read_model(cell.path).spec
-    row = score(row, spec, np.load(folder / "real.npy"), outputs("real.npy"), references.fp32_outputs(cell.path))
-    if (scenes := references.scenes(cell.path, spec.task)) is None:
-        return score_restored(row, spec, None, None)
-    np.save(folder / "given.npy", scenes.given)
-    return score_restored(row, spec, outputs("given.npy"), scenes.wanted)
-
-
-def _timed(row: Row, turns: RowTimes) -> Row:
-    if turns.error is not None or not turns.blocks:
-        return dataclasses.replace(row, status=turns.error or "no round was timed")
-    times = np.concatenate(turns.blocks)
-    total = times.sum(axis=1)
-    latency = {name: float(np.percentile(total, q, method="higher")) for name, q in PERCENTILES.items()}
-    columns = dict(zip(STAGES, times.T, strict=True)) | turns.apart
-    stages = {
-        stage: {"p50": float(np.median(column)), "p99": float(np.percentile(column, 99, method="higher"))}
-        for stage, column in columns.items()
-    }
-    note = "; ".join(filter(None, (row.note, turns.note)))
-    return dataclasses.replace(
-        row,
-        latency_ms=latency | {"mean": float(total.mean())},
-        stages_ms=stages,
-        memory_mb=turns.memory_mb,
-        joules=turns.joules,
-        note=note,
-        cdf_ms=tuple(np.percentile(total, np.arange(101)).tolist()),
-    )
-
-
-def _compared(rows: list[Row], samples: list[NDArray[np.float64] | None]) -> list[Row]:
-    """Speeds against the reference and times against the fastest row that is ok, with intervals."""
-    fastest = [found for row, found in zip(rows, samples, strict=True) if row.ok and found is not None]
-    best = max(fastest, key=lambda found: float(np.median(found)), default=np.ones(RESAMPLES))
-    compared = []
-    for row, found in zip(rows, samples, strict=True):
-        if found is not None:
-            behind = best / found
-            row = dataclasses.replace(
-                row,
-                speed=float(np.median(found)),
-                speed_interval=percentile_interval(found),
-                to_best=(float(np.median(behind)), *percentile_interval(behind)),
-            )
-        compared.append(row)
-    return compared

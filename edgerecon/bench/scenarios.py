@@ -11,12 +11,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edgerecon.bench.grid import Cell
 from edgerecon.bench.loadgen import SCENARIOS
 from edgerecon.bench.paced import LOADS, periods
 from edgerecon.bench.run import Bench, Progress, real_frames
-from edgerecon.bench.worker_client import WorkerClient
+from edgerecon.bench.worker_client import WorkerClient, open_cell
 from edgerecon.core.errors import EngineError, UsageError
-from edgerecon.engines.grid import Cell
 from edgerecon.measure.row import Row
 from edgerecon.modelfile.variants import whole
 
@@ -50,25 +50,20 @@ def add_scenarios(
         np.save(frames, np.stack([cv2.resize(f, shape) for f in real_frames(result.plan.recording)]))
         for done, (cell, row, name) in enumerate(todo):
             progress(f"{name}: {cell.label}", done, len(todo))
+            setup, p50 = row.setup, _p50(row)
             facts: dict[str, Any] = {
-                "model": row.model,
-                "backend": row.backend,
-                "precision": row.precision,
-                "threads": row.threads,
+                "model": setup.model,
+                "backend": setup.backend,
+                "precision": setup.precision,
+                "threads": setup.threads,
             }
             try:
-                with closing(WorkerClient(cell.label, result.plan.timeout_s)) as remote:
-                    remote.open(
-                        model=str(cell.path),
-                        backend=cell.backend,
-                        precision=cell.precision,
-                        threads=cell.threads,
-                        frames=str(frames),
-                    )
+                remote, _ = open_cell(cell, frames, result.plan.timeout_s)
+                with closing(remote):
                     if name == REALTIME:
-                        result.loads.append(facts | {"points": _curve(remote, row.latency_ms["p50"])})
+                        result.loads.append(facts | {"points": _curve(remote, p50)})
                     else:
-                        result.scenarios.append(facts | _loadgen(remote, name, logs, cell, row.latency_ms["p50"]))
+                        result.scenarios.append(facts | _loadgen(remote, name, logs, cell, p50))
             except EngineError as error:
                 kept = result.loads if name == REALTIME else result.scenarios
                 kept.append(facts | {"scenario": name, "error": str(error)})
@@ -77,10 +72,14 @@ def add_scenarios(
 def _fastest(cells: Sequence[Cell], rows: Sequence[Row]) -> list[tuple[Cell, Row]]:
     best: dict[Path, tuple[Cell, Row]] = {}
     for cell, row in zip(cells, rows, strict=True):
-        family = whole(cell.path)
-        if row.ok and (family not in best or row.latency_ms["p50"] < best[family][1].latency_ms["p50"]):
+        family = whole(cell.file.path)
+        if row.ok and (family not in best or _p50(row) < _p50(best[family][1])):
             best[family] = cell, row
     return list(best.values())
+
+
+def _p50(row: Row) -> float:
+    return row.speed.latency_ms["p50"]
 
 
 def _curve(remote: WorkerClient, capacity_ms: float) -> list[dict[str, Any]]:
@@ -92,7 +91,7 @@ def _curve(remote: WorkerClient, capacity_ms: float) -> list[dict[str, Any]]:
 
 
 def _loadgen(remote: WorkerClient, name: str, logs: Path, cell: Cell, ms: float) -> dict[str, Any]:
-    folder = logs / f"{cell.path.stem}-{cell.precision}-{cell.backend}-{cell.threads}" / name
+    folder = logs / f"{cell.file.path.stem}-{cell.precision}-{cell.backend}-{cell.threads}" / name
     found = remote.ask(
         "loadgen",
         timeout_s=10 * SECONDS + 600,

@@ -11,8 +11,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from edgerecon.bench.grid import Cell
 from edgerecon.bench.worker import ANSWERS
 from edgerecon.core.errors import EngineError
 
@@ -75,6 +80,12 @@ class WorkerClient:
             raise EngineError(answer["error"])
         return answer
 
+    def outputs(self, frames: NDArray[Any], folder: Path) -> NDArray[np.float32]:
+        """See ``Worker.outputs``; the arrays travel through the folder."""
+        np.save(folder / "given.npy", frames)
+        self.ask("outputs", frames=str(folder / "given.npy"), out=str(folder / "made.npy"))
+        return np.asarray(np.load(folder / "made.npy", allow_pickle=False))
+
     def close(self) -> None:
         """End the process; safe to call twice."""
         if self._process.poll() is None:
@@ -105,3 +116,26 @@ class WorkerClient:
         last = self._errors.read().decode("utf-8", "replace").strip().splitlines()[-1:] or [""]
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         return f"the process crashed ({how}){': ' + last[0][:200] if last[0] else ''}"
+
+
+def open_cell(cell: Cell, frames: Path, timeout_s: float) -> tuple[WorkerClient, dict[str, Any]]:
+    """A worker that has run a first frame of a cell, and its answer to ``open``.
+
+    Args:
+        frames: .npy of uint8 (n, H, W), which it is timed on.
+
+    Raises:
+        EngineError: see ``WorkerClient``; no process is left.
+    """
+    remote = WorkerClient(cell.label, timeout_s)
+    try:
+        return remote, remote.open(
+            model=str(cell.file.path),
+            backend=cell.backend,
+            precision=cell.precision,
+            threads=cell.threads,
+            frames=str(frames),
+        )
+    except EngineError:
+        remote.close()
+        raise

@@ -46,7 +46,7 @@ def check_backend(name: str) -> None:
 
 
 def open_engine(
-    model: str | Path,
+    model: str | Path | ModelFile,
     backend: str = "auto",
     precision: str | None = None,
     device: str | None = None,
@@ -56,7 +56,7 @@ def open_engine(
     """Open a model on a runtime.
 
     Args:
-        model: a shipped name, e.g. "compact-despeckle", or a path to an ONNX file of ours.
+        model: a shipped name, e.g. "compact-despeckle", a path to an ONNX file of ours, or such a file once it is read.
         backend: a name in ``backends()``, or "auto" for the fastest on a CPU that is installed.
         precision: of ``PRECISIONS``; default: that of the file. A shipped name opens the file of its family that has
             it, e.g. compact-despeckle-int8; a path is refused unless the file has it. Where a family has no bf16 file,

@@ -20,8 +20,8 @@ from typing import Any
 
 from edgerecon.core.errors import ModelError, UsageError, needed
 from edgerecon.hardware.device import HOST, DeviceProfile, Precision
-from edgerecon.modelfile.catalogue import model_path
-from edgerecon.modelfile.file import read_model
+from edgerecon.modelfile.catalogue import open_file
+from edgerecon.modelfile.file import ModelFile
 
 BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
 """Of one element. Inputs and outputs of a model are float32 in every precision."""
@@ -100,8 +100,8 @@ class Roofline:
         return f"{self.device}, {self.precision}: at least {self.ms:.3g} ms ({told}); {kind}"
 
 
-def count(model: str | Path, height: int, width: int) -> Counts:
-    """Count the work of a shipped or saved model on one frame of height × width pixels.
+def count(model: str | Path | ModelFile, height: int, width: int) -> Counts:
+    """Count the work of a shipped, saved or read model on one frame of height × width pixels.
 
     Raises:
         UsageError: unknown name, or a size below 1. ModelError: see ``read_model``; or an operator is not counted here.
@@ -111,7 +111,7 @@ def count(model: str | Path, height: int, width: int) -> Counts:
         import onnx
     if min(height, width) < 1:
         raise UsageError(f"a frame has at least 1×1 pixels, not {height}×{width}")
-    file = read_model(model_path(model))
+    file = open_file(model)
     multiple = file.spec.size_multiple
     graph = onnx.load_model_from_string(file.content)
     return count_graph(graph, height + -height % multiple, width + -width % multiple)

@@ -77,8 +77,20 @@ def _is_path(model: str | Path) -> bool:
     return model not in shipped_models() and os.path.exists(model)
 
 
-def find_file(model: str | Path, runs: Sequence[str] | None = None, precision: str | None = None) -> ModelFile:
-    """The file of the model that has the precision, or the only one that a runtime takes; a path stands for itself.
+def open_file(model: str | Path | ModelFile) -> ModelFile:
+    """The file of a shipped name, a path or a recipe, read and checked; one that has been read stands for itself.
+
+    Raises:
+        UsageError, RecipeError: see ``model_path``. ModelError: see ``read_model``.
+    """
+    return model if isinstance(model, ModelFile) else read_model(model_path(model))
+
+
+def find_file(
+    model: str | Path | ModelFile, runs: Sequence[str] | None = None, precision: str | None = None
+) -> ModelFile:
+    """The file of the model that has the precision, or the only one that a runtime takes; a path or a file that has
+    been read stands for itself.
 
     Args:
         runs: keys of the variants that the runtime takes, the preferred first; None: any runtime's.
@@ -87,14 +99,14 @@ def find_file(model: str | Path, runs: Sequence[str] | None = None, precision: s
     Raises:
         UsageError, ModelError: see ``edgerecon.engines.open_engine``.
     """
-    file = read_model(model_path(model))
-    wanted = _wanted(file, tuple(runs or (one.key for one in VARIANTS)), precision, named=not _is_path(model))
+    file, is_path = open_file(model), isinstance(model, ModelFile) or _is_path(model)
+    wanted = _wanted(file, tuple(runs or (one.key for one in VARIANTS)), precision, named=not is_path)
     if wanted is None or wanted.precision == file.spec.precision:
         return file
     other = sibling(file.path, wanted)
     if not other.is_file():
         advice = f"there is no {other.name} beside it, make it with  edgerecon export RECIPE"
-    elif _is_path(model):
+    elif is_path:
         advice = f"give {other}"
     else:
         file = read_model(other)

@@ -134,15 +134,15 @@ def _speed(report: StudyReport) -> str:
     models = {model.name: model for result in report.results for model in result.models}
     rows = [
         (
-            row.model,
-            row.backend,
-            f"{row.shape[0]} × {row.shape[1]}",
-            number(models[row.model].macs_per_pixel, 0),
-            f"{models[row.model].parameters:,}",
-            number(row.size_kb, 0),
-            number(row.latency_ms.get("p50"), 2),
-            number(row.latency_ms.get("p99"), 2),
-            number(row.max_abs_error, 6),
+            row.setup.model,
+            row.setup.backend,
+            f"{row.setup.shape[0]} × {row.setup.shape[1]}",
+            number(models[row.setup.model].macs_per_pixel, 0),
+            f"{models[row.setup.model].parameters:,}",
+            number(row.cost.size_kb, 0),
+            number(row.speed.latency_ms.get("p50"), 2),
+            number(row.speed.latency_ms.get("p99"), 2),
+            number(row.quality.max_abs_error, 6),
             row.note or row.status,
         )
         for row in report.speed

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from edgerecon.engines import backends, open_engine
 from edgerecon.engines.base import Engine
 from edgerecon.engines.tensorrt.build import build
 from edgerecon.engines.tensorrt.engine_file import Shapes
-from edgerecon.measure.row import OK, Row
+from edgerecon.measure.row import Cost, Quality, Row, Setup, Speed
 from edgerecon.measure.timing import interleave, ratio
 from edgerecon.study.profile import Profile
 from edgerecon.study.results import Result, TrainedModel
@@ -54,7 +55,7 @@ def _time(model: TrainedModel, seconds: float) -> list[Row]:
                 engine.run(frame)
                 engines[backend] = engine
             except EdgereconError as error:
-                failed.append(Row(model.name, backend, "fp32", threads, model.shape, status=str(error)))
+                failed.append(Row(Setup(model.name, backend, "fp32", threads, model.shape), status=str(error)))
         if not engines:
             return failed
         outputs = {name: np.array(_first(engine, frame)) for name, engine in engines.items()}
@@ -63,15 +64,10 @@ def _time(model: TrainedModel, seconds: float) -> list[Row]:
     reference = next(iter(engines))
     return failed + [
         Row(
-            model.name,
-            name,
-            engine.spec.precision,
-            engine.spec.threads,
-            model.shape,
-            times[name].summary(),
-            ratio(times[reference], times[name]),
-            max_abs_error=float(np.abs(outputs[name] - outputs[reference]).max()),
-            size_kb=Path(model.file).stat().st_size / 1000,
+            Setup(model.name, name, engine.spec.precision, engine.spec.threads, model.shape),
+            Speed(times[name].summary(), relative=ratio(times[reference], times[name])),
+            Quality(max_abs_error=float(np.abs(outputs[name] - outputs[reference]).max())),
+            Cost(size_kb=Path(model.file).stat().st_size / 1000),
         )
         for name, engine in engines.items()
     ]
@@ -86,15 +82,15 @@ def _first(engine: Engine, frame: Image) -> Image:
 def _build(model: TrainedModel) -> list[Row]:
     height, width = model.shape
     shape = (height, width)
-    row = Row(model.name, f"tensorrt-rtx for {GPU}", "fp32", 1, shape)
+    row = Row(Setup(model.name, f"tensorrt-rtx for {GPU}", "fp32", 1, shape))
     try:
         made = build(Path(model.file), GPU, Path(model.file).with_suffix(".engine"), shapes=Shapes(shape, shape, shape))
     except DependencyError:  # not on this machine: the other rows stand without it
         return []
     except EdgereconError as error:
-        return [Row(**{**vars(row), "status": str(error)})]
+        return [replace(row, status=str(error))]
     made.path.unlink()
-    return [Row(**{**vars(row), "size_kb": made.size_kb, "status": OK, "note": f"built in {made.seconds:.1f} s"})]
+    return [replace(row, cost=Cost(size_kb=made.size_kb), note=f"built in {made.seconds:.1f} s")]
 
 
 def _frame(shape: tuple[int, int]) -> Image:

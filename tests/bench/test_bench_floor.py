@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from edgerecon.bench import roofline_row as floor
-from edgerecon.bench.roofline_row import host_roof, with_floor
-from edgerecon.engines.grid import Cell
-from edgerecon.measure.row import Row
-from edgerecon.modelfile.catalogue import model_path
+from edgerecon.bench import graph_cost as floor
+from edgerecon.bench.graph_cost import graph_cost, host_roof
+from edgerecon.bench.grid import Cell
+from edgerecon.modelfile.catalogue import open_file
 
-ROW = Row("m", "onnxruntime", "fp32", 2, (64, 48))
+SHAPE = (64, 48)
 
 
 def cell(name: str = "compact-despeckle", backend: str = "onnxruntime", precision: str = "fp32") -> Cell:
-    return Cell(model_path(name), backend, precision, 2)
+    return Cell(open_file(name), backend, precision, 2)
 
 
 @pytest.fixture(autouse=True)
@@ -29,21 +27,21 @@ def a_host(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_work_is_counted_from_the_graph() -> None:
     """2848 multiply-accumulates a pixel, as the model card says; one image in, one out."""
-    row = with_floor(ROW, cell())
+    row = graph_cost(cell(), SHAPE)
     assert row.gops == pytest.approx(2 * 2848 * 64 * 48 / 1e9)
     assert 2 * 64 * 48 * 4 / 1e6 < row.mbytes < 2 * 64 * 48 * 4 / 1e6 + 0.12  # and the weights
     assert row.floor_ms == pytest.approx(max(row.gops / 50, row.mbytes / 1e3 / 10) * 1e3)
 
 
 def test_rates_that_nobody_measured_set_no_floor() -> None:
-    int8 = with_floor(ROW, cell("compact-despeckle-int8", precision="int8"))
-    gpu = with_floor(ROW, cell(backend="tensorrt"))
+    int8 = graph_cost(cell("compact-despeckle-int8", precision="int8"), SHAPE)
+    gpu = graph_cost(cell(backend="tensorrt"), SHAPE)
     for row in (int8, gpu):
         assert row.gops > 0 and math.isnan(row.floor_ms)
-    absent = with_floor(ROW, Cell(Path("absent.onnx"), "onnxruntime", "fp32", 2))
-    assert math.isnan(absent.gops) and math.isnan(absent.floor_ms)
+    uncounted = graph_cost(cell(), (0, 48))
+    assert uncounted.size_kb > 0 and math.isnan(uncounted.gops) and math.isnan(uncounted.floor_ms)
 
 
 def test_halves_are_computed_in_single_precision_by_a_cpu() -> None:
-    assert with_floor(ROW, cell("compact-despeckle-fp16", precision="fp16")).floor_ms > 0
+    assert graph_cost(cell("compact-despeckle-fp16", precision="fp16"), SHAPE).floor_ms > 0
     assert host_roof() == {"gops": {"fp32": 50.0}, "bandwidth_gbs": 10.0}

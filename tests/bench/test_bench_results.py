@@ -17,16 +17,17 @@ from edgerecon.bench.loadgen import read_summary, run_scenario
 from edgerecon.bench.markdown import markdown
 from edgerecon.bench.paced import paced
 from edgerecon.bench.page import bench_page as page_of
-from edgerecon.bench.scoring import score, score_restored
+from edgerecon.bench.scoring import score
 from edgerecon.core.errors import DataError, EdgereconError, UsageError
 from edgerecon.core.frame import Image
 from edgerecon.engines.base import EngineSpec
-from edgerecon.measure.row import Row
+from edgerecon.measure.row import Cost, Quality, Row, Setup, Speed
 from edgerecon.modelfile.spec import ModelSpec
+from edgerecon.quality.datasets.heldout import HeldOut
 from edgerecon.report.svg import bars, histograms
 
 SPEC = ModelSpec("m", "despeckle", 1, 1, "", quality={"validation_psnr_db": 28.5, "validation_ssim": 0.8})
-ROW = Row("m", "onnxruntime", "fp32", 2, (64, 64))
+SETUP = Setup("m", "onnxruntime", "fp32", 2, (64, 64))
 
 
 def frames() -> np.ndarray:
@@ -41,10 +42,10 @@ def test_a_sound_row_has_its_record_and_its_errors() -> None:
     truth = given.astype(np.float32) / 255
     off = truth.copy()
     off[0, 0, 0] += 0.25
-    row = score_restored(score(ROW, SPEC, given, off, truth), SPEC, None, None)
-    assert row.ok and (row.psnr_db, row.ssim, row.quality) == (28.5, 0.8, "record")
-    assert row.max_abs_error == pytest.approx(0.25) and row.mean_shift == pytest.approx(0.25 / truth.size)
-    assert 0.98 < row.ssim_to_fp32 < 1
+    found, status = score(SPEC, lambda given: off, given, truth, None)
+    assert status == "ok" and (found.psnr_db, found.ssim, found.source) == (28.5, 0.8, "record")
+    assert found.max_abs_error == pytest.approx(0.25) and found.mean_shift == pytest.approx(0.25 / truth.size)
+    assert 0.98 < found.ssim_to_fp32 < 1
 
 
 @pytest.mark.parametrize(
@@ -58,42 +59,42 @@ def test_a_sound_row_has_its_record_and_its_errors() -> None:
 def test_garbage_is_marked_and_has_no_record(spoil: Any, said: str) -> None:
     truth = frames().astype(np.float32) / 255
     spoilt = spoil(truth)
-    row = score_restored(score(ROW, SPEC, frames()[:, : spoilt.shape[1]], spoilt, truth), SPEC, None, None)
-    assert not row.ok and re.search(said, row.status) and math.isnan(row.psnr_db) and math.isnan(row.ssim)
+    found, status = score(SPEC, lambda given: spoilt, frames()[:, : spoilt.shape[1]], truth, None)
+    assert re.search(said, status) and math.isnan(found.psnr_db) and math.isnan(found.ssim)
 
 
 def test_held_out_scenes_outweigh_the_record() -> None:
     wanted = frames()
     noise = np.random.default_rng(8).normal(0, 0.1, wanted.shape).astype(np.float32)
-    row = score_restored(ROW, SPEC, wanted.astype(np.float32) / 255 + noise, wanted)
-    assert row.ok and row.quality == "held out" and row.psnr_db == pytest.approx(20, abs=1.5)
-    garbage = score_restored(dataclasses.replace(ROW, status="wrong output"), SPEC, noise, wanted)
-    assert garbage.status == "wrong output" and garbage.psnr_db < 20  # the quality column shows it
-    assert "NaN" in score_restored(ROW, SPEC, noise * np.nan, wanted).status
-    assert "no truth of shape" in score_restored(ROW, SPEC, noise[:, :50], wanted).status
+    real = wanted[:1]
+
+    def scored(restored: np.ndarray, exact: np.ndarray | None = None) -> tuple[Quality, str]:
+        def run(given: np.ndarray) -> np.ndarray:
+            return real.astype(np.float32) / 255 if given is real else restored
+
+        return score(SPEC, run, real, exact, HeldOut(wanted, wanted))
+
+    found, status = scored(wanted.astype(np.float32) / 255 + noise)
+    assert status == "ok" and found.source == "held out" and found.psnr_db == pytest.approx(20, abs=1.5)
+    garbage, status = scored(noise, exact=np.ones(real.shape, np.float32))
+    assert "from fp32 on average" in status and garbage.psnr_db < 20  # the quality column shows it
+    assert "NaN" in scored(noise * np.nan)[1]
+    assert "no truth of shape" in scored(noise[:, :50])[1]
 
 
 def row_json(model: str = "m", ok: bool = True, **changes: Any) -> dict[str, Any]:
     latency = {"p50": 5.0, "p90": 6.0, "p99": 7.0, "p999": 8.0, "mean": 5.2}
-    row = Row(
-        model,
-        "onnxruntime",
-        "fp32",
-        2,
-        (64, 64),
+    speed = Speed(
         latency if ok else {},
-        2.0,
-        28.0,
-        0.8,
-        0.7,
-        1e-4,
-        size_kb=12.0,
-        speed_interval=(1.9, 2.1),
-        to_best=(1.0, 1.0, 1.0),
-        cdf_ms=tuple(np.linspace(4, 8, 101)),
         stages_ms={s: {"p50": 1.0, "p99": 2.0} for s in ("prepare", "engine", "postprocess")},
-        status="ok" if ok else "a [reason] <b>",
+        cdf_ms=tuple(np.linspace(4, 8, 101)),
+        relative=2.0,
+        interval=(1.9, 2.1),
+        to_best=(1.0, 1.0, 1.0),
     )
+    quality = Quality(28.0, 0.8, gcnr=0.7, max_abs_error=1e-4)
+    setup = dataclasses.replace(SETUP, model=model)
+    row = Row(setup, speed, quality, Cost(size_kb=12.0), status="ok" if ok else "a [reason] <b>")
     return row.to_json() | {"shape": [64, 64]} | changes
 
 

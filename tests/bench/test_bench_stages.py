@@ -19,6 +19,7 @@ from edgerecon.bench import stage_costs as apart
 from edgerecon.bench.compare import read_result
 from edgerecon.bench.page import bench_page as page_of
 from edgerecon.bench.rounds import RowTimes
+from edgerecon.bench.rows import timed
 from edgerecon.bench.run import real_frames
 from edgerecon.bench.stage_costs import measure_stages
 from edgerecon.bench.stages import NO_COPIES, WITH_COPIES
@@ -30,7 +31,7 @@ from edgerecon.core.frame import Image
 from edgerecon.engines.base import StageTimer
 from edgerecon.engines.cuda.engine import CudaEngine
 from edgerecon.engines.tensorrt.engine import TensorRtEngine
-from edgerecon.measure.row import Row
+from edgerecon.measure.row import Row, Setup, Speed
 
 STAGES = {"to_device": 0.25, "compute": 1.5, "to_host": 0.125}
 
@@ -140,26 +141,18 @@ def test_rows_hold_their_stages() -> None:
     one = turns()
     one.blocks = [np.array([[0.1, 2.0, 0.2], [0.1, 4.0, 0.2], [0.1, 3.0, 0.2]])]
     one.apart, one.note, one.joules = {"to_device": np.array([0.5, 0.25, 0.75])}, "a note", 0.5
-    row = run_module._timed(Row("m", "cuda", "fp32", 1, (8, 8), note="simulated"), one)
-    assert list(row.stages_ms) == ["prepare", "engine", "postprocess", "to_device"]
-    assert row.stages_ms["to_device"] == {"p50": 0.5, "p99": 0.75} and row.stages_ms["engine"]["p50"] == 3.0
-    assert (row.joules, row.note) == (0.5, "simulated; a note")
+    row, speeds = timed(Row(Setup("m", "cuda", "fp32", 1, (8, 8)), note="simulated"), one, one)
+    stages = row.speed.stages_ms
+    assert list(stages) == ["prepare", "engine", "postprocess", "to_device"]
+    assert stages["to_device"] == {"p50": 0.5, "p99": 0.75} and stages["engine"]["p50"] == 3.0
+    assert (row.cost.joules, row.note) == (0.5, "simulated; a note") and speeds == pytest.approx(1.0)
 
 
 def row(backend: str, extra: tuple[str, ...] = (), **changes: Any) -> dict[str, Any]:
     latency = {"p50": 5.0, "p90": 6.0, "p99": 7.0, "p999": 8.0, "mean": 5.2}
     stages = {name: {"p50": 0.123, "p99": 0.456} for name in ("prepare", "engine", "postprocess", *extra)}
-    made = Row(
-        "compact",
-        backend,
-        "fp32",
-        1,
-        (8, 8),
-        latency,
-        stages_ms=stages,
-        to_best=(1.0, 1.0, 1.0),
-        cdf_ms=tuple(np.linspace(4, 8, 101)),
-    )
+    speed = Speed(latency, stages, tuple(np.linspace(4, 8, 101)), to_best=(1.0, 1.0, 1.0))
+    made = Row(Setup("compact", backend, "fp32", 1, (8, 8)), speed)
     return made.to_json() | changes
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from edgerecon.bench.grid import list_cells
 from edgerecon.bench.run import real_frames
 from edgerecon.cli.main import app
 from edgerecon.core.errors import EdgereconError, UsageError
 from edgerecon.core.shipped import resource_dir
-from edgerecon.engines.grid import list_cells
 
 MODEL = "compact-despeckle-small"
 
@@ -91,14 +91,14 @@ def test_a_live_source_gives_some_frames() -> None:
 
 def test_a_name_stands_for_its_precisions() -> None:
     cells = list_cells([MODEL], ["onnxruntime", "openvino"], threads=[1, 2])
-    assert {(cell.path.stem, cell.precision) for cell in cells if cell.backend == "openvino"} == {
+    assert {(cell.file.path.stem, cell.precision) for cell in cells if cell.backend == "openvino"} == {
         (MODEL, "fp32"),
         (MODEL, "bf16"),
         (f"{MODEL}-fp16", "fp16"),
         (f"{MODEL}-int8", "int8"),
     }
     assert len([cell for cell in cells if cell.backend == "onnxruntime"]) == 2 * 3
-    assert {cell.path.stem for cell in list_cells([MODEL], ["tensorrt"])} == {
+    assert {cell.file.path.stem for cell in list_cells([MODEL], ["tensorrt"])} == {
         MODEL,
         f"{MODEL}-fp16",
         f"{MODEL}-int8-trt",

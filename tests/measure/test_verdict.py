@@ -3,13 +3,13 @@ from __future__ import annotations
 import json
 import math
 
-from edgerecon.measure.row import Row
+from edgerecon.measure.row import Quality, Row, Setup, Speed
 from edgerecon.measure.verdict import best, verdict
 
 
 def row(precision: str, p50: float, psnr: float = 28.0, backend: str = "openvino", status: str = "ok") -> Row:
     latency = {"p50": p50, "p99": p50 * 2} if p50 else {}
-    return Row("m", backend, precision, 2, (512, 512), latency, psnr_db=psnr, status=status)
+    return Row(Setup("m", backend, precision, 2, (512, 512)), Speed(latency), Quality(psnr), status=status)
 
 
 def test_int8_that_is_slower_loses() -> None:
@@ -21,9 +21,9 @@ def test_int8_that_is_slower_loses() -> None:
 
 
 def test_a_gain_within_the_noise_is_not_worth_a_precision() -> None:
-    assert best([row("fp32", 10.0), row("int8", 9.8)]).precision == "fp32"  # type: ignore[union-attr]
-    assert best([row("fp32", 10.0), row("fp32", 9.9, backend="b")]).precision == "fp32"  # type: ignore[union-attr]
-    assert best([row("fp32", 10.0), row("int8", 5.0)]).precision == "int8"  # type: ignore[union-attr]
+    assert best([row("fp32", 10.0), row("int8", 9.8)]).setup.precision == "fp32"  # type: ignore[union-attr]
+    assert best([row("fp32", 10.0), row("fp32", 9.9, backend="b")]).setup.precision == "fp32"  # type: ignore[union-attr]
+    assert best([row("fp32", 10.0), row("int8", 5.0)]).setup.precision == "int8"  # type: ignore[union-attr]
 
 
 def test_what_failed_is_never_shipped_and_said() -> None:
@@ -40,4 +40,4 @@ def test_what_failed_is_never_shipped_and_said() -> None:
 def test_a_row_is_json() -> None:
     plain = json.loads(json.dumps(row("fp32", 4.0).to_json(), allow_nan=False))
     assert plain["fps"] == 250 and plain["ssim"] is None and plain["shape"] == [512, 512]
-    assert math.isnan(row("fp32", 0).ssim) and row("fp32", 0).to_json()["fps"] is None
+    assert math.isnan(row("fp32", 0).quality.ssim) and row("fp32", 0).to_json()["fps"] is None

@@ -28,20 +28,20 @@ def print_export(console: Console, report: ExportReport) -> None:
     table.add_column("gates", overflow="fold")
     for row in report.rows:
         figures = (
-            (row.size_kb, 1),
-            (row.psnr_db, 2),
-            (row.ssim, 4),
-            (row.gcnr, 3),
-            (row.max_abs_error, 4),
-            (row.latency_ms.get("p50"), 2),
-            (row.latency_ms.get("p99"), 2),
-            (row.speed, 2),
+            (row.cost.size_kb, 1),
+            (row.quality.psnr_db, 2),
+            (row.quality.ssim, 4),
+            (row.quality.gcnr, 3),
+            (row.quality.max_abs_error, 4),
+            (row.speed.latency_ms.get("p50"), 2),
+            (row.speed.latency_ms.get("p99"), 2),
+            (row.speed.relative, 2),
         )
         cells = ("" if value is None or value != value else f"{value:.{digits}f}" for value, digits in figures)
-        table.add_row(escape(row.model), row.name, *cells, escape(row.status))
+        table.add_row(escape(row.setup.model), row.name, *cells, escape(row.status))
     print_table(console, table, SPARE)
     console.print(report.verdict)
 
 
 def _size(report: ExportReport) -> str:
-    return f"{report.rows[0].shape[0]}×{report.rows[0].shape[1]}" if report.rows else ""
+    return f"{report.rows[0].setup.shape[0]}×{report.rows[0].setup.shape[1]}" if report.rows else ""

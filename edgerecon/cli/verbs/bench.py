@@ -51,13 +51,13 @@ def bench(
     json: Json = None,
 ) -> None:
     """Time every model on every runtime, with quality beside speed."""
+    from edgerecon.bench.grid import list_cells
     from edgerecon.bench.page import bench_page
     from edgerecon.bench.run import Plan
     from edgerecon.bench.run import bench as run
     from edgerecon.bench.scenarios import add_scenarios, refuse_unknown
     from edgerecon.cli.tables.bars import work_bar
     from edgerecon.cli.tables.bench import print_bench
-    from edgerecon.engines.grid import list_cells
     from edgerecon.report.page import write_page
 
     check_json(json)

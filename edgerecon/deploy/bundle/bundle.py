@@ -105,7 +105,8 @@ def bundle(
     if precision == "bf16" and "bf16" not in backends()[backend].computes.get("fp32", ()):
         raise UsageError(f"backend {backend} has no bf16 for CPUs: choose another precision")
     reference = read_model(folder / f"{recipe.model.name}.onnx")
-    model = read_model(folder / _file_name(recipe.model.name, precision, backend))
+    name = _file_name(recipe.model.name, precision, backend)
+    model = reference if name == reference.path.name else read_model(folder / name)
     _check_match(model, reference, precision)
     tolerance = _tolerance(recipe, precision)
     frames, max_error = _expected(model, reference, recipe.shapes)
@@ -233,8 +234,8 @@ def _expected(model: ModelFile, reference: ModelFile, shapes: ShapesTable) -> tu
     """The packed frames with what the fp32 file makes of them, and how far the model in ONNX Runtime is from that."""
     frames = speckle_frames(_sizes(shapes))
     with (
-        closing(open_engine(reference.path, "onnxruntime", threads=1)) as exact,
-        closing(open_engine(model.path, "onnxruntime", threads=1)) as derived,
+        closing(open_engine(reference, "onnxruntime", threads=1)) as exact,
+        closing(open_engine(model, "onnxruntime", threads=1)) as derived,
     ):
         pairs: list[tuple[np.ndarray, Image]] = [(frame, exact.run(to_unit(frame))) for frame in frames]
         errors = [np.abs(derived.run(to_unit(frame)) - expected).max() for frame, expected in pairs]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -217,7 +217,7 @@ class Chain:
                 self.on_progress,
                 self.recipe.gates.picture,
             )
-            return {"rows": [asdict(one) for one in found]}
+            return {"rows": [asdict(one) | {"row": one.row.to_json()} for one in found]}
 
         host = {key: value for key, value in host_profile().items() if key in ("cpu", "cores_logical", "packages")}
         inputs = {
@@ -240,22 +240,22 @@ class Chain:
         found = picture_violations(one.picture, gates.picture)
         if one.restoration is None:
             pass
-        elif row.precision == "fp32":
-            wrong = row.max_abs_error > gates.max_abs_error
-            limit = f"differs by {row.max_abs_error:.2g}, allowed is {gates.max_abs_error:.2g}"
+        elif row.setup.precision == "fp32":
+            wrong = row.quality.max_abs_error > gates.max_abs_error
+            limit = f"differs by {row.quality.max_abs_error:.2g}, allowed is {gates.max_abs_error:.2g}"
             found += [limit] if wrong else []
         else:
             found += violations(one.restoration, gates)
         if not found:
             return row
-        self.report.refusals += [f"{row.model} on {row.backend}: {reason}" for reason in found]
-        return Row(**{**vars(row), "status": "; ".join(found)})
+        self.report.refusals += [f"{row.setup.model} on {row.setup.backend}: {reason}" for reason in found]
+        return replace(row, status="; ".join(found))
 
     def _latency_gate(self) -> None:
         limit, fastest = self.recipe.gates.max_latency_ms, best(self.report.rows)
-        if limit is None or fastest is None or fastest.latency_ms["p99"] <= limit:
+        if limit is None or fastest is None or fastest.speed.latency_ms["p99"] <= limit:
             return
-        p99 = fastest.latency_ms["p99"]
+        p99 = fastest.speed.latency_ms["p99"]
         self.report.refusals.append(
             f"p99 of the fastest, {fastest.name}, is {p99:.1f} ms, allowed is {limit:g}: {p99 - limit:.1f} ms too much"
         )
@@ -278,9 +278,8 @@ class Chain:
 
 
 def _measured(plain: dict[str, Any]) -> Measured:
-    row = Row(**{**plain["row"], "shape": tuple(plain["row"]["shape"])})
     found = plain["restoration"]
-    return Measured(row, Restoration(**found) if found else None, plain["picture"])
+    return Measured(Row.from_json(plain["row"]), Restoration(**found) if found else None, plain["picture"])
 
 
 def _pruning_facts(report: Facts) -> Facts:

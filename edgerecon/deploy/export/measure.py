@@ -19,9 +19,9 @@ from edgerecon.core.frame import Image, to_unit
 from edgerecon.engines import backends as every_backend
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine
-from edgerecon.measure.row import Row
+from edgerecon.measure.row import Cost, Quality, Row, Setup, Speed
 from edgerecon.measure.timing import interleave, ratio
-from edgerecon.modelfile.file import read_model
+from edgerecon.modelfile.file import ModelFile, read_model
 from edgerecon.modelfile.variants import variant_of
 from edgerecon.quality.measures.before_after import BeforeAfter, Lesion
 from edgerecon.quality.measures.full_reference import match_gain_offset, psnr, ssim
@@ -156,19 +156,19 @@ def measure_all(
     progress = on_progress or (lambda what, done, total: None)
     wanted = [one.name for one in every_backend().values() if one.kind == "cpu" and one.available]
     wanted = sorted([name for name in wanted if not backends or name in backends], key=lambda n: n != "onnxruntime")
-    ways = [
-        (path, backend, precision) for path in files for backend in wanted for precision in _precisions(path, backend)
-    ]
+    opened = [read_model(path) for path in files]
+    cells = [(file, backend, each) for file in opened for backend in wanted for each in _precisions(file, backend)]
     with ExitStack() as stack:
-        reference = stack.enter_context(closing(open_engine(files[0], "onnxruntime")))
+        reference = stack.enter_context(closing(open_engine(opened[0], "onnxruntime")))
         best = quality(reference.run, frames)
         measured: list[Measured] = []
         running: dict[str, tuple[int, Engine]] = {}
-        for done, (path, backend, precision) in enumerate(ways):
-            progress(f"quality of {path.stem} on {backend}", done, len(ways))
-            blank = Row(path.stem, backend, precision, 0, shape, size_kb=path.stat().st_size / 1000)
+        for done, (file, backend, precision) in enumerate(cells):
+            name = file.path.stem
+            progress(f"quality of {name} on {backend}", done, len(cells))
+            blank = Row(Setup(name, backend, precision, 0, shape), cost=Cost(len(file.content) / 1000))
             try:
-                engine = stack.enter_context(closing(open_engine(path, backend, precision)))
+                engine = stack.enter_context(closing(open_engine(file, backend, precision)))
                 judged = _judge(blank, engine, reference, best, frames, first=not measured)
                 measured.append(dataclasses.replace(judged, picture=picture(engine.run, frames.real, keys)))
             except EdgereconError as error:
@@ -179,9 +179,9 @@ def measure_all(
     return measured
 
 
-def _precisions(path: Path, backend: str) -> list[str]:
+def _precisions(file: ModelFile, backend: str) -> list[str]:
     """In which a runtime computes a file; none for a file that it does not take."""
-    spec, runtime = read_model(path).spec, every_backend()[backend]
+    spec, runtime = file.spec, every_backend()[backend]
     kind = variant_of(spec)
     if kind is None or kind.key not in runtime.runs:
         return []
@@ -191,13 +191,13 @@ def _precisions(path: Path, backend: str) -> list[str]:
 def _judge(
     blank: Row, engine: Engine, reference: Engine, best: dict[str, float], frames: Material, first: bool
 ) -> Measured:
-    row = dataclasses.replace(blank, threads=engine.spec.threads)
+    setup = dataclasses.replace(blank.setup, threads=engine.spec.threads)
     found = None if first else compare(engine, reference, frames)
     drops = (0.0, 0.0, 0.0) if found is None else (found.psnr_drop_db, found.ssim_drop, -found.gcnr_change)
     psnr_db, ssim_, gcnr = (value - drop for value, drop in zip(best.values(), drops, strict=True))
     shift, largest = (0.0, 0.0) if found is None else (found.mean_shift, found.max_abs_error)
-    row = dataclasses.replace(row, psnr_db=psnr_db, ssim=ssim_, gcnr=gcnr, mean_shift=shift, max_abs_error=largest)
-    return Measured(row, found)
+    figures = Quality(psnr_db, ssim_, gcnr=gcnr, mean_shift=shift, max_abs_error=largest)
+    return Measured(dataclasses.replace(blank, setup=setup, quality=figures), found)
 
 
 def _time(
@@ -216,7 +216,5 @@ def _time(
         runs[key] = lambda engine=engine, out=out: engine.run(image, out)  # type: ignore[misc]
     times = interleave(runs, seconds=seconds, at_most=300, on_round=lambda done, total: progress("timing", done, total))
     for key, (index, _) in running.items():
-        row = dataclasses.replace(
-            measured[index].row, latency_ms=times[key].summary(), speed=ratio(times["0"], times[key])
-        )
-        measured[index].row = row
+        speed = Speed(times[key].summary(), relative=ratio(times["0"], times[key]))
+        measured[index].row = dataclasses.replace(measured[index].row, speed=speed)

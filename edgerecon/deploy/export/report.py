@@ -96,23 +96,23 @@ class ExportReport:
     def _rows(self) -> str:
         rows = [
             (
-                row.model,
+                row.setup.model,
                 row.name,
-                number(row.size_kb),
-                number(row.psnr_db, 2),
-                number(row.ssim, 4),
-                number(row.gcnr, 3),
-                number(row.mean_shift, 4),
-                number(row.max_abs_error, 4),
-                number(row.latency_ms.get("p50"), 2),
-                number(row.latency_ms.get("p99"), 2),
-                number(row.speed, 2),
-                "ok" if row.ok else "refused" if row.latency_ms else "not run",
+                number(row.cost.size_kb),
+                number(row.quality.psnr_db, 2),
+                number(row.quality.ssim, 4),
+                number(row.quality.gcnr, 3),
+                number(row.quality.mean_shift, 4),
+                number(row.quality.max_abs_error, 4),
+                number(row.speed.latency_ms.get("p50"), 2),
+                number(row.speed.latency_ms.get("p99"), 2),
+                number(row.speed.relative, 2),
+                "ok" if row.ok else "refused" if row.speed.latency_ms else "not run",
             )
             for row in self.rows
         ]
         reasons = "".join(
-            f"<li>{escape(f'{row.model}, {row.name}: {row.status}')}</li>" for row in self.rows if not row.ok
+            f"<li>{escape(f'{row.setup.model}, {row.name}: {row.status}')}</li>" for row in self.rows if not row.ok
         )
         return table(_HEAD, rows, "..nnnnnnnnn.") + (f"<ul>{reasons}</ul>" if reasons else "")
 

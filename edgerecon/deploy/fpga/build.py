@@ -128,7 +128,7 @@ def _write_cpp(folder: Path, network: IntegerNetwork, plan: Plan, device: Device
 def _against_onnxruntime(file: ModelFile, vectors: Vectors) -> int:
     """Bytes that the ONNX file gives otherwise: none, or GateError."""
     wrong = 0
-    with closing(open_engine(file.path, "onnxruntime", threads=1)) as engine:
+    with closing(open_engine(file, "onnxruntime", threads=1)) as engine:
         for frame, expected in vectors.values():
             found = engine.run(frame.astype(np.float32) * np.float32(2.0**FRAME_EXPONENT))
             wrong += int(np.count_nonzero(found * np.float32(2.0**-FRAME_EXPONENT) != expected))

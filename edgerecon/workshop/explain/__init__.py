@@ -90,7 +90,7 @@ def explain_frame(
     """
     progress = on_progress or (lambda what, done, total: None)
     file = read_model(model_path(model))
-    engine = open_engine(file.path)
+    engine = open_engine(file)
 
     def run(image: Image) -> Image:
         engine.reset()  # a temporal model sees every image as the first of its sequence

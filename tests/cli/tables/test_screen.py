@@ -29,7 +29,7 @@ from edgerecon.deploy.fit.fit import Fit, Requirement, TimedCandidate
 from edgerecon.deploy.fit.fit_bound import Bound, BoundFit
 from edgerecon.hardware.device import device_table
 from edgerecon.measure.roofline import Roofline
-from edgerecon.measure.row import Row
+from edgerecon.measure.row import Cost, Quality, Row, Setup, Speed
 from edgerecon.quality.evaluate.evaluation import Evaluation, MethodResult
 from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.serve.ledger import Look, Tally
@@ -76,21 +76,12 @@ def bounds(console: Screen) -> list[str]:
 def export(console: Screen) -> list[str]:
     rows = [
         Row(
-            MODEL,
-            "onnxruntime",
-            "int8",
-            2,
-            (512, 512),
-            {"p50": 12.25, "p99": 15.5},
-            1.25,
-            31.25,
-            0.95,
-            0.8,
-            0.01,
-            0.0,
-            123.4,
+            Setup(MODEL, "onnxruntime", "int8", 2, (512, 512)),
+            Speed({"p50": 12.25, "p99": 15.5}, relative=1.25),
+            Quality(31.25, 0.95, gcnr=0.8, max_abs_error=0.01, mean_shift=0.0),
+            Cost(size_kb=123.4),
         ),
-        Row(MODEL, "openvino", "int8", 2, (512, 512), status="refused: PSNR 29.1 dB, 0.5 dB at most below fp32"),
+        Row(Setup(MODEL, "openvino", "int8", 2, (512, 512)), status="refused: PSNR 29.1 dB, 0.5 dB at most below fp32"),
     ]
     print_export(console, ExportReport("compact", "0" * 8, MODEL, rows=rows, host={}))
     return [MODEL]

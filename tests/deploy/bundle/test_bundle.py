@@ -30,6 +30,7 @@ from edgerecon.deploy.bundle.own_wheel import wheel_name
 from edgerecon.engines import backends
 from edgerecon.hardware.device import DeviceProfile, load_device
 from edgerecon.workshop.recipe import Recipe
+from tests.support.opened_files import opened_files
 
 TABLES = {
     "model": {"name": "tiny", "task": "despeckle"},
@@ -189,6 +190,16 @@ def test_the_configuration(made: BundleResult, tmp_path: Path) -> None:
     readme = (folder / "README.md").read_text()
     assert "not for clinical use" in readme and "20 ms" in readme and "$" not in readme
     assert "--backend onnxruntime --threads 1 --deadline 20" in readme
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_bundle_reads_each_model_file_once(models: Path, tmp_path: Path, precision: str) -> None:
+    with opened_files() as opens:
+        bundle(RECIPE, models, CPU, tmp_path / "b.tar.gz", precision=precision, backend="onnxruntime")
+    expected = {"tiny.onnx": 1} | ({"tiny-int8.onnx": 1} if precision == "int8" else {})
+    assert {
+        name: count for name, count in opens.items() if name.startswith("tiny") and name.endswith(".onnx")
+    } == expected
 
 
 def test_int8_takes_the_form_of_its_runtime(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

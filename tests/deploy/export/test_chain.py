@@ -135,7 +135,7 @@ def test_a_second_run_does_nothing_again(first: tuple[Path, ExportReport], data:
     before = {path.name: path.read_bytes() for path in (folder / "ship").iterdir()}
     again, states = run(recipe(data), checkpoint, folder)
     assert set(states.values()) == {"unchanged"} and len(states) == 4
-    assert [row.latency_ms for row in again.rows] == [row.latency_ms for row in report.rows]
+    assert [row.speed.latency_ms for row in again.rows] == [row.speed.latency_ms for row in report.rows]
     assert {path.name: path.read_bytes() for path in (folder / "ship").iterdir()} == before
 
 
@@ -212,7 +212,7 @@ def test_missing_data_and_places_that_cannot_be_written(checkpoint: Path, data: 
     with pytest.raises(DataError, match=r"absent.h5 does not exist"):
         run(recipe(tmp_path / "absent.h5"), checkpoint, tmp_path)
     report, _ = run(recipe(tmp_path / "absent.h5", targets={}), checkpoint, tmp_path)
-    assert report.rows and np.isnan(report.rows[0].psnr_db), "an fp32 file needs no calibration"
+    assert report.rows and np.isnan(report.rows[0].quality.psnr_db), "an fp32 file needs no calibration"
     with pytest.raises(DataError, match="absent.pt"):
         run(recipe(data), tmp_path / "absent.pt", tmp_path)
     (tmp_path / "file").write_text("")

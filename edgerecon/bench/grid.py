@@ -13,22 +13,23 @@ from edgerecon.engines import check_backend
 from edgerecon.engines.backend import Backend
 from edgerecon.hardware.host import host_profile
 from edgerecon.modelfile.catalogue import model_path, shipped_models
-from edgerecon.modelfile.file import read_model
+from edgerecon.modelfile.file import ModelFile, read_model
 from edgerecon.modelfile.variants import VARIANTS, variant_of
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the grid, and one row of the table: a file, and how it runs."""
+    """One cell of the grid, and one row of the table: a file, read once for all its cells, and how it runs."""
 
-    path: Path
+    file: ModelFile
     backend: str
     precision: str
     threads: int
 
     @property
     def label(self) -> str:
-        return f"{self.path.stem}, {self.precision} on {self.backend}, {self.threads} thread{'s' * (self.threads > 1)}"
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        return f"{self.file.path.stem}, {self.precision} on {self.backend}, {threads}"
 
 
 def list_cells(
@@ -49,9 +50,9 @@ def list_cells(
     wanted = [every_backend()[name] for name in backends] or [one for one in every_backend().values() if _usual(one)]
     counts = list(threads) or [len(os.sched_getaffinity(0))]
     found = [
-        Cell(path, backend, precision, count)
-        for path in _files(models)
-        for backend, precision in _pairs(path, wanted)
+        Cell(file, backend, precision, count)
+        for file in map(read_model, _files(models))
+        for backend, precision in _pairs(file, wanted)
         for count in counts
         if not precisions or precision in precisions
     ]
@@ -81,11 +82,10 @@ def _files(models: Sequence[str]) -> list[Path]:
     return list(found)
 
 
-def _pairs(path: Path, backends: Sequence[Backend]) -> Iterator[tuple[str, str]]:
-    spec = read_model(path).spec
-    kind = variant_of(spec)
+def _pairs(file: ModelFile, backends: Sequence[Backend]) -> Iterator[tuple[str, str]]:
+    kind = variant_of(file.spec)
     for backend in backends:
         if kind is not None and kind.key not in backend.runs:
             continue
-        for precision in (spec.precision, *backend.computes.get(spec.precision, ())):
+        for precision in (file.spec.precision, *backend.computes.get(file.spec.precision, ())):
             yield backend.name, precision
