@@ -41,7 +41,7 @@ def check_backend(name: str) -> None:
     Raises:
         UsageError: with the names that there are.
     """
-    if name not in ("auto", *backends()):
+    if name != "auto" and name not in backends():
         raise UsageError(f"unknown backend '{name}': choose auto or one of {', '.join(backends())}")
 
 

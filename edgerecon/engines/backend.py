@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
 
-from edgerecon.core.records import find_records
+from edgerecon.core.records import Records
 from edgerecon.engines.base import Engine
 from edgerecon.modelfile.file import ModelFile
 
 GROUP = "edgerecon.engines"
 """Entry points of other packages: ``name = "module:BACKEND"``."""
 
+FOLDERS = ("edgerecon.engines",)
 Kind = Literal["cpu", "gpu", "reference", "simulation"]
 
 
@@ -61,9 +62,8 @@ class Backend:
 
 @cache
 def backends() -> Mapping[str, Backend]:
-    """Every runtime by name: those of this folder, then those of other packages, by rank and name."""
-    found = find_records(Backend, "BACKEND", ("edgerecon.engines",), GROUP)
-    return {one.name: one for one in sorted(found, key=lambda one: (one.rank or 1000, one.name))}
+    """Every runtime by name: those of this folder by rank and name, then those of other packages."""
+    return Records(Backend, "BACKEND", FOLDERS, GROUP, order=lambda one: (one.rank or 1000, one.name))
 
 
 def missing(*modules: str) -> str:

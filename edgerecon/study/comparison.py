@@ -76,7 +76,7 @@ def exported(name: str, path: Path, note: str = "") -> Method:
 def tuned(name: str, pairs: Sequence[classical.Pair], score: Callable[[Image, Image], float]) -> Method:
     """A classical method at the strength that scores best on training pairs."""
     parameters, _ = tune(name, pairs, score)
-    run = partial(contrast.FILTERS.get(name) or filters()[name].run, **parameters)
+    run = partial(contrast.CONTRASTS.get(name) or filters()[name].run, **parameters)
     strength = ", ".join(f"{key} {value:g}" for key, value in parameters.items())
     return Method(name, "classical", run, f"tuned on training scenes: {strength}" if strength else "has no strength")
 

@@ -19,7 +19,7 @@ from edgerecon.cuda import driver as cuda_driver
 from edgerecon.cuda.kernels.compact import Arguments, pack_network
 from edgerecon.cuda.kernels.load import Module
 from edgerecon.cuda.kernels.store import Stored
-from edgerecon.engines import open_engine
+from edgerecon.engines import backends, open_engine
 from edgerecon.engines.cuda import engine as cuda
 from edgerecon.engines.cuda.compact_file import read_compact
 from edgerecon.modelfile.catalogue import model_path
@@ -59,7 +59,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[fake_gpu.FakeGpu]:
         )
     monkeypatch.setattr(cuda_driver, "_library", made.library)
     monkeypatch.setattr(cuda, "open_gpu", lambda device: made.gpu)
-    monkeypatch.setitem(vars(cuda.BACKEND), "probe", lambda: "")
+    monkeypatch.setitem(vars(backends()["cuda"]), "probe", lambda: "")
     monkeypatch.setattr(cuda, "load", lambda name: Module(Stored(name, b"code", "13.0.88", Path(name))))
     yield made
     gc.collect()
@@ -278,7 +278,7 @@ def test_damaged_bytes_never_end_in_anything_but_our_errors(tmp_path: Path, rng:
 def test_a_machine_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises((EngineError, DependencyError), match="NVIDIA GPU|not installed"):
         open_engine("compact-compound", "cuda")
-    monkeypatch.setitem(vars(cuda.BACKEND), "probe", lambda: "")
+    monkeypatch.setitem(vars(backends()["cuda"]), "probe", lambda: "")
     with pytest.raises((EngineError, DependencyError), match="NVIDIA GPU|pycuda"):
         open_engine("compact-compound", "cuda")
     with pytest.raises(UsageError, match="cuda"):

@@ -15,7 +15,7 @@ import pytest
 from edgerecon.core.errors import EngineError, UsageError
 from edgerecon.cuda import driver as cuda_driver
 from edgerecon.engines import open_engine
-from edgerecon.engines.tensorrt import build
+from edgerecon.engines.tensorrt import build, builder
 from edgerecon.engines.tensorrt import engine as tensorrt
 from edgerecon.engines.tensorrt.builder import RTX, TENSORRT
 from edgerecon.engines.tensorrt.engine_file import EngineFacts, Shapes, cache_path, write_engine
@@ -37,6 +37,7 @@ class Machine:
         name = RTX if rtx else TENSORRT
         for module in (build, tensorrt):
             patch.setattr(module, "load_runtime", lambda wanted: {name: self.trt}[wanted])
+        for module in (build, builder):
             patch.setattr(module, "installed", lambda: (name,))
         patch.setattr(tensorrt, "open_gpu", lambda device=None: self.fake.gpu)
         patch.setattr(cuda_driver, "_library", self.fake.library)
@@ -51,7 +52,7 @@ class Machine:
         return PLAN, timing + b"timed;"
 
     def open(self) -> Any:
-        return tensorrt.BACKEND.open(self.file, None, 2, self.file.spec.precision)
+        return tensorrt.open_model(self.file, None, 2, self.file.spec.precision)
 
 
 @pytest.fixture(params=["tensorrt", "rtx"])

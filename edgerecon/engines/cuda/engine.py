@@ -15,7 +15,6 @@ from edgerecon.cuda.kernels.compact import CompactKernel, CompactNetwork, pack_n
 from edgerecon.cuda.kernels.load import Module, load
 from edgerecon.cuda.memory import Buffer, Gpu, open_gpu
 from edgerecon.cuda.stage_times import stage_times
-from edgerecon.engines.backend import Backend, missing
 from edgerecon.engines.cuda.compact_file import read_compact
 from edgerecon.engines.padded import PaddedEngine
 from edgerecon.modelfile.file import ModelFile
@@ -166,16 +165,3 @@ class CudaEngine(PaddedEngine):
     def _unload(self) -> None:
         self._constants, self._stream = (), None
         self._module.close()
-
-
-BACKEND = Backend(
-    name="cuda",
-    title="our CUDA kernels",
-    kind="gpu",
-    runs=("fp32", "fp16", "int8-trt"),
-    open=open_model,
-    probe=lambda: missing("pycuda"),
-    remedy="run  pip install 'edgerecon[nvidia]'",
-    extra="nvidia",
-    packages=("pycuda",),
-)

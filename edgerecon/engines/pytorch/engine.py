@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from edgerecon.core.errors import EngineError, UsageError
 from edgerecon.core.frame import Image
-from edgerecon.engines.backend import Backend, missing
 from edgerecon.engines.padded import PaddedEngine
 from edgerecon.modelfile.file import ModelFile
 
@@ -89,16 +88,3 @@ class PyTorchEngine(PaddedEngine):
     def _release(self) -> None:
         self._graph = None
         self._ports = []
-
-
-BACKEND = Backend(
-    name="pytorch",
-    title="PyTorch",
-    kind="reference",
-    runs=("fp32", "fp16", "bf16", "int8", "int8-trt", "po2"),
-    open=open_model,
-    probe=lambda: missing("torch", "onnx"),
-    remedy="run  pip install 'edgerecon[train]'",
-    extra="train",
-    packages=("torch", "onnx"),
-)

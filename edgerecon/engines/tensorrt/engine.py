@@ -12,10 +12,9 @@ from edgerecon.core.frame import Image
 from edgerecon.cuda.graph import CudaError, Graph
 from edgerecon.cuda.memory import Buffer, Gpu, open_gpu
 from edgerecon.cuda.stage_times import stage_times
-from edgerecon.engines.backend import Backend
 from edgerecon.engines.padded import PaddedEngine
 from edgerecon.engines.tensorrt.build import engine_facts, host_targets, obtain
-from edgerecon.engines.tensorrt.builder import RTX, installed, load_runtime, logger
+from edgerecon.engines.tensorrt.builder import RTX, load_runtime, logger
 from edgerecon.engines.tensorrt.engine_file import EngineFacts, Shapes, candidates, read_engine
 from edgerecon.engines.tensorrt.rtx_kernels import KernelCache
 from edgerecon.modelfile.file import ModelFile
@@ -200,16 +199,3 @@ class TensorRtEngine(PaddedEngine):
         with self._gpu.current():
             self._unbind()
             self._context = self._kernels = self._engine = self._runtime = self._stream = None
-
-
-BACKEND = Backend(
-    name="tensorrt",
-    title="TensorRT",
-    kind="gpu",
-    runs=("fp32", "fp16", "int8-trt"),
-    open=open_model,  # takes minutes where no engine is in the cache, hence by name only
-    probe=lambda: "" if installed() else "tensorrt or tensorrt_rtx not installed",
-    remedy="run  pip install tensorrt-rtx-cu13; on a Jetson it comes with JetPack",
-    extra="nvidia",
-    packages=("tensorrt", "tensorrt-rtx-cu13", "pycuda"),
-)

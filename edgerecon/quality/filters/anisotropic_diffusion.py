@@ -35,7 +35,7 @@ def anisotropic_diffusion(image: Image, iterations: int, kappa: float = 0.08, st
     return np.clip(level, 0, 1)
 
 
-RECORDS = (
+FILTERS = (
     Filter(
         "anisotropic diffusion",
         anisotropic_diffusion,

@@ -28,7 +28,7 @@ def bilateral(image: Image, sigma_range: float, sigma_space: float) -> Image:
 def non_local_means(image: Image, h: float, patch: int = 7, search: int = 10) -> Image:
     """Non-local means (Buades, Coll & Morel 2005), scikit-image's float version.
 
-    The defaults are the paper's own 7×7 patches in a 21×21 search window, the largest in ``RECORDS``.
+    The defaults are the paper's own 7×7 patches in a 21×21 search window, the largest in ``FILTERS``.
 
     Args:
         h: filter strength in display values.
@@ -85,7 +85,7 @@ def _restoration() -> Any:
     return restoration
 
 
-RECORDS = (
+FILTERS = (
     Filter("median", median, tuple({"size": s} for s in (3, 5, 7, 9, 11))),
     Filter(
         "bilateral",

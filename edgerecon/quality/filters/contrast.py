@@ -37,7 +37,7 @@ def clahe(image: Image, clip: float, tiles: int) -> Image:
     return np.asarray(mapping.apply(to_uint8(image)) / np.float32(255), np.float32)
 
 
-FILTERS: dict[str, Callable[..., Image]] = {
+CONTRASTS: dict[str, Callable[..., Image]] = {
     "contrast stretching": stretching,
     "histogram equalisation": equalisation,
     "CLAHE": clahe,

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 
 from edgerecon.core.frame import Image
+from edgerecon.core.records import Records
 
 GROUP = "edgerecon.filters"
-"""Entry points of other packages: ``name = "module:RECORDS"``."""
+"""Entry points of other packages: ``name = "module:FILTERS"``."""
 
+FOLDERS = ("edgerecon.quality.filters",)
 Parameters = dict[str, float]
 
 
@@ -34,11 +33,4 @@ class Filter:
 @cache
 def filters() -> Mapping[str, Filter]:
     """Every filter by name: those of this folder, then those of other packages."""
-    import edgerecon.quality.filters as folder
-
-    found: list[Filter] = []
-    for module in pkgutil.iter_modules(folder.__path__):
-        found += getattr(importlib.import_module(f"{folder.__name__}.{module.name}"), "RECORDS", ())
-    for point in entry_points(group=GROUP):
-        found += point.load()
-    return {one.name: one for one in found}
+    return Records(Filter, "FILTERS", FOLDERS, GROUP)

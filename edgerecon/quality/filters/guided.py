@@ -27,7 +27,7 @@ def guided(image: Image, epsilon: float, radius: int = 4) -> Image:
     return np.clip(mean(gain) * image + mean((1 - gain) * average), 0, 1)
 
 
-RECORDS = (
+FILTERS = (
     Filter(
         "guided filter",
         guided,

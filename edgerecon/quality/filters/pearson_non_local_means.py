@@ -33,7 +33,7 @@ def pearson_non_local_means(image: Image, h: float, patch: int = 5, search: int 
     return np.asarray(total / weights, np.float32)
 
 
-RECORDS = (
+FILTERS = (
     Filter(
         "Pearson non-local means",
         pearson_non_local_means,

@@ -29,7 +29,7 @@ def tune(
     """Coarse-to-fine search: the whole grid on the first few pairs, then finer strengths around its best on all.
 
     Args:
-        name: a key of ``filters()`` or ``contrast.FILTERS``.
+        name: a key of ``filters()`` or ``contrast.CONTRASTS``.
         pairs: (input, target) images, at least one.
         score: of (output, target), higher is better; its mean decides.
 
@@ -37,7 +37,7 @@ def tune(
         The best parameters and their mean score on all pairs.
     """
     known = filters().get(name)
-    run = known.run if known else contrast.FILTERS[name]
+    run = known.run if known else contrast.CONTRASTS[name]
     grid = known.grid if known else contrast.GRIDS[name]
 
     def mean_score(parameters: Parameters, on: Sequence[Pair]) -> float:

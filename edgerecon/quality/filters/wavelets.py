@@ -27,4 +27,4 @@ def wavelet_shrinkage(image: Image, sigma: float) -> Image:
     return np.clip(found, 0, 1).astype(np.float32)
 
 
-RECORDS = (Filter("wavelet shrinkage", wavelet_shrinkage, tuple({"sigma": s} for s in (0.03, 0.06, 0.1, 0.15, 0.25))),)
+FILTERS = (Filter("wavelet shrinkage", wavelet_shrinkage, tuple({"sigma": s} for s in (0.03, 0.06, 0.1, 0.15, 0.25))),)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Literal
 
+from edgerecon.core.records import Records
 from edgerecon.quality.measures.before_after import BeforeAfter
 
 GROUP = "edgerecon.measures"
 """Entry points of other packages: ``name = "module:MEASURES"``."""
 
+FOLDERS = ("edgerecon.quality.measures",)
 Better = Literal["higher", "lower", "one", "zero"]
 Need = Literal["input", "sequence", "lesion"]
 
@@ -56,15 +55,7 @@ class Measure:
 @cache
 def measures() -> Mapping[str, Measure]:
     """Every measure by key: those of this folder, the short table's first, then those of other packages."""
-    import edgerecon.quality.measures as folder
-
-    found: list[Measure] = []
-    for module in pkgutil.iter_modules(folder.__path__):
-        found += getattr(importlib.import_module(f"{folder.__name__}.{module.name}"), "MEASURES", ())
-    found.sort(key=lambda one: (not one.main, one.key))
-    for point in entry_points(group=GROUP):
-        found += point.load()
-    return {one.key: one for one in found}
+    return Records(Measure, "MEASURES", FOLDERS, GROUP, "key", order=lambda one: (not one.main, one.key))
 
 
 def measure_frame(frame: BeforeAfter, keys: Iterable[str] | None = None) -> dict[str, float]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from edgerecon.core.errors import UsageError
-from edgerecon.core.records import find_records
+from edgerecon.core.records import Records
 from edgerecon.stream.sinks.base import Sink
 from edgerecon.stream.sources.query import Query, parse_query, split_query
 from edgerecon.stream.uri import split_uri
@@ -67,7 +67,7 @@ class SinkKind:
 @cache
 def sink_kinds() -> Mapping[str, SinkKind]:
     """Every kind of sink by name: those of this package, then those of other packages."""
-    return {kind.name: kind for kind in find_records(SinkKind, "SINK", FOLDERS, GROUP)}
+    return Records(SinkKind, "SINK", FOLDERS, GROUP)
 
 
 def kind_of(uri: str) -> SinkKind | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgerecon.core.errors import SourceError
-from edgerecon.core.records import find_records
+from edgerecon.core.records import Records
 from edgerecon.stream.sources.base import Source
 from edgerecon.stream.sources.query import Query
 
@@ -67,7 +67,7 @@ class SourceKind:
 @cache
 def source_kinds() -> Mapping[str, SourceKind]:
     """Every kind of source by name: those of this package, then those of other packages."""
-    return {kind.name: kind for kind in find_records(SourceKind, "SOURCE", FOLDERS, GROUP)}
+    return Records(SourceKind, "SOURCE", FOLDERS, GROUP)
 
 
 def known_recordings() -> str:

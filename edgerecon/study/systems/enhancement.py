@@ -85,11 +85,11 @@ def classical_methods(ctx: Context, train: Arrays) -> Sequence[Method]:
     """Each at its best on training scenes; contrast methods by PSNR, filters by PSNR after gain and offset."""
     few = {name: frames[:TUNED_ON] for name, frames in train.items()}
     pairs = [(case.frame, case.target) for case in cases(few, faint_and_noisy, ctx.rng("tuning"))]
-    names = (*contrast.FILTERS, *(one.name for one in classical.RECORDS))
+    names = (*contrast.CONTRASTS, *(one.name for one in classical.FILTERS))
     found: dict[str, Method] = {}
     for done, name in enumerate(names):
         ctx.progress(f"{ctx.result.name}: tuning {name}", done, len(names) + 1)
-        found[name] = tuned(name, pairs, psnr if name in contrast.FILTERS else matched_psnr)
+        found[name] = tuned(name, pairs, psnr if name in contrast.CONTRASTS else matched_psnr)
     stretch = found["contrast stretching"].run
     both = tuned("non-local means", [(stretch(frame), target) for frame, target in pairs], psnr)
 

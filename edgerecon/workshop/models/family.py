@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from edgerecon.core.errors import UsageError
+from edgerecon.core.records import Records
 from edgerecon.workshop.models.network import Network
 
 GROUP = "edgerecon.families"
 """Entry points of other packages: ``name = "module:FAMILY"``."""
+
+FOLDERS = ("edgerecon.workshop.models",)
 
 
 def _one_each(dilations: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
@@ -62,16 +62,8 @@ class Family:
 
 @cache
 def families() -> Mapping[str, Family]:
-    """Every family by name: those of this folder and those of other packages."""
-    import edgerecon.workshop.models as folder
-
-    found: list[Family] = []
-    for module in pkgutil.iter_modules(folder.__path__):
-        record = getattr(importlib.import_module(f"{folder.__name__}.{module.name}"), "FAMILY", None)
-        if isinstance(record, Family):
-            found.append(record)
-    found += [point.load() for point in entry_points(group=GROUP)]
-    return {one.name: one for one in sorted(found, key=lambda one: one.name)}
+    """Every family by name: those of this folder, then those of other packages."""
+    return Records(Family, "FAMILY", FOLDERS, GROUP, order=lambda one: one.name)
 
 
 def find_family(name: str) -> Family:

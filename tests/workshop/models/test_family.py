@@ -16,6 +16,7 @@ from edgerecon.workshop.models.family import families
 from edgerecon.workshop.recipe import Recipe, load_recipe
 from edgerecon.workshop.train.checkpoint import load_model, new_model
 from edgerecon.workshop.train.loop import train
+from tests.support.plug_in import plug_in
 
 SMALL = {
     "compact": "width = 4\ndepth = 3\ndilations = [1, 2, 1]",
@@ -114,12 +115,8 @@ def test_the_defaults_of_record_and_network_agree(family: records.Family) -> Non
 
 
 def test_another_package_adds_a_family(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Point:
-        def load(self) -> records.Family:
-            compact = families()["compact"]
-            return records.Family("theirs", compact.params, compact.build)
-
-    monkeypatch.setattr(records, "entry_points", lambda group: [Point()] if group == "edgerecon.families" else [])
+    compact = families()["compact"]
+    plug_in(monkeypatch, "edgerecon.families", records.Family("theirs", compact.params, compact.build))
     assert "theirs" in families.__wrapped__()  # type: ignore[attr-defined]
 
 
