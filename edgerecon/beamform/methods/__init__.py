@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from edgerecon.beamform.methods.method import Method
-from edgerecon.core.records import find_records
+from edgerecon.core.records import Records
 
 GROUP = "edgerecon.beamform"
 """Entry points of other packages: ``name = "module:METHOD"``."""
@@ -15,4 +15,4 @@ GROUP = "edgerecon.beamform"
 @cache
 def methods() -> Mapping[str, Method]:
     """Every method by name: those of this package, then those of other packages."""
-    return {method.name: method for method in find_records(Method, "METHOD", ("edgerecon.beamform.methods",), GROUP)}
+    return Records(Method, "METHOD", ("edgerecon.beamform.methods",), GROUP)
