@@ -11,7 +11,7 @@ import pytest
 import edgerecon as er
 
 SIGNATURES = {
-    "open_engine": "(model, backend, precision, device, threads)",
+    "open_engine": "(model, backend, precision, device, threads, tile)",
     "open_source": "(uri)",
     "open_sink": "(uri)",
     "evaluate": "(engine, data, regions, methods, limit, tune, on_progress, spread)",
@@ -69,11 +69,29 @@ def test_every_public_name_exists() -> None:
         er.nothing
 
 
-def test_the_import_loads_no_runtime() -> None:
-    heavy = ("torch", "onnxruntime", "openvino", "cv2", "av", "pydantic", "typer", "numpy")
-    code = f"import sys, edgerecon; print([name for name in {heavy} if name in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+HEAVY = ("torch", "onnx", "onnxruntime", "openvino", "tensorrt", "ray", "h5py", "av", "pydicom", "scipy", "matplotlib")
+STARTS = f"""
+import sys
+loaded = lambda *more: print(*[name for name in ({HEAVY} + more) if name in sys.modules] or ["nothing"])
+import edgerecon
+loaded("numpy", "cv2", "pydantic", "typer", "importlib.metadata")
+from edgerecon.cli.main import app
+app(["--help"], standalone_mode=False)
+loaded("numpy", "cv2", "pydantic")
+app(["models"], standalone_mode=False)
+loaded("numpy", "cv2")
+app(["stream", "--help"], standalone_mode=False)
+loaded("starlette", "uvicorn", "zarr")
+from edgerecon.engines import backends
+list(backends())
+loaded("starlette", "uvicorn", "zarr")
+"""
+
+
+def test_what_starts_loads_nothing_heavy() -> None:
+    """The import, the help, the list of models, the lists of sources and sinks, and that of engines, in one process."""
+    done = subprocess.run([sys.executable, "-c", STARTS], capture_output=True, text=True, check=True, timeout=300)
+    assert [line for line in done.stdout.splitlines() if line in ("nothing", *HEAVY)] == ["nothing"] * 5, done.stdout
 
 
 def test_the_versions_agree() -> None:
