@@ -13,7 +13,8 @@ from edgerecon.core.config import dotted, first_fault
 from edgerecon.core.errors import RecipeError
 from edgerecon.core.files import write
 from edgerecon.workshop.models.family import find_family
-from edgerecon.workshop.recipe import ModelTable, Recipe
+from edgerecon.workshop.recipe import Recipe
+from edgerecon.workshop.recipe_tables import ModelTable
 
 WIDTHS = (8, 16, 24, 32)
 DEPTHS = (4, 6, 8)

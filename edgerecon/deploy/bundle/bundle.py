@@ -30,7 +30,8 @@ from edgerecon.engines import backends, open_engine
 from edgerecon.hardware.device import DeviceProfile
 from edgerecon.modelfile.file import ModelFile, read_model
 from edgerecon.modelfile.variants import PRECISIONS, variant
-from edgerecon.workshop.recipe import Recipe, ShapesTable
+from edgerecon.workshop.recipe import Recipe
+from edgerecon.workshop.recipe_tables import ShapesTable
 
 LOCK = "requirements.txt"
 _TEMPLATES = Path(__file__).resolve().parent / "files"

@@ -12,7 +12,8 @@ from edgerecon.core.config import read_json
 from edgerecon.core.errors import DataError
 from edgerecon.measure.row import Row
 from edgerecon.quality.measures.measure import measures
-from edgerecon.workshop.recipe import LossTable, ModelTable, Recipe
+from edgerecon.workshop.recipe import Recipe
+from edgerecon.workshop.recipe_tables import LossTable, ModelTable
 
 _TASKS = {
     "despeckle": "one B-mode frame → the same frame with its speckle reduced",

@@ -9,7 +9,7 @@ from edgerecon.engines import backends
 from edgerecon.engines.tensorrt.build import build
 from edgerecon.engines.tensorrt.engine_file import Shapes
 from edgerecon.modelfile.variants import variant
-from edgerecon.workshop.recipe import ShapesTable
+from edgerecon.workshop.recipe_tables import ShapesTable
 
 
 def build_for(device: str, folder: Path, name: str, shapes: ShapesTable) -> str:

@@ -30,7 +30,7 @@ from edgerecon.study.scenes import ultrasound
 from edgerecon.study.training import Draw, Schedule
 from edgerecon.workshop.data.augment import Augment
 from edgerecon.workshop.models.enhance_cnn import EnhanceCNN
-from edgerecon.workshop.recipe import AugmentTable
+from edgerecon.workshop.recipe_tables import AugmentTable
 from edgerecon.workshop.train.steps import Supervised
 
 TITLE = "Enhancement by CNN"

@@ -38,7 +38,8 @@ from edgerecon.workshop.compress.quantise import (
     weight_scales,
 )
 from edgerecon.workshop.data.datasets import training_data
-from edgerecon.workshop.recipe import LossTable, Recipe
+from edgerecon.workshop.recipe import Recipe
+from edgerecon.workshop.recipe_tables import LossTable
 from edgerecon.workshop.train.loop import schedule
 from edgerecon.workshop.train.losses import ReconstructionLoss
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.core.frame import to_uint8, to_unit
-from edgerecon.workshop.recipe import AugmentTable
+from edgerecon.workshop.recipe_tables import AugmentTable
 
 Pixels = NDArray[np.uint8]
 Crop = NDArray[np.float32]

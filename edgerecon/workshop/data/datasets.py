@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from edgerecon.core.errors import DataError, first_line, needed
 from edgerecon.workshop.data.augment import Augment
-from edgerecon.workshop.recipe import Recipe, TrainTable
+from edgerecon.workshop.recipe import Recipe
+from edgerecon.workshop.recipe_tables import TrainTable
 
 FORMAT = "edgerecon-pairs/1"
 Pixels = NDArray[np.uint8]

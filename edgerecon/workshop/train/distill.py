@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from edgerecon.core.errors import EdgereconError, UsageError
 from edgerecon.workshop.data.datasets import CropSampler
-from edgerecon.workshop.recipe import LossTable, Recipe
+from edgerecon.workshop.recipe import Recipe
+from edgerecon.workshop.recipe_tables import LossTable
 from edgerecon.workshop.train.loop import Progress, schedule
 from edgerecon.workshop.train.losses import LEAST_ERROR, ReconstructionLoss
 

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from edgerecon.core.errors import DataError, EdgereconError, RecipeError
 from edgerecon.workshop.data.datasets import CropSampler, training_data
-from edgerecon.workshop.recipe import Recipe, TrainTable
+from edgerecon.workshop.recipe import Recipe
+from edgerecon.workshop.recipe_tables import TrainTable
 from edgerecon.workshop.train import processes
 from edgerecon.workshop.train.checkpoint import BEST, LAST, load_checkpoint, new_model, restore, save_checkpoint
 from edgerecon.workshop.train.curves import Curve, Row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from edgerecon.workshop.recipe import LossTable
+from edgerecon.workshop.recipe_tables import LossTable
 from edgerecon.workshop.train.edges import EdgePreservation
 from edgerecon.workshop.train.ssim import SSIM
 

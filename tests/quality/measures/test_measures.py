@@ -10,7 +10,7 @@ import pytest
 
 from edgerecon.quality.measures.before_after import BeforeAfter, Lesion
 from edgerecon.quality.measures.measure import Measure, measure_frame, measures, picture_violations
-from edgerecon.workshop.recipe import LossTable
+from edgerecon.workshop.recipe_tables import LossTable
 
 SIZE = 160
 

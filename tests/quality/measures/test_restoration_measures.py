@@ -17,7 +17,7 @@ from edgerecon.core.errors import DataError, EngineError, GateError
 from edgerecon.core.frame import Image, to_unit
 from edgerecon.quality.measures.full_reference import match_gain_offset
 from edgerecon.quality.measures.restoration import Restoration, check, violations
-from edgerecon.workshop.recipe import GateTable
+from edgerecon.workshop.recipe_tables import GateTable
 
 
 def smooth(frame: Image) -> Image:

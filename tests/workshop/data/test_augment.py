@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgerecon.workshop.data.augment import Augment
-from edgerecon.workshop.recipe import AugmentTable
+from edgerecon.workshop.recipe_tables import AugmentTable
 
 PLAIN = AugmentTable(flip_lateral=False)
 EVERYTHING = AugmentTable(

@@ -9,7 +9,7 @@ import pytest
 from edgerecon.core.errors import DataError
 from edgerecon.workshop.data.augment import Augment
 from edgerecon.workshop.data.datasets import CropSampler, Pairs, Share, load_pairs, split_by_scene
-from edgerecon.workshop.recipe import AugmentTable, DataTable
+from edgerecon.workshop.recipe_tables import AugmentTable, DataTable
 
 
 def _write(path: Path, samples: int = 6, frames: int = 0, size: int = 24, form: str = "edgerecon-pairs/1") -> Path:

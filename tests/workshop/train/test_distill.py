@@ -15,7 +15,8 @@ from edgerecon.workshop.compress.prune import PruneStep, channels_of
 from edgerecon.workshop.compress.pruned import prune_recipe
 from edgerecon.workshop.data.augment import Augment
 from edgerecon.workshop.data.datasets import CropSampler, load_pairs
-from edgerecon.workshop.recipe import AugmentTable, LossTable, Recipe
+from edgerecon.workshop.recipe import Recipe
+from edgerecon.workshop.recipe_tables import AugmentTable, LossTable
 from edgerecon.workshop.train.checkpoint import load_checkpoint, load_model, new_model, save_checkpoint
 from edgerecon.workshop.train.distill import DistillationLoss, fine_tune
 from edgerecon.workshop.train.loop import Progress

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from edgerecon.quality.measures.speckle import edge_preservation
-from edgerecon.workshop.recipe import LossTable
+from edgerecon.workshop.recipe_tables import LossTable
 from edgerecon.workshop.train.edges import RADIUS, EdgePreservation
 from edgerecon.workshop.train.losses import ReconstructionLoss
 from edgerecon.workshop.train.ssim import SSIM
