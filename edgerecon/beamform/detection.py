@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,19 +26,32 @@ class LogCompression:
         if not self._peak:
             peak = float(np.nanmax(amplitude, initial=0.0))
             self._peak = peak if np.isfinite(peak) else 0.0
-        with np.errstate(over="ignore"):  # damaged data may hold any number: infinity is white
-            relative = np.asarray(amplitude, np.float32) / np.float32(self._peak or 1.0)
-            decibel = 20 * np.log10(np.maximum(relative, np.float32(1e-9)))
-        return np.asarray(np.clip(1 + decibel / self._range_db, 0, 1), np.float32)
+        found = np.empty(amplitude.shape, np.float32)
+        for rows in _blocks(amplitude):
+            with np.errstate(over="ignore"):  # damaged data may hold any number: infinity is white
+                relative = np.asarray(amplitude[rows], np.float32) / np.float32(self._peak or 1.0)
+                decibel = 20 * np.log10(np.maximum(relative, np.float32(1e-9)))
+            found[rows] = np.clip(1 + decibel / self._range_db, 0, 1)
+        return found
 
 
-def envelope(lines: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Magnitude of the analytic signal of RF along the last of two axes; a constant offset is no echo."""
-    found = np.empty(lines.shape, np.float32)
-    step = max(1, _BLOCK // max(1, lines.shape[-1]))
-    for start in range(0, len(lines), step):  # a complex spectrum of a whole frame is 16 times its size
-        found[start : start + step] = np.abs(analytic(lines[start : start + step]))
+def envelope(lines: NDArray[np.floating], every: int = 1) -> NDArray[np.float32]:
+    """Magnitude of the analytic signal of RF along the last of two axes; a constant offset is no echo.
+
+    Args:
+        every: (lines, samples) become (lines, samples / every), each the mean of so many.
+    """
+    found = np.empty((lines.shape[0], lines.shape[1] // every), np.float32)
+    for rows in _blocks(lines):
+        magnitude = np.abs(analytic(lines[rows]))[:, : found.shape[1] * every]
+        found[rows] = magnitude.reshape(len(magnitude), -1, every).mean(2)
     return found
+
+
+def _blocks(image: NDArray[np.floating]) -> Iterator[slice]:
+    """Rows, some at a time: what is reckoned with in between takes many times the memory of a frame."""
+    step = max(1, _BLOCK // max(1, image[:1].size))
+    return (slice(start, start + step) for start in range(0, len(image), step))
 
 
 def analytic(lines: NDArray[np.floating]) -> NDArray[np.complexfloating]:

@@ -115,6 +115,13 @@ def test_compressed_metaimage_is_sampled_within_a_bound(tmp_path: Path, kind: st
     assert tracemalloc.get_traced_memory()[1] < 60e6
 
 
+def test_rf_of_a_large_frame_takes_little_beside_it(tmp_path: Path, peak: list[int]) -> None:
+    header = META.format("4000 4000 1", "").encode()
+    path = sparse(tmp_path / "a.mha", header, len(header) + 64_000_000)
+    assert open_source(f"{path}?rf").length == 1
+    assert tracemalloc.get_traced_memory()[1] < 64e6 + 80e6
+
+
 def test_headers_without_end(tmp_path: Path, peak: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metaimage, "HEADER_LINES", 5000)
     (tmp_path / "a.mha").write_bytes(b"a=b\n" * 6000)

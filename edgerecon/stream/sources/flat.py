@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgerecon.beamform.detection import LogCompression, envelope
 from edgerecon.core.errors import SourceError
@@ -136,7 +135,7 @@ class FlatSource:
         compress = LogCompression()
         for capture in self._read():
             if self._rf and capture.image is not None:
-                capture.image = compress(_averaged(envelope(capture.image), self._every))
+                capture.image = compress(np.ascontiguousarray(envelope(capture.image, self._every).T))
             if self._scale is not None and capture.image is not None:
                 capture.image = self._scale(capture.image)
             yield capture
@@ -203,9 +202,3 @@ class FlatSource:
 def _can_jump(stream: IO[bytes]) -> bool:
     """Whether seeking costs nothing: a plain file, not one that is inflated from its beginning."""
     return isinstance(stream, io.BufferedReader) and isinstance(stream.raw, io.FileIO)
-
-
-def _averaged(lines: NDArray[np.float32], every: int) -> NDArray[np.float32]:
-    """(lines, samples) → (samples / every, lines)."""
-    whole = lines[:, : lines.shape[1] // every * every]
-    return np.ascontiguousarray(whole.reshape(len(lines), -1, every).mean(2).T)

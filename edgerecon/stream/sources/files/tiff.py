@@ -6,6 +6,7 @@ refuses 10 and 14 bits; OpenCV gives wrong values of planar colours.
 
 from __future__ import annotations
 
+import math
 import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -154,13 +155,21 @@ def _unpack(packed: NDArray[np.uint8], page: Page, into: RawImage) -> None:
     if page.bits in (8, 16, 32, 64):
         into[:] = packed.view(page.order + into.dtype.str[1:])
         return
-    first_bit = np.arange(into.shape[1]) * page.bits
-    byte, down = first_bit >> 3, (24 - page.bits - (first_bit & 7)).astype(np.uint32)
+    together = math.lcm(page.bits, 8)  # after so many bits samples lie in bytes as before
+    each, mask = together // page.bits, np.uint32((1 << page.bits) - 1)
     step = max(1, _BLOCK // into.shape[1])
     for start in range(0, len(packed), step):
-        rows = np.pad(packed[start : start + step], ((0, 0), (0, 2))).astype(np.uint32)
-        window = rows[:, byte] << 16 | rows[:, byte + 1] << 8 | rows[:, byte + 2]  # 24 bits hold any sample of 15
-        into[start : start + step] = window >> down & ((1 << page.bits) - 1)
+        rows, samples = np.pad(packed[start : start + step], ((0, 0), (0, 2))), into[start : start + step]
+        for number in range(min(each, into.shape[1])):
+            found = samples[:, number::each]
+            byte, bit = divmod(number * page.bits, 8)
+            window = np.zeros(found.shape, np.uint32)  # 24 bits hold any sample of 15
+            for place in range(byte, byte + 3):
+                column = rows[:, place :: together // 8][:, : found.shape[1]]
+                window <<= 8
+                window[:, : column.shape[1]] |= column
+            window >>= np.uint32(24 - page.bits - bit)
+            found[:] = window & mask
 
 
 def _as_shown(pixels: RawImage, page: Page) -> RawImage:
