@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from edgerecon.core.errors import SourceError
 from edgerecon.stream.sources import open_source
+from edgerecon.stream.sources.files.hdf5_superblock import lookup3
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'edgerecon[stream]'")
 
@@ -124,3 +126,60 @@ def test_a_damaged_file_is_tried_once(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(h5py, "File", lambda *path, **options: opened.append(options) or real(*path, **options))
     assert "damaged or truncated" in refusal(tmp_path / "a.h5")
     assert opened == [{}]
+
+
+@pytest.fixture
+def unclosed(tmp_path: Path) -> Path:
+    """A recording of ten frames as a killed writer leaves it: its superblock says that it is being written."""
+    with h5py.File(tmp_path / "whole.h5", "w", libver="latest") as file:
+        frames = file.create_dataset("frames", (10, 16, 16), "u1", chunks=(1, 16, 16), maxshape=(None, 16, 16))
+        frames[:] = np.arange(10, dtype=np.uint8)[:, None, None]
+        for number in range(40):
+            file[f"other {number}"] = number
+        file.swmr_mode = True
+        file.flush()
+        shutil.copy(tmp_path / "whole.h5", tmp_path / "cut.h5")
+    with pytest.raises(OSError):
+        h5py.File(tmp_path / "cut.h5")
+    return tmp_path / "cut.h5"
+
+
+def test_what_a_killed_writer_left_is_read(unclosed: Path) -> None:
+    shown = [capture.image for capture in open_source(str(unclosed)).frames()]
+    assert [int(image[3, 3]) for image in shown if image is not None] == list(range(10))
+
+
+@pytest.mark.parametrize("part", range(12))
+def test_damage_in_an_unclosed_file_is_read_once(unclosed: Path, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HDF5's own way to read such a file tried what was damaged again for hours."""
+    real = h5py.File
+
+    def once(*place: object, **options: object) -> h5py.File:
+        assert "swmr" not in options
+        return real(*place, **options)
+
+    monkeypatch.setattr(h5py, "File", once)
+    data = bytearray(unclosed.read_bytes())
+    start = part * len(data) // 12
+    for at in range(start, start + len(data) // 12, 17):
+        data[at] ^= 0x55
+    unclosed.write_bytes(data)
+    try:
+        for capture in open_source(str(unclosed)).frames():
+            assert capture.image is not None or "\n" not in (capture.fault or "")
+    except SourceError as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("size", [*range(0, 60, 4), 1000])
+def test_an_unclosed_file_may_be_truncated_anywhere(unclosed: Path, size: int) -> None:
+    unclosed.write_bytes(unclosed.read_bytes()[:size])
+    assert refusal(unclosed)
+
+
+@pytest.mark.parametrize(
+    ("text", "checksum"),
+    [(b"Four score and seven years ago", 0x17770551), (b"", 0xDEADBEEF)],
+)
+def test_the_checksum_is_that_of_its_author(text: bytes, checksum: int) -> None:
+    assert lookup3(text) == checksum

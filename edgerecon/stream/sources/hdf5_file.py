@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,11 @@ from numpy.typing import NDArray
 
 from edgerecon.core.errors import EdgereconError, SourceError, needed
 from edgerecon.stream.sources.files.hdf5_chunks import check_chunks, read
+from edgerecon.stream.sources.files.hdf5_superblock import UnclosedFile
 
 if TYPE_CHECKING:
     import h5py
 
-MAGIC = b"\x89HDF\r\n\x1a\n"
-"""The first bytes of every HDF5 file."""
-
-_WRITING, _SWMR = 1, 4
 _LINKS_AT_MOST = 200_000
 _ATTRIBUTE_AT_MOST = 64  # values
 _TABLE_AT_MOST = 64 << 20  # bytes of a table that is read whole
@@ -43,27 +40,24 @@ def one_line_errors(name: str) -> Iterator[None]:
 
 @contextmanager
 def opened(path: Path) -> Iterator[h5py.File]:
-    """The file, also while it is written and when its writer was killed (HDF5's SWMR mode)."""
+    """The file, also while it is written and when its writer was killed.
+
+    HDF5's own mode for these (SWMR) reads whatever is damaged again and again, for hours.
+
+    Raises:
+        SourceError: it is damaged.
+    """
     with needed("stream", "h5py"):
         import h5py
     try:
-        file = h5py.File(path, "r")
-    except OSError as not_closed:
-        if not _is_being_written(path):  # else HDF5 tries a damaged file a hundred times over
-            raise SourceError(f"{path.name} cannot be read as HDF5: it is damaged or truncated") from not_closed
-        try:
-            file = h5py.File(path, "r", swmr=True)
-        except (OSError, ValueError):
-            raise SourceError(f"{path.name} cannot be read as HDF5: it is damaged or truncated") from not_closed
-    with file:
+        with ExitStack() as stack:
+            unclosed = stack.enter_context(closing(UnclosedFile(path)))
+            file = stack.enter_context(h5py.File(unclosed if unclosed.is_unclosed else path, "r"))
+            kept = stack.pop_all()
+    except OSError as error:
+        raise SourceError(f"{path.name} cannot be read as HDF5: it is damaged or truncated") from error
+    with kept:
         yield file
-
-
-def _is_being_written(path: Path) -> bool:
-    """Whether the superblock (HDF5 File Format Specification, II.A) says that a writer has the file open."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    return head.startswith(MAGIC) and len(head) == 12 and head[8] >= 3 and bool(head[11] & (_WRITING | _SWMR))
 
 
 def refuse_other_files(file: h5py.File) -> None:

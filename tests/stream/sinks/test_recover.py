@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import av
@@ -24,6 +23,7 @@ from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.files.part import leftovers
 from edgerecon.stream.sinks.files.recover import recover
 from edgerecon.stream.sources import open_source
+from tests.support.recorded_rows import wait_for_rows
 from tests.support.stream_fakes import ramp
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'edgerecon[stream]'")
@@ -62,21 +62,6 @@ class Recording:
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
         self.process.communicate()
-
-
-def wait_for_rows(part: Path, count: int) -> None:
-    """The stores write behind the stream."""
-    rows = 0
-    while rows < count:
-        time.sleep(0.05)
-        try:
-            if part.is_file():
-                with h5py.File(part, "r", swmr=True) as found:
-                    rows = found["late"].shape[0]
-            else:
-                rows = zarr.open_group(part, mode="r")["late"].shape[0]
-        except (OSError, KeyError, ValueError):
-            continue
 
 
 @pytest.mark.parametrize("name", NAMES)

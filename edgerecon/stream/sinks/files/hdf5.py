@@ -14,6 +14,7 @@ import numpy as np
 from edgerecon.core.errors import needed
 from edgerecon.stream.sinks.files.recording import Columns, RecordingSink, chunk_rows, head_of, state_head
 from edgerecon.stream.sinks.kind import SinkKind
+from edgerecon.stream.sources.hdf5_file import opened
 
 if TYPE_CHECKING:
     import h5py
@@ -75,7 +76,7 @@ class Hdf5Store:
     def restore(self, cut: Path, to: Path) -> int:
         import h5py
 
-        with h5py.File(cut, "r", libver="latest", swmr=True) as source, h5py.File(to, "w", libver="latest") as whole:
+        with opened(cut) as source, h5py.File(to, "w", libver="latest") as whole:
             columns = {name: found for name, found in source.items() if found.maxshape and found.maxshape[0] is None}
             count = min(map(len, columns.values()))
             whole.attrs.update(source.attrs)

@@ -17,7 +17,8 @@ from edgerecon.core.frame import MAX_PIXELS
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
-from edgerecon.stream.sources.hdf5_file import MAGIC, attribute, dataset, one_line_errors, opened, text
+from edgerecon.stream.sources.files.hdf5_superblock import MAGIC
+from edgerecon.stream.sources.hdf5_file import attribute, dataset, one_line_errors, opened, text
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query, number, refuse_unknown
 

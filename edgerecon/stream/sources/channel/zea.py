@@ -18,8 +18,9 @@ from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
 from edgerecon.stream.sources.files.hdf5_chunks import Frames
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
+from edgerecon.stream.sources.files.hdf5_superblock import MAGIC
 from edgerecon.stream.sources.flat import Layout
-from edgerecon.stream.sources.hdf5_file import MAGIC, dataset, one_line_errors, opened, scalar, table
+from edgerecon.stream.sources.hdf5_file import dataset, one_line_errors, opened, scalar, table
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query, number, refuse_unknown
 

@@ -15,9 +15,9 @@ from edgerecon.core.errors import SourceError
 from edgerecon.stream.protocols.pose_columns import read_poses
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.files.hdf5_chunks import Frames, read
+from edgerecon.stream.sources.files.hdf5_superblock import MAGIC
 from edgerecon.stream.sources.flat import layout_of
 from edgerecon.stream.sources.hdf5_file import (
-    MAGIC,
     attribute,
     dataset,
     one_line_errors,
