@@ -22,7 +22,6 @@ from bench.kernel_timing import Bench, Timing, address, relative, sets_beyond, s
 from bench.network_kernels import check_compact, check_convolution, time_compact, time_convolution, time_host_to_host
 from bench.network_rivals import network_rivals
 from edgerecon.core.errors import EdgereconError
-from edgerecon.cuda.kernels.frontend import Frontend, Sector
 from edgerecon.cuda.kernels.load import load
 from edgerecon.cuda.kernels.ssim import Border, Images, Ssim
 from edgerecon.cuda.memory import open_gpu
@@ -68,52 +67,6 @@ def check_ssim(bench: Bench) -> Iterator[Error]:
             relative(bench.download(out, a.shape, kind), gradient),
             HALF_LIMIT if images.half else LIMIT,
         )
-
-
-def check_frontend(bench: Bench) -> Iterator[Error]:
-    import cv2
-
-    module = load("frontend")
-    kernels, rng, stream = Frontend(module), np.random.default_rng(), bench.stream.handle
-    for size, out_size in (((1, 1), (3, 5)), ((480, 640), (512, 512)), ((700, 900), (512, 512))):
-        image = rng.integers(0, 256, size).astype(np.uint8)
-        source = bench.upload(image)
-        for mode in ("bilinear", "area") if size > out_size and size[1] > out_size[1] else ("bilinear",):
-            out = bench.poisoned(4 * out_size[0] * out_size[1])
-            kernels.resize(address(source), size, address(out), out_size, mode=mode, stream=stream)  # type: ignore[arg-type]
-            interpolation = cv2.INTER_LINEAR if mode == "bilinear" else cv2.INTER_AREA
-            expected = cv2.resize(image / 255.0, out_size[::-1], interpolation=interpolation)
-            # OpenCV holds positions and weights in float32.
-            yield f"frontend {mode} {size} to {out_size}", relative(bench.download(out, out_size), expected), 1e-4
-    iq = rng.standard_normal((4097, 2)).astype(np.float32)
-    samples, out = bench.upload(iq), bench.poisoned(4 * len(iq))
-    kernels.log(address(samples), len(iq), address(out), reference=4.0, range_db=60.0, stream=stream)
-    expected = np.clip(1 + 20 * np.log10(np.hypot(*iq.T.astype(np.float64)) / 4) / 60, 0, 1)
-    yield "frontend log", relative(bench.download(out, len(iq)), expected), LIMIT
-    image = rng.uniform(-0.2, 1.2, 4097).astype(np.float32)
-    pixels, out = bench.upload(image), bench.poisoned(image.size)
-    kernels.bytes(address(pixels), image.size, address(out), stream=stream)
-    levels = np.clip(np.rint(np.clip(image, 0, 1) * np.float32(255)), 0, 255)
-    yield "frontend bytes", relative(bench.download(out, image.shape, np.uint8), levels), 0.0
-    yield "frontend scan", *_scan_error(bench, kernels, rng)
-    module.wait(stream)
-
-
-def _scan_error(bench: Bench, kernels: Frontend, rng: np.random.Generator) -> tuple[float, float]:
-    """On values that grow with depth and angle, which bilinear interpolation keeps: the truth is plain."""
-    sector = Sector((300, 129), (0.0, 0.0), (-0.6, 0.6), (5.0, 80.0), (256, 200), (-20.0, 15.0), (0.2, 0.2))
-    slope, tilt = rng.random(2)
-    polar = (slope * np.arange(300)[:, None] / 300 + tilt * np.arange(129) / 129).astype(np.float32)
-    source, out = bench.upload(polar), bench.poisoned(4 * 256 * 200)
-    kernels.scan(address(source), sector, address(out), stream=bench.stream.handle)
-    z, x = (
-        start + step * index for start, step, index in zip((15.0, -20.0), (0.2, 0.2), np.mgrid[:256, :200], strict=True)
-    )
-    depth, angle = np.hypot(x, z), np.arctan2(x, z)
-    sample, line = (depth - 5) / 75 * 299, (angle + 0.6) / 1.2 * 128
-    inside = (sample > 0.01) & (sample < 298.99) & (line > 0.01) & (line < 127.99)
-    expected = slope * sample / 300 + tilt * line / 129
-    return relative(bench.download(out, (256, 200))[inside], expected[inside]), 1e-4
 
 
 def check_torch(bench: Bench) -> Iterator[Error]:
@@ -183,32 +136,14 @@ def time_ssim(bench: Bench, bandwidth: float) -> Iterator[Timing]:
             yield Timing(f"ssim {name}", str(images), us, count / bandwidth)
 
 
-def time_frontend(bench: Bench, bandwidth: float) -> Iterator[Timing]:
-    kernels, rng, stream = Frontend(load("frontend")), np.random.default_rng(), bench.stream.handle
-    size, pixels = (512, 512), 512 * 512
-    count = sets_beyond(bench.l2, 5 * pixels)
-    grey = [bench.upload(rng.integers(0, 256, size).astype(np.uint8)) for _ in range(count)]
-    unit = [bench.upload(rng.random(size, dtype=np.float32)) for _ in range(count)]
-    turns = [(address(a), address(b)) for a, b in zip(grey, unit, strict=True)]
-    works: dict[str, Callable[[int, int], None]] = {
-        "frontend bilinear": lambda a, b: kernels.resize(a, size, b, size, stream=stream),
-        "frontend bytes": lambda a, b: kernels.bytes(b, pixels, a, stream=stream),
-    }
-    for name, work in works.items():
-        us = bench.median_us([lambda a=a, b=b, work=work: work(a, b) for a, b in turns])  # type: ignore[misc]
-        yield Timing(name, "512×512", us, 5 * pixels / bandwidth)
-
-
 CHECKS: list[Callable[[Bench], Iterator[Error]]] = [
     check_ssim,
-    check_frontend,
     check_torch,
     check_compact,
     check_convolution,
 ]
 TIMES: list[Callable[[Bench, float], Iterator[Timing]]] = [
     time_ssim,
-    time_frontend,
     time_compact,
     time_convolution,
     time_host_to_host,

@@ -13,7 +13,6 @@ from bench.kernel_timing import Bench, Timing, address, relative, sets_beyond
 from edgerecon.cuda.graph import Graph
 from edgerecon.cuda.kernels.compact import CompactKernel, Layer, pack_network
 from edgerecon.cuda.kernels.convolution import ConvRelu, pack_convolution
-from edgerecon.cuda.kernels.frontend import Frontend
 from edgerecon.cuda.kernels.load import Module, load
 from edgerecon.engines.cuda.compact_file import read_compact
 from edgerecon.modelfile.catalogue import model_path
@@ -142,23 +141,21 @@ def time_convolution(bench: Bench, bandwidth: float) -> Iterator[Timing]:
 
 
 def time_host_to_host(bench: Bench, bandwidth: float) -> Iterator[Timing]:
-    """A uint8 frame from pinned memory through frontend, network and frontend back to pinned memory, by wall clock."""
-    frontend, module, stream = Frontend(load("frontend")), load("compact_fused"), bench.stream
+    """A frame from pinned memory through the network back to pinned memory, by wall clock."""
+    module, stream = load("compact_fused"), bench.stream
     network = pack_network(layers_of(f"{SMALL}-fp16"))
     held = [bench.upload(part) for part in (network.weights, network.scales)]
     kernel = CompactKernel(module, network, address(held[0]), address(held[1]), (1, *SIZE))
-    before, after = (bench.driver.pagelocked_zeros(SIZE, np.uint8) for _ in range(2))
-    before[...] = np.random.default_rng().integers(0, 256, SIZE)
-    grey, (unit, out) = bench.poisoned(before.nbytes), (bench.poisoned(4 * before.nbytes) for _ in range(2))
+    before, after = (bench.driver.pagelocked_zeros(SIZE, np.float32) for _ in range(2))
+    before[...] = np.random.default_rng().random(SIZE, np.float32)
+    frame, out = (bench.poisoned(before.nbytes) for _ in range(2))
 
     def queue() -> None:
-        bench.driver.memcpy_htod_async(grey, before, stream)
-        frontend.resize(address(grey), SIZE, address(unit), SIZE, stream=stream.handle)
-        kernel.launch(address(unit), address(out), stream.handle)
-        frontend.bytes(address(out), before.size, address(grey), stream=stream.handle)
-        bench.driver.memcpy_dtoh_async(after, grey, stream)
+        bench.driver.memcpy_htod_async(frame, before, stream)
+        kernel.launch(address(frame), address(out), stream.handle)
+        bench.driver.memcpy_dtoh_async(after, out, stream)
 
-    yield Timing("host to host", "512×512 uint8", _wall_us(queue, bench), 2 * before.nbytes / bandwidth)
+    yield Timing("host to host", "512×512", _wall_us(queue, bench), 2 * before.nbytes / bandwidth)
 
 
 def _wall_us(queue: Callable[[], None], bench: Bench) -> float:

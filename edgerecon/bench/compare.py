@@ -66,11 +66,6 @@ STOPS = {"slower": "became slower", "broken": "broke", "gone": "not measured in 
 """Verdicts that should stop a release, as a sentence says them."""
 
 
-def regressions(changes: list[Change]) -> list[Change]:
-    """Those that should stop a release."""
-    return [one for one in changes if one.verdict in STOPS]
-
-
 def stopper(changes: list[Change]) -> str | None:
     """What should stop a release: how many rows for each reason, and one of them; None when nothing does."""
     said = []

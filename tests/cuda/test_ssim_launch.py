@@ -1,4 +1,4 @@
-"""What is launched for SSIM, and the monitor of a stream, on a stand-in for the GPU whose kernels are NumPy."""
+"""What is launched for SSIM, on a stand-in for the GPU whose kernels are NumPy."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ import pytest
 
 from edgerecon.core.errors import EngineError, UsageError
 from edgerecon.cuda import driver as cuda_driver
-from edgerecon.cuda import ssim_monitor
 from edgerecon.cuda.kernels.load import Module
-from edgerecon.cuda.kernels.ssim import Images, strip
+from edgerecon.cuda.kernels.ssim import Images, Ssim, strip
 from edgerecon.cuda.kernels.store import Stored
-from edgerecon.cuda.ssim_monitor import SsimMonitor
 from edgerecon.quality.measures.full_reference import ssim, ssim_map
 from tests.support import fake_gpu
 
@@ -52,35 +50,39 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[fake_gpu.FakeGpu]:
         "ssim_backward_f16": nothing,
     }
     monkeypatch.setattr(cuda_driver, "_library", made.library)
-    monkeypatch.setattr(ssim_monitor, "open_gpu", lambda device: made.gpu)
-    monkeypatch.setattr(ssim_monitor, "load", lambda name: Module(Stored(name, b"code", "13.0.88", Path(name))))
     yield made
     assert not made.memory and not made.modules and not made.stack, "something was left on the GPU"
 
 
-def test_the_monitor_gives_the_metric_of_each_pair(fake: fake_gpu.FakeGpu, rng: np.random.Generator) -> None:
-    monitor = SsimMonitor((40, 300))
-    for _ in range(3):
-        a, b = (rng.random((40, 300)) for _ in range(2))
-        assert monitor.compare(a, b) == pytest.approx(ssim(a, b), abs=1e-5)
-    assert fake.calls.count("cuGraphLaunch") == 3 and fake.calls.count("cuLaunchKernel") >= 2
-    with pytest.raises(UsageError, match=r"takes frames of \(40, 300\), not \(40, 299\)"):
-        monitor.compare(a, b[:, 1:])
-    fake.failing["cuGraphLaunch"] = 700
-    with pytest.raises(EngineError, match="SSIM of 1×1×40×300 float32, valid borders: cuGraphLaunch failed"):
-        monitor.compare(a, b)
-    monitor.close()
-    with pytest.raises(EngineError, match="closed"):
-        monitor.compare(a, b)
+def mean_ssim(fake: fake_gpu.FakeGpu, a: np.ndarray, b: np.ndarray) -> float:
+    """As a trainer launches it: the sums of the blocks, then their mean."""
+    images, gpu = Images((1, 1, *a.shape), False, "valid"), fake.gpu
+    with gpu.current():
+        module = Module(Stored("ssim", b"code", "13.0.88", Path("ssim")))
+        kernels, stream = Ssim(module), gpu.driver.Stream()
+        buffers = [gpu.buffer(size) for size in (a.shape, b.shape, (kernels.totals(images),), (1,))]
+        for index, pixels in enumerate((a, b)):  # no buffer is held by a name of its own: it would outlive the GPU
+            buffers[index].host[...] = pixels
+            buffers[index].upload(stream)
+        first, second, totals, mean = (buffer.address for buffer in buffers)
+        try:
+            kernels.forward(images, first, second, totals=totals, stream=stream.handle)
+            kernels.mean(images, totals, mean, stream=stream.handle)
+            buffers[-1].download(stream)
+            return float(buffers[-1].host[0])
+        finally:
+            buffers.clear()
+            module.close()
 
 
-@pytest.mark.parametrize("call", ["cuStreamBeginCapture_v2", "cuGraphInstantiateWithFlags", "cuLaunchKernel"])
-def test_a_monitor_that_cannot_be_set_up_leaves_nothing(fake: fake_gpu.FakeGpu, call: str) -> None:
-    fake.failing[call] = 2
-    with pytest.raises(EngineError, match="1×1×40×300 float32, valid borders"):
-        SsimMonitor((40, 300))
+def test_the_launches_give_the_metric_of_a_pair(fake: fake_gpu.FakeGpu, rng: np.random.Generator) -> None:
+    a, b = (rng.random((40, 300)) for _ in range(2))
+    assert mean_ssim(fake, a, b) == pytest.approx(ssim(a, b), abs=1e-5)
+    fake.failing["cuLaunchKernel"] = 700
+    with pytest.raises(EngineError, match="1×1×40×300 float32, valid borders: cuLaunchKernel failed"):
+        mean_ssim(fake, a, b)
     with pytest.raises(UsageError, match="at least 11×11"):
-        SsimMonitor((40, 10))
+        Images((1, 1, 40, 10), False, "valid")
 
 
 def test_strips_are_tall_on_large_batches_only() -> None:

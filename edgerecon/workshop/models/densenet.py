@@ -111,10 +111,6 @@ class DenseNet(Network):
             raise ModelError(f"{path} does not hold the weights of this network: {missing[0]} is missing or differs")
         self.net.features.load_state_dict({name: features[name] for name in own})
 
-    def freeze_backbone(self) -> None:
-        """Transfer learning: only the fully connected layer is trained from now on."""
-        self.net.features.requires_grad_(False)
-
 
 def _features(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """By MONAI's names, one input channel."""
