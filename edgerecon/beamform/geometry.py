@@ -55,7 +55,7 @@ def linear_array(
     elements: int, pitch_m: float, element_width_m: float | None = None, lens_delay_s: float = 0.0
 ) -> Probe:
     """A straight row, centred on the origin, that looks along z."""
-    x = (np.arange(elements) - (elements - 1) / 2) * pitch_m
+    x = np.asarray((np.arange(elements) - (elements - 1) / 2) * pitch_m, np.float64)
     return Probe(x, np.zeros(elements), np.zeros(elements), element_width_m, lens_delay_s)
 
 
@@ -74,6 +74,6 @@ def curved_array(
     lens_delay_s: float = 0.0,
 ) -> Probe:
     """A convex row on a circle of ``radius_m``, ``pitch_m`` apart along the arc; its middle is the origin."""
-    angle = (np.arange(elements) - (elements - 1) / 2) * pitch_m / radius_m
+    angle = np.asarray((np.arange(elements) - (elements - 1) / 2) * pitch_m / radius_m, np.float64)
     x, z = radius_m * np.sin(angle), radius_m * (np.cos(angle) - 1)
     return Probe(x, z, angle, element_width_m, lens_delay_s)

@@ -107,7 +107,8 @@ class PolarGrid:
 
     def picture(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bilinear between beams; 0 outside the fan."""
-        return cv2.remap(values, self._column, self._row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        mapped = cv2.remap(values, self._column, self._row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        return np.asarray(mapped, np.float32)
 
 
 def default_grid(acquisition: Acquisition) -> CartesianGrid:
@@ -164,7 +165,7 @@ def _axis(text: str) -> Array:
     count = (last - first) / step
     if not (step > 0 and 1 <= count < MAX_PIXELS):
         raise ValueError(text)
-    return first + np.arange(round(count) + 1) * step
+    return np.asarray(first + np.arange(round(count) + 1) * step, np.float64)
 
 
 def _resized(grid: CartesianGrid, columns: int, rows: int) -> CartesianGrid:

@@ -44,6 +44,7 @@ class Summation:
         self._engine = NumpyBeamformer(job) if library is None else CpuBeamformer(library, job, threads)
         self._cpu_filter = CpuFilter(filter.taps, filter.turn, filter.step, filter.half) if filter else None
         self._rows = self._engine.rows()
+        self._many: list[Array] = []  # rows of frames that go in one pass
         self._scale = 1.0
         self._type = np.complex64 if job.iq else np.float32
 
@@ -64,9 +65,11 @@ class Summation:
     def batch(self, frames: Sequence[Array], peak: float) -> Array:
         """(T, H, W) by delay-and-sum, up to 32 frames in one pass."""
         gain = self._gain(frames[0], peak)
+        while len(self._many) < min(len(frames), _LANES):
+            self._many.append(self._engine.rows())
         found = np.empty((len(frames), *self._job.shape), self._type)
         for start in range(0, len(frames), _LANES):
-            part = [self._engine.rows() for _ in frames[start : start + _LANES]]
+            part = self._many[: len(frames) - start]
             for rows, frame in zip(part, frames[start:], strict=False):
                 self._fill(frame, gain, rows)
             self._engine.batch(part, 1 / gain, found[start : start + _LANES])

@@ -87,7 +87,8 @@ class Job:
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.x.shape  # type: ignore[return-value]
+        height, width = self.x.shape
+        return height, width
 
     @property
     def row(self) -> int:
@@ -104,6 +105,7 @@ class CpuBeamformer:
 
     def __init__(self, library: Library, job: Job, threads: int, instruction_set: str = "") -> None:
         self._job, self._library = job, library
+        self._side_by_side = np.empty(0, np.int16)
         _declare(library)
         told = _Told()
         facts: dict[str, Any] = {name: getattr(job, name) for name in _REALS} | {
@@ -167,7 +169,10 @@ class CpuBeamformer:
     def batch(self, frames: Sequence[NDArray[np.int16]], scale: float, out: NDArray[Any]) -> None:
         """Frames' rows → (frames, H, W), all of them in one pass."""
         lanes = -(-len(frames) // LANES) * LANES
-        rows = np.empty((*frames[0].shape, lanes), np.int16)
+        shape = (*frames[0].shape, lanes)
+        if self._side_by_side.shape != shape:
+            self._side_by_side = np.empty(shape, np.int16)
+        rows = self._side_by_side
         pointers = (_POINTER * len(frames))(*(frame.ctypes.data for frame in frames))
         self._library.call("das_interleave")(self._handle, pointers, len(frames), lanes, rows.ctypes.data)
         self.batch_interleaved(rows, scale, out)

@@ -1,6 +1,8 @@
 // The beamformer's C interface, made of C++; included by edgerecon_cpu.cpp.
 #pragma once
 
+#include <type_traits>
+
 #include "das.h"
 
 namespace {
@@ -9,7 +11,11 @@ namespace {
 template <class Number>
 void deal(const Number* from, int64_t stride, const DasFilter& filter, int pitch, float* to) {
     std::fill(to, to + size_t(pitch) * filter.step, 0.f);
-    for (int n = 0; n < filter.samples_in; ++n) to[(n + filter.half) % filter.step * pitch + (n + filter.half) / filter.step] = static_cast<float>(from[n * stride]);
+    int part = filter.half % filter.step, at = filter.half / filter.step;
+    for (int n = 0; n < filter.samples_in; ++n, from += stride) {
+        to[part * pitch + at] = static_cast<float>(*from);
+        if (++part == filter.step) part = 0, ++at;
+    }
 }
 
 struct DasLoad {
@@ -39,7 +45,11 @@ struct DasLoad {
             return;
         }
         const int parts = to.parts(), count = std::min(samples_in, told.samples);
-        memory.resize(size_t(count) * parts);
+        if (std::is_same_v<Number, int16_t> && gain == 1 && sample == 1 && parts == 1) {
+            memcpy(out + margin, from, count * sizeof(int16_t));
+            return;
+        }
+        memory.resize(size_t(count) * parts + 8);
         for (int n = 0; n < count; ++n)
             for (int part = 0; part < parts; ++part) memory[n * parts + part] = static_cast<float>(from[n * sample + part]);
         to.kernels().round(memory.data(), count * parts, gain, out + margin);

@@ -16,6 +16,11 @@ KERNEL Floats clamped(Floats a, Floats least, Floats most) {
     const __m256 below = _mm256_min_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(most));
     return reinterpret_cast<Floats>(_mm256_max_ps(reinterpret_cast<__m256>(least), below));
 }
+// 1 / a to 1e-6.
+KERNEL Floats reciprocal(Floats a) {
+    const Floats near = reinterpret_cast<Floats>(_mm256_rcp_ps(reinterpret_cast<__m256>(a)));
+    return near * (all(2.f) - a * near);
+}
 // Eight loads from memory beat eight extractions from a register.
 #define KEEP_IN_MEMORY(place) asm("" : "+m"(*reinterpret_cast<uint32_t(*)[8]>(place)))
 KERNEL bool any_of(SignedInts mask) { return !_mm256_testz_si256(reinterpret_cast<__m256i>(mask), reinterpret_cast<__m256i>(mask)); }
@@ -25,6 +30,7 @@ KERNEL Floats root(Floats a) {
     return a;
 }
 KERNEL Floats clamped(Floats a, Floats least, Floats most) { return larger(smaller(a, most), least); }
+KERNEL Floats reciprocal(Floats a) { return all(1.f) / a; }
 #define KEEP_IN_MEMORY(place)
 KERNEL bool any_of(SignedInts mask) {
     int found = 0;
@@ -33,22 +39,24 @@ KERNEL bool any_of(SignedInts mask) {
 }
 #endif
 
-// cos(2π turns), sin(2π turns) to 1e-6, from the series of half the angle within a quarter of a circle.
-KERNEL void turned(Floats turns, Floats& cosine, Floats& sine) {
+// The fractional part of a number of turns, −½ to ½.
+KERNEL Floats part_of_turn(Floats turns) {
     const Floats whole = all(12582912.f);  // 1.5 · 2²³: adding it rounds to an integer
-    const Floats half = (turns - ((turns + whole) - whole)) * all(3.14159265f), square = half * half;
-    Floats s = all(2.7557319e-6f), c = all(-2.7557319e-7f);
-    s = s * square - all(1.9841270e-4f);
-    s = s * square + all(8.3333333e-3f);
-    s = s * square - all(0.16666667f);
-    s = (s * square + all(1.f)) * half;
-    c = c * square + all(2.4801587e-5f);
-    c = c * square - all(1.3888889e-3f);
-    c = c * square + all(4.1666667e-2f);
-    c = c * square - all(0.5f);
-    c = c * square + all(1.f);
-    cosine = all(1.f) - all(2.f) * s * s;
-    sine = all(2.f) * s * c;
+    return turns - ((turns + whole) - whole);
+}
+
+// Sine of an angle within a quarter of a circle of 0, to 1e-6 (fitted at Chebyshev's nodes).
+KERNEL Floats sine_within(Floats angle) {
+    const Floats square = angle * angle;
+    return angle * (((square * all(-1.85234483e-4f) + all(8.31322508e-3f)) * square - all(0.166656796f)) * square + all(0.999999241f));
+}
+
+// cos(2π turns), sin(2π turns) to 2e-5, from those of half the angle.
+KERNEL void turned(Floats turns, Floats& cosine, Floats& sine) {
+    const Floats half = part_of_turn(turns) * all(3.14159265f), square = half * half, s = sine_within(half);
+    const Floats c = ((square * all(-1.27111e-3f) + all(4.148738e-2f)) * square - all(0.4999121f)) * square + all(0.99999325f);
+    cosine = all(1.f) - (s + s) * s;
+    sine = (s + s) * c;
 }
 
 // Delays as places in a row, which begins with its margin, and the pair of weights of every lane. Zeros lie around the

@@ -4,23 +4,25 @@
 //
 // Floor: 8 bytes (IQ) or 4 (RF) of samples a point from the first cache. Read once per instruction set.
 
-// Returns whether the element hears any pixel.
-ENTRY bool das_hear(const DasShape& shape, const DasElement& element, const DasPixels& pixels, bool iq, DasHeard& heard) {
+template <bool TILTED>
+KERNEL bool hear(const DasShape& shape, const DasElement& element, const DasPixels& pixels, bool iq, DasHeard& heard) {
     bool found = false;
     for (int at = 0; at < pixels.count; at += 8) {
         const Floats dx = load(pixels.x + at) - all(element.x), dz = load(pixels.z + at) - all(element.z);
         Floats weight = all(1.f);
         heard.any[at / 8] = 1;
         if (shape.slope > 0) {
-            const Floats lateral = magnitude(dx * all(element.cosine) - dz * all(element.sine)) * all(shape.slope);
-            const Floats along = dx * all(element.sine) + dz * all(element.cosine);
+            Floats lateral = magnitude(dx) * all(shape.slope), along = dz;
+            if (TILTED) {
+                lateral = magnitude(dx * all(element.cosine) - dz * all(element.sine)) * all(shape.slope);
+                along = dx * all(element.sine) + dz * all(element.cosine);
+            }
             const SignedInts inside = lateral <= along;
             if (!(heard.any[at / 8] = any_of(inside))) continue;
             if (shape.swing != 0) {
-                const Floats part = (lateral / larger(along, all(1e-6f)) - all(shape.flat)) * all(shape.stretch);
-                Floats cosine, sine;
-                turned(smaller(larger(part, all(0.f)), all(1.f)) * all(0.5f), cosine, sine);
-                weight = all(shape.level) + all(shape.swing) * cosine;
+                const Floats part = (lateral * reciprocal(larger(along, all(1e-6f))) - all(shape.flat)) * all(shape.stretch);
+                const Floats before = all(0.5f) - clamped(part, all(0.f), all(1.f));  // cos(π v) = sin(π (½ − v))
+                weight = all(shape.level) + all(shape.swing) * sine_within(before * all(3.14159265f));
             }
             weight = inside ? weight : all(0.f);
         }
@@ -37,6 +39,11 @@ ENTRY bool das_hear(const DasShape& shape, const DasElement& element, const DasP
         store(heard.imag + at, weight * sine);
     }
     return found;
+}
+
+// Returns whether the element hears any pixel.
+ENTRY bool das_hear(const DasShape& shape, const DasElement& element, const DasPixels& pixels, bool iq, DasHeard& heard) {
+    return element.sine == 0 ? hear<false>(shape, element, pixels, iq, heard) : hear<true>(shape, element, pixels, iq, heard);
 }
 
 ENTRY void das_add_rf(const DasShape& shape, const int16_t* row, const DasHeard& heard, const float* transmit, int count, DasSums& sums) {

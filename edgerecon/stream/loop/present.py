@@ -181,7 +181,7 @@ class Presenter:
         self.latency.record(latency_ns)
         self.stages["capture"].record(slot.delivery_ns + slot.taken_ns - slot.captured_ns)
         for stage, spent_ms in (slot.stages_ms or {}).items():
-            self.stages.setdefault(stage, Histogram()).record(spent_ms * 1e6)
+            self.stages.setdefault(stage, Histogram()).record(round(spent_ms * 1e6))
         self.stages["preprocess"].record(slot.checked_ns - slot.taken_ns)
         if not raw:
             self.stages["infer"].record(slot.inferred_ns - slot.checked_ns)
