@@ -4,8 +4,9 @@
     python bench/beamformer.py --json beamformer.json
 
 A point is one pixel and one element: 63 001 pixels × 128 elements, all of them heard in ``single`` and ``batch`` as in
-PyMUST's matrix. Each round runs ours and theirs in turn; a figure is that of the quickest round, by
-the wall clock, and ``cpu_points_per_s`` that of the least processor time, times the threads: what an idle machine does. ``max_error_db`` is the largest difference from float64 formulas, below the largest value.
+PyMUST's matrix. Each round runs ours and theirs in turn; a figure is that of the quickest round, by the wall clock, and
+``cpu_points_per_s`` that of the least processor time, times the threads: what an idle machine does. ``max_error_db`` is
+the largest difference from float64 formulas, below the largest value.
 
 | case | |
 |---|---|

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgerecon.cli.verbs.beamform import BeamformOption, GridOption
 from edgerecon.cli.verbs.duration import milliseconds
 from edgerecon.cli.verbs.duration import seconds as duration_s
 from edgerecon.cli.verbs.names import complete_model
@@ -70,6 +71,8 @@ def stream(
     threads: Annotated[
         int | None, typer.Option(help="Threads of the engine; default: this host's cores.", min=1)
     ] = None,
+    beamform: BeamformOption = None,
+    grid: GridOption = None,
     strength: Annotated[
         float, typer.Option(help="How much of the model's change is shown: 0 the input, 1 the model's picture.")
     ] = 1.0,
@@ -149,8 +152,10 @@ def stream(
     from edgerecon.stream.process.systemd import Service
     from edgerecon.stream.sinks import open_sink
     from edgerecon.stream.sources import open_source
+    from edgerecon.stream.sources.query import with_options
 
     check_json(json)
+    source = with_options(source, {"beamform": beamform, "grid": grid})
     if log_json:
         json_log.log_json()
     if policy not in (None, "latest", "every"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from edgerecon.core.errors import UsageError
 
@@ -18,6 +18,16 @@ def split_query(text: str) -> tuple[str, dict[str, str]]:
         return text, {}
     path, _, query = text.rpartition("?")
     return path, parse_query(query)
+
+
+def with_options(text: str, options: Mapping[str, str | None]) -> str:
+    """A path or address with these options as well; those that are None are left out."""
+    given = {key: value for key, value in options.items() if value is not None}
+    if not given:
+        return text
+    address = "://" in text and not text.startswith("file://")
+    path, _, before = text.partition("?") if address else (split_query(text)[0], "", urlencode(split_query(text)[1]))
+    return f"{path}?{'&'.join(filter(None, (before, urlencode(given))))}"
 
 
 def parse_query(query: str) -> dict[str, str]:

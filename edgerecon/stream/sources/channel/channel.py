@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from time import perf_counter_ns
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,20 +40,20 @@ class ChannelPicture:
         acquisition.check(name)
         self._compress = LogCompression(number(query, "range", DYNAMIC_RANGE_DB, 1, 200))
         grid = grid_of(acquisition, query)
-        self._beamformer = Beamformer(acquisition, grid, settings_of(query), name=name)
+        self.beamformer = Beamformer(acquisition, grid, settings_of(query), name=name)
         self.spacing_mm = grid.spacing_mm
 
     def __call__(self, signals: NDArray[np.generic]) -> tuple[NDArray[np.float32], Mapping[str, float]]:
         """The picture, float32 in [0, 1], and milliseconds by step: demodulate, beamform, detect."""
-        formed = self._beamformer(signals)
+        formed, stages_ms = self.formed(signals)
         began = perf_counter_ns()
-        picture = self._compress(self._beamformer.grid.picture(np.abs(formed)))
-        detect_ms = (perf_counter_ns() - began) / 1e6
-        return picture, {
-            "demodulate": self._beamformer.load_ms,
-            "beamform": self._beamformer.form_ms,
-            "detect": detect_ms,
-        }
+        picture = self._compress(self.beamformer.grid.picture(np.abs(formed)))
+        return picture, {**stages_ms, "detect": (perf_counter_ns() - began) / 1e6}
+
+    def formed(self, signals: NDArray[np.generic]) -> tuple[NDArray[Any], Mapping[str, float]]:
+        """The complex picture on the beamformed grid, and milliseconds by step."""
+        found = self.beamformer(signals)
+        return found, {"demodulate": self.beamformer.load_ms, "beamform": self.beamformer.form_ms}
 
 
 def settings_of(query: Query) -> Settings:
@@ -95,17 +96,17 @@ class ChannelSource:
     live = False
 
     def __init__(self, name: str, acquisition: Acquisition, read: Read, query: Query) -> None:
-        self._form = ChannelPicture(name, acquisition, query)
+        self.form = ChannelPicture(name, acquisition, query)
         self.name, self.period_s = name, acquisition.period_s
         self.acquisition = with_sound_speed(acquisition, query)
         self.length: int | None = acquisition.frames
-        self.spacing_mm: tuple[float, float] | None = self._form.spacing_mm
+        self.spacing_mm: tuple[float, float] | None = self.form.spacing_mm
         self.read = read
 
     def frames(self) -> Iterator[Capture]:
         for index in range(self.acquisition.frames):
             try:
-                picture, stages_ms = self._form(np.asarray(self.read(index)))
+                picture, stages_ms = self.form(np.asarray(self.read(index)))
             except AcquisitionError as error:
                 yield Capture(None, str(error))
             except EdgereconError:
