@@ -31,8 +31,9 @@ help:
 demo: $(DEVICE)
 	$(BIN)/edgerecon demo $(if $(VIEW),--view)
 
-# One process a core; libraries that take every core for themselves would stand in each other's way.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# One process a core; libraries that take every core for themselves would stand in each other's way. Compiled Python is
+# kept, since tests start hundreds of processes.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test: $(DEV)
 	$(PYTEST) $(if $(FAST),-m 'not slow')

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import typer.main
 from hypothesis import settings
 
 settings.register_profile("edgerecon", deadline=None)  # a busy machine makes no example wrong
@@ -73,6 +77,27 @@ def _ctrl_c() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _verbs_read_once() -> Iterator[None]:
+    """typer compiles the hints of every verb anew for each call of the command, which only tests call twice."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.main.get_command", functools.cache(typer.main.get_command))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _what_is_loaded_is_no_garbage() -> Iterator[None]:
+    """A stream collects garbage before it starts: not for a second through everything that the tests have loaded."""
+    from edgerecon.stream.process import gc_guard
+
+    gc.collect()
+    gc.freeze()
+    kept = {"freeze": lambda: None, "unfreeze": lambda: None}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc_guard, "gc", SimpleNamespace(**{**vars(gc), **kept}))
+        yield
 
 
 @pytest.fixture
