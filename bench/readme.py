@@ -1,7 +1,7 @@
-"""Write the tables of README.md and docs/results.md from the committed results, or say that they have drifted.
+"""Write the tables of README.md and docs/ from the committed results and the records, or say that they have drifted.
 
 python bench/readme.py            # after  make bench
-python bench/readme.py --check    # exit status 1 when a page holds anything else than the results give
+python bench/readme.py --check    # exit status 1 when a page holds anything else than they give
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import readme_quality, readme_speed
+from bench import readme_kinds, readme_quality, readme_speed
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench/results"
@@ -27,6 +27,11 @@ PAGES: Mapping[str, Blocks] = {
         "stream-peers": readme_speed.stream_peers,
         "streaming": readme_speed.streaming,
         "fit": readme_speed.fit,
+    },
+    "docs/stream.md": {
+        "sources": readme_kinds.sources,
+        "sinks": readme_kinds.sinks,
+        "serve keys": readme_kinds.serve_keys,
     },
 }
 
@@ -58,7 +63,7 @@ def main() -> None:
         if not arguments.check:
             path.write_text(wanted, encoding="utf-8")
         elif wanted != page:
-            sys.exit(f"{name} and bench/results have drifted apart: run  python bench/readme.py")
+            sys.exit(f"{name} is not what bench/results and the records give: run  python bench/readme.py")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tables of README.md and docs/results.md are those of the committed results."""
+"""The tables of README.md and docs/ are those of the committed results and of the records."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ def test_no_table_has_drifted_from_the_results() -> None:
         blocks = {name: make(readme.RESULTS) for name, make in makers.items()}
         assert readme.renewed(text, blocks) == text, f"{page}: run  python bench/readme.py"
         for name, block in blocks.items():
-            assert re.search(r"20\d\d-\d\d-\d\d, commit [0-9a-f]{9}", block), (
-                f"{name} does not say when it was measured"
-            )
+            dated = re.search(r"20\d\d-\d\d-\d\d, commit [0-9a-f]{9}", block)
+            assert dated or page == "docs/stream.md", f"{name} does not say when it was measured"
             assert readme.renewed(text, {name: "another"}) != text
         with pytest.raises(ValueError, match="the page holds no"):
             readme.renewed("no marks", blocks)
