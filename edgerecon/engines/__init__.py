@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgerecon.core.errors import DependencyError, EdgereconError, EngineError, UsageError
 from edgerecon.engines.backend import Backend, backends
 from edgerecon.engines.base import Engine, EngineSpec
+from edgerecon.engines.device_parity import check_device
 from edgerecon.engines.tiled import TiledEngine
 from edgerecon.modelfile.catalogue import find_file, model_path, shipped_models
 from edgerecon.modelfile.file import ModelFile
@@ -61,7 +63,8 @@ def open_engine(
         precision: of ``PRECISIONS``; default: that of the file. A shipped name opens the file of its family that has
             it, e.g. compact-despeckle-int8; a path is refused unless the file has it. Where a family has no bf16 file,
             "bf16" computes its fp32 file in bfloat16.
-        device: where to run, as the backend spells it; default: its own choice.
+        device: where to run, as the backend spells it, e.g. "cuda"; default: its own choice. On any other than "cpu" a
+            parity run is made first; "auto" takes the first backend that has the device.
         threads: default: the cores that this process may use.
         tile: rows and columns of pieces in which every frame is run, for want of memory; default: frames are run
             whole, unless the model takes one size alone (its own ``tile``).
@@ -91,10 +94,25 @@ def open_engine(
         wanted = [one for one in wanted if one.name in able]
         if not wanted:
             raise UsageError(f"backend {backend} does not compute in {computed}: choose {' or '.join(able)}")
-    for one in wanted:
-        if one.available:
-            return _tiled(one.open(file, device, threads or len(os.sched_getaffinity(0)), computed), tile)
-    raise _not_usable(next((one for one in wanted if not one.extra), wanted[-1]))
+    usable = [one for one in wanted if one.available]
+    if not usable:
+        raise _not_usable(next((one for one in wanted if not one.extra), wanted[-1]))
+    engine = _first_with(usable, file, device, threads or len(os.sched_getaffinity(0)), computed)
+    if device not in (None, "cpu"):
+        check_device(engine, file)
+    return _tiled(engine, tile)
+
+
+def _first_with(usable: Sequence[Backend], file: ModelFile, device: str | None, threads: int, precision: str) -> Engine:
+    """The engine of the first backend, or of the first that has the device."""
+    for one in usable:
+        try:
+            return one.open(file, device, threads, precision)
+        except UsageError:
+            if device is None or len(usable) == 1:
+                raise
+    names = ", ".join(one.name for one in usable)
+    raise UsageError(f"none of {names} has a device '{device}' here: see  edgerecon doctor")
 
 
 def _tiled(engine: Engine, tile: tuple[int, int] | None) -> Engine:

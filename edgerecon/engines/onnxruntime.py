@@ -1,29 +1,52 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime: on the CPU, or by another execution provider that the installed package brings."""
 
 from __future__ import annotations
 
 import copy
 from typing import Any
 
-from edgerecon.core.errors import ModelError, UsageError, first_line, needed
+from edgerecon.core.errors import EngineError, ModelError, UsageError, first_line, needed
 from edgerecon.core.frame import Image
 from edgerecon.engines.backend import Backend, missing
 from edgerecon.engines.padded import PaddedEngine
 from edgerecon.modelfile.file import ModelFile
 from edgerecon.modelfile.ports import foreign_ports, port_names
 
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "qnn": "QNNExecutionProvider",
+}
+"""Device, as ``--device`` takes it → ONNX Runtime's name of what runs there."""
+
 
 def open_model(file: ModelFile, device: str | None, threads: int, precision: str) -> OnnxRuntimeEngine:
-    """See ``edgerecon.engines.open_engine``."""
-    if device not in (None, "cpu"):
-        raise UsageError(f"backend onnxruntime runs on device 'cpu', not '{device}'")
-    return OnnxRuntimeEngine(file, threads, precision)
+    """See ``edgerecon.engines.open_engine``. ``device``: a key of ``PROVIDERS``; default "cpu".
+
+    Raises:
+        UsageError: a device that this package of ONNX Runtime does not bring. ModelError: it refuses the file.
+    """
+    return OnnxRuntimeEngine(file, threads, precision, _provider(device or "cpu"))
+
+
+def _provider(device: str) -> str:
+    with needed("stream", "onnxruntime"):
+        import onnxruntime as ort
+    have = [name for name, provider in PROVIDERS.items() if provider in ort.get_available_providers()]
+    if device not in have:
+        advice = "install the onnxruntime package that brings it, or choose" if device in PROVIDERS else "choose"
+        raise UsageError(f"backend onnxruntime has no device '{device}' here: {advice} {' or '.join(have)}")
+    return PROVIDERS[device]
 
 
 class OnnxRuntimeEngine(PaddedEngine):
     """One session with its input and output bound to the host buffers."""
 
-    def __init__(self, file: ModelFile, threads: int, precision: str) -> None:
+    def __init__(self, file: ModelFile, threads: int, precision: str, provider: str = PROVIDERS["cpu"]) -> None:
         with needed("stream", "onnxruntime"):
             import onnxruntime as ort
         super().__init__(file, "onnxruntime", precision, threads)
@@ -39,9 +62,11 @@ class OnnxRuntimeEngine(PaddedEngine):
             options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
             # Its fallback would try the same provider once more, and print.
-            session = ort.InferenceSession(file.content, options, ["CPUExecutionProvider"], enable_fallback=0)
+            session = ort.InferenceSession(file.content, options, [provider], enable_fallback=0)
         except Exception as error:  # noqa: BLE001 - the runtime's exceptions share no base
             raise ModelError(f"{file.path} is corrupt: onnxruntime refuses it ({first_line(error)})") from None
+        if provider not in session.get_providers():  # it was dropped without a word, for want of its own libraries
+            raise EngineError(f"{provider} cannot be loaded here: install its libraries, or leave the device out")
         signature = [
             [(value.name, value.type, len(value.shape)) for value in values]
             for values in (session.get_inputs(), session.get_outputs())

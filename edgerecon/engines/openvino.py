@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: fp32, bf16 and int8."""
+"""OpenVINO: fp32, bf16 and int8 on the CPU; and on its other devices."""
 
 from __future__ import annotations
 
@@ -25,12 +25,10 @@ def open_model(file: ModelFile, device: str | None, threads: int, precision: str
     """See ``edgerecon.engines.open_engine``. ``precision`` "bf16" runs an fp32 file with bfloat16 layers.
 
     Raises:
-        UsageError: a device other than "cpu". ModelError: OpenVINO refuses the file; operators that it does not have
-        are named. EngineError: the CPU lacks what the precision needs.
+        UsageError: a device that OpenVINO does not find here. ModelError: OpenVINO refuses the file; operators that it
+        does not have are named. EngineError: the CPU lacks what the precision needs.
     """
-    if device not in (None, "cpu"):
-        raise UsageError(f"backend openvino runs on device 'cpu', not '{device}'")
-    return OpenVinoEngine(file, threads, precision)
+    return OpenVinoEngine(file, threads, precision, device or "cpu")
 
 
 def _imported() -> ModuleType:
@@ -49,20 +47,22 @@ class OpenVinoEngine(PaddedEngine):
     quantised layers stay quantised whatever the hint.
     """
 
-    def __init__(self, file: ModelFile, threads: int, precision: str) -> None:
+    def __init__(self, file: ModelFile, threads: int, precision: str, device: str = "cpu") -> None:
         openvino = _imported()
         super().__init__(file, "openvino", precision, threads)
         self._openvino = openvino
         self._core: Any = openvino.Core()
-        self._require_arithmetic()
-        self._settings = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": 1,
-            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" and self._native_bf16() else "f32",
-            # A thread that may not move waits whenever capture or presentation takes its core.
-            "ENABLE_CPU_PINNING": False,
-        }
+        self._device = self._found(device)
+        self._settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if self._device == "CPU":
+            self._require_arithmetic()
+            self._settings |= {
+                "INFERENCE_NUM_THREADS": threads,
+                "NUM_STREAMS": 1,
+                "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" and self._native_bf16() else "f32",
+                # A thread that may not move waits whenever capture or presentation takes its core.
+                "ENABLE_CPU_PINNING": False,
+            }
         try:
             model = self._core.read_model(file.content)
             ports = [
@@ -75,6 +75,13 @@ class OpenVinoEngine(PaddedEngine):
             raise foreign_ports(file)
         self._model: Any = model
         self._requests: list[Any] = []
+
+    def _found(self, device: str) -> str:
+        """The device as OpenVINO spells it: one that is here, or AUTO for its own choice among them."""
+        have = [*self._core.available_devices, "AUTO"]
+        if device.upper() not in have:
+            raise UsageError(f"backend openvino has no device '{device}' here: choose {' or '.join(have).lower()}")
+        return device.upper()
 
     def _require_arithmetic(self) -> None:
         """Refuse what OpenVINO would compute wrongly, or otherwise than asked, without a word.
@@ -103,7 +110,7 @@ class OpenVinoEngine(PaddedEngine):
         turns = self._turns(*arrays)
         try:
             fixed.reshape({name: array.shape for name, array in turns[0][0].items()})
-            compiled = self._core.compile_model(fixed, "CPU", self._settings)
+            compiled = self._core.compile_model(fixed, self._device, self._settings)
             self._requests = [compiled.create_infer_request() for _ in turns]
         except RuntimeError as error:
             raise EngineError(_reason(str(error))) from None

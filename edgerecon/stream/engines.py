@@ -21,7 +21,7 @@ class Engines:
     """Opens engines by name, remembers how, and closes what it opened when its context ends.
 
     Args:
-        backend, precision, threads: see ``open_engine``; the same for all.
+        backend, precision, threads, device, tile: see ``open_engine``; the same for all.
         opener: stands for ``open_engine`` but where an engine is opened again.
         strength: of every engine, see ``edgerecon.stream.picture.strength``.
         protect: "auto", "none" or the tissue's "x,y,w,h", see ``edgerecon.stream.picture.protect``.
@@ -37,11 +37,15 @@ class Engines:
         threads: int | None = None,
         opener: Callable[..., Engine] = open_engine,
         *,
+        device: str | None = None,
+        tile: tuple[int, int] | None = None,
         strength: float = 1.0,
         protect: str = NONE,
     ) -> None:
         self._strength, self._protect = check_strength(strength), parse_protect(protect)
         self._how = (backend, precision, threads)
+        # Only what was asked for, so that an opener need know no more than that.
+        self._where = {name: value for name, value in (("device", device), ("tile", tile)) if value is not None}
         self._opener = opener
         self._opened: list[tuple[EngineSpec, str]] = []
         self._stack = ExitStack()
@@ -54,7 +58,7 @@ class Engines:
 
     def open(self, model: str) -> Engine:
         backend, precision, threads = self._how
-        engine = self._opener(model, backend, precision, threads=threads)
+        engine = self._opener(model, backend, precision, threads=threads, **self._where)
         engine = self._stack.enter_context(closing(self._acting(engine)))
         self._opened.append((engine.spec, model))
         return engine
@@ -82,7 +86,7 @@ class Engines:
     def reopen(self, spec: EngineSpec) -> Engine:
         """Another engine like one that was opened here; whoever asks for it closes it."""
         model = next(model for opened, model in self._opened if opened == spec)
-        return self._acting(open_engine(model, spec.backend, spec.precision, threads=spec.threads))
+        return self._acting(open_engine(model, spec.backend, spec.precision, threads=spec.threads, **self._where))
 
     def _acting(self, engine: Engine) -> Engine:
         """The engine, as strongly and where it was asked for. One that changes a frame's size acts on all of it."""

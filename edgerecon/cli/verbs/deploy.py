@@ -118,7 +118,7 @@ def fit(
     min_ssim: Annotated[float | None, typer.Option(help="Lowest SSIM on validation scenes.", min=0, max=1)] = None,
     min_gcnr: Annotated[float | None, typer.Option(help="Lowest gCNR on the built-in cine.", min=0, max=1)] = None,
     task: Annotated[str, typer.Option(help="despeckle or compound.")] = "despeckle",
-    models: Annotated[Path | None, typer.Option(help="Folder of ONNX files; default: those that ship.")] = None,
+    models: Annotated[Path | None, typer.Option(help="ONNX file, or folder of them; default: those that ship.")] = None,
     shape: Annotated[str, typer.Option(help="HEIGHTxWIDTH of the frames.")] = "512x512",
     out: Annotated[Path | None, typer.Option("-o", "--out", help="HTML page with the plot and the table.")] = None,
     json: Json = None,

@@ -13,6 +13,7 @@ from edgerecon.cli.verbs.duration import milliseconds
 from edgerecon.cli.verbs.duration import seconds as duration_s
 from edgerecon.cli.verbs.names import complete_model
 from edgerecon.cli.verbs.output import Json, check_folder, check_json, console, leave_if_interrupted, write_json
+from edgerecon.cli.verbs.placement import Device, Tile, tile_size
 from edgerecon.core.errors import EdgereconError, UsageError
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def stream(
     ] = None,
     beamform: BeamformOption = None,
     grid: GridOption = None,
+    device: Device = None,
+    tile: Tile = None,
     strength: Annotated[
         float, typer.Option(help="How much of the model's change is shown: 0 the input, 1 the model's picture.")
     ] = 1.0,
@@ -167,7 +170,11 @@ def stream(
     scheduling = scheduling_of(priority, cpus)
     scheduling.apply_cpus()  # before the engine starts threads of its own
     with ExitStack() as stack:
-        engines = stack.enter_context(Engines(backend, precision, threads, strength=strength, protect=protect))
+        engines = stack.enter_context(
+            Engines(
+                backend, precision, threads, device=device, tile=tile_size(tile), strength=strength, protect=protect
+            )
+        )
         engine = engines.open(model) if model is not None else None
         rungs = engines.open_ladder(model, ladder or [])
         recording = stack.enter_context(closing(open_source(source)))

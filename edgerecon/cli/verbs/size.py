@@ -1,4 +1,4 @@
-"""The size of frames, as --shape states it."""
+"""The size of frames, as options state it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from edgerecon.core.errors import UsageError
 _LARGEST_SIDE = 8192
 
 
-def frame_size(text: str) -> tuple[int, int]:
+def frame_size(text: str, option: str = "--shape") -> tuple[int, int]:
     """(height, width) of "512x512".
 
     Raises:
@@ -17,5 +17,5 @@ def frame_size(text: str) -> tuple[int, int]:
     if len(sides) != 2 or not all(
         side.isascii() and side.isdigit() and 0 < int(side) <= _LARGEST_SIDE for side in sides
     ):
-        raise UsageError(f"--shape is HEIGHTxWIDTH, e.g. 512x512, not '{text}'")
+        raise UsageError(f"{option} is HEIGHTxWIDTH, e.g. 512x512, not '{text}'")
     return int(sides[0]), int(sides[1])

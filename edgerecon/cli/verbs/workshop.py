@@ -9,6 +9,7 @@ import typer
 
 from edgerecon.cli.verbs.names import Model, RecipePath
 from edgerecon.cli.verbs.output import Json, check_json, check_out, console, say, write_json
+from edgerecon.cli.verbs.placement import Device, Tile, tile_size
 from edgerecon.core.errors import redacted
 
 Ray = Annotated[str | None, typer.Option("--ray", help="Work on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT.")]
@@ -96,6 +97,8 @@ def evaluate(
     pictures: Annotated[Path | None, typer.Option(help="Folder for a contact sheet and the trade-off plot.")] = None,
     backend: Annotated[str, typer.Option(help="Engine to run on, or auto for the fastest installed.")] = "auto",
     precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16 or int8; default: that of the file.")] = None,
+    device: Device = None,
+    tile: Tile = None,
     ray: Ray = None,
     json: Json = None,
 ) -> None:
@@ -111,7 +114,7 @@ def evaluate(
     check_json(json)
     screen = console(json)
     with (
-        closing(open_engine(model, backend, precision)) as engine,
+        closing(open_engine(model, backend, precision, device, tile=tile_size(tile))) as engine,
         spread_over(ray) as spread,
         work_bar(screen) as on_progress,
     ):

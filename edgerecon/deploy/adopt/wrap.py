@@ -37,6 +37,7 @@ def wrap(model: ModelProto, network: Network, reading: Reading, sizes: Sizes) ->
         ModelError: the graph that comes of it is not valid.
     """
     inner = onnx.compose.add_prefix(model, _PREFIX)
+    _lift_constants(inner)
     graph = _Graph(inner, next(one.version for one in inner.opset_import if one.domain in ("", "ai.onnx")))
     before = _before(graph, network, reading, sizes)
     picture = _after(graph, network, reading)
@@ -54,6 +55,20 @@ def wrap(model: ModelProto, network: Network, reading: Reading, sizes: Sizes) ->
     except onnx.checker.ValidationError as error:
         raise ModelError(f"the network cannot be written again: {first_line(error)}") from None
     return inner
+
+
+def _lift_constants(model: ModelProto) -> None:
+    """Turn nodes that only hold a tensor into initializers, which every runtime knows."""
+    kept = []
+    for node in model.graph.node:
+        value = next((one.t for one in node.attribute if one.name == "value"), None)
+        if node.op_type != "Constant" or value is None:
+            kept.append(node)
+            continue
+        value.name = node.output[0]
+        model.graph.initializer.append(value)
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
 
 
 @dataclass

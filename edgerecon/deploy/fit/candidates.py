@@ -53,10 +53,14 @@ class Candidate:
 def find_candidates(folder: Path, task: str) -> list[Candidate]:
     """Every way to run a task with the models of a folder. Files with the same network and record count once.
 
+    Args:
+        folder: or one ONNX file.
+
     Raises:
         DataError: the folder holds no model of the task.
     """
-    every = [one for path in sorted(folder.glob("*.onnx")) for one in _ways(path, task)]
+    files = [folder] if folder.is_file() else sorted(folder.glob("*.onnx"))
+    every = [one for path in files for one in _ways(path, task)]
     found = list({(replace(one, path=Path()) if math.isfinite(one.ssim) else one): one for one in every[::-1]}.values())
     found.reverse()
     if not found:

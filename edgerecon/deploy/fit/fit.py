@@ -29,6 +29,7 @@ from edgerecon.deploy.fit.proof import sample_frames, stream_p99
 from edgerecon.deploy.fit.untrained import untrained
 from edgerecon.hardware.device import host_profile
 from edgerecon.measure.timing import interleave
+from edgerecon.modelfile.file import read_model
 
 SHAPE = (512, 512)
 WAYS = 2
@@ -112,7 +113,8 @@ def fit(
     Widths, depths and pruning are those of the files in the folder; only what is trained can be chosen.
 
     Args:
-        models: folder of ONNX files; default: those that ship. shape: (height, width) of the frames.
+        models: folder of ONNX files, or one file, whose task it then is; default: those that ship.
+        shape: (height, width) of the frames.
         seconds: how long a promising candidate is streamed.
 
     Raises:
@@ -122,6 +124,8 @@ def fit(
     if not 0 < requirement.deadline_ms < math.inf:
         raise UsageError(f"the deadline must be above 0 ms, not {requirement.deadline_ms}")
     progress = on_progress or (lambda what, done, total: None)
+    if models is not None and models.is_file():
+        task = read_model(models).spec.task
     found = find_candidates(models or resource_dir("export"), task)
     allowed = [one for one in found if requirement.allows(one)]
     if not allowed:
