@@ -13,12 +13,12 @@ import atheris
 with atheris.instrument_imports(include=["edgerecon.stream", "pyigtl"]):
     from pyigtl import messages  # noqa: F401 - to be instrumented
 
+    from edgerecon.stream.protocols.igtl_tracking import TRACKING, unpack_tracking
     from edgerecon.stream.protocols.openigtlink import (
         BODY_BYTES,
         HEADER_BYTES,
         StrayBytes,
         unpack_image,
-        unpack_transform,
     )
     from edgerecon.stream.sources.live.igtl import Reader
 
@@ -47,12 +47,12 @@ def read_all(data: bytes) -> None:
     try:
         there.sendall(data)
         there.shutdown(socket.SHUT_WR)
-        while (message := reader.read(lambda header: header.type in ("IMAGE", "TRANSFORM"))) is not None:
+        while (message := reader.read(lambda header: header.type in ("IMAGE", *TRACKING))) is not None:
             header, body = message
             assert len(body) == header.body_bytes <= BODY_BYTES and header.device.isprintable()
             try:
-                if header.type == "TRANSFORM":
-                    assert np.isfinite(unpack_transform(header, body).matrix).all()
+                if header.type in TRACKING:
+                    assert all(np.isfinite(one.matrix).all() for one in unpack_tracking(header, body))
                     continue
                 image = unpack_image(header, body)
             except ValueError as error:

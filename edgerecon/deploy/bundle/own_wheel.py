@@ -36,12 +36,18 @@ def own_wheel() -> bytes:
     """The wheel's bytes.
 
     Raises:
-        EdgereconError: this edgerecon is not installed as a package, so that its requirements are unknown.
+        EdgereconError: this edgerecon is not installed as a package, or was of another version when it was (an editable
+            installation whose checkout went on), so that its requirements are unknown.
     """
     try:
         installed = distribution(OURS)
     except PackageNotFoundError:
         raise EdgereconError("edgerecon is not installed as a package: run  pip install .  in its folder") from None
+    if installed.version != edgerecon.__version__:
+        raise EdgereconError(
+            f"this is edgerecon {edgerecon.__version__}, installed as {installed.version}, whose requirements may be "
+            "others: run  pip install -e .  again in its folder"
+        )
     info = f"{OURS}-{edgerecon.__version__}.dist-info"
     files = dict(_package())
     for name in ("METADATA", "entry_points.txt"):

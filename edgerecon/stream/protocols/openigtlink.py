@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgerecon.core.errors import needed, printable
 from edgerecon.core.frame import MAX_PIXELS, plausible_spacing
-from edgerecon.core.pose import OK, Plane, Transform, matrix_of, plausible_time
+from edgerecon.core.pose import OK, Plane, Transform, plausible_time
 
 PORT = 18944
 HEADER_BYTES = 58
@@ -33,8 +33,10 @@ _SCALAR, _UINT8, _LITTLE_ENDIAN, _RAS, _LPS = 1, 3, 2, 1, 2
 _COORDINATES_AT, _MATRIX_AT = 5, 12  # in an image's header
 _ASCII, _UTF8 = 3, 106  # numbers of character sets, as IANA has them
 _CRC_PIECE = 1 << 16
-_STATUS_LETTERS = 40
-_FRAME_NUMBER, _IMAGE_STATUS, _TRANSFORM_STATUS = "FrameNumber", "ImageStatus", "TransformStatus"  # as PLUS names them
+TRANSFORM_STATUS = "TransformStatus"
+"""Key of the metadata of a TRANSFORM, as PLUS names it."""
+
+_FRAME_NUMBER, _IMAGE_STATUS = "FrameNumber", "ImageStatus"
 
 
 class StrayBytes(ValueError):
@@ -122,7 +124,7 @@ def unpack_image(header: Header, body: bytes) -> ImageBody:
         DependencyError: pyigtl is absent.
     """
     message = _pyigtl().ImageMessage()
-    content, metadata, number = _unwrap(header, body, "image")
+    content, metadata, number = unwrap(header, body, "image")
     fields = {"header_version": 1, "message_type": header.type, "device_name": "", "timestamp": 0.0}
     try:
         message.unpack(fields, content)  # as version 1, without metadata: pyigtl reads those in ASCII alone
@@ -159,25 +161,12 @@ def _axes(voxels: NDArray[Any]) -> tuple[int, int, int]:
     return column, row, across
 
 
-def unpack_transform(header: Header, body: bytes) -> Transform:
-    """Check and read the body of a TRANSFORM message.
+def unwrap(header: Header, body: bytes, what: str) -> tuple[memoryview, dict[str, str], int]:
+    """Content, metadata and message id of a body whose checksum matches.
 
     Raises:
-        ValueError: the checksum does not match, or the body is damaged. The message is one line.
+        ValueError: it does not, or the body is damaged. ``what`` it is, for the message, which is one line.
     """
-    content, metadata, _ = _unwrap(header, body, "transform")
-    if len(content) < _MATRIX.size:
-        raise ValueError("damaged OpenIGTLink transform: it is too short")
-    top = np.array(_MATRIX.unpack_from(content)).reshape(4, 3).T
-    matrix = matrix_of([*top.ravel(), 0, 0, 0, 1])
-    if matrix is None:
-        raise ValueError("damaged OpenIGTLink transform: its numbers are none")
-    status = printable(metadata.get(_TRANSFORM_STATUS, OK))[:_STATUS_LETTERS] or OK
-    return Transform(header.device, matrix, status, plausible_time(header.timestamp_s))
-
-
-def _unwrap(header: Header, body: bytes, what: str) -> tuple[memoryview, dict[str, str], int]:
-    """Content, metadata and message id of a body whose checksum matches."""
     if header.crc and _crc64(body) != header.crc:
         raise ValueError(f"damaged OpenIGTLink {what}: its checksum does not match")
     whole = memoryview(body)
@@ -246,7 +235,7 @@ def pack_transform(transform: Transform, timestamp_s: float, version: int = 2) -
     """
     content = _MATRIX.pack(*transform.matrix[:3].T.ravel())
     time_s = timestamp_s if transform.timestamp_s is None else transform.timestamp_s
-    metadata = {_TRANSFORM_STATUS: transform.status}
+    metadata = {TRANSFORM_STATUS: transform.status}
     return _wrap(b"TRANSFORM", transform.name, time_s, [memoryview(content)], 0, metadata, version)
 
 

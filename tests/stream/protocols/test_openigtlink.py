@@ -15,6 +15,7 @@ pyigtl = pytest.importorskip("pyigtl", reason="pyigtl is not installed")
 
 from edgerecon.core.pose import Transform  # noqa: E402
 from edgerecon.stream.protocols import openigtlink  # noqa: E402
+from edgerecon.stream.protocols.igtl_tracking import unpack_tracking  # noqa: E402
 from edgerecon.stream.protocols.openigtlink import (  # noqa: E402
     BODY_BYTES,
     HEADER_BYTES,
@@ -23,7 +24,6 @@ from edgerecon.stream.protocols.openigtlink import (  # noqa: E402
     pack_transform,
     parse_header,
     unpack_image,
-    unpack_transform,
 )
 from edgerecon.stream.sources.live.igtl import Reader  # noqa: E402
 
@@ -268,7 +268,7 @@ def test_transforms_are_those_of_pyigtl_in_both_directions(rng) -> None:
     for version in (1, 2):
         sent.header_version = version
         data = sent.pack()
-        read = unpack_transform(parse_header(data[:HEADER_BYTES]), data[HEADER_BYTES:])
+        (read,) = unpack_tracking(parse_header(data[:HEADER_BYTES]), data[HEADER_BYTES:])
         np.testing.assert_array_equal(np.float32(read.matrix), np.float32(matrix))
         assert (read.name, read.status, read.timestamp_s) == ("ProbeToTracker", "OK", 12.5)
         assert b"".join(pack_transform(read, 0.0, version)) == data or version == 2
@@ -277,7 +277,8 @@ def test_transforms_are_those_of_pyigtl_in_both_directions(rng) -> None:
     message.unpack(pyigtl.MessageBase.parse_header(lost[:HEADER_BYTES]), lost[HEADER_BYTES:])
     np.testing.assert_array_equal(np.float32(message.matrix), np.float32(matrix))
     assert (message.device_name, message.metadata) == ("Größe", {"TransformStatus": "OUT_OF_VIEW"})
-    assert unpack_transform(parse_header(lost[:HEADER_BYTES]), lost[HEADER_BYTES:]).status == "OUT_OF_VIEW"
+    (read,) = unpack_tracking(parse_header(lost[:HEADER_BYTES]), lost[HEADER_BYTES:])
+    assert read.status == "OUT_OF_VIEW"
 
 
 def test_damaged_transforms_are_named() -> None:
@@ -286,7 +287,7 @@ def test_damaged_transforms_are_named() -> None:
     nan = unchecked[:-4] + b"\xff" * 4
     for damaged, why in ((data[:-1] + b"\7", "checksum"), (unchecked[:-4], "too short"), (nan, "none")):
         with pytest.raises(ValueError, match=why):
-            unpack_transform(parse_header(damaged[:HEADER_BYTES]), damaged[HEADER_BYTES:])
+            unpack_tracking(parse_header(damaged[:HEADER_BYTES]), damaged[HEADER_BYTES:])
 
 
 @pytest.mark.parametrize("spacing", [(1e300, 1e300), (1e-300, 0.1), (float("nan"), 1.0), (-1.0, 1.0)])

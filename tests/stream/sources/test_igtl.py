@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -274,6 +275,18 @@ def test_transforms_go_with_the_next_image_and_with_no_other(serve) -> None:
     poses = [capture.pose or Pose() for capture in captures]
     found = [[(one.name, one.matrix[0, 0]) for one in pose.transforms] for pose in poses]
     assert found == [[("A", 1), ("B", 2), ("A", 3)], [], [], [("B", 6)]]
+
+
+@pytest.mark.parametrize("kind", ["TDATA", "QTDATA", "POSITION", "QTRANS"])
+def test_tracking_of_every_type_goes_with_the_images(serve, kind: str) -> None:
+    place = struct.pack(">7f", 1, 2, 3, 0, 0, 0, 1)
+    matrix = struct.pack(">12f", 1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 2, 3)
+    content = place if kind in ("POSITION", "QTRANS") else bytes(22) + (matrix if kind == "TDATA" else place)
+    head = struct.pack(">H12s20sIIQQ", 1, kind.encode(), b"Needle", 1000, 0, len(content), 0)
+    (capture,) = take(serve([head + content, message(1, 1)]).url, 1)
+    assert capture.pose is not None
+    ((name, found),) = [(one.name, one.matrix) for one in capture.pose.transforms]
+    assert name == "Needle" and found[:3, 3].tolist() == [1, 2, 3] and (found[:3, :3] == np.eye(3)).all()
 
 
 def test_transforms_are_forwarded_before_their_image(sink) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 
 from edgerecon.core.errors import SourceError, UsageError, printable
 from edgerecon.core.pose import Pose, Transform, plausible_time
+from edgerecon.stream.protocols.igtl_tracking import TRACKING, unpack_tracking
 from edgerecon.stream.protocols.openigtlink import (
     HEADER_BYTES,
     PORT,
@@ -22,7 +23,6 @@ from edgerecon.stream.protocols.openigtlink import (
     parse_header,
     require,
     unpack_image,
-    unpack_transform,
 )
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.kind import SourceKind
@@ -42,7 +42,7 @@ _PATIENCE_S = 3.0
 
 _MENTIONED_AT_MOST = _NAMES_AT_MOST = 16
 _TRANSFORMS_AT_MOST = 256
-_TRANSFORM_BYTES_AT_MOST = 1 << 16
+_TRACKING_BYTES_AT_MOST = 1 << 16
 
 
 class IgtlSource:
@@ -53,8 +53,9 @@ class IgtlSource:
     bounded by ``openigtlink.BODY_BYTES``, whatever is sent. Frames wait in the network while nobody asks for them:
     the server knows by then, and what it drops is found by its index.
 
-    Images keep their orientation, origin and time, and the TRANSFORM messages that came since the image before (of any
-    device, the newest 256) go with the next one, in ``Capture.pose``. An image that its sender calls invalid is a gap.
+    Images keep their orientation, origin and time, and what trackers sent since the image before (``igtl_tracking``; of
+    any device, the newest 256) goes with the next one, in ``Capture.pose``. An image that its sender calls invalid is a
+    gap.
 
     Args:
         device: the name that its images carry, of which the first 20 bytes count; None for that of the first one that
@@ -125,8 +126,8 @@ class IgtlSource:
             reader.close()
 
     def _wanted(self, header: Header) -> bool:
-        if header.type == "TRANSFORM" and header.body_bytes <= _TRANSFORM_BYTES_AT_MOST:
-            self._mention("TRANSFORM messages, which go with the images")
+        if header.type in TRACKING and header.body_bytes <= _TRACKING_BYTES_AT_MOST:
+            self._mention(f"{header.type} messages, which go with the images")
             return True
         if header.type != "IMAGE":
             self._mention(f"{header.type} messages, which are left out")
@@ -155,9 +156,9 @@ class IgtlSource:
         return f"no image of device '{device}' came, but images of {names}: ask for one of these, as in {example}"
 
     def _capture(self, header: Header, body: bytes) -> Capture | None:
-        """The image with all that goes with it; None for a transform, and for what its sender calls no image."""
+        """The image with all that goes with it; None for transforms, and for what its sender calls no image."""
         arrived_ns = perf_counter_ns()
-        if header.type == "TRANSFORM":
+        if header.type in TRACKING:
             self._keep(header, body)
             return None
         transforms = tuple(self._transforms)
@@ -177,7 +178,7 @@ class IgtlSource:
 
     def _keep(self, header: Header, body: bytes) -> None:
         try:
-            self._transforms.append(unpack_transform(header, body))
+            self._transforms.extend(unpack_tracking(header, body))
         except ValueError as error:
             self._mention(f"what cannot be read, which is left out: {error}", logging.WARNING)
 
