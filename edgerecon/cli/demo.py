@@ -70,6 +70,7 @@ def run_demo(
     _make_folder(out_dir)
     with Engines(protect=AUTO) as engines, closing(open_source(source)) as cine:
         engine = engines.open(model)
+        engines.look_at(cine)
         length = cine.length or 45
         snapshots = Snapshots((0, length // 3, 2 * length // 3))
         # The video is written behind the stream: its encoder takes as long as the model.

@@ -34,6 +34,20 @@ class Status(str, Enum):
     RAW = "raw"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Colour:
+    """What is drawn in colour in a captured frame.
+
+    Attributes:
+        pixels: uint8 (H, W, 3), RGB, as captured. where: uint8 (H, W), 255 where colour is drawn.
+        large: whether an area of it is larger than a mark or a button: flow, elasticity.
+    """
+
+    pixels: NDArray[np.uint8]
+    where: NDArray[np.uint8]
+    large: bool = True
+
+
 @dataclass(slots=True)
 class Frame:
     """One B-mode image on its way through a stream.
@@ -47,6 +61,7 @@ class Frame:
         status: whether ``pixels`` is a reconstruction or the raw capture.
         pose: where the image lies and what the tracker reported, or None when the source does not know.
         time_s: when it was taken by the clock of its recording, seconds that go on where it is repeated; or None.
+        colour: what is drawn in colour in it, of the size of ``pixels``; None for a grey picture.
     """
 
     pixels: Image
@@ -56,9 +71,38 @@ class Frame:
     status: Status = Status.OK
     pose: Pose | None = None
     time_s: float | None = None
+    colour: Colour | None = None
 
     def __post_init__(self) -> None:
         self.spacing_mm = plausible_spacing(self.spacing_mm)
+
+
+def to_rgb(pixels: Image, colour: Colour | None) -> NDArray[np.uint8]:
+    """uint8 (H, W, 3): grey levels, and what is drawn in colour as it was captured."""
+    rgb = cv2.cvtColor(to_uint8(pixels), cv2.COLOR_GRAY2RGB)
+    if colour is not None:
+        cv2.copyTo(colour.pixels, colour.where, rgb)
+    return np.asarray(rgb, np.uint8)
+
+
+def rgb_bytes(raw: RawImage) -> NDArray[np.uint8]:
+    """A captured image of colours, (H, W, 3) or (H, W, 4), as uint8 (H, W, 3) that shares no memory with it.
+
+    Raises:
+        ValueError: values that are neither unsigned integers of 8 or 16 bits nor floats.
+    """
+    if raw.dtype == np.uint8:
+        rgb = raw[:, :, :3].copy()
+    elif raw.dtype.kind == "u" and raw.dtype.itemsize == 2:
+        rgb = (raw[:, :, :3] >> 8).astype(np.uint8)
+    elif raw.dtype.kind == "f":
+        rgb = to_uint8(np.ascontiguousarray(np.nan_to_num(raw[:, :, :3]), np.float32))
+    else:
+        raise ValueError(f"a colour frame must hold 8 or 16 bits or floats, not {raw.dtype}")
+    if raw.shape[2] == 4:  # transparent pixels show the background, which is black
+        opaque = 1.0 if raw.dtype.kind == "f" else float(np.iinfo(raw.dtype).max)
+        rgb = np.rint(rgb * (raw[:, :, 3:].astype(np.float32) / opaque)).astype(np.uint8)
+    return rgb
 
 
 def plausible_spacing(spacing_mm: tuple[float, float] | None) -> tuple[float, float] | None:

@@ -106,6 +106,18 @@ class Pose:
         steps = self.plane.axes / np.array([scale, scale, 1.0])
         return replace(self, plane=replace(self.plane, axes=steps))
 
+    def cropped(self, corner: tuple[int, int], shape: tuple[int, int], before: Sequence[int]) -> Pose:
+        """The pose of a part of the image.
+
+        Args:
+            corner: (row, column) of its first pixel. shape: (H, W) of the part. before: (H, W, ...) of the image.
+        """
+        if self.plane is None:
+            return self
+        row, column = corner
+        moved = _middle(shape)[:3] + (column, row, 0.0) - _middle(before)[:3]
+        return replace(self, plane=replace(self.plane, centre=self.plane.centre + self.plane.axes @ moved))
+
     def newest(self) -> dict[str, Transform]:
         """The last transform of each name."""
         return {one.name: one for one in self.transforms}

@@ -41,7 +41,7 @@ class NativeEngine(PaddedEngine):
     def twin(self) -> NativeEngine:
         """Another engine on the same weights, with buffers and threads of its own; both may run at the same time."""
         twin = copy.copy(self)
-        twin._shape, twin._runner, twin._arrays = (), None, None
+        twin._fitted, twin._runner, twin._arrays = ((), 0), None, None
         return twin
 
     def _bind(self, padded: tuple[int, int]) -> tuple[Image, Image]:

@@ -80,7 +80,7 @@ class OnnxRuntimeEngine(PaddedEngine):
     def twin(self) -> OnnxRuntimeEngine:
         """Another engine on the same session, with buffers and state of its own; both may run at the same time."""
         twin = copy.copy(self)
-        twin._shape, twin._bindings, twin._states, twin._turn = (), [], (), 0
+        twin._fitted, twin._bindings, twin._states, twin._turn = ((), 0), [], (), 0
         return twin
 
     def _bind(self, padded: tuple[int, int]) -> tuple[Image, Image]:

@@ -22,11 +22,18 @@ class PaddedEngine(ABC):
 
     A subclass makes itself ready in ``_bind`` and turns ``source`` into ``result`` in ``_execute``; whatever they raise
     becomes an ``EngineError``. It reads state buffer ``_turn`` and writes the other one.
+
+    Attributes:
+        margin: pixels by which a frame is continued beyond its border, by the nearest of its pixels, before the model
+            sees it: models pad with zeros, which darkens what lies at the border. 0 until it is set; 0 again when the
+            runtime takes no frame of that size.
     """
+
+    margin: int = 0
 
     def __init__(self, file: ModelFile, backend: str, precision: str, threads: int, *, simulated: bool = False) -> None:
         self.spec = EngineSpec(file.spec, backend, precision, threads, simulated)
-        self._shape: tuple[int, ...] = ()
+        self._fitted: tuple[tuple[int, ...], int] = ((), 0)
         self._states: tuple[Image, ...] = ()
         self._turn = 0
         self._open = True
@@ -49,30 +56,51 @@ class PaddedEngine(ABC):
             raise EngineError("the engine is closed: open it again")
         if not isinstance(frame, np.ndarray) or frame.dtype != np.float32 or frame.ndim != 2 or frame.size == 0:
             raise EngineError(f"a frame must be a non-empty float32 H×W array, not {_described(frame)}")
-        height, width = frame.shape
-        multiple = self.spec.model.size_multiple
-        shape = self.spec.model.output_shape(height, width)
+        shape = self.spec.model.output_shape(*frame.shape)
         if out is not None and not (isinstance(out, np.ndarray) and out.dtype == np.float32 and out.shape == shape):
             raise EngineError(f"out must be float32 {shape[0]}×{shape[1]}, not {_described(out)}")
         try:
-            if frame.shape != self._shape:
-                self._turn = 0
-                source, result = self._bind((height + -height % multiple, width + -width % multiple))
-                self._input, self._output, self._shape = source[0, 0], result[0, 0], frame.shape
-            self._input[:height, :width] = frame
-            self._input[height:, :width] = frame[-1]
-            self._input[:, width:] = self._input[:, width - 1 : width]
+            if (frame.shape, self.margin) != self._fitted:
+                self._fit(frame.shape)
+            self._put(frame)
             self._execute()
             if self.spec.model.state_channels:
                 self._turn = 1 - self._turn
         except Exception as error:  # noqa: BLE001 - the runtimes' exceptions share no base
-            self._shape = ()
-            raise EngineError(f"{self.spec.backend} failed on a {height}×{width} frame: {first_line(error)}") from None
-        return np.clip(self._output[: shape[0], : shape[1]], 0.0, 1.0, out=out)
+            self._fitted = ((), 0)
+            size = "×".join(map(str, frame.shape))
+            raise EngineError(f"{self.spec.backend} failed on a {size} frame: {first_line(error)}") from None
+        top = self.margin * self.spec.model.scale
+        return np.clip(self._output[top : top + shape[0], top : top + shape[1]], 0.0, 1.0, out=out)
+
+    def _fit(self, shape: tuple[int, ...]) -> None:
+        """Bind what frames of a size need, without the margin where the runtime refuses it."""
+        self._turn, multiple = 0, self.spec.model.size_multiple
+        while True:
+            height, width = (side + 2 * self.margin for side in shape)
+            try:
+                source, result = self._bind((height + -height % multiple, width + -width % multiple))
+            except Exception:
+                if not self.margin:
+                    raise
+                self.margin = 0
+            else:
+                break
+        self._input, self._output, self._fitted = source[0, 0], result[0, 0], (shape, self.margin)
+
+    def _put(self, frame: Image) -> None:
+        """Copy the frame in, and repeat its border."""
+        margin, (height, width) = self.margin, frame.shape
+        right, below = margin + width, margin + height
+        self._input[margin:below, margin:right] = frame
+        self._input[:margin, margin:right] = frame[0]
+        self._input[below:, margin:right] = frame[-1]
+        self._input[:, :margin] = self._input[:, margin : margin + 1]
+        self._input[:, right:] = self._input[:, right - 1 : right]
 
     def reset(self) -> None:
         """See ``Engine.reset``."""
-        if self._open and self._shape:
+        if self._open and self._fitted[0]:
             self._forget()
 
     def _forget(self) -> None:
@@ -108,7 +136,7 @@ class PaddedEngine(ABC):
         """See ``Engine.close``."""
         if self._open:
             self._release()
-        self._open, self._shape = False, ()
+        self._open, self._fitted = False, ((), 0)
 
 
 def _described(value: object) -> str:

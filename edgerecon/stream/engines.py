@@ -6,15 +6,20 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 
 from edgerecon.core.errors import UsageError
+from edgerecon.core.frame import Image
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine, EngineSpec
 from edgerecon.modelfile.catalogue import model_path, shipped_models
 from edgerecon.modelfile.variants import family
 from edgerecon.stream.loop.ladder import PASSTHROUGH
-from edgerecon.stream.picture.protect import NONE, ProtectedEngine, parse_protect
+from edgerecon.stream.picture.box import refuse_beyond
+from edgerecon.stream.picture.protect import NONE, ProtectedEngine, first_frames, parse_protect
 from edgerecon.stream.picture.strength import BlendedEngine, check_strength
+from edgerecon.stream.sources.base import Source
 
 AUTO = "auto"
+EDGE = 4
+"""Pixels by which a frame is continued beyond its border for the model (docs/stream.md has what it is worth)."""
 
 
 class Engines:
@@ -48,6 +53,9 @@ class Engines:
         self._where = {name: value for name, value in (("device", device), ("tile", tile)) if value is not None}
         self._opener = opener
         self._opened: list[tuple[EngineSpec, str]] = []
+        self._first: Sequence[Image] = ()
+        self._protected: list[ProtectedEngine] = []
+        self._blended: list[BlendedEngine] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Engines:
@@ -62,6 +70,35 @@ class Engines:
         engine = self._stack.enter_context(closing(self._acting(engine)))
         self._opened.append((engine.spec, model))
         return engine
+
+    def look_at(self, source: Source) -> None:
+        """Find the tissue of a recording before it is played, for every engine; a live source is not asked.
+
+        Raises:
+            UsageError: the tissue's box is not within its frames.
+        """
+        if self._protect == NONE:
+            return
+        self._first = first_frames(source)
+        if self._first and not isinstance(self._protect, str):
+            refuse_beyond(self._protect, self._first[0].shape, "--protect")
+        for engine in self._protected:
+            engine.learn(self._first)
+
+    @property
+    def strength(self) -> float:
+        """Of every engine, in [0, 1]; may be set at any time, and holds from the next frame on.
+
+        Raises:
+            UsageError, when it is set: a strength beyond [0, 1].
+        """
+        return self._strength
+
+    @strength.setter
+    def strength(self, strength: float) -> None:
+        self._strength = check_strength(strength)
+        for engine in self._blended:
+            engine.strength = strength
 
     def open_ladder(self, model: str | None, names: Sequence[str]) -> list[Engine] | None:
         """The engines below the model's own.
@@ -91,9 +128,18 @@ class Engines:
     def _acting(self, engine: Engine) -> Engine:
         """The engine, as strongly and where it was asked for. One that changes a frame's size acts on all of it."""
         model = engine.spec.model
-        if self._protect != NONE and model.scale == 1 and not model.fixed_output:
-            engine = ProtectedEngine(engine, self._protect)
-        return BlendedEngine(engine, self._strength) if self._strength != 1 else engine
+        if model.scale != 1 or model.fixed_output:
+            return BlendedEngine(engine, self._strength) if self._strength != 1 else engine
+        if hasattr(engine, "margin") and not engine.spec.simulated:
+            engine.margin = EDGE
+        engine = BlendedEngine(engine, self._strength)
+        self._blended.append(engine)
+        if self._protect == NONE:
+            return engine
+        engine = ProtectedEngine(engine, self._protect)
+        engine.learn(self._first)
+        self._protected.append(engine)
+        return engine
 
 
 def smaller(model: str) -> list[str]:

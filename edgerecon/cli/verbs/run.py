@@ -82,6 +82,9 @@ def stream(
     protect: Annotated[
         str, typer.Option(help="What is not tissue passes as it is: auto, none, or the tissue's X,Y,WIDTH,HEIGHT.")
     ] = "auto",
+    crop: Annotated[
+        str | None, typer.Option(help="Part of every frame to stream, as of a grabbed screen: X,Y,WIDTH,HEIGHT.")
+    ] = None,
     policy: Annotated[
         str | None,
         typer.Option(help="latest (newest frame wins) or every (lossless); default: every from a file into files."),
@@ -149,7 +152,8 @@ def stream(
     from edgerecon.stream.loop.stream import stream as run
     from edgerecon.stream.loop.trace import Trace
     from edgerecon.stream.overwriting import refuse_overwriting
-    from edgerecon.stream.picture.protect import check_within, parse_protect
+    from edgerecon.stream.picture.box import parse_box
+    from edgerecon.stream.picture.crop import cropped
     from edgerecon.stream.process.scheduling import scheduling_of
     from edgerecon.stream.process.signals import obeyed_signals
     from edgerecon.stream.process.systemd import Service
@@ -166,6 +170,7 @@ def stream(
     if late not in ("present", "skip"):
         raise UsageError(f"--late is present or skip, not '{late}'")
     refuse_overwriting([source], sink or [], [path for path in (json, trace) if path])
+    box = parse_box(crop, "--crop") if crop is not None else None
     screen, service, stop, reset = console(json), Service(), Event(), Event()
     scheduling = scheduling_of(priority, cpus)
     scheduling.apply_cpus()  # before the engine starts threads of its own
@@ -178,7 +183,7 @@ def stream(
         engine = engines.open(model) if model is not None else None
         rungs = engines.open_ladder(model, ladder or [])
         recording = stack.enter_context(closing(open_source(source)))
-        check_within(parse_protect(protect), recording)
+        engines.look_at(cropped(recording, box))
         sinks = [open_sink(uri) for uri in sink or ["null"]]
         _say_where(screen, sinks)
         converts = is_conversion(recording, sink or ["null"]) and late == "present"
@@ -206,6 +211,7 @@ def stream(
             seconds=seconds,
             hang_s=watchdog / 1e3 if watchdog else None,
             scheduling=scheduling,
+            crop=box,
         )
         report = run(
             recording,

@@ -81,7 +81,7 @@ class CudaEngine(PaddedEngine):
             raise EngineError(f"out must be float32 of shape {frames.shape}, not {out.dtype} of shape {out.shape}")
         try:
             if self._recorded != frames.shape:
-                self._shape = ()  # single frames have to be bound again
+                self._fitted = ((), 0)  # single frames have to be bound again
                 self._prepare(frames.shape[0], frames.shape[1:])
             self._buffers[0].host[...] = frames[:, None]
             self._execute()

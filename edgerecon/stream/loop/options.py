@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgerecon.core.errors import UsageError
+from edgerecon.stream.picture.box import Box, parse_box
 from edgerecon.stream.process.scheduling import ORDINARY, Scheduling
 
 Policy = Literal["latest", "every"]
@@ -29,9 +30,11 @@ class StreamOptions:
         seconds: end after so long.
         hang_s: how long an engine may take for one frame; ten deadlines, and 1 s at least, when None.
         scheduling: priority and processors of the stream's threads.
+        crop: x, y, width, height in pixels of the part of every frame that is streamed; all of it when None.
 
     Raises:
-        UsageError: a limit or the deadline is no number above 0, or the policy or ``late`` is none of these words.
+        UsageError: a limit or the deadline is no number above 0, the policy or ``late`` is none of these words, or the
+            crop is no box.
 
     Example:
         >>> StreamOptions(policy="every", pace=False).policy
@@ -47,6 +50,7 @@ class StreamOptions:
     seconds: float | None = None
     hang_s: float | None = None
     scheduling: Scheduling = ORDINARY
+    crop: Box | None = None
 
     def __post_init__(self) -> None:
         if self.policy not in ("latest", "every"):
@@ -62,3 +66,5 @@ class StreamOptions:
         for name, value in limits.items():
             if value is not None and not 0 < value < math.inf:
                 raise UsageError(f"the {name} must be a number above 0, not {value}")
+        if self.crop is not None:
+            parse_box(",".join(map(str, self.crop)), "crop")

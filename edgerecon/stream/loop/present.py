@@ -151,7 +151,16 @@ class Presenter:
             self._drop(slot, "deadline", "over when the frame was ready")
             self._observe(slot, slot.handed_ns, late)
             return
-        frame = Frame(slot.shown, slot.sequence, slot.captured_ns, slot.spacing_mm, slot.status, slot.pose, slot.time_s)
+        frame = Frame(
+            slot.shown,
+            slot.sequence,
+            slot.captured_ns,
+            slot.spacing_mm,
+            slot.status,
+            slot.pose,
+            slot.time_s,
+            slot.colour if slot.scale == 1 else None,
+        )
         present = self.fanout.resume if again else self.fanout.present
         if not present(slot.unit, frame, late and self.mark_late):
             if self.fanout.all_lost:

@@ -158,11 +158,13 @@ class Processor:
         slot.inferred_ns = perf_counter_ns()
         slot.raw_why, trouble = _check(result, failure, slot)
         if slot.raw_why is None:
+            if slot.colour is not None and slot.scale == 1:
+                cv2.copyTo(slot.unit, slot.colour.where, slot.shown)
             self._follows, self._failures = (engine, slot.sequence + 1, slot.unit.shape), 0
         else:
             self._failures += 1
             if self._failures % _FAILURES_IN_A_ROW == 0:
-                self.replacer.replace(rung, engine, slot.unit.shape, still_in_use=False)
+                self.replacer.replace(rung, engine, slot.unit, still_in_use=False)
         return Outcome.RAW if slot.raw_why is not None else Outcome.RECONSTRUCTED, trouble
 
     def _give_up_hung(self) -> Slot | None:
@@ -174,7 +176,7 @@ class Processor:
             self._call = None
             self.wires.counters.hung += 1
             _log.warning("%s has not answered for %.3g s: frames are shown raw", call.rung.name, self.hang_s)
-            self.replacer.replace(call.rung, call.engine, call.slot.unit.shape, still_in_use=True)
+            self.replacer.replace(call.rung, call.engine, call.slot.unit, still_in_use=True)
         return call.slot
 
     def _copy_of(self, slot: Slot) -> Slot | None:

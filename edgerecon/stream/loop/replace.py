@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
 
-import numpy as np
-
 from edgerecon.core.errors import first_line
+from edgerecon.core.frame import Image
 from edgerecon.engines.base import Engine, EngineSpec
 from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.loop.ladder import Rung
@@ -27,11 +26,10 @@ _LEFT_AFTER_S = 1.5
 _log = logging.getLogger(__name__)
 
 
-def warm_up(engine: Engine, shape: tuple[int, ...]) -> None:
-    """Run two blank frames of a size, so that the first real one finds everything made ready."""
-    blank = np.zeros(shape, np.float32)
-    out = engine.run(blank).copy()
-    engine.run(blank, out)
+def warm_up(engine: Engine, frame: Image) -> None:
+    """Run a frame twice, so that the next one finds everything made ready for its size and for where its tissue is."""
+    out = engine.run(frame).copy()
+    engine.run(frame, out)
     engine.reset()
 
 
@@ -41,7 +39,7 @@ class _WarmUp:
 
     rung: Rung
     engine: Engine
-    shape: tuple[int, ...]
+    frame: Image
     keep: bool
     began_s: float = field(default_factory=monotonic)
 
@@ -71,13 +69,13 @@ class Replacer:
         self._abandoned: list[Engine] = []
         self._warming: list[_WarmUp] = []
 
-    def warm_up(self, rung: Rung, shape: tuple[int, ...]) -> None:
-        """Take a rung's engine until it is ready for frames of a size. It may hang, as any call may."""
+    def warm_up(self, rung: Rung, frame: Image) -> None:
+        """Take a rung's engine until it is ready for frames like this one. It may hang, as any call may."""
         engine = rung.engine
         if engine is None:
             return
         rung.engine, rung.absent = None, "the engine warms up"
-        one = _WarmUp(rung, engine, shape, keep=True)
+        one = _WarmUp(rung, engine, frame, keep=True)
         with self._lock:
             self._warming.append(one)
         GuardedThread("warm up", partial(self._warm_up_first, one)).start()
@@ -97,10 +95,10 @@ class Replacer:
                 self._warming.remove(one)
                 self._counters.hung += 1
                 _log.warning("%s has not warmed up for %.3g s: frames are shown raw", one.rung.name, self._hang_s)
-                self.replace(one.rung, one.engine, one.shape, still_in_use=True)
+                self.replace(one.rung, one.engine, one.frame, still_in_use=True)
             self._lock.notify_all()
 
-    def replace(self, rung: Rung, engine: Engine, shape: tuple[int, ...], still_in_use: bool) -> None:
+    def replace(self, rung: Rung, engine: Engine, frame: Image, still_in_use: bool) -> None:
         """Take an engine out of its rung and open another one, which takes over when it is ready.
 
         One that merely failed stays where it is when there is no other to be had.
@@ -115,7 +113,7 @@ class Replacer:
             rung.absent = "the engine hung" if still_in_use else "the engine failed"
         if another:
             failed = None if still_in_use else engine
-            GuardedThread("reopen", partial(self._open, rung, engine.spec, shape, failed)).start()
+            GuardedThread("reopen", partial(self._open, rung, engine.spec, frame.copy(), failed)).start()
 
     def returned(self, rung: Rung, engine: Engine) -> None:
         """A call that had been given up has come back: its engine is free."""
@@ -148,7 +146,7 @@ class Replacer:
     def _warm_up(self, one: _WarmUp) -> None:
         """Raises _GivenUp when another engine was asked for meanwhile, else what the engine raises."""
         try:
-            warm_up(one.engine, one.shape)
+            warm_up(one.engine, one.frame)
         finally:
             with self._lock:
                 if one not in self._warming:
@@ -158,13 +156,13 @@ class Replacer:
                     one.rung.engine = one.engine
                 self._lock.notify_all()
 
-    def _open(self, rung: Rung, spec: EngineSpec, shape: tuple[int, ...], failed: Engine | None) -> None:
+    def _open(self, rung: Rung, spec: EngineSpec, frame: Image, failed: Engine | None) -> None:
         if failed is not None:
             self._let_go(failed)
         wait_s = _WAIT_S
         while rung.engine is None and not self._closed.is_set():
             try:
-                engine = self._open_one(rung, spec, shape)
+                engine = self._open_one(rung, spec, frame)
             except _GivenUp:
                 return
             except BaseException as error:  # noqa: BLE001 - whatever fails, it is tried again later
@@ -174,10 +172,10 @@ class Replacer:
             else:
                 self._install(rung, engine)
 
-    def _open_one(self, rung: Rung, spec: EngineSpec, shape: tuple[int, ...]) -> Engine:
+    def _open_one(self, rung: Rung, spec: EngineSpec, frame: Image) -> Engine:
         assert self._reopen is not None
         engine = self._reopen(spec)
-        one = _WarmUp(rung, engine, shape, keep=False)
+        one = _WarmUp(rung, engine, frame, keep=False)
         with self._lock:
             self._own.append(engine)
             self._warming.append(one)

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.frame import Image, RawImage, Status, to_gray
+from edgerecon.core.frame import Colour, Image, RawImage, Status, to_gray
 from edgerecon.core.pose import Pose
+from edgerecon.stream.picture.colour import find_colour
 
 SLOTS = 5
 """One being captured, one waiting for the engine, one in it, one waiting for the sinks, one in them."""
@@ -24,6 +25,7 @@ class Slot:
     Attributes:
         scale: output height = input height × scale.
         raw: as captured, grey, (H, W). unit: the same as float32 in [0, 1]. out: the engine's, (H·scale, W·scale).
+        colour: what is drawn in colour in the capture, or None.
         shown: what the sinks get: ``out``, or ``unit`` when nothing was reconstructed.
         spacing_mm, pose: of what is shown, or None. time_s: see ``Frame``.
         sequence: see ``Frame``. restart: whether this frame does not follow the one before it (a recording that starts
@@ -38,6 +40,7 @@ class Slot:
     unit: Image = field(default_factory=lambda: np.empty((0, 0), np.float32))
     out: Image = field(default_factory=lambda: np.empty((0, 0), np.float32))
     shown: Image = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    colour: Colour | None = None
     status: Status = Status.OK
     spacing_mm: tuple[float, float] | None = None
     pose: Pose | None = None
@@ -65,6 +68,7 @@ class Slot:
         if self.raw.shape != image.shape[:2] or self.raw.dtype != image.dtype:
             self._fit(image.shape[:2], image.dtype.newbyteorder("="))
         to_gray(image, out=self.raw)
+        self.colour = find_colour(image)
 
     def prepare(self, image: RawImage) -> None:
         """Allocate and touch the buffers for images like this one. Raises as ``hold`` does."""
@@ -83,6 +87,7 @@ class Slot:
             self.fault,
         )
         twin.pose, twin.time_s, twin.stages_ms = self.pose, self.time_s, self.stages_ms
+        twin.colour = self.colour
         twin.delivery_ns, twin.captured_ns = self.delivery_ns, self.captured_ns
         return twin
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from edgerecon.core.errors import EdgereconError, SourceError, UsageError, first_line
-from edgerecon.core.frame import to_gray
+from edgerecon.core.frame import to_gray, to_unit
 from edgerecon.engines.base import Engine, EngineSpec
 from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.loop.capture import Capturer, play, refuse_huge
@@ -26,6 +28,7 @@ from edgerecon.stream.loop.trace import Trace
 from edgerecon.stream.loop.watch import Watch
 from edgerecon.stream.loop.wires import Wires
 from edgerecon.stream.overwriting import refuse_opened_overwriting
+from edgerecon.stream.picture.crop import cropped
 from edgerecon.stream.process.gc_guard import collecting_between_frames
 from edgerecon.stream.sinks.base import Sink, StreamInfo
 from edgerecon.stream.sources.base import Capture, Source
@@ -84,14 +87,16 @@ def stream(
         changes: fields of ``StreamOptions`` that take the place of those in ``options``, e.g. ``pace=False``.
 
     Raises:
-        UsageError: an option makes no sense, the scheduling is not permitted, a model gives something else than images,
-            the ladder's models another scale, or a sink would overwrite the source or what another one writes.
+        UsageError: an option makes no sense, the crop is not within a recording, the scheduling is not permitted, a
+            model gives something else than images, the ladder's models another scale, or a sink would overwrite the
+            source or what another one writes.
         TypeError: ``StreamOptions`` has no such field.
         SourceError: the source gave nothing at all.
         SinkError: a sink could not be opened; nothing is captured then.
     """
     options = replace(options, **changes)
     refuse_opened_overwriting(source, sinks)
+    source = cropped(source, options.crop)
     engines = [*([engine] if engine else []), *(ladder or ())]
     scale = _common_scale(engines)
     options.scheduling.check()
@@ -203,7 +208,7 @@ def _common_scale(engines: Sequence[Engine]) -> int:
 def _warm_up(
     ladder: Ladder, replacer: Replacer, slots: Iterable[Slot], wait_s: float, stop: threading.Event, first: Capture
 ) -> None:
-    """Make slots and engines ready for the first frame's size; engines that take longer become ready behind the stream.
+    """Make slots and engines ready for the first frame; engines that take longer become ready behind the stream.
 
     Failures are met again in the loop, and counted.
     """
@@ -211,9 +216,12 @@ def _warm_up(
     refuse_huge(first.image)
     for slot in slots:
         slot.prepare(first.image)
-    shape = to_gray(first.image).shape
+    try:
+        frame = to_unit(first.image)
+    except ValueError:  # it is met again in the loop
+        frame = np.zeros(to_gray(first.image).shape, np.float32)
     for rung in ladder.rungs:
-        replacer.warm_up(rung, shape)
+        replacer.warm_up(rung, frame)
     replacer.wait_warm(wait_s, stop)
 
 

@@ -1,32 +1,27 @@
-"""The model acts on tissue alone: what is not tissue passes bit for bit.
+"""The model acts on tissue alone: what is not tissue passes bit for bit, and costs the model no time.
 
-At the tissue's border the model sees tissue that goes on (the nearest pixel repeated) instead of black, so that nothing
-spills out of the surroundings into the picture or the other way round.
+At the tissue's border the model sees tissue that goes on (the nearest pixel repeated) instead of black.
 """
 
 from __future__ import annotations
 
-import re
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import islice
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from edgerecon.core.errors import EngineError, UsageError
-from edgerecon.core.frame import Image
+from edgerecon.core.errors import EngineError
+from edgerecon.core.frame import Image, to_unit
 from edgerecon.engines.base import Engine
-from edgerecon.stream.picture.tissue import TEXT_MOVES, Mask, TissueFinder
+from edgerecon.stream.picture.area import Area, whole_frame
+from edgerecon.stream.picture.box import Box, beyond, parse_box
+from edgerecon.stream.picture.finder import SETTLED_AFTER, TissueFinder
 from edgerecon.stream.sources.base import Source
 
 AUTO, NONE = "auto", "none"
-_REACH = 32
-"""Pixels beyond the tissue that are filled with it; the shipped models see about as far."""
-_SAMPLE, _CHANGED = 4096, 0.02
-"""Pixels of the surroundings that are compared in each frame, and the share that may change before all is looked at
-anew, as when a sonographer changes the layout of the screen."""
-
-Box = tuple[int, int, int, int]
-"""x, y, width, height in pixels."""
+_log = logging.getLogger(__name__)
 
 
 def parse_protect(text: str) -> str | Box:
@@ -41,32 +36,20 @@ def parse_protect(text: str) -> str | Box:
     """
     if text in (AUTO, NONE):
         return text
-    if not re.fullmatch(r"[0-9]{1,5}(,[0-9]{1,5}){3}", text):
-        raise UsageError(f"--protect is auto, none or the tissue's x,y,width,height in pixels, not '{text}'")
-    x, y, width, height = map(int, text.split(","))
-    if not (width and height):
-        raise UsageError(f"--protect {text}: the tissue's box is empty")
-    return x, y, width, height
+    return parse_box(text, "--protect", "auto, none or the tissue's x,y,width,height")
 
 
-def check_within(tissue: str | Box, source: Source) -> None:
-    """Refuse a box that is not within the first frame of a recording; a live source is not asked.
-
-    Raises:
-        UsageError: it is not.
-    """
-    if isinstance(tissue, str) or getattr(source, "live", False):
-        return
-    first = next((capture.image for capture in source.frames() if capture.image is not None), None)
-    if first is not None and (fault := _beyond(tissue, first.shape)):
-        raise UsageError(f"--protect: {fault}")
-
-
-def _beyond(box: Box, shape: tuple[int, ...]) -> str:
-    x, y, width, height = box
-    if x + width <= shape[1] and y + height <= shape[0]:
-        return ""
-    return f"the box {x},{y},{width},{height} is not within a frame of {shape[1]}×{shape[0]}"
+def first_frames(source: Source) -> list[Image]:
+    """The first frames of a recording that tell where tissue is, all of one size; none of a live source."""
+    if getattr(source, "live", False):
+        return []
+    found: list[Image] = []
+    with suppress(Exception):  # whatever is wrong with a frame or the source is met again, and counted, when it plays
+        for capture in islice(source.frames(), SETTLED_AFTER):
+            frame = None if capture.image is None else to_unit(capture.image)
+            if frame is not None and (not found or frame.shape == found[0].shape):
+                found.append(frame)
+    return found
 
 
 class ProtectedEngine:
@@ -83,26 +66,37 @@ class ProtectedEngine:
     def __init__(self, engine: Engine, tissue: str | Box = AUTO) -> None:
         self.spec = engine.spec
         self._engine = engine
+        self._reach = max(1, engine.spec.model.receptive_field // 2)
         self._tissue = tissue
-        self._finder = TissueFinder()
-        self._mask: Mask | None = None
-        self._forget()
+        self._finder = TissueFinder(self._reach)
+        self._found: Area | None = None
+        self._area = Area.of(np.empty((0, 0), np.uint8), 0)
+        self._seen = self._made = np.empty((0, 0), np.float32)
+        self._whole_frames = False
+
+    def learn(self, frames: Sequence[Image]) -> None:
+        """Look for tissue in the first frames of a recording, see ``first_frames``."""
+        if frames and isinstance(self._tissue, str):
+            self._finder.learn(frames)
 
     def run(self, frame: Image, out: Image | None = None) -> Image:
         """See ``edgerecon.engines.base.Engine.run``."""
-        self._update(frame)
-        if not self._acts:
+        if not isinstance(frame, np.ndarray) or frame.ndim != 2 or frame.dtype != np.float32:
+            return self._engine.run(frame, out)  # which says what is wrong with it
+        found = self._find(frame)
+        if found is not self._found:
+            self._prepare(found)
+        if self._area.whole:
             return self._engine.run(frame, out)
-        rows, columns = self._seen
-        np.copyto(self._filled[rows, columns], frame[rows, columns])
-        np.take(frame.ravel(), self._nearest, out=self._replicated, mode="clip")  # other modes copy once more
-        self._filled.ravel()[self._band] = self._replicated
-        result = self._engine.run(self._filled, None if out is None or np.shares_memory(frame, out) else out)
-        cv2.copyTo(frame, self._outside, result)
-        if out is not None and result is not out:
-            np.copyto(out, result)
-            result = out
-        return result
+        if out is None:
+            out = np.empty_like(frame)
+        try:
+            return self._run_box(frame, out)
+        except EngineError:
+            if self._whole_frames:
+                raise
+            self._leave_boxes(found)  # it may have been built for frames of one size
+            return self._run_box(frame, out)
 
     def reset(self) -> None:
         """See ``Engine.reset``."""
@@ -112,65 +106,45 @@ class ProtectedEngine:
         """See ``Engine.close``."""
         self._engine.close()
 
-    def _update(self, frame: Image) -> None:
-        """Find the mask for this frame, or take it from the box; prepare what depends on it when it changes."""
-        same_size = self._mask is not None and self._mask.shape == frame.shape
-        if not isinstance(self._tissue, str):
-            mask = self._mask if same_size and self._mask is not None else self._box(frame.shape, self._tissue)
-        else:
-            if same_size and self._finder.settled and self._moved(frame):
-                self._forget()
-            if not same_size and self._mask is not None:
-                self._forget()
-            mask = self._mask if self._finder.settled and self._mask is not None else self._finder.look(frame)
-        if mask is not self._mask:
-            self._prepare(mask, frame)
-
-    def _forget(self) -> None:
-        self._finder, self._mask, self._acts = TissueFinder(), None, False
-
-    def _moved(self, frame: Image) -> bool:
-        """Whether the surroundings have changed."""
-        if not self._watched.size:
-            return False
-        return bool(np.mean(np.abs(frame.ravel()[self._watched] - self._levels) > TEXT_MOVES) > _CHANGED)
-
-    def _box(self, shape: tuple[int, ...], box: Box) -> Mask:
-        if fault := _beyond(box, shape):
+    def _find(self, frame: Image) -> Area:
+        if isinstance(self._tissue, str):
+            return self._finder.area(frame)
+        if self._found is not None and self._found.mask.shape == frame.shape:
+            return self._found
+        if fault := beyond(self._tissue, frame.shape):
             raise EngineError(fault)
-        x, y, width, height = box
-        mask = np.zeros(shape, np.uint8)
+        x, y, width, height = self._tissue
+        mask = np.zeros(frame.shape, np.uint8)
         mask[y : y + height, x : x + width] = 255
-        return mask
+        return Area.of(mask, self._reach)
 
-    def _prepare(self, mask: Mask, frame: Image) -> None:
-        self._mask, self._outside = mask, np.bitwise_not(mask)
-        self._acts = bool(self._outside.any())
-        self._filled = frame.copy()
-        self._band, self._nearest = _nearest_tissue(mask)
-        self._replicated = np.empty(len(self._band), np.float32)
-        self._seen = _around_tissue(mask)
-        watched = np.flatnonzero(self._outside)
-        self._watched = watched[:: max(1, len(watched) // _SAMPLE)]
-        self._levels = frame.ravel()[self._watched].copy()
+    def _prepare(self, found: Area) -> None:
+        before = self._area.box
+        self._found = self._area = found
+        if self._whole_frames:
+            self._area = Area.of(found.mask, self._reach, whole_frame(found.mask))
+        if self._area.box != before:
+            self._seen = np.empty(self._area.outside.shape, np.float32)
+            self._made = np.empty_like(self._seen)
+            self._engine.reset()
 
+    def _leave_boxes(self, found: Area) -> None:
+        self._whole_frames = True
+        self._prepare(found)
+        _log.info("%s runs on whole frames: it takes none of the tissue's size", self.spec.backend)
 
-def _around_tissue(mask: Mask) -> tuple[slice, slice]:
-    """Rows and columns that hold the tissue and what the model sees around it."""
-    x, y, width, height = cv2.boundingRect(mask)
-    rows = slice(max(0, y - _REACH), y + height + _REACH)
-    return rows, slice(max(0, x - _REACH), x + width + _REACH)
-
-
-def _nearest_tissue(mask: Mask) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Flat indices of the pixels within reach of tissue, and of the tissue pixel that is nearest to each."""
-    if not (mask == 0).any() or not mask.any():
-        return np.empty(0, np.intp), np.empty(0, np.intp)
-    distance, labels = cv2.distanceTransformWithLabels(
-        np.bitwise_not(mask), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    tissue = np.flatnonzero(mask)
-    index = np.zeros(int(labels.max()) + 1, np.intp)
-    index[labels.ravel()[tissue]] = tissue
-    band = np.flatnonzero((mask == 0) & (distance <= _REACH))
-    return band, index[labels.ravel()[band]]
+    def _run_box(self, frame: Image, out: Image) -> Image:
+        """Run the model on the box; take from the frame what is not tissue."""
+        area = self._area
+        area.cover(frame, self._seen)
+        in_place = np.shares_memory(frame, out)
+        box = self._made if in_place else out[area.rows, area.columns]
+        result = self._engine.run(self._seen, box)
+        if result is not box:
+            np.copyto(box, result)
+        area.paste(frame, box)
+        if in_place:
+            out[area.rows, area.columns] = box
+        else:
+            area.surround(frame, out)
+        return out

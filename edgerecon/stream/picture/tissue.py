@@ -1,143 +1,177 @@
-"""Where a frame shows tissue: everything but constant surroundings and graphics that stand still.
+"""Where a frame shows tissue: everything but constant surroundings, graphics that stand still, and traces in them.
 
 Surroundings are areas of one grey level, within what lossy compression does to it, that reach the frame's border.
 Graphics (text, rulers, logos) are what never changes while the picture moves, and what lies isolated within the
-surroundings. Doubt means tissue: an area is left out only when it is still over all frames that were looked at, and
-graphics over tissue are looked for only where nearly all of the tissue moves.
+surroundings. A trace (an electrocardiogram) is a line of one level in the surroundings that has one height a column.
+Doubt means tissue: an area is left out only when it is still over all frames that were looked at, and graphics over
+tissue are looked for only where nearly all of the tissue moves.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.frame import Image
-
 Mask = NDArray[np.uint8]
 """255 where a frame shows tissue, 0 elsewhere; (H, W)."""
 
+Grey = NDArray[np.uint8]
+"""A frame in grey levels, (H, W)."""
+
 LOOKED_AT = 8
 """Frames over which what moves is told from what does not."""
+TEXT_MOVES = 8
+"""Grey levels by which lossy compression moves a pixel beside text."""
+_TOLERANCE = 2
+"""Grey levels by which it moves what is constant."""
 _LARGE = 0.005
 """Share of the frame: a smaller area is no surroundings."""
-_ISLAND, _NEARLY_ALL, TEXT_MOVES = 0.05, 0.8, 8 / 255
-"""Largest share of the frame that a graphic within the surroundings has, the share of its pixels that stand still, and
-how much lossy compression moves a pixel beside text."""
+_ISLAND, _NEARLY_ALL = 0.05, 0.8
+"""Largest share of the frame that a graphic within the surroundings has, and the share of it that stands still."""
 _STILL = 0.1
 """Share of tissue that may stand still; above it the recording is a still, and motion tells no graphics."""
-_TOLERANCE = 2.5 / 255
-"""Grey levels by which lossy compression moves what is constant."""
 _COMMON = 0.05
 """Share of the border's pixels that a level of the surroundings has at least."""
-_CONTRAST = 24 / 255
-"""Least contrast of a graphic that lies over tissue."""
+_CONTRAST = 24
+"""Least contrast of a graphic that lies over tissue, in grey levels."""
+_TRACE_CONTRAST, _TRACE_WIDTH, _GAP, _ALIKE = 48, 0.1, 9, 0.4
+"""Least contrast of a trace, its least width as a share of the frame's, the pixels between two parts of it, and by what
+share its columns differ in brightness, as smoothed lines do."""
+_Area = NDArray[np.bool_]
 
 
-class TissueFinder:
-    """Looks at the first frames of a size, and says where tissue is.
+def find_tissue(frames: Sequence[Grey]) -> Mask:
+    """Where tissue is, by frames of one screen layout, (H, W) each; the more that differ, the more is left out.
+
+    One frame tells the surroundings, ``LOOKED_AT`` tell graphics and traces, too.
 
     Example:
-        >>> frame = np.zeros((64, 64), np.float32)
-        >>> frame[16:48, 16:48] = np.random.default_rng(0).random((32, 32))
-        >>> mask = TissueFinder().look(frame)
+        >>> frame = np.zeros((64, 64), np.uint8)
+        >>> frame[16:48, 16:48] = np.random.default_rng(0).integers(1, 255, (32, 32))
+        >>> mask = find_tissue([frame])
         >>> int(mask[0, 0]), int(mask[30, 30])
         (0, 255)
     """
-
-    def __init__(self) -> None:
-        self._seen = 0
-        self._low: Image = np.empty((0, 0), np.float32)
-        self._high: Image = self._low
-        self._mask: Mask | None = None
-
-    @property
-    def settled(self) -> bool:
-        """Whether all frames were looked at."""
-        return self._seen >= LOOKED_AT
-
-    def look(self, frame: Image) -> Mask:
-        """Take one more frame, float32 (H, W) in [0, 1], into account; the mask so far.
-
-        A frame of one grey level, as an engine is warmed up with, tells nothing and is not counted.
-        """
-        if frame.min() == frame.max():
-            return np.full(frame.shape, 255, np.uint8)
-        if frame.shape != self._low.shape:
-            self._low, self._high, self._seen = frame.copy(), frame.copy(), 0
-        else:
-            np.minimum(self._low, frame, out=self._low)
-            np.maximum(self._high, frame, out=self._high)
-        self._seen += 1
-        if self._mask is None or self._seen in (1, LOOKED_AT):
-            self._mask = self._find(frame)
-        return self._mask
-
-    def _find(self, frame: Image) -> Mask:
-        moved = self._high - self._low
-        still = (moved <= _TOLERANCE).astype(np.uint8)
-        outside = _surroundings(frame, still)
-        if not outside.any():
-            return np.full(frame.shape, 255, np.uint8)
-        settled = self._seen >= LOOKED_AT
-        nearly_still = (moved <= TEXT_MOVES).astype(np.uint8)
-        outside |= _islands(outside, nearly_still, _ISLAND if settled else _LARGE)
-        if settled:
-            outside |= _graphics(frame, (moved == 0).astype(np.uint8), outside)
-        return np.where(outside, 0, 255).astype(np.uint8)
+    last, moved = frames[-1], _moved(frames)
+    outside = _surroundings(last, moved <= _TOLERANCE)
+    if not outside.any():
+        return np.full(last.shape, 255, np.uint8)
+    settled = len(frames) >= LOOKED_AT
+    pieces = _Pieces(~outside)
+    outside |= pieces.where(pieces.still(moved <= TEXT_MOVES, _ISLAND if settled else _LARGE))
+    if settled:
+        outside |= _traces(frames, pieces, outside)
+        outside |= _graphics(last, moved == 0, outside)
+    if outside.all():  # a blank screen
+        return np.full(last.shape, 255, np.uint8)
+    return np.where(outside, 0, 255).astype(np.uint8)
 
 
-def _surroundings(frame: Image, still: Mask) -> NDArray[np.bool_]:
+def _moved(frames: Sequence[Grey]) -> Grey:
+    """Range of each pixel over the frames."""
+    low = high = frames[0]
+    for frame in frames[1:]:
+        low, high = np.minimum(low, frame), np.maximum(high, frame)
+    return np.asarray(high - low, np.uint8)
+
+
+def _surroundings(frame: Grey, still: _Area) -> _Area:
     """Still areas of a grey level that is common at the border, that reach it and are large."""
-    border = np.concatenate([frame[0], frame[-1], frame[:, 0], frame[:, -1]])
     found = np.zeros(frame.shape, bool)
-    for level in _common_levels(border):
-        like = ((np.abs(frame - level) <= _TOLERANCE) & (still > 0)).astype(np.uint8)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(like, connectivity=4)
+    for level in _common_levels(_border(frame)):
+        like = (cv2.inRange(frame, level - _TOLERANCE, level + _TOLERANCE) > 0) & still  # type: ignore[call-overload]
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(like.view(np.uint8), connectivity=4)
         large = np.zeros(count, bool)
-        large[np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])] = True
+        large[_border(labels)] = True
         large &= stats[:, cv2.CC_STAT_AREA] >= _LARGE * frame.size
         large[0] = False
         found |= large[labels]
     return found
 
 
-def _common_levels(border: Image) -> list[float]:
+def _border(image: NDArray[np.generic]) -> NDArray[np.generic]:
+    return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+
+
+def _common_levels(border: NDArray[np.generic]) -> list[int]:
     """Grey levels that many pixels of the border have, the most common first; three at most."""
-    counts = np.bincount(np.rint(border * 255).astype(np.intp), minlength=256)
+    counts = np.bincount(border, minlength=256)
     levels = []
     for _ in range(3):
         level = int(counts.argmax())
         if counts[level] < _COMMON * border.size:
             break
-        levels.append(level / 255)
-        counts[max(0, level - 2) : level + 3] = 0
+        levels.append(level)
+        counts[max(0, level - _TOLERANCE) : level + _TOLERANCE + 1] = 0
     return levels
 
 
-def _islands(outside: NDArray[np.bool_], nearly_still: Mask, largest: float) -> NDArray[np.bool_]:
-    """Areas of at most a share of the frame that lie within the surroundings and stand still: text, rulers, menus."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((~outside).astype(np.uint8), connectivity=8)
-    if count < 3:  # the surroundings and the tissue
-        return np.zeros(outside.shape, bool)
-    area = stats[:, cv2.CC_STAT_AREA]
-    still = np.bincount(labels.ravel(), nearly_still.ravel(), minlength=count) >= _NEARLY_ALL * area
-    graphic = still & (area <= max(largest * outside.size, 1))
-    graphic[[0, 1 + int(area[1:].argmax())]] = False  # the surroundings, and the largest area, which is tissue
-    return np.asarray(graphic[labels])
+class _Pieces:
+    """What lies apart within the surroundings; the largest piece is tissue, whatever it looks like."""
+
+    def __init__(self, inside: _Area) -> None:
+        count, self.labels, self.stats, _ = cv2.connectedComponentsWithStats(inside.view(np.uint8), connectivity=8)
+        self.area = self.stats[:, cv2.CC_STAT_AREA]
+        self.small = np.ones(count, bool)
+        self.small[0] = False  # the surroundings
+        if count > 1:
+            self.small[1 + int(self.area[1:].argmax())] = False
+
+    def still(self, nearly_still: _Area, largest: float) -> _Area:
+        """Which of them are graphics: of at most a share of the frame, and standing still."""
+        still = np.bincount(self.labels[nearly_still], minlength=len(self.area))
+        size = max(largest * self.labels.size, 1)
+        return self.small & (still >= _NEARLY_ALL * self.area) & (self.area <= size)
+
+    def where(self, chosen: _Area) -> _Area:
+        """The pixels of the chosen pieces."""
+        return np.asarray(chosen[self.labels]) if chosen.any() else np.zeros(self.labels.shape, bool)
 
 
-def _graphics(frame: Image, still: Mask, outside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """What stands still over tissue that moves, and is brighter or darker than what is around it."""
+def _traces(frames: Sequence[Grey], pieces: _Pieces, outside: _Area) -> _Area:
+    """Strips of the surroundings in which a line of one level runs from side to side, and moves."""
+    found = np.zeros(outside.shape, bool)
+    moving = pieces.where(pieces.small) & ~outside
+    if not moving.any():
+        return found
+    level = int(np.median(frames[-1][outside]))
+    lines = [(cv2.absdiff(frame, np.full_like(frame, level)) > TEXT_MOVES) & moving for frame in frames]
+    near = cv2.dilate(np.logical_or.reduce(lines).view(np.uint8), np.ones((_GAP, _GAP), np.uint8))
+    tissue = ~(outside | moving)
+    for x, y, width, height, _ in cv2.connectedComponentsWithStats(near, connectivity=8)[2][1:]:
+        strip = slice(y, y + height), slice(x, x + width)
+        runs = all(_is_line(line[strip], frame[strip]) for line, frame in zip(lines, frames, strict=True))
+        if width >= _TRACE_WIDTH * outside.shape[1] and runs and not tissue[strip].any():
+            found[strip] = True
+    return found
+
+
+def _is_line(lit: _Area, frame: Grey) -> bool:
+    """Whether what is lit is drawn with about one level, and in nearly every column is one run."""
+    columns = lit.any(0)
+    if columns.mean() < 0.5:
+        return False
+    levels = np.where(lit, frame, 0).max(0)[columns].astype(np.float64)
+    drawn = float(np.median(levels))
+    alike = (np.abs(levels - drawn) <= _ALIKE * drawn).mean()
+    starts = (np.diff(lit.view(np.int8), axis=0, prepend=0) > 0).sum(0)[columns]
+    return bool(drawn >= _TRACE_CONTRAST and alike >= _NEARLY_ALL and (starts == 1).mean() >= 0.9)
+
+
+def _graphics(frame: Grey, still: _Area, outside: _Area) -> _Area:
+    """What stands still over tissue that moves, and is brighter than what is around it; with its dark rim."""
     tissue = ~outside
     if not tissue.any() or still[tissue].mean() > _STILL:
         return np.zeros(frame.shape, bool)
     edges = cv2.morphologyEx(frame, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) >= _CONTRAST
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        (still.astype(bool) & tissue).astype(np.uint8), None, None, None, 8
-    )
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((still & tissue).view(np.uint8), connectivity=8)
     drawn = np.zeros(count, bool)
     drawn[labels[edges]] = True
-    drawn &= stats[:, cv2.CC_STAT_AREA] >= 3
+    bright = np.zeros(count, bool)
+    bright[labels[frame >= 2 * _CONTRAST]] = True  # else it is a cyst without any echo
+    drawn &= bright & (stats[:, cv2.CC_STAT_AREA] >= 3)
     drawn[0] = False
     return np.asarray(drawn[labels])

@@ -7,13 +7,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from edgerecon.core.config import dotted, first_fault, read_toml
 from edgerecon.core.errors import ConfigError, UsageError
 from edgerecon.engines import check_backend
 from edgerecon.modelfile.catalogue import model_path
 from edgerecon.stream.overwriting import refuse_overwriting
+from edgerecon.stream.picture.box import Box, parse_box
 from edgerecon.stream.picture.protect import parse_protect
 from edgerecon.stream.sinks.kind import kind_of
 
@@ -29,7 +30,7 @@ class StreamTable(_Table):
 
     Attributes:
         name: in the viewer, the metrics, the logs and the report.
-        source, model, backend, precision, strength, protect, late, ladder, loop, frames, seconds: see
+        source, model, backend, precision, strength, protect, crop, late, ladder, loop, frames, seconds: see
             ``edgerecon stream --help``.
             Relative paths are relative to the working directory.
         threads: of the engine; default: this machine's cores divided by the streams, at least 1.
@@ -47,6 +48,7 @@ class StreamTable(_Table):
     threads: int | None = Field(default=None, ge=1, le=1024)
     strength: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False)
     protect: str = "auto"
+    crop: str | None = None
     sinks: tuple[str, ...] = ("null",)
     deadline_ms: _Positive | None = None
     policy: Literal["latest", "every"] | None = None
@@ -67,14 +69,22 @@ class StreamTable(_Table):
             raise ValueError(str(error)) from None
         return backend
 
-    @field_validator("protect")
+    @field_validator("protect", "crop")
     @classmethod
-    def _known_region(cls, protect: str) -> str:
+    def _known_region(cls, text: str | None, info: ValidationInfo) -> str | None:
         try:
-            parse_protect(protect)
+            if info.field_name == "protect":
+                parse_protect(str(text))
+            elif text is not None:
+                parse_box(text, "crop")
         except UsageError as error:
             raise ValueError(str(error)) from None
-        return protect
+        return text
+
+    @property
+    def crop_box(self) -> Box | None:
+        """The crop in pixels."""
+        return None if self.crop is None else parse_box(self.crop, "crop")
 
     @field_validator("model")
     @classmethod

@@ -17,6 +17,7 @@ from edgerecon.stream.engines import Engines
 from edgerecon.stream.loop.options import StreamOptions
 from edgerecon.stream.loop.report import StreamReport
 from edgerecon.stream.loop.stream import stream
+from edgerecon.stream.picture.crop import cropped
 from edgerecon.stream.process.guarded import GuardedThread
 from edgerecon.stream.serve.config import StreamTable
 from edgerecon.stream.serve.ledger import Look, Tally
@@ -150,6 +151,7 @@ class Worker:
             ) as engines:
                 engine = engines.open(table.model) if table.model else None
                 ladder = engines.open_ladder(table.model, table.ladder)
+                engines.look_at(cropped(source, table.crop_box))
                 converts = is_conversion(source, table.sinks) and table.late == "present"
                 policy = table.policy or ("every" if converts else "latest")
                 options = StreamOptions(
@@ -159,6 +161,7 @@ class Worker:
                     loop=table.loop,
                     frames=table.frames,
                     seconds=table.seconds,
+                    crop=table.crop_box,
                 )
                 self._report = stream(
                     source,

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgerecon.core.errors import SinkError
@@ -146,13 +147,13 @@ def test_engine_that_merely_failed_stays_while_others_hang() -> None:
     replacer = Replacer(lambda spec: FakeEngine(), counters, 10.0)
     replacer._closed.set()  # it opens nothing here
     for engine in engines:
-        replacer.replace(Rung("full", engine), engine, (8, 12), still_in_use=True)
+        replacer.replace(Rung("full", engine), engine, np.zeros((8, 12), np.float32), still_in_use=True)
     failing = FakeEngine()
     rung = Rung("pruned", failing)
-    replacer.replace(rung, failing, (8, 12), still_in_use=False)
+    replacer.replace(rung, failing, np.zeros((8, 12), np.float32), still_in_use=False)
     assert rung.engine is failing, "no other can be opened"
     replacer.returned(Rung("full", None), engines[0])
-    replacer.replace(rung, failing, (8, 12), still_in_use=False)
+    replacer.replace(rung, failing, np.zeros((8, 12), np.float32), still_in_use=False)
     assert rung.engine is None
 
 

@@ -32,6 +32,8 @@ _KINDS = {
     "secondary": "1.2.840.10008.5.1.4.1.1.7.2",  # Multi-frame Grayscale Byte Secondary Capture Image Storage
 }
 """SOP classes, PS3.4 annex B.5. pydicom is imported when one is written: it takes longer than all other sinks."""
+_COLOURED = _KINDS | {"secondary": "1.2.840.10008.5.1.4.1.1.7.4"}  # Multi-frame True Color Secondary Capture
+"""Those of frames in colour."""
 
 _PATIENT = (
     "PatientName",
@@ -54,9 +56,10 @@ _PATIENT = (
 
 
 class DicomSink(SpooledSink):
-    """MONOCHROME2, 8 bits, little endian, marked as a derived image, with UIDs of its own.
+    """MONOCHROME2, or RGB where the first frame has colour; 8 bits, little endian, marked as a derived image.
 
-    Types of elements are explicit, but for recordings of uneven steps that are too many for it (some 9 000).
+    It has UIDs of its own. Types of elements are explicit, but for recordings of uneven steps that are too many for it
+    (some 9 000).
 
     Nothing of a patient is written unless it is asked for: then the new object goes into the study of its source.
 
@@ -81,12 +84,12 @@ class DicomSink(SpooledSink):
 
     def _write(self, before: Image, after: Frame, late: bool) -> None:
         height, width = self.shape or after.pixels.shape
-        if (self.count + 1) * height * width > _MOST_BYTES:
+        if (self.count + 1) * height * width * self.samples > _MOST_BYTES:
             raise SinkError(f"{self.path} is full: a DICOM object holds 4 GiB of pixels")
         super()._write(before, after, late)
 
     def pack(self, spool: Spool, to: IO[bytes]) -> None:
-        size = len(spool.stamps) * spool.shape[0] * spool.shape[1]
+        size = len(spool.stamps) * spool.shape[0] * spool.shape[1] * spool.samples
         os.truncate(spool.path, size + size % 2)  # an even length
         with spool.path.open("rb") as pixels:
             self._dataset(spool, pixels).save_as(to, enforce_file_format=True)
@@ -96,10 +99,10 @@ class DicomSink(SpooledSink):
         from pydicom.dataset import FileMetaDataset
         from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
-        found = Dataset()
+        found, kinds = Dataset(), _COLOURED if spool.coloured else _KINDS
         found.file_meta = FileMetaDataset()
         found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        found.SOPClassUID = found.file_meta.MediaStorageSOPClassUID = UID(_KINDS[self._kind])
+        found.SOPClassUID = found.file_meta.MediaStorageSOPClassUID = UID(kinds[self._kind])
         found.SOPInstanceUID = found.file_meta.MediaStorageSOPInstanceUID = generate_uid()
         found.SpecificCharacterSet = "ISO_IR 192"
         self._say_whose(found)
@@ -107,11 +110,18 @@ class DicomSink(SpooledSink):
         if self._kind == "ultrasound" or len(spool.stamps) > 1:  # a secondary capture of one frame has no cine
             _say_pace(found, spool.stamps)
         if self._kind == "secondary":
-            found.ConversionType, found.PresentationLUTShape = "WSD", "IDENTITY"
+            found.ConversionType = "WSD"
+        if self._kind == "secondary" and not spool.coloured:
+            found.PresentationLUTShape = "IDENTITY"
             found.RescaleSlope, found.RescaleIntercept, found.RescaleType = "1", "0", "US"  # unspecified
         found.Rows, found.Columns = spool.shape
         found.NumberOfFrames = len(spool.stamps)
-        found.SamplesPerPixel, found.PhotometricInterpretation, found.PixelRepresentation = 1, "MONOCHROME2", 0
+        found.SamplesPerPixel, found.PixelRepresentation = spool.samples, 0
+        found.PhotometricInterpretation = "RGB" if spool.coloured else "MONOCHROME2"
+        if spool.coloured:
+            found.PlanarConfiguration = 0
+            if self._kind == "ultrasound":
+                found.UltrasoundColorDataPresent = 1
         found.BitsAllocated, found.BitsStored, found.HighBit = 8, 8, 7
         _say_where(found, self._kind, spool)
         found.add_new("PixelData", "OB", pixels)  # pydicom copies the open file, piece by piece

@@ -35,7 +35,7 @@ class Hdf5Store:
             import h5py  # noqa: F401
         self._file: h5py.File | None = None
 
-    def create(self, path: Path, shape: tuple[int, int], columns: Columns, attributes: dict[str, Any]) -> None:
+    def create(self, path: Path, shape: tuple[int, ...], columns: Columns, attributes: dict[str, Any]) -> None:
         import h5py
 
         self._file = file = h5py.File(path, "w", libver="latest")

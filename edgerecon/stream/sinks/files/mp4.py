@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from edgerecon.core.errors import needed
-from edgerecon.core.frame import Frame, Image, Status
+from edgerecon.core.frame import Colour, Frame, Image, Status, to_rgb
 from edgerecon.stream.sinks.files.file_sink import FileSink
 from edgerecon.stream.sinks.files.panel import fit
 from edgerecon.stream.sinks.files.stamps import Stamp, Stamps
@@ -41,6 +41,8 @@ class Mp4Sink(FileSink):
     While it is written it lies beside its name as ``.NAME.PID.part``: a fragmented MP4, a fragment for each frame, that
     players read up to the last frame even when the process was killed. At the end it is copied into a plain MP4; where
     there is no room for the copy, the fragmented one takes the name.
+
+    What is drawn in colour keeps it, as far as half the pixels and H.264 carry it.
 
     The first frame sets the size, made even by edge replication; later sizes are letterboxed. A frame shown raw
     bears "RAW" and one that came late "LATE" in the corner of its right half.
@@ -103,6 +105,7 @@ class Mp4Sink(FileSink):
         even = height + height % 2, 2 * (width + width % 2)
         self._yuv = np.full((even[0] * 3 // 2, even[1]), 128, np.uint8)  # Y above U and V; 128 is no colour
         self._luma = self._yuv[: even[0]]
+        self._chroma = self._yuv[even[0] :].reshape(2, even[0] // 2, even[1] // 2)
         self._first = stamp
         self._container = av.open(str(self.part.temporary), "w", format="mp4", options=_FRAGMENTED)
         self._container.metadata["comment"] = _comment(stamp.spacing_mm)
@@ -128,9 +131,23 @@ class Mp4Sink(FileSink):
             panel[:height, :width] = cv2.convertScaleAbs(self._panels[index], alpha=219.0, beta=16.0)
             panel[:height, width:] = panel[:height, width - 1 : width]
             panel[height:] = panel[height - 1 : height]
+            self._tint(index, image, after.colour)
         marks = " ".join(("RAW",) * (after.status is Status.RAW) + ("LATE",) * late)
         if marks:
             _mark(self._luma, half, marks)
+
+    def _tint(self, index: int, image: Image, colour: Colour | None) -> None:
+        """Draw what is coloured into the chroma of one panel."""
+        across = self._chroma.shape[2] // 2
+        panel = self._chroma[:, :, index * across : (index + 1) * across]
+        if colour is None or image.shape != self._panels.shape[1:]:
+            panel.fill(128)
+            return
+        height, width = 2 * panel.shape[1], 2 * across
+        rgb = to_rgb(image, colour)
+        even = cv2.copyMakeBorder(rgb, 0, height - rgb.shape[0], 0, width - rgb.shape[1], cv2.BORDER_REPLICATE)
+        yuv = cv2.cvtColor(even, cv2.COLOR_RGB2YUV_I420)
+        np.copyto(panel, yuv[height:].reshape(panel.shape))
 
     def _encode(self, pts: int) -> None:
         from av import VideoFrame

@@ -12,8 +12,8 @@ from edgerecon.stream.sinks.kind import SinkKind
 
 
 class NpzSink(SpooledSink):
-    """Writes ``frames`` (uint8 T×H×W), ``fps``, ``timestamps`` (float64 T, seconds since the first frame) and, when
-    known and the same for all frames, ``spacing_mm`` (row, column).
+    """Writes ``frames`` (uint8 T×H×W, or T×H×W×3 in colour), ``fps``, ``timestamps`` (float64 T, seconds since the
+    first frame) and, when known and the same for all frames, ``spacing_mm`` (row, column).
     """
 
     def pack(self, spool: Spool, to: IO[bytes]) -> None:

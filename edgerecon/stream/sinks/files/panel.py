@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.frame import Image, to_uint8
+from edgerecon.core.frame import Colour, Frame, Image, to_rgb, to_uint8, to_unit
+
+_log = logging.getLogger(__name__)
 
 
 def fit(image: Image, panel: Image) -> None:
@@ -34,3 +38,40 @@ def fit_uint8(image: Image, panel: Image, out: NDArray[np.uint8]) -> None:
         fit(image, panel)
         image = panel
     to_uint8(image, out)
+
+
+def _has_colour(colour: Colour | None) -> bool:
+    return colour is not None and colour.large
+
+
+class Canvas:
+    """What frames of a recording are written into: of the first one's size, and in colour when that one has colour.
+
+    Attributes:
+        size: (H, W). shape: (H, W), or (H, W, 3) in colour.
+    """
+
+    def __init__(self, first: Frame) -> None:
+        self.size: tuple[int, int] = (first.pixels.shape[0], first.pixels.shape[1])
+        self.shape: tuple[int, ...] = (*self.size, 3) if _has_colour(first.colour) else self.size
+        self._panel = np.empty(self.size, np.float32)
+        self._told = False
+
+    def draw(self, pixels: Image, colour: Colour | None, out: NDArray[np.uint8]) -> None:
+        """Write a picture into ``out``, of ``shape``, rounded to 8 bits; one of another size is letterboxed."""
+        if len(self.shape) == 3:
+            self._draw_colours(to_rgb(pixels, colour), out)
+            return
+        if _has_colour(colour) and not self._told:
+            self._told = True
+            _log.warning("colour begins behind the first frame: it is recorded in grey levels")
+        fit_uint8(pixels, self._panel, out)
+
+    def _draw_colours(self, rgb: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+        if rgb.shape == out.shape:
+            np.copyto(out, rgb)
+            return
+        layer = np.empty(self.size, np.uint8)
+        for channel in range(3):
+            fit_uint8(to_unit(np.ascontiguousarray(rgb[:, :, channel])), self._panel, layer)
+            out[:, :, channel] = layer

@@ -1,7 +1,7 @@
 """A lossless recording as arrays, before and after, with each frame's stamps: HDF5 and Zarr share this layout.
 
-    frames       uint8 (T, H, W)   as shown
-    before       uint8 (T, H, W)   as captured
+    frames       uint8 (T, H, W)   as shown; (T, H, W, 3) where the first frame has colour
+    before       uint8 (T, H, W)   as captured; likewise
     sequence     int64 (T)         counts captures from 0; a step above 1 is a frame that was not shown
     captured_ns  int64 (T)         monotonic clock of the recording machine
     timestamps   float64 (T)       seconds since the first frame: as a recording states them, as a live source gave them
@@ -32,7 +32,7 @@ from edgerecon.core.frame import Frame, Image
 from edgerecon.stream.process.guarded import GuardedThread
 from edgerecon.stream.protocols import pose_columns
 from edgerecon.stream.sinks.files.file_sink import FileSink
-from edgerecon.stream.sinks.files.panel import fit_uint8
+from edgerecon.stream.sinks.files.panel import Canvas
 from edgerecon.stream.sinks.files.stamps import Spacing, Stamp, Stamps, measured_period_s, recorded_pose
 
 FORMAT = "edgerecon-recording-1"
@@ -60,8 +60,8 @@ _WAITING_BYTES = 32_000_000
 class Store(Protocol):
     """Arrays in a file or folder that grow along their first axis."""
 
-    def create(self, path: Path, shape: tuple[int, int], columns: Columns, attributes: dict[str, Any]) -> None:
-        """Make ``frames`` and ``before`` (0, H, W) and the columns (0)."""
+    def create(self, path: Path, shape: tuple[int, ...], columns: Columns, attributes: dict[str, Any]) -> None:
+        """Make ``frames`` and ``before`` (0, H, W) or (0, H, W, 3), and the columns (0)."""
         ...
 
     def append(self, count: int, columns: dict[str, np.ndarray]) -> None:
@@ -81,7 +81,7 @@ class Store(Protocol):
 class Batch:
     """Room for the frames that wait, allocated once."""
 
-    def __init__(self, length: int, shape: tuple[int, int], columns: Columns) -> None:
+    def __init__(self, length: int, shape: tuple[int, ...], columns: Columns) -> None:
         self.count = 0
         self.columns: dict[str, np.ndarray] = {
             "frames": np.empty((length, *shape), np.uint8),
@@ -123,12 +123,12 @@ class RecordingSink(FileSink):
             assert self._filling is not None
             at, columns = self._filling.count, self._filling.columns
             for name, image in (("frames", after.pixels), ("before", before)):
-                fit_uint8(image, self._panel, columns[name][at])
-            stamp = Stamp.of(after, late, self.info, self._panel.shape)
+                self._canvas.draw(image, after.colour, columns[name][at])
+            stamp = Stamp.of(after, late, self.info, self._canvas.size)
             self._stamps.add(stamp)
             row = _row(stamp, self._first_ns)
             if self._posed:
-                row |= pose_columns.row_of(recorded_pose(after, self._panel.shape), self._panel.shape)
+                row |= pose_columns.row_of(recorded_pose(after, self._canvas.size), self._canvas.size)
             for name, value in row.items():
                 columns[name][at] = value
             self._filling.count += 1
@@ -156,17 +156,17 @@ class RecordingSink(FileSink):
             self._thread.join()
 
     def _start(self, first: Frame) -> None:
-        info, size = self.info, (first.pixels.shape[0], first.pixels.shape[1])
+        info, self._canvas = self.info, Canvas(first)
+        shape = self._canvas.shape
         self._first_ns = info.time_ns(first)
         attributes = {name: getattr(info, name) for name in ("source", "model", "backend", "precision", "deadline_ms")}
         attributes |= {"format": FORMAT, "started": datetime.now(timezone.utc).isoformat(timespec="milliseconds")}
         attributes |= head(info.period_s, first.spacing_mm or info.spacing_mm)
         self._posed = first.pose is not None
         columns = (pose_columns.COLUMNS if self._posed else {}) | STAMPS
-        self._store.create(self.part.temporary, size, columns, attributes)
-        self._panel = np.empty(size, np.float32)
-        length = max(2, min(256, _WAITING_BYTES // (4 * size[0] * size[1])))
-        self._filling, self._spare = Batch(length, size, columns), Batch(length, size, columns)
+        self._store.create(self.part.temporary, shape, columns, attributes)
+        length = max(2, min(256, _WAITING_BYTES // (4 * math.prod(shape))))
+        self._filling, self._spare = Batch(length, shape, columns), Batch(length, shape, columns)
         self._thread = GuardedThread(f"record {self.name}", self._write_batches, self._failed_behind)
         self._thread.start()
 

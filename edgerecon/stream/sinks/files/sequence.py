@@ -18,10 +18,12 @@ from edgerecon.stream.sinks.kind import SinkKind
 from edgerecon.stream.sources.query import Query
 
 _IMAGE_STATUS = "ImageStatus"
+_TYPES = {False: "BRIGHTNESS", True: "RGB_COLOR"}
+"""What PLUS calls grey and coloured images."""
 
 
 class SequenceSink(SpooledSink):
-    """Writes uint8 frames behind one another, after the fields of each.
+    """Writes uint8 frames behind one another, RGB where the first one has colour, after the fields of each.
 
     ``ImageToReferenceTransform``, where the image lies, maps its pixels to mm: the header's own spacing is 1 then. An
     image of another size than the first is letterboxed, and its place is unknown. The time is that of the device that
@@ -61,13 +63,13 @@ class MetaImageSink(SequenceSink):
         yield "CompressedData = False"
         yield f"DimSize = {width} {height} {len(spool.stamps)}"
         yield "Kinds = domain domain list"
-        yield "ElementNumberOfChannels = 1"
+        yield f"ElementNumberOfChannels = {spool.samples}"
         yield f"ElementSpacing = {column:.9g} {row:.9g} 1"
         yield "ElementType = MET_UCHAR"
         yield "Offset = 0 0 0"
         yield "TransformMatrix = 1 0 0 0 1 0 0 0 1"
         yield "UltrasoundImageOrientation = MF"
-        yield "UltrasoundImageType = BRIGHTNESS"
+        yield f"UltrasoundImageType = {_TYPES[spool.coloured]}"
         for number, fields in enumerate(spool.fields()):
             for name, value in (fields | {_IMAGE_STATUS: "OK"}).items():
                 yield f"Seq_Frame{number:04}_{name} = {value}"
@@ -81,15 +83,16 @@ class NrrdSink(SequenceSink):
         height, width = spool.shape
         yield "NRRD0005"
         yield "type: uint8"
-        yield "dimension: 4"
+        colours = ("3 ", "none ", "RGB-color ") if spool.coloured else ("", "", "")
+        yield f"dimension: {5 if spool.coloured else 4}"
         yield "space: right-anterior-superior"
-        yield f"sizes: {width} {height} 1 {len(spool.stamps)}"
-        yield f"space directions: ({column:.9g},0,0) (0,{row:.9g},0) (0,0,1) none"
-        yield "kinds: domain domain domain list"
+        yield f"sizes: {colours[0]}{width} {height} 1 {len(spool.stamps)}"
+        yield f"space directions: {colours[1]}({column:.9g},0,0) (0,{row:.9g},0) (0,0,1) none"
+        yield f"kinds: {colours[2]}domain domain domain list"
         yield "encoding: raw"
         yield "space origin: (0,0,0)"
         yield "ultrasound image orientation:=MF"
-        yield "ultrasound image type:=BRIGHTNESS"
+        yield f"ultrasound image type:={_TYPES[spool.coloured]}"
         for number, fields in enumerate(spool.fields()):
             for name, value in (fields | {"Status": "OK"}).items():  # as PLUS calls it in this format
                 yield f"Seq_Frame{number:04}_{name}:={value}"

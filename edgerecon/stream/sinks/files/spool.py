@@ -1,7 +1,7 @@
 """Recordings whose format wants everything at once: pixels and stamps wait in two files until it can be written whole.
 
 .NAME.PID.part    JSON lines: what the stream told, then each frame's stamp
-.NAME.PID.spool   uint8 (T, H, W), one frame behind the other
+.NAME.PID.spool   uint8 (T, H, W), or (T, H, W, 3) in colour, one frame behind the other
 .NAME.PID.whole   what is written from them
 """
 
@@ -26,7 +26,7 @@ from edgerecon.core.frame import Frame, Image
 from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.files.file_sink import FileSink
-from edgerecon.stream.sinks.files.panel import fit_uint8
+from edgerecon.stream.sinks.files.panel import Canvas
 from edgerecon.stream.sinks.files.stamps import Stamp, Stamps
 
 _HEAD_BYTES = 1_000_000
@@ -43,8 +43,10 @@ class SpooledSink(FileSink):
         query: the options of the sink's address, kept for a recovery.
 
     Attributes:
-        shape: (H, W) of each frame, None before the first.
+        shape: (H, W) of each frame, None before the first. samples: bytes of a pixel.
     """
+
+    samples = 1
 
     def __init__(self, path: Path, query: Mapping[str, str] | None = None) -> None:
         super().__init__(path)
@@ -65,11 +67,13 @@ class SpooledSink(FileSink):
         assert self._stamps is not None
         journal, pixels = self._files
         if self.shape is None:
-            self.shape = after.pixels.shape[0], after.pixels.shape[1]
-            self._panel, self._bytes = np.empty(self.shape, np.float32), np.empty(self.shape, np.uint8)
+            self._canvas = Canvas(after)
+            self.shape, self._bytes = self._canvas.size, np.empty(self._canvas.shape, np.uint8)
+            self.samples = 3 if self._bytes.ndim == 3 else 1
             told = {name: getattr(self.info, name) for name in _TOLD}
-            _write_line(journal, {"shape": self.shape, "query": self._query, "began": self._began, "info": told})
-        fit_uint8(after.pixels, self._panel, self._bytes)
+            head = {"shape": self._bytes.shape, "query": self._query, "began": self._began, "info": told}
+            _write_line(journal, head)
+        self._canvas.draw(after.pixels, after.colour, self._bytes)
         pixels.write(self._bytes.data)
         pixels.flush()
         stamp = Stamp.of(after, late, self.info, self.shape)._replace(fields=self._fields(after))
@@ -84,7 +88,7 @@ class SpooledSink(FileSink):
         assert self._stamps is not None and self.shape is not None
         self._close_files()
         pixels, whole = _pixels(self.part.temporary), self.part.temporary.with_suffix(".whole")
-        spool = Spool(self.info, self._query, self._began, self.shape, self._stamps, pixels)
+        spool = Spool(self.info, self._query, self._began, self.shape, self._stamps, pixels, self._bytes.ndim == 3)
         try:
             with whole.open("wb") as file:
                 self.pack(spool, file)
@@ -121,7 +125,7 @@ class Spool:
 
     Attributes:
         info: what the stream told. query: of the sink's address. began: when, in local time, ISO 8601.
-        shape: (H, W) of the frames. stamps: of each. path: of the pixels.
+        shape: (H, W) of the frames. stamps: of each. path: of the pixels. coloured: whether each has three bytes, RGB.
     """
 
     info: StreamInfo
@@ -130,11 +134,18 @@ class Spool:
     shape: tuple[int, int]
     stamps: Stamps
     path: Path
+    coloured: bool = False
+
+    @property
+    def samples(self) -> int:
+        """Bytes of a pixel."""
+        return 3 if self.coloured else 1
 
     @property
     def frames(self) -> NDArray[np.uint8]:
-        """(T, H, W), mapped from the disk."""
-        return np.memmap(self.path, np.uint8, "r", shape=(len(self.stamps), *self.shape))
+        """(T, H, W), or (T, H, W, 3) in colour, mapped from the disk."""
+        shape = (len(self.stamps), *self.shape, *((3,) if self.coloured else ()))
+        return np.memmap(self.path, np.uint8, "r", shape=shape)
 
     def fields(self) -> Iterator[dict[str, str]]:
         """Of each frame, from the journal: they are too many to be kept in memory."""
@@ -154,8 +165,9 @@ def read_spool(part: Path) -> Spool:
         head, *lines = [_parsed(line) for line in part.read_bytes().split(b"\n")]
         info = StreamInfo(counters=Counters(), **{name: _tupled(head["info"][name]) for name in _TOLD})
         shape = int(head["shape"][0]), int(head["shape"][1])
-        spool = Spool(info, dict(head["query"]), str(head["began"]), shape, Stamps(info), _pixels(part))
-        room = spool.path.stat().st_size // (shape[0] * shape[1])
+        coloured = head["shape"][2:] == [3]
+        spool = Spool(info, dict(head["query"]), str(head["began"]), shape, Stamps(info), _pixels(part), coloured)
+        room = spool.path.stat().st_size // (shape[0] * shape[1] * spool.samples)
         for line in lines[:room]:
             if line is None:
                 break

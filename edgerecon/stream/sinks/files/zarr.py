@@ -28,7 +28,7 @@ class ZarrStore:
             import zarr  # noqa: F401
         self._group: Group | None = None
 
-    def create(self, path: Path, shape: tuple[int, int], columns: Columns, attributes: dict[str, Any]) -> None:
+    def create(self, path: Path, shape: tuple[int, ...], columns: Columns, attributes: dict[str, Any]) -> None:
         import zarr
 
         path.unlink(missing_ok=True)  # where ``Part`` tried whether it may write

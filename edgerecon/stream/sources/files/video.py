@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edgerecon.core.errors import SourceError, needed
 from edgerecon.core.frame import MAX_PIXELS
 from edgerecon.stream.sources.base import Capture
@@ -36,11 +38,14 @@ _LIMITS = {"max_pixels": str(MAX_PIXELS), "threads": "1"}  # also of the frames 
 _PROBED_PACKETS, _PROBED_BYTES = 240, 16 << 20
 _STAMPED = ("mov", "matroska", "webm", "flv")  # formats that state when each packet is shown
 _NO_FRAME = "damaged video packet: no frame came of it"
+_NO_COLOUR, _CHROMA_NOISE = 128, 12
+"""The chroma of grey, and by how much compression moves it."""
 _CUT_OFF = "the file ends before this frame (truncated)"
 
 
 class VideoSource:
-    """The first video stream of a file, as luma, upright. A damaged packet is a fault, and decoding goes on behind it.
+    """The first video stream of a file, as luma (RGB where it has colour), upright. A damaged packet is a fault, and
+    decoding goes on behind it.
 
     Frames carry the time stamps of the file; ``period_s`` is the median of their steps. ``length`` counts the frames
     that are shown, where the container has an index of them.
@@ -227,13 +232,25 @@ def prepare(stream: VideoStream) -> None:
 
 
 def to_capture(frame: VideoFrame) -> Capture:
-    """Luma of a decoded frame, from black at 0 to white at full scale, upright."""
+    """Luma of a decoded frame, from black at 0 to white at full scale, upright; its colours where it has any."""
     if frame.is_corrupt:
         return Capture(None, "damaged video frame")
     deep = frame.format.components[0].bits > 8
-    image = frame.to_ndarray(format="gray16le" if deep else "gray")
+    kind = "rgb24" if _has_colour(frame) else "gray16le" if deep else "gray"
+    image = frame.to_ndarray(format=kind)
     turn = turn_of(frame)
     return Capture(image if turn in (UPRIGHT, None) else upright(image, turn))
+
+
+def _has_colour(frame: VideoFrame) -> bool:
+    """Whether the chroma of a frame of 8 bits, in planes as codecs have it, is more than the noise of compression."""
+    if frame.format.name.removeprefix("yuvj").removeprefix("yuv") not in ("420p", "422p", "444p"):
+        return False
+    for plane in frame.planes[1:]:
+        chroma = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        if max(int(chroma.max()) - _NO_COLOUR, _NO_COLOUR - int(chroma.min())) > _CHROMA_NOISE:
+            return True
+    return False
 
 
 SOURCE = SourceKind(

@@ -76,8 +76,8 @@ class CameraSource:
                 continue
             backoff.reset()
             gap = self._gaps.before(None, self._device.get(cv2.CAP_PROP_POS_MSEC) / 1e3)
-            grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-            yield Capture(grey, gap=gap, captured_ns=perf_counter_ns())
+            shown = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+            yield Capture(shown, gap=gap, captured_ns=perf_counter_ns())
         if self._device is not None:
             self._device.release()
 
