@@ -86,7 +86,9 @@ def run_demo(
         how_long = "until Ctrl-C" if seconds is None else f"for {seconds:g} s"
         say(f"Streaming {cine.name} through {engine.spec.model.name} {how_long}")
         try:
-            report = stream(cine, engine, sinks, loop=True, seconds=seconds, on_progress=on_progress)
+            report = stream(
+                cine, engine, sinks, loop=True, seconds=seconds, on_progress=on_progress, controls=engines.controls
+            )
         finally:
             if view:
                 viewer.close()  # gives the port back if the stream never began

@@ -86,6 +86,11 @@ class Engines:
             engine.learn(self._first)
 
     @property
+    def controls(self) -> Engines | None:
+        """What a viewer may change while these engines run; None where there is none whose strength can be set."""
+        return self if self._blended else None
+
+    @property
     def strength(self) -> float:
         """Of every engine, in [0, 1]; may be set at any time, and holds from the next frame on.
 

@@ -182,6 +182,13 @@ def bundle(
             metavar="TIME",
         ),
     ] = None,
+    strength: Annotated[
+        float, typer.Option(help="How much of the model's change the stream shows there, from 0 to 1.")
+    ] = 1.0,
+    protect: Annotated[
+        str, typer.Option(help="What is not tissue there: auto, none, or the tissue's X,Y,WIDTH,HEIGHT.")
+    ] = "auto",
+    crop: Annotated[str | None, typer.Option(help="Part of every frame to stream there: X,Y,WIDTH,HEIGHT.")] = None,
     engine: Annotated[Path | None, typer.Option(help="Engine file that `build` made for this device.")] = None,
     wheels: Annotated[
         bool, typer.Option("--wheels", help="Pack the packages too, for a device without a network.")
@@ -208,6 +215,9 @@ def bundle(
         backend=backend,
         threads=threads,
         deadline_ms=deadline,
+        strength=strength,
+        protect=protect,
+        crop=crop,
         engine=engine,
         wheels=wheels,
     )

@@ -224,6 +224,7 @@ def stream(
             stop=stop,
             reset=reset,
             on_progress=told,
+            controls=engines.controls,
         )
     live = getattr(recording, "live", False)
     print_stream(screen, report, timed=pace or live or deadline is not None)

@@ -76,6 +76,9 @@ def bundle(
     backend: str | None = None,
     threads: int | None = None,
     deadline_ms: float | None = None,
+    strength: float = 1.0,
+    protect: str = "auto",
+    crop: str | None = None,
     engine: Path | None = None,
     wheels: bool = False,
 ) -> BundleResult:
@@ -89,6 +92,7 @@ def bundle(
             on its first backend, where the recipe has such a file and a gate for it, else fp32.
         backend: default: the first of the device's that this edgerecon has.
         threads: of the engine; default: all cores. deadline_ms: of the stream; default: the source's frame period.
+        strength, protect, crop: of the stream, as ``edgerecon stream`` takes them.
         engine: made by ``edgerecon build`` for this device; packed under the name by which its model finds it.
         wheels: pack the locked packages too, for a device without a network.
 
@@ -123,6 +127,9 @@ def bundle(
         precision=precision,
         threads=threads,
         deadline_ms=deadline_ms,
+        strength=strength,
+        protect=protect,
+        crop=crop,
         model=model.path.name,
         engine=f"{model.path.stem}.{device.name}.engine" if engine else None,
         tolerance=tolerance,
@@ -335,7 +342,7 @@ def _filled(name: str, config: BundleConfig, device: DeviceProfile, lock_text: s
         python_words=str(config.python).replace(".", " "),
         wheel=wheel_name(),
         site="--system-site-packages" if is_jetson(device) and gpu else "",  # TensorRT is JetPack's
-        options=_options(config),
+        options=stream_options(config),
         jetpack=jetpack,
         tag=container_tag(jetpack) or "",
         devices=_GPU if gpu else _CPU,
@@ -346,7 +353,7 @@ def _filled(name: str, config: BundleConfig, device: DeviceProfile, lock_text: s
     )
 
 
-def _options(config: BundleConfig) -> str:
+def stream_options(config: BundleConfig) -> str:
     """Of ``edgerecon stream``, so that it opens the engine as the self-test did."""
     words = ["--backend", config.backend]
     if config.precision == "bf16":
@@ -355,4 +362,10 @@ def _options(config: BundleConfig) -> str:
         words += ["--threads", str(config.threads)]
     if config.deadline_ms:
         words += ["--deadline", f"{config.deadline_ms:g}"]
+    if config.strength != 1:
+        words += ["--strength", f"{config.strength:g}"]
+    if config.protect != "auto":
+        words += ["--protect", config.protect]
+    if config.crop:
+        words += ["--crop", config.crop]
     return " ".join(words)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from edgerecon.core.config import dotted, first_fault
 from edgerecon.core.errors import UsageError
 from edgerecon.deploy.bundle.archive import CONFIG, BundleError
+from edgerecon.stream.picture.box import parse_box
+from edgerecon.stream.picture.protect import parse_protect
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -21,6 +23,7 @@ class BundleConfig(BaseModel):
         name: of the model, lower case. version: of the edgerecon that made the bundle. device: a profile's name.
         backend, precision, threads: how the engine is opened; threads None: all cores of the device.
         deadline_ms: of the stream; None: the source's frame period.
+        strength, protect, crop: as ``edgerecon stream`` takes them.
         model, engine, frames: files of the bundle; engine lies beside the model, or is None.
         tolerance: largest difference between the engine and ONNX Runtime on the fp32 file, grey levels in [0, 1].
         recipe_hash: SHA-256 of the recipe that the model was made from.
@@ -37,6 +40,9 @@ class BundleConfig(BaseModel):
     precision: Literal["fp32", "fp16", "bf16", "int8"]
     threads: int | None = Field(default=None, ge=1, le=1024)
     deadline_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    strength: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False)
+    protect: str = "auto"
+    crop: str | None = None
     model: FileName
     engine: FileName | None = None
     frames: FileName = "self_test.npz"
@@ -44,6 +50,18 @@ class BundleConfig(BaseModel):
     recipe_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     machine: Word | None = None
     python: Word | None = None
+
+    @field_validator("protect", "crop")
+    @classmethod
+    def _known_region(cls, text: str | None, info: ValidationInfo) -> str | None:
+        try:
+            if info.field_name == "protect":
+                parse_protect(str(text))
+            elif text is not None:
+                parse_box(text, "crop")
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return text
 
 
 def make_config(**facts: object) -> BundleConfig:

@@ -30,7 +30,7 @@ from edgerecon.stream.loop.wires import Wires
 from edgerecon.stream.overwriting import refuse_opened_overwriting
 from edgerecon.stream.picture.crop import cropped
 from edgerecon.stream.process.gc_guard import collecting_between_frames
-from edgerecon.stream.sinks.base import Sink, StreamInfo
+from edgerecon.stream.sinks.base import Controls, Sink, StreamInfo
 from edgerecon.stream.sources.base import Capture, Source
 
 DEFAULT_PERIOD_S = 1 / 30
@@ -60,6 +60,7 @@ def stream(
     reset: threading.Event | None = None,
     on_progress: Callable[[Counters], None] | None = None,
     model_name: str | None = None,
+    controls: Controls | None = None,
     **changes: Any,
 ) -> StreamReport:
     """Stream until the source ends, a limit is reached, ``stop`` is set or Ctrl-C; then drain and close the sinks.
@@ -84,6 +85,7 @@ def stream(
         reset: set it to make a temporal model start anew; the stream clears it.
         on_progress: called four times a second in the caller's thread.
         model_name: for the report; the engine knows its own.
+        controls: what a viewer may change meanwhile; ``edgerecon.stream.engines.Engines.controls`` are of its engines.
         changes: fields of ``StreamOptions`` that take the place of those in ``options``, e.g. ``pace=False``.
 
     Raises:
@@ -105,7 +107,7 @@ def stream(
     wires = Wires(ring(scale), Mailbox(overtake), Mailbox(overtake), trace=trace, scheduling=options.scheduling)
     wires.stop, wires.reset = stop or wires.stop, reset or wires.reset
     counters = wires.counters
-    info = _info(source, engines[0].spec if engines else None, model_name, timing, scale, counters)
+    info = _info(source, engines[0].spec if engines else None, model_name, timing, scale, counters, controls)
     rungs = Ladder(engines, counters, timing.period_s, timing.budget_ms, steps=ladder is not None)
     replacer = Replacer(reopen, counters, timing.first_call_s)
     capturer = Capturer(
@@ -178,7 +180,13 @@ class _Timing:
 
 
 def _info(
-    source: Source, spec: EngineSpec | None, model_name: str | None, timing: _Timing, scale: int, counters: Counters
+    source: Source,
+    spec: EngineSpec | None,
+    model_name: str | None,
+    timing: _Timing,
+    scale: int,
+    counters: Counters,
+    controls: Controls | None,
 ) -> StreamInfo:
     """What sinks are told."""
     return StreamInfo(
@@ -192,6 +200,7 @@ def _info(
         counters=counters,
         live=timing.live,
         lossy=getattr(source, "lossy", None),
+        controls=controls,
     )
 
 

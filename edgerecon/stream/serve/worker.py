@@ -172,6 +172,7 @@ class Worker:
                     reopen=engines.reopen,
                     stop=self._stop,
                     on_progress=self._told,
+                    controls=engines.controls,
                 )
             self._error = self._report.error
         finally:

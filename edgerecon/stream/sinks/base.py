@@ -12,6 +12,16 @@ from edgerecon.stream.accounting.counters import Counters
 _log = logging.getLogger(__name__)
 
 
+class Controls(Protocol):
+    """What may be changed while a stream runs, from any thread; it holds from the next frame on.
+
+    Attributes:
+        strength: share of the model in the picture, in [0, 1]; setting another raises ``UsageError``.
+    """
+
+    strength: float
+
+
 @dataclass(frozen=True)
 class StreamInfo:
     """What a sink may tell its viewer about the stream it is in.
@@ -24,6 +34,7 @@ class StreamInfo:
         counters: the stream's live counters (read only).
         live: whether frames come when they come. Their times are then ``captured_ns``; those of a recording are its
             own, or follow from their numbers and ``period_s``.
+        controls: what a sink may change while the stream runs; None: nothing.
         lossy: how the source was compressed with loss, as DICOM names the method (PS3.3 C.7.6.1.1.5); "" when only
             that is known, None when nothing is known of a loss.
     """
@@ -38,6 +49,7 @@ class StreamInfo:
     counters: Counters
     live: bool = False
     lossy: str | None = None
+    controls: Controls | None = None
 
     def __post_init__(self) -> None:
         known = plausible_spacing(self.spacing_mm)

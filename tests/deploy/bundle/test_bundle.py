@@ -24,7 +24,7 @@ from edgerecon.deploy.bundle import acceptance as self_test_module
 from edgerecon.deploy.bundle import bundle as bundle_module
 from edgerecon.deploy.bundle.acceptance import read_config, read_frames, self_test
 from edgerecon.deploy.bundle.archive import BundleError
-from edgerecon.deploy.bundle.bundle import BundleResult, bundle, speckle_frames
+from edgerecon.deploy.bundle.bundle import BundleResult, bundle, speckle_frames, stream_options
 from edgerecon.deploy.bundle.lock import Target
 from edgerecon.deploy.bundle.own_wheel import wheel_name
 from edgerecon.engines import backends
@@ -192,6 +192,13 @@ def test_the_configuration(made: BundleResult, tmp_path: Path) -> None:
     assert "--backend onnxruntime --threads 1 --deadline 20" in readme
 
 
+def test_the_unit_streams_as_strongly_and_where_it_was_asked(made: BundleResult, tmp_path: Path) -> None:
+    config = read_config(_extract(made.path, tmp_path))
+    asked = config.model_copy(update={"strength": 0.7, "protect": "1,2,30,40", "crop": "0,0,60,50"})
+    assert stream_options(asked).endswith("--deadline 20 --strength 0.7 --protect 1,2,30,40 --crop 0,0,60,50")
+    assert stream_options(config).endswith("--deadline 20")
+
+
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_a_bundle_reads_each_model_file_once(models: Path, tmp_path: Path, precision: str) -> None:
     with opened_files() as opens:
@@ -273,6 +280,9 @@ STRICT = Recipe.model_validate({**TABLES, "gates": {"max_difference": 1e-4}})
         ({"out": "absent/b.tar.gz"}, EdgereconError, "cannot write"),
         ({"threads": 0}, UsageError, "threads"),
         ({"deadline_ms": float("nan")}, UsageError, "deadline_ms"),
+        ({"strength": 1.5}, UsageError, "strength"),
+        ({"protect": "tissue"}, UsageError, "protect"),
+        ({"crop": "1,2"}, UsageError, "crop"),
         ({"engine": "absent.engine"}, BundleError, "absent.engine"),
     ],
 )

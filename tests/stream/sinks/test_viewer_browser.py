@@ -15,7 +15,7 @@ import pytest
 
 from edgerecon.core.frame import Frame, Status
 from edgerecon.stream.accounting.counters import Counters
-from edgerecon.stream.sinks.base import StreamInfo
+from edgerecon.stream.sinks.base import Controls, StreamInfo
 from edgerecon.stream.sinks.viewer import ViewerSink
 from edgerecon.stream.sinks.web.address import Address
 
@@ -49,11 +49,13 @@ class Streaming:
         name: str | None = None,
         spacing_mm: tuple[float, float] | None = (0.5, 0.5),
         model: str = "compact",
+        controls: Controls | None = None,
     ) -> None:
         self.counters = Counters()
         self.spacing_mm = spacing_mm
         self.viewer = ViewerSink(Address("127.0.0.1", port, name))
-        self.viewer.open(StreamInfo("cine", model, "onnxruntime", "fp32", 1 / 50, 20.0, spacing_mm, self.counters))
+        told = ("cine", model, "onnxruntime", "fp32", 1 / 50, 20.0, spacing_mm, self.counters)
+        self.viewer.open(StreamInfo(*told, controls=controls))
         self.raw = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)

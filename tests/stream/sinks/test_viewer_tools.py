@@ -23,7 +23,9 @@ from tests.stream.sinks.test_viewer_browser import (
     playwright,
     stream,
     wait_for,
+    wait_for_state,
 )
+from tests.stream.sinks.test_viewer_strength import Knob
 
 __all__ = ["browser", "page", "stream"]  # fixtures
 
@@ -218,3 +220,24 @@ def test_every_tool_has_a_key_in_the_help(page: playwright.Page) -> None:
     box = page.locator("#help").bounding_box()
     assert box["height"] <= 800
     assert np.isclose(page.locator("#help").evaluate("one => one.scrollWidth - one.clientWidth"), 0)
+
+
+def test_slider_sets_the_strength_of_the_stream(browser: playwright.Browser) -> None:
+    knob = Knob()
+    streaming = Streaming(controls=knob)
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(streaming.viewer.url)
+    wait_for_state(page, "live")
+    slider = page.locator("#strength")
+    assert slider.is_visible() and slider.input_value() == "100"
+    slider.fill("30")
+    assert knob.set.wait(20) and knob.strength == 0.3
+    assert text(page, "strength-value") == "30 %"
+    knob.strength = 0.6  # as another page sets it
+    wait_for(page, "() => document.getElementById('strength').value === '60'")
+    page.close()
+    streaming.end()
+
+
+def test_slider_is_absent_where_no_strength_can_be_set(page: playwright.Page) -> None:
+    assert not page.locator("#strength").is_visible()

@@ -30,7 +30,7 @@ from edgerecon.stream.sinks.files.panel import Canvas
 from edgerecon.stream.sinks.files.stamps import Stamp, Stamps
 
 _HEAD_BYTES = 1_000_000
-_TOLD = tuple(field.name for field in fields(StreamInfo) if field.name != "counters")
+_TOLD = tuple(field.name for field in fields(StreamInfo) if field.name not in ("counters", "controls"))
 
 
 class SpooledSink(FileSink):

@@ -2,7 +2,8 @@
 
 The page asks by a word: ``frame`` (both pictures), ``tile`` (a small one, for the grid) or ``figures`` (none, while it
 stands still). A slow or stalled page therefore skips frames by itself and can hold back neither the stream nor another
-page. Each message is made once and sent to all who ask for it.
+page. Each message is made once and sent to all who ask for it. ``strength 0.6`` sets how strongly the model acts, for
+everybody who looks.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from collections.abc import Callable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from edgerecon.core.errors import UsageError, first_line
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.viewer import messages
 from edgerecon.stream.sinks.viewer.latest import Latest, Shown
 
 FAREWELL_S = 1.0
+_STRENGTH = "strength "
 
 
 class Channel:
@@ -83,9 +86,13 @@ class Channel:
         try:
             await websocket.send_text(messages.describe(self.name, self._info))
             while (message := await websocket.receive())["type"] == "websocket.receive":
+                word = message.get("text") or ""
+                if word.startswith(_STRENGTH):
+                    await self._set_strength(websocket, word.removeprefix(_STRENGTH))
+                    continue
                 if self._latest.version == seen:
                     await self._news.wait()
-                seen = await self._answer(websocket, message.get("text") or "", seen)
+                seen = await self._answer(websocket, word, seen)
         except (WebSocketDisconnect, RuntimeError):
             return
 
@@ -101,20 +108,35 @@ class Channel:
 
     async def _send_figures(self, websocket: WebSocket, seen: int) -> int:
         points, version = self._latest.points_since(seen), self._latest.version
-        figures = {"version": version, "points": points, "counters": self._info.counters.snapshot()}
+        figures = {"version": version, "points": points, "counters": self._counters()}
         await websocket.send_text(json.dumps(figures))
         return version
+
+    def _counters(self) -> dict[str, object]:
+        """Those of the stream, and how strongly its model acts now, where that can be set."""
+        controls = self._info.controls
+        return self._info.counters.snapshot() | ({"strength": controls.strength} if controls else {})
+
+    async def _set_strength(self, websocket: WebSocket, text: str) -> None:
+        """Answers with a line when it cannot be; else every page sees it with the next frame."""
+        controls = self._info.controls
+        try:
+            if controls is None:
+                raise UsageError("this stream runs no model whose strength can be set")
+            controls.strength = float(text)
+        except (UsageError, ValueError) as error:
+            await websocket.send_text(json.dumps({"fault": first_line(error)}))
 
     async def _farewell(self, websocket: WebSocket) -> None:
         if self._latest.version:
             await websocket.send_bytes(self._message("frame", self._latest.take()))
-        await websocket.send_text(json.dumps({"ended": True, "counters": self._info.counters.snapshot()}))
+        await websocket.send_text(json.dumps({"ended": True, "counters": self._counters()}))
         await websocket.close()
 
     def _message(self, kind: str, shown: Shown) -> bytes:
         version, content = self._made.get(kind, (0, b""))
         if version != shown.version:
             make: Callable[[Shown, dict[str, object]], bytes] = messages.tile if kind == "tile" else messages.frame
-            content = make(shown, self._info.counters.snapshot())
+            content = make(shown, self._counters())
             self._made[kind] = (shown.version, content)
         return content

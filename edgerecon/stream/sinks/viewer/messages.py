@@ -35,6 +35,7 @@ def describe(name: str, info: StreamInfo) -> str:
             "precision": info.precision,
             "period_ms": info.period_s * 1e3,
             "deadline_ms": info.deadline_ms if math.isfinite(info.deadline_ms) else None,
+            "strength": info.controls.strength if info.controls else None,
         }
     )
 

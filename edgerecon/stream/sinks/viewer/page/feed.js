@@ -61,6 +61,11 @@ export class Feed {
     this.socket = socket;
   }
 
+  /** Says something to the stream; it is lost where there is no connection. */
+  tell(text) {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(text);
+  }
+
   stop() {
     clearInterval(this.watch);
     const socket = this.socket;
@@ -82,7 +87,7 @@ export class Feed {
       this.#advance(message.version, message.counters);
       this.on.figures(message.counters, message.points);
       this.#next();
-    } else this.on.figures(null, message.points);
+    } else if (message.points) this.on.figures(null, message.points);
   }
 
   #frame(picture) {

@@ -8,6 +8,7 @@ import { $, setText } from "./dom.js";
 import { Feed } from "./feed.js";
 import { describe, showCounters, showLatency, showPixel, showRate } from "./panel.js";
 import { clearPicture, setReconstructs, showPicture } from "./stage.js";
+import { followStrength, steer } from "./strength.js";
 
 /** The feed of the stream that is shown. */
 export function openSingle(name) {
@@ -19,8 +20,9 @@ export function openSingle(name) {
     if (pending && !cine.frozen) showPicture(pending);
     pending = null;
   };
-  return new Feed(name, {
+  const feed = new Feed(name, {
     info(info) {
+      followStrength(info.strength);
       describe(info);
       setReconstructs(info.model !== "none");
       startChart(info.deadline_ms);
@@ -37,6 +39,7 @@ export function openSingle(name) {
       if (points.length) showLatency(recentLatency());
       if (counters) {
         showCounters(counters);
+        followStrength(counters.strength);
         showRate(document.body.dataset.state === "stalled" ? 0 : rate());
       }
     },
@@ -48,4 +51,6 @@ export function openSingle(name) {
       if (changed) say(notice);
     },
   }, () => (cine.frozen ? "figures" : "frame"));
+  steer(feed);
+  return feed;
 }
