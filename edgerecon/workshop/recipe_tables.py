@@ -134,13 +134,14 @@ class AugmentTable(_Table):
 class LossTable(_Table):
     """[train.loss]: weights of the mean absolute error, of 1 − SSIM and of 1 − edge preservation.
 
-    The error counts relative to that of the input, crop by crop (``l1``), or in grey levels (``absolute``). Edges are
-    against the input, over the crops that [augment] changed: they stand for a scanner's display, where grain is as
+    The error counts relative to that of the input, crop by crop (``l1``), or in grey levels (``absolute``), and up to
+    1 + ``detail`` times as much where the target stands out of its surroundings. Edges are against the input, over the crops that [augment] changed: they stand for a scanner's display, where grain is as
     coarse as structure. On crops as simulated the target alone decides.
     """
 
     l1: float = Field(default=1.0, ge=0)
     absolute: float = Field(default=0.0, ge=0)
+    detail: float = Field(default=0.0, ge=0)
     ssim: float = Field(default=0.2, ge=0)
     edge: float = Field(default=0.0, ge=0)
 
@@ -259,6 +260,8 @@ class GateTable(_Table):
         max_drop_psnr_db, max_drop_ssim: of another precision below the fp32 file, on validation scenes.
         max_drop_gcnr, max_mean_shift: of another precision against the fp32 file, on real frames: contrast lost, and
             change of the mean grey level either way. max_difference: its largest difference on real frames.
+        max_measure_loss: of another precision against the fp32 file, on real frames: share by which any main measure of
+            the picture may be worse (see ``Measure.loss``).
         min_structure, max_brightness_moved, max_spill: of every file, means over real frames; see
             ``edgerecon.quality.measures``, whose keys they name. min_lesion_contrast: mean over simulated lesions.
         max_latency_ms: p99 of the fastest engine that passes, on this host at the size of [shapes].
@@ -270,6 +273,7 @@ class GateTable(_Table):
     max_drop_gcnr: float | None = Field(default=None, ge=0)
     max_mean_shift: float | None = Field(default=None, ge=0)
     max_difference: float | None = Field(default=None, gt=0)
+    max_measure_loss: float | None = Field(default=None, gt=0)
     min_structure: float | None = Field(default=None, gt=0)
     max_brightness_moved: float | None = Field(default=None, gt=0)
     max_spill: float | None = Field(default=None, ge=0)

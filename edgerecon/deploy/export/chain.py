@@ -27,7 +27,7 @@ from edgerecon.hardware.host import host_profile
 from edgerecon.measure.row import Row
 from edgerecon.measure.verdict import best
 from edgerecon.modelfile.variants import VARIANTS, variant
-from edgerecon.quality.measures.measure import picture_violations
+from edgerecon.quality.measures.measure import loss_violations, main_measures, picture_violations
 from edgerecon.quality.measures.restoration import Restoration, violations
 from edgerecon.workshop.compress.quantise import Form
 from edgerecon.workshop.recipe import Recipe
@@ -80,7 +80,7 @@ class Chain:
             files = [self._path(""), *self._derived(frames)]
             self.report.engines = self._engines()
             measured = self._measure(files, frames)
-            self.report.rows = [self._gated(one) for one in measured]
+            self.report.rows = [self._gated(one, measured[0]) for one in measured]
             self._latency_gate()
             if not self.report.refusals:
                 self._ship(files)
@@ -205,7 +205,8 @@ class Chain:
         }
 
     def _measure(self, files: list[Path], frames: Material) -> list[Measured]:
-        shape = self.recipe.shapes.timed
+        shape, gates = self.recipe.shapes.timed, self.recipe.gates
+        measured = sorted({*gates.picture, *(main_measures() if gates.max_measure_loss else ())})
 
         def work() -> Facts:
             found = measure_all(
@@ -215,7 +216,7 @@ class Chain:
                 self.recipe.targets.backends,
                 self.timing_s,
                 self.on_progress,
-                self.recipe.gates.picture,
+                measured,
             )
             return {"rows": [asdict(one) | {"row": one.row.to_json()} for one in found]}
 
@@ -226,13 +227,13 @@ class Chain:
             "host": host,
             "data": file_hash(self.recipe.data.file),
             "seconds": self.timing_s,
-            "picture": sorted(self.recipe.gates.picture),
+            "picture": measured,
             "backends": self.recipe.targets.backends,
         }
         rows = self.steps.run("measure", inputs, [], work)["rows"]
         return [_measured(row) for row in rows]
 
-    def _gated(self, one: Measured) -> Row:
+    def _gated(self, one: Measured, reference: Measured) -> Row:
         """The row with the verdict of its gates; what an engine here lacks the means to run refuses nothing."""
         row, gates = one.row, self.recipe.gates
         if not row.ok:
@@ -246,6 +247,7 @@ class Chain:
             found += [limit] if wrong else []
         else:
             found += violations(one.restoration, gates)
+            found += loss_violations(one.picture, reference.picture, gates.max_measure_loss)
         if not found:
             return row
         self.report.refusals += [f"{row.setup.model} on {row.setup.backend}: {reason}" for reason in found]

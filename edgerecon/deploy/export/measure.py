@@ -25,7 +25,7 @@ from edgerecon.modelfile.file import ModelFile, read_model
 from edgerecon.modelfile.variants import variant_of
 from edgerecon.quality.measures.before_after import BeforeAfter, Lesion
 from edgerecon.quality.measures.full_reference import match_gain_offset, psnr, ssim
-from edgerecon.quality.measures.measure import measure_frame, measures
+from edgerecon.quality.measures.measure import loss_violations, main_measures, measure_frame, measures
 from edgerecon.quality.measures.no_reference import measure
 from edgerecon.quality.measures.restoration import Restoration, check
 from edgerecon.quality.regions import find_regions
@@ -115,6 +115,14 @@ def picture(run: Run, frames: Sequence[Image], keys: Iterable[str]) -> dict[str,
         for pair in pairs
     ]
     return {key: _mean([row[key] for row in rows if math.isfinite(row.get(key, math.nan))]) for key in wanted}
+
+
+def losses(candidate: Run, reference: Run, frames: Material, limit: float | None) -> list[str]:
+    """What the gate on the measures' loss refuses; see ``loss_violations``."""
+    if limit is None:
+        return []
+    keys = main_measures()
+    return loss_violations(picture(candidate, frames.real, keys), picture(reference, frames.real, keys), limit)
 
 
 def _lesions() -> Iterator[tuple[Image, Lesion]]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 from edgerecon.core.errors import GateError
 from edgerecon.core.files import write
 from edgerecon.core.frame import Image
-from edgerecon.deploy.export.measure import Material, compare, quality
+from edgerecon.deploy.export.measure import Material, compare, losses, quality
 from edgerecon.deploy.export.steps import Facts
 from edgerecon.engines import open_engine
 from edgerecon.quality.measures.restoration import violations
@@ -22,11 +21,15 @@ from edgerecon.workshop.compress.brain_float import to_brain_float
 from edgerecon.workshop.compress.calibration import calibrate, calibration_frames
 from edgerecon.workshop.compress.graph import ModelProto
 from edgerecon.workshop.compress.half import to_half
-from edgerecon.workshop.compress.quantise import Form, first_and_last, quantise
+from edgerecon.workshop.compress.quantise import Form, quantise
+from edgerecon.workshop.compress.sensitivity import dearest_first
 from edgerecon.workshop.recipe import Recipe
 
 _log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
+Make = Callable[[tuple[str, ...]], ModelProto]
+SEARCHED = 8
+"""Validation frames on which the dearest convolutions are found."""
 
 
 CONVERTED: Mapping[str, Callable[[bytes], ModelProto]] = {"fp16": to_half, "bf16": to_brain_float}
@@ -52,9 +55,10 @@ def make_int8(
 ) -> Facts:
     """The int8 files of some forms from one calibration.
 
-    Of each form, in this order until the gates are passed: every convolution in int8; the first and the last left in
-    float, which hardware without floats cannot; both ways again after quantisation-aware fine-tuning, where the recipe
-    allows it.
+    Of each form, in this order until the gates are passed: every convolution in int8; the dearest left in float, one
+    more each time (see ``compress.sensitivity``), which hardware without floats cannot; the same after
+    quantisation-aware fine-tuning, where the recipe allows it, with every convolution in int8 and with all of the
+    dearest in float.
 
     Returns:
         For each form, what it took.
@@ -66,7 +70,6 @@ def make_int8(
     table = recipe.calibration
     seen = calibrate(content, _counted(calibration_frames(recipe), table.frames, progress))
     found = seen.ranges(table.method, table.percentile)
-    ends = first_and_last(content)
     facts: Facts = {"calibration_frames": table.frames}
     for form, out in outputs.items():
 
@@ -88,21 +91,28 @@ def make_int8(
         def at_once(keep: tuple[str, ...], form: Form = form) -> ModelProto:
             return quantise(content, found, form=form, keep=keep, moments=seen.moments)
 
-        makers = {"after training": at_once} | ({"fine-tuned": tuned} if recipe.targets.qat_steps else {})
-        kept = {"": ()} | ({} if form == "po2" else {", first and last convolution in float": ends})
-        ways: dict[str, Callable[[], ModelProto]] = {
-            how + what: partial(make, keep) for how, make in makers.items() for what, keep in kept.items()
-        }
-        facts[form] = _first_that_passes(recipe, source, out, frames, ways)
+        def ways(form: Form = form, at_once: Make = at_once, tuned: Make = tuned) -> Iterator[tuple[str, ModelProto]]:
+            yield "after training", at_once(())
+            searched = [*frames.inputs[:SEARCHED], *frames.real[:1]]
+            dearest = () if form == "po2" else dearest_first(content, found, seen.moments, form, searched)
+            kept = [dearest[:count] for count in range(1, len(dearest) + 1)]
+            for keep in kept:
+                yield f"after training, in float: {', '.join(keep)}", at_once(keep)
+            if recipe.targets.qat_steps:
+                yield "fine-tuned", tuned(())
+                for keep in kept[-1:]:
+                    yield f"fine-tuned, in float: {', '.join(keep)}", tuned(keep)
+
+        facts[form] = _first_that_passes(recipe, source, out, frames, ways())
     return facts
 
 
 def _first_that_passes(
-    recipe: Recipe, source: Path, out: Path, frames: Material, ways: Mapping[str, Callable[[], ModelProto]]
+    recipe: Recipe, source: Path, out: Path, frames: Material, ways: Iterable[tuple[str, ModelProto]]
 ) -> str:
     refused: list[str] = []
-    for way, make in ways.items():
-        _write(make(), out, frames)
+    for way, model in ways:
+        _write(model, out, frames)
         refused = _refusals(recipe, out, source, frames)
         if not refused:
             _log.info("%s: int8 %s", out.name, way)
@@ -123,7 +133,8 @@ def _write(model: ModelProto, out: Path, frames: Material) -> None:
 
 def _refusals(recipe: Recipe, candidate: Path, source: Path, frames: Material) -> list[str]:
     with closing(open_engine(candidate, "onnxruntime")) as a, closing(open_engine(source, "onnxruntime")) as b:
-        return violations(compare(a, b, frames), recipe.gates)
+        lost = losses(a.run, b.run, frames, recipe.gates.max_measure_loss)
+        return violations(compare(a, b, frames), recipe.gates) + lost
 
 
 def _counted(frames: Iterator[Image], total: int, progress: Progress) -> Iterator[Image]:

@@ -19,7 +19,7 @@ from edgerecon.core.frame import Image
 from edgerecon.quality.evaluate.tradeoff import Point
 from edgerecon.quality.filters.filter import Parameters, filters
 from edgerecon.quality.measures.before_after import BeforeAfter
-from edgerecon.quality.measures.measure import measure_frame, measures
+from edgerecon.quality.measures.measure import main_measures, measure_frame
 from edgerecon.quality.measures.no_reference import measure
 from edgerecon.quality.regions import Regions
 
@@ -57,11 +57,6 @@ class Setting:
     def structure_point(self) -> Point:
         """(structure kept, speckle left), means over files."""
         return structure_point(self.rows)
-
-
-def main_measures() -> list[str]:
-    """Keys of the measures that every setting has."""
-    return [one.key for one in measures().values() if one.main]
 
 
 def measure_outputs(frames: Frames, regions: dict[str, list[Regions]], outputs: Frames, blend: float = 1.0) -> Rows:

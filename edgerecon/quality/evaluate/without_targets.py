@@ -1,6 +1,9 @@
 """Evaluate a model on real recordings, which have no targets: every measure of the picture against the input itself.
 
-Cost: the classical sweep (see ``sweep``), in proportion to the frames' area; it is kept (see ``sweep_cache``).
+The model acts as in a stream, on tissue alone (see ``edgerecon.stream.picture.protect``).
+
+Cost: the classical sweep (see ``sweep``), in proportion to the area that is measured, the middle of large frames; it is
+kept (see ``sweep_cache``).
 """
 
 from __future__ import annotations
@@ -22,11 +25,14 @@ from edgerecon.quality.evaluate.structure_front import comparable, structure_fro
 from edgerecon.quality.evaluate.sweep_cache import cached_sweep
 from edgerecon.quality.filters.filter import filters
 from edgerecon.quality.measures.before_after import BeforeAfter
-from edgerecon.quality.measures.measure import measure_frame, measures
+from edgerecon.quality.measures.measure import main_measures, measure_frame, measures
 from edgerecon.quality.regions import Regions, find_regions, read_regions
+from edgerecon.stream.picture.protect import ProtectedEngine
 
 BLENDS = (0.25, 0.5, 0.75, 1.0)
 FRAMES_PER_FILE = 2
+SIDE = 512
+"""Greatest side of what is measured of a frame, in pixels: a whole screen takes ten times as long and says no more."""
 GAIN_MATCHED = ("speckle_snr", "snr_ratio", "edge", "cnr", "gcnr", "gcnr_change", "fwhm_px")
 
 
@@ -42,14 +48,18 @@ def evaluate_recordings(
     """See ``evaluate.evaluate``."""
     given = read_regions(regions_file) if regions_file else None
     frames, notes = load_recordings(data, limit or FRAMES_PER_FILE)
+    if given is None:  # its boxes are of whole frames
+        frames, cut = _middles(frames)
+        notes += [f"measured in the middle {SIDE}×{SIDE} pixels: {', '.join(cut)}"] if cut else []
     regions = _regions(frames, given)
-    outputs, times = _reconstruct(engine, frames, on_progress)
+    protected = ProtectedEngine(engine)
+    outputs, times = _reconstruct(protected, frames, on_progress)
     curve = {blend: sweep.measure_outputs(frames, regions, outputs, blend) for blend in BLENDS}
     settings = cached_sweep(frames, regions, methods, on_progress, spread) if methods else []
     speckle = sweep.structure_point(curve[1.0])[1]
     chosen = {method: comparable([s for s in settings if s.method == method], speckle) for method in methods}
 
-    model = _with_all_measures(sweep.with_times(curve[1.0], times), frames, outputs, _clips(engine, data, frames))
+    model = _with_all_measures(sweep.with_times(curve[1.0], times), frames, outputs, _clips(protected, data, frames))
     measured: dict[str, sweep.Rows] = {"input": sweep.measure_outputs(frames, regions, frames), "model": model}
     measured |= {method: setting.rows for method, setting in chosen.items()}
     parameters = {method: setting.parameters for method, setting in chosen.items()}
@@ -72,6 +82,17 @@ def evaluate_recordings(
         notes=_notes(regions, methods) + notes,
         panels=_panels(frames, outputs, chosen),
     )
+
+
+def _middles(frames: sweep.Frames) -> tuple[sweep.Frames, list[str]]:
+    """The middle of frames larger than ``SIDE``, and the names of the files that have such."""
+    cut = [name for name, images in frames.items() if any(max(image.shape) > SIDE for image in images)]
+    return {name: [_middle(image) for image in images] for name, images in frames.items()}, cut
+
+
+def _middle(image: Image) -> Image:
+    rows, columns = (slice((size - min(size, SIDE)) // 2, (size + min(size, SIDE)) // 2) for size in image.shape)
+    return np.ascontiguousarray(image[rows, columns])
 
 
 def _regions(frames: sweep.Frames, given: Regions | None) -> dict[str, list[Regions]]:
@@ -111,8 +132,10 @@ def _clips(engine: Engine, data: Path, frames: sweep.Frames) -> dict[str, tuple[
     clips = {}
     for name, images in load_clips(data, list(frames)).items():
         engine.reset()
-        if images[0].shape == frames[name][0].shape:
-            clips[name] = np.stack(images), np.stack([np.array(engine.run(image)) for image in images])
+        shown = _middle(images[0])
+        if frames[name][0].shape in (images[0].shape, shown.shape):
+            parts = [_middle(image) if frames[name][0].shape == shown.shape else image for image in images]
+            clips[name] = np.stack(parts), np.stack([np.array(engine.run(part)) for part in parts])
     return clips
 
 
@@ -120,7 +143,7 @@ def _with_all_measures(
     rows: sweep.Rows, frames: sweep.Frames, outputs: sweep.Frames, clips: dict[str, tuple[Image, Image]]
 ) -> sweep.Rows:
     """The model's rows with every measure of the picture."""
-    others = [key for key in measures() if key not in sweep.main_measures()]
+    others = [key for key in measures() if key not in main_measures()]
     return {
         name: [
             {**row, **measure_frame(BeforeAfter(image, output, clips.get(name)), others)}

@@ -51,6 +51,18 @@ class Measure:
             return float("nan")
         return float(self.fn(frame))
 
+    def loss(self, value: float, reference: float) -> float:
+        """How much worse a figure is than a reference, as a share; below 0 it is better.
+
+        Of a measure that is best at 1: how much farther from 1 it is. Of the others: of the reference, and of one at
+        least where the unit is grey levels, so that a hundredth of a level is a hundredth.
+        """
+        if self.better == "one":
+            return abs(1 - value) - abs(1 - reference)
+        worse = {"higher": reference - value, "lower": value - reference, "zero": abs(value) - abs(reference)}
+        least = 1.0 if self.unit == "grey levels" else 1e-9
+        return worse[self.better] / max(abs(reference), least)
+
 
 @cache
 def measures() -> Mapping[str, Measure]:
@@ -58,10 +70,31 @@ def measures() -> Mapping[str, Measure]:
     return Records(Measure, "MEASURES", FOLDERS, GROUP, "key", order=lambda one: (not one.main, one.key))
 
 
+def main_measures() -> list[str]:
+    """Keys of the measures of the short table."""
+    return [one.key for one in measures().values() if one.main]
+
+
 def measure_frame(frame: BeforeAfter, keys: Iterable[str] | None = None) -> dict[str, float]:
     """Key → figure of one frame, of the named measures or of all."""
     known = measures()
     return {key: known[key].of(frame) for key in (known if keys is None else keys)}
+
+
+def loss_violations(found: Mapping[str, float], reference: Mapping[str, float], limit: float | None) -> list[str]:
+    """One line for each figure that is worse than the reference by more than a share; see ``Measure.loss``.
+
+    What neither could measure refuses nothing, and no limit nothing either.
+    """
+    lines = []
+    for key, before in reference.items():
+        one, value = measures()[key], found.get(key, float("nan"))
+        if limit is None or before != before:
+            continue
+        lost = one.loss(value, before)
+        if not lost <= limit:
+            lines.append(f"{one.label} is {value:.4g}, in fp32 {before:.4g}: {lost:.1%} worse, allowed is {limit:.1%}")
+    return lines
 
 
 def picture_violations(

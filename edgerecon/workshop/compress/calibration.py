@@ -122,9 +122,9 @@ def calibrate(model: bytes | ModelProto, frames: Iterable[Image]) -> Calibration
     moments: dict[str, NDArray[np.float64]] = {}
     rng = np.random.default_rng(0)
     for frame in frames:
-        padded = _padded(frame, multiple)
+        given = padded(frame, multiple)
         try:
-            values = dict(zip(names, (padded, *session.run(names[1:], {names[0]: padded})), strict=True))
+            values = dict(zip(names, (given, *session.run(names[1:], {names[0]: given})), strict=True))
         except Exception as error:  # noqa: BLE001 - the runtime's exceptions share no base
             raise DataError(f"the network fails on a calibration frame: {str(error).splitlines()[0]}") from None
         for name, value in values.items():
@@ -235,7 +235,12 @@ def _one_by_one(sampler: CropSampler) -> Iterator[Image]:
         yield from sampler.draw()[0][:, 0]
 
 
-def _padded(frame: Image, multiple: int) -> NDArray[np.float32]:
+def padded(frame: Image, multiple: int) -> NDArray[np.float32]:
+    """1×1×H×W with sides in multiples of a number, the edge repeated.
+
+    Raises:
+        DataError: no float32 frame in [0, 1].
+    """
     if not isinstance(frame, np.ndarray) or frame.dtype != np.float32 or frame.ndim != 2 or frame.size == 0:
         raise DataError("a calibration frame must be a non-empty float32 H×W array")
     if not (0 <= frame.min() and frame.max() <= 1):

@@ -86,7 +86,7 @@ def quantise(
 
     Args:
         model: the fp32 file. ranges: of its activations, from ``Calibration.ranges``.
-        keep: names of Conv nodes left in float32, e.g. ``first_and_last(model)``.
+        keep: names of Conv nodes left in float32, e.g. from ``sensitivity.dearest_first``.
         moments: from ``Calibration``; without them each weight goes to its nearest level and no bias is corrected,
             which is what weights want that quantisation-aware training has settled.
 
@@ -134,18 +134,6 @@ def plan(model: ModelProto, form: Form, keep: Collection[str] = ()) -> Plan:
         floating |= set(keep)  # a float convolution fuses no rounding of its input
     order = [value.name for value in graph.input] + [name for node in graph.node for name in node.output]
     return Plan(tuple(node.name for node in chosen), tuple(n for n in order if n in tensors), frozenset(floating))
-
-
-def first_and_last(model: bytes | ModelProto) -> tuple[str, str]:
-    """Names of the first and the last Conv, which a gate may ask to keep in float32.
-
-    Raises:
-        ModelError: fewer than three convolutions, so that nothing would be left.
-    """
-    names = [node.name for node in g.load(model).graph.node if node.op_type == "Conv"]
-    if len(names) < 3:
-        raise ModelError("with its first and last convolution in float32 nothing of this model is left to quantise")
-    return names[0], names[-1]
 
 
 def grids_of(graph: GraphProto, made: Plan, ranges: Mapping[str, Range], form: Form) -> dict[str, Grid]:

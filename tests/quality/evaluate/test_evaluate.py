@@ -258,6 +258,25 @@ def test_a_classical_filter_as_model_has_no_advantage(recordings: Path) -> None:
     assert result.tradeoff["advantage_percent"]["mean"] == pytest.approx(0, abs=1e-6)
 
 
+def test_large_frames_are_measured_in_their_middle(tmp_path: Path, rng: np.random.Generator) -> None:
+    screen = np.zeros((600, 700), np.uint8)  # a margin of text, which a measure of the whole frame would see
+    screen[44:556, 94:606] = rng.integers(0, 255, (512, 512))
+    np.savez(tmp_path / "screen.npz", frames=screen[None].repeat(2, 0))
+    np.savez(tmp_path / "middle.npz", frames=screen[None, 44:556, 94:606].repeat(2, 0))
+    found = [evaluate(FakeEngine(blur), tmp_path / f"{name}.npz", methods=[], limit=1) for name in ("screen", "middle")]
+    rows = [[{k: v for k, v in row.items() if k not in ("ms", "file")} for row in one.rows] for one in found]
+    np.testing.assert_equal(rows[0], rows[1])
+    assert any("middle 512×512 pixels: screen.npz" in note for note in found[0].notes)
+
+
+def test_the_model_acts_on_tissue_alone(tmp_path: Path, rng: np.random.Generator) -> None:
+    sector = np.zeros((240, 240), np.uint8)
+    sector[60:200, 50:190] = rng.integers(40, 200, (140, 140))
+    np.savez(tmp_path / "sector.npz", frames=sector[None].repeat(6, 0))
+    result = evaluate(FakeEngine(blur), tmp_path / "sector.npz", methods=[], limit=1)
+    assert result.line("model").measures["spill"]["mean"] == 0
+
+
 def test_given_regions_and_wires(recordings: Path, tmp_path: Path) -> None:
     boxes = tmp_path / "regions.json"
     boxes.write_text(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgerecon.quality.measures.before_after import BeforeAfter, Lesion
-from edgerecon.quality.measures.measure import Measure, measure_frame, measures, picture_violations
+from edgerecon.quality.measures.measure import Measure, loss_violations, measure_frame, measures, picture_violations
 from edgerecon.workshop.recipe_tables import LossTable
 
 SIZE = 160
@@ -128,6 +128,15 @@ def test_constant_frames_have_no_figures_and_do_not_fail() -> None:
 def test_no_measure_is_a_training_loss() -> None:
     assert not set(measures()) & set(LossTable.model_fields)
     assert all(isinstance(one, Measure) and one.label and one.key == key for key, one in measures().items())
+
+
+def test_losses_are_shares_of_the_reference() -> None:
+    before = {"structure": 0.9, "speckle_left": 0.3, "brightness_moved": 0.4, "spill": math.nan}
+    after = {"structure": 1.08, "speckle_left": 0.309, "brightness_moved": 0.405, "spill": 5.0}
+    assert loss_violations(after, before, 0.02) == ["speckle left is 0.309, in fp32 0.3: 3.0% worse, allowed is 2.0%"]
+    lost = {key: measures()[key].loss(after[key], before[key]) for key in ("structure", "brightness_moved")}
+    assert lost == pytest.approx({"structure": -0.02, "brightness_moved": 0.005})
+    assert not loss_violations(after, before, None)
 
 
 def test_gates_name_what_is_beyond_their_limits() -> None:

@@ -18,7 +18,6 @@ from edgerecon.workshop.compress.quantise import (
     WEIGHT_LIMIT,
     Form,
     activation_grid,
-    first_and_last,
     quantise,
     weight_scales,
 )
@@ -152,9 +151,8 @@ def test_the_unsigned_form_does_not_saturate(dilation: int) -> None:
 
 
 def test_kept_convolutions_stay_float(model: onnx.ModelProto, calibration: Calibration) -> None:
-    ends = first_and_last(model)
+    ends = ("node_conv2d", "node_conv2d_3")
     ranges = calibration.ranges("percentile")
-    assert ends == ("node_conv2d", "node_conv2d_3")
     pictures = frames(4, seed=9)
     expected = run(model, pictures)
     for form in FORMS:
@@ -334,8 +332,6 @@ def test_bad_input(model: onnx.ModelProto, calibration: Calibration) -> None:
         quantise(model, {}, form="signed")
     with pytest.raises(UsageError, match="'relu' is not finite"):
         quantise(model, ranges | {"relu": (0.0, float("nan"))}, form="unsigned")
-    with pytest.raises(ModelError, match="nothing of this model"):
-        first_and_last(_two_layers())
     for content in (b"", b"\x00\x01", b"no model at all"):
         with pytest.raises(ModelError):
             quantise(content, ranges, form="signed")

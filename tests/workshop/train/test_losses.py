@@ -67,6 +67,18 @@ def test_absolute_error_counts_in_grey_levels(rng: np.random.Generator) -> None:
     assert float(loss(a, b, x)) == pytest.approx(2 * float((a - b).abs().mean()), rel=1e-5)
 
 
+def test_detail_of_the_target_counts_more() -> None:
+    """A line of 0.1 above its surroundings weighs 1 + detail times as much as flat tissue."""
+    b = torch.full((1, 1, 32, 32), 0.4)
+    b[..., 16, :] = 0.6
+    line, flat = b.clone(), b.clone()
+    line[..., 16, :] -= 0.01
+    flat[..., 2, :] -= 0.01
+    loss = ReconstructionLoss(LossTable(l1=0, absolute=1, detail=3, ssim=0))
+    assert float(loss(line, b, b)) == pytest.approx(0.04 / 32, rel=1e-3)
+    assert float(loss(flat, b, b)) == pytest.approx(0.01 / 32, rel=1e-3)
+
+
 def test_crops_as_simulated_are_free_of_the_edge_term(rng: np.random.Generator) -> None:
     a, b, x = _batches(rng)
     weights = LossTable(l1=0, ssim=0, edge=1)
