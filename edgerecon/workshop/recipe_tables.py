@@ -135,8 +135,9 @@ class LossTable(_Table):
     """[train.loss]: weights of the mean absolute error, of 1 − SSIM and of 1 − edge preservation.
 
     The error counts relative to that of the input, crop by crop (``l1``), or in grey levels (``absolute``), and up to
-    1 + ``detail`` times as much where the target stands out of its surroundings. Edges are against the input, over the crops that [augment] changed: they stand for a scanner's display, where grain is as
-    coarse as structure. On crops as simulated the target alone decides.
+    1 + ``detail`` times as much where the target stands out of its surroundings. Edges are against the input, over the
+    crops that [augment] changed: they stand for a scanner's display, where grain is as coarse as structure. On crops as
+    simulated the target alone decides.
     """
 
     l1: float = Field(default=1.0, ge=0)
