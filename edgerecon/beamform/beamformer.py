@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from time import perf_counter_ns
 from typing import Any
@@ -20,6 +19,7 @@ from edgerecon.beamform.signals import Filter, centre_hz, design, upsampled, ups
 from edgerecon.beamform.summation import Summation
 from edgerecon.core.errors import AcquisitionError, EngineError
 from edgerecon.cpu.library import Library, load_library
+from edgerecon.hardware.host import usable_cores
 
 Array = NDArray[Any]
 
@@ -52,7 +52,7 @@ class Beamformer:
         acquisition.check(name)
         self.acquisition, self.grid, self.settings, self.name = acquisition, grid, settings or Settings(), name
         self.load_ms = self.form_ms = 0.0
-        self._threads = threads or len(os.sched_getaffinity(0))
+        self._threads = threads or usable_cores()
         self._library = _built() if kernels else None
         self._sums: list[Summation] = []
         self._times = 1  # IQ is up-sampled

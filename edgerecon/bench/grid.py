@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from edgerecon.core.errors import UsageError
 from edgerecon.engines import backends as every_backend
 from edgerecon.engines import check_backend
 from edgerecon.engines.backend import Backend
-from edgerecon.hardware.host import host_profile
+from edgerecon.hardware.host import host_profile, usable_cores
 from edgerecon.modelfile.catalogue import model_path, shipped_models
 from edgerecon.modelfile.file import ModelFile, read_model
 from edgerecon.modelfile.variants import VARIANTS, variant_of
@@ -48,7 +47,7 @@ def list_cells(
     for name in backends:
         check_backend(name)
     wanted = [every_backend()[name] for name in backends] or [one for one in every_backend().values() if _usual(one)]
-    counts = list(threads) or [len(os.sched_getaffinity(0))]
+    counts = list(threads) or [usable_cores()]
     found = [
         Cell(file, backend, precision, count)
         for file in map(read_model, _files(models))

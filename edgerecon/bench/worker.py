@@ -114,6 +114,8 @@ def _memory_mb() -> float | None:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except (OSError, ValueError, IndexError):
         return None
+    if not hasattr(os, "sysconf"):
+        return None
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 

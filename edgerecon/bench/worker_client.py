@@ -26,6 +26,12 @@ START_S = 180.0
 """Opening an engine may build kernels or compile a graph."""
 
 
+def _refuse_windows() -> None:
+    """Processes there inherit no pipe by its number."""
+    if sys.platform == "win32":
+        raise EngineError("a measurement in a process of its own needs Linux or macOS")
+
+
 class WorkerClient:
     """One worker process. Every method may raise EngineError, which says what became of it; it is closed then."""
 
@@ -34,6 +40,7 @@ class WorkerClient:
     ) -> None:
         self.name, self._timeout_s = name, timeout_s
         self._started = time.perf_counter()
+        _refuse_windows()
         self._errors = tempfile.TemporaryFile()
         answers, theirs = (
             os.pipe()

@@ -89,7 +89,7 @@ def _prepare_screens() -> None:
     """Standard output and error that are there, and take what the terminal's encoding lacks."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by who called us
-            setattr(sys, name, open(os.devnull, "w"))
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
         elif isinstance(screen := getattr(sys, name), io.TextIOWrapper):
             screen.reconfigure(errors="replace")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -56,11 +57,19 @@ def sync_folder(folder: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+    if sys.platform == "win32":  # where folders cannot be opened, and only what may be written is flushed
+        if path.is_dir():
+            return
+        handle = os.open(path, os.O_RDWR)
+    else:
+        handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # each system has one of them
 
 
 def read(path: Path, limit: int) -> bytes:
@@ -71,7 +80,7 @@ def read(path: Path, limit: int) -> bytes:
     Raises:
         OSError: it is absent or unreadable, no plain file (EINVAL) or larger (EFBIG). ValueError: the name holds NUL.
     """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+    with open(os.open(path, _READ), "rb") as file:
         facts = os.fstat(file.fileno())
         if stat.S_ISDIR(facts.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

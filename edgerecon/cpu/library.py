@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -158,6 +159,8 @@ def _load(stored: Stored) -> ctypes.CDLL:
     The file stays open, and its number with it: the loader knows a library by its path, and would give the one loaded
     before for a path that comes back.
     """
+    if sys.platform != "linux":
+        raise EngineError("backend native needs Linux: choose openvino or onnxruntime")
     try:
         file = os.memfd_create("edgerecon_cpu")
         with os.fdopen(file, "wb", closefd=False) as memory:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from edgerecon.engines.backend import Backend, backends
 from edgerecon.engines.base import Engine, EngineSpec
 from edgerecon.engines.device_parity import check_device
 from edgerecon.engines.tiled import TiledEngine
+from edgerecon.hardware.host import usable_cores
 from edgerecon.modelfile.catalogue import find_file, model_path, shipped_models
 from edgerecon.modelfile.file import ModelFile
 from edgerecon.modelfile.spec import ModelSpec
@@ -97,7 +97,7 @@ def open_engine(
     usable = [one for one in wanted if one.available]
     if not usable:
         raise _not_usable(next((one for one in wanted if not one.extra), wanted[-1]))
-    engine = _first_with(usable, file, device, threads or len(os.sched_getaffinity(0)), computed)
+    engine = _first_with(usable, file, device, threads or usable_cores(), computed)
     if device not in (None, "cpu"):
         check_device(engine, file)
     return _tiled(engine, tile)

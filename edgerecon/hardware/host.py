@@ -118,11 +118,15 @@ def _cpu_features(cpuinfo: str) -> list[str]:
     return [name for name in FEATURES if name in have]
 
 
+def usable_cores() -> int:
+    """Logical cores that this process may use: those of its affinity mask, where the system has one."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _cores() -> tuple[int, int]:
-    """(physical, logical) cores in this process's affinity mask."""
+    """(physical, logical) cores that this process may use; taken for the same where the system does not tell."""
     if not hasattr(os, "sched_getaffinity"):
-        count = os.cpu_count() or 1
-        return count, count
+        return usable_cores(), usable_cores()
     usable = os.sched_getaffinity(0)
     cores = set()
     for cpu in usable:
@@ -133,9 +137,11 @@ def _cores() -> tuple[int, int]:
 
 
 def _memory_gb() -> float | None:
+    if not hasattr(os, "sysconf"):
+        return None
     try:
         return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9, 1)
-    except (AttributeError, OSError, ValueError):
+    except (OSError, ValueError):
         return None
 
 

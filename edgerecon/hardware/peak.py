@@ -11,7 +11,6 @@ STREAM does (McCalpin, 1995): read once and written once, without the line fetch
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,8 @@ from functools import lru_cache, partial
 from typing import Literal
 
 import numpy as np
+
+from edgerecon.hardware.host import usable_cores
 
 SIDE = 1024
 """Of the square matrices: 2.1·10⁹ operations, far more arithmetic than memory traffic."""
@@ -42,7 +43,7 @@ class HostPeak:
 @lru_cache(maxsize=1)
 def measure_host() -> HostPeak:
     """Measure once a process; later calls return the same figures."""
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = usable_cores()
     with ThreadPoolExecutor(threads) as pool:
         best = _best({"fp32": _float_product(), "int8": _integer_product(threads), "copy": _copy(pool, threads)})
     operations = 2 * SIDE**3 / 1e9

@@ -72,7 +72,7 @@ def _made_by(recipe: Path) -> Path:
 
 def _is_path(model: str | Path) -> bool:
     """What is spelt as a path; a bare word is one only where no shipped model has that name."""
-    if isinstance(model, Path) or model.endswith(".onnx") or os.sep in model:
+    if isinstance(model, Path) or model.endswith(".onnx") or os.sep in model or (os.altsep or os.sep) in model:
         return True
     return model not in shipped_models() and os.path.exists(model)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
@@ -11,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edgerecon.hardware.host import usable_cores
 from edgerecon.study.context import Arrays, Context
 from edgerecon.workshop.data.processes import deaf_processes
 from edgerecon.workshop.data.simulate.fast import fast_sample
@@ -45,7 +45,7 @@ def one_scene(seed: int, index: int, *, size: int, frames: int) -> Sample:
 
 def in_parallel(sample: Callable[[int], Made], count: int) -> Iterator[Made]:
     """``sample(0) … sample(count − 1)`` in order, on all cores; ``sample`` must be importable (no lambda)."""
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     if count < 8 or cores < 2:
         yield from map(sample, range(count))
         return

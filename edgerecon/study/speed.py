@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -18,6 +17,7 @@ from edgerecon.engines import backends, open_engine
 from edgerecon.engines.base import Engine
 from edgerecon.engines.tensorrt.build import build
 from edgerecon.engines.tensorrt.engine_file import Shapes
+from edgerecon.hardware.host import usable_cores
 from edgerecon.measure.row import Cost, Quality, Row, Setup, Speed
 from edgerecon.measure.timing import interleave, ratio
 from edgerecon.study.profile import Profile
@@ -44,7 +44,7 @@ def time_models(results: Sequence[Result], profile: Profile, on_progress: Callab
 
 
 def _time(model: TrainedModel, seconds: float) -> list[Row]:
-    threads = len(os.sched_getaffinity(0))
+    threads = usable_cores()
     frame = _frame(model.shape)
     failed: list[Row] = []
     with ExitStack() as stack:

@@ -161,7 +161,8 @@ def unpack(file: BinaryIO, folder: Path, sums: Mapping[str, str], top: str = "")
             for chunk in member.chunks:
                 digest.update(chunk)
                 output.write(chunk)
-            os.fchmod(output.fileno(), _mode(name))
+            if hasattr(os, "fchmod"):
+                os.fchmod(output.fileno(), _mode(name))
             output.flush()
             os.fsync(output.fileno())
         written[name] = digest.hexdigest()

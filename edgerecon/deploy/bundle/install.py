@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import os
 import shutil
 import signal
@@ -37,6 +36,7 @@ _GRACE_S = 10
 """After the time-out, for the installer to end the self-test by itself."""
 _PR_SET_PDEATHSIG = 1
 
+_NOT_ON_WINDOWS = "a bundle installs on Linux and macOS: on Windows  pip install edgerecon"
 _VERSIONS = "versions"
 _PARTIAL = ".partial-"
 _MARGIN = 16 << 20
@@ -59,7 +59,7 @@ class InstallResult:
 
 def default_prefix() -> Path:
     """/opt/edgerecon for root, else the user's data folder (XDG Base Directory Specification)."""
-    if os.geteuid() == 0:
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
         return Path("/opt/edgerecon")
     data = os.environ.get("XDG_DATA_HOME", "")
     return (Path(data) if os.path.isabs(data) else Path.home() / ".local" / "share") / "edgerecon"
@@ -69,7 +69,8 @@ def install(bundle: Path, prefix: Path | None = None) -> InstallResult:
     """Verify, unpack, test and switch to a bundle.
 
     Raises:
-        BundleError: the archive is refused (see ``verify``), or the prefix cannot be used (unwritable, full, locked).
+        BundleError: the archive is refused (see ``verify``), the prefix cannot be used (unwritable, full, locked), or
+            this is Windows.
         GateError: the self-test failed on this device. The version that was current stays so.
     """
     prefix = Path(os.path.abspath(prefix or default_prefix()))
@@ -191,6 +192,8 @@ def _end_with_parent() -> Callable[[], None]:
     parent = os.getpid()
 
     def prepare() -> None:
+        if sys.platform == "win32":
+            return
         signal.alarm(SELF_TEST_TIMEOUT_S + _GRACE_S)
         if prctl is not None:
             prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -219,6 +222,10 @@ def _opened(bundle: Path) -> Iterator[BinaryIO]:
 @contextmanager
 def _locked(prefix: Path) -> Iterator[None]:
     """One installation at a time in a prefix, which is made when absent; the kernel drops the lock with the process."""
+    if sys.platform == "win32":
+        raise BundleError(_NOT_ON_WINDOWS)
+    import fcntl  # not on every system
+
     prefix.mkdir(parents=True, exist_ok=True)
     handle = os.open(prefix / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:

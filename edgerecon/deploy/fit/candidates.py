@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from edgerecon.core.errors import DataError, EdgereconError, ModelError
 from edgerecon.engines import backends, open_engine
 from edgerecon.engines.base import Engine
+from edgerecon.hardware.host import usable_cores
 from edgerecon.modelfile.file import read_model
 
 QUALITY = ("validation_psnr_db", "validation_ssim", "sample_gcnr")
@@ -77,7 +77,7 @@ def _ways(path: Path, task: str) -> Iterator[Candidate]:
     if spec.task != task or spec.form in ("signed", "po2"):  # forms for TensorRT and FPGAs, which fit on their device
         return
     psnr, ssim, gcnr = (spec.quality.get(key, float("nan")) for key in QUALITY)
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     threads = sorted({1, *(2**n for n in range(cores.bit_length()) if 2**n <= cores), cores})
     precisions = [spec.precision, *(["bf16"] if spec.precision == "fp32" else [])]
     for backend in (one.name for one in backends().values() if one.ships and one.available):

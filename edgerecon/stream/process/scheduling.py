@@ -13,6 +13,7 @@ from edgerecon.core.errors import UsageError
 REALTIME = "realtime"
 _REALTIME_LEVEL = 10
 """Of SCHED_FIFO's 1 … 99: above everything ordinary, below what drivers use."""
+_LINUX_ONLY = "priority and processors of a stream can be chosen on Linux only"
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,6 @@ class Scheduling:
         """
         if self.priority is None and self.cpus is None:
             return
-        if sys.platform != "linux":
-            raise UsageError("priority and processors of a stream can be chosen on Linux only")
         if self.cpus is not None:
             self._apply_cpus()
         if self.priority is not None:
@@ -71,6 +70,8 @@ class Scheduling:
         Scheduling(cpus=self.cpus).apply()
 
     def _apply_cpus(self) -> None:
+        if sys.platform != "linux":
+            raise UsageError(_LINUX_ONLY)
         wanted = ",".join(map(str, self.cpus or ()))
         try:
             os.sched_setaffinity(0, self.cpus or ())
@@ -79,6 +80,8 @@ class Scheduling:
             raise UsageError(f"cannot run on processors '{wanted}': this process may use {there}") from error
 
     def _apply_priority(self) -> None:
+        if sys.platform != "linux":
+            raise UsageError(_LINUX_ONLY)
         try:
             if self.priority == REALTIME:
                 os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_REALTIME_LEVEL))
@@ -96,6 +99,18 @@ class Scheduling:
                 f"priority {self.priority} is not permitted: allow it with  ulimit -r {_REALTIME_LEVEL} -e 40  "
                 "or  setcap cap_sys_nice+ep  on the Python interpreter"
             ) from error
+
+
+def yield_to_the_stream() -> None:
+    """Let the calling thread wait for others: what writes files or serves pages must not slow a stream.
+
+    On Linux each thread has its own priority; other systems keep that of the process.
+    """
+    if sys.platform == "linux":
+        if os.sched_getscheduler(0) != os.SCHED_OTHER:  # it was started by a stream with priority
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, max(10, min(19, os.getpriority(os.PRIO_PROCESS, thread) + 10)))
 
 
 def scheduling_of(priority: str | None, cpus: str | None) -> Scheduling:

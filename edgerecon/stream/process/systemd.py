@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 def notify(state: str) -> None:
     """Send e.g. "READY=1" to the service manager; nothing happens when there is none."""
     address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
+    if not address or not hasattr(socket, "AF_UNIX"):
         return
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:

@@ -43,6 +43,7 @@ _HEAD = 64
 _SLOTS, _SLOT_BYTES, _WRITTEN, _ENDED = 8, 16, 24, 32
 _CAPTURED, _SHAPE, _SPACING = 8, 16, 32
 _FOLDER = Path("/dev/shm")
+_LINUX_ONLY = "shared-memory rings need Linux (/dev/shm)"
 
 
 def ring_path(name: str) -> Path:
@@ -54,7 +55,7 @@ def ring_path(name: str) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}", name):
         raise UsageError(f"'{name}' is no name of a ring: give shm://NAME of letters, digits, '.', '-' and '_'")
     if sys.platform != "linux":
-        raise UsageError("shared-memory rings need Linux (/dev/shm)")
+        raise UsageError(_LINUX_ONLY)
     return _FOLDER / name
 
 
@@ -160,22 +161,10 @@ class RingWriter(Ring):
     """
 
     def __init__(self, path: Path, frame_bytes: int, slots: int = 8, before: RingWriter | None = None) -> None:
-        import fcntl  # not on every system
-
         if before is None or not before.is_at(path):
             refuse_taken(path)
         slot_bytes = _HEAD + -(-frame_bytes // 64) * 64
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)  # until it is closed: the system gives it back when the writer is killed
-            os.posix_fallocate(handle, 0, _HEAD + slots * slot_bytes)  # memory that is short is known now
-            os.pwrite(handle, MAGIC + slots.to_bytes(8, "little") + slot_bytes.to_bytes(8, "little"), 0)
-            os.replace(temporary, path)
-        except OSError:
-            os.close(handle)
-            temporary.unlink(missing_ok=True)
-            raise
+        handle = _made(path, slots, slot_bytes)
         super().__init__(path, writable=True)
         self.frame_bytes = slot_bytes - _HEAD
         self._path, self._handle = path, handle
@@ -208,8 +197,30 @@ class RingWriter(Ring):
         os.close(self._handle)
 
 
+def _made(path: Path, slots: int, slot_bytes: int) -> int:
+    """Make an empty ring of that name, whole from the start. Returns its handle, which holds the writer's lock."""
+    if sys.platform != "linux":
+        raise UsageError(_LINUX_ONLY)
+    import fcntl  # not on every system
+
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # until it is closed: the system gives it back when the writer is killed
+        os.posix_fallocate(handle, 0, _HEAD + slots * slot_bytes)  # memory that is short is known now
+        os.pwrite(handle, MAGIC + slots.to_bytes(8, "little") + slot_bytes.to_bytes(8, "little"), 0)
+        os.replace(temporary, path)
+    except OSError:
+        os.close(handle)
+        temporary.unlink(missing_ok=True)
+        raise
+    return handle
+
+
 def refuse_taken(path: Path) -> None:
     """Raises OSError when a living writer of ours, or another program, has that name."""
+    if sys.platform != "linux":
+        raise UsageError(_LINUX_ONLY)
     import fcntl
 
     try:

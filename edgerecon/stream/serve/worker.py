@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
@@ -11,6 +10,7 @@ from contextlib import closing, suppress
 from edgerecon.core.errors import EdgereconError, SourceError, first_line, redacted
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine
+from edgerecon.hardware.host import usable_cores
 from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.conversion import is_conversion
 from edgerecon.stream.engines import Engines
@@ -196,4 +196,4 @@ def close_all(sinks: Sequence[Sink]) -> None:
 
 def threads_each(streams: int) -> int:
     """Of the engines of so many streams on this machine: cores for all of them, one at least."""
-    return max(1, len(os.sched_getaffinity(0)) // max(1, streams))
+    return max(1, usable_cores() // max(1, streams))

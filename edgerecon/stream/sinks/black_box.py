@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import re
-import sys
 import threading
 import zipfile
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from numpy.lib import format as npy
 from edgerecon.core.errors import SinkError, UsageError
 from edgerecon.core.frame import Frame, Image, Status
 from edgerecon.stream.process.guarded import GuardedThread
+from edgerecon.stream.process.scheduling import yield_to_the_stream
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.files.panel import fit_uint8
 from edgerecon.stream.sinks.files.part import Part, leftovers, written
@@ -154,8 +154,7 @@ class BlackBoxSink:
 
     def _watch(self) -> None:
         """Look for faults that no frame tells of, and write incidents."""
-        if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        yield_to_the_stream()
         while not self._stop.is_set():
             self._noted.wait(_LOOK_EVERY_S)
             self._noted.clear()

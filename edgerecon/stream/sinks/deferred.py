@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from collections import deque
 from contextlib import suppress
@@ -16,6 +14,7 @@ import numpy as np
 from edgerecon.core.frame import Frame, Image
 from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.process.guarded import GuardedThread
+from edgerecon.stream.process.scheduling import yield_to_the_stream
 from edgerecon.stream.sinks.base import Sink, StreamInfo, abandon
 
 _RETURNS_WITHIN_S = 1.0
@@ -122,10 +121,7 @@ class DeferredSink:
         return before.copy(), pixels.copy()
 
     def _work(self, queue: Queue[_Item | None], abandoned: threading.Event) -> None:
-        if sys.platform == "linux":
-            if os.sched_getscheduler(0) != os.SCHED_OTHER:  # a stream with priority: this is none of its threads
-                os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        yield_to_the_stream()
         while (item := queue.get()) is not None and not abandoned.is_set():
             self._sink.present(*item)
             self._free.append((item[0], item[1].pixels))

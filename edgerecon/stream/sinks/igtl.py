@@ -75,7 +75,7 @@ class Client:
             if not self._parts:
                 self._parts = list(self.waiting.popleft())
             try:
-                taken = self.connection.sendmsg(self._parts)
+                taken = self._give()
             except BlockingIOError:
                 return True
             self.moved_s = time.monotonic()
@@ -86,6 +86,12 @@ class Client:
             else:
                 self.sent += 1
         return False
+
+    def _give(self) -> int:
+        """Bytes that the network takes now: of all parts at once, where sockets can (not on Windows)."""
+        if hasattr(self.connection, "sendmsg"):
+            return self.connection.sendmsg(self._parts)
+        return self.connection.send(self._parts[0])
 
     def abandon(self, number: int) -> None:
         """Count what it will not get any more, up to frame ``number``."""

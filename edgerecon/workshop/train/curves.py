@@ -74,7 +74,7 @@ def _read(path: Path) -> list[Row]:
     if not path.exists():
         return []
     rows = []
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):
             try:
                 rows.append(Row(int(line["step"]), *(float(line[name]) for name in _COLUMNS[1:])))

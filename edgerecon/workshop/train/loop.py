@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from edgerecon.core.errors import DataError, EdgereconError, RecipeError
+from edgerecon.hardware.host import usable_cores
 from edgerecon.workshop.data.datasets import CropSampler, training_data
 from edgerecon.workshop.recipe import Recipe
 from edgerecon.workshop.recipe_tables import TrainTable
@@ -153,7 +154,7 @@ class _Run:
         if table.precision == "16-mixed" and (accelerator == "cpu" or not torch.cuda.is_available()):
             raise RecipeError("train.precision: 16-mixed needs a GPU; use 32-true or bf16-mixed on a CPU")
         if "OMP_NUM_THREADS" not in os.environ:
-            torch.set_num_threads(len(os.sched_getaffinity(0)))
+            torch.set_num_threads(usable_cores())
         self.part = processes.part(table.batch)
         self.fabric: Any = processes.open_fabric(accelerator, table.precision)
         self.device: torch.device = self.fabric.device

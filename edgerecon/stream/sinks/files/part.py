@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from edgerecon.core.files import put_in_place
 from edgerecon.stream.sinks.kind import recording_endings
 
 _PART = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)(-\d+)?\.part", re.DOTALL)
+_QUERY_LIMITED_INFORMATION, _ACCESS_DENIED = 0x1000, 5  # winnt.h, winerror.h
 
 
 @contextmanager
@@ -99,21 +102,35 @@ def leftovers(folder: Path, endings: tuple[str, ...] | None = None) -> list[Left
 
 def _is_written(path: Path, pid: int) -> bool:
     """Whether process ``pid`` lives and began before the file was last written: it may be of a later one's number."""
+    if not _lives(pid):
+        return False
+    began_s = _began_s(pid)
+    return began_s is None or began_s <= path.stat().st_mtime
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process has that number; yes, too, when it may not be asked."""
+    if sys.platform == "win32":  # where os.kill(pid, 0) sends Ctrl-C
+        handle = ctypes.windll.kernel32.OpenProcess(_QUERY_LIMITED_INFORMATION, False, pid)
+        if handle:
+            ctypes.windll.kernel32.CloseHandle(handle)
+        return bool(handle) or ctypes.windll.kernel32.GetLastError() == _ACCESS_DENIED
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except (PermissionError, OverflowError):  # somebody else's; no number of a process
         pass
-    began_s = _began_s(pid)
-    return began_s is None or began_s <= path.stat().st_mtime
+    return True
 
 
 def _began_s(pid: int) -> float | None:
     """When a process began, in the file system's time; None where the system does not tell."""
+    if sys.platform != "linux":
+        return None
     try:
         ticks = int(Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19])
-        booted = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
+        booted = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text("ascii", "replace"), re.MULTILINE)
     except (OSError, ValueError, IndexError):
         return None
     return int(booted[1]) + ticks / os.sysconf("SC_CLK_TCK") if booted else None

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
-import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -18,6 +16,7 @@ from starlette.types import ASGIApp
 
 from edgerecon.core.errors import SinkError, UsageError, first_line
 from edgerecon.stream.process.guarded import GuardedThread
+from edgerecon.stream.process.scheduling import yield_to_the_stream
 from edgerecon.stream.sinks.web.access import access
 from edgerecon.stream.sinks.web.address import Address, listen
 from edgerecon.stream.sinks.web.door import MAX_HEAD, Door, Http
@@ -122,10 +121,7 @@ class Site(ABC):
             self._listener.close()
 
     def _run(self) -> None:
-        if sys.platform == "linux":
-            # On Linux each thread has its own priority: looking at a stream must not slow the stream.
-            thread = threading.get_native_id()
-            os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + 10))
+        yield_to_the_stream()
         asyncio.run(self._serve())
 
     def _cut_off(self, failure: BaseException) -> None:
