@@ -25,6 +25,7 @@ RECIPE = str(resource_dir("export") / "compact-despeckle.toml")
 VERBS: dict[str, dict[str, str]] = {
     "stream": {"source": "sample", "frames": "1", "seconds": "2"},
     "recover": {},
+    "beamform": {"file": "absent.uff", "out": "absent/a.npz"},
     "serve": {"config": "absent.toml"},
     "bench": {"models": "absent"},
     "simulate": {"out": "/dev/null/x.h5", "samples": "1"},

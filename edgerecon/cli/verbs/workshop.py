@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from edgerecon.cli.verbs.names import Model, RecipePath
 from edgerecon.cli.verbs.output import Json, check_json, check_out, console, say, write_json
 from edgerecon.cli.verbs.placement import Device, Tile, tile_size
 from edgerecon.core.errors import redacted
+
+if TYPE_CHECKING:
+    from edgerecon.cli.tables.screen import Screen
 
 Ray = Annotated[str | None, typer.Option("--ray", help="Work on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT.")]
 
@@ -102,9 +105,13 @@ def evaluate(
     ray: Ray = None,
     json: Json = None,
 ) -> None:
-    """Measure image quality beside tuned classical filters."""
+    """Measure image quality beside tuned classical filters.
+
+    A beamforming method (das, dmas, cf, gcf, mv) in place of the model judges channel data by the field's measures.
+    """
     from contextlib import closing
 
+    from edgerecon.beamform.methods import methods as beamforming_methods
     from edgerecon.cli.tables.bars import work_bar
     from edgerecon.cli.tables.evaluation import print_evaluation
     from edgerecon.core.cluster import spread_over
@@ -113,6 +120,9 @@ def evaluate(
 
     check_json(json)
     screen = console(json)
+    if model in beamforming_methods():
+        _evaluate_channel_data(screen, model, str(data), regions, json)
+        return
     with (
         closing(open_engine(model, backend, precision, device, tile=tile_size(tile))) as engine,
         spread_over(ray) as spread,
@@ -137,6 +147,16 @@ def evaluate(
         contact_sheet(result, pictures / "contact-sheet.png")
         if result.tradeoff:
             tradeoff_plot(result, pictures / "trade-off.png")
+
+
+def _evaluate_channel_data(screen: Screen, method: str, data: str, targets: Path | None, json: Path | None) -> None:
+    """The method beside delay-and-sum."""
+    from edgerecon.cli.tables.channel_data import print_channel_evaluation
+    from edgerecon.quality.evaluate.channel_data import evaluate_channel_data
+
+    result = evaluate_channel_data(data, list(dict.fromkeys(("das", method))), targets)
+    print_channel_evaluation(screen, result)
+    write_json(json, result.to_json())
 
 
 def explain(
