@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 import shutil
@@ -12,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from edgerecon.core.checksums import SUMS, parse_sums, sha256
 from edgerecon.core.errors import first_line
 from edgerecon.core.shipped import resource_dir
 from edgerecon.engines.backend import Backend, backends
@@ -109,7 +109,7 @@ def check_models() -> Check:
     """The shipped ONNX files against their SHA-256 list (``export/SHA256SUMS``, as ``sha256sum`` writes it)."""
     try:
         folder = resource_dir("export")
-        wanted = _read_sums(folder / "SHA256SUMS")
+        wanted = _read_sums(folder / SUMS)
         wrong = [file for file, digest in wanted.items() if _sha256(folder / file) != digest]
         unlisted = sorted({path.name for path in folder.glob("*.onnx")} - set(wanted))
     except (OSError, ValueError) as error:
@@ -156,14 +156,14 @@ def _read_sums(path: Path) -> dict[str, str]:
     """File name → SHA-256 in hex."""
     if not path.is_file():
         raise FileNotFoundError(f"the list of checksums, export/{path.name}, is missing")
-    sums = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        digest, _, file = line.partition("  ")
-        if len(digest) != 64 or not file or os.path.basename(file) != file:
-            raise ValueError(f"{path.name} holds a line that is no checksum: {line[:80]!r}")
-        sums[file] = digest.lower()
+    try:
+        sums = parse_sums(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path.name} has {error}") from None
+    if strange := [name for name in sums if os.path.basename(name) != name]:
+        raise ValueError(f"{path.name} has no checksum but of files beside it, and names {strange[0]}")
     return sums
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return sha256(path.read_bytes()) if path.is_file() else ""

@@ -70,7 +70,7 @@ def test_intact_models_pass(export: Path) -> None:
         (lambda folder: (folder / "SHA256SUMS").unlink(), "is missing"),
         (lambda folder: (folder / "SHA256SUMS").write_text(""), "a.onnx has no checksum"),
         (lambda folder: (folder / "SHA256SUMS").write_text("0" * 64 + "  ../../etc/passwd\n"), "no checksum"),
-        (lambda folder: (folder / "SHA256SUMS").write_bytes(b"\xff\xfe\x00"), "decode"),
+        (lambda folder: (folder / "SHA256SUMS").write_bytes(b"\xff\xfe\x00"), "makes no sense"),
     ],
 )
 def test_harmed_models_are_named(export: Path, harm, said: str) -> None:

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from edgerecon.core.checksums import SUMS, parse_sums, sha256, write_sums
 from edgerecon.core.errors import EdgereconError
 from edgerecon.core.files import sync_folder, write
 
-SUMS = "SHA256SUMS"
 CONFIG = "config.json"
 MAX_FILES = 256
 MAX_MEMBER = 512 << 20
@@ -85,8 +85,7 @@ def write_archive(path: Path, files: Mapping[str, bytes], top: str = "") -> str:
     Raises:
         BundleError: a name or size that ``verify`` would refuse. EdgereconError: the archive cannot be written.
     """
-    lines = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
-    whole = {**files, SUMS: "".join(lines).encode()}
+    whole = {**files, SUMS: write_sums(files)}
     packed = io.BytesIO()
     with (
         gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as stream,
@@ -100,7 +99,7 @@ def write_archive(path: Path, files: Mapping[str, bytes], top: str = "") -> str:
     verify(packed)
     content = packed.getvalue()
     write(path, content)
-    return hashlib.sha256(content).hexdigest()
+    return sha256(content)
 
 
 def verify(file: BinaryIO) -> Contents:
@@ -131,7 +130,7 @@ def verify(file: BinaryIO) -> Contents:
     for name in (SUMS, CONFIG):
         if name not in found:
             raise BundleError(f"this is no bundle of edgerecon: it holds no {name}")
-    sums = _parse_sums(texts[SUMS])
+    sums = _listed(texts[SUMS])
     _compare({name: value for name, value in found.items() if name != SUMS}, sums)
     return Contents(sums, total, texts[CONFIG], found[SUMS], top)
 
@@ -284,15 +283,11 @@ def _check_name(name: str, names: set[str]) -> None:
     names.add(name)
 
 
-def _parse_sums(text: bytes) -> dict[str, str]:
-    """Lines of ``sha256sum``: 64 hex digits, two spaces, a name."""
-    sums: dict[str, str] = {}
-    for line in text.decode("ascii", "replace").splitlines():
-        fields = re.fullmatch(r"([0-9a-f]{64})  (\S+)", line)
-        if not fields or fields[2] in sums:
-            raise BundleError(f"the bundle's {SUMS} has a line that makes no sense: {line[:80]!r}")
-        sums[fields[2]] = fields[1]
-    return sums
+def _listed(text: bytes) -> dict[str, str]:
+    try:
+        return parse_sums(text)
+    except ValueError as error:
+        raise BundleError(f"the bundle's {SUMS} has {error}") from None
 
 
 def _compare(found: Mapping[str, str], listed: Mapping[str, str]) -> None:

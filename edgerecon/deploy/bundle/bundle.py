@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from edgerecon.core import __version__
+from edgerecon.core.checksums import sha256
 from edgerecon.core.errors import GateError, RecipeError, UsageError
 from edgerecon.core.frame import Image, to_unit
 from edgerecon.deploy.bundle.acceptance import pack_frames
@@ -25,7 +26,6 @@ from edgerecon.deploy.bundle.lock import Target, download, lock, pins
 from edgerecon.deploy.bundle.own_wheel import own_wheel, wheel_name
 from edgerecon.deploy.bundle.packages import licence_texts, our_licence, target_packages
 from edgerecon.deploy.bundle.sbom import sbom
-from edgerecon.deploy.export.steps import digest
 from edgerecon.engines import backends, open_engine
 from edgerecon.hardware.device import DeviceProfile
 from edgerecon.modelfile.file import ModelFile, read_model
@@ -338,7 +338,7 @@ def _filled(name: str, config: BundleConfig, device: DeviceProfile, lock_text: s
         folder=folder_name(config),
         machine=config.machine,
         python=config.python,
-        environment=f"edgerecon-{config.version}-{digest(lock_text.encode())[:8]}",
+        environment=f"edgerecon-{config.version}-{sha256(lock_text.encode())[:8]}",
         python_words=str(config.python).replace(".", " "),
         wheel=wheel_name(),
         site="--system-site-packages" if is_jetson(device) and gpu else "",  # TensorRT is JetPack's

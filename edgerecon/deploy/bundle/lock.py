@@ -7,7 +7,6 @@ resolved lock is kept in the cache: packing again needs neither uv nor a network
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import re
 import shutil
@@ -19,6 +18,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from edgerecon.core.cache import cache_folder
+from edgerecon.core.checksums import sha256
 from edgerecon.core.errors import EdgereconError, first_line
 from edgerecon.core.files import write
 from edgerecon.deploy.bundle.packages import OURS, Pin
@@ -50,7 +50,7 @@ def lock(extras: Sequence[str], target: Target) -> str:
     """
     wanted = "".join(f"{one}\n" for one in _requirements(extras))
     asked = f"{wanted}{target.machine} {target.python} {GLIBC}"
-    kept = cache_folder() / "locks" / f"{hashlib.sha256(asked.encode()).hexdigest()[:24]}.txt"
+    kept = cache_folder() / "locks" / f"{sha256(asked.encode())[:24]}.txt"
     try:
         return kept.read_text(encoding="utf-8")
     except OSError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from edgerecon.core import __version__
+from edgerecon.core.checksums import sha256
 
 OURS = "edgerecon"
 _LICENCE_FILE = re.compile(r"(licen[cs]e|copying|notice|third.?party)", re.IGNORECASE)
@@ -47,7 +47,7 @@ def target_packages(pins: Sequence[Pin], wheel: bytes) -> list[Package]:
 
     Licences and what needs what are read from the packages of these names that are installed here.
     """
-    ours = Pin(OURS, __version__, (hashlib.sha256(wheel).hexdigest(),))
+    ours = Pin(OURS, __version__, (sha256(wheel),))
     present = {_normal(pin.name) for pin in (ours, *pins)}
     return sorted((_package(pin, present) for pin in (ours, *pins)), key=lambda one: one.name)
 
@@ -61,7 +61,7 @@ def licence_texts(packages: list[Package]) -> str:
             continue
         parts.append(f"{'=' * 100}\n{package.name} {package.version}: {package.licence or 'no licence stated'}\n")
         for name, text in _licence_files(package.name):
-            digest = hashlib.sha256(text.encode()).hexdigest()
+            digest = sha256(text.encode())
             parts.append(f"--- {name}\n\n{text.rstrip()}\n" if digest not in seen else f"--- {name}: as above\n")
             seen.add(digest)
     return "\n".join(parts)

@@ -6,13 +6,13 @@ software. It carries no time stamp and a serial number derived from the content,
 
 from __future__ import annotations
 
-import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgerecon.core import __version__
+from edgerecon.core.checksums import sha256
 from edgerecon.deploy.bundle.packages import OURS, Package
 
 SPEC_VERSION = "1.6"
@@ -34,7 +34,7 @@ def sbom(
             of the bundle's own files.
     """
     root = f"{name}@{version}"
-    hashes = {file: hashlib.sha256(content).hexdigest() for file, content in sorted(files.items())}
+    hashes = {file: sha256(content) for file, content in sorted(files.items())}
     identity = json.dumps([root, hashes, [[p.name, p.version] for p in packages], sorted(system.items())])
     document = {
         "$schema": f"http://cyclonedx.org/schema/bom-{SPEC_VERSION}.schema.json",

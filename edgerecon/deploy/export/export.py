@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgerecon.core import checksums
+from edgerecon.core.checksums import SUMS, sha256
 from edgerecon.core.errors import EdgereconError, GateError
 from edgerecon.core.files import write
 from edgerecon.deploy.export.card import Figure, model_card
 from edgerecon.deploy.export.network_file import OPSET, check_graph, network_graph
 from edgerecon.deploy.export.parity import max_abs_error
-from edgerecon.deploy.export.steps import digest
 from edgerecon.modelfile.file import PREFIX
 from edgerecon.workshop.models.network import Network
 from edgerecon.workshop.recipe import Recipe
 from edgerecon.workshop.train.checkpoint import load_checkpoint, load_model
 
-SUMS = "SHA256SUMS"
 SUMMED = (".onnx", ".pt", ".npz")
 
 
@@ -107,7 +107,7 @@ class Traced:
         write(out_path, content)
         write(card_path, card.encode())
         write_sums(out_path.parent)
-        return ExportResult(out_path, card_path, len(content) / 1000, digest(content), self.max_abs_error)
+        return ExportResult(out_path, card_path, len(content) / 1000, sha256(content), self.max_abs_error)
 
 
 def trace(recipe: Recipe, checkpoint: Path, recipe_name: str | None = None) -> Traced:
@@ -162,5 +162,5 @@ def _figures_of_training(state: dict[str, Any], recipe_name: str) -> tuple[Figur
 
 def write_sums(folder: Path) -> None:
     """Every model, checkpoint and set of scenes of the folder, in the format that ``sha256sum --check`` reads."""
-    files = sorted(path for path in folder.iterdir() if path.suffix in SUMMED)
-    write(folder / SUMS, "".join(f"{digest(path.read_bytes())}  {path.name}\n" for path in files).encode())
+    files = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix in SUMMED}
+    write(folder / SUMS, checksums.write_sums(files))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgerecon.core import __version__
+from edgerecon.core.checksums import sha256
 from edgerecon.core.errors import EdgereconError
 from edgerecon.core.files import write
 from edgerecon.core.json import parse
@@ -43,7 +44,7 @@ class Steps:
             inputs: everything that decides the outcome, ready for JSON; files by their hash.
             files: names in the folder that the step writes. work: writes them and returns its facts, ready for JSON.
         """
-        key = digest(json.dumps([__version__, inputs], sort_keys=True).encode())
+        key = sha256(json.dumps([__version__, inputs], sort_keys=True).encode())
         done = self._ledger.get(name)
         if done and done["key"] == key and all(self.hash_of(file) == kept for file, kept in done["files"].items()):
             self._on_step(name, "unchanged")
@@ -68,15 +69,10 @@ def file_hash(path: Path) -> str | None:
             return (
                 hashlib.file_digest(file, "sha256").hexdigest()
                 if hasattr(hashlib, "file_digest")
-                else digest(file.read())
+                else sha256(file.read())
             )
     except OSError:
         return None
-
-
-def digest(content: bytes) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from functools import partial
 from edgerecon.core.errors import SinkError, first_line
 from edgerecon.core.frame import Frame, Image
 from edgerecon.stream.accounting.counters import Counters
+from edgerecon.stream.process.backoff import Backoff
 from edgerecon.stream.process.guarded import GuardedThread
 from edgerecon.stream.sinks.base import Sink, StreamInfo, abandon
 from edgerecon.stream.sinks.deferred import DeferredSink
@@ -192,14 +193,13 @@ class Fanout:
             abandon(sink)
 
     def _reopen(self, sink: Sink) -> None:
-        wait_s = _WAIT_S
-        while not self._closed.wait(wait_s):
+        backoff = Backoff(self._closed, _WAIT_S, _WAIT_AT_MOST_S)
+        while backoff.wait():
             try:
                 assert self._info is not None
                 sink.open(self._info)
             except BaseException as error:  # noqa: BLE001 - whatever fails, it is tried again later
                 _log.debug("%s cannot be opened again: %s", sink.name, first_line(error))
-                wait_s = min(2 * wait_s, _WAIT_AT_MOST_S)
                 continue
             self._take_back(sink)
             return

@@ -15,6 +15,7 @@ from edgerecon.core.frame import Image
 from edgerecon.engines.base import Engine, EngineSpec
 from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.loop.ladder import Rung
+from edgerecon.stream.process.backoff import Backoff
 from edgerecon.stream.process.guarded import GuardedThread
 
 ABANDONED_AT_MOST = 4
@@ -159,7 +160,7 @@ class Replacer:
     def _open(self, rung: Rung, spec: EngineSpec, frame: Image, failed: Engine | None) -> None:
         if failed is not None:
             self._let_go(failed)
-        wait_s = _WAIT_S
+        backoff = Backoff(self._closed, _WAIT_S, _WAIT_AT_MOST_S)
         while rung.engine is None and not self._closed.is_set():
             try:
                 engine = self._open_one(rung, spec, frame)
@@ -167,8 +168,7 @@ class Replacer:
                 return
             except BaseException as error:  # noqa: BLE001 - whatever fails, it is tried again later
                 _log.warning("%s cannot be opened again: %s", rung.name, first_line(error))
-                self._closed.wait(wait_s)
-                wait_s = min(2 * wait_s, _WAIT_AT_MOST_S)
+                backoff.wait()
             else:
                 self._install(rung, engine)
 

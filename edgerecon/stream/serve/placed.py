@@ -19,6 +19,7 @@ from typing import Any
 from edgerecon.core import __version__
 from edgerecon.core.cluster import connected
 from edgerecon.core.errors import EdgereconError
+from edgerecon.stream.process.backoff import Backoff
 from edgerecon.stream.serve.config import StreamTable
 from edgerecon.stream.serve.ledger import Look, Tally
 from edgerecon.stream.serve.supervisor import Make
@@ -115,7 +116,7 @@ class Placed:
 
     def _live(self) -> None:
         """One life after the other, until the stream is over."""
-        stillborn = 0
+        stillborn, backoff = 0, Backoff(self._stop, _WAIT_S, _WAIT_AT_MOST_S)
         while not self._stop.is_set():
             actor = self._place()
             try:
@@ -123,13 +124,15 @@ class Placed:
                 return
             except self._ray.exceptions.RayActorError as error:
                 stillborn = stillborn + 1 if self._now.state == "starting" else 0
+                if not stillborn:
+                    backoff.reset()
                 if stillborn >= _STILLBORN_AT_MOST:
                     raise EdgereconError(f"it dies as soon as it is started: {_last_line(error)}") from None
                 self._bury()
             finally:
                 with suppress(Exception):  # it may be unreachable but alive: two of one stream must not be
                     self._ray.kill(actor)
-            self._stop.wait(min(_WAIT_S * 2**stillborn, _WAIT_AT_MOST_S))
+            backoff.wait()
 
     def _place(self) -> Any:
         table = self.table

@@ -18,6 +18,7 @@ from edgerecon.stream.loop.options import StreamOptions
 from edgerecon.stream.loop.report import StreamReport
 from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.picture.crop import cropped
+from edgerecon.stream.process.backoff import Backoff
 from edgerecon.stream.process.guarded import GuardedThread
 from edgerecon.stream.serve.config import StreamTable
 from edgerecon.stream.serve.ledger import Look, Tally
@@ -117,7 +118,7 @@ class Worker:
 
     def _await_source(self) -> Source | None:
         """The source; a live one is tried again until it is there, or the stream is stopped: then None."""
-        uri, wait_s = self.table.source, _WAIT_S
+        uri, backoff = self.table.source, Backoff(self._stop, _WAIT_S, _WAIT_AT_MOST_S)
         try:
             while not self._stop.is_set():
                 try:
@@ -129,8 +130,7 @@ class Worker:
                         _log.warning("stream '%s' waits for its source: %s", self.table.name, error)
                         self._waiting = True
                         self._say("waiting")
-                self._stop.wait(wait_s)
-                wait_s = min(2 * wait_s, _WAIT_AT_MOST_S)
+                backoff.wait()
         finally:
             self._waiting = False
         return None

@@ -27,13 +27,14 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from edgerecon.core.checksums import SUMS
 from edgerecon.core.errors import GateError
 from edgerecon.core.shipped import resource_dir
 from edgerecon.deploy.bundle import archive as archive_module
 from edgerecon.deploy.bundle import bundle as bundle_module
 from edgerecon.deploy.bundle import install as install_module
 from edgerecon.deploy.bundle.acceptance import pack_frames, read_frames, self_test
-from edgerecon.deploy.bundle.archive import SUMS, BundleError, unpack, verify, write_archive
+from edgerecon.deploy.bundle.archive import BundleError, unpack, verify, write_archive
 from edgerecon.deploy.bundle.bundle import bundle
 from edgerecon.deploy.bundle.install import default_prefix, install
 from edgerecon.hardware.device import load_device

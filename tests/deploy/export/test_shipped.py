@@ -7,8 +7,9 @@ from pathlib import Path
 import onnx
 import pytest
 
+from edgerecon.core.checksums import SUMS
 from edgerecon.core.shipped import resource_dir
-from edgerecon.deploy.export.export import SUMMED, SUMS, to_onnx
+from edgerecon.deploy.export.export import SUMMED, to_onnx
 from edgerecon.deploy.export.steps import file_hash
 from edgerecon.modelfile.file import read_model
 from edgerecon.workshop.recipe import load_recipe

@@ -15,10 +15,10 @@ import pytest
 
 from edgerecon.core.errors import SourceError, UsageError
 from edgerecon.core.frame import to_gray
+from edgerecon.stream.process.backoff import Backoff
 from edgerecon.stream.sources import Capture, open_source
 from edgerecon.stream.sources.live import camera as camera_module
 from edgerecon.stream.sources.live import network_video as network_module
-from edgerecon.stream.sources.live.backoff import Backoff
 from edgerecon.stream.sources.live.live_scale import LiveScale
 from edgerecon.stream.sources.live.pump import pump
 from edgerecon.stream.sources.live.sim import SimSource

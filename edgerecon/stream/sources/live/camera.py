@@ -14,9 +14,9 @@ from urllib.parse import unquote
 import cv2
 
 from edgerecon.core.errors import SourceError
+from edgerecon.stream.process.backoff import Backoff
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.kind import SourceKind
-from edgerecon.stream.sources.live.backoff import Backoff
 from edgerecon.stream.sources.live.gaps import Gaps
 from edgerecon.stream.sources.live.pump import pump
 from edgerecon.stream.sources.live.size_fps import OPTIONS, size_fps

@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 
 from edgerecon.core.errors import SourceError, UsageError, printable
 from edgerecon.core.pose import Pose, Transform, plausible_time
+from edgerecon.stream.process.backoff import Backoff
 from edgerecon.stream.protocols.igtl_tracking import TRACKING, unpack_tracking
 from edgerecon.stream.protocols.openigtlink import (
     HEADER_BYTES,
@@ -26,7 +27,6 @@ from edgerecon.stream.protocols.openigtlink import (
 )
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.kind import SourceKind
-from edgerecon.stream.sources.live.backoff import Backoff
 from edgerecon.stream.sources.live.gaps import Gaps
 from edgerecon.stream.sources.live.live_scale import LiveScale
 from edgerecon.stream.sources.query import Query

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from edgerecon.core.errors import SourceError, UsageError, needed
 from edgerecon.core.frame import MAX_PIXELS
+from edgerecon.stream.process.backoff import Backoff
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.files import lossy
 from edgerecon.stream.sources.files.video import prepare, to_capture
 from edgerecon.stream.sources.kind import SourceKind
-from edgerecon.stream.sources.live.backoff import Backoff
 from edgerecon.stream.sources.live.gaps import Gaps
 from edgerecon.stream.sources.live.pump import pump
 from edgerecon.stream.sources.query import Query
