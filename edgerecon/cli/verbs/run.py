@@ -76,6 +76,11 @@ def stream(
     grid: GridOption = None,
     device: Device = None,
     tile: Tile = None,
+    filter: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME[:key=value,…] of a classical filter before the model; repeatable, in this order."),
+    ] = None,
+    filter_after: Annotated[list[str] | None, typer.Option(help="The same, after the model.")] = None,
     strength: Annotated[
         float, typer.Option(help="How much of the model's change is shown: 0 the input, 1 the model's picture.")
     ] = 1.0,
@@ -147,6 +152,8 @@ def stream(
     from edgerecon.core import logs as json_log
     from edgerecon.stream.conversion import is_conversion
     from edgerecon.stream.engines import Engines
+    from edgerecon.stream.filters.filter import open_filters
+    from edgerecon.stream.filters.source import filtered
     from edgerecon.stream.loop.options import StreamOptions
     from edgerecon.stream.loop.stream import DEFAULT_PERIOD_S
     from edgerecon.stream.loop.stream import stream as run
@@ -177,12 +184,21 @@ def stream(
     with ExitStack() as stack:
         engines = stack.enter_context(
             Engines(
-                backend, precision, threads, device=device, tile=tile_size(tile), strength=strength, protect=protect
+                backend,
+                precision,
+                threads,
+                device=device,
+                tile=tile_size(tile),
+                strength=strength,
+                protect=protect,
+                filters=open_filters(filter_after or []),
             )
         )
+        if filter_after and model is None:
+            raise UsageError("there is no model to filter after: say  --filter")
         engine = engines.open(model) if model is not None else None
         rungs = engines.open_ladder(model, ladder or [])
-        recording = stack.enter_context(closing(open_source(source)))
+        recording = stack.enter_context(closing(filtered(open_source(source), open_filters(filter or []))))
         engines.look_at(cropped(recording, box))
         sinks = [open_sink(uri) for uri in sink or ["null"]]
         _say_where(screen, sinks)

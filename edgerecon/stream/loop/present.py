@@ -189,7 +189,8 @@ class Presenter:
         self.info.counters.shown(latency_ns / 1e6, late=late, raw=slot.raw_why if raw else None)
         self.latency.record(latency_ns)
         self.stages["capture"].record(slot.delivery_ns + slot.taken_ns - slot.captured_ns)
-        for stage, spent_ms in (slot.stages_ms or {}).items():
+        after_ms = {} if raw else slot.after_ms or {}
+        for stage, spent_ms in [*(slot.stages_ms or {}).items(), *after_ms.items()]:
             self.stages.setdefault(stage, Histogram()).record(round(spent_ms * 1e6))
         self.stages["preprocess"].record(slot.checked_ns - slot.taken_ns)
         if not raw:

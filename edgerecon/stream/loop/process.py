@@ -120,7 +120,7 @@ class Processor:
             np.copyto(slot.unit, np.nan_to_num(slot.raw, nan=0.0, posinf=1.0, neginf=0.0), casting="same_kind")
             np.clip(slot.unit, 0.0, 1.0, out=slot.unit)
         slot.checked_ns = slot.inferred_ns = perf_counter_ns()
-        slot.shown, slot.status, slot.raw_why = slot.unit, Status.OK, why
+        slot.shown, slot.status, slot.raw_why, slot.after_ms = slot.unit, Status.OK, why, None
         rung = self.ladder.rung
         if why is None and rung.engine is not None:
             outcome, trouble = self._reconstruct(rung, rung.engine, slot)
@@ -156,6 +156,7 @@ class Processor:
                 return Outcome.ABANDONED, None
             self._call = None
         slot.inferred_ns = perf_counter_ns()
+        slot.after_ms = getattr(engine, "stages_ms", None)
         slot.raw_why, trouble = _check(result, failure, slot)
         if slot.raw_why is None:
             if slot.colour is not None and slot.scale == 1:

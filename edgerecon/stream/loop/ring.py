@@ -31,7 +31,8 @@ class Slot:
         sequence: see ``Frame``. restart: whether this frame does not follow the one before it (a recording that starts
             anew, frames lost, another geometry).
         fault: why the capture itself is doubtful, or None. raw_why: why it is shown as captured, of few kinds.
-        stages_ms: what the source spent on it, by step, or None.
+        stages_ms: what the source and the filters before the model spent on it, by step, or None. after_ms: the same of
+            the filters after the model.
         delivery_ns: how long the source took. The others are ``perf_counter_ns`` stamps, in the order of the stages.
     """
 
@@ -50,6 +51,7 @@ class Slot:
     fault: str | None = None
     raw_why: str | None = None
     stages_ms: Mapping[str, float] | None = None
+    after_ms: Mapping[str, float] | None = None
     delivery_ns: int = 0
     captured_ns: int = 0
     taken_ns: int = 0
@@ -95,11 +97,13 @@ class Slot:
         """The stages it went through, each (name, begin, end), for the trace; ``end_ns``: when the sinks had it."""
         taken = self.taken_ns or end_ns
         stages = [("capture", self.captured_ns - self.delivery_ns, self.captured_ns)]
+        stages += _steps(self.stages_ms, self.captured_ns)
         stages.append(("wait for engine", self.captured_ns, taken))
         if self.taken_ns:
             stages += [
                 ("preprocess", self.taken_ns, self.checked_ns),
                 ("infer", self.checked_ns, self.inferred_ns),
+                *_steps(self.after_ms, self.inferred_ns),
                 ("postprocess", self.inferred_ns, self.processed_ns),
                 ("wait for sinks", self.processed_ns, self.handed_ns or end_ns),
             ]
@@ -113,6 +117,16 @@ class Slot:
         if self.unit.shape != shape:
             self.unit = np.empty(shape, np.float32)
             self.out = np.empty([side * self.scale for side in shape], np.float32)
+
+
+def _steps(spent_ms: Mapping[str, float] | None, end_ns: int) -> list[tuple[str, int, int]]:
+    """Spans of steps that followed each other and ended then."""
+    spans: list[tuple[str, int, int]] = []
+    for name, took_ms in reversed((spent_ms or {}).items()):
+        begin_ns = end_ns - round(took_ms * 1e6)
+        spans.insert(0, (name, begin_ns, end_ns))
+        end_ns = begin_ns
+    return spans
 
 
 def ring(scale: int) -> deque[Slot]:

@@ -13,6 +13,8 @@ from edgerecon.core.config import dotted, first_fault, read_toml
 from edgerecon.core.errors import ConfigError, UsageError
 from edgerecon.engines import check_backend
 from edgerecon.modelfile.catalogue import model_path
+from edgerecon.stream.filters.engine import refuse_resizing
+from edgerecon.stream.filters.filter import open_filters
 from edgerecon.stream.overwriting import refuse_overwriting
 from edgerecon.stream.picture.box import Box, parse_box
 from edgerecon.stream.picture.protect import parse_protect
@@ -33,6 +35,7 @@ class StreamTable(_Table):
         source, model, backend, precision, strength, protect, crop, late, ladder, loop, frames, seconds: see
             ``edgerecon stream --help``.
             Relative paths are relative to the working directory.
+        filters, filters_after: as ``--filter`` and ``--filter-after``, in order.
         threads: of the engine; default: this machine's cores divided by the streams, at least 1.
         sinks: as ``--sink``; the viewer and the metrics of one port are shared.
         policy: default: every from a file into files, else latest.
@@ -49,6 +52,8 @@ class StreamTable(_Table):
     strength: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False)
     protect: str = "auto"
     crop: str | None = None
+    filters: tuple[str, ...] = ()
+    filters_after: tuple[str, ...] = ()
     sinks: tuple[str, ...] = ("null",)
     deadline_ms: _Positive | None = None
     policy: Literal["latest", "every"] | None = None
@@ -68,6 +73,17 @@ class StreamTable(_Table):
         except UsageError as error:
             raise ValueError(str(error)) from None
         return backend
+
+    @field_validator("filters", "filters_after")
+    @classmethod
+    def _known_filters(cls, filters: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        try:
+            chosen = open_filters(filters)
+            if info.field_name == "filters_after":
+                refuse_resizing(chosen)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return filters
 
     @field_validator("protect", "crop")
     @classmethod

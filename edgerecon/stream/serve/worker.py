@@ -14,6 +14,8 @@ from edgerecon.hardware.host import usable_cores
 from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.conversion import is_conversion
 from edgerecon.stream.engines import Engines
+from edgerecon.stream.filters.filter import open_filters
+from edgerecon.stream.filters.source import filtered
 from edgerecon.stream.loop.options import StreamOptions
 from edgerecon.stream.loop.report import StreamReport
 from edgerecon.stream.loop.stream import stream
@@ -148,6 +150,7 @@ class Worker:
                 self._opener,
                 strength=table.strength,
                 protect=table.protect,
+                filters=open_filters(table.filters_after),
             ) as engines:
                 engine = engines.open(table.model) if table.model else None
                 ladder = engines.open_ladder(table.model, table.ladder)
@@ -164,7 +167,7 @@ class Worker:
                     crop=table.crop_box,
                 )
                 self._report = stream(
-                    source,
+                    filtered(source, open_filters(table.filters)),
                     engine,
                     sinks,
                     options,

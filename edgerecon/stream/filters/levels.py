@@ -1,0 +1,94 @@
+"""Filters of grey levels: gain, time gain, grey map, window and adaptive contrast.
+
+Frames are log-compressed: a gain in decibels adds db/range to a level, ``range`` being the dynamic range of the
+display.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from edgerecon.core.frame import Image, to_uint8
+from edgerecon.stream.filters.filter import Parameter, Run, StreamFilter
+
+_RANGE = Parameter("range", 60, 10, 200)
+
+
+def gain(db: float, range: float) -> Run:
+    """x + db/range, within [0, 1]."""
+
+    def run(image: Image) -> Image:
+        return _clipped(cv2.add(image, db / range))
+
+    return run
+
+
+def time_gain(near: float, far: float, range: float) -> Run:
+    """As ``gain``, by decibels that go linearly from the first row to the last."""
+
+    def run(image: Image) -> Image:
+        along = np.linspace(near / range, far / range, len(image), dtype=np.float32)
+        return _clipped(image + along[:, None])
+
+    return run
+
+
+def grey_map(gamma: float) -> Run:
+    """x ** gamma: below 1 brightens the mid greys, above 1 darkens them."""
+    return lambda image: np.asarray(cv2.pow(image, gamma), np.float32)
+
+
+def window(low: float, high: float) -> Run:
+    """(x − low) / (high − low), within [0, 1]; the two change places where low is above high, which inverts."""
+    width = high - low
+    width = width if abs(width) > 1e-6 else 1e-6
+
+    def run(image: Image) -> Image:
+        return _clipped(cv2.addWeighted(image, 1 / width, image, 0.0, -low / width))
+
+    return run
+
+
+def clahe(clip: float, tiles: int) -> Run:
+    """Contrast-limited adaptive histogram equalisation (Zuiderveld, Graphics Gems IV, 1994), OpenCV's at 8 bits.
+
+    At 16 bits its histograms take a hundred times as long.
+
+    Args:
+        clip: how much steeper than the identity a tile's mapping may get. tiles: across the image, each way.
+    """
+    mapping = cv2.createCLAHE(clip, (tiles, tiles))
+
+    def run(image: Image) -> Image:
+        return np.asarray(cv2.multiply(mapping.apply(to_uint8(image)), 1 / 255, dtype=cv2.CV_32F), np.float32)
+
+    return run
+
+
+def _clipped(image: Image) -> Image:
+    return np.clip(image, 0.0, 1.0, out=image)
+
+
+FILTERS = (
+    StreamFilter("gain", "brighter or darker by decibels", (Parameter("db", 0, -60, 60), _RANGE), gain),
+    StreamFilter(
+        "time-gain",
+        "decibels from the nearest row to the farthest",
+        (Parameter("near", 0, -60, 60), Parameter("far", 0, -60, 60), _RANGE),
+        time_gain,
+    ),
+    StreamFilter("grey-map", "a power of the grey level", (Parameter("gamma", 1, 0.1, 10),), grey_map),
+    StreamFilter(
+        "window",
+        "levels that become black and white",
+        (Parameter("low", 0, -1, 2), Parameter("high", 1, -1, 2)),
+        window,
+    ),
+    StreamFilter(
+        "clahe",
+        "adaptive contrast, limited",
+        (Parameter("clip", 2, 0.1, 100), Parameter("tiles", 8, 1, 64, whole=True)),
+        clahe,
+    ),
+)

@@ -1,0 +1,208 @@
+"""Every filter of a stream, compared with scikit-image, and the chain that they make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage import exposure
+from skimage import filters as sk_filters
+from skimage.morphology import footprint_rectangle
+from skimage.transform import resize as sk_resize
+from skimage.transform import warp
+
+from edgerecon.core.errors import ConfigError, UsageError
+from edgerecon.core.frame import Image
+from edgerecon.engines import open_engine
+from edgerecon.stream.filters.engine import FilteredEngine
+from edgerecon.stream.filters.filter import open_filters, stream_filters
+from edgerecon.stream.filters.source import filtered
+from edgerecon.stream.loop.options import StreamOptions
+from edgerecon.stream.loop.report import StreamReport
+from edgerecon.stream.loop.ring import Slot
+from edgerecon.stream.loop.stream import stream
+from edgerecon.stream.serve.config import load_config
+from edgerecon.stream.sources.memory import Cine
+
+
+@pytest.fixture(scope="module")
+def image() -> Image:
+    rng = np.random.default_rng(0)
+    waves = np.sin(np.arange(96)[:, None] / 9) * np.sin(np.arange(128)[None] / 11)
+    return np.float32(np.clip(0.5 + 0.3 * waves + 0.08 * rng.standard_normal((96, 128)), 0, 1))
+
+
+def ran(text: str, image: Image) -> Image:
+    result = open_filters([text])[0].make()(image.copy())
+    assert result.dtype == np.float32 and result.ndim == 2
+    return result
+
+
+def test_levels_are_those_of_scikit_image(image: Image) -> None:
+    assert np.allclose(ran("grey-map:gamma=0.7", image), exposure.adjust_gamma(image, 0.7), atol=1e-5)
+    expected = exposure.rescale_intensity(image, in_range=(0.2, 0.8), out_range=(0, 1))
+    assert np.allclose(ran("window:low=0.2,high=0.8", image), expected, atol=1e-5)
+    assert np.allclose(ran("window:low=1,high=0", image), 1 - image, atol=1e-5)
+    assert np.allclose(ran("gain:db=6,range=60", image), np.clip(image + 0.1, 0, 1), atol=1e-6)
+    ramp = np.linspace(0, 0.2, 96)[:, None]
+    assert np.allclose(ran("time-gain:far=12,range=60", image), np.clip(image + ramp, 0, 1), atol=1e-6)
+
+
+def test_smoothing_is_that_of_scikit_image(image: Image) -> None:
+    inner = (slice(8, -8), slice(8, -8))
+    for size in (3, 5, 7):
+        expected = sk_filters.median(image, footprint_rectangle((size, size)))
+        assert np.abs(ran(f"median:size={size}", image) - expected)[inner].max() < 1 / 255
+    assert np.allclose(ran("gaussian:sigma=1.5", image), sk_filters.gaussian(image, 1.5, mode="nearest"), atol=2e-3)
+    expected = sk_filters.unsharp_mask(image, radius=1.5, amount=0.8)
+    assert np.abs(ran("edges:amount=0.8,sigma=1.5", image) - expected)[inner].max() < 4e-3
+
+
+def test_bilateral_is_its_formula(image: Image) -> None:
+    """Not scikit-image's, which is 0.02 off this sum."""
+    reach, levels, space = 7, 0.1, 2.0
+    padded = np.pad(image, reach, mode="reflect")
+    total, weight = np.zeros(image.shape), np.zeros(image.shape)
+    for row, column in np.argwhere(np.hypot(*np.mgrid[-reach : reach + 1, -reach : reach + 1]) <= reach):
+        shifted = padded[row : row + image.shape[0], column : column + image.shape[1]]
+        far = ((row - reach) ** 2 + (column - reach) ** 2) / (2 * space**2)
+        weights = np.exp(-far - (shifted - image) ** 2 / (2 * levels**2))
+        total, weight = total + weights * shifted, weight + weights
+    found = ran("bilateral:size=15,levels=0.1,space=2", image)
+    assert np.abs(found - total / weight).mean() < 1e-3
+
+
+def test_adaptive_contrast_is_that_of_scikit_image(image: Image) -> None:
+    """Both interpolate between tiles, each in its own way: they agree in what they do, not in every level."""
+    found = ran("clahe:clip=2,tiles=4", image)
+    expected = exposure.equalize_adapthist(image, kernel_size=(24, 32), clip_limit=2 / 256)
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.97
+    assert found.std() > image.std()
+
+
+def test_geometry_is_that_of_scikit_image(image: Image) -> None:
+    assert np.allclose(
+        ran("resize:width=256,height=192", image), sk_resize(image, (192, 256), order=1, mode="edge"), atol=1e-5
+    )
+    shrunk = image.reshape(48, 2, 64, 2).mean((1, 3))
+    assert np.allclose(ran("resize:width=64,height=48", image), shrunk, atol=1e-5)
+    assert np.array_equal(ran("crop:x=5,y=7,width=20,height=10", image), image[7:17, 5:25])
+    sector = ran("scan-conversion:angle=90,start=0.25,height=80", image)
+    half, top = np.pi / 4, 0.25 * np.cos(np.pi / 4)
+    step = (1 - top) / 79
+
+    def polar(places: np.ndarray) -> np.ndarray:
+        across, down = step * (places[:, 0] - (sector.shape[1] - 1) / 2), top + step * places[:, 1]
+        beam, radius = np.arctan2(across, down), np.hypot(across, down)
+        return np.stack([(beam / half + 1) / 2 * 127, (radius - 0.25) / 0.75 * 95], 1)
+
+    expected = warp(image, polar, output_shape=sector.shape, order=1, cval=0)
+    assert np.abs(sector - expected).mean() < 3e-3 and sector[0, 0] == 0
+
+
+def test_persistence_remembers_frames(image: Image) -> None:
+    run = open_filters(["persistence:alpha=0.75"])[0].make()
+    assert np.array_equal(run(image), image)
+    assert np.allclose(run(np.zeros_like(image)), 0.75 * image, atol=1e-6)
+    assert run(image[:10]).shape == (10, 128)
+
+
+@pytest.mark.parametrize("name", sorted(stream_filters()))
+def test_defaults_keep_the_range(name: str, image: Image) -> None:
+    record = stream_filters()[name]
+    text = f"{name}:width=64,height=48" if name in ("crop", "resize") else name
+    result = ran(text, image)
+    assert 0 <= result.min() and result.max() <= 1
+    assert record.resizes == (result.shape != image.shape)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("sharpen", "no filter 'sharpen': choose one of"),
+        ("median:width=3", "has no 'width=3': it takes size=3"),
+        ("median:size", "has no 'size'"),
+        ("median:size=3,size=5", "size twice"),
+        ("median:size=2.5", "a whole number from 1 to 31, not '2.5'"),
+        ("median:size=nan", "not 'nan'"),
+        ("gaussian:sigma=inf", "from 0.1 to 20"),
+        ("gaussian:sigma=wide", "not 'wide'"),
+    ],
+)
+def test_what_makes_no_sense_is_said(text: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        open_filters([text])
+
+
+def frames(count: int = 3, shape: tuple[int, int] = (40, 48)) -> list[np.ndarray]:
+    return [np.full(shape, 40 * number + 20, np.uint8) for number in range(count)]
+
+
+class Kept:
+    """A sink that keeps what it is shown."""
+
+    name, quick = "kept", True
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[Image, tuple[float, float] | None]] = []
+
+    def open(self, info: object) -> None: ...
+
+    def present(self, before: Image, after: object, late: bool) -> None:
+        self.shown.append((after.pixels.copy(), after.spacing_mm))  # type: ignore[attr-defined]
+
+    def close(self) -> None: ...
+
+
+def streamed(before: list[str], after: list[str]) -> tuple[Kept, StreamReport]:
+    source = Cine(np.stack(frames()), 0.1)
+    source.spacing_mm = (0.2, 0.4)
+    engine = FilteredEngine(open_engine("compact-fpga", "onnxruntime"), open_filters(after)) if after else None
+    sink = Kept()
+    options = StreamOptions(policy="every", pace=False)
+    return sink, stream(filtered(source, open_filters(before)), engine, [sink], options)
+
+
+def test_filters_before_are_steps_of_the_report() -> None:
+    sink, report = streamed(["resize:width=24,height=80", "gain:db=6,range=60"], [])
+    assert report.presented == 3 and {"resize", "gain"} <= set(report.stages_ms)
+    pixels, spacing = sink.shown[1]
+    assert pixels.shape == (80, 24) and np.allclose(pixels, 60 / 255 + 0.1, atol=1e-3)
+    assert spacing == pytest.approx((0.1, 0.8))
+
+
+def test_filters_after_are_steps_of_the_report() -> None:
+    sink, report = streamed([], ["window:low=1,high=0"])
+    assert report.presented == 3 and "window after" in report.stages_ms
+    expected = 1 - open_engine("compact-fpga", "onnxruntime").run(np.float32(frames()[2] / 255))
+    assert np.allclose(sink.shown[2][0], expected, atol=1e-3)
+
+
+def test_filter_that_fails_costs_its_frame_alone() -> None:
+    sink, report = streamed(["crop:x=0,y=0,width=999,height=10"], [])
+    assert report.failed == 3 and not sink.shown
+
+
+def test_size_changes_come_before_the_model() -> None:
+    with pytest.raises(UsageError, match="put it before the model"):
+        FilteredEngine(open_engine("compact-fpga", "onnxruntime"), open_filters(["resize"]))
+
+
+def test_serve_knows_filters(tmp_path: Path) -> None:
+    path = tmp_path / "streams.toml"
+    text = '[[stream]]\nname = "a"\nsource = "sample"\n{}\n'
+    path.write_text(text.format('filters = ["median:size=5"]\nfilters_after = ["edges"]'))
+    assert load_config(path).stream[0].filters == ("median:size=5",)
+    for line, says in (('filters = ["blur"]', "no filter 'blur'"), ('filters_after = ["resize"]', "before the model")):
+        path.write_text(text.format(line))
+        with pytest.raises(ConfigError, match=says):
+            load_config(path)
+
+
+def test_trace_holds_a_span_for_each_filter() -> None:
+    slot = Slot(captured_ns=10_000_000, taken_ns=10_000_000, checked_ns=11_000_000, inferred_ns=15_000_000)
+    slot.stages_ms, slot.after_ms = {"gain": 1.0, "median": 2.0}, {"edges after": 3.0}
+    spans = {name: (begin, end) for name, begin, end in slot.spans()}
+    assert spans["gain"] == (7_000_000, 8_000_000) and spans["median"] == (8_000_000, 10_000_000)
+    assert spans["edges after"] == (12_000_000, 15_000_000)
