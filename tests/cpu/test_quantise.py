@@ -29,7 +29,7 @@ def psnr(found: np.ndarray, wanted: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_shipped_models_lose_no_more_than_a_fiftieth_of_a_decibel(library: Library, name: str) -> None:
+def test_shipped_models_lose_at_most_a_fiftieth_of_a_decibel(library: Library, name: str) -> None:
     with np.load(resource_dir("export") / "heldout.npz") as scenes:
         frames = scenes[MODELS[name]].astype(np.float32) / 255
         wanted = (scenes["clean"] if MODELS[name] == "pw31" else scenes["pw31"]).astype(np.float32) / 255

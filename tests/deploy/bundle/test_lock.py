@@ -133,7 +133,7 @@ def test_an_isolated_environment_passes_the_self_test(tmp_path: Path, monkeypatc
     assert str(home) in told.stdout and "No module named 'torch'" in told.stderr, "nothing of this machine is borrowed"
 
 
-def test_the_wheel_of_an_installation_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wheel_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """An editable installation whose checkout went on states what the old version required."""
     monkeypatch.setattr(edgerecon, "__version__", "99.0")
     with pytest.raises(EdgereconError, match=r"is edgerecon 99\.0, installed as .* run  pip install -e \.  again"):

@@ -233,7 +233,7 @@ def test_noise_that_flickers_below_tissue_is_no_trace() -> None:
     assert (find_tissue(frames)[noisy] == 255).mean() > 0.95
 
 
-def test_the_first_frames_of_a_recording_are_known_before_it_plays() -> None:
+def test_a_recordings_first_frames_are_known_before_it_plays() -> None:
     protected, frames = ProtectedEngine(engine()), [screen(step) for step in range(LOOKED_AT)]
     protected.learn(frames)
     out = protected.run(frames[0])

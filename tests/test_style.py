@@ -1,0 +1,34 @@
+"""The rules of style that can be counted, see CONTRIBUTING.md."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LONGEST_NAME, LONGEST_FILE, MOST_UNFORMATTED = 60, 400, 40
+
+
+def sources(*folders: str) -> dict[str, str]:
+    """Path within the checkout → text."""
+    paths = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in paths}
+
+
+def test_names_of_tests_are_at_most_60_characters() -> None:
+    names = {
+        name: path for path, text in sources("tests").items() for name in re.findall(r"^ *def (test_\w+)", text, re.M)
+    }
+    assert len(names) > 1000
+    assert {name: path for name, path in names.items() if len(name) > LONGEST_NAME} == {}
+
+
+def test_a_file_has_at_most_400_lines() -> None:
+    lengths = {path: len(text.splitlines()) for path, text in sources("edgerecon", "bench", "examples").items()}
+    assert len(lengths) > 300
+    assert {path: lines for path, lines in lengths.items() if lines > LONGEST_FILE} == {}
+
+
+def test_the_formatter_formats_nearly_everything() -> None:
+    skipped = sum(text.count("# fmt: skip") for text in sources("edgerecon", "bench", "tests", "examples").values())
+    assert skipped < MOST_UNFORMATTED
