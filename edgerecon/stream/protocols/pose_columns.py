@@ -1,4 +1,4 @@
-"""What an HDF5 or Zarr recording says of each frame's pose, in columns beside its stamps.
+"""What an HDF5, Zarr or .npz recording says of each frame's pose, in columns beside its stamps.
 
 image_to_reference  float64 (T, 4, 4)     where the image lies: (column, row, 0, 1) to mm; NaN when unknown
 reference_is_lps    uint8 (T)             1: the frame of reference is left, posterior, superior; 0: right, anterior
@@ -33,6 +33,10 @@ COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
     "transform_time_s": ("f8", (TRANSFORMS_AT_MOST,)),
 }
 """Type and shape of each."""
+
+
+ROW = np.dtype([(name, kind, more) for name, (kind, more) in COLUMNS.items()])
+"""All of them, of one frame."""
 
 
 def row_of(pose: Pose | None, shape: Sequence[int]) -> dict[str, Any]:
@@ -71,12 +75,13 @@ def read_poses(columns: Mapping[str, Any], column: Callable[[str], Any]) -> Call
     def pose_at(number: int, shape: Sequence[int]) -> Pose | None:
         if any(number >= len(rows) or rows.shape[1:] != COLUMNS[name][1] for name, rows in found.items()):
             return None
-        return _pose({name: np.asarray(rows[number]) for name, rows in found.items()}, shape)
+        return pose_of_row({name: np.asarray(rows[number]) for name, rows in found.items()}, shape)
 
     return pose_at
 
 
-def _pose(row: Mapping[str, Any], shape: Sequence[int]) -> Pose:
+def pose_of_row(row: Mapping[str, Any], shape: Sequence[int]) -> Pose:
+    """The pose that one row of the columns tells, for an image of (H, W, ...); what makes no sense is left out."""
     matrix = matrix_of(row["image_to_reference"].ravel())
     plane = None if matrix is None else Plane.from_matrix(matrix, shape, "LPS" if row["reference_is_lps"] else "RAS")
     transforms = []

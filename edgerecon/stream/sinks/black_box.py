@@ -2,7 +2,7 @@
 
 Each incident is a pair of files named after its number, its time (UTC) and its first fault:
 
-    NAME.npz    frames and before, uint8 (T, H, W), with fps, timestamps and spacing_mm: it can be streamed again
+    NAME.npz    frames and before, uint8 (T, H, W), with fps, timestamps, spacing_mm and poses: it can be streamed again
     NAME.jsonl  one line for the incident, then one for each frame: sequence, captured_ns, raw, late
 
 Nothing of the patient is in them but the pictures.
@@ -22,16 +22,17 @@ from pathlib import Path
 from time import monotonic
 
 import numpy as np
-from numpy.lib import format as npy
 
 from edgerecon.core.errors import SinkError, UsageError
 from edgerecon.core.frame import Frame, Image, Status
+from edgerecon.core.pose import Pose
 from edgerecon.stream.process.guarded import GuardedThread
 from edgerecon.stream.process.scheduling import yield_to_the_stream
 from edgerecon.stream.sinks.base import StreamInfo
+from edgerecon.stream.sinks.files.npz import table_of, write_facts, write_poses, write_rows
 from edgerecon.stream.sinks.files.panel import fit_uint8
 from edgerecon.stream.sinks.files.part import Part, leftovers, written
-from edgerecon.stream.sinks.files.stamps import Stamp, Stamps
+from edgerecon.stream.sinks.files.stamps import Stamp, Stamps, recorded_pose
 from edgerecon.stream.sinks.kind import SinkKind, path_of
 from edgerecon.stream.sources.query import Query
 
@@ -60,12 +61,14 @@ class Tape:
     """The last frames, in a ring.
 
     Attributes:
-        frames, before: uint8 (N, H, W). stamps: of the frames in them, oldest first; the newest is at ``next - 1``.
+        frames, before: uint8 (N, H, W). stamps, poses: of the frames in them, oldest first; the newest is at
+            ``next - 1``.
     """
 
     frames: np.ndarray
     before: np.ndarray
     stamps: list[Stamp]
+    poses: list[Pose | None]
     next: int = 0
 
     def in_order(self) -> list[int]:
@@ -123,7 +126,8 @@ class BlackBoxSink:
                 fit_uint8(image, self._panel, kept[at])
             tape.next = (at + 1) % length
             tape.stamps.append(Stamp.of(after, late, self._info, tape.frames.shape[1:]))
-            del tape.stamps[:-length]
+            tape.poses.append(recorded_pose(after, tape.frames.shape[1:]))
+            del tape.stamps[:-length], tape.poses[:-length]
         lost, self._last = after.sequence - 1 - (after.sequence if self._last is None else self._last), after.sequence
         if raw:
             self._note("raw-shown", after.sequence)
@@ -144,7 +148,7 @@ class BlackBoxSink:
         self._panel = np.empty(shape, np.float32)
         size = int(np.prod(shape))
         length = max(2, min(round(self._seconds / self._info.period_s), _MEMORY // (2 * size)))
-        return Tape(np.empty((length, *shape), np.uint8), np.empty((length, *shape), np.uint8), [])
+        return Tape(np.empty((length, *shape), np.uint8), np.empty((length, *shape), np.uint8), [], [])
 
     def _note(self, fault: str, sequence: int | None, **more: object) -> None:
         with self._lock:
@@ -207,19 +211,14 @@ def _write_frames(path: Path, tape: Tape, info: StreamInfo) -> None:
     part, stamps = Part(path), Stamps(info)
     for stamp in tape.stamps:
         stamps.add(stamp)
-    extras = {"fps": 1 / stamps.period_s, "timestamps": stamps.seconds, "spacing_mm": stamps.spacing_mm}
     try:
         with written(path), zipfile.ZipFile(part.temporary, "w") as archive:
             for name, images in (("frames", tape.frames), ("before", tape.before)):
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                    shape = (len(tape.stamps), *images.shape[1:])
-                    npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-                    for at in tape.in_order():
-                        file.write(images[at].data)
-            for name, value in extras.items():
-                if value is not None:
-                    with archive.open(f"{name}.npy", "w") as file:
-                        npy.write_array(file, np.array(value, np.float64))
+                shape = (len(tape.stamps), *images.shape[1:])
+                write_rows(archive, name, images.dtype, shape, (images[at] for at in tape.in_order()))
+            write_facts(archive, stamps)
+            if any(tape.poses):
+                write_poses(archive, table_of(tape.poses, tape.frames.shape[1:]))
         part.finish()
     finally:
         part.discard()

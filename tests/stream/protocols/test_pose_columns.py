@@ -1,4 +1,4 @@
-"""The poses of an HDF5 or Zarr recording."""
+"""The poses of an HDF5, Zarr or .npz recording, and of an incident."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed")
 
+from edgerecon.core.frame import Status  # noqa: E402
 from edgerecon.core.pose import Pose, Transform  # noqa: E402
 from edgerecon.stream.accounting.counters import Counters  # noqa: E402
 from edgerecon.stream.protocols.pose_columns import COLUMNS, TRANSFORMS_AT_MOST  # noqa: E402
@@ -31,14 +32,34 @@ def record(path: Path, poses: list[Pose | None], shapes=None) -> None:
     sink.close()
 
 
+def incident(folder: Path, count: int) -> Path:
+    """The frames of a box that kept them for a fault in the last one."""
+    box = open_sink(f"black-box:{folder}")
+    box.open(INFO)
+    for number in range(count):
+        frame = posed_frame(number, pose_at(number), SHAPE)
+        status = Status.RAW if number == count - 1 else Status.OK
+        box.present(frame.pixels, replace(frame, status=status), False)
+    box.close()
+    (path,) = folder.glob("*.npz")
+    return path
+
+
 def play(path: Path) -> list[Capture]:
     with closing(open_source(str(path))) as source:
         return list(source.frames())
 
 
-def test_every_pose_is_read_back(tmp_path) -> None:
-    record(tmp_path / "out.h5", [pose_at(number) for number in range(40)])
-    for number, capture in enumerate(play(tmp_path / "out.h5")):
+@pytest.mark.parametrize("name", ["out.h5", "out.npz", "black-box"])
+def test_every_pose_is_read_back(tmp_path, name: str) -> None:
+    path = tmp_path / name
+    if name == "black-box":
+        path = incident(tmp_path, 40)
+    else:
+        record(path, [pose_at(number) for number in range(40)])
+    captures = play(path)
+    assert len(captures) == 40
+    for number, capture in enumerate(captures):
         sent, read = pose_at(number), capture.pose
         np.testing.assert_allclose(read.plane.matrix(SHAPE), sent.plane.matrix(SHAPE), rtol=0, atol=1e-12)
         assert (read.plane.coordinates, read.timestamp_s) == (sent.plane.coordinates, sent.timestamp_s)
@@ -46,7 +67,7 @@ def test_every_pose_is_read_back(tmp_path) -> None:
         assert (tool.name, tool.timestamp_s) == (sent_tool.name, sent_tool.timestamp_s)
         assert (tool.status == "OK") == (sent_tool.status == "OK")
         assert tool.matrix.tobytes() == sent_tool.matrix.tobytes()
-    with h5py.File(tmp_path / "out.h5") as file:
+    with np.load(path) if path.suffix == ".npz" else h5py.File(path) as file:
         matrices = file["image_to_reference"][:]
     expected = [pose_at(number).plane.matrix(SHAPE) for number in range(40)]
     assert matrices.tobytes() == np.array(expected).tobytes()
@@ -86,3 +107,34 @@ def test_columns_of_another_shape_cost_no_frame(tmp_path) -> None:
         del file["transforms"]
         file["transforms"] = np.zeros((3, 2))
     assert [one.pose for one in play(tmp_path / "out.h5")] == [None] * 3
+
+
+def test_an_npz_keeps_times_and_the_frames_without_a_pose(tmp_path) -> None:
+    record(tmp_path / "out.npz", [None, pose_at(1), Pose(None), None])
+    captures = play(tmp_path / "out.npz")
+    assert [capture.pose is not None and capture.pose.plane is not None for capture in captures] == [False, True] + [
+        False
+    ] * 2
+    with np.load(tmp_path / "out.npz") as file:
+        assert [capture.time_s for capture in captures] == file["timestamps"].tolist()
+    record(tmp_path / "plain.npz", [None, None])
+    with np.load(tmp_path / "plain.npz") as file:
+        assert set(file) == {"frames", "fps", "timestamps"}
+
+
+@pytest.mark.parametrize("damage", ["short", "text", "objects", "nan"])
+def test_damaged_columns_of_an_npz_cost_no_frame(tmp_path, damage: str) -> None:
+    record(tmp_path / "out.npz", [pose_at(number) for number in range(4)])
+    with np.load(tmp_path / "out.npz") as file:
+        arrays = dict(file)
+    spoilt = {
+        "short": np.zeros(2),
+        "text": np.array(["a"] * 4),
+        "objects": np.array([{}] * 4),
+        "nan": np.full(4, np.nan),
+    }
+    arrays["timestamps"], arrays["transforms"] = spoilt[damage], np.full((4, 8, 4, 4), np.nan)
+    np.savez(tmp_path / "out.npz", **arrays)
+    captures = play(tmp_path / "out.npz")
+    assert [int(capture.image[0, 0]) for capture in captures] == [0, 1, 2, 3]
+    assert all(capture.time_s is None and not capture.pose.transforms for capture in captures)

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from edgerecon.core.errors import SourceError
+from edgerecon.stream.sources.base import Source
+from edgerecon.stream.sources.files.array_columns import ColumnsSource
 from edgerecon.stream.sources.flat import FlatSource, OpenBytes, layout_of
 from edgerecon.stream.sources.kind import SourceKind
 
@@ -21,11 +23,11 @@ _DIRECTORY_AT_MOST = 1 << 20  # bytes of an archive that list what it holds
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes; others are inflated without a bound
 
 
-def open_array(path: Path) -> FlatSource:
+def open_array(path: Path) -> Source:
     """Open T×H×W, H×W, T×H×W×3 or H×W×3 frames; pickled objects are never loaded.
 
     Frames are read one at a time from the file, compressed or not. An .npz may hold ``fps`` and ``spacing_mm``
-    (row, column).
+    (row, column), and of each frame ``timestamps`` (s) and the columns of a pose, as the .npz sink writes them.
 
     Raises:
         SourceError: not a NumPy file, or no array of such a shape in it.
@@ -85,7 +87,7 @@ class _Small(io.FileIO):
         return super().read(size)
 
 
-def _open_npz(path: Path) -> FlatSource:
+def _open_npz(path: Path) -> Source:
     archive = _Archive(path)
     images = [name for name, (shape, _, _) in archive.headers.items() if len(shape) >= 2]
     if "frames" not in images and len(images) != 1:
@@ -93,12 +95,20 @@ def _open_npz(path: Path) -> FlatSource:
         raise SourceError(f"{path.name} must hold its frames under the key 'frames'; it holds {found}")
     chosen = "frames" if "frames" in images else images[0]
     fps, spacing = archive.numbers("fps", 1), archive.numbers("spacing_mm", 2)
-    return _flat(
+    source = _flat(
         path.name,
         lambda: archive.open(chosen),
         period_s=1 / fps[0] if fps else None,
         spacing_mm=(spacing[0], spacing[1]) if spacing else None,
     )
+    columns = {name: (shape, dtype) for name, (shape, fortran, dtype) in archive.headers.items() if not fortran}
+
+    def open_rows(name: str) -> IO[bytes]:
+        stream = archive.open(name)
+        _read_header(stream)
+        return stream
+
+    return ColumnsSource(source, columns, open_rows)
 
 
 def _flat(
