@@ -66,7 +66,7 @@ STOPS = {"slower": "became slower", "broken": "broke", "gone": "not measured in 
 """Verdicts that should stop a release, as a sentence says them."""
 
 
-def stopper(changes: list[Change]) -> str | None:
+def regression_summary(changes: list[Change]) -> str | None:
     """What should stop a release: how many rows for each reason, and one of them; None when nothing does."""
     said = []
     for verdict, words in STOPS.items():

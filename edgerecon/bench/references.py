@@ -13,7 +13,7 @@ from edgerecon.bench.grid import Cell
 from edgerecon.bench.worker_client import open_cell
 from edgerecon.core.errors import EngineError, ModelError
 from edgerecon.modelfile.file import ModelFile, read_model
-from edgerecon.modelfile.variants import whole
+from edgerecon.modelfile.variants import fp32_path
 from edgerecon.quality.datasets.heldout import HeldOut, find_heldout
 
 
@@ -31,7 +31,7 @@ class References:
 
     def fp32_outputs(self, cell: Cell) -> NDArray[np.float32] | None:
         """float32 (n, H·scale, W·scale); None when there is no fp32 file beside it, or it does not run."""
-        family = whole(cell.file.path)
+        family = fp32_path(cell.file.path)
         if family not in self._made:
             self._made[family] = self._make(cell, family)
         return self._made[family]
@@ -42,7 +42,7 @@ class References:
         Raises:
             DataError: see ``find_heldout``.
         """
-        family = whole(file.path)
+        family = fp32_path(file.path)
         if family not in self._scenes:
             self._scenes[family] = find_heldout(family, file.spec.task, self._data)
         return self._scenes[family]

@@ -18,7 +18,7 @@ from edgerecon.bench.run import Bench, Progress, real_frames
 from edgerecon.bench.worker_client import WorkerClient, open_cell
 from edgerecon.core.errors import EngineError, UsageError
 from edgerecon.measure.row import Row
-from edgerecon.modelfile.variants import whole
+from edgerecon.modelfile.variants import fp32_path
 
 REALTIME = "realtime"
 ALL = (REALTIME, *SCENARIOS)
@@ -72,7 +72,7 @@ def add_scenarios(
 def _fastest(cells: Sequence[Cell], rows: Sequence[Row]) -> list[tuple[Cell, Row]]:
     best: dict[Path, tuple[Cell, Row]] = {}
     for cell, row in zip(cells, rows, strict=True):
-        family = whole(cell.file.path)
+        family = fp32_path(cell.file.path)
         if row.ok and (family not in best or _p50(row) < _p50(best[family][1])):
             best[family] = cell, row
     return list(best.values())

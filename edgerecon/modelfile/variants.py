@@ -69,6 +69,6 @@ def sibling(path: Path, wanted: Variant) -> Path:
     return path.with_name(family(path.stem) + wanted.suffix + path.suffix)
 
 
-def whole(path: Path) -> Path:
+def fp32_path(path: Path) -> Path:
     """The fp32 file of a file's family, by convention."""
     return sibling(path, VARIANTS[0])

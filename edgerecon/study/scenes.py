@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgerecon.hardware.host import usable_cores
 from edgerecon.study.context import Arrays, Context
-from edgerecon.workshop.data.processes import deaf_processes
+from edgerecon.workshop.data.processes import processes_without_interrupts
 from edgerecon.workshop.data.simulate.fast import fast_sample
 
 Made = TypeVar("Made")
@@ -49,5 +49,5 @@ def in_parallel(sample: Callable[[int], Made], count: int) -> Iterator[Made]:
     if count < 8 or cores < 2:
         yield from map(sample, range(count))
         return
-    with ProcessPoolExecutor(cores, deaf_processes()) as pool:
+    with ProcessPoolExecutor(cores, processes_without_interrupts()) as pool:
         yield from pool.map(sample, range(count), chunksize=4)

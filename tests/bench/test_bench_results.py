@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgerecon.bench.compare import compare, read_result, stopper
+from edgerecon.bench.compare import compare, read_result, regression_summary
 from edgerecon.bench.loadgen import read_summary, run_scenario
 from edgerecon.bench.markdown import markdown
 from edgerecon.bench.paced import paced
@@ -190,8 +190,8 @@ def test_intervals_decide_what_is_a_regression() -> None:
         "fresh": "new",
         "blurred": "broken",
     }
-    assert stopper(compare(before, before)) is None
-    said = stopper(changes) or ""
+    assert regression_summary(compare(before, before)) is None
+    said = regression_summary(changes) or ""
     assert "1 of 7 rows became slower: slow" in said and "2 of 7 rows broke: broke" in said
     assert "1 of 7 rows not measured in the second run: lost" in said
     notes = {one.name.partition(",")[0]: one.note for one in changes}

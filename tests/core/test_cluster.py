@@ -108,7 +108,7 @@ def test_two_nodes_and_then_one(cluster: Any, tmp_path: Path) -> None:
 
 def test_streams_of_a_lost_node_start_again_elsewhere(cluster: Any) -> None:
     from edgerecon.stream.serve.config import ServeConfig
-    from edgerecon.stream.serve.placed import elsewhere
+    from edgerecon.stream.serve.placed import start_on_cluster
     from edgerecon.stream.serve.supervisor import Supervisor
 
     ray = pytest.importorskip("ray")
@@ -132,7 +132,7 @@ def test_streams_of_a_lost_node_start_again_elsewhere(cluster: Any) -> None:
         if time.monotonic() > deadline:
             stop.set()
 
-    with elsewhere(cluster.address) as make:
+    with start_on_cluster(cluster.address) as make:
         while sum(node["Alive"] for node in ray.nodes()) != 2 and time.monotonic() < deadline:
             time.sleep(0.1)  # the node of the test before may not be known to be gone
         supervisor = Supervisor(make)

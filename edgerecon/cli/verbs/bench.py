@@ -86,11 +86,11 @@ def bench(
 def _compare(before: Path, after: Path, json: Path | None) -> None:
     from dataclasses import asdict
 
-    from edgerecon.bench.compare import compare, read_result, stopper
+    from edgerecon.bench.compare import compare, read_result, regression_summary
     from edgerecon.cli.tables.bench import print_changes
 
     changes = compare(read_result(before), read_result(after))
     print_changes(console(json), changes)
     write_json(json, {"changes": [asdict(one) for one in changes]})
-    if stopped := stopper(changes):
+    if stopped := regression_summary(changes):
         raise EdgereconError(stopped)

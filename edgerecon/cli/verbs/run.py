@@ -162,7 +162,7 @@ def stream(
     from edgerecon.stream.picture.box import parse_box
     from edgerecon.stream.picture.crop import cropped
     from edgerecon.stream.process.scheduling import scheduling_of
-    from edgerecon.stream.process.signals import obeyed_signals
+    from edgerecon.stream.process.signals import signals_that_stop
     from edgerecon.stream.process.systemd import Service
     from edgerecon.stream.sinks import open_sink
     from edgerecon.stream.sources import open_source
@@ -216,7 +216,7 @@ def stream(
             show(counters)
             service.beat(counters)
 
-        terminated = stack.enter_context(obeyed_signals(stop, reset))
+        terminated = stack.enter_context(signals_that_stop(stop, reset))
         options = StreamOptions(
             policy=policy,  # type: ignore[arg-type]
             late=late,  # type: ignore[arg-type]

@@ -38,9 +38,9 @@ def serve(
 
     from edgerecon.cli.tui import served_live, served_table
     from edgerecon.core import logs as json_log
-    from edgerecon.stream.process.signals import obeyed_signals
+    from edgerecon.stream.process.signals import signals_that_stop
     from edgerecon.stream.serve.config import load_config
-    from edgerecon.stream.serve.local import here
+    from edgerecon.stream.serve.local import start_here
     from edgerecon.stream.serve.report import failures, served
     from edgerecon.stream.serve.supervisor import Supervisor
 
@@ -50,15 +50,15 @@ def serve(
     wanted = load_config(config)
     start: AbstractContextManager[Make]
     if ray is None:
-        start = here()
+        start = start_here()
     else:
-        from edgerecon.stream.serve.placed import elsewhere
+        from edgerecon.stream.serve.placed import start_on_cluster
 
-        start = elsewhere(ray)
+        start = start_on_cluster(ray)
     screen, stop, reload, said = console(json), Event(), Event(), set[str]()
     with ExitStack() as stack:
         make = stack.enter_context(start)
-        terminated = stack.enter_context(obeyed_signals(stop, reload))
+        terminated = stack.enter_context(signals_that_stop(stop, reload))
         show = stack.enter_context(served_live(screen)) if tui else None
 
         def told(looks: Mapping[str, Look]) -> None:

@@ -177,8 +177,8 @@ def explain(
     """
     from edgerecon.cli.tables.bars import work_bar
     from edgerecon.workshop.explain import explain_frame
-    from edgerecon.workshop.explain.asked import read_frame, read_region
     from edgerecon.workshop.explain.picture import write_arrays, write_sheet
+    from edgerecon.workshop.explain.selection import read_frame, read_region
 
     sheet = out or Path(f"{Path(model).stem}-explained.png")
     check_json(json)

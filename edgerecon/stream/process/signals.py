@@ -12,7 +12,7 @@ from edgerecon.stream.process.systemd import notify
 
 
 @contextmanager
-def obeyed_signals(stop: threading.Event, reset: threading.Event) -> Iterator[threading.Event]:
+def signals_that_stop(stop: threading.Event, reset: threading.Event) -> Iterator[threading.Event]:
     """For the main thread, around ``stream``. Gives an event that says whether SIGTERM ended it.
 
     A second SIGTERM ends the process at once.

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 
 from edgerecon.stream.serve.config import StreamTable
 from edgerecon.stream.serve.pages import Pages
-from edgerecon.stream.serve.share import SharedEngines
+from edgerecon.stream.serve.shared_engines import SharedEngines
 from edgerecon.stream.serve.worker import Worker, threads_each
 
 
@@ -23,7 +23,7 @@ class Here:
 
 
 @contextmanager
-def here() -> Iterator[Here]:
+def start_here() -> Iterator[Here]:
     """Streams with engines that they share where the runtime allows."""
     with closing(SharedEngines()) as engines, closing(Pages()) as pages:
         yield Here(engines, pages)

@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def elsewhere(address: str) -> Iterator[Make]:
+def start_on_cluster(address: str) -> Iterator[Make]:
     """Starts streams on the cluster at an address. Raises as ``edgerecon.core.cluster.spread_over`` does."""
     with connected(address) as ray:
 

@@ -9,7 +9,7 @@ from multiprocessing import forkserver, get_context
 from multiprocessing.context import BaseContext
 
 
-def deaf_processes() -> BaseContext:
+def processes_without_interrupts() -> BaseContext:
     """A context whose processes ignore SIGINT from their first instruction.
 
     A terminal sends Ctrl-C to every process. One that dies of it while it still imports breaks the pool, which then

@@ -22,10 +22,10 @@ from edgerecon.engines import open_engine
 from edgerecon.stream.serve import worker as worker_module
 from edgerecon.stream.serve.config import ServeConfig, StreamTable
 from edgerecon.stream.serve.ledger import Look, Tally
-from edgerecon.stream.serve.local import here
+from edgerecon.stream.serve.local import start_here
 from edgerecon.stream.serve.pages import named
 from edgerecon.stream.serve.report import failures, served
-from edgerecon.stream.serve.share import SharedEngines
+from edgerecon.stream.serve.shared_engines import SharedEngines
 from edgerecon.stream.serve.supervisor import Supervisor
 from edgerecon.stream.serve.worker import Worker, threads_each
 from edgerecon.stream.sinks.metrics import health
@@ -202,7 +202,7 @@ class Served:
 
 @contextmanager
 def running(first: ServeConfig) -> Iterator[Served]:
-    with here() as make:
+    with start_here() as make:
         one = Served(first, make)
         try:
             yield one
@@ -276,7 +276,7 @@ def test_ctrl_c_drains_all() -> None:
             raise KeyboardInterrupt
 
     seen: list[int] = []
-    with here() as make:
+    with start_here() as make:
         supervisor = Supervisor(make)
         same = config(dict(name="a", source=SIM), dict(name="b", source=SIM))
         assert supervisor.run(same, lambda: same, threading.Event(), threading.Event(), interrupt)

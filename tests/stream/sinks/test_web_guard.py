@@ -25,7 +25,7 @@ from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.viewer import ViewerSink
-from edgerecon.stream.sinks.web import door, guard
+from edgerecon.stream.sinks.web import connection_limits, guard
 from edgerecon.stream.sinks.web.access import Access, access
 from edgerecon.stream.sinks.web.address import Address, parse
 from edgerecon.stream.sinks.web.guard import BURST, REQUESTS_PER_S, Rate, is_ours
@@ -270,7 +270,7 @@ def pair(tmp_path: Path) -> tuple[str, str]:
 def test_tls_handshake_that_does_not_end_is_cut(
     pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:
-    monkeypatch.setattr(door, "HANDSHAKE_S", 0.2)
+    monkeypatch.setattr(connection_limits, "HANDSHAKE_S", 0.2)
     sink = opened(Address("127.0.0.1", 0, None, *pair))
     try:
         silent = connected(sink, 5)
@@ -278,7 +278,7 @@ def test_tls_handshake_that_does_not_end_is_cut(
             one.sendall(said)
         assert all(map(is_cut, silent))
         until(lambda: not sink._site._listener.inside)
-        monkeypatch.setattr(door, "HANDSHAKE_S", 60.0)
+        monkeypatch.setattr(connection_limits, "HANDSHAKE_S", 60.0)
         assert httpx.get(f"https://127.0.0.1:{sink.port}/", verify=pair[0]).status_code == 200
     finally:
         sink.close()
@@ -363,13 +363,13 @@ def is_cut(one: socket.socket) -> bool:
 def test_connections_that_say_nothing_are_bounded_and_end(
     viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
-    monkeypatch.setattr(door, bound, 8)
+    monkeypatch.setattr(connection_limits, bound, 8)
     silent = connected(viewer, 20)
     assert [one.recv(12) for one in silent[8:]] == [b"HTTP/1.1 503"] * 12, "turned away, however slow this machine is"
     for one in silent:
         one.close()
     until(lambda: not viewer._site._listener.inside)
-    monkeypatch.setattr(door, "MAX_SECONDS", 0.2)
+    monkeypatch.setattr(connection_limits, "MAX_SECONDS", 0.2)
     silent = connected(viewer, 8)
     present(viewer, 1)
     assert all(map(is_cut, silent)), "each is cut when its time is over"
@@ -386,7 +386,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def test_pipelined_requests_that_are_not_read_are_cut(viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "MAX_SECONDS", 0.5)
+    monkeypatch.setattr(connection_limits, "MAX_SECONDS", 0.5)
     request = f"GET /style.css HTTP/1.1\r\nHost: 127.0.0.1:{viewer.port}\r\n\r\n".encode()
     with socket.socket() as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -400,7 +400,7 @@ def test_pipelined_requests_that_are_not_read_are_cut(viewer: ViewerSink, monkey
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux has it")
 def test_page_that_asks_and_does_not_read_is_cut(viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "UNREAD_S", 1.0)
+    monkeypatch.setattr(connection_limits, "UNREAD_S", 1.0)
     key = base64.b64encode(bytes(16)).decode()
     head = {
         "Host": f"127.0.0.1:{viewer.port}",
@@ -424,9 +424,20 @@ def test_page_that_asks_and_does_not_read_is_cut(viewer: ViewerSink, monkeypatch
 
 
 def test_share_is_that_of_an_address_or_of_a_subscriber() -> None:
-    assert door.origin("192.0.2.1") == door.origin("::ffff:192.0.2.1") != door.origin("192.0.2.2")
-    assert door.origin("2001:db8::1") == door.origin("2001:db8::ffff:2") != door.origin("2001:db8:0:1::1")
-    assert door.origin("fe80::1%eth0") == door.origin("fe80::2%eth0") and door.origin("") == ""
+    assert (
+        connection_limits.origin("192.0.2.1")
+        == connection_limits.origin("::ffff:192.0.2.1")
+        != connection_limits.origin("192.0.2.2")
+    )
+    assert (
+        connection_limits.origin("2001:db8::1")
+        == connection_limits.origin("2001:db8::ffff:2")
+        != connection_limits.origin("2001:db8:0:1::1")
+    )
+    assert (
+        connection_limits.origin("fe80::1%eth0") == connection_limits.origin("fe80::2%eth0")
+        and connection_limits.origin("") == ""
+    )
 
 
 def test_long_requests_are_refused(viewer: ViewerSink) -> None:

@@ -16,10 +16,10 @@ from edgerecon.core.errors import EngineError, ModelError, SourceError, UsageErr
 from edgerecon.engines import open_engine  # noqa: E402
 from edgerecon.modelfile.file import read_model  # noqa: E402
 from edgerecon.workshop.explain import Explanation, brightest, explain, explain_frame  # noqa: E402
-from edgerecon.workshop.explain.asked import read_frame, read_region  # noqa: E402
 from edgerecon.workshop.explain.gradients import Differentiable, integrated, saliency, score  # noqa: E402
 from edgerecon.workshop.explain.occlusion import occlusion  # noqa: E402
 from edgerecon.workshop.explain.picture import write_arrays, write_sheet  # noqa: E402
+from edgerecon.workshop.explain.selection import read_frame, read_region  # noqa: E402
 from tests.support import hand_made  # noqa: E402
 
 BOX = (5, 9, 11, 14)

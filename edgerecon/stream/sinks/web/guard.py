@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgerecon.stream.sinks.web.access import Access
 from edgerecon.stream.sinks.web.address import LOOPBACK
-from edgerecon.stream.sinks.web.door import MAX_HEAD, origin
+from edgerecon.stream.sinks.web.connection_limits import MAX_HEAD, origin
 
 LOGIN = "/login"
 MAX_WEBSOCKETS = 64

@@ -19,7 +19,7 @@ from edgerecon.stream.process.guarded import GuardedThread
 from edgerecon.stream.process.scheduling import yield_to_the_stream
 from edgerecon.stream.sinks.web.access import access
 from edgerecon.stream.sinks.web.address import Address, listen
-from edgerecon.stream.sinks.web.door import MAX_HEAD, Door, Http
+from edgerecon.stream.sinks.web.connection_limits import MAX_HEAD, Http, LimitedListener
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -46,7 +46,7 @@ class Site(ABC):
     def __init__(self, address: Address) -> None:
         self.rules = access(address)
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        self._listener = Door(family, socket.SOCK_STREAM)
+        self._listener = LimitedListener(family, socket.SOCK_STREAM)
         listen(address, self.kind, self._listener)
         self.port: int = self._listener.getsockname()[1]
         self.url = self.rules.url(self.port)

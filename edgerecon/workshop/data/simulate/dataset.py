@@ -20,7 +20,7 @@ from typing import Any
 from edgerecon.core.cluster import Spread
 from edgerecon.core.errors import DataError, UsageError, needed
 from edgerecon.hardware.host import usable_cores
-from edgerecon.workshop.data.processes import deaf_processes
+from edgerecon.workshop.data.processes import processes_without_interrupts
 
 FORMAT = "edgerecon-pairs/1"
 _log = logging.getLogger(__name__)
@@ -163,7 +163,7 @@ def _append(h5py: Any, path: Path, index: int, images: dict[str, Any], facts: di
 def _in_order(job: Callable[[int], Sample], indices: range, workers: int | None) -> Iterator[tuple[int, Sample]]:
     """Samples in order, simulated by one single-threaded process a core, a few ahead of the writer."""
     workers = workers or usable_cores()
-    with ProcessPoolExecutor(workers, mp_context=deaf_processes()) as pool:
+    with ProcessPoolExecutor(workers, mp_context=processes_without_interrupts()) as pool:
         waiting: list[Future[Sample]] = []
         upcoming = iter(indices)
         try:

@@ -42,7 +42,7 @@ def origin(address: str) -> str:
     return address
 
 
-class Door(socket.socket):
+class LimitedListener(socket.socket):
     """A listening socket that turns away whoever comes when all places or those of its address are taken, unread.
 
     Counted here and not in the web server, which knows a TLS connection only after its handshake. A stream must
@@ -52,45 +52,45 @@ class Door(socket.socket):
     def __init__(self, *kind: Any) -> None:
         super().__init__(*kind)
         self.inside = Counter[str]()
-        self._guests: set[_Guest] = set()
+        self._connections: set[_Connection] = set()
 
     def accept(self) -> tuple[socket.socket, Any]:
         """The next one who is let in. Called by the event loop that serves."""
         while True:
             descriptor, address = self._accept()  # type: ignore[attr-defined]
-            guest = _Guest(self.family, self.type, self.proto, fileno=descriptor)
-            guest.enter(self, origin(address[0]))
-            self._guests.add(guest)
-            if self.inside.total() <= MAX_CONNECTIONS and self.inside[guest.origin] <= MAX_PER_ADDRESS:
-                guest.hurry()
-                return guest, address
+            connection = _Connection(self.family, self.type, self.proto, fileno=descriptor)
+            connection.enter(self, origin(address[0]))
+            self._connections.add(connection)
+            if self.inside.total() <= MAX_CONNECTIONS and self.inside[connection.origin] <= MAX_PER_ADDRESS:
+                connection.hurry()
+                return connection, address
             with suppress(OSError):
-                guest.setblocking(False)
-                guest.send(_FULL)
-            guest.close()
+                connection.setblocking(False)
+                connection.send(_FULL)
+            connection.close()
 
-    def forget(self, guest: _Guest) -> None:
+    def forget(self, connection: _Connection) -> None:
         """It has gone."""
-        self._guests.discard(guest)
-        self.inside[guest.origin] -= 1
+        self._connections.discard(connection)
+        self.inside[connection.origin] -= 1
         self.inside += Counter()  # forgets those of whom nobody is left
 
     def cut_off(self) -> None:
         """Close it, and every connection that came through it. Called when nobody serves any more."""
         self.close()
-        for guest in tuple(self._guests):
-            guest.close()
+        for connection in tuple(self._connections):
+            connection.close()
 
 
-class _Guest(socket.socket):
+class _Connection(socket.socket):
     """One accepted connection, which says when it has gone."""
 
-    door: Door | None = None
+    listener: LimitedListener | None = None
     origin = ""
 
-    def enter(self, door: Door, origin: str) -> None:
-        self.door, self.origin = door, origin
-        door.inside[origin] += 1
+    def enter(self, listener: LimitedListener, origin: str) -> None:
+        self.listener, self.origin = listener, origin
+        listener.inside[origin] += 1
 
     def hurry(self) -> None:
         """Bound what it may take."""
@@ -102,9 +102,9 @@ class _Guest(socket.socket):
     def close(self) -> None:
         _arrived(self.fileno())
         super().close()
-        if self.door is not None:
-            self.door.forget(self)
-            self.door = None
+        if self.listener is not None:
+            self.listener.forget(self)
+            self.listener = None
 
     def _give_up(self) -> None:
         with suppress(OSError):
