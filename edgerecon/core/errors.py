@@ -116,6 +116,9 @@ def needed(extra: str, package: str = "") -> Iterator[None]:
         raise LoadError(package or (name or extra).partition(".")[0], error) from None
 
 
+_SAID_AT_MOST = 200  # letters
+
+
 def first_line(error: BaseException) -> str:
     """What an exception of another library says, on one line, for a message of ours.
 
@@ -128,4 +131,6 @@ def first_line(error: BaseException) -> str:
         return kind
     if not said:
         return kind
+    if len(said) > _SAID_AT_MOST and not isinstance(error, EdgereconError):  # it quotes what it was given
+        said = f"{said[:_SAID_AT_MOST]} …"
     return said if isinstance(error, Exception) else f"{kind}: {said}"

@@ -10,6 +10,7 @@ import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -205,3 +206,36 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path: Path, peak: list[int]) -
         assert "which is no file" in refusal(tmp_path / "a.mhd")
         (tmp_path / "a.nhdr").write_bytes(NRRD + f"raw\ndata file: {name}\n".encode())
         assert "which is no file" in refusal(tmp_path / "a.nhdr")
+
+
+@pytest.mark.parametrize("damage", ["a deflated header", "a name", "a deflated fact"])
+def test_damage_within_an_archive_is_a_short_line(tmp_path: Path, damage: str) -> None:
+    path, random = tmp_path / "a.npz", np.random.default_rng(1).normal(size=(2, 200, 30))
+    np.savez_compressed(path, frames=random, spacing_mm=(0.1, 0.2), fps=random[0, 0, 0])
+    data = bytearray(path.read_bytes())
+    if damage == "a name":  # of which the reader quotes all that it takes for it
+        data[26:28] = b"\xff\xff"
+    else:
+        at = data.index(b"frames.npy" if damage == "a deflated header" else b"fps.npy")
+        data[at + 32 : at + 50] = b"\xff" * 18
+    path.write_bytes(data)
+    if damage == "a deflated fact":
+        with suppress(SourceError):
+            open_source(str(path))
+        return
+    with pytest.raises(SourceError, match="damaged") as caught:
+        open_source(str(path))
+    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
+
+
+def test_whatever_a_decoder_raises_on_opening_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((2, 8, 8), np.uint8))
+    for error in (zlib.error("Error -3"), KeyError("x"), RecursionError("deep"), MemoryError(), struct.error("a\nb")):
+
+        def fail(path: Path, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr("edgerecon.stream.sources.files.arrays.open_array", fail)
+        with pytest.raises(SourceError, match="damaged") as caught:
+            open_source(str(tmp_path / "a.npy"))
+        assert "\n" not in str(caught.value)

@@ -7,7 +7,7 @@ from os.path import expanduser  # Path.expanduser raises for "~somebody" who is 
 from pathlib import Path
 from urllib.parse import unquote
 
-from edgerecon.core.errors import SourceError, printable
+from edgerecon.core.errors import EdgereconError, SourceError, first_line, printable
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.kind import (
     SourceKind,
@@ -49,8 +49,12 @@ def open_source(uri: str) -> Source:
         refuse_unknown(query, kind.options, kind.title)
     try:
         source = kind.open(place, query)
+    except EdgereconError:
+        raise
     except OSError as error:
-        raise SourceError(f"cannot open {uri}: {error.strerror or error}") from error
+        raise SourceError(f"cannot open {uri}: {error.strerror or first_line(error)}") from error
+    except Exception as error:  # what decoders and archives raise on damage has no end of kinds
+        raise SourceError(f"cannot open {uri}, it is damaged: {first_line(error)}") from error
     source.uri = uri  # type: ignore[attr-defined]  # optional, see ``Source``
     if place not in kind.words and not is_live(uri):
         _refuse_unreadable(source)

@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 
 from edgerecon.beamform.detection import LogCompression, envelope
-from edgerecon.core.errors import SourceError
+from edgerecon.core.errors import SourceError, first_line
 from edgerecon.core.frame import MAX_PIXELS, RawImage
 from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.scaling import Scale, sampled
@@ -149,7 +149,7 @@ class FlatSource:
                     yield Capture(image)
                     read += 1
             except Exception as error:  # noqa: BLE001 - a damaged zip or zlib stream fails in many ways
-                fault = f"the file is damaged: {error}"
+                fault = f"the file is damaged: {first_line(error)}"
             for _ in range(each - read):
                 yield Capture(None, fault)
 

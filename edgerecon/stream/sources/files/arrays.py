@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO
@@ -12,7 +13,7 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from edgerecon.core.errors import SourceError
+from edgerecon.core.errors import SourceError, first_line
 from edgerecon.stream.sources.base import Source
 from edgerecon.stream.sources.files.array_columns import ColumnsSource
 from edgerecon.stream.sources.flat import FlatSource, OpenBytes, layout_of
@@ -20,6 +21,7 @@ from edgerecon.stream.sources.kind import SourceKind
 
 _HEADER_AT_MOST = 10_000  # bytes: NumPy's own limit, which it checks after it has read them all
 _DIRECTORY_AT_MOST = 1 << 20  # bytes of an archive that list what it holds
+_DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, EOFError)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes; others are inflated without a bound
 
 
@@ -56,8 +58,8 @@ class _Archive:
                 if any(info.compress_type not in _METHODS for info in members):
                     raise ValueError("it is compressed in a way that NumPy does not write")
                 self.headers = {info.filename.removesuffix(".npy"): _header(archive.open(info)) for info in members}
-        except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
-            raise SourceError(f"{path.name} is not an .npz file, or it is damaged: {error}") from error
+        except (*_DAMAGE, NotImplementedError, RuntimeError) as error:
+            raise SourceError(f"{path.name} is not an .npz file, or it is damaged: {first_line(error)}") from error
 
     def open(self, name: str) -> IO[bytes]:
         with zipfile.ZipFile(self._path) as archive:  # the archive's own file stays open until the member is closed
@@ -71,7 +73,7 @@ class _Archive:
         try:
             with self.open(name) as stream:
                 values = np.asarray(npy.read_array(stream, allow_pickle=False), np.float64).ravel()
-        except (ValueError, TypeError, EOFError, zipfile.BadZipFile):
+        except (*_DAMAGE, TypeError):
             return []
         return values.tolist() if np.all(np.isfinite(values) & (values > 0)) else []
 
@@ -119,8 +121,8 @@ def _flat(
 ) -> FlatSource:
     try:
         shape, fortran, dtype = _header(open_npy())
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise SourceError(f"{name} is not a NumPy array, or it is damaged: {error}") from error
+    except _DAMAGE as error:
+        raise SourceError(f"{name} is not a NumPy array, or it is damaged: {first_line(error)}") from error
     if fortran and len(shape) > 1:
         raise SourceError(f"{name} is in column-major order: save it again with np.ascontiguousarray")
 

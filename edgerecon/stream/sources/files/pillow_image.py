@@ -17,6 +17,8 @@ from edgerecon.stream.sources.flat import MAX_FRAMES
 if TYPE_CHECKING:
     from PIL import Image as Pillow
 
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")  # damage is told by what it leads to
+
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 _FRAME_BYTES = 32  # that a frame of an animation takes at least
 _EXIF_FAULTS = (OSError, ValueError, TypeError, KeyError, SyntaxError, struct.error)
