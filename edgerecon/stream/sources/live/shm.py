@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from time import perf_counter_ns
 
-from edgerecon.core.errors import SourceError
+from edgerecon.core.errors import SourceError, UsageError
 from edgerecon.stream.protocols.shared_ring import Ring, ring_path
-from edgerecon.stream.sources.base import Capture
+from edgerecon.stream.sources.base import Capture, Source
+from edgerecon.stream.sources.channel.channel import OPTIONS as CHANNEL_OPTIONS
 from edgerecon.stream.sources.kind import SourceKind
+from edgerecon.stream.sources.live.live_channel import FormedSource
+from edgerecon.stream.sources.query import Query
 
 _log = logging.getLogger(__name__)
 
@@ -98,10 +102,22 @@ class ShmSource:
         self._ring, self._next, self._gap = ring, first, max(first, 1)
 
 
+def _open(place: str, query: Query) -> Source:
+    """A ring of pictures, or of channel data whose acquisition a JSON file describes."""
+    from edgerecon.beamform.description import read_acquisition
+
+    acquisition = read_acquisition(Path(query["channel"])) if "channel" in query else None
+    if acquisition is None and query:
+        raise UsageError(f"a ring of pictures has no option '{min(query)}': give channel=ACQUISITION.json as well")
+    source = ShmSource(place[len("shm://") :])
+    return source if acquisition is None else FormedSource(source, acquisition, query)
+
+
 SOURCE = SourceKind(
     name="shared memory",
     title="a ring in shared memory",
     schemes=("shm",),
-    addresses=("shm://NAME",),
-    open=lambda place, query: ShmSource(place[len("shm://") :]),
+    addresses=("shm://NAME", "shm://NAME?channel=ACQUISITION.json"),
+    options=("channel", *CHANNEL_OPTIONS),
+    open=_open,
 )

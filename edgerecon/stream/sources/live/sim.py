@@ -12,8 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgerecon.core.errors import UsageError
 from edgerecon.stream.sources.base import Capture, Source
+from edgerecon.stream.sources.channel.channel import OPTIONS as CHANNEL_OPTIONS
 from edgerecon.stream.sources.kind import SourceKind
+from edgerecon.stream.sources.live.live_channel import SimChannelSource
 from edgerecon.stream.sources.live.size_fps import OPTIONS, size_fps
 from edgerecon.stream.sources.query import Query
 
@@ -117,7 +120,13 @@ def _echo(y: NDArray[np.float32], x: NDArray[np.float32]) -> NDArray[np.float32]
 
 
 def _open(place: str, query: Query) -> Source:
-    size, fps = size_fps(query)
+    size, fps = size_fps({key: value for key, value in query.items() if key in OPTIONS})
+    if "channel" in query:
+        return SimChannelSource(query, fps or 30.0)
+    if wrong := sorted(set(query) & set(CHANNEL_OPTIONS)):
+        raise UsageError(
+            f"the simulated probe has no option '{wrong[0]}' without channel: give sim://?channel&{wrong[0]}=…"
+        )
     return SimSource(*(size or (256, 256)), fps=fps or 30.0)
 
 
@@ -125,7 +134,7 @@ SOURCE = SourceKind(
     name="simulated probe",
     title="the simulated probe",
     schemes=("sim",),
-    addresses=("sim://[?size=256x256&fps=30]",),
-    options=OPTIONS,
+    addresses=("sim://[?size=256x256&fps=30]", "sim://?channel[&beamform=das]"),
+    options=(*OPTIONS, "channel", *CHANNEL_OPTIONS),
     open=_open,
 )
