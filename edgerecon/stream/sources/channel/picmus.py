@@ -1,0 +1,79 @@
+"""HDF5 of the PICMUS challenge (Liebgott et al., IUS 2016): plane waves, RF or IQ, in `US/US_DATASET0000`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgerecon.beamform import Acquisition, Probe, plane_wave
+from edgerecon.core.errors import AcquisitionError
+from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
+from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
+from edgerecon.stream.sources.files.hdf5_superblock import MAGIC
+from edgerecon.stream.sources.hdf5_file import dataset, one_line_errors, opened, scalar, table
+from edgerecon.stream.sources.kind import SourceKind
+from edgerecon.stream.sources.query import Query
+
+_ROOT = "US/US_DATASET0000"
+
+
+def open_picmus(place: str, query: Query) -> ChannelSource:
+    """Open a data set of the challenge.
+
+    Raises:
+        SourceError: fields that are missing, or do not fit each other; the message names them.
+    """
+    path = Path(place)
+    with one_line_errors(path.name), opened(path) as file:
+        group = file[_ROOT]
+        shape = tuple(dataset(group, "data/real").shape)
+        angles = np.asarray(table(group, "angles"), np.float64).ravel()
+        geometry = np.asarray(table(group, "probe_geometry"), np.float64)
+        x, _, z = geometry if geometry.shape[0] == 3 else geometry.T
+        if len(shape) not in (3, 4) or shape[-3:-1] != (angles.size, x.size):
+            raise AcquisitionError(
+                f"{path.name}: data of the shape {shape} do not fit {angles.size} angles and {x.size} elements"
+            )
+        carrier = scalar(group, "modulation_frequency") or 0.0
+        initial = scalar(group, "initial_time") or 0.0
+        prf = scalar(group, "PRF") or 0.0
+        acquisition = Acquisition(
+            probe=Probe(x, z),
+            transmits=tuple(plane_wave(float(angle), initial) for angle in angles),
+            samples=shape[-1],
+            sample_rate_hz=scalar(group, "sampling_frequency") or float("nan"),
+            carrier_hz=carrier,
+            sound_speed_m_s=scalar(group, "sound_speed") or float("nan"),
+            iq=carrier > 0,
+            frames=shape[0] if len(shape) == 4 else 1,
+            period_s=angles.size / prf if prf > 0 else None,
+            first_sample_s=initial,
+        )
+
+    def read(frame: int) -> NDArray[np.generic]:
+        with opened(path) as file:
+            parts = [
+                _frame(file[_ROOT], f"data/{part}", frame, len(shape) == 4)
+                for part in ("real", "imag")[: 1 + (carrier > 0)]
+            ]
+        return parts[0] + 1j * parts[1] if carrier else parts[0]
+
+    return ChannelSource(path.name, acquisition, read, query)
+
+
+def _frame(group: object, key: str, frame: int, frames: bool) -> NDArray[np.float32]:
+    found = dataset(group, key)  # type: ignore[arg-type]
+    values = read_values(found, frame, frame + 1)[0] if frames else read_values(found, 0, found.shape[0])
+    return np.asarray(values, np.float32)
+
+
+SOURCE = SourceKind(
+    name="PICMUS",
+    title="channel data",
+    magic=(MAGIC,),
+    options=OPTIONS,
+    holds=lambda file: f"{_ROOT}/data/real" in file,
+    open=open_picmus,
+)
