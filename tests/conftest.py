@@ -41,9 +41,10 @@ SLOW = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
+    slow = [Path(__file__).parent / name for name in SLOW]
+    is_slow = functools.cache(lambda path: any(path.is_relative_to(each) for each in slow))
     for item in items:
-        if any(item.path.is_relative_to(here / name) for name in SLOW):
+        if is_slow(item.path):
             item.add_marker(pytest.mark.slow)
 
 
