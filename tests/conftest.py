@@ -24,6 +24,7 @@ SLOW = {
     "core/test_cluster.py": "starts a Ray cluster",
     "cpu": "compiles kernels with checks of every address",
     "cuda": "compiles kernels for every GPU",
+    "deploy/adopt/test_torch_modules.py": "exports by torch's own exporters",
     "deploy/export/test_export.py": "measures every precision on every runtime",
     "fpga": "simulates hardware",
     "hostile/test_hostile_arguments.py": "gives every option of every verb everything hostile",

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
 from edgerecon.cli.verbs.output import Json, check_json, check_out, console, write_json
+from edgerecon.core.errors import UsageError
 
 RANGES = "0..1, 0..255, -1..1, imagenet, or LOW..HIGH"
 
 
 def adopt(
-    model: Annotated[Path, typer.Argument(help="An ONNX file that edgerecon did not make.")],
+    model: Annotated[
+        str, typer.Argument(help="An ONNX file that edgerecon did not make; or FILE.py:CLASS of a torch module.")
+    ],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="ONNX file to write; default: MODEL-edgerecon.onnx.")
     ] = None,
@@ -34,12 +39,16 @@ def adopt(
     noise_level: Annotated[
         float | None, typer.Option(help="For networks that ask for one: grey levels of 255.", min=0, max=255)
     ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Of a torch module: .safetensors, or a checkpoint of tensors alone.")
+    ] = None,
     json: Json = None,
 ) -> None:
     """Take in any image-to-image ONNX file.
 
     Tries it on real frames, says what it found and how sure it is, and writes a file that every other verb takes.
-    Nothing is executed but the graph, and nothing is read but the file and weights that lie beside it.
+    Nothing is executed but the graph, and nothing is read but the file and weights that lie beside it. A torch module's
+    Python file is run.
     """
     from edgerecon.cli.tables.adopt import print_adoption
     from edgerecon.cli.tables.bars import work_bar
@@ -48,7 +57,11 @@ def adopt(
     from edgerecon.deploy.adopt.ranges import parse_range
 
     check_json(json)
-    target = out or model.with_name(f"{model.stem}-edgerecon.onnx")
+    is_torch = re.search(r"\.py:[^/]*$", model) is not None
+    if weights is not None and not is_torch:
+        raise UsageError("an ONNX file has its weights: leave --weights out, or give FILE.py:CLASS")
+    source = Path(model.rpartition(":")[2].lower() + ".onnx") if is_torch else Path(model)
+    target = out or source.with_name(f"{source.stem}-edgerecon.onnx")
     check_out(target, ".onnx", "a model")
     asked = Asked(
         task=task,
@@ -59,8 +72,13 @@ def adopt(
         noise_level=noise_level,
     )
     screen = console(json)
-    with work_bar(screen) as on_progress:
-        adoption = run(model, target, asked, data, on_progress)
+    with TemporaryDirectory(prefix="edgerecon-adopt-") as folder, work_bar(screen) as on_progress:
+        if is_torch:
+            from edgerecon.deploy.export.module_file import write_module
+
+            source = Path(folder) / source.name
+            write_module(model, weights, source)
+        adoption = run(source, target, asked, data, on_progress)
     print_adoption(screen, adoption)
     write_json(json, adoption.to_json())
     screen.say(f"Adopted: {adoption.path}\nNext: edgerecon stream sample {adoption.path}")

@@ -23,6 +23,7 @@ from edgerecon.deploy.adopt.foreign import ModelProto
 from edgerecon.deploy.adopt.hints import given_hint, returned_hint
 from edgerecon.deploy.adopt.network import Network
 from edgerecon.deploy.adopt.range_trial import DIRECT, Answer, Reading, answer_for
+from edgerecon.deploy.adopt.ranges import SIGNED, Range
 
 GOOD = 0.1
 """Error up to which an answer needs no word from the graph."""
@@ -50,8 +51,13 @@ def choose(network: Network, model: ModelProto, answers: Sequence[Answer], frame
     Args:
         answers: all that are possible, see ``possible_answers``. frames: by which they were found.
     """
-    if chosen := _named(network, model, answers):
-        return chosen
+    given = given_hint(model, network.ports.image.name)
+    returned = returned_hint(model, network.result.port.name)
+    if hints := [hint for hint in (given, returned) if hint]:
+        answers = _fitting(answers, given and given[0], returned and returned[0])
+        busy = _busy(answers)
+        if len(busy) == 1:
+            return Choice(busy[0], "sure", " and ".join(why for _, why in hints))
     if not answers:
         return None
     if len(answers) == 1 and answers[0].error <= GOOD and answers[0].change >= _IDLE:
@@ -73,21 +79,17 @@ def choose(network: Network, model: ModelProto, answers: Sequence[Answer], frame
     return Choice(best, "likely", "other ranges make the network do nothing, or drown its constants")
 
 
-def _named(network: Network, model: ModelProto, answers: Sequence[Answer]) -> Choice | None:
-    """What the graph names, where that leaves one answer."""
-    given = given_hint(model, network.ports.image.name)
-    returned = returned_hint(model, network.result.port.name)
-    fitting = [
-        one
-        for one in _busy(answers)
-        if any(
-            (given is None or reading.given == given[0])
-            and (returned is None or reading.returned == returned[0] or reading.way != DIRECT)
-            for reading in (one.reading, *one.alike)
-        )
-    ]
-    words = [hint[1] for hint in (given, returned) if hint]
-    return Choice(fitting[0], "sure", " and ".join(words)) if words and len(fitting) == 1 else None
+def _fitting(answers: Sequence[Answer], given: Range | None, returned: Range | None) -> list[Answer]:
+    """Answers that what the graph names allows. Noise has both signs: no range without one holds it."""
+
+    def fits(reading: Reading) -> bool:
+        if given is not None and reading.given != given:
+            return False
+        if returned is None or (reading.way != DIRECT and returned == SIGNED):
+            return True
+        return reading.way == DIRECT and reading.returned == returned
+
+    return [one for one in answers if any(fits(reading) for reading in (one.reading, *one.alike))]
 
 
 def _busy(answers: Sequence[Answer]) -> list[Answer]:

@@ -71,7 +71,7 @@ def network_graph(model: Network, facts: Mapping[str, str]) -> Any:
     inputs: tuple[Tensor, ...] = (torch.zeros(2, 1, 16 * model.size_multiple, 24 * model.size_multiple),)
     if isinstance(model, Temporal):
         inputs += (model.initial_state(inputs[0]),)
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             _Core(model).eval(),
             inputs,
@@ -175,7 +175,7 @@ def check_graph(graph: Any) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the exporter's notes about itself from the user."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
