@@ -20,7 +20,8 @@ from edgerecon.modelfile.graph import Node, read_graph
 from edgerecon.modelfile.ports import INPUT, OUTPUT
 
 Floats = NDArray[np.float32]
-_NONE = np.empty(0, np.float32)
+PIXEL_LEVELS = 255
+_NONE, _NO_INTEGERS = np.empty(0, np.float32), np.empty(0, np.int32)
 
 
 class Kind(IntEnum):
@@ -34,19 +35,21 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Integers:
-    """The int16 form of a convolution: 576·(w ∗ x) + 16·offset, then >> shift and clipped to 0 … ceiling.
+    """The int16 form of a convolution: its sums with their offset, then >> shift and clipped (edgerecon_cpu.h).
 
     Attributes:
         weights: int16, of the layer's shape. offset, shift: int32, one an output channel.
-        source_ceiling, ceiling: the largest level that is read and written.
+        floor, ceiling: the least and the largest level that is written; floor is at most 0.
+        gain: int32, one an output channel, of a layer that adds a map; else empty.
         step: float32, one an output channel, of a layer that ends the integers; else empty.
     """
 
     weights: NDArray[np.int16]
     offset: NDArray[np.int32]
     shift: NDArray[np.int32]
-    source_ceiling: int
-    ceiling: int
+    floor: int = 0
+    ceiling: int = 0
+    gain: NDArray[np.int32] = field(default_factory=lambda: _NO_INTEGERS)
     step: Floats = field(default_factory=lambda: _NONE)
 
 
@@ -77,6 +80,12 @@ class Layer:
     weights: Floats = field(default_factory=lambda: _NONE)
     bias: Floats = field(default_factory=lambda: _NONE)
     integers: Integers | None = None
+
+    @property
+    def winograd(self) -> bool:
+        """Whether the kernels run it by Winograd's F(4×4), as network.h decides."""
+        plain = self.kind is Kind.CONVOLUTION and self.kernel == 3 and self.stride == 1
+        return plain and self.padding == self.dilation
 
 
 def read_layers(file: ModelFile) -> list[Layer]:
@@ -109,6 +118,8 @@ class _Reader:
             "SpaceToDepth": self._unshuffle,
             "Conv": self._convolution,
             "ConvTranspose": self._convolution,
+            "IntegerConv": self._integers,
+            "IntegerConvTranspose": self._integers,
             "Relu": self._relu,
             "Add": self._add,
             "DepthToSpace": self._shuffle,
@@ -129,7 +140,32 @@ class _Reader:
 
     def _convolution(self, node: Node) -> None:
         weights = self._constants[node.inputs[1]].astype(np.float32)
-        transposed = node.kind == "ConvTranspose"
+        named = len(node.inputs) > 2 and node.inputs[2]
+        layer = self._shaped(node, weights)
+        bias = self._constants[node.inputs[2]].astype(np.float32) if named else np.zeros(layer.outputs, np.float32)
+        if len(bias) != layer.outputs:
+            raise ValueError(f"{node.inputs[2]} has not one number an output")
+        self._append(node.outputs[0], replace(layer, weights=weights, bias=bias))
+
+    def _integers(self, node: Node) -> None:
+        """Of a file that ``edgerecon.workshop.compress.int16`` made."""
+        _, weights, offset, shift, gain, added, step = (*node.inputs, *[""] * (7 - len(node.inputs)))
+        arrays = {"offset": offset, "shift": shift, "gain": gain, "step": step}
+        given = {name: self._constants[value] for name, value in arrays.items() if value}
+        if "shift" not in given:
+            given["shift"] = np.zeros_like(given["offset"])
+        floor, ceiling = int(node.attributes["floor"]), int(node.attributes["ceiling"])
+        form = Integers(self._constants[weights], **given, floor=floor, ceiling=ceiling)
+        layer = self._shaped(node, form.weights)
+        if any(len(values) != layer.outputs for values in given.values()):
+            raise ValueError(f"{node.inputs[1]} has not one number an output")
+        number = self._map(added) if added else 0
+        relu = bool(node.attributes["relu"])
+        self._append(node.outputs[0], replace(layer, relu=relu, added=number, integers=form))
+
+    def _shaped(self, node: Node, weights: NDArray[Any]) -> Layer:
+        """The layer of a convolution, without its numbers."""
+        transposed = node.kind.endswith("ConvTranspose")
         attributes = node.attributes
         stride, dilation = (_same(node, attributes.get(name, (1, 1)), name) for name in ("strides", "dilations"))
         padding = _same(node, attributes.get("pads", (0,) * 4), "pads")
@@ -139,9 +175,7 @@ class _Reader:
         if transposed and (kernel != stride or padding or dilation != 1 or any(attributes.get("output_padding", ()))):
             raise _unfit(node, "whose outputs overlap")
         outputs, inputs = (weights.shape[1], weights.shape[0]) if transposed else weights.shape[:2]
-        named = len(node.inputs) > 2 and node.inputs[2]
-        bias = self._constants[node.inputs[2]].astype(np.float32) if named else np.zeros(outputs, np.float32)
-        layer = Layer(
+        return Layer(
             Kind.TRANSPOSED if transposed else Kind.CONVOLUTION,
             node.inputs[1],
             self._map(node.inputs[0]),
@@ -152,10 +186,7 @@ class _Reader:
             stride=stride,
             dilation=dilation,
             padding=padding,
-            weights=weights,
-            bias=bias,
         )
-        self._append(node.outputs[0], layer)
 
     def _relu(self, node: Node) -> None:
         number = self._maps[node.inputs[0]]

@@ -16,7 +16,7 @@ from edgerecon.core.frame import Image
 from edgerecon.cpu.layers import Layer
 from edgerecon.cpu.store import Stored, find_built
 
-VERSION = 1
+VERSION = 2
 """Of the interface, EDGERECON_CPU_VERSION."""
 NOT_BUILT = "its kernels are not built for this machine"
 REMEDY = "run  edgerecon kernels build --cpu"
@@ -33,7 +33,7 @@ _NUMBERS = (
     "dilation",
     "padding",
     "relu",
-    "source_ceiling",
+    "floor",
     "ceiling",
 )
 _ARRAYS = {
@@ -42,6 +42,7 @@ _ARRAYS = {
     "integers": np.int16,
     "offset": np.int32,
     "shift": np.int32,
+    "gain": np.int32,
     "step": np.float32,
 }
 
@@ -181,8 +182,8 @@ def _described(layers: Sequence[Layer]) -> tuple[Any, list[Any]]:
         facts = {name: getattr(layer, name) for name in (*_NUMBERS, *_ARRAYS) if hasattr(layer, name)}
         facts.pop("integers")
         if form := layer.integers:
-            facts |= {"integers": form.weights, "offset": form.offset, "shift": form.shift, "step": form.step}
-            facts |= {"source_ceiling": form.source_ceiling, "ceiling": form.ceiling}
+            facts |= {"integers": form.weights, "floor": form.floor, "ceiling": form.ceiling}
+            facts |= {name: getattr(form, name) for name in ("offset", "shift", "gain", "step")}
         for name, value in facts.items():
             if name in _NUMBERS:
                 setattr(row, name, int(value))

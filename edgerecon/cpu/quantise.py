@@ -1,118 +1,175 @@
-"""The int16 form of a float32 network: levels between layers, whole weights, one shift an output channel.
+"""The int16 form of a float32 network: levels in its maps, whole weights, one shift an output channel.
 
-Pixels take 255 levels, what lies between layers 480, so that Winograd's input transform fits 16 bits (range_proof.h). A
-layer's largest value is measured on calibration frames. With s the value of a level before and t after a layer,
+Pixels take 255 levels. A map takes as many as Winograd's input transform leaves room for in 16 bits (range_proof.h):
+480 where nothing is negative, fewer on either side of zero else; in every channel they span what calibration frames
+bring forth (as Nagel et al., ICCV 2019, equalise channels). With s the value of a level of the channel that is read and
+t of the one that is written, and U = 576 by Winograd, 1 else,
 
-    q = round(w · s/t · 2ⁿ/576)          y = (576 · q ∗ x + 16 · offset) >> n          offset = (b/t · 2ⁿ + 2ⁿ⁻¹) / 16
+    q = round(w · s/t · 2ⁿ/U)          z = U · q ∗ x + offset          level = z >> n
 
-where n is, for each output channel, the largest shift whose sums fit 32 bits and whose transformed weights fit 16; the
-half rounds to the nearest level. The last layer keeps its sums and gives them back in float32.
+where n is, for each output channel, the largest shift whose sums fit 32 bits and whose weights fit 16. The offset holds
+the bias and what rounding the weights changes on average (Nagel et al., too). The last layer keeps its sums and gives
+them back in float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.core.errors import ModelError
 from edgerecon.core.frame import Image
-from edgerecon.cpu.layers import Integers, Kind, Layer
+from edgerecon.cpu.layers import PIXEL_LEVELS, Integers, Kind, Layer
+from edgerecon.cpu.ranges import Held, map_ranges
 
-PIXEL_LEVELS, LEVELS = 255, 480
-LARGEST_WEIGHT = 668
-"""49 times it, the most that the transform of a kernel makes of a weight, is below 2¹⁵."""
+TRANSFORM_LIMIT = 68 * 480
+"""68 · the larger + 32 · the smaller of what a map has above and below zero stays below 2¹⁵."""
+TRANSFORM = np.array([[6, 0, 0], [-1, -1, -1], [-1, 1, -1], [1, 2, 4], [1, -2, 4], [0, 0, 6]], np.float64)
+"""Of a kernel in integers, on either side: G_INTEGER of packing.h."""
 SHIFTS = range(30, 4, -1)
-_INT32 = 2**31 - 1
+_INT16, _INT32 = 2**15 - 1, 2**31 - 1
+_NOTHING = 1e-6
+
+Whole = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Of a map: whole numbers from ``floor`` to ``ceiling``, each worth ``value`` of its channel."""
+
+    value: NDArray[np.float64]
+    floor: int
+    ceiling: int
 
 
 def quantise(layers: Sequence[Layer], frames: Sequence[Image]) -> list[Layer]:
     """The same network in integers.
 
     Args:
-        layers: an unshuffle, 3×3 convolutions in a row, a shuffle.
-        frames: float32 in [0, 1], multiples of the block; the levels span what they bring forth between layers.
+        layers: an unshuffle, convolutions, a shuffle. frames: float32 in [0, 1], of sizes that the network takes.
 
     Raises:
         ModelError: a layer has no integer form, or no shift fits it; it is named.
     """
+    return quantise_ranges(layers, map_ranges(layers, frames))
+
+
+def quantise_ranges(layers: Sequence[Layer], held: Mapping[int, Held]) -> list[Layer]:
+    """As ``quantise``, from what each map holds."""
     first, *middle, last = layers
-    for at, layer in enumerate(middle):
-        plain = layer.kind is Kind.CONVOLUTION and layer.kernel == 3 and layer.stride == 1 and not layer.added
-        if not plain or layer.padding != layer.dilation or layer.source != at + 1:
-            raise ModelError(f"layer {layer.target - 1} ({layer.name}) has no integer form: use fp32")
-    largest = _largest(middle, first.kernel, frames)
-    before, source = 1 / PIXEL_LEVELS, PIXEL_LEVELS
-    found = [first]
-    for layer, top in zip(middle, largest, strict=False):
-        after = top / LEVELS
-        found.append(replace(layer, integers=_between(layer, before / after, after, source)))
-        before, source = after, LEVELS
-    found.append(replace(middle[-1], integers=_ending(middle[-1], before, source)))
-    return [*found, last]
+    maps = {first.target: Levels(np.full(first.outputs, 1 / PIXEL_LEVELS), 0, PIXEL_LEVELS)}
+    maps |= {layer.target: levels_of(held[layer.target].low, held[layer.target].high) for layer in middle}
+    means = {number: held[number].mean / levels.value for number, levels in maps.items()}
+    forms = [
+        _ending(one, maps, means[one.source]) if one.target == last.source else _between(one, maps, means[one.source])
+        for one in middle
+    ]
+    return [first, *(replace(one, integers=form) for one, form in zip(middle, forms, strict=True)), last]
 
 
-def _largest(middle: Sequence[Layer], block: int, frames: Sequence[Image]) -> list[float]:
-    """Of every layer but the last, over all frames; never zero."""
-    tops = [1e-6] * (len(middle) - 1)
-    for frame in frames:
-        height, width = frame.shape
-        cells = frame.reshape(height // block, block, width // block, block).transpose(1, 3, 0, 2)
-        x = cells.reshape(block**2, height // block, width // block)
-        for at, layer in enumerate(middle[:-1]):
-            x = np.maximum(_convolved(x, layer), 0)
-            tops[at] = max(tops[at], float(x.max()))
-    return tops
+def levels_of(low: NDArray[np.float64], high: NDArray[np.float64]) -> Levels:
+    """The finest levels that span low … high of every channel, and zero: those of the least mean square of a step.
+
+    A channel that holds nothing but zero takes the coarsest of the others' values, or spans 1.
+    """
+    below, above = np.maximum(-low, 0.0), np.maximum(high, 0.0)
+    if not max(below.max(), above.max()) > _NOTHING:
+        above = np.ones_like(above)
+    less = np.arange(TRANSFORM_LIMIT // 100 + 1)
+    more = (TRANSFORM_LIMIT - 32 * less) // 68
+    floors, ceilings = np.concatenate([less, more])[:, None], np.concatenate([more, less])[:, None]
+    needed = [
+        np.where(side > _NOTHING, side / np.maximum(n, 1e-9), 0.0) for side, n in ((below, floors), (above, ceilings))
+    ]
+    values = np.maximum(*needed)
+    best = int(np.argmin((values**2).sum(1)))
+    value = values[best]
+    return Levels(np.where(value > 0, value, value.max()), -int(floors[best, 0]), int(ceilings[best, 0]))
 
 
-def _convolved(x: NDArray[np.float32], layer: Layer) -> NDArray[np.float32]:
-    (_, height, width), reach = x.shape, layer.dilation
-    x = np.pad(x, ((0, 0), (reach, reach), (reach, reach)))
-    out = np.repeat(layer.bias, height * width).reshape(-1, height, width)
-    for ky in range(3):
-        for kx in range(3):
-            seen = x[:, ky * reach : ky * reach + height, kx * reach : kx * reach + width]
-            out = out + np.tensordot(layer.weights[:, :, ky, kx], seen, 1)
-    return out
-
-
-def _between(layer: Layer, ratio: float, after: float, source: int) -> Integers:
-    """``ratio``: level before over level after."""
+def _between(layer: Layer, maps: Mapping[int, Levels], means: NDArray[np.float64]) -> Integers:
+    source, target = maps[layer.source], maps[layer.target]
+    added = maps[layer.added] if layer.added else None
+    unit, grain = (576, 16) if layer.winograd else (1, 1)
     weights = np.zeros(layer.weights.shape, np.int16)
-    offset, shift = np.zeros(layer.outputs, np.int32), np.zeros(layer.outputs, np.int32)
-    for channel, (kernel, bias) in enumerate(zip(layer.weights.astype(float), layer.bias.astype(float), strict=True)):
+    offset, shift, gain = (np.zeros(layer.outputs, np.int32) for _ in range(3))
+    channels = _by_output(layer) * source.value[:, None, None]
+    for channel, (kernel, bias, value) in enumerate(zip(channels, layer.bias.astype(float), target.value, strict=True)):
         for n in SHIFTS:
-            whole = np.rint(kernel * ratio * 2.0**n / 576)
-            plus = round((bias / after * 2.0**n + 2.0 ** (n - 1)) / 16)
-            if np.abs(whole).max() <= LARGEST_WEIGHT and _fits(whole, plus, source):
-                weights[channel], offset[channel], shift[channel] = whole, plus, n
+            exact = kernel / value * 2.0**n
+            whole = np.rint(exact / unit)
+            half = 0.0 if added else 2.0 ** (n - 1)  # what is added brings its own
+            plus = round((bias / value * 2.0**n + _lost(exact - unit * whole, means) + half) / grain)
+            times = round(added.value[channel] / value * 2.0**n) if added else 0
+            if _largest_factor(layer, whole) > _INT16:
+                continue
+            reach = _reach(unit * whole, grain * plus, source)
+            if _fits(*reach) and (not added or _fits(*_sum(reach, layer.relu, times, added, n))):
+                _by_output(layer, weights)[channel] = whole
+                offset[channel], shift[channel], gain[channel] = plus, n, times
                 break
         else:
             raise ModelError(f"layer {layer.target - 1} ({layer.name}) fits no shift in output {channel}: use fp32")
-    return Integers(weights, offset, shift, source, LEVELS)
+    none = np.empty(0, np.int32)
+    return Integers(weights, offset, shift, target.floor, target.ceiling, gain if added else none)
 
 
-def _ending(layer: Layer, before: float, source: int) -> Integers:
+def _ending(layer: Layer, maps: Mapping[int, Levels], means: NDArray[np.float64]) -> Integers:
     """Weights as fine as the sums allow, one step an output channel."""
+    if layer.added or layer.relu:
+        raise ModelError(f"layer {layer.target - 1} ({layer.name}) has no integer form: use fp32")
+    source, (unit, grain) = maps[layer.source], (576, 16) if layer.winograd else (1, 1)
     weights, offset = np.zeros(layer.weights.shape, np.int16), np.zeros(layer.outputs, np.int32)
     step = np.zeros(layer.outputs, np.float32)
-    for channel, (kernel, bias) in enumerate(zip(layer.weights.astype(float), layer.bias.astype(float), strict=True)):
-        side = max(kernel[kernel > 0].sum(), -kernel[kernel < 0].sum())
-        scale = max(side * 576 * source / (0.98 * _INT32), np.abs(kernel).max() / LARGEST_WEIGHT, 1e-12)
+    channels = _by_output(layer) * source.value[:, None, None]
+    for channel, (kernel, bias) in enumerate(zip(channels, layer.bias.astype(float), strict=True)):
+        widest = max(map(abs, _reach(kernel, 0.0, source)))
+        scale = max(widest * unit / (0.98 * _INT32), _largest_factor(layer, kernel) / (0.98 * _INT16), 1e-15)
         for _ in range(32):
-            whole, plus = np.rint(kernel / scale), round(bias * 576 / (before * scale) / 16)
-            if _fits(whole, plus, source):
+            whole = np.rint(kernel / scale)
+            plus = round((bias / scale + _lost(kernel / scale - whole, means)) * unit / grain)
+            if _largest_factor(layer, whole) <= _INT16 and _fits(*_reach(unit * whole, grain * plus, source)):
                 break
             scale *= 2
         else:
             raise ModelError(f"layer {layer.target - 1} ({layer.name}) fits no step in output {channel}: use fp32")
-        weights[channel], offset[channel], step[channel] = whole, plus, before * scale / 576
-    return Integers(weights, offset, np.zeros_like(offset), source, LEVELS, step)
+        _by_output(layer, weights)[channel] = whole
+        offset[channel], step[channel] = plus, scale / unit
+    return Integers(weights, offset, np.zeros_like(offset), step=step)
 
 
-def _fits(whole: NDArray[np.float64], plus: int, source: int) -> bool:
-    most = 576 * source * whole[whole > 0].sum() + max(16 * plus, 0)
-    least = 576 * source * whole[whole < 0].sum() + min(16 * plus, 0)
+def _lost(weights: NDArray[np.float64], means: NDArray[np.float64]) -> float:
+    """The mean of the sum that some weights make."""
+    return float(weights.sum((1, 2)) @ means)
+
+
+def _largest_factor(layer: Layer, kernel: NDArray[np.float64]) -> float:
+    """Of the products that a layer makes with the weights of one output, transformed or as they are."""
+    factors = TRANSFORM @ kernel @ TRANSFORM.T if layer.winograd else kernel
+    return float(np.abs(factors).max())
+
+
+def _by_output(layer: Layer, weights: NDArray | None = None) -> NDArray:
+    """A view of the weights, one row an output channel."""
+    given = layer.weights.astype(float) if weights is None else weights
+    return given.swapaxes(0, 1) if layer.kind is Kind.TRANSPOSED else given
+
+
+def _reach(whole: Whole, plus: float, levels: Levels) -> tuple[float, float]:
+    """The least and the largest sum that some levels can make."""
+    positive, negative = whole[whole > 0].sum(), whole[whole < 0].sum()
+    least = positive * levels.floor + negative * levels.ceiling
+    return least + plus, positive * levels.ceiling + negative * levels.floor + plus
+
+
+def _sum(reach: tuple[float, float], relu: bool, gain: int, added: Levels, shift: int) -> tuple[float, float]:
+    least, most = (max(side, 0.0) if relu else side for side in reach)
+    half = 2.0 ** (shift - 1)
+    return least + gain * added.floor + half, most + gain * added.ceiling + half
+
+
+def _fits(least: float, most: float) -> bool:
     return bool(most <= _INT32 and least >= -_INT32)

@@ -9,6 +9,7 @@ from edgerecon.core.errors import DependencyError, EdgereconError, EngineError, 
 from edgerecon.engines.backend import Backend, backends
 from edgerecon.engines.base import Engine, EngineSpec
 from edgerecon.engines.device_parity import check_device
+from edgerecon.engines.fastest import open_fastest
 from edgerecon.engines.tiled import TiledEngine
 from edgerecon.hardware.host import usable_cores
 from edgerecon.modelfile.catalogue import find_file, model_path, shipped_models
@@ -59,7 +60,8 @@ def open_engine(
 
     Args:
         model: a shipped name, e.g. "compact-despeckle", a path to an ONNX file of ours, or such a file once it is read.
-        backend: a name in ``backends()``, or "auto" for the fastest on a CPU that is installed.
+        backend: a name in ``backends()``, or "auto" for the fastest on a CPU that is installed. Our own kernels, where
+            they are built, are measured against the next one at first use (``edgerecon.engines.fastest``).
         precision: of ``PRECISIONS``; default: that of the file. A shipped name opens the file of its family that has
             it, e.g. compact-despeckle-int8; a path is refused unless the file has it. Where a family has no bf16 file,
             "bf16" computes its fp32 file in bfloat16.
@@ -87,6 +89,10 @@ def open_engine(
     chosen = None if backend == "auto" else backends()[backend]
     file = find_file(model, chosen.runs if chosen else None, precision)
     wanted = [chosen] if chosen else _auto(file)
+    kind = variant_of(file.spec)
+    if chosen and kind and not kind.standard and kind.key not in chosen.runs:
+        able = " or ".join(one.name for one in backends().values() if kind.key in one.runs)
+        raise UsageError(f"{file.path.name} runs on backend {able} alone, not on {backend}")
     computed = file.spec.precision
     if precision not in (None, computed):  # bf16 arithmetic on an fp32 file
         computed = str(precision)
@@ -96,7 +102,7 @@ def open_engine(
             raise UsageError(f"backend {backend} does not compute in {computed}: choose {' or '.join(able)}")
     usable = [one for one in wanted if one.available]
     if not usable:
-        raise _not_usable(next((one for one in wanted if not one.extra), wanted[-1]))
+        raise _not_usable(next((one for one in wanted if not (one.extra or one.proves)), wanted[-1]))
     engine = _first_with(usable, file, device, threads or usable_cores(), computed)
     if device not in (None, "cpu"):
         check_device(engine, file)
@@ -105,6 +111,8 @@ def open_engine(
 
 def _first_with(usable: Sequence[Backend], file: ModelFile, device: str | None, threads: int, precision: str) -> Engine:
     """The engine of the first backend, or of the first that has the device."""
+    if usable[0].proves and len(usable) > 1 and device in (None, "cpu"):
+        return open_fastest(*usable[:2], file, threads, lambda one: one.open(file, device, threads, precision))
     for one in usable:
         try:
             return one.open(file, device, threads, precision)

@@ -32,6 +32,7 @@ class Backend:
         probe: why it cannot be used here, in a phrase; "" when it can. Does not import the runtime.
         remedy: the command that adds it.
         rank: its place in ``auto`` among those that take a file, the smallest first; 0: only when asked for by name.
+        proves: ``auto`` takes it only where it was measured faster than the next one that takes the file.
         computes: stored precision → further precisions in which it can compute such a file.
         extra: of edgerecon, that brings it; "" when it comes with edgerecon, or with the system.
         packages: distributions that bring it to a device, for bundles and bills of materials.
@@ -45,6 +46,7 @@ class Backend:
     probe: Callable[[], str]
     remedy: str
     rank: int = 0
+    proves: bool = False
     computes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     extra: str = ""
     packages: tuple[str, ...] = ()

@@ -11,13 +11,18 @@ from edgerecon.modelfile.spec import ModelSpec
 
 @dataclass(frozen=True)
 class EngineSpec:
-    """A model opened on one backend. simulated: its pictures are those of hardware, its time is not."""
+    """A model opened on one backend.
+
+    simulated: its pictures are those of hardware, its time is not. why: ``auto`` took this backend; "" when it had no
+    choice or was not asked.
+    """
 
     model: ModelSpec
     backend: str
     precision: str
     threads: int
     simulated: bool = False
+    why: str = ""
 
 
 class Engine(Protocol):

@@ -9,7 +9,7 @@ from edgerecon.measure.row import Row
 
 WORTH = 1.05
 """A lower precision has to be this much faster than a higher one; less is within what a quiet host repeats."""
-_ORDER = ("fp32", "bf16", "fp16", "int8")
+_ORDER = ("fp32", "bf16", "fp16", "int16", "int8")
 
 
 def best(rows: Sequence[Row]) -> Row | None:

@@ -16,7 +16,7 @@ from edgerecon.modelfile.file import ModelFile
 from edgerecon.modelfile.protobuf import Corrupt, fields, numbers, parts
 
 _BFLOAT16 = 16
-_TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 6: np.int32, 7: np.int64, 10: np.float16}
+_TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 5: np.int16, 6: np.int32, 7: np.int64, 10: np.float16}
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _attribute(message: memoryview) -> tuple[str, Any]:
         if number == 1:
             name = bytes(_bytes(content)).decode()
         elif number == 3:
-            value = content
+            value = content - 2**64 if isinstance(content, int) and content >= 2**63 else content
         elif number == 4:
             value = bytes(_bytes(content)).decode()
         elif number == 8:

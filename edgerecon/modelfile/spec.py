@@ -15,7 +15,7 @@ class ModelSpec:
         scale: output height = input height × scale.
         size_multiple: H and W that the graph accepts are multiples of it; engines pad and crop.
         recipe_hash: SHA-256 of the recipe the model was made from.
-        precision: "fp32", "fp16", "bf16" or "int8", as written in the file.
+        precision: "fp32", "fp16", "bf16", "int8" or "int16", as written in the file.
         quality: figures measured when the model was exported, e.g. {"psnr_db": 29.1}.
         receptive_field: side, in input pixels, of the square that one output pixel depends on.
         macs_per_pixel: multiply-accumulates for one input pixel.

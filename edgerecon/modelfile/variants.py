@@ -19,6 +19,7 @@ class Variant:
     Attributes:
         key: how runtimes, recipes and tests name it. suffix: of the file's stem.
         precision, form: as the file's metadata state them. purpose: one phrase for documents.
+        standard: its operators are ONNX's own; others run on what names the key alone.
     """
 
     key: str
@@ -26,6 +27,7 @@ class Variant:
     precision: str
     form: str
     purpose: str
+    standard: bool = True
 
 
 VARIANTS = (
@@ -34,6 +36,7 @@ VARIANTS = (
     Variant("bf16", "-bf16", "bf16", "", "half the size of fp32 with its range; weights in bfloat16"),
     Variant("int8", "-int8", "int8", "unsigned", "CPU runtimes; activations are unsigned"),
     Variant("int8-trt", "-int8-trt", "int8", "signed", "TensorRT and our CUDA kernels; activations are signed"),
+    Variant("int16", "-int16", "int16", "", "our CPU kernels; exact integers", standard=False),
     Variant("po2", "-po2", "int8", "po2", "FPGAs; scales are powers of two"),
 )
 

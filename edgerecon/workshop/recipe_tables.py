@@ -235,13 +235,14 @@ class TargetTable(_Table):
     """[targets]: what is made besides the fp32 file.
 
     Attributes:
-        precisions: files to derive, by the keys of ``edgerecon.modelfile.variants``; int8 makes both its forms.
+        precisions: files to derive, by the keys of ``edgerecon.modelfile.variants``; int8 makes both its forms, and
+            int16 needs the CPU kernels, which run it.
         devices: names under devices/ whose engines are built, "host" among them.
         backends: CPU runtimes to measure here; empty: all that are installed.
         qat_steps: fine-tuning when quantisation after training misses a gate; 0: give up instead.
     """
 
-    precisions: tuple[Literal["fp16", "bf16", "int8", "po2"], ...] = ()
+    precisions: tuple[Literal["fp16", "bf16", "int8", "int16", "po2"], ...] = ()
     devices: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
     qat_steps: int = Field(default=0, ge=0)
@@ -319,9 +320,11 @@ class Recipe(_Table):
         """Hash of the meaning: comments, order, spelled-out defaults and keys that came later do not change it.
 
         Parameters of the network count among the keys of [model], before its title, and only where they are not the
-        family's defaults.
+        family's defaults. An int16 file follows from what the others follow from, and came later than they.
         """
         tables = self.model_dump(exclude_defaults=True)
+        if "int16" in self.targets.precisions:
+            tables["targets"]["precisions"] = tuple(key for key in self.targets.precisions if key != "int16")
         model = tables["model"]
         model.pop("params", None)
         last = {key: model.pop(key) for key in ("title", "licence") if key in model}

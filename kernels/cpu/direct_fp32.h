@@ -7,12 +7,12 @@
 // Floor: kernel² · K fused multiply-adds a cell and output channel. Read once per instruction set.
 
 template <int P, int N>
-KERNEL void direct_block(const DirectRow& job, const float* weights, int column, int chunk) {
+KERNEL void direct_block(const FloatDirect& job, const float* weights, int column, int chunk) {
     Floats sum[P][N];
 #pragma GCC unroll 8
     for (int t = 0; t < P; ++t)
 #pragma GCC unroll 2
-        for (int n = 0; n < N; ++n) sum[t][n] = load(job.bias + chunk + 8 * n);
+        for (int n = 0; n < N; ++n) sum[t][n] = load(job.end.bias + chunk + 8 * n);
     const int64_t apart = static_cast<int64_t>(job.stride) * job.in_pitch;
     for (int ky = 0; ky < job.kernel; ++ky) {
         for (int kx = 0; kx < job.kernel; ++kx) {
@@ -31,7 +31,7 @@ KERNEL void direct_block(const DirectRow& job, const float* weights, int column,
             }
         }
     }
-    const Floats floor = all(job.relu ? 0.f : -INFINITY);
+    const Floats floor = all(job.end.relu ? 0.f : -INFINITY);
 #pragma GCC unroll 8
     for (int t = 0; t < P; ++t) {
         const int64_t at = static_cast<int64_t>(column + t) * job.out_step + chunk;
@@ -39,19 +39,19 @@ KERNEL void direct_block(const DirectRow& job, const float* weights, int column,
         for (int n = 0; n < N; ++n) {
             Floats value = larger(sum[t][n], floor);
             if (job.added) value += load(job.added + at + 8 * n);
-            store(job.out + at + 8 * n, value);
+            store(reinterpret_cast<float*>(job.out) + at + 8 * n, value);
         }
     }
 }
 
 template <int N>
-KERNEL void direct_chunk(const DirectRow& job, const float* weights, int chunk) {
+KERNEL void direct_chunk(const FloatDirect& job, const float* weights, int chunk) {
     int column = 0;
     for (; column + 6 <= job.columns; column += 6) direct_block<6, N>(job, weights, column, chunk);
     for (; column < job.columns; ++column) direct_block<1, N>(job, weights, column, chunk);
 }
 
-ENTRY void convolve_direct(const DirectRow& job) {
+ENTRY void convolve_direct(const FloatDirect& job) {
     const float* weights = job.weights;
     int chunk = 0;
     for (; chunk + 16 <= job.out_pitch; chunk += 16, weights += job.kernel * job.kernel * job.inputs * 16)

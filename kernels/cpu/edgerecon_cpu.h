@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#define EDGERECON_CPU_VERSION 1
+#define EDGERECON_CPU_VERSION 2
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,13 +27,14 @@ typedef struct {
     int32_t kernel;                 // edge of the kernel, or block of a shuffle
     int32_t stride, dilation, padding;
     int32_t relu;
-    int32_t source_ceiling, ceiling;  // levels of an integer layer's inputs and outputs
-    const float* weights;             // float32: outputs × inputs × kernel × kernel (transposed: inputs × outputs × …)
-    const float* bias;                // outputs
-    const int16_t* integers;          // an integer layer's weights, of the same shape; null in float32
-    const int32_t* offset;            // outputs; result 576·y + 16·offset
-    const int32_t* shift;             // outputs; result >> shift, clipped to 0 … ceiling
-    const float* step;                // outputs; not null: the result times this, in float32, instead
+    int32_t floor, ceiling;         // levels that an integer layer writes; floor is at most 0
+    const float* weights;           // float32: outputs × inputs × kernel × kernel (transposed: inputs × outputs × …)
+    const float* bias;              // outputs
+    const int16_t* integers;        // an integer layer's weights, of the same shape; null in float32. With y their sum:
+    const int32_t* offset;          // outputs; z = 576·y + 16·offset by Winograd, y + offset else
+    const int32_t* shift;           // outputs; z >> shift, clipped to floor … ceiling
+    const int32_t* gain;            // outputs, where a map is added: ρ(z) + gain·added + 2^shift/2, then the shift
+    const float* step;              // outputs; not null: z times this, in float32, instead
 } edgerecon_layer;
 
 #define EDGERECON_API __attribute__((visibility("default")))

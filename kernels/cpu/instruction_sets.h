@@ -27,8 +27,10 @@ namespace portable {
 #include "lanes.h"
 #include "winograd.h"
 #include "winograd_fp32.h"
+#include "requantise.h"
 #include "winograd_int16.h"
 #include "direct_fp32.h"
+#include "direct_int16.h"
 #include "frame_edges.h"
 #undef KEEP_IN_REGISTER
 #undef USES_AVX2
@@ -44,8 +46,10 @@ namespace avx2 {
 #include "lanes.h"
 #include "winograd.h"
 #include "winograd_fp32.h"
+#include "requantise.h"
 #include "winograd_int16.h"
 #include "direct_fp32.h"
+#include "direct_int16.h"
 #include "frame_edges.h"
 #undef KEEP_IN_REGISTER
 #undef USES_AVX2
@@ -59,15 +63,16 @@ struct InstructionSet {
     bool (*present)();
     void (*float_winograd)(const FloatWinograd&, float*);
     void (*integer_winograd)(const IntegerWinograd&, int16_t*);
-    void (*direct)(const DirectRow&);
+    void (*float_direct)(const FloatDirect&);
+    void (*integer_direct)(const IntegerDirect&);
     void (*unshuffle)(const EdgeRow&, float*);
     void (*unshuffle_integers)(const EdgeRow&, int16_t*);
     void (*shuffle)(const EdgeRow&, const float*);
 };
 
 #define KERNELS_OF(set)                                                                                    \
-    set::convolve_winograd, set::convolve_winograd, set::convolve_direct, set::unshuffle_row, set::unshuffle_row, \
-        set::shuffle_row
+    set::convolve_winograd, set::convolve_winograd, set::convolve_direct, set::convolve_direct, set::unshuffle_row, \
+        set::unshuffle_row, set::shuffle_row
 
 // From the fastest on; the last one runs everywhere.
 inline const InstructionSet INSTRUCTION_SETS[] = {

@@ -24,6 +24,20 @@ KERNEL void store(int16_t* to, Shorts value) { *reinterpret_cast<Shorts*>(to) = 
 KERNEL Floats all(float value) { return Floats{value, value, value, value, value, value, value, value}; }
 KERNEL Floats larger(Floats a, Floats b) { return a > b ? a : b; }
 
+KERNEL Ints all(int32_t value) {
+    const uint32_t v = static_cast<uint32_t>(value);
+    return Ints{v, v, v, v, v, v, v, v};
+}
+KERNEL Shorts all(int16_t value) {
+    const uint16_t v = static_cast<uint16_t>(value);
+    return Shorts{v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v};
+}
+// The larger of signed lanes.
+KERNEL Ints larger(Ints a, Ints b) {
+    const SignedInts x = reinterpret_cast<SignedInts>(a), y = reinterpret_cast<SignedInts>(b);
+    return reinterpret_cast<Ints>(x > y ? x : y);
+}
+
 // A pair of shorts in every lane.
 KERNEL Shorts all_pairs(const int16_t* pair) {
     uint32_t both;
@@ -40,11 +54,20 @@ KERNEL Ints pair_products(Shorts a, Shorts b) {
 KERNEL Ints shifted(Ints a, Ints shift) {
     return reinterpret_cast<Ints>(_mm256_srav_epi32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(shift)));
 }
-// Both saturated to 16 bits, in the order a0–a3 b0–b3 a4–a7 b4–b7, then clipped to [0, ceiling].
-KERNEL Shorts narrowed(Ints a, Ints b, Shorts ceiling) {
+// Both saturated to 16 bits, in the order a0–a3 b0–b3 a4–a7 b4–b7, then clipped to [floor, ceiling].
+KERNEL Shorts narrowed(Ints a, Ints b, Shorts floor, Shorts ceiling) {
     const __m256i both = _mm256_packs_epi32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b));
-    const __m256i positive = _mm256_max_epi16(both, _mm256_setzero_si256());
-    return reinterpret_cast<Shorts>(_mm256_min_epi16(positive, reinterpret_cast<__m256i>(ceiling)));
+    const __m256i above = _mm256_max_epi16(both, reinterpret_cast<__m256i>(floor));
+    return reinterpret_cast<Shorts>(_mm256_min_epi16(above, reinterpret_cast<__m256i>(ceiling)));
+}
+// The inverse order, with signs: s0–s3 s8–s11, and s4–s7 s12–s15.
+KERNEL Ints widened_first(Shorts s) {
+    const __m256i twice = _mm256_unpacklo_epi16(reinterpret_cast<__m256i>(s), reinterpret_cast<__m256i>(s));
+    return reinterpret_cast<Ints>(_mm256_srai_epi32(twice, 16));
+}
+KERNEL Ints widened_second(Shorts s) {
+    const __m256i twice = _mm256_unpackhi_epi16(reinterpret_cast<__m256i>(s), reinterpret_cast<__m256i>(s));
+    return reinterpret_cast<Ints>(_mm256_srai_epi32(twice, 16));
 }
 // GCC moves integer products out of a loop and spills them, which costs 1.7 times; an empty use of the sum forbids it.
 #define KEEP_IN_REGISTER(value) asm("" : "+x"(value))
@@ -61,16 +84,24 @@ KERNEL Ints pair_products(Shorts a, Shorts b) {
 KERNEL Ints shifted(Ints a, Ints shift) {
     return reinterpret_cast<Ints>(reinterpret_cast<SignedInts>(a) >> reinterpret_cast<SignedInts>(shift));
 }
-KERNEL Shorts narrowed(Ints a, Ints b, Shorts ceiling) {
+KERNEL Shorts narrowed(Ints a, Ints b, Shorts floor, Shorts ceiling) {
     Shorts both;
     for (int lane = 0; lane < 4; ++lane) {
         const uint32_t four[4] = {a[lane], b[lane], a[4 + lane], b[4 + lane]};
         for (int part = 0; part < 4; ++part) {
-            const int32_t value = static_cast<int32_t>(four[part]), limit = ceiling[4 * part + lane];
-            both[4 * part + lane] = static_cast<uint16_t>(value < 0 ? 0 : value > limit ? limit : value);
+            const int32_t value = static_cast<int32_t>(four[part]);
+            const int16_t least = static_cast<int16_t>(floor[4 * part + lane]), most = static_cast<int16_t>(ceiling[4 * part + lane]);
+            both[4 * part + lane] = static_cast<uint16_t>(value < least ? least : value > most ? most : value);
         }
     }
     return both;
 }
+KERNEL Ints widened_part(Shorts s, int first) {
+    Ints wide;
+    for (int lane = 0; lane < 8; ++lane) wide[lane] = static_cast<uint32_t>(static_cast<int16_t>(s[first + lane + lane / 4 * 4]));
+    return wide;
+}
+KERNEL Ints widened_first(Shorts s) { return widened_part(s, 0); }
+KERNEL Ints widened_second(Shorts s) { return widened_part(s, 4); }
 #define KEEP_IN_REGISTER(value)
 #endif

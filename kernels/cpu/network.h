@@ -21,12 +21,13 @@ struct Layer {
     bool winograd = false, integer = false;
     std::vector<float> weights, bias, step;
     std::vector<int16_t> integers;
-    std::vector<int32_t> offset, shift;
+    std::vector<int32_t> offset, shift, gain;
     size_t tap = 0;  // of a transposed convolution: elements from the weights of one tap to the next
 };
 
 struct Map {
     int channels = 0, pitch = 0, element = 4;  // pitch: channels with padding; element: bytes of one
+    Levels levels = {0, 0};                    // of integers
     bool integer() const { return element == 2; }
 };
 
@@ -57,28 +58,36 @@ inline void check_shape(const edgerecon_layer& layer, int number, const Network&
     if (ends && layer.inputs != layer.kernel * layer.kernel) refuse(number, "does not shuffle into one channel");
     if (first && layer.outputs != layer.kernel * layer.kernel) refuse(number, "does not unshuffle one channel");
     if (layer.kind == EDGERECON_TRANSPOSED && layer.kernel != layer.stride) refuse(number, "has outputs that overlap");
-    if (!ends && layer.added > 0 && (layer.added >= maps || network.maps[layer.added].channels != layer.outputs ||
-                            network.maps[layer.added].integer()))
+    if (!ends && layer.added > 0 && (layer.added >= maps || network.maps[layer.added].channels != layer.outputs))
         refuse(number, "adds what does not fit");
 }
 
-inline Map convolution(Layer& layer, int number, const Map& source) {
+inline Map integer_convolution(Layer& layer, int number, const Levels& read, const Levels* added) {
     const edgerecon_layer& s = layer.shape;
+    if (added && (s.step || !s.gain)) refuse(number, "has no integer form of its sum");
+    prove_range(s, layer.winograd, read, added, number);
+    layer.integers = pack_integers(s, layer.winograd, layer.tap);
+    if (s.step) {
+        layer.offset = padded_copy(s.offset, s.outputs, 8);
+        layer.step = padded_copy(s.step, s.outputs, 8);
+        return {s.outputs, padded(s.outputs, 8), 4};
+    }
+    layer.offset = in_chunks(s.offset, s.outputs);
+    layer.shift = in_chunks(s.shift, s.outputs);
+    if (added) layer.gain = in_chunks(s.gain, s.outputs);
+    return {s.outputs, padded(s.outputs, 16), 2, {s.floor, s.ceiling}};
+}
+
+inline Map convolution(Layer& layer, int number, const std::vector<Map>& maps) {
+    const edgerecon_layer& s = layer.shape;
+    const Map& source = maps[s.source];
+    const Map* added = s.added > 0 ? &maps[s.added] : nullptr;
     layer.integer = s.integers != nullptr;
-    if (layer.integer != source.integer()) refuse(number, "reads numbers of another kind");
+    if (layer.integer != source.integer() || (added && layer.integer != added->integer()))
+        refuse(number, "reads numbers of another kind");
     const bool same = s.kernel == 3 && s.stride == 1 && s.padding == s.dilation;
     layer.winograd = s.kind == EDGERECON_CONVOLUTION && same;
-    if (layer.integer) {
-        if (!layer.winograd || s.added > 0) refuse(number, "has no integer form");
-        prove_range(s, number);
-        const int whole = s.step ? 8 : 16;
-        layer.integers = pack_integers(s);
-        layer.offset = padded_copy(s.offset, s.outputs, whole);
-        layer.shift = s.step ? std::vector<int32_t>() : padded_copy(s.shift, s.outputs, whole);
-        if (s.step) layer.step = padded_copy(s.step, s.outputs, whole);
-        if (!s.step) reorder_chunks(layer.offset), reorder_chunks(layer.shift);
-        return {s.outputs, padded(s.outputs, whole), s.step ? 4 : 2};
-    }
+    if (layer.integer) return integer_convolution(layer, number, source.levels, added ? &added->levels : nullptr);
     layer.bias = padded_copy(s.bias, s.outputs, 8);
     if (layer.winograd) layer.weights = pack_winograd(s);
     else if (s.kind == EDGERECON_TRANSPOSED) layer.weights = pack_transposed(s, layer.tap);
@@ -96,15 +105,15 @@ inline std::unique_ptr<Network> make_network(const edgerecon_layer* layers, int 
         layer.shape = layers[number];
         check_shape(layer.shape, number, *network, number == count - 1);
         if (layer.shape.kind == EDGERECON_UNSHUFFLE)
-            network->maps.push_back({layer.shape.outputs, padded(layer.shape.outputs, integer ? 16 : 8), integer ? 2 : 4});
+            network->maps.push_back({layer.shape.outputs, padded(layer.shape.outputs, integer ? 16 : 8), integer ? 2 : 4, {0, 255}});
         else if (layer.shape.kind != EDGERECON_SHUFFLE)
-            network->maps.push_back(convolution(layer, number, network->maps[layer.shape.source]));
+            network->maps.push_back(convolution(layer, number, network->maps));
         else if (network->maps[layer.shape.source].integer())
             refuse(number, "reads numbers of another kind");
         // What was given belongs to the caller.
         layer.shape.weights = layer.shape.bias = layer.shape.step = nullptr;
         layer.shape.integers = nullptr;
-        layer.shape.offset = layer.shape.shift = nullptr;
+        layer.shape.offset = layer.shape.shift = layer.shape.gain = nullptr;
         network->layers.push_back(std::move(layer));
     }
     if (count < 2) throw std::invalid_argument("a network has at least two layers");

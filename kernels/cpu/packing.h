@@ -1,8 +1,9 @@
 // Weights in the order in which the kernels read them, from output × input × height × width.
 //
 //     winograd, float32    [chunk of 16 or 8 outputs][product][input][output of the chunk]
-//     winograd, int16      [chunk of 16, or 8 where it ends the integers][product][pair of inputs][output][input of the pair]
-//     direct               [chunk][tap][input][output];  transposed: [tap][chunk][input][output]
+//     direct, float32      [chunk][tap][input][output];  transposed: [tap][chunk][input][output]
+//     int16                [chunk of 16, or 8 where it ends the integers][product or tap][pair of inputs][output][of the pair]
+//                          transposed: [tap][chunk][pair][output][of the pair]
 #pragma once
 
 #include <cstdint>
@@ -66,24 +67,32 @@ inline int place_in_chunk(int output) {
     return 4 * quarter[output / 4 % 4] + output % 4;
 }
 
-template <class Value>
-void reorder_chunks(std::vector<Value>& values) {
-    const std::vector<Value> before = values;
-    for (size_t i = 0; i < values.size(); ++i) values[i / 16 * 16 + place_in_chunk(i % 16)] = before[i];
+// A value an output, each at its place in its chunk of 16.
+inline std::vector<int32_t> in_chunks(const int32_t* values, int count) {
+    std::vector<int32_t> all((count + 15) / 16 * 16);
+    for (int i = 0; i < count; ++i) all[i / 16 * 16 + place_in_chunk(i % 16)] = values[i];
+    return all;
 }
 
-inline std::vector<int16_t> pack_integers(const edgerecon_layer& layer) {
+inline std::vector<int16_t> pack_integers(const edgerecon_layer& layer, bool winograd, size_t& tap_size) {
+    const bool transposed = layer.kind == EDGERECON_TRANSPOSED;
     const int chunk = layer.step ? 8 : 16, chunks = (layer.outputs + chunk - 1) / chunk, pairs = (layer.inputs + 1) / 2;
-    std::vector<int16_t> packed(size_t(chunks) * 36 * pairs * chunk * 2);
+    const int size = layer.kernel * layer.kernel, taps = winograd ? 36 : size;
+    std::vector<int16_t> packed(size_t(chunks) * taps * pairs * chunk * 2);
     for (int o = 0; o < layer.outputs; ++o)
         for (int k = 0; k < layer.inputs; ++k) {
+            const size_t kernel = transposed ? size_t(k) * layer.outputs + o : size_t(o) * layer.inputs + k;
+            const int16_t* weights = layer.integers + kernel * size;
             int64_t products[36];
-            transform_kernel(G_INTEGER, layer.integers + (size_t(o) * layer.inputs + k) * 9, products);
+            if (winograd) transform_kernel(G_INTEGER, weights, products);
             const int place = layer.step ? o % 8 : place_in_chunk(o % 16);
-            for (int p = 0; p < 36; ++p)
-                packed[(((size_t(o / chunk) * 36 + p) * pairs + k / 2) * chunk + place) * 2 + k % 2] =
-                    static_cast<int16_t>(products[p]);
+            for (int tap = 0; tap < taps; ++tap) {
+                const size_t row = transposed ? size_t(tap) * chunks + o / chunk : size_t(o / chunk) * taps + tap;
+                packed[((row * pairs + k / 2) * chunk + place) * 2 + k % 2] =
+                    winograd ? static_cast<int16_t>(products[tap]) : weights[tap];
+            }
         }
+    tap_size = packed.size() / taps;
     return packed;
 }
 

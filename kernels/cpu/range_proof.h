@@ -1,13 +1,14 @@
 // Why an integer layer cannot overflow. It is proved for the weights at hand when a network is opened, and what fails is
 // refused with its number.
 //
-//   inputs      0 … c. A row of Bᵀ has positive and negative factors of at most (5, 5) or (2, 8); in two dimensions the
-//               largest sum on one side is 2·2 + 8·8 = 68. So 68·c ≤ 32 767, c ≤ 481. Steps on the way may wrap: additions
-//               modulo 2¹⁶ end at the right value when the right value fits.
+//   inputs      −a … c. A row of Bᵀ has positive and negative factors of at most (5, 5) or (2, 8); in two dimensions the
+//               largest sums on the two sides are 2·2 + 8·8 = 68 and 2·2·8 = 32. So 68·max(a, c) + 32·min(a, c) ≤ 32 767;
+//               c ≤ 481 without signs. Steps on the way may wrap: additions modulo 2¹⁶ end at the right value when the
+//               right value fits.
 //   weights     36 transformed values of each kernel, computed here, must fit int16 and not be −32 768.
 //   pairs       two products of int16 that are not −32 768 stay below 2³¹.
-//   result      576·y + 16·offset for the worst inputs: c on every positive weight, or on every negative one.
-//               Sums modulo 2³² end at it, so it alone has to fit int32.
+//   result      z for the worst inputs: c on every positive weight and −a on every negative one, or the other way round;
+//               with what is added at its worst. Sums modulo 2³² end at it, so it alone has to fit int32.
 #pragma once
 
 #include <stdexcept>
@@ -16,29 +17,54 @@
 #include "edgerecon_cpu.h"
 #include "packing.h"
 
-constexpr int MOST_LEVELS = 481;
+// What an integer map holds; floor is at most 0, ceiling at least 0.
+struct Levels {
+    int floor, ceiling;
+};
 
-inline void prove_range(const edgerecon_layer& layer, int number) {
+// All sums that a layer can make of some levels, as a span that grows.
+struct Reach {
+    int64_t least = 0, most = 0;
+    void add(int64_t factor, const Levels& levels) {
+        most += factor * (factor > 0 ? levels.ceiling : levels.floor);
+        least += factor * (factor > 0 ? levels.floor : levels.ceiling);
+    }
+    void move(int64_t by) { least += by, most += by; }
+    bool fits() const { return most <= INT32_MAX && least >= INT32_MIN; }
+};
+
+inline bool transform_fits(const Levels& levels) {
+    const int64_t a = -int64_t{levels.floor}, c = levels.ceiling;
+    return a >= 0 && c >= 1 && 68 * std::max(a, c) + 32 * std::min(a, c) <= INT16_MAX;
+}
+
+inline void prove_range(const edgerecon_layer& layer, bool winograd, const Levels& read, const Levels* added, int number) {
     const auto fail = [&](const std::string& why) {
         throw std::invalid_argument("layer " + std::to_string(number) + " fails the range proof: " + why);
     };
-    if (layer.source_ceiling < 1 || layer.source_ceiling > MOST_LEVELS) fail("its inputs have more than 481 levels");
-    if (!layer.step && (layer.ceiling < 1 || layer.ceiling > MOST_LEVELS)) fail("its outputs have more than 481 levels");
+    if (!layer.step && !transform_fits({layer.floor, layer.ceiling})) fail("its outputs have too many levels");
+    const int taps = layer.kernel * layer.kernel;
     for (int o = 0; o < layer.outputs; ++o) {
-        int64_t most = 0, least = 0;
+        const std::string output = " of output " + std::to_string(o);
+        Reach reach;
         for (int k = 0; k < layer.inputs; ++k) {
-            const int16_t* kernel = layer.integers + (size_t(o) * layer.inputs + k) * 9;
-            int64_t products[36];
-            transform_kernel(G_INTEGER, kernel, products);
+            const bool transposed = layer.kind == EDGERECON_TRANSPOSED;
+            const size_t at = transposed ? size_t(k) * layer.outputs + o : size_t(o) * layer.inputs + k;
+            const int16_t* kernel = layer.integers + at * taps;
+            int64_t products[36] = {};
+            if (winograd) transform_kernel(G_INTEGER, kernel, products);
             for (int64_t product : products)
-                if (product > 32767 || product < -32767) fail("a transformed weight of output " + std::to_string(o) + " exceeds 16 bits");
-            for (int tap = 0; tap < 9; ++tap) (kernel[tap] > 0 ? most : least) += kernel[tap];
+                if (product > INT16_MAX || product < -INT16_MAX) fail("a transformed weight" + output + " exceeds 16 bits");
+            for (int tap = 0; tap < taps; ++tap) reach.add(int64_t{winograd ? 576 : 1} * kernel[tap], read);
         }
-        const int64_t offset = int64_t{16} * layer.offset[o];
-        most = 576 * layer.source_ceiling * most + offset;
-        least = 576 * layer.source_ceiling * least + offset;
-        if (std::max(most, offset) > INT32_MAX || std::min(least, offset) < INT32_MIN)
-            fail("the sum of output " + std::to_string(o) + " can exceed 32 bits");
-        if (!layer.step && (layer.shift[o] < 0 || layer.shift[o] > 31)) fail("a shift is not one of 0 to 31");
+        reach.move(int64_t{winograd ? 16 : 1} * layer.offset[o]);
+        if (!reach.fits()) fail("the sum" + output + " can exceed 32 bits");
+        if (layer.step) continue;
+        if (layer.shift[o] < 0 || layer.shift[o] > 30) fail("a shift is not one of 0 to 30");
+        if (!added) continue;
+        if (layer.relu) reach.least = std::max<int64_t>(reach.least, 0), reach.most = std::max<int64_t>(reach.most, 0);
+        reach.add(layer.gain[o], *added);
+        reach.move((int64_t{1} << layer.shift[o]) / 2);
+        if (!reach.fits()) fail("the sum" + output + " and what is added can exceed 32 bits");
     }
 }

@@ -17,25 +17,41 @@ struct FloatWinograd {
     int columns, dilation, inputs, in_pitch, out_pitch, relu;
 };
 
-struct IntegerWinograd {
-    const int16_t* in[6];
-    void* out[4];            // int16; float where there is a step
-    const int16_t* weights;  // in the order of pack_integers
+// What becomes of an integer layer's sums, in the order of in_chunks: see requantise.h.
+struct Requantise {
     const int32_t* offset;
     const int32_t* shift;
-    const float* step;  // null: requantise by shift and ceiling
-    int ceiling, columns, dilation, inputs, in_pitch, out_pitch;
+    const int32_t* gain;
+    const float* step;  // not null: float32 instead of levels
+    int floor, ceiling, relu;
+};
+
+struct IntegerWinograd {
+    const int16_t* in[6];
+    void* out[4];  // int16; float where there is a step
+    const int16_t* added[4];
+    const int16_t* weights;  // in the order of pack_integers
+    Requantise end;
+    int columns, dilation, inputs, in_pitch, out_pitch;
+};
+
+struct Activate {
+    const float* bias;
+    int relu;
 };
 
 // One output row of a direct convolution; out_step: elements from one output cell to the next.
+template <class Element, class End>
 struct DirectRow {
-    const float* in[MOST_TAPS];
-    float* out;
-    const float* added;
-    const float* weights;  // [chunk][tap][input][16 or 8]
-    const float* bias;
-    int columns, kernel, stride, dilation, padding, inputs, in_pitch, out_pitch, out_step, relu;
+    const Element* in[MOST_TAPS];
+    char* out;  // Element; float where integers end
+    const Element* added;
+    const Element* weights;  // in the order of pack_direct or pack_integers
+    End end;
+    int columns, kernel, stride, dilation, padding, inputs, in_pitch, out_pitch, out_step;
 };
+using FloatDirect = DirectRow<float, Activate>;
+using IntegerDirect = DirectRow<int16_t, Requantise>;
 
 // One row of cells and the rows of pixels that belong to it. frame: null where nothing is added on the way out.
 struct EdgeRow {

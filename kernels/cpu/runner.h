@@ -63,10 +63,10 @@ private:
     void make(Place& place, const Layer& layer, int row) const {
         if (layer.shape.kind == EDGERECON_UNSHUFFLE) unshuffle(place, layer, row);
         else if (layer.shape.kind == EDGERECON_SHUFFLE) shuffle(place, layer, row);
-        else if (layer.shape.kind == EDGERECON_TRANSPOSED) transposed(place, layer, row);
-        else if (layer.integer) integer_winograd(place, layer, row);
+        else if (layer.winograd && layer.integer) integer_winograd(place, layer, row);
         else if (layer.winograd) float_winograd(place, layer, row);
-        else direct(place, layer, row);
+        else if (layer.integer) direct(place, layer, row, integer_direct(layer), set_.integer_direct);
+        else direct(place, layer, row, float_direct(layer), set_.float_direct);
     }
 
     int pitch(int map) const { return network_.maps[map].pitch; }
@@ -111,10 +111,7 @@ private:
         const edgerecon_layer& s = layer.shape;
         IntegerWinograd job{};
         job.weights = layer.integers.data();
-        job.offset = layer.offset.data();
-        job.shift = layer.shift.data();
-        job.step = layer.step.empty() ? nullptr : layer.step.data();
-        job.ceiling = s.ceiling;
+        job.end = requantise(layer);
         job.columns = plan_.columns[s.target];
         job.dilation = s.dilation;
         job.inputs = s.inputs;
@@ -122,54 +119,73 @@ private:
         job.out_pitch = pitch(s.target);
         for (int row = group; row < group + s.dilation && row < plan_.rows[s.target]; ++row) {
             for (int i = 0; i < 6; ++i) job.in[i] = place.ring(s.source).read<int16_t>(row + (i - 1) * s.dilation);
-            for (int i = 0; i < 4; ++i)
-                job.out[i] = job.step ? static_cast<void*>(place.ring(s.target).write<float>(row + i * s.dilation))
-                                      : place.ring(s.target).write<int16_t>(row + i * s.dilation);
+            for (int i = 0; i < 4; ++i) {
+                job.out[i] = place.ring(s.target).write<char>(row + i * s.dilation);
+                job.added[i] = s.added ? place.ring(s.added).read<int16_t>(row + i * s.dilation) : nullptr;
+            }
             set_.integer_winograd(job, place.memory<int16_t>());
         }
     }
 
-    DirectRow direct_job(const Layer& layer) const {
+    static Requantise requantise(const Layer& layer) {
+        const float* step = layer.step.empty() ? nullptr : layer.step.data();
+        const int32_t* gain = layer.gain.empty() ? nullptr : layer.gain.data();
         const edgerecon_layer& s = layer.shape;
-        DirectRow job{};
+        return {layer.offset.data(), layer.shift.data(), gain, step, s.floor, s.ceiling, s.relu};
+    }
+
+    static FloatDirect float_direct(const Layer& layer) {
+        FloatDirect job{};
         job.weights = layer.weights.data();
-        job.bias = layer.bias.data();
-        job.inputs = s.inputs;
-        job.in_pitch = pitch(s.source);
-        job.out_pitch = job.out_step = pitch(s.target);
-        job.relu = s.relu;
-        job.kernel = job.stride = job.dilation = 1;
-        job.columns = plan_.columns[s.target];
+        job.end = {layer.bias.data(), layer.shape.relu};
         return job;
     }
 
-    void direct(Place& place, const Layer& layer, int row) const {
+    static IntegerDirect integer_direct(const Layer& layer) {
+        IntegerDirect job{};
+        job.weights = layer.integers.data();
+        job.end = requantise(layer);
+        return job;
+    }
+
+    template <class Element, class End>
+    void direct(Place& place, const Layer& layer, int row, DirectRow<Element, End> job,
+                void (*convolve)(const DirectRow<Element, End>&)) const {
         const edgerecon_layer& s = layer.shape;
-        DirectRow job = direct_job(layer);
+        job.inputs = s.inputs;
+        job.in_pitch = pitch(s.source);
+        job.out_pitch = pitch(s.target);
+        if (s.kind == EDGERECON_TRANSPOSED) return transposed(place, layer, row, job, convolve);
+        job.columns = plan_.columns[s.target];
+        job.out_step = job.out_pitch;
         job.kernel = s.kernel;
         job.stride = s.stride;
         job.dilation = s.dilation;
         job.padding = s.padding;
         for (int ky = 0; ky < s.kernel; ++ky)
-            job.in[ky] = place.ring(s.source).read<float>(row * s.stride - s.padding + ky * s.dilation);
-        job.out = place.ring(s.target).write<float>(row);
-        job.added = s.added ? place.ring(s.added).read<float>(row) : nullptr;
-        set_.direct(job);
+            job.in[ky] = place.ring(s.source).template read<Element>(row * s.stride - s.padding + ky * s.dilation);
+        job.out = place.ring(s.target).write<char>(row);
+        job.added = s.added ? place.ring(s.added).template read<Element>(row) : nullptr;
+        convolve(job);
     }
 
     // Each tap is a 1×1 convolution, whose outputs lie a stride apart.
-    void transposed(Place& place, const Layer& layer, int group) const {
+    template <class Element, class End>
+    void transposed(Place& place, const Layer& layer, int group, DirectRow<Element, End> job,
+                    void (*convolve)(const DirectRow<Element, End>&)) const {
         const edgerecon_layer& s = layer.shape;
-        DirectRow job = direct_job(layer);
+        const Element* weights = job.weights;
+        job.kernel = job.stride = job.dilation = 1;
         job.columns = plan_.columns[s.source];
         job.out_step = s.stride * job.out_pitch;
-        job.in[0] = place.ring(s.source).read<float>(group / s.stride);
+        job.in[0] = place.ring(s.source).template read<Element>(group / s.stride);
         for (int ky = 0; ky < s.stride; ++ky)
             for (int kx = 0; kx < s.stride; ++kx) {
-                job.weights = layer.weights.data() + (size_t(ky) * s.stride + kx) * layer.tap;
-                job.out = place.ring(s.target).write<float>(group + ky) + int64_t{kx} * job.out_pitch;
-                job.added = s.added ? place.ring(s.added).read<float>(group + ky) + int64_t{kx} * job.out_pitch : nullptr;
-                set_.direct(job);
+                const int64_t first = int64_t{kx} * job.out_pitch;
+                job.weights = weights + (size_t(ky) * s.stride + kx) * layer.tap;
+                job.out = place.ring(s.target).write<char>(group + ky) + first * network_.maps[s.target].element;
+                job.added = s.added ? place.ring(s.added).template read<Element>(group + ky) + first : nullptr;
+                convolve(job);
             }
     }
 

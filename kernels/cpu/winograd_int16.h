@@ -1,12 +1,11 @@
 // A 3×3 convolution in exact integers by Winograd's F(4×4), for four rows of one row phase.
 //
-//     activations: int16 of 0 … ceiling (at most 481 levels)       u, v: int16, exact        sums: int32 modulo 2³²
+//     activations: int16 of a few hundred levels                   u, v: int16, exact        sums: int32 modulo 2³²
 //     │c0 … c15│  ──►  v: 36 × tiles × K  ──►  pairs of channels: v0·u0 + v1·u1  ──►  576·y + 16·offset, exact
-//                                                                                    ──►  >> shift, clip to 0 … ceiling
+//                                                                                    ──►  levels (requantise.h)
 //
 // Sums may wrap on their way; the result cannot (range_proof.h), so it is exact. Bias and rounding are one number,
-// `offset`, added to product 7, whose factor is 4·4 in all 16 outputs. A layer that ends the integers, `step` given,
-// writes 576·y·step in float32 instead.
+// `offset`, added to product 7, whose factor is 4·4 in all 16 outputs.
 //
 //     a chunk of 16 output channels, so that two vectors of sums narrow to one in order:   │0–3  8–11│  │4–7  12–15│
 //
@@ -64,9 +63,7 @@ KERNEL int columns_inside(const IntegerWinograd& job, int column) {
 
 template <int T>
 KERNEL void narrow_tiles(const IntegerWinograd& job, const int32_t* m, int first, int chunk) {
-    const Ints low = load(job.shift + chunk), high = load(job.shift + chunk + 8);
-    const uint16_t c = static_cast<uint16_t>(job.ceiling);
-    const Shorts ceiling = Shorts{c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c};
+    const Channels c = channels_of(job.end, chunk);
     for (int t = 0; t < T; ++t) {
         const int column = first + 4 * job.dilation * t, inside = columns_inside(job, column);
         Ints y[2][4][4];
@@ -74,17 +71,21 @@ KERNEL void narrow_tiles(const IntegerWinograd& job, const int32_t* m, int first
         output_tile<T, 2>(m, t, 1, y[1]);
 #pragma GCC unroll 4
         for (int i = 0; i < 4; ++i) {
-            int16_t* to = static_cast<int16_t*>(job.out[i]) + static_cast<int64_t>(column) * job.out_pitch + chunk;
-            for (int j = 0; j < inside; ++j)
-                store(to + static_cast<int64_t>(j) * job.dilation * job.out_pitch,
-                      narrowed(shifted(y[0][i][j], low), shifted(y[1][i][j], high), ceiling));
+            const int64_t at = static_cast<int64_t>(column) * job.out_pitch + chunk;
+            const int64_t step = static_cast<int64_t>(job.dilation) * job.out_pitch;
+            int16_t* to = static_cast<int16_t*>(job.out[i]) + at;
+            if (job.added[i])
+                for (int j = 0; j < inside; ++j)
+                    store(to + j * step, requantised(c, y[0][i][j], y[1][i][j], job.added[i] + at + j * step));
+            else
+                for (int j = 0; j < inside; ++j) store(to + j * step, requantised(c, y[0][i][j], y[1][i][j]));
         }
     }
 }
 
 template <int T>
 KERNEL void scale_tiles(const IntegerWinograd& job, const int32_t* m, int first, int chunk) {
-    const Floats step = load(job.step + chunk);
+    const Floats step = load(job.end.step + chunk);
     for (int t = 0; t < T; ++t) {
         const int column = first + 4 * job.dilation * t, inside = columns_inside(job, column);
         Ints y[4][4];
@@ -94,7 +95,7 @@ KERNEL void scale_tiles(const IntegerWinograd& job, const int32_t* m, int first,
             float* to = static_cast<float*>(job.out[i]) + static_cast<int64_t>(column) * job.out_pitch + chunk;
             for (int j = 0; j < inside; ++j)
                 store(to + static_cast<int64_t>(j) * job.dilation * job.out_pitch,
-                      __builtin_convertvector(reinterpret_cast<SignedInts>(y[i][j]), Floats) * step);
+                      scaled(y[i][j], step));
         }
     }
 }
@@ -109,13 +110,13 @@ TARGET __attribute__((noinline)) void convolve_tiles(const IntegerWinograd& job,
         transform_tiles<Shorts>(rows, T, static_cast<int64_t>(job.dilation) * pitch, scratch + c, T * pitch, pitch);
     }
     const int16_t* u = job.weights;
-    for (int chunk = 0; chunk < job.out_pitch; chunk += job.step ? 8 : 16) {
-        if (job.step) {
-            multiply<T, 1>(scratch, pitch, pairs, u, job.offset + chunk, m);
+    for (int chunk = 0; chunk < job.out_pitch; chunk += job.end.step ? 8 : 16) {
+        if (job.end.step) {
+            multiply<T, 1>(scratch, pitch, pairs, u, job.end.offset + chunk, m);
             scale_tiles<T>(job, m, first, chunk);
             u += 36 * pairs * 16;
         } else {
-            multiply<T, 2>(scratch, pitch, pairs, u, job.offset + chunk, m);
+            multiply<T, 2>(scratch, pitch, pairs, u, job.end.offset + chunk, m);
             narrow_tiles<T>(job, m, first, chunk);
             u += 36 * pairs * 32;
         }

@@ -82,7 +82,7 @@ def integer_chain(
 ) -> list[Layer]:
     """Int16 convolutions in a row; the last one ends the integers."""
     layers = chain(rng, widths, dilations, block)
-    found, levels = [layers[0]], 255
+    found = [layers[0]]
     for layer in layers[1:-1]:
         count, last = layer.outputs, layer.target == len(dilations) + 1
         step = (rng.random(count) * 1e-7).astype(np.float32) if last else np.empty(0, np.float32)
@@ -90,9 +90,8 @@ def integer_chain(
             rng.integers(-weight, weight + 1, layer.weights.shape).astype(np.int16),
             rng.integers(-9999, 9999, count).astype(np.int32),
             rng.integers(10, 18, count).astype(np.int32),
-            levels,
-            481,
-            step,
+            ceiling=481,
+            step=step,
         )
         found.append(
             Layer(
@@ -109,5 +108,4 @@ def integer_chain(
                 integers=form,
             )
         )
-        levels = 481
     return [*found, layers[-1]]

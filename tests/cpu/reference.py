@@ -49,13 +49,17 @@ def spread(x: Map, weights: NDArray, stride: int) -> Map:
 
 def run_floats(layers: Sequence[Layer], frame: NDArray[np.float32]) -> NDArray:
     """A float32 network in float64."""
-    inside = clipped(frame)
+    return shuffle(map_of(layers, frame), layers[-1].kernel) + (clipped(frame) if layers[-1].added else 0)
+
+
+def map_of(layers: Sequence[Layer], frame: NDArray[np.float32]) -> Map:
+    """What the last of the layers, a shuffle, reads."""
     maps: dict[int, Map] = {}
     for layer in layers:
         if layer.kind is Kind.UNSHUFFLE:
-            maps[layer.target] = unshuffle(inside, layer.kernel)
+            maps[layer.target] = unshuffle(clipped(frame), layer.kernel)
         elif layer.kind is Kind.SHUFFLE:
-            return shuffle(maps[layer.source], layer.kernel) + (inside if layer.added else 0)
+            return maps[layer.source]
         else:
             x = maps[layer.source]
             if layer.kind is Kind.TRANSPOSED:
@@ -71,17 +75,38 @@ def run_floats(layers: Sequence[Layer], frame: NDArray[np.float32]) -> NDArray:
 def run_integers(layers: Sequence[Layer], frame: NDArray[np.float32]) -> NDArray[np.float32]:
     """An int16 network, exactly; asserts that no result leaves 32 bits."""
     inside = clipped(frame)
-    levels = np.floor(inside * np.float32(255) + np.float32(0.5))
-    x = unshuffle(levels, layers[0].kernel)
-    scaled = np.empty(0, np.float32)
-    for layer in layers[1:-1]:
-        form = layer.integers
-        assert isinstance(form, Integers)
-        exact = 576 * np.rint(convolve(x, form.weights, 1, layer.dilation, layer.padding)).astype(np.int64)
-        exact += 16 * form.offset.astype(np.int64)[:, None, None]
-        assert np.abs(exact).max() < 2**31
-        if form.step.size:
-            scaled = exact.astype(np.int32).astype(np.float32) * form.step[:, None, None]
+    maps: dict[int, NDArray] = {}
+    for layer in layers:
+        if layer.kind is Kind.UNSHUFFLE:
+            maps[layer.target] = unshuffle(np.floor(inside * np.float32(255) + np.float32(0.5)), layer.kernel)
+        elif layer.kind is Kind.SHUFFLE:
+            return shuffle(maps[layer.source], layer.kernel) + (inside if layer.added else np.float32(0))
         else:
-            x = np.clip(exact >> form.shift[:, None, None], 0, form.ceiling).astype(np.float64)
-    return shuffle(scaled, layers[-1].kernel) + (inside if layers[-1].added else np.float32(0))
+            maps[layer.target] = levels(layer, maps)
+    raise AssertionError("no shuffle")
+
+
+def levels(layer: Layer, maps: dict[int, NDArray]) -> NDArray:
+    """What one integer layer writes: levels, or float32 where it ends the integers."""
+    form, x = layer.integers, maps[layer.source]
+    assert isinstance(form, Integers)
+    if layer.kind is Kind.TRANSPOSED:
+        y = spread(x, form.weights, layer.stride)
+    else:
+        y = convolve(x, form.weights, layer.stride, layer.dilation, layer.padding)
+    winograd = (layer.kind, layer.kernel, layer.stride, layer.padding) == (Kind.CONVOLUTION, 3, 1, layer.dilation)
+    z = (576 if winograd else 1) * np.rint(y).astype(np.int64)
+    z += (16 if winograd else 1) * _column(form.offset)
+    assert np.abs(z).max() < 2**31
+    if form.step.size:
+        return z.astype(np.int32).astype(np.float32) * form.step[:, None, None]
+    shift = _column(form.shift)
+    if layer.added:
+        z = np.maximum(z, 0) if layer.relu else z
+        z += _column(form.gain) * maps[layer.added].astype(np.int64) + (1 << shift >> 1)
+        assert np.abs(z).max() < 2**31
+    return np.clip(z >> shift, form.floor, form.ceiling).astype(np.float64)
+
+
+def _column(values: NDArray) -> NDArray[np.int64]:
+    return values.astype(np.int64)[:, None, None]

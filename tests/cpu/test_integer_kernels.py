@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from edgerecon.core.errors import ModelError
 from edgerecon.cpu.layers import Integers, Layer
 from edgerecon.cpu.library import Library
+from edgerecon.cpu.quantise import quantise
 from tests.cpu import networks
 from tests.cpu.reference import run_integers
 from tests.cpu.test_float_kernels import run
@@ -38,6 +39,39 @@ def test_chains_bit_for_bit(
         assert np.array_equal(run(library, network, frame, threads, isa), expected)
 
 
+@settings(max_examples=12, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    width=st.integers(1, 18),
+    dilation=st.integers(1, 3),
+    rows=st.integers(1, 20),
+    columns=st.integers(1, 20),
+    threads=st.integers(1, 3),
+)
+def test_two_scales_bit_for_bit(
+    library: Library, seed: int, width: int, dilation: int, rows: int, columns: int, threads: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    frame = rng.random((4 * rows, 4 * columns), dtype=np.float32)
+    network = quantise(networks.two_scale(rng, width, dilation), [frame])
+    frame.flat[:2] = [np.nan, 7]
+    expected = run_integers(network, frame)
+    for isa in library.instruction_sets():
+        assert np.array_equal(run(library, network, frame, threads, isa), expected)
+
+
+def test_what_is_added_belongs_to_the_proof(library: Library, rng: np.random.Generator) -> None:
+    layers = quantise(networks.two_scale(rng, 4, 1), [rng.random((16, 16), dtype=np.float32)])
+    form = layers[3].integers
+    assert form
+    layers[3] = replace(layers[3], integers=replace(form, gain=np.full(8, 2**24, np.int32)))
+    with pytest.raises(ModelError, match=r"layer 3 \(conv 4\) fails the range proof: .* and what is added can exceed"):
+        library.open(layers)
+    layers[3] = replace(layers[3], integers=replace(form, gain=np.empty(0, np.int32)))
+    with pytest.raises(ModelError, match=r"layer 3 \(conv 4\) has no integer form of its sum"):
+        library.open(layers)
+
+
 def edge(library: Library, rng: np.random.Generator, **changes: object) -> tuple[list[Layer], int]:
     """A network of one integer layer, some of whose facts are changed."""
     layers = networks.integer_chain(rng, [], [1], 2, weight=3)
@@ -59,14 +93,14 @@ def test_weights_at_the_edge_of_the_proof_are_exact(library: Library, rng: np.ra
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"source_ceiling": 482}, "its inputs have more than 481 levels"),
         ({"weights": np.full((4, 4, 3, 3), 669, np.int16)}, "a transformed weight of output 0 exceeds 16 bits"),
         ({"weights": np.full((4, 4, 3, 3), 650, np.int16)}, "the sum of output 0 can exceed 32 bits"),
         ({"offset": np.array([0, 0, 2**27, 0], np.int32)}, "the sum of output 2 can exceed 32 bits"),
-        ({"ceiling": 482, "step": np.empty(0, np.float32)}, "its outputs have more than 481 levels"),
+        ({"ceiling": 482, "step": np.empty(0, np.float32)}, "its outputs have too many levels"),
+        ({"floor": -328, "ceiling": 327, "step": np.empty(0, np.float32)}, "its outputs have too many levels"),
         (
-            {"shift": np.array([1, 2, 32, 4], np.int32), "step": np.empty(0, np.float32)},
-            "a shift is not one of 0 to 31",
+            {"shift": np.array([1, 2, 31, 4], np.int32), "step": np.empty(0, np.float32)},
+            "a shift is not one of 0 to 30",
         ),
     ],
 )

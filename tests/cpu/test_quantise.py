@@ -9,15 +9,17 @@ import pytest
 
 from edgerecon.core.errors import ModelError
 from edgerecon.core.shipped import resource_dir
-from edgerecon.cpu.layers import Layer, read_layers
+from edgerecon.cpu.layers import Kind, Layer, read_layers
 from edgerecon.cpu.library import Library
-from edgerecon.cpu.quantise import quantise
+from edgerecon.cpu.quantise import levels_of, quantise
+from edgerecon.cpu.ranges import map_ranges
 from edgerecon.modelfile.catalogue import find_file
 from tests.cpu import networks
-from tests.cpu.reference import run_integers
+from tests.cpu.reference import map_of, run_integers
 from tests.cpu.test_float_kernels import run
 
 MODELS = {
+    "compact-despeckle": "pw31",
     "compact-despeckle-small": "pw31",
     "compact-despeckle-w8d4": "pw31",
     "compact-compound": "pw1",
@@ -40,14 +42,34 @@ def test_shipped_models_lose_at_most_a_fiftieth_of_a_decibel(library: Library, n
         for form in (layers, integers)
     )
     assert lost > kept - 0.02
+    signs = [layer.integers.floor < 0 for layer in integers[1:-2] if layer.integers]
+    assert any(signs) == (name == "compact-despeckle")  # what its transposed layer adds to has no ReLU
     x = frames[0]
     assert np.array_equal(run(library, integers, x), run_integers(integers, x))
 
 
-def test_a_network_of_another_shape_is_refused(rng: np.random.Generator) -> None:
-    frame = rng.random((8, 8), dtype=np.float32)
-    with pytest.raises(ModelError, match=r"layer 2 \(conv 3\) has no integer form"):
-        quantise(networks.two_scale(rng, 4, 1), [frame])
+@pytest.mark.parametrize(
+    ("low", "high"), [((0.0, 0.0), (3.0, 0.1)), ((-1.0, -0.5), (2.0, 0.0)), ((-5.0, 0.0), (0.5, 0.0)), ((0, 0), (0, 0))]
+)
+def test_levels_span_every_channel_in_16_bits(low: tuple[float, ...], high: tuple[float, ...]) -> None:
+    levels = levels_of(np.array(low, float), np.array(high, float))
+    ends = sorted((-levels.floor, levels.ceiling))
+    assert 68 * ends[1] + 32 * ends[0] < 2**15 and (levels.value > 0).all()
+    assert (levels.floor * levels.value <= np.array(low) + 1e-9).all()
+    assert (levels.ceiling * levels.value >= np.array(high) - 1e-9).all()
+    assert min(low) < 0 or (levels.floor, levels.ceiling) == (0, 480)
+
+
+def test_ranges_are_those_of_every_channel(rng: np.random.Generator) -> None:
+    layers = networks.two_scale(rng, 5, 2)
+    frames = [rng.random((16, 24), dtype=np.float32) for _ in range(2)]
+    found = map_ranges(layers, frames)
+    for layer in layers[1:-1]:
+        ending = [*layers[: layer.target], Layer(Kind.SHUFFLE, "all", layer.target, 0, layer.outputs, 1, 1)]
+        seen = np.stack([map_of(ending, frame) for frame in frames])
+        low, high = np.minimum(seen.min((0, 2, 3)), 0), np.maximum(seen.max((0, 2, 3)), 0)
+        held = found[layer.target]
+        assert np.allclose((held.low, held.high, held.mean), (low, high, seen.mean((0, 2, 3))), atol=1e-5)
 
 
 def test_weights_beyond_the_range_name_their_layer(rng: np.random.Generator) -> None:

@@ -8,6 +8,7 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from edgerecon import engines
 from edgerecon.core.errors import DependencyError, EngineError, ModelError, UsageError
 from edgerecon.core.frame import Image, to_unit
 from edgerecon.engines import Backend, Engine, backends, open_engine
+from edgerecon.modelfile.file import ModelFile
 from edgerecon.modelfile.variants import VARIANTS
 from tests.support import hand_made
 from tests.support.plug_in import plug_in
@@ -216,13 +218,13 @@ def test_a_name_finds_the_file_of_a_precision(
 def _record(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, str]]:
     """Backends that are there and only take note of (file, precision)."""
     calls: list[tuple[Path, str]] = []
+
+    def opened(file: ModelFile, device: str | None, threads: int, precision: str) -> SimpleNamespace:
+        calls.append((file.path, precision))
+        return SimpleNamespace(spec=SimpleNamespace(model=file.spec))
+
     for name in backends():
-        _change(
-            monkeypatch,
-            name,
-            probe=lambda: "",
-            open=lambda file, device, threads, precision: calls.append((file.path, precision)),
-        )
+        _change(monkeypatch, name, probe=lambda: "", open=opened)
     return calls
 
 

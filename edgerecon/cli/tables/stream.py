@@ -34,6 +34,8 @@ def print_stream(console: Console, report: StreamReport, timed: bool = True) -> 
         f"{report.failed} failed; {f'{report.late} late, ' if timed else ''}{report.raw_shown} shown raw; "
         f"{report.fps:.1f} fps"
     )
+    if engine.get("why"):
+        console.print(escape(f"{engine['backend']}: {engine['why']}"))
     if timed:
         missed = f"missed by {100 * report.deadline_miss_rate:.2f} % of the frames"
         console.print(f"deadline {report.deadline_ms:.1f} ms {missed}")

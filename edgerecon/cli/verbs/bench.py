@@ -21,7 +21,7 @@ def bench(
     backend: Annotated[
         list[str] | None, typer.Option(help="Engine to time; repeatable; default: all installed.")
     ] = None,
-    precision: Annotated[list[str] | None, typer.Option(help="fp32, fp16, bf16 or int8; repeatable.")] = None,
+    precision: Annotated[list[str] | None, typer.Option(help="fp32, fp16, bf16, int8 or int16; repeatable.")] = None,
     threads: Annotated[
         list[int] | None, typer.Option(help="Threads of the engine; repeatable; default: this host's cores.", min=1)
     ] = None,

@@ -68,7 +68,7 @@ def stream(
         typer.Option(help="{sinks}; repeatable."),
     ] = None,
     backend: Annotated[str, typer.Option(help="Engine to run on, or auto for the fastest installed.")] = "auto",
-    precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16 or int8; default: that of the file.")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16, int8 or int16; default: the file's.")] = None,
     threads: Annotated[
         int | None, typer.Option(help="Threads of the engine; default: this host's cores.", min=1)
     ] = None,

@@ -99,7 +99,7 @@ def evaluate(
     ] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder for a contact sheet and the trade-off plot.")] = None,
     backend: Annotated[str, typer.Option(help="Engine to run on, or auto for the fastest installed.")] = "auto",
-    precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16 or int8; default: that of the file.")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16, int8 or int16; default: the file's.")] = None,
     device: Device = None,
     tile: Tile = None,
     ray: Ray = None,

@@ -37,7 +37,7 @@ class BundleConfig(BaseModel):
     version: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,31}$")
     device: Word
     backend: Word
-    precision: Literal["fp32", "fp16", "bf16", "int8"]
+    precision: Literal["fp32", "fp16", "bf16", "int8", "int16"]
     threads: int | None = Field(default=None, ge=1, le=1024)
     deadline_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     strength: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False)

@@ -19,7 +19,7 @@ from edgerecon.core.files import write
 from edgerecon.deploy.export.card import Figure, precision_table
 from edgerecon.deploy.export.export import trace, write_sums
 from edgerecon.deploy.export.measure import Material, Measured, material, measure_all, quality
-from edgerecon.deploy.export.precisions import CONVERTED, make_converted, make_int8
+from edgerecon.deploy.export.precisions import CONVERTED, make_converted, make_int8, make_int16
 from edgerecon.deploy.export.report import REPORT, ExportReport
 from edgerecon.deploy.export.steps import Facts, Steps, file_hash
 from edgerecon.engines import open_engine
@@ -163,7 +163,7 @@ class Chain:
         self.steps.run("fp32", inputs, [f"{self.name}.onnx", f"{self.name}.md"], work)
 
     def _derived(self, frames: Material) -> Iterator[Path]:
-        """fp16, int8 and po2 files, as [targets] asks."""
+        """fp16, bf16, int8, po2 and int16 files, as [targets] asks."""
         source, targets = self._path(""), self.recipe.targets
         inputs = {"fp32": file_hash(source), "data": file_hash(self.recipe.data.file), **self._table("gates")}
         for key, convert in CONVERTED.items():
@@ -172,21 +172,26 @@ class Chain:
                 work = partial(make_converted, convert, self.recipe, source, out, frames)
                 self.steps.run(key, inputs, [out.name], work)
                 yield out
+        file = self.recipe.calibration.file
+        seen = inputs | {
+            "calibration": file and file_hash(file),
+            **self._table("calibration", "data", "augment", "train"),
+        }
+        if "int16" in targets.precisions:
+            out = self._path(variant("int16").suffix)
+            self.steps.run(
+                "int16", seen, [out.name], lambda: make_int16(self.recipe, source, out, frames, self.on_progress)
+            )
+            yield out
         outputs: dict[Form, Path] = {
             one.form: self._path(one.suffix)  # type: ignore[misc]
             for one in VARIANTS
             if one.precision == "int8" and ("po2" if one.form == "po2" else "int8") in targets.precisions
         }
         if outputs:
-            file = self.recipe.calibration.file
-            inputs |= {
-                "calibration": file and file_hash(file),
-                "qat_steps": targets.qat_steps,
-                **self._table("calibration", "data", "augment", "train"),
-            }
             facts = self.steps.run(
                 "int8",
-                inputs,
+                seen | {"qat_steps": targets.qat_steps},
                 [path.name for path in outputs.values()],
                 lambda: make_int8(self.recipe, source, outputs, frames, self.on_progress),
             )

@@ -1,4 +1,4 @@
-"""The fp16, bf16 and int8 files of a recipe, from its fp32 file: gentle means first, stronger where a gate asks."""
+"""The files of a recipe in other precisions, made from its fp32 file: gentle means first, stronger ones after."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from edgerecon.core.frame import Image
 from edgerecon.deploy.export.measure import Material, compare, losses, quality
 from edgerecon.deploy.export.steps import Facts
 from edgerecon.engines import open_engine
+from edgerecon.modelfile.file import read_model
 from edgerecon.quality.measures.restoration import violations
 from edgerecon.workshop.compress import graph
 from edgerecon.workshop.compress.brain_float import to_brain_float
 from edgerecon.workshop.compress.calibration import calibrate, calibration_frames
 from edgerecon.workshop.compress.graph import ModelProto
 from edgerecon.workshop.compress.half import to_half
+from edgerecon.workshop.compress.int16 import to_int16
 from edgerecon.workshop.compress.quantise import Form, quantise
 from edgerecon.workshop.compress.sensitivity import dearest_first
 from edgerecon.workshop.recipe import Recipe
@@ -46,6 +48,27 @@ def make_converted(
     """
     _write(convert(source.read_bytes()), out, frames)
     if refused := _refusals(recipe, out, source, frames):
+        raise GateError(f"{out.name}: {'; '.join(refused)}")
+    return {}
+
+
+INT16_DROP_DB = 0.02
+"""PSNR that the exact integers may lose against fp32, whatever the recipe allows int8."""
+
+
+def make_int16(recipe: Recipe, source: Path, out: Path, frames: Material, progress: Progress) -> Facts:
+    """The file in exact integers for our CPU kernels.
+
+    Raises:
+        DataError: the calibration data are missing. GateError: it misses a gate. ModelError: a layer has no such form.
+        EngineError: the kernels, which alone run it, are not built.
+    """
+    limit = recipe.gates.max_drop_psnr_db
+    gates = {"max_drop_psnr_db": INT16_DROP_DB if limit is None else min(limit, INT16_DROP_DB)}
+    recipe = recipe.model_copy(update={"gates": recipe.gates.model_copy(update=gates)})
+    seen = _counted(calibration_frames(recipe), recipe.calibration.frames, progress)
+    _write(to_int16(read_model(source), seen), out, frames, "native")
+    if refused := _refusals(recipe, out, source, frames, "native"):
         raise GateError(f"{out.name}: {'; '.join(refused)}")
     return {}
 
@@ -122,17 +145,19 @@ def _first_that_passes(
     raise GateError(f"{out.name}: {'; '.join(refused)}{advice}")
 
 
-def _write(model: ModelProto, out: Path, frames: Material) -> None:
-    """With a quality record of its own, in place of the fp32 file's."""
+def _write(model: ModelProto, out: Path, frames: Material, backend: str = "onnxruntime") -> None:
+    """With a quality record of its own, in place of the fp32 file's, as measured on a runtime."""
     write(out, model.SerializeToString(deterministic=True))
-    with closing(open_engine(out, "onnxruntime")) as engine:
+    with closing(open_engine(out, backend)) as engine:
         record = {key: round(value, 4) for key, value in quality(engine.run, frames).items() if math.isfinite(value)}
     graph.describe(model, quality=json.dumps(record, sort_keys=True))
     write(out, model.SerializeToString(deterministic=True))
 
 
-def _refusals(recipe: Recipe, candidate: Path, source: Path, frames: Material) -> list[str]:
-    with closing(open_engine(candidate, "onnxruntime")) as a, closing(open_engine(source, "onnxruntime")) as b:
+def _refusals(
+    recipe: Recipe, candidate: Path, source: Path, frames: Material, backend: str = "onnxruntime"
+) -> list[str]:
+    with closing(open_engine(candidate, backend)) as a, closing(open_engine(source, "onnxruntime")) as b:
         lost = losses(a.run, b.run, frames, recipe.gates.max_measure_loss)
         return violations(compare(a, b, frames), recipe.gates) + lost
 

@@ -36,7 +36,7 @@ WAYS = 2
 """Of each file, so many of its fastest runtimes and thread counts are streamed at most."""
 UNTRAINED = 3
 """So many untrained shapes are streamed at most: they cost time that does not decide."""
-_FLOAT, _INT = ("fp32", "bf16"), ("int8",)
+_FLOAT, _INT = ("fp32", "bf16"), ("int8", "int16")
 Progress = Callable[[str, int, int], None]
 
 

@@ -69,7 +69,7 @@ def _untrained(base: Path, known: set[float], ways: Sequence[Candidate], folder:
                 continue
             command = f"edgerecon train {recipe} --width {width} --depth {depth}"
             for way in ways:
-                own = _int8(model, path) if way.precision == "int8" else path
+                own = {"int8": _int8, "int16": _int16}.get(way.precision, lambda model, path: path)(model, path)
                 yield replace(way, path=own, macs=macs, psnr_db=np.nan, ssim=np.nan, gcnr=np.nan, train=command)
 
 
@@ -124,6 +124,16 @@ def _nodes(spread: Sequence[int]) -> list[NodeProto]:
             nodes.append(make_node("Relu", [f"z{i}"], [f"x{i + 1}"], name=f"relu{i}"))
     shuffle = make_node("DepthToSpace", ["picture"], ["residual"], name="shuffle", blocksize=FACTOR, mode="CRD")
     return [*nodes, shuffle, make_node("Add", [INPUT, "residual"], [OUTPUT], name="skip")]
+
+
+def _int16(model: ModelProto, path: Path) -> Path:
+    """Its form in exact integers beside the file, calibrated on noise, likewise."""
+    from edgerecon.workshop.compress.int16 import to_int16
+
+    own = path.with_name(f"{path.stem}-int16.onnx")
+    noise = np.random.default_rng(0).random((32, 32), dtype=np.float32)
+    write(own, to_int16(read_model(path), [noise]).SerializeToString())
+    return own
 
 
 def _int8(model: ModelProto, path: Path) -> Path:

@@ -37,7 +37,7 @@ class StreamReport:
         stages_ms: p50 and p99 of capture (delivery by a recording, before the capture time, and the wait for
             the engine), preprocess, infer and postprocess (reconstructed frames only), present (the wait for the sinks,
             and the sinks); of channel data also demodulate, beamform and detect, which are part of the delivery.
-        engine: backend, precision, threads.
+        engine: backend, precision, threads; why, where "auto" chose between two that it had measured.
         model, source: names.
         host: see ``edgerecon.hardware.device.host_profile``.
         drops, failures, raws: how many were dropped, failed and shown raw, by reason.
@@ -119,7 +119,8 @@ def make_report(
             stage: {"p50": times.percentile(50), "p99": times.percentile(99)}
             for stage, times in presenter.stages.items()
         },
-        engine={"backend": info.backend, "precision": info.precision, "threads": threads},
+        engine={"backend": info.backend, "precision": info.precision, "threads": threads}
+        | ({"why": info.why} if info.why else {}),
         model=info.model,
         source=info.source,
         host=host_profile(),

@@ -201,6 +201,7 @@ def _info(
         live=timing.live,
         lossy=getattr(source, "lossy", None),
         controls=controls,
+        why=spec.why if spec else "",
     )
 
 

@@ -47,7 +47,7 @@ class StreamTable(_Table):
     source: str = Field(min_length=1)
     model: str | None = None
     backend: str = "auto"
-    precision: Literal["fp32", "fp16", "bf16", "int8"] | None = None
+    precision: Literal["fp32", "fp16", "bf16", "int8", "int16"] | None = None
     threads: int | None = Field(default=None, ge=1, le=1024)
     strength: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False)
     protect: str = "auto"

@@ -27,7 +27,7 @@ class StreamInfo:
     """What a sink may tell its viewer about the stream it is in.
 
     Attributes:
-        source, model: names. backend, precision: of the engine.
+        source, model: names. backend, precision: of the engine. why: "auto" took that backend, or "".
         period_s: nominal frame period. deadline_ms: capture-to-present limit.
         spacing_mm: (row, column) pixel spacing of the output, or None; None also for one that no scanner has. A live
             source may learn it with its first frame: each frame carries its own.
@@ -50,6 +50,7 @@ class StreamInfo:
     live: bool = False
     lossy: str | None = None
     controls: Controls | None = None
+    why: str = ""
 
     def __post_init__(self) -> None:
         known = plausible_spacing(self.spacing_mm)

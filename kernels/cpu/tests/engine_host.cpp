@@ -29,11 +29,11 @@ Chain make_chain(bool integer) {
     std::vector<int> widths{ends};
     for (int i = 1; i < depth; ++i) widths.push_back(between(1, 33));
     widths.push_back(ends);
-    chain.layers.push_back({EDGERECON_UNSHUFFLE, 0, 0, 1, 1, ends, chain.block, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+    chain.layers.push_back({EDGERECON_UNSHUFFLE, 0, 0, 1, 1, ends, chain.block, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
     for (int i = 0; i < depth; ++i) {
         const int in = widths[i], out = widths[i + 1], kernel = integer ? 3 : 2 * between(0, 2) + 1, dilation = between(1, 4);
         edgerecon_layer layer{EDGERECON_CONVOLUTION, i + 1, 0, i + 2, in, out, kernel, 1, dilation, kernel / 2 * dilation,
-                              i + 1 < depth, i ? 480 : 255, 480, 0, 0, 0, 0, 0, 0};
+                              i + 1 < depth, 0, 480, 0, 0, 0, 0, 0, 0, 0};
         const size_t count = size_t(out) * in * kernel * kernel;
         if (integer) {
             chain.shorts.emplace_back(count);
@@ -58,7 +58,7 @@ Chain make_chain(bool integer) {
         }
         chain.layers.push_back(layer);
     }
-    chain.layers.push_back({EDGERECON_SHUFFLE, depth + 1, 1, 0, ends, 1, chain.block, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+    chain.layers.push_back({EDGERECON_SHUFFLE, depth + 1, 1, 0, ends, 1, chain.block, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
     return chain;
 }
 

@@ -32,7 +32,7 @@ def test_the_shipped_graph_is_that_of_recipe_and_checkpoint(path: Path) -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_file_of_a_recipe_is_of_it_and_small(path: Path) -> None:
     recipe = load_recipe(path)
-    suffixes = {"fp16": ["-fp16"], "int8": ["-int8", "-int8-trt"], "po2": ["-po2"]}
+    suffixes = {"fp16": ["-fp16"], "int8": ["-int8", "-int8-trt"], "int16": ["-int16"], "po2": ["-po2"]}
     wanted = ["", *(suffix for precision in recipe.targets.precisions for suffix in suffixes[precision])]
     assert path.with_suffix(".md").exists()
     for suffix in wanted:

@@ -1,0 +1,114 @@
+"""fp32 ONNX file → int16 ONNX file: the exact integers of ``edgerecon.cpu.quantise``, which our CPU kernels run.
+
+No standard operator says what they compute, so convolutions become operators of our own domain; all else stays. In
+
+    IntegerConv(x, weights, offset, shift, gain, added, step)        IntegerConvTranspose likewise
+
+weights are int16, offset, shift and gain int32, step float32, one of the last four an output channel; those that a
+layer lacks are left out. Attributes: strides, pads, dilations as Conv has them; relu; floor and ceiling of the levels
+that come out. Pixels are levels too, floor(255·x + ½). What they make of each other: kernels/cpu/edgerecon_cpu.h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from edgerecon.core.errors import ModelError
+from edgerecon.core.frame import Image
+from edgerecon.cpu.layers import Kind, Layer, read_layers
+from edgerecon.cpu.quantise import quantise
+from edgerecon.modelfile.file import ModelFile
+from edgerecon.modelfile.ports import INPUT, OUTPUT
+from edgerecon.workshop.compress import graph as g
+from edgerecon.workshop.compress.graph import ModelProto, NodeProto, onnx
+
+DOMAIN = "edgerecon"
+ARRAYS = ("weights", "offset", "shift", "gain", "step")
+
+
+def to_int16(file: ModelFile, frames: Iterable[Image]) -> ModelProto:
+    """Make the int16 file.
+
+    Args:
+        file: the fp32 file. frames: to calibrate on, float32 (H, W) in [0, 1]; cropped to the file's size multiple.
+
+    Returns:
+        A valid model with the metadata of ``file`` and precision "int16".
+
+    Raises:
+        ModelError: not an fp32 file of ours, or a layer of it has no integer form; it is named.
+    """
+    result = g.load(file.content)
+    g.demand_fp32(result)
+    multiple = file.spec.size_multiple
+    layers = quantise(read_layers(file), [_cropped(frame, multiple) for frame in frames])
+    del result.graph.initializer[:], result.graph.value_info[:]
+    g.replace_nodes(result.graph, [*_nodes(layers)])
+    for layer in layers:
+        for name, values in _arrays(layer).items():
+            result.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
+    result.opset_import.append(onnx.helper.make_opsetid(DOMAIN, 1))
+    g.describe(result, precision="int16")
+    return g.checked(result)
+
+
+def _cropped(frame: Image, multiple: int) -> Image:
+    height, width = (side // multiple * multiple for side in frame.shape)
+    if not height or not width:
+        raise ModelError(f"a calibration frame of {frame.shape[0]}×{frame.shape[1]} is too small")
+    return np.ascontiguousarray(frame[:height, :width])
+
+
+def _nodes(layers: Sequence[Layer]) -> Iterator[NodeProto]:
+    make = onnx.helper.make_node
+    for layer in layers:
+        if layer.kind is Kind.UNSHUFFLE:
+            yield make("SpaceToDepth", [INPUT], [_map(layer.target)], "unshuffle", blocksize=layer.kernel)
+        elif layer.kind is not Kind.SHUFFLE:
+            yield _convolution(layer)
+        else:
+            cells = "pixels" if layer.added else OUTPUT
+            yield make("DepthToSpace", [_map(layer.source)], [cells], "shuffle", blocksize=layer.kernel, mode="CRD")
+            if layer.added:
+                yield make("Add", [cells, INPUT], [OUTPUT], "residual")
+
+
+def _convolution(layer: Layer) -> NodeProto:
+    held, form = _arrays(layer), layer.integers
+    assert form is not None
+    names = {name: _named(layer, name) for name in ARRAYS}
+    weights, offset, shift, gain, step = (name if name in held else "" for name in names.values())
+    inputs = [_map(layer.source), weights, offset, shift, gain, _map(layer.added) if layer.added else "", step]
+    return onnx.helper.make_node(
+        "IntegerConvTranspose" if layer.kind is Kind.TRANSPOSED else "IntegerConv",
+        inputs,
+        [_map(layer.target)],
+        layer.name,
+        domain=DOMAIN,
+        strides=[layer.stride] * 2,
+        pads=[layer.padding] * 4,
+        dilations=[layer.dilation] * 2,
+        relu=int(layer.relu),
+        floor=form.floor,
+        ceiling=form.ceiling,
+    )
+
+
+def _arrays(layer: Layer) -> dict[str, np.ndarray]:
+    """Those that a layer has, by the name they have in the graph."""
+    if layer.integers is None:
+        return {}
+    found = {name: getattr(layer.integers, name) for name in ARRAYS}
+    if found["step"].size:
+        found.pop("shift")
+    return {_named(layer, name): values for name, values in found.items() if values.size}
+
+
+def _named(layer: Layer, array: str) -> str:
+    return f"{layer.name.removesuffix('.weight')}.{array}"
+
+
+def _map(number: int) -> str:
+    return f"map{number}"
