@@ -49,7 +49,7 @@ class Plan:
     Attributes:
         shape: (height, width) that is timed. seconds: about, for each row. timeout_s: after which a worker's answer is
             given up. recording: real frames, a source as ``open_source`` takes it. data: scenes with known truth, see
-            ``quality.heldout.find_heldout``.
+            ``quality.datasets.heldout.find_heldout``.
     """
 
     shape: tuple[int, int] = (512, 512)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import readme
+from edgerecon.stream.filters.filter import stream_filters
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,6 +24,13 @@ def test_no_table_has_drifted_from_the_results() -> None:
             assert readme.renewed(text, {name: "another"}) != text
         with pytest.raises(ValueError, match="the page holds no"):
             readme.renewed("no marks", blocks)
+
+
+def test_the_filters_of_a_stream_stand_with_their_defaults() -> None:
+    text = (ROOT / "docs/stream.md").read_text(encoding="utf-8")
+    for kind in stream_filters().values():
+        values = ", ".join(f"`{one.name}={one.default:g}`" for one in kind.parameters)
+        assert re.search(rf"^\| `{kind.name}` \| .* \| {re.escape(values)} \|$", text, re.MULTILINE), kind.name
 
 
 def test_the_readme_is_short_and_has_one_table() -> None:
