@@ -183,3 +183,22 @@ def test_an_unclosed_file_may_be_truncated_anywhere(unclosed: Path, size: int) -
 )
 def test_the_checksum_is_that_of_its_author(text: bytes, checksum: int) -> None:
     assert lookup3(text) == checksum
+
+
+@pytest.mark.parametrize("filters", [{}, {"shuffle": True}, {"fletcher32": True}])
+def test_lzf_that_unpacks_to_more_than_it_declares(tmp_path: Path, filters: dict) -> None:
+    bomb = b"\x00\x00" + b"\xe0\xff\x00" * 300_000  # 79 MB in 0.9 MB
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        frames = file.create_dataset("frames", (3, 700, 700), "u1", chunks=(1, 700, 700), compression="lzf", **filters)
+        frames[1:] = np.random.default_rng(2).integers(0, 5, (2, 700, 700))
+        expected = frames[1:]
+        frames.id.write_direct_chunk((0, 0, 0), bomb)
+    captures = list(open_source(str(tmp_path / "a.h5")).frames())
+    assert "more values than it should" in (captures[0].fault or "")
+    np.testing.assert_array_equal([capture.image for capture in captures[1:]], expected)
+
+
+def test_filters_without_a_bound_that_is_known_are_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("frames", (3, 64, 64), "i4", chunks=(1, 64, 64), scaleoffset=0)
+    assert "its filter 6 unpacks without a bound that is known: repack it" in refusal(tmp_path / "a.h5")

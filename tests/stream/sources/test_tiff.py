@@ -175,3 +175,15 @@ def test_transparent_deep_colours(tmp_path: Path) -> None:
     np.testing.assert_array_equal(page(tmp_path / "a.tif"), rgba)
     tifffile.imwrite(tmp_path / "a.tif", rgba, photometric="rgb", extrasamples=["unspecified"])
     np.testing.assert_array_equal(page(tmp_path / "a.tif"), rgba[..., :3])
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite", "rgb"])
+def test_big_files_of_the_other_byte_order(tmp_path: Path, photometric: str, compression: str | None) -> None:
+    """Pillow does not know them."""
+    pixels = values("u1", (3, 11, 13, 3) if photometric == "rgb" else (3, 11, 13))
+    options = {"byteorder": ">", "bigtiff": True, "photometric": photometric, "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, compression=compression, **options)
+    expected = 255 - pixels if photometric == "miniswhite" else pixels
+    found = [capture.image for capture in open_source(str(tmp_path / "a.tif")).frames()]
+    np.testing.assert_array_equal(found, expected)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import zlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,9 @@ _CHUNK_AT_MOST = 64 << 20  # bytes of a chunk of several frames
 _ROW_AT_MOST = 512 << 20  # bytes that are unpacked for one frame
 _BATCH = 64 << 20  # bytes of frames that are kept
 _CHUNKS_AT_MOST = 100_000  # of one frame
-_DEFLATE, _SHUFFLE, _CHECKSUM = 1, 2, 3
+_DEFLATE, _SHUFFLE, _CHECKSUM, _SZIP, _LZF = 1, 2, 3, 4, 32_000
+_KNOWN = (_DEFLATE, _SHUFFLE, _CHECKSUM, _SZIP, _LZF)
+_LZF_AT_MOST = 88  # times its size that LZF unpacks to: 264 bytes of three
 
 
 def check_chunks(found: h5py.Dataset, name: str) -> None:
@@ -36,7 +39,9 @@ def check_chunks(found: h5py.Dataset, name: str) -> None:
     across = math.prod(-(-length // chunk) for length, chunk in zip(found.shape[1:], chunks[1:], strict=True))
     packed = [kind for kind in _filters(found) if kind not in (_SHUFFLE, _CHECKSUM)]
     why = None
-    if chunks[0] > 1 and (size > _CHUNK_AT_MOST or (packed and found.ndim > 2 and row > _ROW_AT_MOST)):
+    if unknown := [kind for kind in packed if kind not in _KNOWN]:
+        why = f"its filter {unknown[0]} unpacks without a bound that is known"
+    elif chunks[0] > 1 and (size > _CHUNK_AT_MOST or (packed and found.ndim > 2 and row > _ROW_AT_MOST)):
         why = f"{max(size, row) >> 20} MB are unpacked for one frame"
     elif packed and across > _CHUNKS_AT_MOST:
         why = f"a frame lies in {across:,} chunks"
@@ -52,15 +57,17 @@ def read(found: h5py.Dataset, start: int, stop: int, axis: int = 0) -> NDArray[A
     Raises:
         OSError, RuntimeError, ValueError: damage, as h5py raises it.
     """
-    if _DEFLATE not in _filters(found):
+    spans = [(start, stop) if at == axis else (0, length) for at, length in enumerate(found.shape)]
+    filters = _filters(found)
+    if _DEFLATE not in filters:
+        if _LZF in filters or _SZIP in filters:
+            for corner in _corners(found, spans):
+                _refuse_larger(found, corner, filters)
         values = np.asarray(found[(slice(None),) * axis + (slice(start, stop),)])
         return values.astype(values.dtype.newbyteorder("="), copy=False)
     shape = (*found.shape[:axis], stop - start, *found.shape[axis + 1 :])
     out = np.full(shape, found.fillvalue, found.dtype.newbyteorder("="))
-    spans = [(start, stop) if at == axis else (0, length) for at, length in enumerate(found.shape)]
-    for corner in itertools.product(
-        *(range(low // chunk * chunk, high, chunk) for (low, high), chunk in zip(spans, found.chunks, strict=True))
-    ):
+    for corner in _corners(found, spans):
         unpacked = _unpacked(found, corner)
         if unpacked is None:
             continue
@@ -71,6 +78,13 @@ def read(found: h5py.Dataset, start: int, stop: int, axis: int = 0) -> NDArray[A
             take.append(slice(first - at, last - at))
         out[tuple(to)] = unpacked[tuple(take)]
     return out
+
+
+def _corners(found: h5py.Dataset, spans: list[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
+    """First indices of the chunks that hold values within the spans."""
+    return itertools.product(
+        *(range(low // chunk * chunk, high, chunk) for (low, high), chunk in zip(spans, found.chunks, strict=True))
+    )
 
 
 class Frames:
@@ -132,6 +146,40 @@ def _unpacked(found: h5py.Dataset, corner: tuple[int, ...]) -> NDArray[Any] | No
     if len(data) != size:
         raise OSError("a chunk holds more or fewer values than it should")
     return np.frombuffer(data, found.dtype).reshape(found.chunks)
+
+
+def _refuse_larger(found: h5py.Dataset, corner: tuple[int, ...], filters: list[int]) -> None:
+    """Raises OSError for a chunk that HDF5 would unpack to more than its values."""
+    stored = found.id.get_chunk_info_by_coord(corner)
+    size = math.prod(found.chunks) * found.dtype.itemsize + 4  # a checksum may lie within
+    packing = next(at for at, kind in enumerate(filters) if kind in (_LZF, _SZIP))
+    if stored.byte_offset is None or stored.filter_mask >> packing & 1:
+        return
+    if stored.size > 2 * size + (1 << 16):
+        raise OSError("a chunk takes more bytes than its values")
+    if filters[packing] == _LZF and _LZF_AT_MOST * stored.size <= size:
+        return
+    _, data = found.id.read_direct_chunk(corner)
+    if _CHECKSUM in filters[packing:]:
+        data = data[:-4]
+    unpacked = _lzf_length(data, size) if filters[packing] == _LZF else int.from_bytes(data[:4], "little")
+    if unpacked > size:
+        raise OSError("a chunk holds more values than it should")
+
+
+def _lzf_length(data: bytes, at_most: int) -> int:
+    """How many bytes come of LZF, as far as they are reckoned with: runs of bytes, and copies of what went before."""
+    at, length = 0, 0
+    while at < len(data) and length <= at_most:
+        control = data[at]
+        if control < 32:
+            length += control + 1
+            at += control + 2
+        else:
+            longer = control >> 5 == 7 and at + 1 < len(data)
+            length += (control >> 5) + 2 + (data[at + 1] if longer else 0)
+            at += 3 if longer else 2
+    return length
 
 
 def _inflated(data: bytes, at_most: int) -> bytes:

@@ -47,6 +47,7 @@ class TiffImage:
         self._file = path.open("rb")
         self._pillow: Pillow.Image | None = None
         try:
+            self._is_unknown_to_pillow = self._file.read(4) == b"MM\0+"  # BigTIFF of the other byte order
             self._pages = find_pages(self._file)
         except BaseException:
             self._file.close()
@@ -57,7 +58,8 @@ class TiffImage:
         page = read_page(self._file, *self._pages[index])
         if not 0 < page.width * page.height <= MAX_PIXELS:
             raise ValueError(f"{page.width}×{page.height} pixels: 1 to {MAX_PIXELS:,} are read")
-        if page.bits in (1, 2, 4, 8) and page.sample_format in (_UNSIGNED, _UNDEFINED):
+        shallow = page.bits in (1, 2, 4, 8) and page.sample_format in (_UNSIGNED, _UNDEFINED)
+        if shallow and not self._is_unknown_to_pillow:
             return self._through_pillow(page)
         if page.width * page.height * page.samples * max(page.bits, 8) // 8 > MAX_FRAME_BYTES:
             raise ValueError(f"{page.samples} samples of {page.bits} bits a pixel are more than is read")
@@ -84,6 +86,10 @@ class TiffImage:
             pixels = rgb(found[0] if found else None)
         else:
             pixels = rgb(_decoded_by_opencv(self._file, page))
+        if page.bits < 8:
+            raise ValueError(f"its {page.bits} bits are compressed in a BigTIFF that is not read: save it as a TIFF")
+        if page.bits == 8 and page.sample_format != _SIGNED and page.photometric == _WHITE_IS_ZERO:
+            return ~pixels  # which it inverted
         if page.sample_format in (_UNSIGNED, _UNDEFINED) and page.bits in (10, 12, 14):
             return pixels >> (16 - page.bits)  # which it shifted up
         return pixels
@@ -189,4 +195,8 @@ def _as_shown(pixels: RawImage, page: Page) -> RawImage:
     if page.photometric != _WHITE_IS_ZERO and page.max_sample_value in _STATED:
         white = page.max_sample_value
     # float32 says that the depth is known: uint16 may hold any
-    return pixels if white == 65535 else (pixels & np.uint16(white)).astype(np.float32) / np.float32(white)
+    return (
+        pixels
+        if white == np.iinfo(pixels.dtype).max
+        else (pixels & np.uint16(white)).astype(np.float32) / np.float32(white)
+    )
