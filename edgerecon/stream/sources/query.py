@@ -26,8 +26,12 @@ def with_options(text: str, options: Mapping[str, str | None]) -> str:
     if not given:
         return text
     address = "://" in text and not text.startswith("file://")
-    path, _, before = text.partition("?") if address else (split_query(text)[0], "", urlencode(split_query(text)[1]))
-    return f"{path}?{'&'.join(filter(None, (before, urlencode(given))))}"
+    path, _, before = (
+        text.partition("?")
+        if address
+        else (split_query(text)[0], "", urlencode(split_query(text)[1], errors="replace"))
+    )
+    return f"{path}?{'&'.join(filter(None, (before, urlencode(given, errors='replace'))))}"
 
 
 def parse_query(query: str) -> dict[str, str]:
