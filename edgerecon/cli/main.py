@@ -15,7 +15,20 @@ from typing import Annotated
 
 import typer
 
-from edgerecon.cli.verbs import adopt, beamform, bench, catalogue, deploy, kernels, recover, run, serve, study, workshop
+from edgerecon.cli.verbs import (
+    adapt,
+    adopt,
+    beamform,
+    bench,
+    catalogue,
+    deploy,
+    kernels,
+    recover,
+    run,
+    serve,
+    study,
+    workshop,
+)
 from edgerecon.cli.verbs.kinds_help import StreamCommand
 from edgerecon.cli.verbs.output import INTERRUPTED
 from edgerecon.core import __version__
@@ -37,7 +50,7 @@ for verb in (
     *(run.demo, run.doctor, beamform.beamform, recover.recover, serve.serve, bench.bench),
     *(workshop.simulate, workshop.train, workshop.evaluate, workshop.explain, study.study),
     *(catalogue.models, catalogue.devices),
-    *(adopt.adopt, deploy.export, deploy.build, deploy.fit, deploy.bundle, deploy.install),
+    *(adapt.adapt, adopt.adopt, deploy.export, deploy.build, deploy.fit, deploy.bundle, deploy.install),
 ):
     app.command()(verb)
 app.command(cls=StreamCommand)(run.stream)

@@ -82,6 +82,7 @@ def test_help_and_version(edgerecon: Cli) -> None:
         "stream",
         "simulate",
         "train",
+        "adapt",
         "adopt",
         "export",
         "evaluate",

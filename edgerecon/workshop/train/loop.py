@@ -59,6 +59,7 @@ def train(
     steps: int | None = None,
     on_step: Callable[[Progress], None] | None = None,
     accelerator: str = "auto",
+    weights: Path | None = None,
 ) -> Path:
     """Train the recipe's network, in this process or, under torchrun, in all of them (see ``processes``).
 
@@ -69,6 +70,7 @@ def train(
         run_dir: gets best.pt, last.pt, curve.csv and curve.png. data: HDF5 pairs; default: the recipe's file.
         resume: go on from last.pt, exactly as if it had not been interrupted, where there is one.
         steps: instead of the recipe's. accelerator: "auto", "cpu" or "cuda", as lightning-fabric spells it.
+        weights: checkpoint to start from; None: random ones, or as ``train.start`` says.
 
     Returns:
         The best checkpoint, by validation PSNR of the averaged weights.
@@ -91,6 +93,8 @@ def train(
         run_dir.mkdir(parents=True, exist_ok=True)
         if resume and (run_dir / LAST).exists():
             run.load(run_dir / LAST)
+        elif weights is not None:
+            run.start_from(weights)
         if processes.rank() == 0:
             curve = Curve(run_dir / "curve.csv", run.step if run.step else None)
             try:
@@ -171,6 +175,12 @@ class _Run:
         self.step = 0
         self.best = -math.inf
         self.seconds = 0.0
+
+    def start_from(self, path: Path) -> None:
+        """Take the weights of a checkpoint of the same network."""
+        state = load_checkpoint(path)["model"]
+        for network in (self.model.module, self.average):
+            restore(network, state, path)
 
     def train_step(self, source: np.ndarray, target: np.ndarray, run_dir: Path) -> float:
         """One optimiser step on a batch; returns its loss."""
