@@ -2,6 +2,7 @@
 //
 //     portable   what the compiler makes of the vector extension for the baseline: SSE2, NEON, plain code
 //     avx2       AVX2 and FMA
+//     neon       of aarch64, whose baseline it is; 32 registers of 16 bytes
 //
 // Integer kernels give the same bits in every set; float32 kernels round differently where a set has no fused product.
 #pragma once
@@ -15,6 +16,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #define KERNEL TARGET static inline __attribute__((always_inline))
@@ -56,6 +59,24 @@ namespace avx2 {
 #undef BLOCK_TILES
 #undef TARGET
 }  // namespace avx2
+#elif defined(__aarch64__)
+namespace neon {
+#define TARGET
+#define USES_NEON 1
+#define BLOCK_TILES 4
+#include "lanes.h"
+#include "winograd.h"
+#include "winograd_fp32.h"
+#include "requantise.h"
+#include "winograd_int16.h"
+#include "direct_fp32.h"
+#include "direct_int16.h"
+#include "frame_edges.h"
+#undef KEEP_IN_REGISTER
+#undef USES_NEON
+#undef BLOCK_TILES
+#undef TARGET
+}  // namespace neon
 #endif
 
 struct InstructionSet {
@@ -78,6 +99,8 @@ struct InstructionSet {
 inline const InstructionSet INSTRUCTION_SETS[] = {
 #if defined(__x86_64__)
     {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, KERNELS_OF(avx2)},
+#elif defined(__aarch64__)
+    {"neon", [] { return true; }, KERNELS_OF(neon)},
 #endif
     {"portable", [] { return true; }, KERNELS_OF(portable)},
 };

@@ -1,6 +1,6 @@
 // Vectors of 32 bytes, written once for every processor: GCC's and Clang's vector extension, which becomes one AVX2
 // register, two of SSE2 or NEON, or plain code. Where a product has no operator (pairs of 16-bit factors, saturation,
-// shifts by lane), it is spelled out twice, and both forms give the same bits.
+// shifts by lane), it is spelled out for each set, and all forms give the same bits.
 //
 //     Floats   │ f0 │ f1 │ f2 │ f3 │ f4 │ f5 │ f6 │ f7 │
 //     Ints     │ i0 │ i1 │ i2 │ i3 │ i4 │ i5 │ i6 │ i7 │
@@ -71,6 +71,62 @@ KERNEL Ints widened_second(Shorts s) {
 }
 // GCC moves integer products out of a loop and spills them, which costs 1.7 times; an empty use of the sum forbids it.
 #define KEEP_IN_REGISTER(value) asm("" : "+x"(value))
+#elif USES_NEON
+struct HalvesOfShorts {
+    int16x8_t low, high;
+};
+struct HalvesOfInts {
+    int32x4_t low, high;
+};
+KERNEL HalvesOfShorts halves(Shorts s) {
+    HalvesOfShorts two;
+    memcpy(&two, &s, sizeof two);
+    return two;
+}
+KERNEL HalvesOfInts halves(Ints i) {
+    HalvesOfInts two;
+    memcpy(&two, &i, sizeof two);
+    return two;
+}
+KERNEL Shorts joined(int16x8_t low, int16x8_t high) {
+    const HalvesOfShorts two = {low, high};
+    Shorts s;
+    memcpy(&s, &two, sizeof s);
+    return s;
+}
+KERNEL Ints joined(int32x4_t low, int32x4_t high) {
+    const HalvesOfInts two = {low, high};
+    Ints i;
+    memcpy(&i, &two, sizeof i);
+    return i;
+}
+KERNEL int32x4_t pair_products(int16x8_t a, int16x8_t b) {
+    return vpaddq_s32(vmull_s16(vget_low_s16(a), vget_low_s16(b)), vmull_high_s16(a, b));
+}
+KERNEL Ints pair_products(Shorts a, Shorts b) {
+    const HalvesOfShorts x = halves(a), y = halves(b);
+    return joined(pair_products(x.low, y.low), pair_products(x.high, y.high));
+}
+KERNEL Ints shifted(Ints a, Ints shift) {
+    const HalvesOfInts x = halves(a), n = halves(shift);
+    return joined(vshlq_s32(x.low, vnegq_s32(n.low)), vshlq_s32(x.high, vnegq_s32(n.high)));
+}
+KERNEL Shorts narrowed(Ints a, Ints b, Shorts floor, Shorts ceiling) {
+    const HalvesOfInts x = halves(a), y = halves(b);
+    const HalvesOfShorts least = halves(floor), most = halves(ceiling);
+    const int16x8_t low = vcombine_s16(vqmovn_s32(x.low), vqmovn_s32(y.low));
+    const int16x8_t high = vcombine_s16(vqmovn_s32(x.high), vqmovn_s32(y.high));
+    return joined(vminq_s16(vmaxq_s16(low, least.low), most.low), vminq_s16(vmaxq_s16(high, least.high), most.high));
+}
+KERNEL Ints widened_first(Shorts s) {
+    const HalvesOfShorts two = halves(s);
+    return joined(vmovl_s16(vget_low_s16(two.low)), vmovl_s16(vget_low_s16(two.high)));
+}
+KERNEL Ints widened_second(Shorts s) {
+    const HalvesOfShorts two = halves(s);
+    return joined(vmovl_high_s16(two.low), vmovl_high_s16(two.high));
+}
+#define KEEP_IN_REGISTER(value)
 #else
 KERNEL Ints pair_products(Shorts a, Shorts b) {
     Ints sum;
