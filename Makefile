@@ -9,15 +9,21 @@ DEVICE := .venv/.device
 DEV := .venv/.dev
 DOCS := .venv/.docs
 FPGA := .venv-fpga
+WHEELS := .venv-wheels
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint docs models figures study-quick study-long study-full bench peers soak fuzz fpga clean
+.PHONY: help demo test coverage lint lint-platforms docs browser wheels pins release models figures study-quick study-long study-full bench peers soak fuzz fpga clean
 
 help:
 	@echo 'make demo     stream a real heart through a shipped model, into edgerecon-demo/ (VIEW=1: watch it live)'
 	@echo 'make test     run the tests (FAST=1: without training, browsers, clusters and compilers)'
 	@echo 'make coverage run the tests, and say which lines of the package they do not reach'
 	@echo 'make lint     style, types and the import contract'
+	@echo 'make lint-platforms  types as on Windows and macOS'
+	@echo 'make wheels   the source archive and the wheels, into dist/, each installed and streamed without a network'
+	@echo 'make pins     check that the pinned versions install on Python 3.10 to 3.14, x86-64 and aarch64'
+	@echo 'make release  check, build and tag a version; nothing is uploaded'
+	@echo 'make browser  fetch by npm what the demo in the browser runs on; then make docs puts the demo into the site'
 	@echo 'make docs     the documentation as a site, into site/, with every link checked'
 	@echo 'make models   simulate, train and export the shipped models anew (about an hour and a half on 2 cores)'
 	@echo 'make figures  measure image quality again (RECORDINGS=folder: also on your own recordings)'
@@ -46,6 +52,28 @@ lint: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+lint-platforms: $(DEV)
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
+
+wheels: $(WHEELS)/.ready
+	$(WHEELS)/bin/python tools/wheels.py dist
+	$(WHEELS)/bin/python tools/wheels_check.py dist
+
+$(WHEELS)/.ready: tools/wheels.txt | .venv/bin/python
+	@.venv/bin/python -m venv $(WHEELS)
+	$(WHEELS)/bin/python -m pip install -qq --disable-pip-version-check -r tools/wheels.txt
+	@touch $@
+
+pins: $(DEV)
+	$(BIN)/python tools/pins.py
+
+release: $(DEV)
+	$(BIN)/python tools/release.py
+
+browser:
+	timeout 600 npm ci --prefix tools/browser --no-audit --no-fund --loglevel=error
 
 docs: $(DOCS)
 	$(BIN)/pytest -q tests/test_links.py
@@ -142,4 +170,4 @@ fuzz: $(DEV)  # a minute of bytes that nobody sent on purpose
 	$(BIN)/python tests/fuzz/openigtlink.py -max_total_time=60 -max_len=4096 -rss_limit_mb=600 -timeout=5
 
 clean:
-	rm -rf $(FPGA) .venv edgerecon-demo site
+	rm -rf $(FPGA) $(WHEELS) .venv edgerecon-demo site

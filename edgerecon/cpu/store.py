@@ -1,9 +1,14 @@
-"""The built library in the cache, known by its sources, by the machine's kind and by the compiler that made it."""
+"""The built library, known by its sources, by the machine's kind and by the compiler that made it.
+
+It lies in the cache, where it was compiled on this machine, or in the wheel of this machine's processor.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,14 +41,26 @@ def build() -> Stored:
     if found := _read(path):
         return found
     content = compile_library(compiler)
-    facts = {"sources": source_digest(), "machine": platform.machine(), "compiler": compiler.version}
-    write_sealed(path, _KIND, facts, content)
+    seal(path, platform.machine(), compiler.version, content)
     return Stored(content, compiler.version, path)
 
 
+def seal(path: Path, machine: str, compiler: str, content: bytes) -> None:
+    """Write a library for one kind of machine ("x86_64", "aarch64"), made of the sources of this installation.
+
+    Raises:
+        EngineError: the folder cannot be written, or there are no sources.
+    """
+    facts = {"sources": source_digest(), "machine": machine, "compiler": compiler}
+    write_sealed(path, _KIND, facts, content)
+
+
 def find_built() -> Stored | None:
-    """The library for these sources and this kind of machine, whichever compiler made it; None before it is built."""
-    paths = sorted(_folder().glob(f"edgerecon_cpu.*{SUFFIX}"))
+    """The library for these sources and this kind of machine, whichever compiler made it; None before it is built.
+
+    What was built here comes before what the wheel brought.
+    """
+    paths = [path for folder in _folders() for path in sorted(folder.glob(f"edgerecon_cpu.*{SUFFIX}"))]
     return next((found for path in paths if (found := _read(path))), None)
 
 
@@ -72,6 +89,12 @@ def _read(path: Path) -> Stored | None:
 
 def _digest(sources: str, compiler: str) -> str:
     return hashlib.sha256(f"{sources} {platform.machine()} {compiler}".encode()).hexdigest()[:24]
+
+
+def _folders() -> Iterator[Path]:
+    yield _folder()
+    with suppress(EngineError):  # an installation without sources
+        yield source_folder().with_name("prebuilt")
 
 
 def _folder() -> Path:
