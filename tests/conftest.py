@@ -36,6 +36,7 @@ SLOW = {
     "workshop/compress/test_qat.py": "trains",
     "workshop/data/test_simulate.py": "simulates acoustics",
     "workshop/models": "exports every family and runs it on every runtime",
+    "test_browser_demo.py": "opens a browser",
     "workshop/train": "trains",
 }
 """File or folder of tests → why ``make test FAST=1`` leaves it out. A slow test elsewhere has the marker itself."""
