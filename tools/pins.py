@@ -20,8 +20,8 @@ EXTRAS = {
     "aarch64": ("stream", "zarr", "dicom", "openvino", "litert"),
 }
 """A device runs; training and the tests of everything are for a PC."""
-SOURCE_ONLY = ("tensorrt-rtx-cu13",)
-"""A shell on the index that fetches NVIDIA's wheel."""
+SOURCE_ONLY = ("tensorrt-rtx-cu13", "crcmod")
+"""A shell on the index that fetches NVIDIA's wheel; and a checksum that pip compiles, or leaves in Python."""
 
 
 def refusal(python: str, platform: str) -> str:
