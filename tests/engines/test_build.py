@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -233,15 +235,11 @@ def test_an_interrupted_build_leaves_nothing(
 
 
 def test_no_disk_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import errno
-
-    from edgerecon.core import sealed_file
-
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     path = hand_made.fp16(tmp_path / "net.onnx")
-    monkeypatch.setattr(sealed_file.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     for out in (None, tmp_path / "net.engine"):
         with pytest.raises(EngineError, match="^no space left for ") as caught:
             build(path, "rtx-4070", out)
