@@ -20,6 +20,7 @@ PAGES: Mapping[str, Blocks] = {
     "README.md": {"best": readme_speed.best},
     "docs/results.md": {
         "simulated": readme_quality.simulated,
+        "picture": readme_quality.picture,
         "real": readme_quality.real,
         "models": readme_speed.models,
         "scenarios": readme_speed.scenarios,

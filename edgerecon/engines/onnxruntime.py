@@ -23,6 +23,9 @@ PROVIDERS = {
 }
 """Device, as ``--device`` takes it → ONNX Runtime's name of what runs there."""
 
+CHANGES_WEIGHTS = ["WeightBiasQuantization"]
+"""Optimisers that round what a file holds in float: they quantise the convolutions that were left out on purpose."""
+
 
 def open_model(file: ModelFile, device: str | None, threads: int, precision: str) -> OnnxRuntimeEngine:
     """See ``edgerecon.engines.open_engine``. ``device``: a key of ``PROVIDERS``; default "cpu".
@@ -62,7 +65,9 @@ class OnnxRuntimeEngine(PaddedEngine):
             options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
             # Its fallback would try the same provider once more, and print.
-            session = ort.InferenceSession(file.content, options, [provider], enable_fallback=0)
+            session = ort.InferenceSession(
+                file.content, options, [provider], enable_fallback=0, disabled_optimizers=CHANGES_WEIGHTS
+            )
         except Exception as error:  # noqa: BLE001 - the runtime's exceptions share no base
             raise ModelError(f"{file.path} is corrupt: onnxruntime refuses it ({first_line(error)})") from None
         if provider not in session.get_providers():  # it was dropped without a word, for want of its own libraries

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,9 +183,13 @@ loss {_loss(train.loss)}.{_start(recipe)}{_pruning(recipe)}
 """
 
 
-def precision_table(rows: Sequence[Row], recipe_name: str) -> str:
+def precision_table(rows: Sequence[Row], recipe_name: str, int8: Mapping[str, str] | None = None) -> str:
     """The card's section on the files of all precisions, as Markdown; the figures are those of ONNX Runtime, of
-    the int16 file those of our CPU kernels, which alone run it."""
+    the int16 file those of our CPU kernels, which alone run it.
+
+    Args:
+        int8: file name → what its int8 took, see ``precisions.make_int8``.
+    """
     lines = "\n".join(
         f"| `{row.setup.model}.onnx` | {row.setup.precision} | {row.cost.size_kb:.1f} "
         f"| {_number(row.quality.psnr_db, 2)} | {_number(row.quality.ssim, 4)} "
@@ -195,6 +199,7 @@ def precision_table(rows: Sequence[Row], recipe_name: str) -> str:
     )
     hardware = any(row.setup.model.endswith("-po2") for row in rows)
     note = "\nOne named `-po2` is in integers alone, for FPGAs: `edgerecon build`." if hardware else ""
+    ways = "".join(f"\n`{name}`: int8 {way}." for name, way in (int8 or {}).items())
     return f"""## Precisions
 
 Measured by `edgerecon export {recipe_name}`: PSNR after gain and offset and SSIM on validation scenes, gCNR and the
@@ -203,6 +208,7 @@ largest difference from the fp32 file on the built-in cine. A file named `-int8-
 | file | precision | kB | PSNR, dB | SSIM | gCNR | largest difference |
 |---|---|---|---|---|---|---|
 {lines}
+{ways}
 """
 
 

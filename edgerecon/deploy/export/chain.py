@@ -271,7 +271,14 @@ class Chain:
         """Copy the files that this run measured, whole and under their final names; what else lies there stays."""
         card = self.work / f"{self.name}.md"
         text = card.read_text(encoding="utf-8")
-        text = text.replace("\n## Limits", f"\n{precision_table(self.report.rows, self.recipe_name)}\n## Limits", 1)
+        ways = {
+            f"{self.name}{one.suffix}.onnx": self.report.int8[one.form]
+            for one in VARIANTS
+            if one.form in self.report.int8
+        }
+        text = text.replace(
+            "\n## Limits", f"\n{precision_table(self.report.rows, self.recipe_name, ways)}\n## Limits", 1
+        )
         files = {path.name: path.read_bytes() for path in measured}
         files |= {card.name: text.encode(), f"{self.name}.pt": self.weights.read_bytes()}
         try:

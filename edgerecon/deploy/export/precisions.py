@@ -30,7 +30,7 @@ from edgerecon.workshop.recipe import Recipe
 _log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
 Make = Callable[[tuple[str, ...]], ModelProto]
-SEARCHED = 8
+SEARCHED = 24
 """Validation frames on which the dearest convolutions are found."""
 
 
@@ -116,8 +116,8 @@ def make_int8(
 
         def ways(form: Form = form, at_once: Make = at_once, tuned: Make = tuned) -> Iterator[tuple[str, ModelProto]]:
             yield "after training", at_once(())
-            searched = [*frames.inputs[:SEARCHED], *frames.real[:1]]
-            dearest = () if form == "po2" else dearest_first(content, found, seen.moments, form, searched)
+            searched = frames.inputs[:SEARCHED], frames.targets[:SEARCHED]
+            dearest = () if form == "po2" else dearest_first(content, found, seen.moments, form, *searched)
             kept = [dearest[:count] for count in range(1, len(dearest) + 1)]
             for keep in kept:
                 yield f"after training, in float: {', '.join(keep)}", at_once(keep)

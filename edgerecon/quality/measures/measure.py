@@ -54,13 +54,14 @@ class Measure:
     def loss(self, value: float, reference: float) -> float:
         """How much worse a figure is than a reference, as a share; below 0 it is better.
 
-        Of a measure that is best at 1: how much farther from 1 it is. Of the others: of the reference, and of one at
-        least where the unit is grey levels, so that a hundredth of a level is a hundredth.
+        Of a measure that is best at 1: how much farther from 1 it is. Of the others: of the reference, and where the
+        unit is grey levels of a tenth of their range at least, so that a quarter of a level, which no display shows,
+        is a hundredth.
         """
         if self.better == "one":
             return abs(1 - value) - abs(1 - reference)
         worse = {"higher": reference - value, "lower": value - reference, "zero": abs(value) - abs(reference)}
-        least = 1.0 if self.unit == "grey levels" else 1e-9
+        least = 25.5 if self.unit == "grey levels" else 1e-9
         return worse[self.better] / max(abs(reference), least)
 
 

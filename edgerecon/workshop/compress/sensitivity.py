@@ -1,4 +1,4 @@
-"""Which convolutions are dearest to quantise: how much nearer the picture is to fp32 when one alone stays in float.
+"""Which convolutions are dearest to quantise: how much PSNR comes back when one stays in float.
 
 A search layer by layer, as in Wu et al., "Integer Quantization for Deep Learning Inference", arXiv:2004.09602, section
 5 (partial quantisation), but with each layer left out of the whole rather than quantised alone: so what runtimes make
@@ -8,12 +8,14 @@ of the file counts, too.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.core.frame import Image
+from edgerecon.engines.onnxruntime import CHANGES_WEIGHTS
+from edgerecon.quality.measures.full_reference import psnr
 from edgerecon.workshop.compress import graph as g
 from edgerecon.workshop.compress.calibration import Range, padded
 from edgerecon.workshop.compress.graph import ModelProto
@@ -26,26 +28,27 @@ def dearest_first(
     moments: Mapping[str, NDArray[np.float64]],
     form: Form,
     frames: Sequence[Image],
+    targets: Sequence[Image],
 ) -> tuple[str, ...]:
-    """Names of the convolutions, each the one that, left in float beside those before it, brings the picture nearest.
+    """Names of the convolutions, each the one that, left in float beside those before it, brings back most PSNR.
 
-    It ends where no further one brings it nearer, and leaves at least one to quantise.
+    It ends where no further one brings back any, and leaves at least two to quantise, if there are as many.
 
     Args:
         model, ranges, moments, form: as ``quantise`` takes them.
-        frames: float32 (H, W) in [0, 1], on which the squared error against the fp32 file is taken.
+        frames, targets: float32 (H, W) in [0, 1], on which the mean PSNR is taken.
     """
     loaded = g.load(model)
     left = [node.name for node in loaded.graph.node if node.op_type == "Conv"]
-    exact = _outputs(loaded, frames)
 
     def error(keep: Collection[str]) -> float:
+        """Negative mean PSNR."""
         found = _outputs(quantise(loaded, ranges, form=form, keep=keep, moments=moments), frames)
-        return sum(float(((a - b) ** 2).sum()) for a, b in zip(found, exact, strict=True))
+        return -fmean(psnr(a, b) for a, b in zip(found, targets, strict=True))
 
     chosen: tuple[str, ...] = ()
-    least = error(chosen)
-    while len(left) > 1:
+    least, most = error(chosen), max(len(left) - 2, 1)
+    while len(chosen) < most:
         errors = {name: error((*chosen, name)) for name in left}
         best = min(errors, key=errors.__getitem__)
         if errors[best] >= least:
@@ -55,11 +58,14 @@ def dearest_first(
     return chosen
 
 
-def _outputs(model: ModelProto, frames: Sequence[Image]) -> list[NDArray[Any]]:
+def _outputs(model: ModelProto, frames: Sequence[Image]) -> list[Image]:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.log_severity_level = 4
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"], disabled_optimizers=CHANGES_WEIGHTS
+    )
     name, multiple = session.get_inputs()[0].name, int(g.metadata(model).get("size_multiple", 1))
-    return [np.asarray(session.run(None, {name: padded(frame, multiple)})[0]) for frame in frames]
+    made = [session.run(None, {name: padded(frame, multiple)})[0][0, 0] for frame in frames]
+    return [np.clip(a[: b.shape[0], : b.shape[1]], 0, 1) for a, b in zip(made, frames, strict=True)]

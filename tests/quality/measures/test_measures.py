@@ -132,10 +132,10 @@ def test_no_measure_is_a_training_loss() -> None:
 
 def test_losses_are_shares_of_the_reference() -> None:
     before = {"structure": 0.9, "speckle_left": 0.3, "brightness_moved": 0.4, "spill": math.nan}
-    after = {"structure": 1.08, "speckle_left": 0.309, "brightness_moved": 0.405, "spill": 5.0}
+    after = {"structure": 1.08, "speckle_left": 0.309, "brightness_moved": 0.655, "spill": 5.0}
     assert loss_violations(after, before, 0.02) == ["speckle left is 0.309, in fp32 0.3: 3.0% worse, allowed is 2.0%"]
     lost = {key: measures()[key].loss(after[key], before[key]) for key in ("structure", "brightness_moved")}
-    assert lost == pytest.approx({"structure": -0.02, "brightness_moved": 0.005})
+    assert lost == pytest.approx({"structure": -0.02, "brightness_moved": 0.01})
     assert not loss_violations(after, before, None)
 
 
