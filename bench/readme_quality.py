@@ -91,7 +91,7 @@ def picture(folder: Path) -> str:
     rival = max(rivals, key=lambda line: _standing(line["measures"], by_method["model"]))
     lines = [f"| measure | aim | model | {rival['method']} |", "|---|---|---|---|"]
     for key, one in measures().items():
-        if key in by_method["model"]:
+        if by_method["model"].get(key, {}).get("mean") is not None:
             cells = [_with_interval(line.get(key), one.digits) for line in (by_method["model"], rival["measures"])]
             lines.append(f"| {one.heading} | {AIMS.get(key, '')} | {' | '.join(cells)} |")
     front = found["front"]
