@@ -31,7 +31,7 @@ from edgerecon.measure.row import OK, Cost, Quality, Row, Setup, Speed
 from edgerecon.measure.timing import interleave, ratio
 from edgerecon.modelfile.catalogue import model_path, shipped_models
 from edgerecon.modelfile.file import read_model
-from edgerecon.stream.sources import open_source
+from edgerecon.stream.sources.still_frames import read_frames
 
 FP32_LIMIT = 1e-5
 """Grey levels in [0, 1] by which an fp32 engine may differ from ONNX Runtime."""
@@ -45,10 +45,7 @@ def noise() -> list[Image]:
 
 
 def cine() -> list[Image]:
-    source = open_source("sample")
-    images = [to_unit(capture.image) for capture in source.frames() if capture.image is not None]
-    source.close()
-    return images
+    return list(map(to_unit, read_frames()))
 
 
 def largest(engine: Engine, reference: Engine, frames: Sequence[Image]) -> float:

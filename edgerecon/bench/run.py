@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from edgerecon.bench.grid import Cell
 from edgerecon.bench.rounds import RowTimes, run_rounds
 from edgerecon.bench.rows import TIMED, RowOpener, Samples, compared, timed
 from edgerecon.bench.stage_costs import measure_stages
-from edgerecon.core.errors import EngineError, SourceError, redacted
+from edgerecon.core.errors import EngineError, redacted
 from edgerecon.core.frame import to_uint8, to_unit
 from edgerecon.hardware.host import host_profile
 from edgerecon.hardware.sensors.conditions import conditions
@@ -27,7 +26,7 @@ from edgerecon.hardware.sensors.energy import Meter
 from edgerecon.measure.noise import Calibration
 from edgerecon.measure.row import Row
 from edgerecon.quality.datasets.pairs_file import sample_names
-from edgerecon.stream.sources import open_source
+from edgerecon.stream.sources.still_frames import read_frames, spread
 
 SCHEMA = 1
 INCLUDED = (
@@ -178,12 +177,7 @@ def real_frames(recording: str) -> list[NDArray[np.uint8]]:
     """Evenly spread frames of a recording's first ``AT_MOST``, uint8 (H, W), all of the first one's size.
 
     Raises:
-        SourceError: see ``open_source``.
+        SourceError: see ``read_frames``.
     """
-    with closing(open_source(recording)) as source:
-        captures = islice(source.frames(), AT_MOST)  # a live source never ends
-        images = [capture.image.copy() for capture in captures if capture.image is not None]
-    if not images:
-        raise SourceError(f"{recording} holds no frame")
-    picked = [to_uint8(to_unit(images[i])) for i in np.linspace(0, len(images) - 1, REAL).astype(int)]
+    picked = [to_uint8(to_unit(image)) for image in spread(read_frames(recording, AT_MOST), REAL)]
     return [frame for frame in picked if frame.shape == picked[0].shape]

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from edgerecon.bench import run as run_module
 from edgerecon.bench import stage_costs as apart
 from edgerecon.bench.compare import read_result
 from edgerecon.bench.page import bench_page as page_of
@@ -32,6 +31,7 @@ from edgerecon.engines.base import StageTimer
 from edgerecon.engines.cuda.engine import CudaEngine
 from edgerecon.engines.tensorrt.engine import TensorRtEngine
 from edgerecon.measure.row import Row, Setup, Speed
+from edgerecon.stream.sources import still_frames
 
 STAGES = {"to_device": 0.25, "compute": 1.5, "to_host": 0.125}
 
@@ -226,7 +226,7 @@ def test_a_recording_without_frames_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
         def close(self) -> None: ...
 
-    monkeypatch.setattr(run_module, "open_source", lambda recording: Empty())
+    monkeypatch.setattr(still_frames, "open_source", lambda recording: Empty())
     with pytest.raises(SourceError, match="^nothing.mp4 holds no frame"):
         real_frames("nothing.mp4")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from functools import cache
-from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -12,7 +10,7 @@ import numpy as np
 
 from edgerecon.core.errors import DataError
 from edgerecon.core.frame import Image, to_unit
-from edgerecon.stream.sources import open_source
+from edgerecon.stream.sources.still_frames import read_frames
 
 FRAMES = 2
 _LOOKED_AT = 64
@@ -44,9 +42,7 @@ def _sample() -> list[Image]:
 
 
 def _images(source: str) -> list[Image]:
-    with closing(open_source(source)) as recording:
-        captures = islice(recording.frames(), _LOOKED_AT)
-        return [to_unit(capture.image) for capture in captures if capture.image is not None]
+    return list(map(to_unit, read_frames(source, _LOOKED_AT)))
 
 
 def cut(frame: Image, size: tuple[int, int]) -> Image:

@@ -29,7 +29,7 @@ from edgerecon.quality.measures.measure import loss_violations, main_measures, m
 from edgerecon.quality.measures.no_reference import measure
 from edgerecon.quality.measures.restoration import Restoration, check
 from edgerecon.quality.regions import find_regions
-from edgerecon.stream.sources import open_source
+from edgerecon.stream.sources.still_frames import read_frames, spread
 from edgerecon.workshop.data.datasets import load_pairs, split_by_scene
 from edgerecon.workshop.data.lesions import CLASSES, labelled_sample
 from edgerecon.workshop.recipe import Recipe
@@ -63,10 +63,7 @@ def material(recipe: Recipe) -> Material:
 
 def real_frames() -> list[Image]:
     """Evenly spread frames of the echocardiography cine that ships inside pydicom."""
-    source = open_source("sample")
-    images = [capture.image for capture in source.frames() if capture.image is not None]
-    source.close()
-    return [to_unit(images[i]) for i in np.linspace(0, len(images) - 1, REAL).astype(int)]
+    return [to_unit(image) for image in spread(read_frames(), REAL)]
 
 
 def quality(run: Run, frames: Material) -> dict[str, float]:

@@ -11,14 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.errors import DataError
 from edgerecon.core.frame import Frame, Image
 from edgerecon.deploy.fit.candidates import Candidate
 from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.null import NullSink
-from edgerecon.stream.sources import open_source
 from edgerecon.stream.sources.base import Capture
+from edgerecon.stream.sources.still_frames import read_frames
 
 PERIOD_S = 1 / 30
 _ALLOWED = 0.01
@@ -47,11 +46,7 @@ def stream_p99(candidate: Candidate, frames: Sequence[NDArray[np.uint8]], deadli
 
 def sample_frames(shape: tuple[int, int]) -> list[NDArray[np.uint8]]:
     """The built-in cine, resized to (height, width)."""
-    with closing(open_source("sample")) as source:
-        images = [capture.image for capture in source.frames() if capture.image is not None]
-    if not images:
-        raise DataError("the built-in sample cannot be read: reinstall pydicom")
-    return [cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA) for image in images]  # type: ignore[misc]
+    return [cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA) for image in read_frames()]  # type: ignore[misc]
 
 
 class _Judge(NullSink):

@@ -29,7 +29,7 @@ from edgerecon.fpga.rtl import write_rtl
 from edgerecon.hardware.device import DeviceProfile
 from edgerecon.modelfile.catalogue import find_file
 from edgerecon.modelfile.file import ModelFile
-from edgerecon.stream.sources import open_source
+from edgerecon.stream.sources.still_frames import read_frames
 
 REPORT = "report.json"
 MARK = '"made_by": "edgerecon build"'
@@ -102,9 +102,7 @@ def golden_vectors(network: IntegerNetwork) -> Vectors:
 
 def _real_frame() -> NDArray[np.uint8]:
     """Of the echocardiography cine that ships inside pydicom, (240, 320)."""
-    with closing(open_source("sample")) as source:
-        image = next(capture.image for capture in source.frames() if capture.image is not None)
-        return integer_reference.levels_of(to_unit(image))
+    return integer_reference.levels_of(to_unit(read_frames(among=1)[0]))
 
 
 def _write_vectors(folder: Path, vectors: Vectors) -> None:
