@@ -3,13 +3,15 @@
     python bench/native_engine.py --json native.json
 
 Each round runs one frame on every engine, so that a loaded machine slows all of them alike; the ratio is that of the
-medians of CPU time (``time.process_time_ns``, all threads of the process).
+medians of CPU time (``time.process_time_ns``, all threads of the process). ``load`` in the JSON is the machine's at the
+end: above the number of threads it did other work beside.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -56,7 +58,7 @@ def opened(model: str, threads: int, shape: tuple[int, int]) -> dict[str, Run]:
 
 
 def integers(model: str, threads: int, shape: tuple[int, int]) -> Run:
-    """The int16 form, calibrated on the shipped scenes; no engine opens it yet, so this is the kernels alone."""
+    """The int16 form, calibrated on the shipped scenes: the kernels alone, whether or not a file of it ships."""
     with np.load(resource_dir("export") / "heldout.npz") as scenes:
         frames = [scene.astype(np.float32) / 255 for scene in scenes["pw31"]]
     network = load_library().open(quantise(read_layers(find_file(model, ("fp32",), "fp32")), frames))
@@ -111,7 +113,8 @@ def main() -> None:
         line = "{model} {shape} {threads} thread(s)  {engine:14} {cpu_ms_p50:8} ms  {over_native}×\n"
         sys.stdout.write(line.format(**row))
     if asked.json:
-        asked.json.write_text(json.dumps({"rows": rows, "host": host_profile()}, indent=1, default=str) + "\n")
+        found = {"command": " ".join(sys.argv), "load": os.getloadavg(), "rows": rows, "host": host_profile()}
+        asked.json.write_text(json.dumps(found, indent=1, default=str) + "\n")
 
 
 if __name__ == "__main__":
