@@ -214,8 +214,13 @@ class Failing:
 
 
 def test_patient_tags_reach_no_log_metric_trace_viewer_or_file(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for limit in ("present._HUNG_S", "present.CLOSE_S", "fanout.CLOSE_S"):  # the listener may take its time
+        monkeypatch.setattr(f"edgerecon.stream.loop.{limit}", 600.0)
     for package in ("prometheus_client", "pyigtl", "h5py", "zarr", "av"):
         pytest.importorskip(package, reason=f"{package}, which one of the sinks needs, is not installed")
     if not Path("/dev/shm").is_dir():
