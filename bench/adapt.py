@@ -39,10 +39,10 @@ from edgerecon.workshop.train.loop import train
 
 SCANNERS = {
     "Butterfly iQ (eye phantom)": ("cine/itkpocus_butterfly-ocular-phantom.mp4",),
-    "SonoSite (sonocrop)": ("cine/sonocrop_simple_soft_tissue.npz", "cine/sonocrop_test.npz"),
-    "vessel (FloWave)": ("cine/flowave_brachial.npz",),
-    "L14 (bone)": ("cine/BoneUltrasound_L14.igs.mha",),
-    "Telemed (calf)": ("frames/timtrack_gm_sampleA.npz", "frames/timtrack_gm_telemed_030.npz"),
+    "Philips S4-2 and L12-4": ("cine/sonocrop_simple_soft_tissue.npz", "cine/sonocrop_test.npz"),
+    "GE LOGIQ Book e 8L-RS": ("cine/flowave_brachial.npz",),
+    "Ultrasonix L14-5": ("cine/BoneUltrasound_L14.igs.mha",),
+    "TELEMED (calf)": ("frames/timtrack_gm_sampleA.npz", "frames/timtrack_gm_telemed_030.npz"),
     "vastus lateralis": tuple(f"frames/timtrack_vl_S{number}.npz" for number in range(1, 6)),
 }
 

@@ -321,10 +321,15 @@ class Recipe(_Table):
 
         Parameters of the network count among the keys of [model], before its title, and only where they are not the
         family's defaults. An int16 file follows from what the others follow from, and came later than they.
+        So did the gates of the picture, which judge what is made.
         """
         tables = self.model_dump(exclude_defaults=True)
         if "int16" in self.targets.precisions:
             tables["targets"]["precisions"] = tuple(key for key in self.targets.precisions if key != "int16")
+        gates = tables.pop("gates", {})
+        later = {f"{side}_{key}" for key in PICTURE_GATES for side in ("min", "max")}
+        if gates := {key: limit for key, limit in gates.items() if key not in later}:
+            tables["gates"] = gates
         model = tables["model"]
         model.pop("params", None)
         last = {key: model.pop(key) for key in ("title", "licence") if key in model}

@@ -7,6 +7,7 @@ import pytest
 from edgerecon.core.errors import RecipeError
 from edgerecon.core.shipped import resource_dir
 from edgerecon.workshop.recipe import load_recipe
+from edgerecon.workshop.recipe_tables import PICTURE_GATES
 
 TEXT = """
 [model]
@@ -32,6 +33,19 @@ def test_the_hash_is_of_the_meaning(tmp_path: Path) -> None:
     first = load_recipe(_write(tmp_path, TEXT)).sha256()
     assert load_recipe(_write(tmp_path, "# a comment\n" + TEXT + "seed = 1\n")).sha256() == first
     assert load_recipe(_write(tmp_path, TEXT + "seed = 2\n")).sha256() != first
+
+
+def test_gates_of_the_picture_are_not_in_the_hash(tmp_path: Path) -> None:
+    first, gate = load_recipe(_write(tmp_path, TEXT)).sha256(), "[gates]\nmin_structure = 0.9\nmax_spill = 1.0\n"
+    assert load_recipe(_write(tmp_path, TEXT + gate)).sha256() == first
+    assert load_recipe(_write(tmp_path, TEXT + gate + "max_drop_ssim = 0.1\n")).sha256() != first
+
+
+@pytest.mark.parametrize(
+    "name", ["compact-despeckle", "compact-despeckle-small", "compact-despeckle-w8d4", "compact-fpga"]
+)
+def test_shipped_despecklers_gate_the_picture(name: str) -> None:
+    assert set(load_recipe(resource_dir("export") / f"{name}.toml").gates.picture) == set(PICTURE_GATES)
 
 
 def test_parameters_count_in_the_hash_wherever_they_stand(tmp_path: Path) -> None:

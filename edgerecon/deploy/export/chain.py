@@ -243,6 +243,8 @@ class Chain:
         row, gates = one.row, self.recipe.gates
         if not row.ok:
             return row
+        if one.picture:
+            self.report.picture[f"{row.setup.model}, {row.name}"] = one.picture
         found = picture_violations(one.picture, gates.picture)
         if one.restoration is None:
             pass

@@ -12,6 +12,7 @@ from edgerecon.core.files import write
 from edgerecon.hardware.device import host_profile
 from edgerecon.measure.row import Row
 from edgerecon.measure.verdict import verdict
+from edgerecon.quality.measures.measure import measures
 from edgerecon.report.page import number, page, table
 
 REPORT, DATA = "report.html", "report.json"
@@ -40,6 +41,7 @@ class ExportReport:
             Runtime first. pruning: facts of the step, empty without it. int8: form → what it took to pass the gates.
         engines: device → file or why there is none.
         refusals: gates that were not passed; any of them keeps everything from shipping. shipped: file names.
+        picture: "file, engine" → figures of the picture that the recipe gates.
         included: what the latency is the time of.
     """
 
@@ -53,6 +55,7 @@ class ExportReport:
     engines: dict[str, str] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
     shipped: list[str] = field(default_factory=list)
+    picture: dict[str, dict[str, float]] = field(default_factory=dict)
     included: str = (
         "Latency: one frame at a time, from a float32 frame in memory to the reconstructed one in memory, padding and "
         "clipping included, all engines interleaved in one run. Not included: decoding, display, the stream around it."
@@ -88,8 +91,8 @@ class ExportReport:
             f"{escape(self.verdict)}</p><p>{outcome}</p><h2>Every engine, quality beside speed</h2>{self._rows()}"
             f'<p class="note">{escape(self.included)} PSNR and SSIM: validation scenes, after gain and offset. gCNR, '
             "mean shift and largest difference: real frames, the last two against the fp32 file. Speed: times as fast "
-            f"as the first row, median over rounds.</p>{self._pruning()}{self._int8()}{self._engines()}"
-            f"<h2>Steps</h2>{table(('Step', ''), list(self.steps.items()), '..')}"
+            f"as the first row, median over rounds.</p>{self._picture()}{self._pruning()}{self._int8()}"
+            f"{self._engines()}<h2>Steps</h2>{table(('Step', ''), list(self.steps.items()), '..')}"
         )
         return page(f"{self.model}: export", body)
 
@@ -115,6 +118,15 @@ class ExportReport:
             f"<li>{escape(f'{row.setup.model}, {row.name}: {row.status}')}</li>" for row in self.rows if not row.ok
         )
         return table(_HEAD, rows, "..nnnnnnnnn.") + (f"<ul>{reasons}</ul>" if reasons else "")
+
+    def _picture(self) -> str:
+        if not self.picture:
+            return ""
+        keys = list(next(iter(self.picture.values())))
+        rows = [(name, *(number(figures.get(key), 3) for key in keys)) for name, figures in self.picture.items()]
+        heading = ("File, engine", *(measures()[key].heading for key in keys))
+        note = "Means over real frames, lesion contrast over simulated lesions. Nothing is matched in gain or offset."
+        return f'<h2>Gates of the picture</h2>{table(heading, rows, "." + "n" * len(keys))}<p class="note">{note}</p>'
 
     def _pruning(self) -> str:
         if not self.pruning:
