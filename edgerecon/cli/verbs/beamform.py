@@ -27,7 +27,7 @@ def beamform(
     frames: Annotated[int | None, typer.Option(help="Stop after so many frames.", min=1)] = None,
     json: Json = None,
 ) -> None:
-    """Make complex pictures of channel data, and say how long each step took."""
+    """Make complex pictures of channel data, and time each stage."""
     from contextlib import closing
     from statistics import median
 
