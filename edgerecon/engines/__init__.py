@@ -91,8 +91,8 @@ def open_engine(
     wanted = [chosen] if chosen else _auto(file)
     kind = variant_of(file.spec)
     if chosen and kind and not kind.standard and kind.key not in chosen.runs:
-        able = " or ".join(one.name for one in backends().values() if kind.key in one.runs)
-        raise UsageError(f"{file.path.name} runs on backend {able} alone, not on {backend}")
+        takers = " or ".join(one.name for one in backends().values() if kind.key in one.runs)
+        raise UsageError(f"{file.path.name} runs on backend {takers} alone, not on {backend}")
     computed = file.spec.precision
     if precision not in (None, computed):  # bf16 arithmetic on an fp32 file
         computed = str(precision)
@@ -112,7 +112,7 @@ def open_engine(
 def _first_with(usable: Sequence[Backend], file: ModelFile, device: str | None, threads: int, precision: str) -> Engine:
     """The engine of the first backend, or of the first that has the device."""
     if usable[0].proves and len(usable) > 1 and device in (None, "cpu"):
-        return open_fastest(*usable[:2], file, threads, lambda one: one.open(file, device, threads, precision))
+        return open_fastest(usable[0], usable[1], file, threads, lambda one: one.open(file, device, threads, precision))
     for one in usable:
         try:
             return one.open(file, device, threads, precision)
