@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.das_kernel import check_das, time_das
 from bench.kernel_rivals import ssim_rivals
 from bench.kernel_timing import Bench, Timing, address, relative, sets_beyond, ssim_truth
 from bench.network_kernels import check_compact, check_convolution, time_compact, time_convolution, time_host_to_host
@@ -141,11 +142,13 @@ CHECKS: list[Callable[[Bench], Iterator[Error]]] = [
     check_torch,
     check_compact,
     check_convolution,
+    check_das,
 ]
 TIMES: list[Callable[[Bench, float], Iterator[Timing]]] = [
     time_ssim,
     time_compact,
     time_convolution,
+    time_das,
     time_host_to_host,
 ]
 
