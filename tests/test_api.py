@@ -44,6 +44,7 @@ def test_stream_keeps_its_parameters_and_is_a_package_too() -> None:
         "reset",
         "on_progress",
         "model_name",
+        "controls",
         "changes",
     ]
     assert list(inspect.signature(er.StreamOptions).parameters) == [
@@ -56,6 +57,7 @@ def test_stream_keeps_its_parameters_and_is_a_package_too() -> None:
         "seconds",
         "hang_s",
         "scheduling",
+        "crop",
     ]
     assert edgerecon.stream.sources.open_source is er.open_source
 
