@@ -44,6 +44,7 @@ def test_denoise_one_frame_writes_before_beside_after(tmp_path: Path, capsys: py
     ("name", "said"),
     [
         ("stream_to_numpy", "frames (30, 240, 320)"),
+        ("beamform_points", "das: brightest at x 3.00 mm, z 16.00 mm"),
         ("custom_source", "60 of 60 frames presented"),
         ("custom_engine", "30 frames, infer p50"),
     ],
