@@ -78,8 +78,8 @@ def make_int8(
 ) -> Facts:
     """The int8 files of some forms from one calibration.
 
-    Of each form, in this order until the gates are passed: every convolution in int8; the dearest left in float, one
-    more each time (see ``compress.sensitivity``), which hardware without floats cannot; the same after
+    Of each form, in this order until the gates are passed: every convolution in int8; the first and the last in float,
+    which our CUDA kernels run, too; the dearest left in float, one more each time (see ``compress.sensitivity``), which hardware without floats cannot; the same after
     quantisation-aware fine-tuning, where the recipe allows it, with every convolution in int8 and with all of the
     dearest in float.
 
@@ -93,6 +93,7 @@ def make_int8(
     table = recipe.calibration
     seen = calibrate(content, _counted(calibration_frames(recipe), table.frames, progress))
     found = seen.ranges(table.method, table.percentile)
+    convolutions = [node.name for node in graph.load(content).graph.node if node.op_type == "Conv"]
     facts: Facts = {"calibration_frames": table.frames}
     for form, out in outputs.items():
 
@@ -116,6 +117,11 @@ def make_int8(
 
         def ways(form: Form = form, at_once: Make = at_once, tuned: Make = tuned) -> Iterator[tuple[str, ModelProto]]:
             yield "after training", at_once(())
+            if form != "po2" and len(convolutions) > 2:
+                yield (
+                    "after training, first and last convolution in float",
+                    at_once((convolutions[0], convolutions[-1])),
+                )
             searched = frames.inputs[:SEARCHED], frames.targets[:SEARCHED]
             dearest = () if form == "po2" else dearest_first(content, found, seen.moments, form, *searched)
             kept = [dearest[:count] for count in range(1, len(dearest) + 1)]
