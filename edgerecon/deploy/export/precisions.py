@@ -79,9 +79,9 @@ def make_int8(
     """The int8 files of some forms from one calibration.
 
     Of each form, in this order until the gates are passed: every convolution in int8; the first and the last in float,
-    which our CUDA kernels run, too; the dearest left in float, one more each time (see ``compress.sensitivity``), which hardware without floats cannot; the same after
-    quantisation-aware fine-tuning, where the recipe allows it, with every convolution in int8 and with all of the
-    dearest in float.
+    which our CUDA kernels run, too; the dearest left in float, one more each time (see ``compress.sensitivity``);
+    after quantisation-aware fine-tuning, where the recipe allows it, every convolution in int8, and all of the dearest
+    in float. Hardware without floats takes the ways without them.
 
     Returns:
         For each form, what it took.
