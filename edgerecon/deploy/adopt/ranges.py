@@ -44,7 +44,7 @@ class Range:
 
 
 def _axes(values: tuple[float, ...]) -> NDArray[np.float32]:
-    return np.float32(values).reshape(-1, 1, 1)
+    return np.array(values, np.float32).reshape(-1, 1, 1)
 
 
 def _between(low: float, high: float, title: str) -> Range:
