@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgerecon.core import sealed_file
 from edgerecon.core.cache import cache_folder
 from edgerecon.core.errors import EngineError, UsageError
 from edgerecon.engines.tensorrt import engine_file as cache
@@ -172,7 +171,7 @@ def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.Monke
     def full(descriptor: int) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(sealed_file.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(EngineError, match=r"^no space left for .*net\.engine \(1\.3 MB\): free some") as caught:
         write_engine(tmp_path / "net.engine", FACTS, bytes(1_300_000))
     assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []

@@ -65,7 +65,10 @@ class SlowStart(FakeEngine):
 
 @pytest.mark.parametrize("policy", ["latest", "every"])
 @pytest.mark.parametrize("live", [False, True], ids=["recording", "live"])
-def test_a_hung_first_call_is_given_up_and_frames_shown_raw(policy: str, live: bool, answer: threading.Event) -> None:
+def test_a_hung_first_call_is_given_up_and_frames_shown_raw(
+    policy: str, live: bool, answer: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgerecon.stream.loop.stages._LEFT_AFTER_S", 120.0)  # the watchdog has only to get its turn
     source: ListSource | LiveSource = LiveSource() if live else ListSource(ramp(6))
     if isinstance(source, LiveSource):
         for capture in ramp(6):
@@ -233,6 +236,12 @@ def test_file_is_let_go_only_once_the_hung_call_came_back(tmp_path: Path, answer
             calls.append("write")
             answer.wait()
             calls.append("written")
+
+        def _finish(self) -> None:
+            calls.append("finished")
+
+        def _restore(self) -> None:
+            calls.append("restored")
 
         def _let_go(self) -> None:
             calls.append("let go")
