@@ -41,7 +41,7 @@ class ColumnsSource:
         self._posed = all(fits(name, *column) for name, column in COLUMNS.items())
 
     def frames(self) -> Iterator[Capture]:
-        columns = {_TIMES: ("f8", ())} if self._timed else {}
+        columns: dict[str, tuple[str, Shape]] = {_TIMES: ("f8", ())} if self._timed else {}
         columns |= COLUMNS if self._posed else {}
         with ExitStack() as stack:
             rows = {name: self._rows(stack, name, *column) for name, column in columns.items()}
