@@ -12,7 +12,7 @@ FPGA := .venv-fpga
 WHEELS := .venv-wheels
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint lint-platforms docs browser wheels pins release models figures study-quick study-long study-full bench peers soak fuzz fpga clean
+.PHONY: help demo test coverage lint lint-platforms docs browser wheels arm pins release models figures study-quick study-long study-full bench peers soak fuzz fpga clean
 
 help:
 	@echo 'make demo     stream a real heart through a shipped model, into edgerecon-demo/ (VIEW=1: watch it live)'
@@ -21,6 +21,7 @@ help:
 	@echo 'make lint     style, types and the import contract'
 	@echo 'make lint-platforms  types as on Windows and macOS'
 	@echo 'make wheels   the source archive and the wheels, into dist/, each installed and streamed without a network'
+	@echo 'make arm      run the models on aarch64 by qemu-user, and compare every output (Debian: qemu-user, mmdebstrap)'
 	@echo 'make pins     check that the pinned versions install on Python 3.10 to 3.14, x86-64 and aarch64'
 	@echo 'make release  check, build and tag a version; nothing is uploaded'
 	@echo 'make browser  fetch by npm what the demo in the browser runs on; then make docs puts the demo into the site'
@@ -65,6 +66,9 @@ $(WHEELS)/.ready: tools/wheels.txt | .venv/bin/python
 	@.venv/bin/python -m venv $(WHEELS)
 	$(WHEELS)/bin/python -m pip install -qq --disable-pip-version-check -r tools/wheels.txt
 	@touch $@
+
+arm: $(DEV)
+	$(BIN)/python tools/arm.py .arm
 
 pins: $(DEV)
 	$(BIN)/python tools/pins.py
@@ -170,4 +174,4 @@ fuzz: $(DEV)  # a minute of bytes that nobody sent on purpose
 	$(BIN)/python tests/fuzz/openigtlink.py -max_total_time=60 -max_len=4096 -rss_limit_mb=600 -timeout=5
 
 clean:
-	rm -rf $(FPGA) $(WHEELS) .venv edgerecon-demo site
+	rm -rf $(FPGA) $(WHEELS) .arm .venv edgerecon-demo site
