@@ -97,7 +97,7 @@ def _areas(rgb: NDArray[np.uint8], coloured: Mask) -> Colour | None:
         held = cv2.countNonZero(cv2.bitwise_and(part[box], part[box], mask=area))
         if held >= _SPECK:
             whole = wide * high >= _BOX * coloured.size and held >= _FILLED * wide * high
-            found[box] |= np.uint8(255) if whole else area * np.uint8(255)
+            found[box][(area > 0) | whole] = 255
             largest = max(largest, wide * high if whole else held)
     if not largest:
         return None

@@ -82,7 +82,7 @@ def _surroundings(frame: Grey, still: _Area) -> _Area:
     """Still areas of a grey level that is common at the border, that reach it and are large."""
     found = np.zeros(frame.shape, bool)
     for level in _common_levels(_border(frame)):
-        like = (cv2.inRange(frame, level - _TOLERANCE, level + _TOLERANCE) > 0) & still  # type: ignore[call-overload]
+        like = (cv2.inRange(frame, level - _TOLERANCE, level + _TOLERANCE) > 0) & still
         count, labels, stats, _ = cv2.connectedComponentsWithStats(like.view(np.uint8), connectivity=4)
         large = np.zeros(count, bool)
         large[_border(labels)] = True

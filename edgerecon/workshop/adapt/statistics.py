@@ -34,7 +34,7 @@ def describe(patch: Image) -> NDArray[np.float64]:
     fine = patch - mean
     high, wide = _half_width(fine, 0), _half_width(fine, 1)
     deviation = _deviation(patch)
-    level = cv2.GaussianBlur(patch, (0, 0), _NEAR).ravel()
+    level = np.asarray(cv2.GaussianBlur(patch, (0, 0), _NEAR), np.float32).ravel()
     bounds = np.quantile(level, _TERCILES)
     spread = [float(np.median(deviation.ravel()[_about(level, bound)])) for bound in bounds]
     numbers = [np.log(high), np.log(wide), *np.quantile(patch, _LEVELS), *np.log(np.maximum(spread, 1e-3))]

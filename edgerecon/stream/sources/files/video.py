@@ -247,7 +247,7 @@ def _has_colour(frame: VideoFrame) -> bool:
     if frame.format.name.removeprefix("yuvj").removeprefix("yuv") not in ("420p", "422p", "444p"):
         return False
     for plane in frame.planes[1:]:
-        chroma = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        chroma = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
         if max(int(chroma.max()) - _NO_COLOUR, _NO_COLOUR - int(chroma.min())) > _CHROMA_NOISE:
             return True
     return False
