@@ -105,3 +105,7 @@ def test_speed_is_a_ratio_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
 
     ours, theirs = (type("Fake", (), {"run": staticmethod(taking(ns))})() for ns in (10, 40))
     assert fastest.speed(ours, theirs) == 4
+
+
+def test_int16_runs_on_native_alone(own_answers: None) -> None:
+    assert open_engine("compact-despeckle-small", precision="int16", threads=1).spec.backend == "native"

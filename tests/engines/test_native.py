@@ -16,8 +16,11 @@ from edgerecon.cpu import compile as compiling
 from edgerecon.cpu import library as loading
 from edgerecon.cpu import store
 from edgerecon.cpu.compile import Compiler
+from edgerecon.cpu.layers import read_layers
 from edgerecon.engines import backends, open_engine
 from edgerecon.modelfile.catalogue import find_file, shipped_models
+from edgerecon.modelfile.variants import family
+from tests.cpu.reference import run_integers
 from tests.support import hand_made
 
 SIZES = ((1, 1), (1, 7), (2, 2), (7, 5), (33, 64), (129, 127), (200, 301))
@@ -42,6 +45,20 @@ def test_shipped_models_agree_with_onnxruntime(
     rng: np.random.Generator,
 ) -> None:
     assert clipped_difference(name, threads, rng) <= 1e-5
+
+
+def integer_models() -> list[str]:
+    return [name for name in shipped_models() if find_file(name).spec.precision == "int16"]
+
+
+@pytest.mark.parametrize("name", integer_models())
+def test_shipped_integers_are_the_reference_bytes(native: None, name: str, rng: np.random.Generator) -> None:
+    file = find_file(name)
+    assert file.spec.quality["validation_psnr_db"] > find_file(family(name)).spec.quality["validation_psnr_db"] - 0.02
+    frame = rng.random((40, 60), dtype=np.float32)
+    expected = np.clip(run_integers(read_layers(file), frame), 0, 1)
+    for threads in (1, 2):
+        assert np.array_equal(open_engine(name, "native", threads=threads).run(frame), expected)
 
 
 def test_a_twin_runs_beside_its_engine(native: None, rng: np.random.Generator) -> None:
