@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,9 +71,9 @@ def open_must(place: str, query: Query) -> ChannelSource:
     return ChannelSource(path.name, acquisition, read, query)
 
 
-def _transmit(param: object, probe: Probe, start_s: float, name: str) -> Transmit:
+def _transmit(param: Any, probe: Probe, start_s: float, name: str) -> Transmit:
     """A plane wave where all elements fire at once, else what the delays make."""
-    delay = np.asarray(table(param, "TXdelay"), np.float64).ravel() if "TXdelay" in param else np.zeros(1)  # type: ignore[operator, arg-type]
+    delay = np.asarray(table(param, "TXdelay"), np.float64).ravel() if "TXdelay" in param else np.zeros(1)
     if not np.any(delay) and not np.any(probe.element_z_m):
         return plane_wave(0.0, start_s)
     if delay.size != probe.elements:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,8 +64,8 @@ def open_picmus(place: str, query: Query) -> ChannelSource:
     return ChannelSource(path.name, acquisition, read, query)
 
 
-def _frame(group: object, key: str, frame: int, frames: bool) -> NDArray[np.float32]:
-    found = dataset(group, key)  # type: ignore[arg-type]
+def _frame(group: Any, key: str, frame: int, frames: bool) -> NDArray[np.float32]:
+    found = dataset(group, key)
     values = read_values(found, frame, frame + 1)[0] if frames else read_values(found, 0, found.shape[0])
     return np.asarray(values, np.float32)
 
