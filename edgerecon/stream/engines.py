@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from typing import Any
 
 from edgerecon.core.errors import UsageError
 from edgerecon.core.frame import Image
@@ -54,7 +55,9 @@ class Engines:
         self._strength, self._protect = check_strength(strength), parse_protect(protect)
         self._how = (backend, precision, threads)
         # Only what was asked for, so that an opener need know no more than that.
-        self._where = {name: value for name, value in (("device", device), ("tile", tile)) if value is not None}
+        self._where: dict[str, Any] = {
+            name: value for name, value in (("device", device), ("tile", tile)) if value is not None
+        }
         self._opener, self._filters = opener, filters
         self._opened: list[tuple[EngineSpec, str]] = []
         self._first: Sequence[Image] = ()

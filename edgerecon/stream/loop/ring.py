@@ -122,7 +122,7 @@ class Slot:
 def _steps(spent_ms: Mapping[str, float] | None, end_ns: int) -> list[tuple[str, int, int]]:
     """Spans of steps that followed each other and ended then."""
     spans: list[tuple[str, int, int]] = []
-    for name, took_ms in reversed((spent_ms or {}).items()):
+    for name, took_ms in list((spent_ms or {}).items())[::-1]:
         begin_ns = end_ns - round(took_ms * 1e6)
         spans.insert(0, (name, begin_ns, end_ns))
         end_ns = begin_ns
