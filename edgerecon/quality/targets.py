@@ -101,13 +101,12 @@ def _cysts(envelope: Envelope, steps: tuple[float, float]) -> list[tuple[int, in
         core = contrast[margin[0] : -margin[0] or None, margin[1] : -margin[1] or None]
         if not core.size:
             continue
-        row, column = np.unravel_index(int(core.argmin()), core.shape)
         for _ in range(_CYSTS_AT_MOST):
             value = float(core.min())
             if value > _CYST_DB:
                 break
-            row, column = np.unravel_index(int(core.argmin()), core.shape)
-            candidates.append((value, int(row) + margin[0], int(column) + margin[1], radius))
+            row, column = (int(one) for one in np.unravel_index(int(core.argmin()), core.shape))
+            candidates.append((value, row + margin[0], column + margin[1], radius))
             core = core.copy()
             core[max(0, row - margin[0]) : row + margin[0], max(0, column - margin[1]) : column + margin[1]] = 0
     found: list[tuple[int, int, float]] = []

@@ -24,6 +24,7 @@ HANG_S = 120
 RECIPE = str(resource_dir("export") / "compact-despeckle.toml")
 VERBS: dict[str, dict[str, str]] = {
     "stream": {"source": "sample", "frames": "1", "seconds": "2"},
+    "adapt": {"recordings": "absent", "minutes": "0.01"},
     "adopt": {"model": "absent.onnx"},
     "recover": {},
     "beamform": {"file": "absent.uff", "out": "absent/a.npz"},

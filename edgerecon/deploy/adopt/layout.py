@@ -60,7 +60,7 @@ def grey(picture: NDArray[Any]) -> Image:
     """(1 or 3, H, W) → (H, W): the picture itself, or its luminance."""
     if len(picture) == 1:
         return np.asarray(picture[0], np.float32)
-    return np.asarray(np.tensordot(np.float32(LUMA), picture.astype(np.float32), 1), np.float32)
+    return np.asarray(np.tensordot(np.asarray(LUMA, np.float32), picture.astype(np.float32), 1), np.float32)
 
 
 def input_layouts(dims: Dims) -> list[Layout]:

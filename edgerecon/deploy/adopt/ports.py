@@ -19,7 +19,7 @@ TRIED = (128, 192)
 DIVISORS = (1, 2, 4, 8, 16, 32)
 """Of the frame's size, that a state may have."""
 
-_TYPES = {
+_TYPES: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
     "tensor(float16)": np.dtype(np.float16),
     "tensor(double)": np.dtype(np.float64),

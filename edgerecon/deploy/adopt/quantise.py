@@ -149,7 +149,7 @@ def _quantise(source: Path, target: Path, frames: Sequence[Image], layers: Seque
     with needed("adopt", "onnx"):
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self._feeds: Iterator[NDArray[np.float32]] = iter([frame[None, None] for frame in frames])
 

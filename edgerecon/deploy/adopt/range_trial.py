@@ -49,7 +49,7 @@ class Reading:
         """Levels (H·s, W·s) of what came out for a frame of levels (H, W)."""
         if self.way == DIRECT:
             return grey(self.returned.to_levels(output))
-        change = grey(output / np.float32(self.given.gain).reshape(-1, 1, 1))
+        change = grey(output / np.asarray(self.given.gain, np.float32).reshape(-1, 1, 1))
         return np.asarray(frame - change if self.way == MINUS else frame + change, np.float32)
 
     @property

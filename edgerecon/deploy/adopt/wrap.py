@@ -98,7 +98,7 @@ class _Graph:
     def unsqueeze(self, tensor: str, axis: int, nodes: list[NodeProto]) -> str:
         if self.opset < _AXES_AS_INPUT:
             return self.node("Unsqueeze", [tensor], nodes, axes=[axis])
-        return self.node("Unsqueeze", [tensor, self.constant(np.int64([axis]))], nodes)
+        return self.node("Unsqueeze", [tensor, self.constant(np.array([axis], np.int64))], nodes)
 
     def drop_axis(self, tensor: str, axis: int, nodes: list[NodeProto]) -> str:
         """The first along an axis, without that axis."""
@@ -162,8 +162,8 @@ def _noise(graph: _Graph, network: Network, port: Port, reading: Reading, sizes:
         value = graph.constant(np.full(shape, level, port.dtype))
         _rename(graph, nodes, value, port.name)
         return
-    zero = graph.node("Mul", [INPUT, graph.constant(np.float32(0))], nodes)
-    everywhere = graph.node("Add", [zero, graph.constant(np.float32(level))], nodes)
+    zero = graph.node("Mul", [INPUT, graph.constant(np.array(0, np.float32))], nodes)
+    everywhere = graph.node("Add", [zero, graph.constant(np.array(level, np.float32))], nodes)
     _rename(
         graph, nodes, _laid_out(graph, _cast(graph, everywhere, port, nodes), network.ports.layout, nodes), port.name
     )
@@ -178,7 +178,8 @@ def _after(graph: _Graph, network: Network, reading: Reading) -> list[NodeProto]
         output = graph.node("Cast", [output], nodes, to=TensorProto.FLOAT)
     picture = _channels_first(graph, output, layout, nodes)
     if layout.batch > 1:
-        picture = graph.node("Slice", [picture, *(graph.constant(np.int64([value])) for value in (0, 1, 0))], nodes)
+        first = [graph.constant(np.array([value], np.int64)) for value in (0, 1, 0)]
+        picture = graph.node("Slice", [picture, *first], nodes)
     direct = reading.way == DIRECT
     read = reading.returned if direct else reading.given
     gain = np.resize(read.gain, layout.channels)
@@ -187,7 +188,7 @@ def _after(graph: _Graph, network: Network, reading: Reading) -> list[NodeProto]
         picture = graph.affine(picture, 1 / gain, -offset / gain, nodes)
     else:  # luminance is a convolution of 1×1, which takes the range in as well
         weights = graph.constant(np.float32(LUMA / gain).reshape(1, -1, 1, 1))
-        bias = graph.constant(np.float32([-np.sum(LUMA * offset / gain)]))
+        bias = graph.constant(np.array([-np.sum(LUMA * offset / gain)], np.float32))
         picture = graph.node("Conv", [picture, weights, bias], nodes, kernel_shape=[1, 1])
     if not direct:
         picture = graph.node("Sub" if reading.way == MINUS else "Add", [INPUT, picture], nodes)
@@ -230,7 +231,7 @@ def _split(graph: _Graph, state: str, parts: Sequence[int], nodes: list[NodeProt
         return [state]
     edges = np.cumsum([0, *parts])
     return [
-        graph.node("Slice", [state, *(graph.constant(np.int64([value])) for value in (begin, end, 1))], nodes)
+        graph.node("Slice", [state, *(graph.constant(np.array([value], np.int64)) for value in (begin, end, 1))], nodes)
         for begin, end in zip(edges[:-1], edges[1:], strict=True)
     ]
 

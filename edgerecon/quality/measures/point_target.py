@@ -44,7 +44,9 @@ def measure_point(envelope: Envelope, spacing_mm: tuple[float, float], place: tu
     near, first = _around(envelope, (row, column), search)
     peak = np.unravel_index(int(near.argmax()), near.shape)
     box, corner = _around(envelope, (first[0] + int(peak[0]), first[1] + int(peak[1])), reach)
-    fine = cv2.resize(box.astype(np.float32), None, fx=_FINER, fy=_FINER, interpolation=cv2.INTER_CUBIC)
+    fine = np.asarray(
+        cv2.resize(box.astype(np.float32), None, fx=_FINER, fy=_FINER, interpolation=cv2.INTER_CUBIC), np.float32
+    )
     centre = [(first[axis] + int(peak[axis]) - corner[axis]) * _FINER + _FINER // 2 for axis in (0, 1)]
     around, origin = _around(fine, (centre[0], centre[1]), [_FINER, _FINER])
     top = np.unravel_index(int(around.argmax()), around.shape)

@@ -59,8 +59,8 @@ def scan_conversion(angle: float, start: float, height: int) -> Run:
             samples, beams = image.shape
             maps.clear()
             maps[image.shape] = (
-                np.float32((beam / half + 1) / 2 * (beams - 1)),
-                np.float32((radius - start) / (1 - start) * (samples - 1)),
+                np.asarray((beam / half + 1) / 2 * (beams - 1), np.float32),
+                np.asarray((radius - start) / (1 - start) * (samples - 1), np.float32),
             )
         across, down = maps[image.shape]
         return np.asarray(cv2.remap(image, across, down, cv2.INTER_LINEAR), np.float32)

@@ -19,7 +19,7 @@ def gain(db: float, range: float) -> Run:
     """x + db/range, within [0, 1]."""
 
     def run(image: Image) -> Image:
-        return _clipped(cv2.add(image, db / range))
+        return _clipped(image + np.float32(db / range))
 
     return run
 
@@ -45,7 +45,7 @@ def window(low: float, high: float) -> Run:
     width = width if abs(width) > 1e-6 else 1e-6
 
     def run(image: Image) -> Image:
-        return _clipped(cv2.addWeighted(image, 1 / width, image, 0.0, -low / width))
+        return _clipped(np.asarray(cv2.addWeighted(image, 1 / width, image, 0.0, -low / width), np.float32))
 
     return run
 
@@ -61,7 +61,7 @@ def clahe(clip: float, tiles: int) -> Run:
     mapping = cv2.createCLAHE(clip, (tiles, tiles))
 
     def run(image: Image) -> Image:
-        return np.asarray(cv2.multiply(mapping.apply(to_uint8(image)), 1 / 255, dtype=cv2.CV_32F), np.float32)
+        return mapping.apply(to_uint8(image)) * np.float32(1 / 255)
 
     return run
 

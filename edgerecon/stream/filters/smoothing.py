@@ -40,7 +40,7 @@ def edges(amount: float, sigma: float) -> Run:
     def run(image: Image) -> Image:
         blurred = cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
         sharp = cv2.addWeighted(image, 1 + amount, blurred, -amount, 0.0)
-        return np.clip(sharp, 0.0, 1.0, out=sharp)
+        return np.asarray(np.clip(sharp, 0.0, 1.0, out=sharp), np.float32)
 
     return run
 

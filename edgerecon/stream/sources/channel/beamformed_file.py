@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,8 @@ _UFF_AT_MOST = 2 << 30  # bytes: pyuff-ustb writes an object whole
 Frames = NDArray[np.complex64]
 
 
-class _Writer(Protocol):
-    def __call__(self, frame: NDArray[Any]) -> None: ...
+_Writer: TypeAlias = Callable[[NDArray[Any]], None]
+"""Takes the frames in turn."""
 
 
 @dataclass
@@ -102,12 +102,12 @@ def _npz(path: Path, grid: Grid, total: int, source: ChannelSource) -> Iterator[
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
             header = {"descr": "<c8", "fortran_order": False, "shape": (count, *grid.shape)}
             with archive.open("beamformed.npy", "w", force_zip64=True) as entry, spooled.open("rb") as raw_again:
-                np.lib.format.write_array_header_2_0(entry, header)  # type: ignore[arg-type]
+                np.lib.format.write_array_header_2_0(entry, header)
                 while piece := raw_again.read(1 << 20):
                     entry.write(piece)
             for name, values in _axes(grid).items():
                 with archive.open(f"{name}.npy", "w") as entry:
-                    np.lib.format.write_array(entry, np.asarray(values))  # type: ignore[arg-type]
+                    np.lib.format.write_array(entry, np.asarray(values))
     finally:
         spooled.unlink(missing_ok=True)
 

@@ -113,7 +113,7 @@ def _transmits(scan: h5py.Group, shape: tuple[int, ...], probe: Probe, speed: fl
             wave = diverging_wave(x, z) if distance < 0 else focused_wave(x, z)
         else:
             wave = plane_wave(float(angle) if "polar_angles" in scan else _angle(elements[on, 0], delay[on], speed))
-        passes = np.median(delay[on] - wave.path_m(*elements[on].T, probe, speed) / speed)
+        passes = np.median(delay[on] - wave.path_m(elements[on, 0], elements[on, 1], probe, speed) / speed)
         yield replace(wave, start_s=float(start - passes))
 
 

@@ -35,7 +35,9 @@ class FormedSource:
     def __init__(self, signals: Source, acquisition: Acquisition, query: Query) -> None:
         self._signals, self._acquisition = signals, acquisition
         self._form = ChannelPicture(signals.name, acquisition, query)
-        self.name, self.period_s, self.length = signals.name, acquisition.period_s, None
+        self.name = signals.name
+        self.period_s: float | None = acquisition.period_s
+        self.length: int | None = None
         self.spacing_mm: tuple[float, float] | None = self._form.spacing_mm
 
     def frames(self) -> Iterator[Capture]:
