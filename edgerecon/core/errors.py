@@ -132,5 +132,7 @@ def first_line(error: BaseException) -> str:
     if not said:
         return kind
     if len(said) > _SAID_AT_MOST and not isinstance(error, EdgereconError):  # it quotes what it was given
-        said = f"{said[:_SAID_AT_MOST]} …"
+        said = (
+            f"{said[: _SAID_AT_MOST // 3]} … {said[-2 * _SAID_AT_MOST // 3 :]}"  # runtimes give the reason at the end
+        )
     return said if isinstance(error, Exception) else f"{kind}: {said}"
