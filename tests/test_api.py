@@ -101,7 +101,7 @@ def test_the_versions_agree() -> None:
     from pathlib import Path
 
     root = Path(__file__).resolve().parents[1]
-    assert f'version = "{er.__version__}"' in (root / "pyproject.toml").read_text()
+    assert 'path = "edgerecon/core/__init__.py"' in (root / "pyproject.toml").read_text()
     assert f"## {er.__version__}" in (root / "CHANGELOG.md").read_text()
     assert f"version: {er.__version__}" in (root / "CITATION.cff").read_text()
     assert version("edgerecon")

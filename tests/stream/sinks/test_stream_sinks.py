@@ -191,11 +191,11 @@ def test_disk_error_while_writing_files(tmp_path: Path, monkeypatch: pytest.Monk
         disk_full(self.count)
         original(self, pts)
 
-    def savez(*args, **kwargs) -> None:
+    def pack(*args: object) -> None:
         disk_full(3)
 
     monkeypatch.setattr(Mp4Sink, "_encode", encode)
-    monkeypatch.setattr(np, "savez", savez)
+    monkeypatch.setattr(NpzSink, "pack", pack)
     report = stream(ListSource(smooth(8)), None, [npz, mp4, KeepSink()], policy="every", pace=False)
     assert report.presented == 8
     assert report.error is not None and report.error.count("No space left on device") == 2
