@@ -39,8 +39,8 @@ demo: $(DEVICE)
 	$(BIN)/edgerecon demo $(if $(VIEW),--view)
 
 # One process a core; libraries that take every core for themselves would stand in each other's way. Compiled Python is
-# kept, since tests start hundreds of processes.
-PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+# kept, since tests start hundreds of processes. A process that dies ends the run: a new one would wait without end.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --max-worker-restart 0 --dist loadfile
 
 test: $(DEV)
 	$(PYTEST) $(if $(FAST),-m 'not slow')

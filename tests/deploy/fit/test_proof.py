@@ -73,9 +73,16 @@ def test_what_cannot_hold_any_more_is_stopped(
 
 
 def test_ctrl_c_ends_the_search_and_not_the_stream_alone(candidate: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proof._Judge, "present", lambda *_: signal.pthread_kill(main, signal.SIGINT))
     main = threading.main_thread().ident
     assert main is not None
+    pressed = threading.Event()
+
+    def press(*_: object) -> None:
+        if not pressed.is_set():  # once: a later one would meet pytest instead of the search
+            pressed.set()
+            signal.pthread_kill(main, signal.SIGINT)
+
+    monkeypatch.setattr(proof._Judge, "present", press)
     with pytest.raises(KeyboardInterrupt):
         stream_p99(candidate, FRAMES, 1000.0, 30.0)
 
