@@ -350,10 +350,15 @@ def test_viewer_lists_the_whole_configuration_in_its_order(monkeypatch: pytest.M
 def test_page_moves_with_the_configuration() -> None:
     pytest.importorskip("starlette")
     old, new = free_port(), free_port()
-    with running(config(dict(name="gone", source="nowhere.dcm", sinks=[f"viewer:{old}"]))) as one:
-        until(lambda: asked(old, "/streams")[1].get("absent") == {"gone": "failed"})
-        one.change(config(dict(name="gone", source="nowhere.dcm", sinks=[f"viewer:{new}"])))
-        until(lambda: asked(new, "/streams")[1].get("absent") == {"gone": "failed"})
+    stays = dict(name="stays", source=SIM, sinks=["null"])  # a service without a live stream would end
+
+    def failing(port: int) -> ServeConfig:
+        return config(dict(name="gone", source="nowhere.dcm", sinks=[f"viewer:{port}"]), stays)
+
+    with running(failing(old)) as one:
+        until(lambda: asked(old, "/streams")[1].get("absent", {}).get("gone") == "failed")
+        one.change(failing(new))
+        until(lambda: asked(new, "/streams")[1].get("absent", {}).get("gone") == "failed")
         until(lambda: asked(old, "/streams") == (0, {}))
 
 
