@@ -74,12 +74,11 @@ def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
     monkeypatch.setenv("EDGERECON_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _ctrl_c() -> Iterator[None]:
-    """Shells start background jobs with Ctrl-C ignored, which children would inherit: the tests send it on purpose."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+@pytest.fixture(autouse=True)
+def _ctrl_c() -> None:
+    """Tests send Ctrl-C on purpose: neither a shell that starts background jobs with it ignored nor a library that took
+    it for itself in an earlier test may change what it does."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

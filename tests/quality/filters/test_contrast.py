@@ -8,7 +8,7 @@ from skimage import exposure
 
 from edgerecon.core.frame import to_uint8
 from edgerecon.quality.filters import contrast
-from edgerecon.quality.filters.contrast import FILTERS, GRIDS
+from edgerecon.quality.filters.contrast import CONTRASTS, GRIDS
 from edgerecon.quality.filters.tuning import tune
 from edgerecon.quality.measures.full_reference import psnr, snr
 
@@ -18,10 +18,10 @@ def faint(rng: np.random.Generator) -> np.ndarray:
     return (0.3 + 0.2 * rng.beta(2, 4, (64, 80))).astype(np.float32)
 
 
-@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("name", CONTRASTS)
 def test_contrast_rises_and_the_frame_stays_one(faint: np.ndarray, name: str) -> None:
     for parameters in GRIDS[name]:
-        found = FILTERS[name](faint, **parameters)
+        found = CONTRASTS[name](faint, **parameters)
         assert found.shape == faint.shape and found.dtype == np.float32
         assert 0 <= found.min() and found.max() <= 1 and found.std() > faint.std()
 
