@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
 import json
-import signal
 import socket
 from contextlib import closing
 from pathlib import Path
@@ -86,7 +86,7 @@ def test_watched_demo_streams_until_it_is_interrupted(
     def interrupt(counters: Counters) -> None:
         captured.append(counters.frames_in)
         if counters.frames_in >= 15 > captured[-2]:  # half a second of the cine: well past SECONDS
-            signal.raise_signal(signal.SIGINT)
+            _thread.interrupt_main()
 
     said: list[str] = []
     report = demo.run_demo(

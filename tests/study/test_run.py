@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import csv
 import json
 import sys
@@ -65,10 +66,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
 
     def stop(done: int, total: int) -> None:
         if done == 17:
-            import os
-            import signal
-
-            os.kill(os.getpid(), signal.SIGINT)
+            _thread.interrupt_main()
 
     with pytest.raises(KeyboardInterrupt):
         train_network(parts, batch, Schedule(40), tmp_path / "b.pt", key="k", seed=3, on_step=stop)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
 import math
-import signal
 import threading
 import time
 from typing import Any, cast
@@ -73,14 +73,12 @@ def test_what_cannot_hold_any_more_is_stopped(
 
 
 def test_ctrl_c_ends_the_search_and_not_the_stream_alone(candidate: Candidate, monkeypatch: pytest.MonkeyPatch) -> None:
-    main = threading.main_thread().ident
-    assert main is not None
     pressed = threading.Event()
 
     def press(*_: object) -> None:
         if not pressed.is_set():  # once: a later one would meet pytest instead of the search
             pressed.set()
-            signal.pthread_kill(main, signal.SIGINT)
+            _thread.interrupt_main()
 
     monkeypatch.setattr(proof._Judge, "present", press)
     with pytest.raises(KeyboardInterrupt):

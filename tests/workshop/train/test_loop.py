@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import _thread
 import csv
 import os
 import pickle
@@ -85,7 +86,7 @@ def test_resuming_after_ctrl_c_changes_nothing(recipe: Callable[..., Recipe], tm
 
     def press(progress: Progress) -> None:
         if progress.step == stop_at:
-            os.kill(os.getpid(), signal.SIGINT)
+            _thread.interrupt_main()
 
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
