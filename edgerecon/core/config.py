@@ -6,13 +6,13 @@ Pydantic's own name neither the key that was meant nor what was given.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
-from edgerecon.core.errors import EdgereconError, first_line
+from edgerecon.core.errors import EdgereconError, UsageError, first_line
 from edgerecon.core.files import read
 from edgerecon.core.json import parse
 
@@ -23,6 +23,8 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+T = TypeVar("T")
 
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 _ABSENT = ("missing", "missing_argument")
@@ -116,6 +118,23 @@ def first_fault(error: ValidationError, table: type) -> tuple[tuple[int | str, .
         return keys, message[:1].lower() + message[1:]
     given = "" if isinstance(first["input"], Mapping | list | tuple) else f", not {first['input']!r}"
     return keys, f"it should {f'be {kind}' if kind else words}{given if len(given) < _LONGEST else ''}"
+
+
+def accepted_by(check: Callable[[T], object]) -> Callable[[T], T]:
+    """A validator for pydantic of a value that ``check`` accepts: it refuses others with the words of its UsageError.
+
+    Example:
+        >>> Backend = Annotated[str, AfterValidator(accepted_by(check_backend))]
+    """
+
+    def validator(value: T) -> T:
+        try:
+            check(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    return validator
 
 
 def dotted(keys: tuple[int | str, ...]) -> str:

@@ -159,8 +159,7 @@ def stream(
     from edgerecon.stream.loop.stream import stream as run
     from edgerecon.stream.loop.trace import Trace
     from edgerecon.stream.overwriting import refuse_overwriting
-    from edgerecon.stream.picture.box import parse_box
-    from edgerecon.stream.picture.crop import cropped
+    from edgerecon.stream.picture.crop import cropped, parse_crop
     from edgerecon.stream.process.scheduling import scheduling_of
     from edgerecon.stream.process.signals import signals_that_stop
     from edgerecon.stream.process.systemd import Service
@@ -177,7 +176,7 @@ def stream(
     if late not in ("present", "skip"):
         raise UsageError(f"--late is present or skip, not '{late}'")
     refuse_overwriting([source], sink or [], [path for path in (json, trace) if path])
-    box = parse_box(crop, "--crop") if crop is not None else None
+    box = parse_crop(crop) if crop is not None else None
     screen, service, stop, reset = console(json), Service(), Event(), Event()
     scheduling = scheduling_of(priority, cpus)
     scheduling.apply_cpus()  # before the engine starts threads of its own

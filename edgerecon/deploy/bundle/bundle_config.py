@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from edgerecon.core.config import dotted, first_fault
+from edgerecon.core.config import accepted_by, dotted, first_fault
 from edgerecon.core.errors import UsageError
 from edgerecon.deploy.bundle.archive import CONFIG, BundleError
-from edgerecon.stream.picture.box import parse_box
+from edgerecon.stream.picture.crop import parse_crop
 from edgerecon.stream.picture.protect import parse_protect
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
@@ -41,8 +41,8 @@ class BundleConfig(BaseModel):
     threads: int | None = Field(default=None, ge=1, le=1024)
     deadline_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     strength: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False)
-    protect: str = "auto"
-    crop: str | None = None
+    protect: Annotated[str, AfterValidator(accepted_by(parse_protect))] = "auto"
+    crop: Annotated[str, AfterValidator(accepted_by(parse_crop))] | None = None
     model: FileName
     engine: FileName | None = None
     frames: FileName = "self_test.npz"
@@ -50,18 +50,6 @@ class BundleConfig(BaseModel):
     recipe_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     machine: Word | None = None
     python: Word | None = None
-
-    @field_validator("protect", "crop")
-    @classmethod
-    def _known_region(cls, text: str | None, info: ValidationInfo) -> str | None:
-        try:
-            if info.field_name == "protect":
-                parse_protect(str(text))
-            elif text is not None:
-                parse_box(text, "crop")
-        except UsageError as error:
-            raise ValueError(str(error)) from None
-        return text
 
 
 def make_config(**facts: object) -> BundleConfig:

@@ -6,8 +6,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from edgerecon.stream.picture.box import Box, beyond, refuse_beyond
+from edgerecon.stream.picture.box import Box, beyond, parse_box, refuse_beyond
 from edgerecon.stream.sources.base import Capture, Source
+
+
+def parse_crop(text: str) -> Box:
+    """The box of "x,y,w,h" that ``--crop`` takes.
+
+    Raises:
+        UsageError: it is none, or empty.
+    """
+    return parse_box(text, "--crop")
 
 
 class CroppedSource:

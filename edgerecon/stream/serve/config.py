@@ -7,20 +7,23 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from edgerecon.core.config import dotted, first_fault, read_toml
+from edgerecon.core.config import accepted_by, dotted, first_fault, read_toml
 from edgerecon.core.errors import ConfigError, UsageError
 from edgerecon.engines import check_backend
 from edgerecon.modelfile.catalogue import model_path
 from edgerecon.stream.filters.engine import refuse_resizing
 from edgerecon.stream.filters.filter import open_filters
 from edgerecon.stream.overwriting import refuse_overwriting
-from edgerecon.stream.picture.box import Box, parse_box
+from edgerecon.stream.picture.box import Box
+from edgerecon.stream.picture.crop import parse_crop
 from edgerecon.stream.picture.protect import parse_protect
 from edgerecon.stream.sinks.kind import kind_of
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Filters = Annotated[tuple[str, ...], AfterValidator(accepted_by(open_filters))]
+_FiltersAfter = Annotated[_Filters, AfterValidator(accepted_by(lambda texts: refuse_resizing(open_filters(texts))))]
 
 
 class _Table(BaseModel):
@@ -45,15 +48,15 @@ class StreamTable(_Table):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
     source: str = Field(min_length=1)
-    model: str | None = None
-    backend: str = "auto"
+    model: Annotated[str, AfterValidator(accepted_by(model_path))] | None = None
+    backend: Annotated[str, AfterValidator(accepted_by(check_backend))] = "auto"
     precision: Literal["fp32", "fp16", "bf16", "int8", "int16"] | None = None
     threads: int | None = Field(default=None, ge=1, le=1024)
     strength: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False)
-    protect: str = "auto"
-    crop: str | None = None
-    filters: tuple[str, ...] = ()
-    filters_after: tuple[str, ...] = ()
+    protect: Annotated[str, AfterValidator(accepted_by(parse_protect))] = "auto"
+    crop: Annotated[str, AfterValidator(accepted_by(parse_crop))] | None = None
+    filters: _Filters = ()
+    filters_after: _FiltersAfter = ()
     sinks: tuple[str, ...] = ("null",)
     deadline_ms: _Positive | None = None
     policy: Literal["latest", "every"] | None = None
@@ -65,52 +68,10 @@ class StreamTable(_Table):
     cpus: _Positive = 1.0
     gpus: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
-    @field_validator("backend")
-    @classmethod
-    def _known_backend(cls, backend: str) -> str:
-        try:
-            check_backend(backend)
-        except UsageError as error:
-            raise ValueError(str(error)) from None
-        return backend
-
-    @field_validator("filters", "filters_after")
-    @classmethod
-    def _known_filters(cls, filters: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        try:
-            chosen = open_filters(filters)
-            if info.field_name == "filters_after":
-                refuse_resizing(chosen)
-        except UsageError as error:
-            raise ValueError(str(error)) from None
-        return filters
-
-    @field_validator("protect", "crop")
-    @classmethod
-    def _known_region(cls, text: str | None, info: ValidationInfo) -> str | None:
-        try:
-            if info.field_name == "protect":
-                parse_protect(str(text))
-            elif text is not None:
-                parse_box(text, "crop")
-        except UsageError as error:
-            raise ValueError(str(error)) from None
-        return text
-
     @property
     def crop_box(self) -> Box | None:
         """The crop in pixels."""
-        return None if self.crop is None else parse_box(self.crop, "crop")
-
-    @field_validator("model")
-    @classmethod
-    def _known_model(cls, model: str | None) -> str | None:
-        try:
-            if model is not None:
-                model_path(model)
-        except UsageError as error:
-            raise ValueError(str(error)) from None
-        return model
+        return None if self.crop is None else parse_crop(self.crop)
 
     @field_validator("ladder")
     @classmethod

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from time import perf_counter_ns
 
@@ -14,11 +12,10 @@ from edgerecon.beamform import Acquisition, linear_array, plane_wave
 from edgerecon.core.errors import AcquisitionError
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.channel.channel import ChannelPicture
+from edgerecon.stream.sources.live.probe_clock import ProbeClock
 from edgerecon.stream.sources.query import Query
 
-_WAKE_S = 0.2
 _PHASES = 8
-_BEAT_S = 0.9
 _SCATTERERS = 500
 _NOISE = 0.02
 
@@ -97,31 +94,20 @@ class SimChannelSource:
         )
         self._form = ChannelPicture(self.name, self.acquisition, query)
         self.spacing_mm: tuple[float, float] | None = self._form.spacing_mm
-        self._closed = threading.Event()
+        self._clock = ProbeClock(1 / fps)
         self._rng = np.random.default_rng(0)
         self._beat = [simulate_echoes(self.acquisition, phase / _PHASES) for phase in range(_PHASES)]
         self._form(self._beat[0])  # the first frame would wait for its geometry
 
     def frames(self) -> Iterator[Capture]:
-        assert self.period_s is not None
-        start, number = time.perf_counter(), 0
-        while self._wait_until(start + number * self.period_s):
-            behind = int((time.perf_counter() - start) / self.period_s) - number
-            number += behind
+        for tick in self._clock.ticks():
             arrived_ns = perf_counter_ns()
-            phase = int(number * self.period_s / _BEAT_S * _PHASES) % _PHASES
             noise = self._rng.standard_normal(self.acquisition.shape, np.float32) * np.float32(_NOISE)
-            picture, stages_ms = self._form(self._beat[phase] + noise)
-            yield Capture(picture, gap=behind, captured_ns=arrived_ns, stages_ms=stages_ms)
-            number += 1
+            picture, stages_ms = self._form(self._beat[int(tick.phase * _PHASES)] + noise)
+            yield Capture(picture, gap=tick.gap, captured_ns=arrived_ns, stages_ms=stages_ms)
 
     def close(self) -> None:
-        self._closed.set()
-
-    def _wait_until(self, due_s: float) -> bool:
-        while (left := due_s - time.perf_counter()) > 0 and not self._closed.wait(min(left, _WAKE_S)):
-            pass
-        return not self._closed.is_set()
+        self._clock.close()
 
 
 def simulate_echoes(acquisition: Acquisition, phase: float) -> NDArray[np.float32]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
-import time
 from collections.abc import Iterator
 from time import perf_counter_ns
 
@@ -17,13 +15,12 @@ from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.channel.channel import OPTIONS as CHANNEL_OPTIONS
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.live.live_channel import SimChannelSource
+from edgerecon.stream.sources.live.probe_clock import ProbeClock
 from edgerecon.stream.sources.live.size_fps import OPTIONS, size_fps
 from edgerecon.stream.sources.query import Query
 
 _PHASES = 24
-_BEAT_S = 0.9
 _DEPTH_MM = 160.0
-_WAKE_S = 0.2
 _NOISE = 6.0
 
 
@@ -43,34 +40,23 @@ class SimSource:
         self.period_s: float | None = 1 / fps
         self.spacing_mm: tuple[float, float] | None = (_DEPTH_MM / height, _DEPTH_MM / height)
         self.length: int | None = None
-        self._closed = threading.Event()
+        self._clock = ProbeClock(1 / fps)
         rng = np.random.default_rng(0)
         self._beat = _render(height, width, rng)
         self._noise = np.abs(rng.normal(0, _NOISE, (height + 64, width + 64))).astype(np.uint8)
         self._rng = rng
 
     def frames(self) -> Iterator[Capture]:
-        assert self.period_s is not None
-        period_s = self.period_s
-        start, number = time.perf_counter(), 0
         image = np.empty_like(self._beat[0])
         height, width = image.shape
-        while self._wait_until(start + number * period_s):
-            behind = int((time.perf_counter() - start) / period_s) - number
-            number += behind
-            phase = int(number * period_s / _BEAT_S * _PHASES) % _PHASES
+        for tick in self._clock.ticks():
+            phase = int(tick.phase * _PHASES)
             top, left = self._rng.integers(0, 64, 2)
             cv2.add(self._beat[phase], self._noise[top : top + height, left : left + width], dst=image)
-            yield Capture(image, gap=behind, captured_ns=perf_counter_ns())
-            number += 1
+            yield Capture(image, gap=tick.gap, captured_ns=perf_counter_ns())
 
     def close(self) -> None:
-        self._closed.set()
-
-    def _wait_until(self, due_s: float) -> bool:
-        while (left := due_s - time.perf_counter()) > 0 and not self._closed.wait(min(left, _WAKE_S)):
-            pass
-        return not self._closed.is_set()
+        self._clock.close()
 
 
 def _render(height: int, width: int, rng: np.random.Generator) -> NDArray[np.uint8]:
