@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -39,6 +41,17 @@ def _imported() -> ModuleType:
     return openvino
 
 
+@cache
+def _core(kind: Callable[[], Any]) -> Any:
+    """The core that all engines of the process share.
+
+    Each core's CPU plug-in takes the stack of signals (sigaltstack) and gives back the one before it. Of two cores that
+    end in the order of their making, the second would give back what the first has freed: the next Ctrl-C would be a
+    segmentation fault.
+    """
+    return kind()
+
+
 class OpenVinoEngine(PaddedEngine):
     """One inference request on the host buffers, compiled for the size of the frames.
 
@@ -51,7 +64,7 @@ class OpenVinoEngine(PaddedEngine):
         openvino = _imported()
         super().__init__(file, "openvino", precision, threads)
         self._openvino = openvino
-        self._core: Any = openvino.Core()
+        self._core: Any = _core(openvino.Core)
         self._device = self._found(device)
         self._settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if self._device == "CPU":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
@@ -225,3 +226,33 @@ def test_a_runtime_that_cannot_be_loaded_is_one_line(
     monkeypatch.delitem(sys.modules, "openvino")
     with pytest.raises(EngineError, match=r"openvino cannot be loaded \(Could not .*\): take --backend onnxruntime"):
         open_engine(network, "openvino")
+
+
+SIGNALLED = """
+import os, signal, sys
+import numpy as np
+from edgerecon.engines import open_engine
+
+frame = np.zeros((16, 16), np.float32)
+for _ in range(3):
+    first, second = (open_engine(sys.argv[1], "openvino", threads=1) for _ in range(2))
+    for engine in (first, second):
+        engine.run(frame)
+    del engine
+    first.close()
+    del first  # before the second
+    second.close()
+    del second
+heard = []
+signal.signal(signal.SIGINT, lambda *_: heard.append(True))
+os.kill(os.getpid(), signal.SIGINT)
+print(len(heard))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_ctrl_c_is_heard_after_engines_were_replaced(network: Path) -> None:
+    """OpenVINO takes the stack of signals for itself, and gave back one that it had freed: Ctrl-C ended the process."""
+    command = [sys.executable, "-c", SIGNALLED, str(network)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "1"), done.stderr
