@@ -106,7 +106,7 @@ def picture(run: Run, frames: Sequence[Image], keys: Iterable[str]) -> dict[str,
         return {}
     pairs = [BeforeAfter(frame, np.array(run(frame))) for frame in frames]
     if "lesion_contrast" in wanted:
-        pairs += [BeforeAfter(frame, np.array(run(frame)), lesion=lesion) for frame, lesion in _lesions()]
+        pairs += [BeforeAfter(frame, np.array(run(frame)), lesion=lesion) for frame, lesion in lesion_scenes(LESIONS)]
     rows = [
         measure_frame(pair, [key for key in wanted if ("lesion" in measures()[key].needs) == bool(pair.lesion)])
         for pair in pairs
@@ -122,8 +122,9 @@ def losses(candidate: Run, reference: Run, frames: Material, limit: float | None
     return loss_violations(picture(candidate, frames.real, keys), picture(reference, frames.real, keys), limit)
 
 
-def _lesions() -> Iterator[tuple[Image, Lesion]]:
-    for index in range(LESIONS):
+def lesion_scenes(count: int) -> Iterator[tuple[Image, Lesion]]:
+    """Simulated scenes with a cyst or a solid lesion in turn, the same ones at each call."""
+    for index in range(count):
         kind = ("cyst", "solid")[index % 2]
         made = labelled_sample(np.random.default_rng([17, index]), CLASSES.index(kind), 128)
         yield to_unit(made.speckled[0]), Lesion(kind, made.radius)  # type: ignore[arg-type]
