@@ -156,7 +156,7 @@ class TrainTable(_Table):
         warmup: steps of linear rise. ema: decay of the averaged weights that are validated and kept; 0 is off.
         clip: greatest gradient norm. validate_every: steps between validations.
         precision: as lightning-fabric spells it. seed: fixes weights, crops and augmentation.
-        start: checkpoint of a narrower network of the same depth, from whose function on this one learns; default:
+        start: checkpoint of this shape, or of a narrower compact network of this depth, to learn on from; default:
             random weights.
     """
 
