@@ -17,7 +17,7 @@ from edgerecon.beamform.methods import methods
 from edgerecon.beamform.settings import Settings
 from edgerecon.beamform.signals import Filter, centre_hz, design, upsampled, upsampling
 from edgerecon.beamform.summation import Summation
-from edgerecon.core.errors import AcquisitionError, EngineError
+from edgerecon.core.errors import AcquisitionError, EngineError, UsageError
 from edgerecon.cpu.library import Library, load_library
 from edgerecon.hardware.host import usable_cores
 
@@ -80,6 +80,29 @@ class Beamformer:
             found = pictures[0]
         else:
             found = np.sqrt(np.sum([np.square(np.abs(one)) for one in pictures], axis=0, dtype=np.float32))
+        self.load_ms, self.form_ms = (loaded - began) / 1e6, (perf_counter_ns() - loaded) / 1e6
+        return found
+
+    def split(self, signals: Array, parts: int) -> NDArray[np.float32]:
+        """Delay-and-sum over each of ``parts`` parts of every pixel's aperture, from its one edge to the other.
+
+        Returns:
+            float32 (2 · parts, H, W): real parts, then imaginary parts. Their sum is ``__call__``'s picture.
+
+        Raises:
+            UsageError: settings other than coherent delay-and-sum of IQ at an F-number. AcquisitionError: see
+            ``__call__``.
+        """
+        settings = self.settings
+        if (settings.method, settings.compounding) != ("das", "coherent") or settings.signal == "rf":
+            raise UsageError("parts of the aperture are of coherent delay-and-sum of IQ: leave other settings out")
+        if not settings.f_number:
+            raise UsageError("parts of the aperture need an f_number: give more than 0")
+        began = perf_counter_ns()
+        signals, peak = self._checked(signals)
+        self._sums[0].load(signals, peak)
+        loaded = perf_counter_ns()
+        found = self._sums[0].split(parts)
         self.load_ms, self.form_ms = (loaded - began) / 1e6, (perf_counter_ns() - loaded) / 1e6
         return found
 

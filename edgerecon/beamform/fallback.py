@@ -60,6 +60,16 @@ class NumpyBeamformer:
         for element, _, signal in self._elements(rows, slice(first, first + len(out))):
             out[..., element] = signal * np.float32(scale)
 
+    def split(self, rows: NDArray[Any], scale: float, out: NDArray[np.float32]) -> None:
+        """Sums over each part of the aperture, (2 · parts, H, W): real parts, then imaginary parts."""
+        out[:], count = 0, len(out) // 2
+        for element, heard, signal in self._elements(rows):
+            lateral, along = self._seen_from(element, self._x[heard], self._z[heard])
+            part = np.floor((lateral * self._job.slope / along + 1) * (count / 2)).astype(np.int32)
+            found, values = (np.clip(part, 0, count - 1), *np.nonzero(heard)), signal[heard] * np.float32(scale)
+            out[:count][found] += values.real
+            out[count:][found] += values.imag
+
     def batch(self, frames: Sequence[NDArray[Any]], scale: float, out: NDArray[Any]) -> None:
         """Frames' rows → (frames, H, W)."""
         for rows, picture in zip(frames, out, strict=True):
@@ -91,12 +101,19 @@ class NumpyBeamformer:
         dx, dz = x - np.float32(job.element_x[element]), z - np.float32(job.element_z[element])
         weight = np.ones(x.shape, np.float32)
         if job.slope > 0:
-            cosine, sine = np.float32(job.element_cosine[element]), np.float32(job.element_sine[element])
-            lateral, along = np.abs(dx * cosine - dz * sine) * np.float32(job.slope), dx * sine + dz * cosine
+            lateral, along = self._seen_from(element, x, z)
+            lateral = np.abs(lateral) * np.float32(job.slope)
             part = (lateral / np.maximum(along, np.float32(1e-6)) - job.flat) / max(1 - job.flat, 1e-9)
             window = job.level + job.swing * np.cos(np.pi * np.clip(part, 0, 1))
             weight = np.where(lateral <= along, window, 0).astype(np.float32)
         return weight, np.hypot(dx, dz) + np.float32(job.element_lens[element])
+
+    def _seen_from(self, element: int, x: NDArray[np.float32], z: NDArray[np.float32]) -> tuple[Any, Any]:
+        """Pixels as an element sees them: across and along its normal."""
+        job = self._job
+        dx, dz = x - np.float32(job.element_x[element]), z - np.float32(job.element_z[element])
+        cosine, sine = np.float32(job.element_cosine[element]), np.float32(job.element_sine[element])
+        return dx * cosine - dz * sine, dx * sine + dz * cosine
 
     def _turn(self, wave: int, picture: slice) -> Callable[[NDArray[np.bool_]], Any]:
         job = self._job

@@ -62,6 +62,12 @@ class Summation:
         self._engine.run(self._rows, self._scale, out)
         return out
 
+    def split(self, parts: int) -> NDArray[np.float32]:
+        """(2 · parts, H, W) of what was loaded: real parts, then imaginary parts, of the sums over each part."""
+        out = np.empty((2 * parts, *self._job.shape), np.float32)
+        self._engine.split(self._rows, self._scale, out)
+        return out
+
     def batch(self, frames: Sequence[Array], peak: float) -> Array:
         """(T, H, W) by delay-and-sum, up to 32 frames in one pass."""
         gain = self._gain(frames[0], peak)

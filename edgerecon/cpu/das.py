@@ -166,6 +166,10 @@ class CpuBeamformer:
         """Rows of pixels from ``first`` on, (rows, W, elements): what each element adds."""
         self._library.call("das_aperture")(self._handle, rows.ctypes.data, scale, first, len(out), out.ctypes.data)
 
+    def split(self, rows: NDArray[np.int16], scale: float, out: NDArray[np.float32]) -> None:
+        """Sums over each part of the aperture, (2 · parts, H, W): real parts, then imaginary parts."""
+        self._library.call("das_split")(self._handle, rows.ctypes.data, scale, len(out) // 2, out.ctypes.data)
+
     def batch(self, frames: Sequence[NDArray[np.int16]], scale: float, out: NDArray[Any]) -> None:
         """Frames' rows → (frames, H, W), all of them in one pass."""
         lanes = -(-len(frames) // LANES) * LANES
@@ -220,6 +224,7 @@ def _declare(library: Library) -> None:
         ),
         ("das_run", None, (_POINTER, _POINTER, real, _POINTER)),
         ("das_aperture", None, (_POINTER, _POINTER, real, number, number, _POINTER)),
+        ("das_split", None, (_POINTER, _POINTER, real, number, _POINTER)),
         ("das_interleave", None, (_POINTER, ctypes.POINTER(_POINTER), number, number, _POINTER)),
         ("das_batch", None, (_POINTER, _POINTER, real, number, number, _POINTER)),
         ("das_close", None, (_POINTER,)),

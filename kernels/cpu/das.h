@@ -41,10 +41,27 @@ public:
         scale /= 1 << DAS_FRACTION;
         over_tiles(0, told_.height, DAS_TILE_EDGE, [&](DasWork& work) {
             DasWork::clear(work.total, work.pixels.count);
-            if (told_.method == EDGERECON_DAS) sum_waves(work, rows);
+            if (told_.method == EDGERECON_DAS) sum_waves(work, rows, shape_);
             else
                 sum_elements(work, rows, [&](int) { kernels_.fold(told_.method, work.heard, work.sums[0], work.pixels.count, work.total); });
             work.each(told_.width, [&](int at, size_t pixel) { write(work.total, at, scale, out + pixel * parts()); });
+        });
+    }
+
+    // The sums over each part of the pixel's aperture, from its one edge to the other: parts × pixels of real parts, then
+    // of imaginary ones. A part that no element lies in is 0.
+    void split(const int16_t* rows, float scale, int count, float* out) {
+        scale /= 1 << DAS_FRACTION;
+        const size_t pixels = size_t(told_.height) * told_.width;
+        over_tiles(0, told_.height, DAS_TILE_EDGE, [&](DasWork& work) {
+            for (int part = 0; part < count; ++part) {
+                DasWork::clear(work.total, work.pixels.count);
+                sum_waves(work, rows, shape_of(part, count));
+                work.each(told_.width, [&](int at, size_t pixel) {
+                    out[part * pixels + pixel] = work.total.real[at] * scale;
+                    out[(count + part) * pixels + pixel] = work.total.imag[at] * scale;
+                });
+            }
         });
     }
 
@@ -95,14 +112,25 @@ private:
         pool_.run(across * down, one);
     }
 
-    // Whether any pixel of the tile lies in the wedge |lateral| · slope ≤ along of an element; then what it hears.
-    bool hears(DasWork& work, int number) const {
+    DasShape shape_of(int part, int count) const {
+        DasShape shape = shape_;
+        shape.whole = false;
+        shape.first = 2.f * part / count - 1;
+        shape.last = part + 1 < count ? 2.f * (part + 1) / count - 1 : 2;  // what lies on the edge belongs to the last part
+        return shape;
+    }
+
+    // Whether any pixel of the tile lies in the wedge first · along ≤ lateral · slope ≤ last · along of an element; then
+    // what it hears.
+    bool hears(DasWork& work, int number, const DasShape& shape) const {
         const DasElement& element = elements_[number];
         const float dx = work.centre_x - element.x, dz = work.centre_z - element.z;
-        const float lateral = std::fabs(dx * element.cosine - dz * element.sine), along = dx * element.sine + dz * element.cosine;
-        const float outside = (lateral * shape_.slope - along) / std::hypot(1.f, shape_.slope);
-        if (shape_.slope > 0 && outside > work.radius + 1e-3f * (lateral + std::fabs(along))) return false;
-        return kernels_.hear(shape_, element, work.pixels, told_.iq, work.heard);
+        const float lateral = dx * element.cosine - dz * element.sine, along = dx * element.sine + dz * element.cosine;
+        const float most = work.radius + 1e-3f * (std::fabs(lateral) + std::fabs(along));
+        if (shape.slope > 0 && (lateral * shape.slope - shape.last * along > most * std::hypot(shape.last, shape.slope) ||
+                                shape.first * along - lateral * shape.slope > most * std::hypot(shape.first, shape.slope)))
+            return false;
+        return kernels_.hear(shape, element, work.pixels, told_.iq, work.heard);
     }
 
     void prepare(DasWork& work, int wave, int place) const {
@@ -121,7 +149,7 @@ private:
     }
 
     // Each transmit is summed over the elements, then turned and added: the fewest products.
-    void sum_waves(DasWork& work, const int16_t* rows) const {
+    void sum_waves(DasWork& work, const int16_t* rows, const DasShape& shape) const {
         for (int first = 0; first < told_.waves; first += DAS_WAVES) {
             const int count = std::min(DAS_WAVES, told_.waves - first);
             for (int place = 0; place < count; ++place) {
@@ -129,7 +157,7 @@ private:
                 DasWork::clear(work.sums[place], work.pixels.count);
             }
             for (int e = 0; e < told_.elements; ++e) {
-                if (!hears(work, e)) continue;
+                if (!hears(work, e, shape)) continue;
                 for (int place = 0; place < count; ++place) add(work, row_of(rows, first + place, e), place);
             }
             for (int place = 0; place < count; ++place) kernels_.compound(work.sums[place], work.turn[place], work.pixels.count, work.total);
@@ -141,7 +169,7 @@ private:
     void sum_elements(DasWork& work, const int16_t* rows, Use use) const {
         const int count = work.pixels.count;
         for (int e = 0; e < told_.elements; ++e) {
-            if (!hears(work, e)) continue;
+            if (!hears(work, e, shape_)) continue;
             DasWork::clear(work.sums[0], count);
             for (int wave = 0; wave < told_.waves; ++wave) {
                 prepare(work, wave, 1);
@@ -160,7 +188,7 @@ private:
                 (told_.iq ? kernels_.batch_iq : kernels_.batch_rf)(work.rows, work.places, filled, work.pixels.count, lanes, work.lanes.data());
                 filled = 0;
             }
-            if (e == told_.elements || !hears(work, e)) continue;
+            if (e == told_.elements || !hears(work, e, shape_)) continue;
             kernels_.place(shape_, work.heard, work.transmit[0], told_.iq ? &work.turn[0] : nullptr, work.pixels.count, work.places[filled]);
             work.rows[filled++] = rows + (int64_t{wave} * told_.elements + e) * row() * lanes;
         }

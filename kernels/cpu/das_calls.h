@@ -88,6 +88,10 @@ void edgerecon_cpu_das_aperture(void* beamformer, const int16_t* rows, float sca
     static_cast<Beamformer*>(beamformer)->aperture(rows, scale, first, count, out);
 }
 
+void edgerecon_cpu_das_split(void* beamformer, const int16_t* rows, float scale, int32_t parts, float* out) {
+    static_cast<Beamformer*>(beamformer)->split(rows, scale, parts, out);
+}
+
 void edgerecon_cpu_das_interleave(void* beamformer, const int16_t* const* frames, int32_t count, int32_t lanes, int16_t* rows) {
     Beamformer& of = *static_cast<Beamformer*>(beamformer);
     const int64_t row = of.row();

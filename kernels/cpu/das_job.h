@@ -15,10 +15,13 @@ struct DasElement {
 };
 
 // cycles: of the carrier in a sample. slope: 2 · F-number, or 0 for every element everywhere. The window over the
-// aperture is level + swing · cos(π v), v running from 0 at `flat` to 1 at the edge.
+// aperture is level + swing · cos(π v), v running from 0 at `flat` to 1 at the edge. first, last: of the aperture, from
+// −1 to 1, what is summed: lateral · slope in first · along … last · along; whole: all of it.
 struct DasShape {
     float cycles, slope, level, swing, flat, stretch;
     int samples;
+    bool whole = true;
+    float first = -1, last = 1;
 };
 
 // The pixels of one tile, side by side and filled up to whole vectors.

@@ -12,12 +12,14 @@ KERNEL bool hear(const DasShape& shape, const DasElement& element, const DasPixe
         Floats weight = all(1.f);
         heard.any[at / 8] = 1;
         if (shape.slope > 0) {
-            Floats lateral = magnitude(dx) * all(shape.slope), along = dz;
+            Floats across = dx * all(shape.slope), along = dz;
             if (TILTED) {
-                lateral = magnitude(dx * all(element.cosine) - dz * all(element.sine)) * all(shape.slope);
+                across = (dx * all(element.cosine) - dz * all(element.sine)) * all(shape.slope);
                 along = dx * all(element.sine) + dz * all(element.cosine);
             }
-            const SignedInts inside = lateral <= along;
+            const Floats lateral = magnitude(across);
+            SignedInts inside = lateral <= along;
+            if (!shape.whole) inside = inside & (across >= along * all(shape.first)) & (across < along * all(shape.last));
             if (!(heard.any[at / 8] = any_of(inside))) continue;
             if (shape.swing != 0) {
                 const Floats part = (lateral * reciprocal(larger(along, all(1e-6f))) - all(shape.flat)) * all(shape.stretch);

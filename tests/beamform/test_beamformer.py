@@ -28,6 +28,29 @@ def test_das_is_the_sum_itself(kernels: bool, grid: CartesianGrid, rng, kind: st
     assert error_db(found, aperture_data(acquisition, grid, settings, signals).sum((0, 3))) < -60
 
 
+def test_parts_of_the_aperture_are_their_sums(kernels: bool, grid: CartesianGrid, rng) -> None:
+    acquisition, settings = acquisition_of(TRANSMITS["plane"], iq=True), Settings(window="boxcar", f_number=1.2)
+    acquisition = replace(acquisition, probe=curved_array(24, 0.3e-3, 40e-3))
+    signals = noise(rng, acquisition.shape)
+    beamformer = Beamformer(acquisition, grid, settings, kernels=kernels)
+    found = beamformer.split(signals, 4)
+    data, probe, (x, z) = aperture_data(acquisition, grid, settings, signals)[0], acquisition.probe, grid.points_m()
+    dx, dz = x[..., None] - probe.element_x_m, z[..., None] - probe.element_z_m
+    cosine, sine = np.cos(probe.element_angle_rad), np.sin(probe.element_angle_rad)
+    place = np.floor(((dx * cosine - dz * sine) * 2.4 / (dx * sine + dz * cosine) + 1) * 2)
+    for part in range(4):
+        expected = np.where(place == part, data, 0).sum(-1)
+        assert error_db(found[part] + 1j * found[4 + part], expected) < -60, part
+    assert error_db(found[:4].sum(0) + 1j * found[4:].sum(0), beamformer(signals)) < -60
+
+
+def test_parts_need_an_aperture_and_its_sum(grid: CartesianGrid) -> None:
+    acquisition = acquisition_of(TRANSMITS["plane"], iq=True)
+    for settings in (Settings(f_number=0), Settings(method="cf"), Settings(compounding="incoherent")):
+        with pytest.raises(UsageError, match="parts of the aperture"):
+            Beamformer(acquisition, grid, settings, kernels=False).split(np.ones(acquisition.shape), 4)
+
+
 @pytest.mark.parametrize("dtype", ["i2", "f4", "f8"])
 def test_rf_is_summed_as_it_is(kernels: bool, grid: CartesianGrid, rng, dtype: str) -> None:
     acquisition, settings = acquisition_of(TRANSMITS["plane"]), Settings(signal="rf")
