@@ -9,6 +9,7 @@ from html import escape
 
 from edgerecon.measure.bootstrap import Interval
 from edgerecon.report.page import number, page, table
+from edgerecon.study.claims import count, listed
 from edgerecon.study.panels import png
 from edgerecon.study.report import StudyReport
 from edgerecon.study.results import Claim, Metric, Picture, Result, Row, Table
@@ -20,15 +21,9 @@ WIDTH, HEIGHT = 320, 120
 def study_page(report: StudyReport) -> str:
     """The HTML."""
     place = f"profile {report.profile}, {report.host.get('cpu')}, {report.host.get('date')}"
-    claims = [claim for result in report.results for claim in result.claims]
-    verdicts = [
-        (word, sum(claim.holds is holds for claim in claims))
-        for word, holds in (("hold", True), ("do not hold", False), ("undecided", None))
-    ]
-    summary = ", ".join(f"{count} {word}" for word, count in verdicts)
     body = (
         '<p class="brand">edgerecon study</p><h1>The published systems, reproduced</h1>'
-        f'<p class="muted">{escape(place)}</p><p class="verdict">{len(claims)} claims: {summary}.</p>'
+        f'<p class="muted">{escape(place)}</p><p class="verdict">{count(listed(report.results))}.</p>'
         '<p class="note">Figures are means over held-out scenes or subjects, with their 95 % bootstrap interval below; '
         "the best of a column is bold. A paper's own figure stands in square brackets: its data, and often its scale, "
         "are other than ours.</p>"
@@ -57,7 +52,7 @@ def _claims(claims: Sequence[Claim]) -> str:
     words = {True: ("yes", "holds"), False: ("no", "does not hold"), None: ("open", "undecided")}
     items = "".join(
         f'<li><b>{escape(claim.text)}</b>: <span class="{words[claim.holds][0]}">{words[claim.holds][1]}</span>. '
-        f"{escape(claim.evidence)}</li>"
+        f"{escape(claim.evidence)} {escape(claim.explained)}</li>"
         for claim in claims
     )
     return f"<ul>{items}</ul>"

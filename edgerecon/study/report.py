@@ -5,25 +5,45 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgerecon.core.json import plain
+from edgerecon.core.errors import DataError
+from edgerecon.core.json import parse, plain
 from edgerecon.hardware.device import host_profile
 from edgerecon.measure.row import Row
-from edgerecon.study.results import Result
+from edgerecon.study.claims import listed
+from edgerecon.study.results import Claim, Metric, Result, Table, TrainedModel
+from edgerecon.study.results import Row as Method
 
 
 @dataclass
 class StudyReport:
-    """A whole study. seconds: name of the system → wall clock, resumed runs together. speed: see ``time_models``."""
+    """A whole study.
+
+    Attributes:
+        results: one a system. speed: see ``time_models``. seconds: system → wall clock, resumed runs together.
+        timed: rows of the latency table that an earlier run measured, as its JSON has them.
+    """
 
     profile: str
     results: list[Result]
     speed: list[Row]
     seconds: dict[str, float]
     host: dict[str, object] = field(default_factory=host_profile)
+    timed: list[dict[str, Any]] = field(default_factory=list)
+
+    def replace(self, result: Result) -> None:
+        """Take a system's new result in place of an earlier one."""
+        earlier = {model.name for one in self.results if one.name == result.name for model in one.models}
+        self.timed = [row for row in self.timed if row["model"] not in earlier]
+        names = [one.name for one in self.results]
+        if result.name in names:
+            self.results[names.index(result.name)] = result
+        else:
+            self.results.append(result)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``json.dumps``; pictures are left out, NaN is null."""
@@ -31,8 +51,9 @@ class StudyReport:
             "profile": self.profile,
             "seconds": {name: round(seconds, 1) for name, seconds in self.seconds.items()},
             "host": self.host,
+            "claims": listed(self.results),
             "systems": [_result(result) for result in self.results],
-            "speed": [row.to_json() for row in self.speed],
+            "speed": self.timed + [row.to_json() for row in self.speed],
         }
 
     def to_csv(self) -> str:
@@ -58,6 +79,47 @@ class StudyReport:
                             ]
                         )
         return text.getvalue()
+
+
+def read_report(path: Path) -> StudyReport:
+    """A report as it was written; its pictures stayed in their own files.
+
+    Raises:
+        DataError: it cannot be read, or is none.
+    """
+    try:
+        found = parse(path.read_bytes())
+        results = [_read_result(system) for system in found["systems"]]
+        return StudyReport(found["profile"], results, [], found["seconds"], found["host"], found["speed"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no report of a study"
+        raise DataError(f"cannot read {path}: {reason}; run  edgerecon study  without --resume") from None
+
+
+def _read_result(found: Mapping[str, Any]) -> Result:
+    return Result(
+        found["name"],
+        found["title"],
+        found["paper"],
+        [_read_table(table) for table in found["tables"]],
+        claims=[Claim(**claim) for claim in found["claims"]],
+        notes=found["notes"],
+        curves={name: [(int(step), float(loss)) for step, loss in curve] for name, curve in found["curves"].items()},
+        models=[TrainedModel(**model | {"shape": tuple(model["shape"])}) for model in found["models"]],
+    )
+
+
+def _read_table(found: Mapping[str, Any]) -> Table:
+    metrics = tuple(Metric(**metric) for metric in found["metrics"])
+    rows = [
+        Method(**row | {"values": {key: _read_interval(v) for key, v in row["values"].items()}})
+        for row in found["rows"]
+    ]
+    return Table(found["title"], metrics, tuple(rows), found["data"])
+
+
+def _read_interval(found: Mapping[str, float | None]) -> dict[str, float]:
+    return {key: math.nan if value is None else value for key, value in found.items()}
 
 
 def _result(result: Result) -> dict[str, Any]:

@@ -83,11 +83,13 @@ class Claim:
 
     Attributes:
         holds: None when this run cannot decide, e.g. since the intervals overlap.
+        explained: why it cannot hold, in one sentence with figures of this run; "" where nobody has shown that.
     """
 
     text: str
     holds: bool | None
     evidence: str
+    explained: str = ""
 
 
 @dataclass(frozen=True)

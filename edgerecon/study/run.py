@@ -6,14 +6,16 @@ import importlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from edgerecon.core.errors import EdgereconError, UsageError
+from edgerecon.core.errors import DataError, EdgereconError, UsageError
 from edgerecon.core.files import write
+from edgerecon.hardware.device import host_profile
 from edgerecon.study.context import Context
-from edgerecon.study.output import write_report
+from edgerecon.study.output import DATA, write_report
 from edgerecon.study.profile import Profile
-from edgerecon.study.report import StudyReport
+from edgerecon.study.report import StudyReport, read_report
 from edgerecon.study.results import Result
 from edgerecon.study.speed import time_models
 
@@ -46,8 +48,9 @@ def run_study(
 ) -> StudyReport:
     """Run the systems and write their report into ``folder``.
 
-    Each system has a folder of its own there, in which it goes on when ``resume`` is given. The report is written anew
-    after every system, so that what is done can be read while the rest runs.
+    Each system has a folder of its own there, in which it goes on when ``resume`` is given; then the report also keeps
+    what earlier runs found about other systems. It is written anew after every system, so that what is done can be read
+    while the rest runs.
 
     Args:
         recordings: real ones, to evaluate on, never to train; see ``Context``.
@@ -56,7 +59,7 @@ def run_study(
         UsageError: see ``chosen``. EdgereconError: a system failed; what it had trained, and the report, stay.
     """
     progress = on_progress or (lambda what, done, total: None)
-    report = StudyReport(profile.name, [], [], {})
+    report = _earlier(folder, profile) if resume else StudyReport(profile.name, [], [], {})
     for name in chosen(only):
         module = importlib.import_module(f"edgerecon.study.systems.{name}")
         result = Result(name, module.TITLE, module.PAPER)
@@ -67,10 +70,21 @@ def run_study(
             module.run(Context(profile, folder / name, result, recordings, progress))
         finally:
             report.seconds[name] = _add_up(folder / name / SECONDS, time.monotonic() - start)
-        report.results.append(result)
+        report.replace(result)
         report.speed += time_models([result], profile, progress)
         write_report(report, folder)
     return report
+
+
+def _earlier(folder: Path, profile: Profile) -> StudyReport:
+    """What earlier runs of this profile found; an empty report when there is none that can be read."""
+    try:
+        found = read_report(folder / DATA)
+    except DataError:
+        found = StudyReport(profile.name, [], [], {})
+    return (
+        replace(found, host=host_profile()) if found.profile == profile.name else StudyReport(profile.name, [], [], {})
+    )
 
 
 def _add_up(path: Path, seconds: float) -> float:

@@ -19,6 +19,7 @@ from edgerecon.study import run as running
 from edgerecon.study.context import Context
 from edgerecon.study.profile import Profile, profile
 from edgerecon.study.reconstruction import ReconstructionLoss
+from edgerecon.study.report import read_report
 from edgerecon.study.results import MSE, PSNR, Claim, Picture, Result, Row, Table, measured, ordering, paired
 from edgerecon.study.training import Schedule, train_network
 from edgerecon.workshop.models.compact import Compact
@@ -177,6 +178,13 @@ def system(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
+@pytest.fixture
+def without_exports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is exported and timed, which takes most of a small study's time."""
+    monkeypatch.setattr(running, "time_models", lambda *arguments: [])
+    monkeypatch.setattr(Context, "ship", lambda *arguments: None)
+
+
 def test_the_report(system: ModuleType, tmp_path: Path) -> None:
     report = running.run_study(SMOKE, tmp_path)
     page = (tmp_path / "report.html").read_text()
@@ -193,7 +201,7 @@ def test_the_report(system: ModuleType, tmp_path: Path) -> None:
     assert len(report.results[0].models) == 1 and report.results[0].models[0].max_abs_error < 1e-4
 
 
-def test_resume_takes_over_and_a_new_run_does_not(system: ModuleType, tmp_path: Path) -> None:
+def test_resume_takes_over_and_a_new_run_does_not(system: ModuleType, tmp_path: Path, without_exports: None) -> None:
     first = running.run_study(SMOKE, tmp_path).seconds["small"]
     assert running.run_study(SMOKE, tmp_path, resume=True).seconds["small"] > first > 0, "runs add up"
     assert system.made == 1
@@ -202,6 +210,20 @@ def test_resume_takes_over_and_a_new_run_does_not(system: ModuleType, tmp_path: 
     assert system.made == 2
     running.run_study(SMOKE, tmp_path)
     assert system.made == 3
+
+
+def test_resume_keeps_what_earlier_runs_found_elsewhere(
+    system: ModuleType, tmp_path: Path, without_exports: None
+) -> None:
+    running.run_study(SMOKE, tmp_path)
+    found = json.loads((tmp_path / "report.json").read_text())
+    earlier = found["systems"][0] | {"name": "elsewhere"}
+    (tmp_path / "report.json").write_text(json.dumps(found | {"systems": [earlier, *found["systems"]]}))
+    report = running.run_study(SMOKE, tmp_path, resume=True)
+    assert [result.name for result in report.results] == ["elsewhere", "small"]
+    assert read_report(tmp_path / "report.json").to_json()["systems"] == report.to_json()["systems"]
+    (tmp_path / "report.json").write_text("{}")
+    assert [result.name for result in running.run_study(SMOKE, tmp_path, resume=True).results] == ["small"]
 
 
 def test_unknown_names_are_usage_errors() -> None:

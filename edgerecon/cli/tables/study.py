@@ -30,7 +30,7 @@ def print_study(console: Console, report: StudyReport) -> None:
             print_table(console, table, [metric.label for metric in reversed(found.metrics)])
         words = {True: "holds", False: "does not hold", None: "undecided"}
         for claim in result.claims:
-            console.print(f"- {claim.text}: {words[claim.holds]}. {claim.evidence}", markup=False)
+            console.print(f"- {claim.text}: {words[claim.holds]}. {claim.evidence} {claim.explained}", markup=False)
 
 
 def _study_cell(value: Interval | None, digits: int) -> str:

@@ -72,7 +72,9 @@ def _study(
     table = Table(title, common.METRICS, tuple(rows), data)
     ctx.result.tables.append(table)
     ctx.result.pictures.append(common.picture(title, {"truth": test, **methods, **outputs}))
-    ctx.result.claims += common.claims(table, (UNET, "TV", "FBP"), "U-Net over total variation over FBP", target)
+    ctx.result.claims += common.claims(
+        table, (UNET, "TV", "FBP"), f"U-Net over total variation over FBP ({title})", target
+    )
     if target:
         _real(ctx, scan, filter_name, weight, networks[UNET])
 

@@ -1,0 +1,131 @@
+"""Why a claim of a paper cannot hold: arithmetic, or a consequence of other figures of the same run.
+
+Each function reads figures of the systems that have run and returns one sentence, or None where those figures say
+otherwise or are missing (nan, which no comparison bears out). None excuses a network that was trained too little.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+from edgerecon.study.results import PSNR, Result
+
+Results = Mapping[str, Result]
+"""Name of a system → what it found."""
+Reason = Callable[[Results], str | None]
+RECURRENT_TABLE = "Denoising and missing data, all frames of a sequence"
+MRI_TABLE = "MRI at 4×, variable density sampling"
+DETECTION_TABLE = "Does reconstruction help detection? (DenseNet-201)"
+PAPER_DB, MRI_GOAL_DB = 70.35, 35.0
+SCALE_DB = 20 * math.log10(255)
+"""What a PSNR gains when 255² is divided by an error that was taken on [0, 1]."""
+
+
+def another_scale(results: Results) -> str | None:
+    """The PSNR of the RNN paper counts 255² over an error on [0, 1]."""
+    reached = _figure(results, RECURRENT_TABLE, "RNN-ReLU over frames", PSNR.key)
+    if not reached < PAPER_DB:
+        return None
+    return (
+        f"The paper divides 255² by an error on [0, 1], which adds 20·log10(255) = {SCALE_DB:.2f} dB: its "
+        f"{PAPER_DB} dB are {PAPER_DB - SCALE_DB:.2f} dB with a range of 1, where {reached:.2f} dB are reached here."
+    )
+
+
+def runs_along_the_gaps(results: Results) -> str | None:
+    """Rows lose to the CNN where whole scan lines are missing."""
+    rows, cnn = (_figure(results, RECURRENT_TABLE, method, "mse_missing") for method in ("RNN-ReLU over rows", "CNN"))
+    cost = {model.name: model.macs_per_pixel for result in results.values() for model in result.models}
+    times = cost.get("study-cnn", math.nan) / cost.get("study-row-rnn", math.nan)
+    if not (rows > cnn and times > 1):
+        return None
+    return (
+        "What is missing are scan lines, along which the recurrence runs, so that it finds nothing in them: its MSE "
+        f"there is {rows:.5f}, the CNN's {cnn:.5f}, which also takes {times:.1f} times the arithmetic."
+    )
+
+
+def energy_never_measured(results: Results) -> str | None:
+    """35 dB from a quarter of the lines of one coil."""
+    start, reached = (_figure(results, MRI_TABLE, method, PSNR.key) for method in ("zero-filled", "U-Net"))
+    if not start < reached < MRI_GOAL_DB:
+        return None
+    asked, found = (1 - 10 ** ((start - goal) / 10) for goal in (MRI_GOAL_DB, reached))
+    return (
+        f"One coil at 4× leaves three quarters of the lines unmeasured, {start:.2f} dB: {MRI_GOAL_DB:.0f} dB ask that "
+        f"{asked:.1%} of the energy of those lines be guessed, and the U-Net guesses {found:.1%}."
+    )
+
+
+def adversary_moves_off_the_mean(title: str, metric: str, adversarial: str, twin: str) -> Reason:
+    """The error's least value is at the conditional mean; an adversary pulls away from it.
+
+    Blau & Michaeli, The Perception–Distortion Tradeoff, CVPR 2018.
+
+    Args:
+        title: of the table. metric: a PSNR's key. adversarial, twin: one network, with an adversary and without.
+    """
+
+    def reason(results: Results) -> str | None:
+        with_it, without = (_figure(results, title, method, metric) for method in (adversarial, twin))
+        if not with_it < without:
+            return None
+        return (
+            "The mean over all that may be there has the least squared error, and an adversary asks for something "
+            f"else: {adversarial} is the network of {twin} with one, and has {with_it:.2f} dB for {without:.2f} dB."
+        )
+
+    return reason
+
+
+def adversary_costs_the_lead(title: str, metric: str, adversarial: str, twin: str, rivals: Iterable[str]) -> Reason:
+    """An adversarial network loses to rivals whom its twin without an adversary beats."""
+    moved = adversary_moves_off_the_mean(title, metric, adversarial, twin)
+
+    def reason(results: Results) -> str | None:
+        leads = (_figure(results, title, twin, metric) > _figure(results, title, rival, metric) for rival in rivals)
+        return moved(results) if all(leads) else None
+
+    return reason
+
+
+def adversaries_decide_the_order(title: str) -> Reason:
+    """ESRGAN over SRCNN over SRGAN in PSNR: the places of two networks that were not trained for PSNR."""
+
+    def reason(results: Results) -> str | None:
+        names = ("SRCNN", "SRGAN", "SRResNet", "ESRGAN", "RRDB")
+        srcnn, srgan, residual, esrgan, dense = (_figure(results, title, name, PSNR.key) for name in names)
+        if not (srgan < residual and esrgan < dense):
+            return None
+        return (
+            f"Two of the three were not trained for PSNR: the adversary costs SRGAN {residual - srgan:.2f} of its "
+            f"generator's {residual:.2f} dB and ESRGAN {dense - esrgan:.2f} of {dense:.2f} dB, which decides their "
+            f"places beside SRCNN ({srcnn:.2f} dB)."
+        )
+
+    return reason
+
+
+def never_saw_such_frames(name: str) -> Reason:
+    """A classifier of raw frames is asked about reconstructed ones."""
+
+    def reason(results: Results) -> str | None:
+        methods = (f"{name}, trained on raw", f"{name}, trained on it")
+        before, after = (_figure(results, DETECTION_TABLE, method, "auc") for method in methods)
+        if not before < after:
+            return None
+        return (
+            "The classifier has never seen such frames, and loses by that, not by what they show: trained on them it "
+            f"has an AUC of {after:.3f} on the same scenes, for {before:.3f}."
+        )
+
+    return reason
+
+
+def _figure(results: Results, title: str, method: str, key: str) -> float:
+    """The mean of a cell of the table with that title; nan when it was not measured."""
+    for table in (table for result in results.values() for table in result.tables):
+        if table.title == title and method in {row.method for row in table.rows}:
+            return table.mean(method, key)
+    return math.nan

@@ -1,0 +1,100 @@
+"""Verdicts on the papers' claims: none is forgotten, and an explanation follows from figures of the run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgerecon.study import reasons
+from edgerecon.study.claims import NOT_RUN, STATED, count, listed, verdicts
+from edgerecon.study.report import StudyReport, read_report
+from edgerecon.study.results import Claim, Result, Table
+from edgerecon.study.run import SYSTEMS
+
+RESULTS = Path(__file__).resolve().parents[2] / "bench/results"
+
+
+@pytest.fixture(scope="module")
+def quick() -> StudyReport:
+    return read_report(RESULTS / "study-quick.json")
+
+
+@pytest.mark.parametrize("profile", ["quick", "long"])
+def test_every_claim_of_every_system_is_listed(profile: str) -> None:
+    report = read_report(RESULTS / f"study-{profile}.json")
+    found = listed(report.results)
+    assert report.profile == profile and len(found) == len({(claim["system"], claim["text"]) for claim in found})
+    assert {claim["system"] for claim in found} == set(SYSTEMS)
+    assert all(claim["holds"] in (True, False, None) and claim["evidence"] for claim in found)
+    stated = {(claim["system"], claim["text"]) for claim in found}
+    assert all((one.name, claim.text) in stated for one in report.results for claim in one.claims)
+
+
+def test_quick_decides_the_claims_of_the_papers(quick: StudyReport) -> None:
+    ran = {result.name for result in quick.results}
+    assert not [
+        claim for stated, claim in verdicts(quick.results) if stated.system in ran and claim.evidence == NOT_RUN
+    ]
+
+
+def test_only_what_does_not_hold_is_explained(quick: StudyReport) -> None:
+    for claim in listed(quick.results):
+        assert claim["explained"] is None or claim["holds"] is False
+    holds = [replace_claims(result, True) for result in quick.results]
+    assert not any(claim["explained"] for claim in listed(holds))
+
+
+@pytest.mark.parametrize("stated", [one for one in STATED if one.why], ids=lambda one: one.text[:50])
+def test_an_explanation_is_made_of_the_figures(quick: StudyReport, stated: object) -> None:
+    """Without its table there is none; with other figures it says other numbers, or nothing."""
+    why = stated.why  # type: ignore[attr-defined]
+    results = {result.name: result for result in quick.results}
+    bare = {name: replace(result, tables=[]) for name, result in results.items()}
+    assert why(bare) is None
+    said = why(results)
+    changed = why({name: replace(result, tables=list(map(halved, result.tables))) for name, result in results.items()})
+    assert said is None or (re.search(r"\d", said) and changed != said)
+
+
+def test_the_scale_of_the_rnn_paper_is_arithmetic(quick: StudyReport) -> None:
+    said = reasons.another_scale({result.name: result for result in quick.results})
+    assert said is not None and "= 48.13 dB" in said and "22.22 dB" in said
+    assert 10 ** (-(70.35 - 48.13) / 10) == pytest.approx(0.006, abs=1e-4), "the MSE that the paper prints beside it"
+
+
+def test_a_guess_of_all_lines_needs_no_explanation(quick: StudyReport) -> None:
+    """A network that reaches the goal, or an adversary that helps, is not explained away."""
+    table = next(t for one in quick.results for t in one.tables if t.title == reasons.MRI_TABLE)
+    there = {"tomography": Result("tomography", "", "", [raised(table, "U-Net", 40.0)])}
+    assert reasons.energy_never_measured(there) is None
+    table = next(t for one in quick.results for t in one.tables if t.title == "Inpainting of missing lines")
+    there = {"restoration": Result("restoration", "", "", [raised(table, "GAN", 40.0)])}
+    assert reasons.adversary_moves_off_the_mean(table.title, "hole_psnr_db", "GAN", "CNN")(there) is None
+
+
+def test_claims_are_counted_by_their_verdict() -> None:
+    texts = [one.text for one in STATED if one.system == "recurrent"]
+    claims = [Claim(text, holds, "x") for text, holds in zip(texts, (True, False, None), strict=False)]
+    said = count(listed([Result("recurrent", "", "", claims=claims)]))
+    assert said.startswith(f"{len(STATED)} claims: 1 hold, 0 cannot hold and are explained, 1 do not hold, ")
+
+
+def replace_claims(result: Result, holds: bool) -> Result:
+    return replace(result, claims=[replace(claim, holds=holds) for claim in result.claims])
+
+
+def halved(table: Table) -> Table:
+    rows = [
+        replace(row, values={key: {part: v / 2 for part, v in value.items()} for key, value in row.values.items()})
+        for row in table.rows
+    ]
+    return replace(table, rows=tuple(rows))
+
+
+def raised(table: Table, method: str, level: float) -> Table:
+    same = {"mean": level, "low": level, "high": level}
+    rows = [replace(row, values=dict.fromkeys(row.values, same)) if row.method == method else row for row in table.rows]
+    return replace(table, rows=tuple(rows))
