@@ -30,6 +30,7 @@ PAGES: Mapping[str, Blocks] = {
         "fit": readme_speed.fit,
     },
     "docs/stream.md": {
+        "strengths": readme_quality.strengths,
         "sources": readme_kinds.sources,
         "sinks": readme_kinds.sinks,
         "serve keys": readme_kinds.serve_keys,

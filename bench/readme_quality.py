@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgerecon.quality.evaluate.structure_front import structure_at
 from edgerecon.quality.measures.measure import measures
 
 Result = Mapping[str, Any]
@@ -106,6 +107,18 @@ def picture(folder: Path) -> str:
             f"there. ({measured_on(found['host'])})",
         ]
     )
+
+
+def strengths(folder: Path) -> str:
+    """What each strength keeps and leaves on recordings, and what classical filters keep where they leave as much."""
+    found = load(folder, "evaluate-real")
+    front = [(point["structure"], point["speckle_left"]) for point in found["front"]["front"]]
+    lines = ["| strength | structure kept | speckle left | classical filters keep there |", "|--:|--:|--:|--:|"]
+    for at in found["front"]["curve"]:
+        kept, left = at["structure"], at["speckle_left"]
+        lines.append(f"| {at['blend']:g} | {kept:.3f} | {left:.2f} | {structure_at(front, left):.3f} |")
+    command = f"edgerecon evaluate {found['model']} --data FOLDER --limit 1"
+    return "\n".join([*lines, "", f"Means over the recordings of `{command}` ({when(found['host'])})."])
 
 
 def _standing(line: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[bool, float]:
