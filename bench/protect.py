@@ -4,8 +4,8 @@
 
 A screen of 1920 × 1080 pixels holds a sector, a rectangle or tissue alone, with text beside it and over it. Each round
 runs one frame through the bare engine and one through the protected one; the cost is the median of the differences of
-CPU time (``time.process_time_ns``, all threads). "none" is an engine that copies a frame and does nothing else: the
-bare cost. A model on a CPU runs on the tissue's box alone, so that its cost is below zero.
+CPU time (``time.process_time_ns``, all threads). "none" is an engine that copies a frame in place of a model: what
+protection itself costs. A model on a CPU runs on the tissue's box alone, which saves more than protection costs.
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="compact-despeckle", help="a shipped name or a path")
     parser.add_argument("--rounds", type=int, default=40, help="of the copying engine; a model takes a quarter")
+    parser.add_argument("--note", default="interleaved", help="how it was measured, e.g. beside what else")
     parser.add_argument("--json", type=Path, help="write the rows here as well")
     asked = parser.parse_args()
     cv2.setNumThreads(1)
@@ -102,7 +103,8 @@ def main() -> None:
         line = "{engine:12} {layout:14} bare {bare_cpu_ms:8} ms  protected {protected_cpu_ms:8}  cost {cost_cpu_ms}\n"
         sys.stdout.write(line.format(**row))
     if asked.json:
-        asked.json.write_text(json.dumps({"rows": rows, "host": host_profile()}, indent=1, default=str) + "\n")
+        result = {"command": "python bench/protect.py", "note": asked.note, "rows": rows, "host": host_profile()}
+        asked.json.write_text(json.dumps(result, indent=1, default=str) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,10 +17,11 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench/results"
 Blocks = Mapping[str, Callable[[Path], str]]
 PAGES: Mapping[str, Blocks] = {
-    "README.md": {"best": readme_speed.best},
+    "README.md": {"pace": readme_speed.pace, "best": readme_speed.best},
     "docs/results.md": {
         "simulated": readme_quality.simulated,
         "picture": readme_quality.picture,
+        "scenes": readme_quality.scenes,
         "real": readme_quality.real,
         "models": readme_speed.models,
         "scenarios": readme_speed.scenarios,
@@ -34,12 +35,16 @@ PAGES: Mapping[str, Blocks] = {
         "sources": readme_kinds.sources,
         "sinks": readme_kinds.sinks,
         "serve keys": readme_kinds.serve_keys,
+        "whole frames": readme_quality.whole,
+        "protect": readme_quality.protect,
+        "border": readme_quality.border,
     },
+    "docs/train.md": {"measures": readme_kinds.measure_list},
 }
 
 
 def renewed(page: str, blocks: Mapping[str, str]) -> str:
-    """A page with each block between its marks.
+    """A page with each block between its marks: on lines of its own, or within a line where its marks are.
 
     Raises:
         ValueError: marks are not there.
@@ -47,10 +52,11 @@ def renewed(page: str, blocks: Mapping[str, str]) -> str:
     for name, content in blocks.items():
         begin, end = f"<!-- {name}: made by bench/readme.py -->", f"<!-- end of {name} -->"
         before, first, rest = page.partition(begin)
-        _, last, after = rest.partition(end)
+        before_end, last, after = rest.partition(end)
         if not first or not last:
             raise ValueError(f"the page holds no '{begin}' … '{end}'")
-        page = f"{before}{begin}\n\n{content}\n\n{end}{after}"
+        gap = "\n\n" if "\n" in before_end else ""
+        page = f"{before}{begin}{gap}{content}{gap}{end}{after}"
     return page
 
 

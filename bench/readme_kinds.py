@@ -1,10 +1,13 @@
-"""The tables of docs/stream.md on what a stream reads and writes, from the records of its sources and sinks."""
+"""Lists of docs/ that are made from the records: sources and sinks of a stream, keys of ``serve``, measures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
+from inspect import getdoc, getmodule
 from pathlib import Path
 
+from edgerecon.quality.measures.measure import measures
 from edgerecon.stream.serve.config import StreamTable
 from edgerecon.stream.sinks.kind import SinkKind, sink_kinds
 from edgerecon.stream.sources.kind import SourceKind, source_kinds
@@ -28,6 +31,17 @@ def serve_keys(results: Path) -> str:
     needed = _spelt(name for name, field in fields if field.is_required())
     others = _spelt(name for name, field in fields if not field.is_required())
     return f"Needed: {needed}.\nMay be left out: {others}."
+
+
+def measure_list(results: Path) -> str:
+    """One row a file of measures: their names, and what the file says that they are. results: of no use here."""
+    told: dict[str, list[str]] = {}
+    for one in measures().values():
+        module = getmodule(one.fn.func if isinstance(one.fn, partial) else one.fn)
+        says = (getdoc(module) or "").partition("\n\n")[0].replace("\n", " ").partition(": ")[2].rstrip(".")
+        told.setdefault(says, []).append(one.label.partition(",")[0])
+    rows = [f"| {', '.join(dict.fromkeys(labels))} | {says} |" for says, labels in told.items()]
+    return "\n".join(["| measure | what it is |", "|---|---|", *rows])
 
 
 def _table(head: str, kinds: Iterable[SourceKind] | Iterable[SinkKind]) -> str:

@@ -27,11 +27,7 @@ SCENARIOS = {
 def best(folder: Path) -> str:
     """The quickest row of each shipped model that passed, with its quality beside it."""
     found = load(folder, "shipped")
-    rows: dict[str, Mapping[str, Any]] = {}
-    for row in found["rows"]:
-        name = family(row["model"])
-        if row["status"] == "ok" and not name.startswith("study-"):
-            rows[name] = min(rows.get(name, row), row, key=lambda one: one["latency_ms"]["p50"])
+    rows = _quickest(found)
     lines = ["| model | runs as | p50 / p99, ms | frames/s | PSNR, dB | SSIM |", "|---|---|--:|--:|--:|--:|"]
     for name, row in sorted(rows.items()):
         times = f"{row['latency_ms']['p50']:.1f} / {row['latency_ms']['p99']:.1f}"
@@ -40,6 +36,21 @@ def best(folder: Path) -> str:
     height, width = found["shape"]
     note = f"{width}×{height}, {measured_on(found['host'])} (`make bench`). **GPU, Jetson: not measured.**"
     return "\n".join([*lines, "", note])
+
+
+def pace(folder: Path) -> str:
+    """Frames a second of the default model's quickest row, for a sentence."""
+    return f"{_quickest(load(folder, 'shipped'))['compact-despeckle']['fps']:.0f} frames/s"
+
+
+def _quickest(found: Result) -> dict[str, Mapping[str, Any]]:
+    """Name of a shipped model → its row of the least p50."""
+    rows: dict[str, Mapping[str, Any]] = {}
+    for row in found["rows"]:
+        name = family(row["model"])
+        if row["status"] == "ok" and not name.startswith("study-"):
+            rows[name] = min(rows.get(name, row), row, key=lambda one: one["latency_ms"]["p50"])
+    return rows
 
 
 def models(folder: Path) -> str:

@@ -61,7 +61,8 @@ def main() -> None:
     path = parser.parse_args().json
     scenes = find_heldout(model_path(MODELS[0]), "despeckle")
     assert scenes is not None
-    result: dict[str, Any] = {"scenes": len(scenes.given), "lesions": LESIONS, "host": host_profile(), "rows": {}}
+    result: dict[str, Any] = {"command": "python bench/simulated_scenes.py", "scenes": len(scenes.given)}
+    result |= {"lesions": LESIONS, "host": host_profile(), "rows": {}}
     filters = {h: restored(partial(non_local_means, h=h), scenes) for h in STRENGTHS}
     best = max(filters, key=lambda h: filters[h]["psnr_db"])
     kept = contrast_kept(partial(non_local_means, h=best))

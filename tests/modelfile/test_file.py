@@ -180,3 +180,11 @@ def test_damage_never_escapes_as_another_error(tmp_path: Path, data: st.DataObje
             read_model(path)
         except ModelError as error:
             assert "\n" not in str(error)
+
+
+def test_every_metadata_key_of_shipped_files_is_documented() -> None:
+    root = Path(__file__).resolve().parents[2]
+    page = (root / "docs/bring-your-own.md").read_text(encoding="utf-8")
+    keys = {entry.key for path in (root / "export").glob("*.onnx") for entry in onnx.load(path).metadata_props}
+    assert len(keys) > 10
+    assert {key for key in keys if f"`{key}`" not in page} == set()

@@ -27,7 +27,8 @@ def adapt(
     """Adapt a shipped model to your own scanner, without targets.
 
     Simulated displays that look like the recordings are chosen, and the model learns on from them. It is written only
-    where it is better than the shipped one on such displays, and no worse on frames of the recordings.
+    where it is better than the shipped one on such displays, and on frames of the recordings no measure is worse by
+    more than its tolerance.
     """
     from edgerecon.cli.tables.bars import work_bar
     from edgerecon.deploy.adapt import adapt as run

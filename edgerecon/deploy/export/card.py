@@ -85,9 +85,15 @@ def _found(report: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
 
 
 def _loss(weights: LossTable) -> str:
-    parts = f"{weights.l1:g}·L1 (relative to the input's) + {weights.ssim:g}·(1 − SSIM)"
-    parts = f"{weights.absolute:g}·L1 + {parts}" if weights.absolute else parts
-    return parts + (f" + {weights.edge:g}·(1 − edge preservation)" if weights.edge else "")
+    terms = [
+        (weights.absolute, "L1"),
+        (weights.l1, "L1 (relative to the input's)"),
+        (weights.ssim, "(1 − SSIM)"),
+        (weights.edge, "(1 − edge preservation)"),
+    ]
+    told = " + ".join(f"{weight:g}·{term}" for weight, term in terms if weight)
+    detail = f", L1 up to {1 + weights.detail:g} times as much where the target stands out of its surroundings"
+    return told + (detail if weights.detail else "")
 
 
 def _mixed(recipe: Recipe) -> str:

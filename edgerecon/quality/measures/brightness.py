@@ -1,4 +1,4 @@
-"""Brightness moved and highlights kept: a despeckler must leave the local mean where it is.
+"""Brightness moved and highlights kept: how far tissue's local mean moves, and what is left of its brightest places.
 
 Brightness moved, in grey levels of 255:  255 · mean over tissue of |G₁₂ * (y − x)|, with G₁₂ a Gaussian of σ = 12 px.
 Range: 0 and up; 0.1 of a Gaussian filter, 1 is at the edge of what an eye sees side by side.

@@ -1,4 +1,4 @@
-"""What was taken away should look like speckle: its correlation with the input's local mean and with its gradient.
+"""Residual: correlation of what was taken away with the input's local mean and with its gradient; of speckle, none.
 
 With r = x − y: Pearson's correlation over tissue of r with the local mean G₆ * x, and of |r| with the gradient of the
 local mean |∇(G₃ * x)| (Gaussians of σ pixels); the "method noise" of Buades, Coll & Morel, Multiscale Model. Simul.

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from edgerecon.core.errors import DataError
-from edgerecon.deploy.export.card import figures_of, model_card
+from edgerecon.deploy.export.card import _loss, figures_of, model_card
 from edgerecon.quality.evaluate.evaluation import Evaluation, MethodResult
-from edgerecon.workshop.recipe import Recipe
+from edgerecon.workshop.recipe import Recipe, load_recipe
+from edgerecon.workshop.recipe_tables import LossTable
 
 
 def _interval(mean: float) -> dict[str, float]:
@@ -67,7 +68,7 @@ def test_the_card_names_every_training_file_and_every_loss() -> None:
                 "target": "expected",
                 "mixed": [mixed],
             },
-            "train": {"steps": 1, "loss": {"absolute": 1.0, "l1": 0.02, "ssim": 0.15}},
+            "train": {"steps": 1, "loss": dict.fromkeys(LossTable.model_fields, 0.5)},
         }
     )
     facts = dict.fromkeys(
@@ -75,7 +76,15 @@ def test_the_card_names_every_training_file_and_every_loss() -> None:
     )
     card = model_card(recipe, "m.toml", [], facts)
     assert "--kind display" in card and "20% of the crops come from `edgerecon simulate b.h5`" in card
-    assert "1·L1 + 0.02·L1 (relative to the input's) + 0.15·(1 − SSIM)" in card
+    for term in ("0.5·L1 + 0.5·L1 (relative to the input's) + 0.5·(1 − SSIM) + 0.5·(1 − edge", "L1 up to 1.5 times"):
+        assert term in card
+
+
+@pytest.mark.parametrize(
+    "recipe", sorted((Path(__file__).parents[3] / "export").glob("*.toml")), ids=lambda one: one.stem
+)
+def test_shipped_cards_state_the_loss_of_their_recipe(recipe: Path) -> None:
+    assert f"loss {_loss(load_recipe(recipe).train.loss)}." in recipe.with_suffix(".md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"data": 1}', '{"data": "a", "model": "m", "table": []}'])
