@@ -5,21 +5,21 @@ worst one stands where it belongs however late it was.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_WIDTH, _HEIGHT = 960.0, 282.0
+from edgerecon.report.axes import WIDTH, Axes, Scale, svg
+
+_HEIGHT = 282.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 14.0, 56.0, 40.0
 _FLOOR = _HEIGHT - _BOTTOM
 _BARS = 96
 _TICKS = 14
 _MARKS = {"p50": ("p50", 2), "p99": ("p99", 14), "max": ("worst", 38)}
 """What is marked: its label, and how far above the bars that stands. Marks may fall together: all heights differ."""
-
-Scale = Callable[[float], float]
 
 
 def histogram_svg(
@@ -39,22 +39,20 @@ def histogram_svg(
         return ""
     deadline = deadline_ms if deadline_ms and math.isfinite(deadline_ms) else None
     edges, counts = rebin(histogram["edges_ms"], histogram["counts"], deadline)
-    low, high = float(edges[0]), float(edges[-1])
-
-    def x(ms: float) -> float:
-        share = math.log(max(ms, low) / low) / math.log(high / low)
-        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * min(share, 1.0)
-
-    def y(count: float) -> float:
-        return _FLOOR - (_FLOOR - _TOP) * math.log10(1 + count) / math.log10(1 + counts.max())
-
-    parts = [_axes(low, high, float(counts.max()), x, y), _bars(edges, counts, deadline, x, y)]
+    peak = float(counts.max())
+    x = Scale(float(edges[0]), float(edges[-1]), _LEFT, WIDTH - _RIGHT, math.log)
+    axes = Axes(x, Scale(0.0, peak, _FLOOR, _TOP, math.log1p))
+    powers = [10**power for power in range(int(math.log10(peak)) + 1)]
+    parts = [
+        axes.rows([(0, ""), *((count, str(count)) for count in powers)]),
+        axes.columns(x.ticks(_TICKS), grid=False),
+    ]
+    parts.append(f'<text x="{_LEFT}" y="{_HEIGHT - 6}">latency in ms; number of frames; both logarithmic</text>')
+    parts.append(_bars(edges, counts, deadline, axes))
     parts += [_mark(latency_ms.get(key), *shown, x) for key, shown in _MARKS.items()]
     if deadline:
         parts.append(_line("deadline", x(deadline), _TOP - 26, f"deadline {deadline:.1f} ms"))
-    label = f"Histogram of {counts.sum():.0f} latencies on logarithmic axes"
-    box = f"0 0 {_WIDTH:.0f} {_HEIGHT:.0f}"
-    return f'<svg viewBox="{box}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    return svg(WIDTH, _HEIGHT, f"Histogram of {counts.sum():.0f} latencies on logarithmic axes", parts)
 
 
 def rebin(
@@ -86,8 +84,8 @@ def rebin(
     return anchor * ratio ** np.arange(-below, above + 1.0), totals
 
 
-def _bars(edges: NDArray[np.floating], counts: NDArray[np.floating], deadline: float | None, x: Scale, y: Scale) -> str:
-    drawn = []
+def _bars(edges: NDArray[np.floating], counts: NDArray[np.floating], deadline: float | None, axes: Axes) -> str:
+    x, y, drawn = axes.x, axes.y, []
     for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
         if count:
             kind = "bar late" if deadline and low >= deadline * (1 - 1e-9) else "bar"
@@ -99,37 +97,15 @@ def _bars(edges: NDArray[np.floating], counts: NDArray[np.floating], deadline: f
     return "".join(drawn)
 
 
-def _axes(low_ms: float, high_ms: float, peak: float, x: Scale, y: Scale) -> str:
-    drawn = []
-    for power in range(int(math.log10(peak)) + 1):
-        at = y(10**power)
-        drawn.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        drawn.append(f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{10**power}</text>')
-    drawn.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{_FLOOR}" y2="{_FLOOR}"/>')
-    for value in _ticks(low_ms, high_ms):
-        drawn.append(f'<text x="{x(value):.1f}" y="{_FLOOR + 16}" text-anchor="middle">{value:g}</text>')
-    drawn.append(f'<text x="{_LEFT}" y="{_HEIGHT - 6}">latency in ms; number of frames; both logarithmic</text>')
-    return "".join(drawn)
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Round numbers between both, as many as there is room for."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for digits in (range(1, 10), (1, 2, 3, 5, 7), (1, 2, 5), (1,)):
-        found = [value for p in powers for d in digits if low <= (value := float(f"{d}e{p}")) <= high]
-        if len(found) <= _TICKS:
-            break
-    return found or [low, high]
-
-
 def _mark(value: object, name: str, above: float, x: Scale) -> str:
     if not isinstance(value, (int, float)) or not math.isfinite(value):
         return ""
-    return _line("mark", x(value), _TOP - above, f"{name} {value:.3g} ms" if name == "worst" else name)
+    at = x(min(max(value, x.low), x.high))
+    return _line("mark", at, _TOP - above, f"{name} {value:.3g} ms" if name == "worst" else name)
 
 
 def _line(kind: str, at: float, top: float, text: str) -> str:
-    anchor = "end" if at > _WIDTH - 80 else "start"
+    anchor = "end" if at > WIDTH - 80 else "start"
     return (
         f'<line class="{kind}" x1="{at:.1f}" x2="{at:.1f}" y1="{top - 8}" y2="{_FLOOR}"/>'
         f'<text class="{kind}-text" x="{at + (4 if anchor == "start" else -4):.1f}" y="{top}" '

@@ -5,10 +5,12 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 960.0, 60.0, 24.0, 20.0, 56.0
+from edgerecon.report.axes import LEFT, RIGHT, WIDTH, Axes, Scale, svg
+
+TOP, BOTTOM = 20.0, 56.0
 HUES = (174, 32, 262, 210, 340, 90, 12, 300)
 SHOWN_DIGITS = 3
 """Of a quality."""
@@ -21,13 +23,8 @@ def bars(rows: Sequence[tuple[str, float, float]]) -> str:
     if not rows:
         return ""
     names, step = 400.0, 26.0
-    end = max(max(p50, p99) for _, p50, p99 in rows)
-    height = TOP + step * len(rows) + BOTTOM
-
-    def x(value: float) -> float:
-        return names + (WIDTH - names - RIGHT - 60) * value / end
-
-    parts = []
+    x = Scale(0.0, max(max(p50, p99) for _, p50, p99 in rows), names, WIDTH - RIGHT - 60)
+    height, parts = TOP + step * len(rows) + BOTTOM, []
     for i, (label, p50, p99) in enumerate(rows):
         y = TOP + step * i
         inside = x(p50) - names > 44
@@ -41,7 +38,7 @@ def bars(rows: Sequence[tuple[str, float, float]]) -> str:
         if inside:
             at = x(p50) - 6
             parts.append(f'<text class="on-bar" x="{at:.1f}" y="{y + 16:.0f}" text-anchor="end">{p50:.3g}</text>')
-    return _svg(height, "Median latency of each row, the line reaches to its 99th percentile", parts)
+    return svg(WIDTH, height, "Median latency of each row, the line reaches to its 99th percentile", parts)
 
 
 def lines(
@@ -58,25 +55,24 @@ def lines(
     if not points:
         return ""
     low, high = min(x for x, _ in points), max(x for x, _ in points)
-    axis = _axis(low if log_x else 0.0, high * 1.03, log_x)
     plot = 300.0
+    x = _across(low if log_x else 0.0, high * 1.03, log_x)
+    y = Scale(0.0, y_end, TOP + plot, TOP)
     height = TOP + plot + BOTTOM + 18 * math.ceil(len(curves) / 2)
-
-    def y(value: float) -> float:
-        return TOP + plot * (1 - value / y_end)
-
-    parts = _frame(axis, y, plot, x_label, y_label, y_end, percent, low if log_x else 0.0, high * 1.03, log_x)
+    steps = [y_end * step / 5 for step in range(6)]
+    numbers = [(value, f"{100 * value:.0f} %" if percent else f"{value:.2g}") for value in steps]
+    parts = [*_labelled(Axes(x, y), x_label, y_label), Axes(x, y).rows(numbers)]
     for i, (label, curve) in enumerate(curves):
         colour = f"hsl({HUES[i % len(HUES)]} 70% 36%)"
         dash = "" if i < len(HUES) else ' stroke-dasharray="6 4"'
-        path = "L".join(f"{axis(a):.1f} {y(min(b, y_end)):.1f}" for a, b in curve)
+        path = "L".join(f"{x(a):.1f} {y(min(b, y_end)):.1f}" for a, b in curve)
         parts.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
         at_x, at_y = LEFT + (i % 2) * 450, TOP + plot + BOTTOM + 18 * (i // 2)
         parts.append(
             f'<path d="M{at_x} {at_y}h22" stroke="{colour}" stroke-width="3"{dash}/>'
             f'<text x="{at_x + 28}" y="{at_y + 4}">{escape(label)}</text>'
         )
-    return _svg(height, f"{y_label} against {x_label}", parts)
+    return svg(WIDTH, height, f"{y_label} against {x_label}", parts)
 
 
 def histograms(rows: Sequence[tuple[str, Sequence[float]]], x_label: str) -> str:
@@ -88,16 +84,16 @@ def histograms(rows: Sequence[tuple[str, Sequence[float]]], x_label: str) -> str
     if not rows:
         return ""
     low, high = min(p[0] for _, p in rows) / 1.02, max(p[-1] for _, p in rows) * 1.02
-    axis, step, bins = _axis(low, high, True), 44.0, 120
+    x, step, bins = _across(low, high, True), 44.0, 120
     edges = [low * (high / low) ** (i / bins) for i in range(bins + 1)]
     plot = step * len(rows)
-    parts = _ticks(axis, low, high, True, plot, x_label)
+    parts = _labelled(Axes(x, Scale(0.0, 1.0, TOP + plot, TOP)), x_label)
     for number, (label, percentiles) in enumerate(rows):
         base = TOP + step * (number + 1)
         shares = [_below(percentiles, b) - _below(percentiles, a) for a, b in itertools.pairwise(edges)]
         tallest = (step - 16) / max(shares)
         path = "".join(
-            f"M{axis(a):.1f} {base:.1f}V{base - tallest * share:.1f}H{axis(b):.1f}V{base:.1f}"
+            f"M{x(a):.1f} {base:.1f}V{base - tallest * share:.1f}H{x(b):.1f}V{base:.1f}"
             for (a, b), share in zip(itertools.pairwise(edges), shares, strict=True)
             if share
         )
@@ -105,7 +101,7 @@ def histograms(rows: Sequence[tuple[str, Sequence[float]]], x_label: str) -> str
             f'<path class="bar" d="{path}"/><path class="grid" d="M{LEFT} {base:.1f}H{WIDTH - RIGHT}"/>'
             f'<text x="{WIDTH - RIGHT}" y="{base - step + 14:.1f}" text-anchor="end">{escape(label)}</text>'
         )
-    return _svg(TOP + plot + BOTTOM, f"Histograms of {x_label}", parts)
+    return svg(WIDTH, TOP + plot + BOTTOM, f"Histograms of {x_label}", parts)
 
 
 def _below(percentiles: Sequence[float], value: float) -> float:
@@ -128,87 +124,40 @@ def front(points: Sequence[tuple[str, float, float]], x_label: str, y_label: str
     top = max(y for *_, y in points)
     bottom = min(*(y for *_, y in points), top - 10 * 10**-SHOWN_DIGITS)
     margin = (top - bottom) * 0.12
-    axis, plot = _axis(low, high, True), 320.0
-
-    def y(value: float) -> float:
-        return TOP + plot * (1 - (value - bottom + margin) / (top - bottom + 2 * margin))
-
+    plot = 320.0
+    x, y = _across(low, high, True), Scale(bottom - margin, top + margin, TOP + plot, TOP)
     best: list[tuple[str, float, float]] = []
     for point in sorted(points, key=lambda p: (p[1], -p[2])):
         if not best or point[2] > best[-1][2]:
             best.append(point)
-    parts = _ticks(axis, low, high, True, plot, x_label)
-    for step in range(5):
-        value = bottom + (top - bottom) * step / 4
-        parts.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-            f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.{SHOWN_DIGITS}f}</text>'
-        )
-    parts.append(f'<text x="{LEFT}" y="{TOP - 6}">{escape(y_label)}</text>')
-    path = "L".join(f"{axis(a):.1f} {y(b):.1f}" for _, a, b in best)
+    numbers = [(value, f"{value:.{SHOWN_DIGITS}f}") for value in (bottom + (top - bottom) * i / 4 for i in range(5))]
+    parts = [*_labelled(Axes(x, y), x_label, y_label), Axes(x, y).rows(numbers)]
+    path = "L".join(f"{x(a):.1f} {y(b):.1f}" for _, a, b in best)
     parts.append(f'<path class="mark" fill="none" d="M{path}"/>')
     for label, a, b in points:
         faint = "" if (label, a, b) in best else ' opacity="0.45"'
         parts.append(
-            f'<circle cx="{axis(a):.1f}" cy="{y(b):.1f}" r="5" class="bar"{faint}>'
+            f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="5" class="bar"{faint}>'
             f"<title>{escape(label)}: {a:.2f} ms, {b:.3f}</title></circle>"
         )
     for number, (_, a, b) in enumerate(best, 1):
-        parts.append(f'<text x="{axis(a) + 8:.1f}" y="{y(b) - 7:.1f}">{number}</text>')
+        parts.append(f'<text x="{x(a) + 8:.1f}" y="{y(b) - 7:.1f}">{number}</text>')
     for number, (label, a, b) in enumerate(best, 1):
         at_x, at_y = LEFT + ((number - 1) % 2) * 450, TOP + plot + BOTTOM + 18 * ((number - 1) // 2)
         parts.append(f'<text x="{at_x}" y="{at_y}">{number}  {escape(label)}: {a:.3g} ms, {b:.3f}</text>')
-    return _svg(TOP + plot + BOTTOM + 18 * math.ceil(len(best) / 2), f"{y_label} against {x_label}", parts)
+    return svg(WIDTH, TOP + plot + BOTTOM + 18 * math.ceil(len(best) / 2), f"{y_label} against {x_label}", parts)
 
 
-def _axis(low: float, high: float, log: bool) -> Callable[[float], float]:
-    span = WIDTH - LEFT - RIGHT
-    if log:
-        return lambda value: LEFT + span * math.log(value / low) / math.log(high / low)
-    return lambda value: LEFT + span * (value - low) / (high - low)
+def _across(low: float, high: float, log: bool) -> Scale:
+    """An axis over the whole width."""
+    return Scale(low, high, LEFT, WIDTH - RIGHT, math.log if log else float)
 
 
-def _frame(
-    axis: Callable[[float], float],
-    y: Callable[[float], float],
-    plot: float,
-    x_label: str,
-    y_label: str,
-    y_end: float,
-    percent: bool,
-    low: float,
-    high: float,
-    log: bool,
-) -> list[str]:
-    parts = _ticks(axis, low, high, log, plot, x_label)
-    for step in range(6):
-        value = y_end * step / 5
-        shown = f"{100 * value:.0f} %" if percent else f"{value:.2g}"
-        parts.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-            f'<text x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{shown}</text>'
-        )
-    return [*parts, f'<text x="{LEFT}" y="{TOP - 6}">{escape(y_label)}</text>']
-
-
-def _ticks(axis: Callable[[float], float], low: float, high: float, log: bool, plot: float, label: str) -> list[str]:
-    if log:
-        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        values = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
-    else:
-        step = 10 ** math.floor(math.log10((high - low) / 4))
-        step = next(step * times for times in (1, 2, 5, 10) if (high - low) / (step * times) <= 10)
-        values = [low + step * i for i in range(int((high - low) / step) + 1)]
-    bottom = TOP + plot
+def _labelled(axes: Axes, x_label: str, y_label: str = "") -> list[str]:
+    """The numbers of x and what both axes are."""
+    bottom = axes.y.start
     parts = [
-        f'<line class="grid" x1="{axis(v):.1f}" x2="{axis(v):.1f}" y1="{TOP}" y2="{bottom}"/>'
-        f'<text x="{axis(v):.1f}" y="{bottom + 16}" text-anchor="middle">{v:g}</text>'
-        for v in values
-        if low <= v <= high
+        axes.columns(axes.x.ticks()),
+        f'<text x="{WIDTH - RIGHT}" y="{bottom + 32}" text-anchor="end">{escape(x_label)}</text>',
     ]
-    return [*parts, f'<text x="{WIDTH - RIGHT}" y="{bottom + 32}" text-anchor="end">{escape(label)}</text>']
-
-
-def _svg(height: float, label: str, parts: Sequence[str]) -> str:
-    box = f"0 0 {WIDTH:.0f} {height:.0f}"
-    return f'<svg viewBox="{box}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
+    return [*parts, f'<text x="{LEFT}" y="{TOP - 6}">{escape(y_label)}</text>'] if y_label else parts

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from html import escape
 
 from edgerecon.measure.bootstrap import Interval
+from edgerecon.report.axes import Scale, svg
 from edgerecon.report.page import number, page, table
 from edgerecon.study.claims import count, listed
 from edgerecon.study.panels import png
@@ -109,18 +110,17 @@ def _curve(name: str, points: Sequence[tuple[int, float]]) -> str:
     """Training loss against steps, on a logarithmic scale where all of it is positive."""
     if len(points) < 2:
         return ""
-    steps = [step for step, _ in points]
-    losses = [math.log10(loss) for _, loss in points] if min(loss for _, loss in points) > 0 else [y for _, y in points]
+    steps, losses = zip(*points, strict=True)
     low, high = min(losses), max(losses)
-    x = [4 + (WIDTH - 8) * step / steps[-1] for step in steps]
-    y = [20 + (HEIGHT - 28) * (high - loss) / (high - low or 1) for loss in losses]
-    line = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+    x = Scale(0.0, steps[-1], 4.0, WIDTH - 4.0)
+    y = Scale(low, high if high > low else low + 1, HEIGHT - 8.0, 20.0, math.log if low > 0 else float)
+    line = " ".join(f"{x(step):.1f},{y(loss):.1f}" for step, loss in points)
     text = f"{name}: {points[0][1]:.3g} → {points[-1][1]:.3g} in {steps[-1]} steps"
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" style="min-width:0" role="img" aria-label="{escape(text, quote=True)}">'
-        f'<text x="4" y="12">{escape(text)}</text>'
-        f'<polyline points="{line}" fill="none" stroke="var(--teal)" stroke-width="1.5"/></svg>'
-    )
+    parts = [
+        f'<text x="4" y="12">{escape(text)}</text>',
+        f'<polyline points="{line}" fill="none" stroke="var(--teal)" stroke-width="1.5"/>',
+    ]
+    return svg(WIDTH, HEIGHT, text, parts, style="min-width:0")
 
 
 def _speed(report: StudyReport) -> str:

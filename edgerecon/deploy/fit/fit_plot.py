@@ -3,33 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 from html import escape
 
 from edgerecon.deploy.fit.candidates import Candidate
 from edgerecon.deploy.fit.fit import Fit, TimedCandidate
+from edgerecon.report.axes import LEFT, RIGHT, WIDTH, Axes, Scale, svg
 
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 960, 380, 60, 24, 24, 48
-_FLOOR = _HEIGHT - _BOTTOM
-_LINE = 14
-"""Least distance of two labels, of the same pixels."""
-_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000)
-
-
-@dataclass(frozen=True)
-class _Axes:
-    """Milliseconds from 0 to ``end`` to the right, SSIM from ``low`` to ``high`` upwards."""
-
-    end: float
-    low: float
-    high: float
-
-    def x(self, ms: float) -> float:
-        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * min(ms / self.end, 1)
-
-    def y(self, ssim: float) -> float:
-        return _FLOOR - (_FLOOR - _TOP) * (ssim - self.low) / (self.high - self.low)
+_HEIGHT, _TOP, _BOTTOM = 380.0, 24.0, 48.0
 
 
 def fit_plot(fit: Fit) -> str:
@@ -40,42 +20,34 @@ def fit_plot(fit: Fit) -> str:
     proven = {one.candidate: p99 for one in known if (p99 := one.streamed_p99_ms) is not None and math.isfinite(p99)}
     deadline, slowest = fit.requirement.deadline_ms, max(*(one.ms for one in known), *proven.values(), 0.0)
     values = sorted({one.candidate.ssim for one in known})
-    axes = _Axes(1.08 * max(slowest, deadline if deadline < 4 * slowest else 0), values[0] - 0.01, values[-1] + 0.01)
+    end = 1.08 * max(slowest, deadline if deadline < 4 * slowest else 0)
+    axes = Axes(
+        Scale(0.0, end, LEFT, WIDTH - RIGHT),
+        Scale(values[0] - 0.01, values[-1] + 0.01, _HEIGHT - _BOTTOM, _TOP),
+    )
     front = [one for one in fit.front if one in known]
     points = " ".join(f"{axes.x(one.ms):.1f},{axes.y(one.candidate.ssim):.1f}" for one in front)
     parts = [
-        *_grid(axes, values),
-        *(_deadline(axes.x(deadline)) if deadline < axes.end else ()),
+        axes.rows([(axes.y.low, ""), *((value, f"{value:.3f}") for value in values)]),
+        axes.columns(axes.x.ticks(), grid=False),
+        _deadline(axes, deadline) if deadline < end else "",
         f'<polyline points="{points}" fill="none" stroke="#0f9485" stroke-width="2"/>',
         *(_circle(one, axes, one in front) for one in known),
         *(_diamond(candidate, p99, axes) for candidate, p99 in proven.items()),
-        f'<text x="{_LEFT}" y="{_HEIGHT - 6}">milliseconds; SSIM upwards</text>',
+        f'<text x="{LEFT}" y="{_HEIGHT - 6}">milliseconds; SSIM upwards</text>',
     ]
-    label = f"{len(known)} candidates, SSIM against milliseconds"
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    return svg(WIDTH, _HEIGHT, f"{len(known)} candidates, SSIM against milliseconds", parts)
 
 
-def _grid(axes: _Axes, values: list[float]) -> Iterator[str]:
-    """A line for each SSIM, with its number where there is room, and the milliseconds below."""
-    yield f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{_FLOOR}" y2="{_FLOOR}"/>'
-    step = next((each for each in _STEPS if axes.end / each <= 12), axes.end)
-    for i in range(int(axes.end / step) + 1):
-        yield f'<text x="{axes.x(i * step):.1f}" y="{_FLOOR + 18}" text-anchor="middle">{i * step:g}</text>'
-    labelled = math.inf
-    for value in values:
-        at = axes.y(value)
-        if labelled - at >= _LINE:
-            labelled = at
-            yield f'<text x="{_LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{value:.3f}</text>'
-        yield f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+def _deadline(axes: Axes, ms: float) -> str:
+    x = axes.x(ms)
+    return (
+        f'<line class="deadline" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 14}" y2="{axes.y.start}"/>'
+        f'<text class="deadline-text" x="{x + 4:.1f}" y="{_TOP - 4}">deadline</text>'
+    )
 
 
-def _deadline(x: float) -> Iterator[str]:
-    yield f'<line class="deadline" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 14}" y2="{_FLOOR}"/>'
-    yield f'<text class="deadline-text" x="{x + 4:.1f}" y="{_TOP - 4}">deadline</text>'
-
-
-def _circle(one: TimedCandidate, axes: _Axes, front: bool) -> str:
+def _circle(one: TimedCandidate, axes: Axes, front: bool) -> str:
     """Median back to back; filled on the Pareto front."""
     fill = "#0f9485" if front else "#fff"
     return (
@@ -85,7 +57,7 @@ def _circle(one: TimedCandidate, axes: _Axes, front: bool) -> str:
     )
 
 
-def _diamond(candidate: Candidate, p99_ms: float, axes: _Axes) -> str:
+def _diamond(candidate: Candidate, p99_ms: float, axes: Axes) -> str:
     """p99 while streaming."""
     return (
         f'<path d="M{axes.x(p99_ms):.1f} {axes.y(candidate.ssim) - 7:.1f}l7 7l-7 7l-7 -7z" fill="#cf2f2f">'
