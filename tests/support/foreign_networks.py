@@ -145,6 +145,25 @@ def _rrdb(graph: Graph, x: str, network: Foreign) -> str:
     return limited(graph, x, network, np.pad([[1.0]], 1))
 
 
+def _squeeze(graph: Graph, x: str, network: Foreign) -> str:
+    """Every pixel sees the mean of the whole picture."""
+    inner = limited(graph, x, network)
+    mean = graph.node("GlobalAveragePool", inner)
+    shares = [graph.node("Mul", one, graph.constant(share)) for one, share in ((inner, 0.7), (mean, 0.3))]
+    return graph.node("Add", *shares)
+
+
+def _pools_by_32(graph: Graph, x: str, network: Foreign) -> str:
+    """Needs rows and columns that are multiples of 32, as a U-Net of five levels."""
+    inner = limited(graph, x, network)
+    low = graph.node("AveragePool", inner, kernel_shape=[32, 32], strides=[32, 32])
+    ones = graph.constant(eye(network.channels, np.ones((32, 32))))
+    low = graph.node("ConvTranspose", low, ones, kernel_shape=[32, 32], strides=[32, 32])
+    one = np.eye(network.channels)[:, :, None, None]
+    both = graph.node("Concat", inner, low, axis=1)
+    return graph.conv(both, np.concatenate([0.9 * one, 0.1 * one], 1), np.zeros(network.channels))
+
+
 def recurrent() -> onnx.ModelProto:
     """A ConvLSTM with two states of its own names: what it remembers is half of what it saw before."""
     network = Foreign("convlstm")
@@ -167,7 +186,14 @@ def recurrent() -> onnx.ModelProto:
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 
-BODIES = {"dncnn": _dncnn, "unet": _unet, "srresnet": _srresnet, "rrdb": _rrdb}
+BODIES = {
+    "dncnn": _dncnn,
+    "unet": _unet,
+    "srresnet": _srresnet,
+    "rrdb": _rrdb,
+    "squeeze": _squeeze,
+    "pools-by-32": _pools_by_32,
+}
 
 
 def build(network: Foreign) -> onnx.ModelProto:

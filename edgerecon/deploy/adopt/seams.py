@@ -29,16 +29,17 @@ def find_halo(network: Network, reading: Reading, size: tuple[int, int], frames:
     """
     rows, columns = size
     down, right = (max(multiple, length // 3 // multiple * multiple) for length in size)
-    worst = np.zeros(min(size))
+    by_distance: list[Image] = []
     for frame in frames:
         picture = cut(frame, (rows + down, columns + right))
         first = _run(network, reading, picture[:rows, :columns])
         second = _run(network, reading, picture[down:, right:])
         scale = network.result.scale
         difference = np.abs(first[down * scale :, right * scale :] - second[: -down * scale, : -right * scale])
-        _note_worst(worst, difference, scale)
-    allowed = np.flatnonzero(np.maximum.accumulate(worst[::-1])[::-1] < SEAM)
-    halo = -(-int(allowed[0]) // multiple) * multiple if allowed.size else min(size)
+        by_distance.append(_by_distance(difference, scale))
+    from_here_on = np.maximum.accumulate(np.max(by_distance, axis=0)[::-1])[::-1]
+    joins = np.flatnonzero(from_here_on < SEAM)
+    halo = -(-int(joins[0]) // multiple) * multiple if joins.size else min(size)
     if halo > _MOST * min(size):
         raise GateError(
             f"the network takes {rows}×{columns} pictures alone and sees each of them whole, so that tiles of it would "
@@ -51,12 +52,14 @@ def _run(network: Network, reading: Reading, frame: Image) -> Image:
     return np.clip(reading.picture(frame, network.run(frame, reading.given)), 0, 1)
 
 
-def _note_worst(worst: np.ndarray, difference: Image, scale: int) -> None:
-    """Take in the greatest difference at each distance from the nearer border of either tile.
+def _by_distance(difference: Image, scale: int) -> Image:
+    """The greatest difference at each distance from the nearer border of either tile, as far as the two have any.
 
     What both tiles have in common reaches from the upper left border of one to the lower right border of the other.
     """
     rows, columns = (np.arange(length) // scale for length in difference.shape)
     heights, widths = (np.minimum(along, along[::-1]) for along in (rows, columns))
     distance = np.minimum(heights[:, None], widths[None])
-    np.maximum.at(worst, distance.ravel(), difference.ravel())
+    found = np.zeros(int(distance.max()) + 1, np.float32)
+    np.maximum.at(found, distance.ravel(), difference.ravel())
+    return found

@@ -106,15 +106,13 @@ def _measured(network: Network) -> Sizes:
 
 
 def _trials(multiple: int) -> list[tuple[int, int]]:
-    """Odd and even multiples, about 64 × 96 pixels."""
+    """Odd and even multiples, about 64 × 96 pixels; rows and columns differ, so that they can be told apart."""
     rows, columns = 64 // multiple, 96 // multiple
-    return [(rows + 1, columns + 2), (rows + 2, columns + 1)]
+    return [(rows + 1, columns + 2), (rows + 2, columns + 3)]
 
 
 def _runs(network: Network, height: int, width: int) -> bool:
     """Whether a picture of a size comes out at the scale of the first trial."""
-    if height == width:
-        width += 1
     frame = np.full((height, width), 0.5, np.float32)
     result = network.result
     try:

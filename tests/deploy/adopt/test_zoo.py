@@ -64,6 +64,19 @@ def test_tiles_of_a_fixed_network_join_without_seams(tmp_path: Path, frame: Imag
     assert np.abs(engine.run(frame) - truth(free, build(free), frame)).max() < LEVEL
 
 
+def test_network_that_sees_all_of_its_tile_is_refused(tmp_path: Path) -> None:
+    network = Foreign("squeeze", body="squeeze", size=(64, 96), stiff=True)
+    path = saved(tmp_path, build(network))
+    with pytest.raises(GateError, match="tiles of it would show seams"):
+        adopt(path, tmp_path / "adopted.onnx", Asked(given=parse_range("0..1")))
+
+
+def test_multiples_of_the_size_are_the_least_that_run(tmp_path: Path) -> None:
+    path = saved(tmp_path, build(Foreign("deep", body="pools-by-32")))
+    asked = Asked(given=parse_range("0..1"))
+    assert adopt(path, tmp_path / "adopted.onnx", asked).spec.size_multiple == 32
+
+
 def test_state_is_carried_under_one_name(tmp_path: Path, frame: Image) -> None:
     adoption = adopt(saved(tmp_path, recurrent()), tmp_path / "adopted.onnx")
     assert told(adoption, "state") == "cell_in → cell_out, hidden_in → hidden_out"
