@@ -47,6 +47,11 @@ class Colour:
     where: NDArray[np.uint8]
     large: bool = True
 
+    def part(self, rows: slice, columns: slice) -> Colour:
+        """Of a box of the frame."""
+        pixels, where = (np.ascontiguousarray(one[rows, columns]) for one in (self.pixels, self.where))
+        return Colour(pixels, where, self.large)
+
 
 @dataclass(slots=True)
 class Frame:

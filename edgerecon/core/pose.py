@@ -101,9 +101,13 @@ class Pose:
 
     def enlarged(self, scale: int) -> Pose:
         """The pose of the same image with ``scale`` times as many pixels along each side."""
-        if scale == 1 or self.plane is None:
+        return self if scale == 1 else self.resized((1, 1), (scale, scale))
+
+    def resized(self, before: Sequence[int], after: Sequence[int]) -> Pose:
+        """The pose of the same image at another size. before, after: (H, W, ...) in pixels."""
+        if self.plane is None:
             return self
-        steps = self.plane.axes / np.array([scale, scale, 1.0])
+        steps = self.plane.axes * np.array([before[1] / after[1], before[0] / after[0], 1.0])
         return replace(self, plane=replace(self.plane, axes=steps))
 
     def cropped(self, corner: tuple[int, int], shape: tuple[int, int], before: Sequence[int]) -> Pose:

@@ -12,8 +12,8 @@ from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine, EngineSpec
 from edgerecon.modelfile.catalogue import model_path, shipped_models
 from edgerecon.modelfile.variants import family
+from edgerecon.stream.filters.chain import FilterSettings
 from edgerecon.stream.filters.engine import FilteredEngine
-from edgerecon.stream.filters.filter import ChosenFilter
 from edgerecon.stream.loop.ladder import PASSTHROUGH
 from edgerecon.stream.picture.box import refuse_beyond
 from edgerecon.stream.picture.protect import NONE, ProtectedEngine, first_frames, parse_protect
@@ -32,7 +32,7 @@ class Engines:
         backend, precision, threads, device, tile: see ``open_engine``; the same for all.
         opener: stands for ``open_engine`` but where an engine is opened again.
         strength: of every engine, see ``edgerecon.stream.picture.strength``.
-        filters: of every engine's pictures, see ``edgerecon.stream.filters``.
+        filters: settings of the filters of every engine's pictures, see ``edgerecon.stream.filters``.
         protect: "auto", "none" or the tissue's "x,y,w,h", see ``edgerecon.stream.picture.protect``.
 
     Raises:
@@ -50,7 +50,7 @@ class Engines:
         tile: tuple[int, int] | None = None,
         strength: float = 1.0,
         protect: str = NONE,
-        filters: Sequence[ChosenFilter] = (),
+        filters: FilterSettings | None = None,
     ) -> None:
         self._strength, self._protect = check_strength(strength), parse_protect(protect)
         self._how = (backend, precision, threads)
@@ -58,7 +58,7 @@ class Engines:
         self._where: dict[str, Any] = {
             name: value for name, value in (("device", device), ("tile", tile)) if value is not None
         }
-        self._opener, self._filters = opener, filters
+        self._opener, self._filters = opener, filters or FilterSettings([])
         self._opened: list[tuple[EngineSpec, str]] = []
         self._first: Sequence[Image] = ()
         self._protected: list[ProtectedEngine] = []
@@ -140,7 +140,7 @@ class Engines:
     def _acting(self, engine: Engine) -> Engine:
         """The engine, as strongly and where it was asked for, and filtered."""
         engine = self._placed(engine)
-        return FilteredEngine(engine, self._filters) if self._filters else engine
+        return FilteredEngine(engine, self._filters) if self._filters.chosen else engine
 
     def _placed(self, engine: Engine) -> Engine:
         """The engine, as strongly and where it was asked for. One that changes a frame's size acts on all of it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from queue import Queue
 
 import numpy as np
@@ -139,9 +140,7 @@ class KeepSink:
         self.threads.add(threading.get_ident())
         self._act(len(self.frames))
         self.befores.append(before.copy())
-        self.frames.append(
-            Frame(after.pixels.copy(), after.sequence, after.captured_ns, after.spacing_mm, after.status)
-        )
+        self.frames.append(replace(after, pixels=after.pixels.copy(), pose=None, time_s=None))
         self.late.append(late)
 
     def close(self) -> None:

@@ -152,6 +152,7 @@ def stream(
     from edgerecon.core import logs as json_log
     from edgerecon.stream.conversion import is_conversion
     from edgerecon.stream.engines import Engines
+    from edgerecon.stream.filters.chain import FilterSettings
     from edgerecon.stream.filters.filter import open_filters
     from edgerecon.stream.filters.source import filtered
     from edgerecon.stream.loop.options import StreamOptions
@@ -190,14 +191,16 @@ def stream(
                 tile=tile_size(tile),
                 strength=strength,
                 protect=protect,
-                filters=open_filters(filter_after or []),
+                filters=FilterSettings(open_filters(filter_after or [])),
             )
         )
         if filter_after and model is None:
-            raise UsageError("there is no model to filter after: say  --filter")
+            raise UsageError("--filter-after wants a model: name one after the source, or say --filter")
         engine = engines.open(model) if model is not None else None
         rungs = engines.open_ladder(model, ladder or [])
-        recording = stack.enter_context(closing(filtered(open_source(source), open_filters(filter or []))))
+        recording = stack.enter_context(
+            closing(filtered(open_source(source), FilterSettings(open_filters(filter or []))))
+        )
         engines.look_at(cropped(recording, box))
         sinks = [open_sink(uri) for uri in sink or ["null"]]
         _say_where(screen, sinks)

@@ -8,16 +8,17 @@ import cv2
 import numpy as np
 
 from edgerecon.core.errors import needed
-from edgerecon.core.frame import Image, to_uint8
+from edgerecon.core.frame import Image
 from edgerecon.quality.filters.filter import Filter
+from edgerecon.stream.filters.smoothing import median_of
 
 Pair = tuple[Image, Image]
 """(input, target), both float32 (H, W)."""
 
 
 def median(image: Image, size: int) -> Image:
-    """Median of a size×size window (odd), at 8-bit levels: inputs of ours are 8-bit images."""
-    return cv2.medianBlur(to_uint8(image), int(size)).astype(np.float32) / np.float32(255)
+    """Median of a size×size window (odd), as a stream's."""
+    return median_of(image, int(size))
 
 
 def bilateral(image: Image, sigma_range: float, sigma_space: float) -> Image:

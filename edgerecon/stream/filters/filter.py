@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from edgerecon.core.errors import UsageError
 from edgerecon.core.frame import Image
+from edgerecon.core.pose import Pose
 from edgerecon.core.records import Records
 
 GROUP = "edgerecon.stream_filters"
@@ -16,6 +17,18 @@ GROUP = "edgerecon.stream_filters"
 
 Run = Callable[[Image], Image]
 """float32 (H, W) in [0, 1] → the same, maybe of another size. It may keep buffers and remember frames."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the pixels of a frame lie. spacing_mm: (row, column) distance of their centres. None: nobody knows."""
+
+    spacing_mm: tuple[float, float] | None = None
+    pose: Pose | None = None
+
+
+Move = Callable[[Place, Sequence[int], Sequence[int]], Place]
+"""The place of a frame and its (H, W) before and after a filter → the place after it."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +49,15 @@ class StreamFilter:
     Attributes:
         name: what ``--filter`` takes. title: one phrase for documents. parameters: in the order of ``make``'s.
         make: (values of the parameters by name) → what runs on the frames of one stream, in order.
-        resizes: whether frames get another size: it comes before the model then.
-        scales_spacing: whether a pixel of another size is of another size in the body, too; else, where it resizes, the
-            spacing is kept (a crop) or unknown.
-        keeps_spacing: see there.
+        move: (values of the parameters by name) → how the place of a frame follows its pixels. None: every pixel stays
+            where it is. Filters that move pixels come before the model.
     """
 
     name: str
     title: str
     parameters: tuple[Parameter, ...]
     make: Callable[..., Run]
-    resizes: bool = False
-    scales_spacing: bool = False
-    keeps_spacing: bool = True
+    move: Callable[..., Move] | None = None
 
 
 @cache
@@ -67,6 +76,21 @@ class ChosenFilter:
     def make(self) -> Run:
         """What runs on the frames of one stream; a new one remembers nothing."""
         return self.record.make(**self.values)
+
+    def moved(self, place: Place, before: Sequence[int], after: Sequence[int]) -> Place:
+        """The place of a frame behind this filter, see ``Move``."""
+        return place if self.record.move is None else self.record.move(**self.values)(place, before, after)
+
+    def but(self, name: str, value: float) -> ChosenFilter:
+        """The same filter with another value.
+
+        Raises:
+            UsageError: it has no such parameter, or the value is beyond its limits.
+        """
+        parameter = next((one for one in self.record.parameters if one.name == name), None)
+        if parameter is None:
+            raise UsageError(f"the filter {self.record.name} has no '{name}'")
+        return replace(self, values={**self.values, name: _checked(self.record.name, parameter, f"{value:g}")})
 
 
 def open_filters(texts: Sequence[str]) -> list[ChosenFilter]:

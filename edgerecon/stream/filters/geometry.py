@@ -1,13 +1,18 @@
-"""Filters that change a frame's size: resize, crop and scan conversion."""
+"""Filters that change a frame's size: resize, crop and scan conversion; the spacing and the pose follow the pixels."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from edgerecon.core.frame import Image
-from edgerecon.stream.filters.filter import Parameter, Run, StreamFilter
+from edgerecon.beamform.grids import PolarGrid
+from edgerecon.core.frame import MAX_PIXELS, Image
+from edgerecon.stream.filters.filter import Move, Parameter, Place, Run, StreamFilter
+from edgerecon.stream.picture.box import beyond
 
 _SIDE = (1, 8192)
 
@@ -23,6 +28,18 @@ def resize(width: int, height: int) -> Run:
     return run
 
 
+def resized(width: int, height: int) -> Move:
+    """The frame keeps its extent in the body."""
+
+    def move(place: Place, before: Sequence[int], after: Sequence[int]) -> Place:
+        spacing = place.spacing_mm
+        if spacing is not None:
+            spacing = (spacing[0] * before[0] / after[0], spacing[1] * before[1] / after[1])
+        return Place(spacing, place.pose and place.pose.resized(before, after))
+
+    return move
+
+
 def crop(x: int, y: int, width: int, height: int) -> Run:
     """A box in pixels.
 
@@ -31,41 +48,61 @@ def crop(x: int, y: int, width: int, height: int) -> Run:
     """
 
     def run(image: Image) -> Image:
-        if x + width > image.shape[1] or y + height > image.shape[0]:
-            raise ValueError(f"the box {x},{y},{width},{height} is not within {image.shape[1]}×{image.shape[0]}")
+        if fault := beyond((x, y, width, height), image.shape):
+            raise ValueError(fault)
         return np.ascontiguousarray(image[y : y + height, x : x + width])
 
     return run
 
 
-def scan_conversion(angle: float, start: float, height: int) -> Run:
+def cropped(x: int, y: int, width: int, height: int) -> Move:
+    """Pixels keep their size and their place in the body."""
+
+    def move(place: Place, before: Sequence[int], after: Sequence[int]) -> Place:
+        return replace(place, pose=place.pose and place.pose.cropped((y, x), (height, width), before))
+
+    return move
+
+
+def scan_conversion(angle: float, start: float, width: int) -> Run:
     """Beams of a sector probe, one a column, as the sector that they scanned; black outside.
 
     Args:
         angle: of the whole sector, degrees. start: of the first sample's depth over the last one's, from the apex.
-        height: of the picture, pixels; its width follows.
+        width: of the picture, pixels; its height follows.
+    """
+    return lambda image: _sector(image.shape[0], image.shape[1], angle, start, width).picture(image)
+
+
+def scan_converted(angle: float, start: float, width: int) -> Move:
+    """Rows of beams are ranges, which say how large the sector is. A plane of beams is no plane of pixels: where the
+    picture lies is unknown; what a tracker reported stays."""
+
+    def move(place: Place, before: Sequence[int], after: Sequence[int]) -> Place:
+        spacing = None
+        if place.spacing_mm is not None and before[0] > 1:
+            deepest_mm = place.spacing_mm[0] * (before[0] - 1) / (1 - start)
+            step_mm = _sector(before[0], before[1], angle, start, width).spacing_mm[0] * 1e-3 * deepest_mm
+            spacing = (step_mm, step_mm)
+        return Place(spacing, place.pose and replace(place.pose, plane=None))
+
+    return move
+
+
+@lru_cache(maxsize=4)
+def _sector(samples: int, beams: int, angle: float, start: float, width: int) -> PolarGrid:
+    """Of beams of so many samples, the last of them 1 away from the apex.
+
+    Raises:
+        ValueError: the picture is too large.
     """
     half = np.deg2rad(angle / 2)
-    top = start * np.cos(half)
-    step = (1 - top) / max(height - 1, 1)
-    width = max(2, 2 * round(np.sin(min(half, np.pi / 2)) / step / 2))
-    rows = top + step * np.arange(height)[:, None]
-    columns = step * (np.arange(width) - (width - 1) / 2)[None]
-    radius, beam = np.hypot(rows, columns), np.arctan2(columns, rows)
-    maps: dict[tuple[int, ...], tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
-
-    def run(image: Image) -> Image:
-        if image.shape not in maps:
-            samples, beams = image.shape
-            maps.clear()
-            maps[image.shape] = (
-                np.asarray((beam / half + 1) / 2 * (beams - 1), np.float32),
-                np.asarray((radius - start) / (1 - start) * (samples - 1), np.float32),
-            )
-        across, down = maps[image.shape]
-        return np.asarray(cv2.remap(image, across, down, cv2.INTER_LINEAR), np.float32)
-
-    return run
+    across, down = 2 * np.sin(half), 1 - start * np.cos(half)
+    if (pixels := width**2 * down / across) > MAX_PIXELS:
+        raise ValueError(
+            f"a sector of {angle:g}° that is {width} pixels wide has {pixels:.2g} of them: give a smaller width"
+        )
+    return PolarGrid(np.linspace(start, 1, samples), np.linspace(-half, half, beams), columns=width)
 
 
 FILTERS = (
@@ -74,8 +111,7 @@ FILTERS = (
         "to a size in pixels",
         (Parameter("width", 512, *_SIDE, whole=True), Parameter("height", 512, *_SIDE, whole=True)),
         resize,
-        resizes=True,
-        scales_spacing=True,
+        move=resized,
     ),
     StreamFilter(
         "crop",
@@ -87,7 +123,7 @@ FILTERS = (
             Parameter("height", 256, *_SIDE, whole=True),
         ),
         crop,
-        resizes=True,
+        move=cropped,
     ),
     StreamFilter(
         "scan-conversion",
@@ -95,10 +131,9 @@ FILTERS = (
         (
             Parameter("angle", 75, 1, 180),
             Parameter("start", 0, 0, 0.95),
-            Parameter("height", 512, 2, 8192, whole=True),
+            Parameter("width", 512, 2, 8192, whole=True),
         ),
         scan_conversion,
-        resizes=True,
-        keeps_spacing=False,
+        move=scan_converted,
     ),
 )

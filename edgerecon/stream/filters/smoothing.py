@@ -13,15 +13,15 @@ _FLOAT_MEDIAN = 5
 
 
 def median(size: int) -> Run:
-    """Median of a size×size window, made odd; above 5×5 at 8-bit levels, which is all that OpenCV has."""
-    side = size | 1
+    """Median of a size×size window, made odd; see ``median_of``."""
+    return lambda image: median_of(image, size | 1)
 
-    def run(image: Image) -> Image:
-        if side <= _FLOAT_MEDIAN:
-            return np.asarray(cv2.medianBlur(image, side), np.float32)
-        return np.asarray(cv2.medianBlur(to_uint8(image), side) / np.float32(255), np.float32)
 
-    return run
+def median_of(image: Image, side: int) -> Image:
+    """Median of a window with an odd side; above 5×5 at 8-bit levels, which is all that OpenCV has."""
+    if side <= _FLOAT_MEDIAN:
+        return np.asarray(cv2.medianBlur(image, side), np.float32)
+    return np.asarray(cv2.medianBlur(to_uint8(image), side) / np.float32(255), np.float32)
 
 
 def gaussian(sigma: float) -> Run:

@@ -2,72 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from time import perf_counter_ns
 from typing import Any
 
-from edgerecon.core.errors import first_line
-from edgerecon.core.frame import Image, to_unit
-from edgerecon.stream.filters.filter import ChosenFilter, Run
+import cv2
+import numpy as np
+
+from edgerecon.core.errors import UsageError, first_line
+from edgerecon.core.frame import Colour, to_gray, to_uint8, to_unit
+from edgerecon.stream.filters.chain import FilterChain, FilterError, FilterSettings
+from edgerecon.stream.filters.filter import Place
+from edgerecon.stream.picture.colour import find_colour
 from edgerecon.stream.sources.base import Capture, Source
 
-Spacing = tuple[float, float]
 
-
-def filtered(source: Source, filters: Sequence[ChosenFilter]) -> Source:
+def filtered(source: Source, settings: FilterSettings) -> Source:
     """The source itself where there are no filters."""
-    return FilteredSource(source, filters) if filters else source
+    return FilteredSource(source, settings) if settings.chosen else source
 
 
 class FilteredSource:
     """Another source, filtered; all else of it is as it was. Each filter is a step of the capture in ``stages_ms``.
 
+    What is drawn in colour passes as it came, to another place where pixels move; so does the grey level below it.
+
     Args:
         source: is closed with this one.
+
+    Raises:
+        UsageError: the first frame of a recording cannot be brought to another size; a live source is not asked.
     """
 
-    def __init__(self, source: Source, filters: Sequence[ChosenFilter]) -> None:
-        self._source, self._filters = source, list(filters)
-        self._moves = any(one.record.resizes for one in filters)
-        # What was known before the first frame is of unfiltered pixels.
-        self.spacing_mm = None if self._moves else source.spacing_mm
+    def __init__(self, source: Source, settings: FilterSettings) -> None:
+        self._source, self._settings = source, settings
+        self._moving = [one for one in settings.chosen if one.record.move is not None]
+        self.spacing_mm = self._first_spacing() if self._moving else source.spacing_mm
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
 
     def frames(self) -> Iterator[Capture]:
         """See ``Source.frames``; filters that remember frames start anew."""
-        made = [(one, one.make()) for one in self._filters]
+        chain = FilterChain(self._settings)
         for capture in self._source.frames():
-            yield capture if capture.image is None else self._filtered(capture, made)
+            yield capture if capture.image is None else self._filtered(capture, chain)
 
     def close(self) -> None:
         """See ``Source.close``."""
         self._source.close()
 
-    def _filtered(self, capture: Capture, made: Sequence[tuple[ChosenFilter, Run]]) -> Capture:
-        stages: dict[str, float] = dict(capture.stages_ms or {})
-        spacing = capture.spacing_mm or self._source.spacing_mm
+    def _first_spacing(self) -> tuple[float, float] | None:
+        """Of the first filtered frame of a recording; None of a live source."""
+        frames = () if self._source.live else self._source.frames()
+        first = next((capture for capture in frames if capture.image is not None), None)
+        if first is None:
+            return None
+        shown = self._filtered(first, FilterChain(FilterSettings(self._moving)))
+        if shown.image is None:
+            raise UsageError(shown.fault or "the first frame cannot be filtered")
+        return shown.spacing_mm
+
+    def _filtered(self, capture: Capture, chain: FilterChain) -> Capture:
         assert capture.image is not None
-        name = "conversion"
+        stages: dict[str, float] = dict(capture.stages_ms or {})
         try:
-            image = to_unit(capture.image)
-            for chosen, run in made:
-                name, began, before = chosen.record.name, perf_counter_ns(), image.shape
-                image = run(image)
-                stages[name] = stages.get(name, 0.0) + (perf_counter_ns() - began) / 1e6
-                spacing = _spacing(chosen, spacing, before, image)
-        except Exception as error:  # noqa: BLE001 - filters of other packages raise anything; the frame is counted
-            return replace(capture, image=None, fault=f"the filter {name} failed: {first_line(error)}")
-        return replace(capture, image=image, spacing_mm=spacing, stages_ms=stages)
+            image = chain.run(to_unit(capture.image), stages)
+            colour = find_colour(capture.image)
+            colour = colour and self._moved_colour(colour)
+            place = chain.moved(Place(capture.spacing_mm or self._source.spacing_mm, capture.pose))
+        except FilterError as failed:
+            return replace(capture, image=None, fault=str(failed))
+        except ValueError as error:
+            return replace(capture, image=None, fault=f"unusable frame: {first_line(error)}")
+        if colour is not None:
+            cv2.copyTo(to_unit(to_gray(colour.pixels)), colour.where, image)
+        return replace(
+            capture, image=image, colour=colour, spacing_mm=place.spacing_mm, pose=place.pose, stages_ms=stages
+        )
 
-
-def _spacing(chosen: ChosenFilter, spacing: Spacing | None, before: tuple[int, ...], image: Image) -> Spacing | None:
-    """Of the filtered pixels."""
-    record = chosen.record
-    if spacing is None or (record.resizes and not record.keeps_spacing):
-        return None
-    if not record.scales_spacing:
-        return spacing
-    return spacing[0] * before[0] / image.shape[0], spacing[1] * before[1] / image.shape[1]
+    def _moved_colour(self, colour: Colour) -> Colour:
+        """Every channel, and where it counts, through the filters that move pixels."""
+        if not self._moving:
+            return colour
+        pixels = [to_unit(np.asarray(one)) for one in (*cv2.split(colour.pixels), colour.where)]
+        for one in self._moving:
+            pixels = [one.make()(layer) for layer in pixels]
+        *rgb, where = pixels
+        shown = np.ascontiguousarray(np.stack([to_uint8(layer) for layer in rgb], axis=2))
+        return Colour(shown, np.where(where >= 0.5, 255, 0).astype(np.uint8), colour.large)

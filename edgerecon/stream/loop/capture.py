@@ -234,7 +234,7 @@ class Capturer:
         if capture.image is None:
             return capture.fault or "the source gave no image"
         refuse_huge(capture.image)
-        slot.hold(capture.image)
+        slot.hold(capture.image, capture.colour)
         if capture.torn is not None and capture.torn():
             return "the writer changed it while it was copied"
         spacing_mm = self._shown_spacing(capture, slot.scale)

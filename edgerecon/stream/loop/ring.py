@@ -60,8 +60,11 @@ class Slot:
     processed_ns: int = 0
     handed_ns: int = 0
 
-    def hold(self, image: RawImage) -> None:
+    def hold(self, image: RawImage, colour: Colour | None = None) -> None:
         """Copy a captured image in, so that the source may reuse its own memory.
+
+        Args:
+            colour: what is drawn in colour; None: the image says it.
 
         Raises:
             ValueError: unusable shape or type, or an empty image.
@@ -70,7 +73,7 @@ class Slot:
         if self.raw.shape != image.shape[:2] or self.raw.dtype != image.dtype:
             self._fit(image.shape[:2], image.dtype.newbyteorder("="))
         to_gray(image, out=self.raw)
-        self.colour = find_colour(image)
+        self.colour = find_colour(image) if colour is None else colour
 
     def prepare(self, image: RawImage) -> None:
         """Allocate and touch the buffers for images like this one. Raises as ``hold`` does."""

@@ -88,19 +88,18 @@ def _areas(rgb: NDArray[np.uint8], coloured: Mask) -> Colour | None:
     columns = slice(max(0, x - grown), x + width + grown)
     part = coloured[rows, columns]
     closed = cv2.morphologyEx(part, cv2.MORPH_CLOSE, np.ones((_GAP, _GAP), np.uint8))
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
-    found, largest = np.zeros_like(closed), 0
-    for label in 1 + np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= _SPECK):
-        left, top, wide, high, _ = (int(number) for number in stats[label])
-        box = np.s_[top : top + high, left : left + wide]
-        area = (labels[box] == label).view(np.uint8)
-        held = cv2.countNonZero(cv2.bitwise_and(part[box], part[box], mask=area))
-        if held >= _SPECK:
-            whole = wide * high >= _BOX * coloured.size and held >= _FILLED * wide * high
-            found[box][(area > 0) | whole] = 255
-            largest = max(largest, wide * high if whole else held)
-    if not largest:
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
+    held = np.bincount(labels[part > 0], minlength=count)
+    held[0] = 0
+    boxes = stats[:, cv2.CC_STAT_WIDTH] * stats[:, cv2.CC_STAT_HEIGHT]
+    areas = held >= _SPECK
+    whole = areas & (boxes >= _BOX * coloured.size) & (held >= _FILLED * boxes)
+    if not areas.any():
         return None
+    found = np.where(areas, np.uint8(255), np.uint8(0))[labels]
+    for left, top, wide, high, _ in stats[whole]:
+        found[top : top + high, left : left + wide] = 255
+    largest = int(np.where(whole, boxes, held)[areas].max())
     where = np.zeros_like(coloured)
     where[rows, columns] = cv2.dilate(found, np.ones((2 * _RIM + 1,) * 2, np.uint8))
     return Colour(rgb, where, largest > _MARK * where.size)

@@ -57,7 +57,9 @@ class CroppedSource:
             return replace(capture, image=None, fault=f"it cannot be cropped: {fault}")
         x, y, width, height = self._box
         pose = capture.pose and capture.pose.cropped((y, x), (height, width), image.shape)
-        return replace(capture, image=image[y : y + height, x : x + width], pose=pose)
+        rows, columns = slice(y, y + height), slice(x, x + width)
+        colour = capture.colour and capture.colour.part(rows, columns)
+        return replace(capture, image=image[rows, columns], pose=pose, colour=colour)
 
 
 def cropped(source: Source, box: Box | None) -> Source:

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgerecon.core.frame import Image, to_uint8
 from edgerecon.stream.picture.area import Area, Box, box_around
-from edgerecon.stream.picture.tissue import LOOKED_AT, TEXT_MOVES, Grey, find_tissue
+from edgerecon.stream.picture.tissue import LOOKED_AT, TEXT_MOVES, Grey, find_tissue, motion_of
 
 SETTLED_AFTER = 2 * LOOKED_AT
 """Frames after which graphics and traces are known: as many again as are looked at, so that it is known in time."""
@@ -104,11 +104,11 @@ def find_area(frames: Sequence[Grey], reach: int, box: Box | None = None) -> Are
     Args:
         box: is kept where it is hardly larger than needed.
     """
-    mask = find_tissue(frames)
-    still = np.ptp(np.stack(frames), axis=0) <= TEXT_MOVES
+    motion = motion_of(frames)
+    mask = find_tissue(frames, motion)
     needed = box_around(mask, reach)
     keeps = box is not None and _holds(box, needed) and _pixels(needed) > _WORTH * _pixels(box)
-    return Area.of(mask, reach, box if keeps else None, still)
+    return Area.of(mask, reach, box if keeps else None, motion <= TEXT_MOVES)
 
 
 def _is_news(grey: Grey, before: Grey | None) -> bool:

@@ -43,10 +43,13 @@ share its columns differ in brightness, as smoothed lines do."""
 _Area = NDArray[np.bool_]
 
 
-def find_tissue(frames: Sequence[Grey]) -> Mask:
+def find_tissue(frames: Sequence[Grey], motion: Grey | None = None) -> Mask:
     """Where tissue is, by frames of one screen layout, (H, W) each; the more that differ, the more is left out.
 
     One frame tells the surroundings, ``LOOKED_AT`` tell graphics and traces, too.
+
+    Args:
+        motion: see ``motion_of``, where it is known already.
 
     Example:
         >>> frame = np.zeros((64, 64), np.uint8)
@@ -55,7 +58,7 @@ def find_tissue(frames: Sequence[Grey]) -> Mask:
         >>> int(mask[0, 0]), int(mask[30, 30])
         (0, 255)
     """
-    last, moved = frames[-1], _moved(frames)
+    last, moved = frames[-1], motion_of(frames) if motion is None else motion
     outside = _surroundings(last, moved <= _TOLERANCE)
     if not outside.any():
         return np.full(last.shape, 255, np.uint8)
@@ -70,8 +73,8 @@ def find_tissue(frames: Sequence[Grey]) -> Mask:
     return np.where(outside, 0, 255).astype(np.uint8)
 
 
-def _moved(frames: Sequence[Grey]) -> Grey:
-    """Range of each pixel over the frames."""
+def motion_of(frames: Sequence[Grey]) -> Grey:
+    """Range of each pixel over the frames, (H, W)."""
     low = high = frames[0]
     for frame in frames[1:]:
         low, high = np.minimum(low, frame), np.maximum(high, frame)

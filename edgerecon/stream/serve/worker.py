@@ -14,6 +14,7 @@ from edgerecon.hardware.host import usable_cores
 from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.conversion import is_conversion
 from edgerecon.stream.engines import Engines
+from edgerecon.stream.filters.chain import FilterSettings
 from edgerecon.stream.filters.filter import open_filters
 from edgerecon.stream.filters.source import filtered
 from edgerecon.stream.loop.options import StreamOptions
@@ -150,10 +151,11 @@ class Worker:
                 self._opener,
                 strength=table.strength,
                 protect=table.protect,
-                filters=open_filters(table.filters_after),
+                filters=FilterSettings(open_filters(table.filters_after)),
             ) as engines:
                 engine = engines.open(table.model) if table.model else None
                 ladder = engines.open_ladder(table.model, table.ladder)
+                source = filtered(source, FilterSettings(open_filters(table.filters)))
                 engines.look_at(cropped(source, table.crop_box))
                 converts = is_conversion(source, table.sinks) and table.late == "present"
                 policy = table.policy or ("every" if converts else "latest")
@@ -167,7 +169,7 @@ class Worker:
                     crop=table.crop_box,
                 )
                 self._report = stream(
-                    filtered(source, open_filters(table.filters)),
+                    source,
                     engine,
                     sinks,
                     options,

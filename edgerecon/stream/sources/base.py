@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgerecon.core.frame import RawImage
+from edgerecon.core.frame import Colour, RawImage
 from edgerecon.core.pose import Pose
 
 
@@ -27,6 +27,7 @@ class Capture:
         pose: where the image lies and what a tracker reported since the capture before; None when nobody said.
         time_s: when the frame was taken by the clock of the recording, seconds from any origin, or None: then it is a
             period after the frame before it.
+        colour: what is drawn in colour in the frame, where ``image`` is grey; None: ``image`` says it.
         stages_ms: what the source itself spent on this frame, by step (channel data: demodulate, beamform, detect).
     """
 
@@ -39,6 +40,7 @@ class Capture:
     pose: Pose | None = None
     time_s: float | None = None
     stages_ms: Mapping[str, float] | None = None
+    colour: Colour | None = None
 
 
 class Source(Protocol):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
+from hashlib import blake2b
+from itertools import islice, product
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +22,17 @@ from edgerecon.workshop.adapt.statistics import PATCH, describe, is_speckled
 
 FRAMES_EACH, LOOKED_AT = 8, 200
 """Frames that are taken of a recording, evenly over the first ones that are looked at."""
+RECORDINGS = 32
+"""Of more, so many are taken, evenly spread: some hundred frames say what a scanner's pictures look like, and fit the
+memory."""
 LEAST_FRAMES = 4
 """Frames that differ, over all recordings: half of them are learned from, half judge."""
 _PATCHES_EACH, _TISSUE, _COLOURED = 6, 0.9, 0.5
 """Patches of a frame; the share of one that is tissue; the share of a frame that is colour, so that nothing is left."""
+
+
+_log = logging.getLogger(__name__)
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -51,10 +61,12 @@ def read_recordings(paths: Sequence[str]) -> Material:
         SourceError: one cannot be read.
     """
     files = [file for path in paths for file in _files(path)]
-    judging, learning = list[Image](), list[Image]()
+    if len(files) > RECORDINGS:
+        _log.info("%d of the %d recordings are taken, evenly spread", RECORDINGS, len(files))
+    judging, learning, seen = list[Image](), list[Image](), set[bytes]()
     found, coloured = 0, 0
-    for file in files:
-        raws = _some_frames(file)
+    for file in evenly(files, RECORDINGS):
+        raws = _some_frames(file, seen)
         coloured += sum(map(_is_coloured, raws))
         frames = [to_unit(raw) for raw in raws]
         found += len(frames)
@@ -87,20 +99,44 @@ def _files(path: str) -> list[str]:
     return inside
 
 
-def _some_frames(path: str) -> list[RawImage]:
-    """Frames of one recording that differ, and are of one size."""
+def evenly(items: Sequence[_Item], most: int) -> list[_Item]:
+    """So many of them at most, from the first to the last."""
+    chosen = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
+    return [items[index] for index in chosen]
+
+
+def _some_frames(path: str, seen: set[bytes]) -> list[RawImage]:
+    """Frames of one recording that were not seen before, and are of one size; at most twice ``FRAMES_EACH`` are held.
+
+    Frames that hold NaN or no pixels are left out.
+    """
     source = open_source(path)
+    kept, step, news = list[RawImage](), 1, 0
     try:
-        images = [capture.image for capture in islice(source.frames(), LOOKED_AT) if capture.image is not None]
+        for capture in islice(source.frames(), LOOKED_AT):
+            image = capture.image
+            if image is None or not _is_news(image, seen) or (kept and image.shape != kept[0].shape):
+                continue
+            if news % step == 0:
+                kept.append(np.array(image))
+            news += 1
+            if len(kept) == 2 * FRAMES_EACH:
+                kept, step = kept[::2], 2 * step
     finally:
         source.close()
-    distinct = [image for image, before in zip(images, [None, *images], strict=False) if _is_news(image, before)]
-    chosen = np.linspace(0, len(distinct) - 1, min(FRAMES_EACH, len(distinct))).round().astype(int)
-    return [distinct[index] for index in chosen if distinct[index].shape == distinct[0].shape]
+    return evenly(kept, FRAMES_EACH)
 
 
-def _is_news(image: RawImage, before: RawImage | None) -> bool:
-    return before is None or not np.array_equal(image, before)
+def _is_news(image: RawImage, seen: set[bytes]) -> bool:
+    """Whether a frame can be shown and is none of those seen; it is one of them then."""
+    try:
+        to_unit(image)
+    except ValueError:
+        return False
+    mark = blake2b(np.ascontiguousarray(image).data, digest_size=16, person=str(image.shape).encode()[:16]).digest()
+    is_new = mark not in seen
+    seen.add(mark)
+    return is_new
 
 
 def _is_coloured(raw: RawImage) -> bool:
@@ -112,12 +148,9 @@ def _is_coloured(raw: RawImage) -> bool:
 
 
 def _patches(frame: Image, mask: NDArray[np.uint8]) -> list[Image]:
-    """Windows of tissue, side by side, the ones with most tissue first."""
+    """Windows of tissue, evenly spread over it; neighbours overlap by half."""
     height, width = frame.shape
-    places = [
-        (float((mask[y : y + PATCH, x : x + PATCH] > 0).mean()), y, x)
-        for y in range(0, height - PATCH + 1, PATCH // 2)
-        for x in range(0, width - PATCH + 1, PATCH // 2)
-    ]
-    best = sorted((place for place in places if place[0] >= _TISSUE), reverse=True)[:: max(1, len(places) // 24)]
-    return [frame[y : y + PATCH, x : x + PATCH] for _, y, x in best[:_PATCHES_EACH]]
+    corners = product(range(0, height - PATCH + 1, PATCH // 2), range(0, width - PATCH + 1, PATCH // 2))
+    windows = [np.s_[y : y + PATCH, x : x + PATCH] for y, x in corners]
+    tissue = [window for window in windows if (mask[window] > 0).mean() >= _TISSUE]
+    return [frame[window] for window in evenly(tissue, _PATCHES_EACH)]

@@ -13,8 +13,10 @@ from skimage.transform import resize as sk_resize
 from skimage.transform import warp
 
 from edgerecon.core.errors import ConfigError, UsageError
-from edgerecon.core.frame import Image
+from edgerecon.core.frame import Image, to_rgb, to_unit
+from edgerecon.core.pose import Plane, Pose, Transform
 from edgerecon.engines import open_engine
+from edgerecon.stream.filters.chain import FilterSettings
 from edgerecon.stream.filters.engine import FilteredEngine
 from edgerecon.stream.filters.filter import open_filters, stream_filters
 from edgerecon.stream.filters.source import filtered
@@ -23,7 +25,9 @@ from edgerecon.stream.loop.report import StreamReport
 from edgerecon.stream.loop.ring import Slot
 from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.serve.config import load_config
+from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.memory import Cine
+from tests.support.stream_fakes import KeepSink, ListSource
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +92,10 @@ def test_geometry_is_that_of_scikit_image(image: Image) -> None:
     shrunk = image.reshape(48, 2, 64, 2).mean((1, 3))
     assert np.allclose(ran("resize:width=64,height=48", image), shrunk, atol=1e-5)
     assert np.array_equal(ran("crop:x=5,y=7,width=20,height=10", image), image[7:17, 5:25])
-    sector = ran("scan-conversion:angle=90,start=0.25,height=80", image)
+    sector = ran("scan-conversion:angle=90,start=0.25,width=80", image)
     half, top = np.pi / 4, 0.25 * np.cos(np.pi / 4)
-    step = (1 - top) / 79
+    step = 2 * np.sin(half) / 79
+    assert sector.shape == (round((1 - top) / step) + 1, 80)
 
     def polar(places: np.ndarray) -> np.ndarray:
         across, down = step * (places[:, 0] - (sector.shape[1] - 1) / 2), top + step * places[:, 1]
@@ -114,7 +119,7 @@ def test_defaults_keep_the_range(name: str, image: Image) -> None:
     text = f"{name}:width=64,height=48" if name in ("crop", "resize") else name
     result = ran(text, image)
     assert 0 <= result.min() and result.max() <= 1
-    assert record.resizes == (result.shape != image.shape)
+    assert (record.move is not None) == (result.shape != image.shape)
 
 
 @pytest.mark.parametrize(
@@ -155,13 +160,17 @@ class Kept:
     def close(self) -> None: ...
 
 
+def settings(texts: list[str]) -> FilterSettings:
+    return FilterSettings(open_filters(texts))
+
+
 def streamed(before: list[str], after: list[str]) -> tuple[Kept, StreamReport]:
     source = Cine(np.stack(frames()), 0.1)
     source.spacing_mm = (0.2, 0.4)
-    engine = FilteredEngine(open_engine("compact-fpga", "onnxruntime"), open_filters(after)) if after else None
+    engine = FilteredEngine(open_engine("compact-fpga", "onnxruntime"), settings(after)) if after else None
     sink = Kept()
     options = StreamOptions(policy="every", pace=False)
-    return sink, stream(filtered(source, open_filters(before)), engine, [sink], options)
+    return sink, stream(filtered(source, settings(before)), engine, [sink], options)
 
 
 def test_filters_before_are_steps_of_the_report() -> None:
@@ -179,14 +188,85 @@ def test_filters_after_are_steps_of_the_report() -> None:
     assert np.allclose(sink.shown[2][0], expected, atol=1e-3)
 
 
-def test_filter_that_fails_costs_its_frame_alone() -> None:
-    sink, report = streamed(["crop:x=0,y=0,width=999,height=10"], [])
+def test_filter_that_fails_costs_its_frame_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(image: Image) -> Image:
+        raise RuntimeError("no")
+
+    [gain] = open_filters(["gain"])
+    monkeypatch.setattr(type(gain), "make", lambda self: fails)
+    sink, report = streamed(["gain"], [])
     assert report.failed == 3 and not sink.shown
+    assert "the filter gain failed: no" in str(report.failures)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("crop:width=999,height=10", "the filter crop failed: the box 0,0,999,10 is not within a frame of 48×40"),
+        ("scan-conversion:angle=1,width=8192", "give a smaller width"),
+    ],
+)
+def test_recording_that_cannot_be_resized_is_refused(text: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        streamed([text], [])
+
+
+PLANE = Plane.from_matrix(np.diag([0.4, 0.2, 1.0, 1.0]) + np.eye(4, k=3) * 7, (40, 48))
+TRACKED = Transform("ProbeToTracker", np.eye(4))
+
+
+def placed(text: str) -> tuple[Capture, Capture]:
+    """A frame with a place, before and after a filter."""
+    pixels = np.zeros((40, 48), np.uint8)
+    before = Capture(pixels, spacing_mm=(0.2, 0.4), pose=Pose(PLANE, (TRACKED,)))
+    return before, next(filtered(ListSource([before]), settings([text])).frames())
+
+
+@pytest.mark.parametrize(
+    ("text", "pixel", "was"),
+    [
+        ("resize:width=24,height=80", (7.25, 10.5), (15.0, 5.0)),
+        ("crop:x=5,y=7,width=20,height=10", (3.0, 2.0), (8.0, 9.0)),
+        ("median", (3.0, 2.0), (3.0, 2.0)),
+    ],
+)
+def test_pixels_stay_where_they_are_in_space(text: str, pixel: tuple[float, float], was: tuple[float, float]) -> None:
+    """pixel, was: column and row of one point, after and before; centres of pixels are whole numbers."""
+    before, after = placed(text)
+    assert after.image is not None and after.pose is not None and after.pose.plane is not None and PLANE
+    now, then = after.pose.plane.matrix(after.image.shape), PLANE.matrix((40, 48))
+    assert now @ (*pixel, 0, 1) == pytest.approx(then @ (*was, 0, 1))
+    assert after.spacing_mm == pytest.approx(after.pose.plane.spacing_mm)
+    assert after.pose.transforms == (TRACKED,)
+
+
+def test_sector_is_as_large_as_its_beams_are_long() -> None:
+    _, after = placed("scan-conversion:angle=90,start=0.25,width=81")
+    assert after.image is not None and after.pose is not None and after.spacing_mm is not None
+    deepest = 0.2 * 39 / 0.75
+    assert after.spacing_mm[1] * 80 == pytest.approx(2 * deepest * np.sin(np.pi / 4))
+    assert after.spacing_mm[0] == after.spacing_mm[1]
+    assert after.pose.plane is None and after.pose.transforms == (TRACKED,)
+
+
+@pytest.mark.parametrize(
+    ("text", "box"), [("gaussian:sigma=3", np.s_[10:30, 8:40]), ("crop:x=4,y=5,width=40,height=30", np.s_[5:25, 4:36])]
+)
+def test_colour_box_passes_filters(text: str, box: tuple[slice, slice]) -> None:
+    coloured = np.full((40, 48, 3), 90, np.uint8)
+    coloured[10:30, 8:40] = np.random.default_rng(0).integers(100, 255, (20, 32, 3)) * np.uint8([1, 0, 0])
+    kept = KeepSink()
+    options = StreamOptions(policy="every", pace=False)
+    stream(filtered(ListSource([Capture(coloured)]), settings([text])), None, [kept], options)
+    [before], [after] = kept.befores, kept.frames
+    assert after.colour is not None
+    assert np.array_equal(to_rgb(after.pixels, after.colour)[box], coloured[10:30, 8:40])
+    assert np.allclose(before[box], to_unit(coloured)[10:30, 8:40], atol=1e-6)
 
 
 def test_size_changes_come_before_the_model() -> None:
     with pytest.raises(UsageError, match="put it before the model"):
-        FilteredEngine(open_engine("compact-fpga", "onnxruntime"), open_filters(["resize"]))
+        FilteredEngine(open_engine("compact-fpga", "onnxruntime"), settings(["resize"]))
 
 
 def test_serve_knows_filters(tmp_path: Path) -> None:

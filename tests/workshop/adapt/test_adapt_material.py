@@ -13,6 +13,7 @@ import torch
 from edgerecon.core.errors import DataError, ModelError, SourceError
 from edgerecon.core.shipped import resource_dir
 from edgerecon.modelfile.file import read_model
+from edgerecon.workshop.adapt import recordings
 from edgerecon.workshop.adapt.matched import choose, write_matched
 from edgerecon.workshop.adapt.recordings import LEAST_FRAMES, read_recordings
 from edgerecon.workshop.adapt.statistics import PATCH, describe, distances
@@ -69,6 +70,34 @@ def test_half_of_the_frames_judge_and_the_others_teach(tmp_path: Path) -> None:
     assert len(material.frames) == 3 and len(material.patches) >= 3
     assert material.looks.shape == (len(material.patches), 8)
     assert len(read_recordings([str(tmp_path)]).frames) == 3, "a folder is its files"
+
+
+def test_frame_counts_once_wherever_it_is_seen(tmp_path: Path) -> None:
+    frames = [speckle(step, side=200) for step in range(4)]
+    recorded(tmp_path / "a.npz", [*frames, *frames[::-1]])
+    recorded(tmp_path / "b.npz", frames)
+    material = read_recordings([str(tmp_path), str(tmp_path / "a.npz")])
+    assert len(material.frames) == 2 and len(np.unique(material.looks, axis=0)) == len(material.patches)
+
+
+def test_frame_that_holds_nan_is_left_out(tmp_path: Path) -> None:
+    frames = [speckle(step, side=200) / np.float32(255) for step in range(6)]
+    frames[2][5, 5] = np.nan
+    frames[3][:] = np.inf
+    material = read_recordings([recorded(tmp_path / "a.npz", frames)])
+    assert len(material.frames) == 2 and all(np.isfinite(frame).all() for frame in material.frames)
+
+
+def test_memory_holds_few_frames_however_many_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [speckle(step, side=200) for step in range(recordings.LOOKED_AT // 4)]
+    paths = [recorded(tmp_path / f"{name}.npz", frames[name::3]) for name in range(3)]
+    monkeypatch.setattr(recordings, "RECORDINGS", 2)
+    material = read_recordings(paths)
+    assert len(material.frames) == recordings.FRAMES_EACH
+    shown = [next(at for at, frame in enumerate(frames) if np.allclose(frame / 255, one)) for one in material.frames]
+    first = sorted(at for at in shown if at % 3 == 0)
+    assert first[-1] - first[0] >= len(frames) // 2, "they are spread over the recording"
+    assert {at % 3 for at in shown} == {0, 2}, "and over the recordings"
 
 
 @pytest.mark.parametrize(

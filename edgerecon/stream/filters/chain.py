@@ -1,0 +1,88 @@
+"""Filters in a row, whose numbers may be set while they run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter_ns
+
+from edgerecon.core.errors import UsageError, first_line
+from edgerecon.core.frame import Image
+from edgerecon.stream.filters.filter import ChosenFilter, Parameter, Place, Run
+
+
+class FilterSettings:
+    """The filters at one place of a stream; shared by all engines there, and set from any thread.
+
+    Attributes:
+        chosen: the filters in order, each with its values of now.
+    """
+
+    def __init__(self, filters: Sequence[ChosenFilter]) -> None:
+        self.chosen = list(filters)
+
+    def sliders(self) -> list[tuple[int, ChosenFilter, Parameter]]:
+        """What may be set: number of the filter, the filter, and its parameter. A frame's size stays as it is."""
+        still = [(at, one) for at, one in enumerate(self.chosen) if one.record.move is None]
+        return [(at, one, parameter) for at, one in still for parameter in one.record.parameters]
+
+    def set(self, at: int, name: str, value: float) -> None:
+        """Give a parameter of a filter another value; it holds from the next frame on.
+
+        Raises:
+            UsageError: there is no such filter or parameter, or the value is beyond its limits.
+        """
+        if not 0 <= at < len(self.chosen) or self.chosen[at].record.move is not None:
+            raise UsageError(f"there is no filter {at} that can be set")
+        self.chosen[at] = self.chosen[at].but(name, value)
+
+
+class FilterError(Exception):
+    """A filter did not take a frame; the message says which and why."""
+
+
+class FilterChain:
+    """What runs on the frames of one stream, in order. One that was set anew remembers no frames."""
+
+    def __init__(self, settings: FilterSettings) -> None:
+        self._settings = settings
+        self._made: list[tuple[ChosenFilter, Run]] = []
+        self._sizes: list[tuple[Sequence[int], Sequence[int]]] = []
+
+    def start(self) -> None:
+        """Forget every frame."""
+        self._made = []
+
+    def run(self, image: Image, stages_ms: dict[str, float], behind: str = "") -> Image:
+        """The frame, filtered; it may be another array.
+
+        Args:
+            stages_ms: what each filter took is added under its name. behind: follows the names.
+
+        Raises:
+            FilterError: filters of other packages raise anything.
+        """
+        self._sizes = []
+        for chosen, run in self._running():
+            name, began, before = chosen.record.name + behind, perf_counter_ns(), image.shape
+            try:
+                image = run(image)
+            except Exception as error:
+                raise FilterError(f"the filter {chosen.record.name} failed: {first_line(error)}") from error
+            stages_ms[name] = stages_ms.get(name, 0.0) + (perf_counter_ns() - began) / 1e6
+            self._sizes.append((before, image.shape))
+        return image
+
+    def moved(self, place: Place) -> Place:
+        """The place of the last frame behind the filters, from the one before them."""
+        for (chosen, _), (before, after) in zip(self._made, self._sizes, strict=True):
+            place = chosen.moved(place, before, after)
+        return place
+
+    def _running(self) -> list[tuple[ChosenFilter, Run]]:
+        wanted = self._settings.chosen
+        if len(self._made) != len(wanted):
+            self._made = [(one, one.make()) for one in wanted]
+        for at, one in enumerate(wanted):
+            if self._made[at][0] is not one:
+                self._made[at] = (one, one.make())
+        return self._made
