@@ -102,7 +102,8 @@ def test_torchscript_exporter_is_taken(file: Path, weights: dict[str, torch.Tens
         output_names=["output"],
         dynamic_axes=axes,
     )
-    adopt(tmp_path / "foreign.onnx", tmp_path / "mine.onnx")
+    adoption = adopt(tmp_path / "foreign.onnx", tmp_path / "mine.onnx")
+    assert adoption.spec.scale == 1 and adoption.max_abs_error < 1e-4
     assert_alike(tmp_path / "mine.onnx", module)
 
 
