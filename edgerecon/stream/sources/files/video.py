@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import statistics
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +16,9 @@ from edgerecon.core.errors import SourceError, needed
 from edgerecon.core.frame import MAX_PIXELS
 from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.files import lossy
+from edgerecon.stream.sources.files.budgeted_file import BudgetedFile
 from edgerecon.stream.sources.files.display_matrix import UPRIGHT, turn_of, upright
-from edgerecon.stream.sources.files.mp4_index import check_sample_tables
+from edgerecon.stream.sources.files.mp4_index import PACKET_AT_MOST, check_sample_tables
 from edgerecon.stream.sources.kind import SourceKind, known_recordings
 
 if TYPE_CHECKING:
@@ -62,8 +65,7 @@ class VideoSource:
         self._path = path
         self.name = path.name
         check_sample_tables(path)
-        container = self._open()
-        with container:
+        with self._open() as (container, file):
             stream = container.streams.video[0]
             width, height = stream.codec_context.width, stream.codec_context.height
             if width * height > MAX_PIXELS:
@@ -72,22 +74,29 @@ class VideoSource:
             aspect = stream.sample_aspect_ratio
             if aspect and aspect != 1:
                 _log.warning("%s has pixels of %s: they are shown square, as they are stored", self.name, aspect)
-            self.period_s = _period_s(container, stream)
+            self.period_s = _period_s(container, stream, file)
             self.lossy = lossy.of_video(stream)
 
     def frames(self) -> Iterator[Capture]:
-        with self._open() as container:
-            yield from _Decoding(container).captures()
+        with self._open() as (container, file):
+            yield from _Decoding(container, file).captures()
 
-    def _open(self) -> InputContainer:
+    @contextmanager
+    def _open(self) -> Iterator[tuple[InputContainer, BudgetedFile]]:
+        """The container, and the file under it, whose budget is that of its header or of a packet."""
+        too_large = f"holds a header or packet of more than {PACKET_AT_MOST >> 20} MB: no frame is as large"
+        with self._path.open("rb", buffering=0) as raw, BudgetedFile(raw, self.name, PACKET_AT_MOST, too_large) as file:
+            with self._container(file) as container:
+                file.refill()
+                yield container, file
+
+    def _container(self, file: BudgetedFile) -> InputContainer:
         with needed("stream", "av"):
             import av
         options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file", **_LIMITS}
+        kind = "mjpeg" if self._path.suffix.lower() in MOTION_JPEG else None  # it begins like a single image
         try:
-            kind = "mjpeg" if self._path.suffix.lower() in MOTION_JPEG else None  # it begins like a single image
-            container = av.open(
-                f"file:{self._path}", format=kind, options=options, metadata_errors="ignore", timeout=(_OPEN_S, None)
-            )
+            container = av.open(file, format=kind, options=options, metadata_errors="ignore", timeout=(_OPEN_S, None))
         except (av.error.FFmpegError, OSError) as error:
             raise SourceError(
                 f"{self.name} is not a recording that can be read ({error.strerror}): give {known_recordings()}"
@@ -106,8 +115,8 @@ class VideoSource:
 class _Decoding:
     """Frames and faults of a container, from its packets."""
 
-    def __init__(self, container: InputContainer) -> None:
-        self._container = container
+    def __init__(self, container: InputContainer, file: BudgetedFile) -> None:
+        self._container, self._file = container, file
         self._stream = container.streams.video[0]
         self._stamped = any(name in _STAMPED for name in container.format.name.split(","))
         self._packets = 0
@@ -118,7 +127,7 @@ class _Decoding:
         from av.error import FFmpegError
 
         prepare(self._stream)
-        packets = self._container.demux(self._stream)
+        packets = _packets(self._container, self._file)
         while True:
             packet = None
             try:
@@ -130,6 +139,9 @@ class _Decoding:
             except FFmpegError as error:
                 yield from self._damaged(packet, f"damaged video packet: {error.strerror}")
                 continue
+            except SourceError as error:  # the budget of a packet is spent: who knows where the next one begins
+                yield Capture(None, str(error))
+                break
             for frame in decoded:
                 yield from self._lost_before(frame.pts)
                 yield self._timed(to_capture(frame), frame.pts)
@@ -171,8 +183,8 @@ class _Decoding:
         What a container only counts (dropped frames of an AVI, what an edit list leaves out) is not missing.
         """
         reach = max((entry.pos + entry.size for entry in self._stream.index_entries), default=0)
-        size = self._container.size
-        if reach > size or _declared_size(self._container.name) > size:
+        size = self._file.seek(0, os.SEEK_END)
+        if reach > size or _declared_size(self._file) > size:
             return int(self._stream.frames)
         return 0
 
@@ -183,7 +195,7 @@ def _shown(stream: VideoStream) -> int:
     return shown if shown and stream.frames else stream.frames
 
 
-def _period_s(container: InputContainer, stream: VideoStream) -> float | None:
+def _period_s(container: InputContainer, stream: VideoStream, file: BudgetedFile) -> float | None:
     """Median step between the first frames; the exact rate of the container where it is the same.
 
     Consumes packets of the container.
@@ -193,35 +205,44 @@ def _period_s(container: InputContainer, stream: VideoStream) -> float | None:
     nominal = float(1 / stated) if stated and 0.1 <= stated <= 10_000 else None
     if raw or stream.time_base is None:
         return nominal
-    steps = _steps_s(container, stream)
+    steps = _steps_s(container, stream, file)
     median = statistics.median(steps) if steps else None
     if median is None or not 1e-4 <= median <= 10:
         return nominal
     return nominal if nominal and abs(nominal - median) <= float(stream.time_base) else median
 
 
-def _steps_s(container: InputContainer, stream: VideoStream) -> list[float]:
+def _steps_s(container: InputContainer, stream: VideoStream, file: BudgetedFile) -> list[float]:
     from av.error import FFmpegError
 
     stamps, left = set(), _PROBED_BYTES
     try:
-        for number, packet in enumerate(container.demux(stream)):
+        for number, packet in enumerate(_packets(container, file)):
             left -= packet.size
             if packet.pts is not None and not packet.is_discard:
                 stamps.add(packet.pts)
             if number >= _PROBED_PACKETS or left < 0:
                 break
-    except FFmpegError:  # damaged further on: what came tells the rate
+    except (FFmpegError, SourceError):  # damaged further on: what came tells the rate
         pass
     ordered = sorted(stamps)
     base = float(stream.time_base or 0)
     return [(after - before) * base for before, after in zip(ordered, ordered[1:], strict=False)]
 
 
-def _declared_size(path: str) -> int:
+def _packets(container: InputContainer, file: BudgetedFile) -> Iterator[Packet]:
+    """Of the first video stream. Those of other streams are passed over, so that each has a budget of its own."""
+    for packet in container.demux():
+        file.refill()
+        if packet.stream is container.streams.video[0]:
+            yield packet
+
+
+def _declared_size(file: BudgetedFile) -> int:
     """Of a RIFF file, as its head says; 0 for others."""
-    with open(path.removeprefix("file:"), "rb") as file:
-        head = file.read(8)
+    file.refill()
+    file.seek(0)
+    head = file.read(8)
     return 8 + int.from_bytes(head[4:], "little") if head[:4] == b"RIFF" else 0
 
 

@@ -6,6 +6,7 @@ import io
 import math
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +22,7 @@ from pydicom.uid import (
 
 from edgerecon.core.errors import DependencyError, SourceError
 from edgerecon.core.frame import MAX_PIXELS
+from edgerecon.stream.sources.files.budgeted_file import BudgetedFile
 from edgerecon.stream.sources.flat import MAX_FRAMES
 
 MODALITIES = ("US", "IVUS")
@@ -69,29 +71,11 @@ _WANTED = (
 )
 
 
-class _Budgeted(io.BufferedReader):
-    """A file of which so many bytes may be read; what is skipped by ``seek`` is free."""
-
-    def __init__(self, file: BinaryIO, name: str) -> None:
-        super().__init__(file)  # type: ignore[arg-type]
-        self._left, self._name = _HEADER_AT_MOST, name
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    def read(self, size: int | None = -1) -> bytes:
-        if size is None or size < 0 or size > self._left:
-            size = self._left + 1
-        data = super().read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise SourceError(f"{self._name} has a header of more than {_HEADER_AT_MOST >> 20} MB: it is damaged")
-        return data
-
-
-def read_header(file: BinaryIO, name: str) -> tuple[Dataset, int]:
+def read_header(file: BinaryIO, name: str, also: Sequence[str] = ()) -> tuple[Dataset, int]:
     """The elements that a stream needs, and the offset of the pixel data element (the file's end without one).
+
+    Args:
+        also: keywords of further elements.
 
     Files without a preamble or without file meta information are read as the little endian that their first element
     looks like.
@@ -99,9 +83,11 @@ def read_header(file: BinaryIO, name: str) -> tuple[Dataset, int]:
     Raises:
         SourceError: not DICOM, or a header that is larger than any is.
     """
-    budgeted = _Budgeted(file, name)
+    budgeted = BudgetedFile(
+        file, name, _HEADER_AT_MOST, f"has a header of more than {_HEADER_AT_MOST >> 20} MB: it is damaged"
+    )
     try:
-        header = dcmread(budgeted, stop_before_pixels=True, force=True, specific_tags=list(_WANTED))
+        header = dcmread(budgeted, stop_before_pixels=True, force=True, specific_tags=[*_WANTED, *also])
         end = budgeted.tell()
     finally:
         budgeted.detach()
