@@ -8,14 +8,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 from PIL import Image as Pillow
 from pydicom.encaps import encapsulate
-from pydicom.uid import UID, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
-from edgerecon.core.errors import SourceError
+from edgerecon.core.errors import DataError, SourceError
 from edgerecon.stream.sources import open_source
+from edgerecon.workshop.data.public import open_public
 
 ABOVE_A_FRAME = 300 << 20
 
@@ -57,7 +59,9 @@ def memory_of_opening(path: Path) -> int:
         "except EdgereconError:\n    pass\n"
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True, timeout=120
+    )
     return int(done.stdout)
 
 
@@ -95,7 +99,7 @@ def test_a_jpeg_of_thousands_of_passes_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_header_larger_than_any_is_refused(tmp_path: Path) -> None:
-    path = dicom(tmp_path / "a.dcm", pydicom.uid.ExplicitVRLittleEndian, bytes(16))
+    path = dicom(tmp_path / "a.dcm", ExplicitVRLittleEndian, bytes(16))
     group = pydicom.Dataset()
     group.add_new(0x00091001, "OB", bytes(70 << 20))
     found = pydicom.dcmread(path)
@@ -113,7 +117,7 @@ def test_a_header_larger_than_any_is_refused(tmp_path: Path) -> None:
     [("NumberOfFrames", b"9" * 5000), ("FrameTime", b"9" * 5000), ("WindowCenter", b"1e999"), ("CineRate", b"9" * 500)],
 )
 def test_numbers_of_thousands_of_digits(tmp_path: Path, key: str, text: bytes) -> None:
-    path = dicom(tmp_path / "a.dcm", pydicom.uid.ExplicitVRLittleEndian, bytes(16))
+    path = dicom(tmp_path / "a.dcm", ExplicitVRLittleEndian, bytes(16))
     found = pydicom.dcmread(path)
     element = pydicom.dataelem.RawDataElement(
         pydicom.tag.Tag(key), "IS" if key in ("NumberOfFrames", "CineRate") else "DS", len(text), text, 0, False, True
@@ -127,7 +131,7 @@ def test_numbers_of_thousands_of_digits(tmp_path: Path, key: str, text: bytes) -
 
 
 def test_sequences_nested_beyond_measure(tmp_path: Path) -> None:
-    path = dicom(tmp_path / "a.dcm", pydicom.uid.ExplicitVRLittleEndian, bytes(16))
+    path = dicom(tmp_path / "a.dcm", ExplicitVRLittleEndian, bytes(16))
     data = path.read_bytes()
     at = data.index(b"\x28\x00\x02\x00US")
     shared = struct.pack("<HH2sHI", 0x5200, 0x9229, b"SQ", 0, 0xFFFFFFFF)
@@ -143,3 +147,24 @@ def test_more_fragments_than_frames_can_have_end(tmp_path: Path) -> None:
     path.write_bytes(data[:end] + struct.pack("<HHI", 0xFFFE, 0xE000, 0) * 3_000_000 + data[end:])
     assert "a.dcm" in refusal(path)
     assert memory_of_opening(path) < ABOVE_A_FRAME
+
+
+def test_a_series_to_train_on_is_read_within_the_same_budgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\x00" * (1 << 20)
+    dicom(tmp_path / "a.dcm", RLELossless, bomb, Modality="CT")
+    with pytest.raises(DataError, match="more than a frame of this size takes"):
+        list(open_public(tmp_path))
+    small = struct.pack("<16I", 1, 64, *[0] * 14) + b"\xf1\x05"
+    dicom(tmp_path / "a.dcm", RLELossless, small, Modality="CT", RescaleSlope=100, RescaleIntercept=-1024)
+    (subject,) = open_public(tmp_path)
+    assert subject.images == pytest.approx(np.full((1, 4, 4), 500 / 4095))
+    monkeypatch.setattr("edgerecon.workshop.data.public.dicom._SUBJECT_AT_MOST", 63)
+    with pytest.raises(DataError, match="a series of more than"):
+        list(open_public(tmp_path))
+
+
+def test_a_series_that_is_inverted_is_turned_back(tmp_path: Path) -> None:
+    levels = bytes(range(16))
+    dicom(tmp_path / "a", ExplicitVRLittleEndian, levels, Modality="CR", PhotometricInterpretation="MONOCHROME1")
+    (subject,) = open_public(tmp_path)
+    assert subject.images.ravel() == pytest.approx(1 - np.arange(16) / 15)

@@ -11,7 +11,7 @@ import pydicom
 import pytest
 from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, convert_color_space, pixel_array
-from pydicom.uid import ExplicitVRBigEndian, JPEGBaseline8Bit, RLELossless
+from pydicom.uid import ExplicitVRBigEndian, JPEGBaseline8Bit, JPEGExtended12Bit, RLELossless
 
 from edgerecon.core.errors import SourceError
 from edgerecon.core.frame import to_gray, to_unit
@@ -316,6 +316,24 @@ def test_big_endian_words(tmp_path: Path) -> None:
     found.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
     pydicom.dcmwrite(tmp_path / "a.dcm", found, implicit_vr=False, little_endian=False)
     np.testing.assert_array_equal(read(tmp_path / "a.dcm"), WORDS)
+
+
+def test_big_endian_bytes_lie_in_words_across_frames(tmp_path: Path) -> None:
+    frames = RNG.integers(0, 256, (3, 3, 3), np.uint8)  # of 9 bytes: every second frame begins within a word
+    found = pydicom.dcmread(write(tmp_path / "a.dcm", frames))
+    found.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    data = np.frombuffer(frames.tobytes() + b"\0", np.uint16).byteswap().tobytes()
+    found.add_new("PixelData", "OW", data)
+    pydicom.dcmwrite(tmp_path / "a.dcm", found, implicit_vr=False, little_endian=False)
+    np.testing.assert_array_equal(read(tmp_path / "a.dcm"), frames)
+
+
+def test_lossy_jpeg_of_twelve_bits_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    data = bytearray(jpeg(np.zeros((6, 8), np.uint8)))
+    data[data.index(b"\xff\xc0") + 4] = 12
+    path = write_encapsulated(tmp_path / "a.dcm", WORDS[:1], JPEGExtended12Bit, [bytes(data)], BitsStored=12)
+    with pytest.raises(SourceError, match=r"lossy JPEG of 12 bits is not read: transcode it \(dcmdjpeg\)"):
+        open_source(str(path))
 
 
 def test_a_truncated_native_cine_plays_what_is_there(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.errors import DataError
+from edgerecon.core.errors import DataError, SourceError
 from edgerecon.core.frame import to_gray
 from edgerecon.workshop.data.public.subject import Entry, Subject, natural, reading, to_range
 
@@ -23,15 +23,19 @@ HOUNSFIELD = (-1024.0, 3071.0)
 """What 12 bits hold of the scale."""
 
 
+_ORDERING = ("PatientID", "SeriesInstanceUID", "InstanceNumber", "ImagePositionPatient", "ImageOrientationPatient")
+_SUBJECT_AT_MOST = 2 << 30  # bytes: 2 048 slices of 512×512
+
+
 def find(path: Path) -> list[Entry]:
     """Series among the DICOM files (by their preamble) of a folder and those below, or of one file."""
-    import pydicom
+    from edgerecon.stream.sources.files.dicom.stored_frames import header_of
 
     files = [path] if path.is_file() else sorted((file for file in path.rglob("*") if file.is_file()), key=natural)
     series: dict[tuple[str, str], list[tuple[list[float], Path]]] = {}
     for file in filter(_is_dicom, files):
         with reading(file):
-            header = pydicom.dcmread(file, stop_before_pixels=True)
+            header = header_of(file, _ORDERING)
             if "Rows" in header:  # reports and directories have none
                 key = _code(header.get("PatientID")), str(header.get("SeriesInstanceUID") or file)
                 series.setdefault(key, []).append((_order(header), file))
@@ -61,7 +65,11 @@ def _order(header: Any) -> list[float]:
 
 
 def _read(name: str, patient: str, files: list[Path]) -> Subject:
-    slices = [_pixels(file) for file in files]
+    slices, left = [], _SUBJECT_AT_MOST
+    for file in files:
+        with reading(file):
+            slices.append(_pixels(file, left))
+        left -= slices[-1][0].nbytes
     if len({(one.shape[1:], one.dtype) for one, _ in slices}) > 1:
         sizes = sorted({f"{one.shape[1]}×{one.shape[2]}" for one, _ in slices})
         raise DataError(f"{name} ({files[0].parent}) has slices of different size or depth: {', '.join(sizes)}")
@@ -73,23 +81,29 @@ def _read(name: str, patient: str, files: list[Path]) -> Subject:
     return Subject(name, patient, values, None, modality or None)
 
 
-def _pixels(file: Path) -> tuple[NDArray[Any], str]:
+def _pixels(file: Path, at_most: int) -> tuple[NDArray[Any], str]:
     """Frames (N, H, W) of one file, uint8 as shown or float32 in the scanner's units, and its modality."""
-    import pydicom
-    from pydicom.pixels import apply_rescale
+    from edgerecon.stream.sources.files.dicom.display import modality_values
+    from edgerecon.stream.sources.files.dicom.header import MODALITIES
+    from edgerecon.stream.sources.files.dicom.source import DicomSource
+    from edgerecon.stream.sources.files.dicom.stored_frames import StoredFrames
 
-    with reading(file):
-        header = pydicom.dcmread(file)
-        modality = str(header.get("Modality") or "")
-        if modality in ("US", "IVUS"):
-            from edgerecon.stream.sources.files.dicom.source import DicomSource
-
-            frames = [capture.image for capture in DicomSource(file).frames()]
-            if any(frame is None for frame in frames):
-                raise DataError(f"{file} holds frames that cannot be decoded")
-            return np.stack([to_gray(frame) for frame in frames if frame is not None]), modality
-        pixels = header.pixel_array
-        if header.get("SamplesPerPixel", 1) != 1:
-            raise DataError(f"{file} is in colour: series of {modality or 'unknown modality'} are read in grey")
-        values = np.asarray(apply_rescale(pixels, header), np.float32)
-        return values.reshape(-1, *values.shape[-2:]), modality
+    stored = StoredFrames(file, str(file), any_modality=True)
+    header, modality = stored.header, str(stored.header.get("Modality") or "")
+    size = 4 * stored.length * int(header.Rows) * int(header.Columns)
+    if size > at_most:
+        raise DataError(f"{file} belongs to a series of more than {_SUBJECT_AT_MOST >> 30} GB: split it")
+    if modality in MODALITIES:
+        frames = [capture.image for capture in DicomSource(file).frames()]
+        if any(frame is None for frame in frames):
+            raise DataError(f"{file} holds frames that cannot be decoded")
+        return np.stack([to_gray(frame) for frame in frames if frame is not None]), modality
+    color = str(header.PhotometricInterpretation)
+    if not color.startswith("MONOCHROME"):
+        raise DataError(f"{file} is in colour: series of {modality or 'unknown modality'} are read in grey")
+    try:
+        with stored.opened() as read:
+            values = np.stack([modality_values(header, read(index), index) for index in range(stored.length)])
+    except SourceError as error:
+        raise DataError(f"cannot read {file}: {error}") from None
+    return -values if color == "MONOCHROME1" and modality != "CT" else values, modality

@@ -1,6 +1,6 @@
 """Ultrasound DICOM: header, timing, regions, where the frames lie, how they are decoded and how they are shown.
 
-A frame passes ``pixel_data`` (its bytes) → ``decode`` (stored values) → ``grayscale`` or ``palette`` (as displayed).
+A frame passes ``pixel_data`` (its bytes) → ``decode`` → ``stored_frames`` (its stored values) → ``display`` (as shown).
 """
 
 from __future__ import annotations

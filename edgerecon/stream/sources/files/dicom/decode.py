@@ -70,7 +70,9 @@ class FrameDecoder:
                 f"the image in it is {found.columns}×{found.rows} of {found.samples} samples a pixel; the header says "
                 f"{self._columns}×{self._rows} of {self._samples}"
             )
-        if self._syntax in _LOSSY_JPEG and found.bits == 8:
+        if self._syntax in _LOSSY_JPEG:
+            if found.bits != 8:
+                raise SourceError(f"lossy JPEG of {found.bits} bits is not read: transcode it (dcmdjpeg)")
             return self._decode_jpeg(data, found)
         return self._pydicom(encapsulate([data]), raw=False, bits=self._stored)
 

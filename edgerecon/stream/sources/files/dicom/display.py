@@ -115,6 +115,20 @@ class Display:
         return (stored >= low) & (stored <= high)
 
 
+def modality_values(header: Dataset, values: NDArray[Any], frame: int) -> NDArray[np.float32]:
+    """Stored values in the units of the modality, as Hounsfield units (PS3.3 C.11.1).
+
+    Raises:
+        SourceError: a lookup table that is damaged.
+    """
+    item = first_item(header, "ModalityLUTSequence")
+    if item is not None:
+        signed = int(header.get("PixelRepresentation") or 0) == 1
+        return read_lookup(item, "LUTDescriptor", "LUTData", None, signed)[values.astype(np.int64)].astype(np.float32)
+    rescale = _rescale(header, frame)
+    return values.astype(np.float32) * np.float32(rescale.slope) + np.float32(rescale.intercept)
+
+
 def _rescale(header: Dataset, frame: int) -> _Rescale:
     own = functional_group(header, frame, "PixelValueTransformationSequence") or header
     slope, intercept = number(own, "RescaleSlope"), number(own, "RescaleIntercept")

@@ -93,8 +93,6 @@ def read_header(file: BinaryIO, name: str, also: Sequence[str] = ()) -> tuple[Da
         budgeted.detach()
     if header.preamble is None and not {"Modality", "Rows"} & set(header.dir()):  # pydicom reads any bytes
         raise SourceError(f"{name} is not a DICOM file, or its beginning is damaged")
-    if not header:
-        raise SourceError(f"{name} is not a DICOM file, or it is truncated")
     return header, end
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+import numpy as np
 from pydicom import Dataset
 
 from edgerecon.core.errors import SourceError
@@ -108,6 +109,20 @@ def read_frame(file: BinaryIO, fragments: Fragments, at_most: int) -> bytes:
     if len(found) < length:
         raise SourceError("the file ends within this frame (truncated)")
     return found
+
+
+def read_bytes_in_words(file: BinaryIO, frame: tuple[int, int], start: int) -> bytes:
+    """A native frame of bytes that lie in words of two, the latter one first, from ``start`` on (OW in big endian).
+
+    A word may belong to two frames.
+
+    Raises:
+        SourceError: the file ends within it.
+    """
+    offset, size = frame
+    odd = (offset - start) % 2
+    words = read_frame(file, [(offset - odd, (odd + size + 1) // 2 * 2)], size)
+    return np.frombuffer(words, np.uint16).byteswap().tobytes()[odd : odd + size]
 
 
 def _items(file: BinaryIO) -> Iterator[tuple[int, int]]:

@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import logging
-import warnings
 from collections.abc import Iterator
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import BinaryIO
 
 from edgerecon.core.errors import EdgereconError, SourceError, UsageError
 from edgerecon.core.frame import RawImage
 from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.files import lossy
-from edgerecon.stream.sources.files.dicom.decode import FrameDecoder
 from edgerecon.stream.sources.files.dicom.display import Display
-from edgerecon.stream.sources.files.dicom.header import (
-    inflated,
-    one_line,
-    read_header,
-    refuse_huge,
-    refuse_other,
-    refuse_undecodable,
-    transfer_syntax,
-)
-from edgerecon.stream.sources.files.dicom.pixel_data import (
-    Fragments,
-    encapsulated_frames,
-    find_pixel_data,
-    native_frames,
-    read_frame,
-)
+from edgerecon.stream.sources.files.dicom.header import one_line
 from edgerecon.stream.sources.files.dicom.region import choose_region, pixel_spacing_mm
+from edgerecon.stream.sources.files.dicom.stored_frames import Read, StoredFrames
 from edgerecon.stream.sources.files.dicom.timing import period_s, times_s
 from edgerecon.stream.sources.query import Query, number
-
-# Of text encodings, colour markers and the like: what a frame suffers from is its own fault message.
-warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\.")
-logging.getLogger("pydicom.pixels.decoders").setLevel(logging.CRITICAL)  # a traceback for each damaged frame
 
 _HAS_GDCM = find_spec("gdcm") is not None
 _REGIONS_AT_MOST = 1000
@@ -65,55 +41,35 @@ class DicomSource:
     def __init__(self, path: Path, query: Query | None = None, name: str | None = None) -> None:
         self.name = name or path.name
         chosen, any_modality = _options(query or {})
+        self._stored = StoredFrames(path, self.name, any_modality)
+        self._header = self._stored.header
+        self.length: int | None = self._stored.length
         try:
-            self._open = partial(_open, path, inflated(path, self.name))
-            with self._open() as file:
-                self._read_header(file, path.stat().st_size, chosen, any_modality)
-        except (OSError, EdgereconError):
+            self._read_header(chosen)
+        except EdgereconError:
             raise
         except Exception as error:  # pydicom parses an element when it is first asked for, and has many ways to fail
             raise SourceError(f"{self.name} cannot be read as DICOM: {one_line(error)}") from error
 
-    def _read_header(self, file: BinaryIO, file_size: int, chosen: int | None, any_modality: bool) -> None:
-        header, at = read_header(file, self.name)
-        self._header = header
+    def _read_header(self, chosen: int | None) -> None:
+        header = self._header
         self.lossy = lossy.of_dicom(header)
-        refuse_other(header, self.name, any_modality)
-        frames = int(header.get("NumberOfFrames") or 1)
-        self.length: int | None = frames
-        refuse_huge(header, frames, file_size, self.name)
-        syntax = transfer_syntax(header)
-        refuse_undecodable(syntax, self.name)
-        assert syntax is not None
-        implicit, little = header.original_encoding
-        self._data = find_pixel_data(file, at, bool(implicit), bool(little), self.name)
-        self._decoder = FrameDecoder(header, syntax, self._data.vr, self.name)
-        if syntax.is_encapsulated != (self._data.length is None):
-            raise SourceError(f"{self.name} is not encoded as its transfer syntax says ({syntax.name})")
         self._display = Display(header)
         self.period_s = period_s(header, self.name)
-        self._times_s = times_s(header, frames, self.period_s)
+        self._times_s = times_s(header, self._stored.length, self.period_s)
         self._region = choose_region(header, self.name, chosen)
         self.spacing_mm = self._region.spacing_mm if self._region else pixel_spacing_mm(header)
 
     def frames(self) -> Iterator[Capture]:
-        with self._open() as file:
-            frames = self._frames(file)
-            for index in range(self.length or 1):
-                capture = self._capture(file, frames[index], index) if index < len(frames) else Capture(None, _CUT_OFF)
+        with self._stored.opened() as read:
+            for index in range(self._stored.length):
+                capture = self._capture(read, index)
                 capture.time_s = self._times_s[index] if self._times_s else None
                 yield capture
 
-    def _frames(self, file: BinaryIO) -> list[Fragments]:
-        count = self.length or 1
-        if self._data.length is None:
-            return encapsulated_frames(file, self._data, count, self._header)
-        return native_frames(self._data, count, self._decoder.bits)
-
-    def _capture(self, file: BinaryIO, fragments: Fragments, index: int) -> Capture:
+    def _capture(self, read: Read, index: int) -> Capture:
         try:
-            values = self._decoder.decode(read_frame(file, fragments, 2 * self._decoder.bits // 8))
-            image = self._crop(self._display.show(values, index))
+            image = self._crop(self._display.show(read(index), index))
         except Exception as error:  # noqa: BLE001 - pydicom and its decoders raise many kinds on damaged data
             return Capture(None, _fault(error))
         return Capture(image, spacing_mm=None if self._region else pixel_spacing_mm(self._header, index))
@@ -127,9 +83,6 @@ class DicomSource:
     def close(self) -> None: ...
 
 
-_CUT_OFF = "the file ends before this frame (truncated)"
-
-
 def _options(query: Query) -> tuple[int | None, bool]:
     """Number of the region, or None, and whether any modality is read."""
     modality = query.get("modality", "us")
@@ -139,10 +92,6 @@ def _options(query: Query) -> tuple[int | None, bool]:
     if region != int(region):
         raise UsageError(f"region={query['region']} makes no sense: give a whole number")
     return int(region) if "region" in query else None, modality.lower() == "any"
-
-
-def _open(path: Path, content: bytes | None) -> BinaryIO:
-    return path.open("rb") if content is None else io.BytesIO(content)
 
 
 def _fault(error: Exception) -> str:
