@@ -7,7 +7,6 @@ import inspect
 import json
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,8 @@ from edgerecon.quality.datasets.heldout import write_heldout
 from edgerecon.study.profile import Profile
 from edgerecon.study.results import Result, TrainedModel
 from edgerecon.study.training import Draw, Schedule, train_network
+from edgerecon.study.turn_training import train_in_turns
+from edgerecon.study.turns import Turns
 from edgerecon.workshop.models.network import Network
 from edgerecon.workshop.train.steps import Step
 
@@ -35,7 +36,7 @@ class Context:
     Args:
         folder: of this system; checkpoints, data and models lie in it. result: what ``train`` and ``ship`` add to.
         recordings: folder of real recordings to evaluate on, in tables of their own; never trained on.
-        on_progress: called with (what, done, total).
+        on_progress: called with (what, done, total). turns: of a long study: what time each network may take.
     """
 
     def __init__(
@@ -45,9 +46,11 @@ class Context:
         result: Result,
         recordings: Path | None = None,
         on_progress: Callable[[str, int, int], None] | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self.profile, self.folder, self.result, self.recordings = profile, folder, result, recordings
         self.progress = on_progress or (lambda what, done, total: None)
+        self.turns = turns
 
     def seed(self, name: str) -> int:
         """Fixed by the name, so that adding a method changes no other."""
@@ -84,11 +87,14 @@ class Context:
         draw: Draw,
         schedule: Schedule,
         facts: Mapping[str, Any] | None = None,
+        check: Draw | None = None,
     ) -> Any:
         """Train a network, or take over its checkpoint.
 
         Args:
-            step: makes the network and how it learns; called with torch's seed set.
+            step: makes the network and how it learns; called with torch's seed set. schedule: of the quick profile; a
+                long study takes its rate and goes on from there, see ``train_in_turns``.
+            check: a batch of scenes that ``draw`` never gives, by which a long study judges; default: ``draw``.
             facts: what else decides the outcome (data, widths), ready for JSON.
 
         Returns:
@@ -99,17 +105,18 @@ class Context:
         """
         torch.manual_seed(self.seed(name))
         made = step()
-        schedule = replace(schedule, steps=schedule.steps * self.profile.steps)
         key = _key(self.profile.name, {"steps": schedule.steps, "rate": schedule.rate, **(facts or {})}, step, draw)
         key += _learns(made)
+        path, seed = self.folder / f"{name}.pt", self.seed(name)
 
         def shown(done: int, total: int) -> None:
             self.progress(f"{self.result.name}: training {name}", done, total)
 
-        path = self.folder / f"{name}.pt"
-        self.result.curves[name] = train_network(
-            made, draw, schedule, path, key=key, seed=self.seed(name), on_step=shown
-        )
+        if self.turns is None:
+            curve = train_network(made, draw, schedule, path, key=key, seed=seed, on_step=shown)
+        else:
+            curve = train_in_turns(self.turns, made, draw, check or draw, schedule, path, key=key, seed=seed)
+        self.result.curves[name] = curve
         return made.network
 
     def ship(self, network: Network, name: str, task: str, shape: tuple[int, int]) -> Path:

@@ -44,7 +44,7 @@ def _system(result: Result) -> str:
     parts += map(_picture, result.pictures)
     parts += [f"<p>{escape(note)}</p>" for note in result.notes]
     if result.curves:
-        drawn = "".join(_curve(name, points) for name, points in result.curves.items())
+        drawn = "".join(curve(name, points) for name, points in result.curves.items())
         parts.append(f'<h3>Training</h3><div class="columns">{drawn}</div>')
     return "".join(parts)
 
@@ -106,7 +106,7 @@ def _picture(picture: Picture) -> str:
     )
 
 
-def _curve(name: str, points: Sequence[tuple[int, float]]) -> str:
+def curve(name: str, points: Sequence[tuple[int, float]]) -> str:
     """Training loss against steps, on a logarithmic scale where all of it is positive."""
     if len(points) < 2:
         return ""

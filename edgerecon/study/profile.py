@@ -9,7 +9,6 @@ from edgerecon.core.errors import UsageError
 
 Size = Literal["smoke", "quick", "long", "full"]
 PROFILES: tuple[Size, ...] = ("smoke", "quick", "long", "full")
-LONGER = 6
 Value = TypeVar("Value")
 
 
@@ -17,15 +16,10 @@ Value = TypeVar("Value")
 class Profile:
     """smoke: seconds, for the tests, its figures mean nothing. quick: 40 minutes on 2 cores. full: one GPU, hours.
 
-    long: a night on 2 cores: what quick is, with six times the steps.
+    long: hours on 2 cores: the networks and scenes of quick, each trained until it stops improving, see ``turns``.
     """
 
     name: Size
-
-    @property
-    def steps(self) -> int:
-        """What the steps of every training are multiplied by."""
-        return LONGER if self.name == "long" else 1
 
     def pick(self, *, smoke: Value, quick: Value, full: Value) -> Value:
         """The value for this size."""

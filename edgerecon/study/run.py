@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from edgerecon.study.profile import Profile
 from edgerecon.study.report import StudyReport, read_report
 from edgerecon.study.results import Result
 from edgerecon.study.speed import time_models
+from edgerecon.study.turns import Turns
 
 SYSTEMS = ("recurrent", "tomography", "restoration", "enhancement", "super_resolution", "diagnosis")
 """Files of this folder; each has TITLE, PAPER and ``run(ctx)``, which fills ``ctx.result``."""
@@ -45,6 +46,7 @@ def run_study(
     resume: bool = False,
     recordings: Path | None = None,
     on_progress: Progress | None = None,
+    budget_s: float | None = None,
 ) -> StudyReport:
     """Run the systems and write their report into ``folder``.
 
@@ -54,26 +56,43 @@ def run_study(
 
     Args:
         recordings: real ones, to evaluate on, never to train; see ``Context``.
+        budget_s: wall clock of a long study's trainings, see ``Turns``; a later run goes on from there.
 
     Raises:
         UsageError: see ``chosen``. EdgereconError: a system failed; what it had trained, and the report, stay.
     """
     progress = on_progress or (lambda what, done, total: None)
     report = _earlier(folder, profile) if resume else StudyReport(profile.name, [], [], {})
-    for name in chosen(only):
+    systems = chosen(only)
+    if not resume:
+        for name in systems:
+            _clear(folder / name)
+    turns = Turns(folder, budget_s, progress) if profile.name == "long" else None
+    for name in _queue(turns, systems):
         module = importlib.import_module(f"edgerecon.study.systems.{name}")
         result = Result(name, module.TITLE, module.PAPER)
-        if not resume:
-            _clear(folder / name)
         start = time.monotonic()
         try:
-            module.run(Context(profile, folder / name, result, recordings, progress))
+            module.run(Context(profile, folder / name, result, recordings, progress, turns))
         finally:
             report.seconds[name] = _add_up(folder / name / SECONDS, time.monotonic() - start)
         report.replace(result)
-        report.speed += time_models([result], profile, progress)
+        if turns is None:
+            report.speed += time_models([result], profile, progress)
+        write_report(report, folder)
+    if turns is not None:
+        report.speed += time_models([one for one in report.results if one.name in systems], profile, progress)
         write_report(report, folder)
     return report
+
+
+def _queue(turns: Turns | None, systems: tuple[str, ...]) -> Iterator[str]:
+    """The systems as they run: a long study comes back to those whose networks still have turns."""
+    if turns is not None:
+        turns.begin_round(systems)
+    yield from systems
+    while turns is not None and turns.begin_round(systems):
+        yield from filter(turns.has_work, systems)
 
 
 def _earlier(folder: Path, profile: Profile) -> StudyReport:

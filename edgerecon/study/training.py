@@ -78,16 +78,17 @@ def train_network(
     with interrupt_between_steps() as interrupted:
         while done < schedule.steps:
             batch = tuple(part.to(device) for part in draw(rng))
-            loss = _learn(step, batch, schedule.at(done), path)
+            loss = learn(step, batch, schedule.at(done), path)
             if not math.isfinite(loss):
-                raise EdgereconError(_diverged(path, done))
+                raise EdgereconError(diverged(path, done))
             losses.append(loss)
             done += 1
             if done * POINTS // schedule.steps > (done - 1) * POINTS // schedule.steps:
                 curve.append((done, float(np.mean(losses))))
                 losses.clear()
             if done == schedule.steps or time.monotonic() - saved > SAVE_EVERY_S or interrupted():
-                _save(step, path, key, rng, done, curve)
+                points = [list(point) for point in curve]
+                save(path, {"model": step.state_dict(), "key": key, "done": done, "curve": points}, rng)
                 saved = time.monotonic()
             if on_step:
                 on_step(done, schedule.steps)
@@ -97,7 +98,8 @@ def train_network(
     return curve
 
 
-def _learn(step: Step, batch: Batch, rate: float, path: Path) -> float:
+def learn(step: Step, batch: Batch, rate: float, path: Path) -> float:
+    """One step; what a GPU refuses is said in a sentence. path: of the checkpoint."""
     try:
         return step.learn(batch, rate)
     except torch.cuda.OutOfMemoryError:
@@ -109,7 +111,8 @@ def _learn(step: Step, batch: Batch, rate: float, path: Path) -> float:
         raise EdgereconError(f"{path.stem}: the GPU failed ({reason}): go on with --resume") from None
 
 
-def _diverged(path: Path, done: int) -> str:
+def diverged(path: Path, done: int) -> str:
+    """What to say of a loss that is not finite."""
     kept = f"the last good checkpoint is {path}" if path.exists() else "no checkpoint was written yet"
     return f"{path.stem}: the loss of batch {done} is not finite, training stops; {kept}"
 
@@ -126,15 +129,13 @@ def _resume(step: Step, path: Path, key: str, rng: np.random.Generator) -> tuple
     return int(state["done"]), [(int(at), float(loss)) for at, loss in state["curve"]]
 
 
-def _save(step: Step, path: Path, key: str, rng: np.random.Generator, done: int, curve: Curve) -> None:
-    state: dict[str, Any] = {
-        "model": step.state_dict(),
-        "key": key,
-        "done": done,
-        "curve": [list(point) for point in curve],
-        "numpy_rng": json.dumps(rng.bit_generator.state),
-        "torch_rng": torch.get_rng_state(),
-    }
+def save(path: Path, state: dict[str, Any], rng: np.random.Generator) -> None:
+    """Write a checkpoint that holds where chance stands.
+
+    Raises:
+        EdgereconError: it cannot be written.
+    """
+    state |= {"numpy_rng": json.dumps(rng.bit_generator.state), "torch_rng": torch.get_rng_state()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_checkpoint(path, state)

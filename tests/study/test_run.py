@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from edgerecon.core.errors import EdgereconError, UsageError
-from edgerecon.study import degraded
+from edgerecon.study import degraded, plateau
 from edgerecon.study import run as running
 from edgerecon.study.context import Context
 from edgerecon.study.profile import Profile, profile
@@ -224,6 +224,22 @@ def test_resume_keeps_what_earlier_runs_found_elsewhere(
     assert read_report(tmp_path / "report.json").to_json()["systems"] == report.to_json()["systems"]
     (tmp_path / "report.json").write_text("{}")
     assert [result.name for result in running.run_study(SMOKE, tmp_path, resume=True).results] == ["small"]
+
+
+def test_a_long_study_trains_in_rounds_and_shows_how_far_it_is(
+    system: ModuleType, tmp_path: Path, without_exports: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first turn is the six steps of quick; later rounds go on to the plateau; a resumed one has nothing to do."""
+    monkeypatch.setattr(plateau, "PATIENCE", 1)
+    running.run_study(Profile("long"), tmp_path, budget_s=1e-9)
+    assert len(json.loads((tmp_path / "small/net.progress.json").read_text())["checks"]) == 1
+    report = running.run_study(Profile("long"), tmp_path, resume=True)
+    history = json.loads((tmp_path / "small/net.progress.json").read_text())
+    assert history["finished"] and history["done"] == report.results[0].curves["net"][-1][0] > 6
+    page = (tmp_path / "progress.html").read_text()
+    assert "small/net" in page and "1 of 1 networks have reached" in page and page.count("data:image/png") == 1
+    again = running.run_study(Profile("long"), tmp_path, resume=True)
+    assert again.results[0].curves == report.results[0].curves and system.made == 1
 
 
 def test_unknown_names_are_usage_errors() -> None:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from edgerecon.cli.verbs.duration import seconds as duration_s
 from edgerecon.cli.verbs.output import Json, check_folder, check_json, console, write_json
+
+LOWEST = 19
+"""Nice value of a long study, which is to disturb nobody."""
 
 
 def study(
     only: Annotated[list[str] | None, typer.Option(help="System to reproduce; repeatable; default: all.")] = None,
     profile: Annotated[
-        str, typer.Option(help="quick (40 minutes on 2 cores), long (a night), full (on a GPU).")
+        str, typer.Option(help="quick (40 minutes on 2 cores), long (to every network's plateau), full (on a GPU).")
     ] = "quick",
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            help="Time for the trainings of a long study, e.g. 8h, shared by who still improves; default: to the end.",
+            parser=duration_s,
+            metavar="TIME",
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the last run stood.")] = False,
     out: Annotated[
         Path | None,
@@ -25,7 +38,11 @@ def study(
     ] = None,
     json: Json = None,
 ) -> None:
-    """Train, measure and time the published systems; one report."""
+    """Train, measure and time the published systems; one report.
+
+    A long study runs at the lowest priority, goes on after anything with --resume, and shows how far it has come in
+    progress.html in its folder.
+    """
     from edgerecon.cli.tables.bars import work_bar
     from edgerecon.cli.tables.study import print_study
     from edgerecon.core.errors import UsageError
@@ -37,11 +54,17 @@ def study(
     size, systems = size_of(profile), chosen(only or [])
     if recordings is not None and not recordings.is_dir():
         raise UsageError(f"--recordings: {recordings} is not a folder")
+    if budget is not None and profile != "long":
+        raise UsageError(f"--budget: the profile {profile} trains for fixed steps: add  --profile long")
+    if profile == "long" and hasattr(os, "nice"):  # Windows has none
+        os.nice(LOWEST)
     check_folder(out)
     folder = out or Path("edgerecon-study") / profile
     screen = console(json)
     with work_bar(screen) as on_progress:
-        report = run_study(size, folder, systems, resume=resume, recordings=recordings, on_progress=on_progress)
+        report = run_study(
+            size, folder, systems, resume=resume, recordings=recordings, on_progress=on_progress, budget_s=budget
+        )
     print_study(screen, report)
     write_json(json, report.to_json())
     screen.say(f"Report: {folder / PAGE}")

@@ -1,0 +1,237 @@
+"""Training a network until it stops improving on scenes that it does not learn from.
+
+The rate falls to a third whenever ``PATIENCE`` checks in a row were no better than the best by ``LEAST``, and the
+training ends at the fourth such plateau. What is checked, and kept when it is the best, is a running mean of the
+weights (Polyak & Juditsky, SIAM J. Control Optim. 30(4), 1992). An adversarial training has no loss that falls to a
+least value: it takes a fixed number of steps, and its last running mean is kept.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgerecon.core.errors import EdgereconError
+from edgerecon.core.files import write
+from edgerecon.core.json import parse, plain
+from edgerecon.study.training import Curve, Draw, diverged, learn, save
+from edgerecon.workshop.train.checkpoint import load_checkpoint
+from edgerecon.workshop.train.interrupt import interrupt_between_steps
+from edgerecon.workshop.train.steps import Batch, Loss, Step, Supervised
+
+PATIENCE, LEAST, CUTS, CUT = 8, 2e-3, 3, 1 / 3
+AVERAGED = 0.998
+"""Share that the running mean keeps in a step, once it is long enough."""
+BATCHES = 8
+"""Of held-out scenes, drawn once."""
+UNJUDGED = 0.02
+"""Gain that an adversarial training is credited with, whose error tells nothing."""
+SAVE_EVERY_S = 30.0
+HISTORY = ".progress.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """rate: of the first steps, reached along a line in the first ``every``. every: steps between checks.
+
+    steps: where training ends in any case; an adversarial one ends only there.
+    """
+
+    rate: float
+    every: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Turn:
+    """seconds: that a training may go on. steps: of the network's whole training at which the turn ends in any case."""
+
+    seconds: float
+    steps: float = math.inf
+
+
+@dataclass
+class History:
+    """How far a network has come; written beside its checkpoint as NAME.progress.json.
+
+    Attributes:
+        curve, checks: (step, loss) in training since the check before, and on held-out scenes. best: least of checks.
+        since: checks since the best. cuts: of the rate. gain: share by which ``best`` fell in the last turn.
+    """
+
+    done: int = 0
+    seconds: float = 0.0
+    curve: Curve = field(default_factory=list)
+    checks: Curve = field(default_factory=list)
+    best: float = math.inf
+    since: int = 0
+    cuts: int = 0
+    gain: float = 1.0
+    finished: bool = False
+
+    def add(self, step: int, trained: float, checked: float) -> bool:
+        """Note a check; returns whether it is the best."""
+        self.curve.append((step, trained))
+        self.checks.append((step, checked))
+        better = not math.isfinite(self.best) or checked < self.best - LEAST * abs(self.best)
+        improved = checked < self.best
+        self.best, self.since = min(self.best, checked), 0 if better else self.since + 1
+        if self.since >= PATIENCE:
+            self.since, self.cuts = 0, self.cuts + 1
+            self.finished = self.cuts > CUTS
+        return improved
+
+
+def history_of(checkpoint: Path) -> History | None:
+    """What was written beside a checkpoint; None when nothing readable is there."""
+    try:
+        return _history(checkpoint.with_suffix(HISTORY).read_bytes())
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _history(text: str | bytes) -> History:
+    found = parse(text)
+    points = {name: [(int(step), float(loss)) for step, loss in found[name]] for name in ("curve", "checks")}
+    return History(**found | points | {"best": math.inf if found["best"] is None else found["best"]})
+
+
+def train_for(
+    turn: Turn,
+    step: Step,
+    draw: Draw,
+    check: Draw,
+    plan: Plan,
+    path: Path,
+    *,
+    key: str,
+    seed: int,
+    on_check: Callable[[History, nn.Module, Batch], None],
+) -> History:
+    """Give a network a turn, from where its checkpoint stands; ``step.network`` becomes its best.
+
+    What it learns does not depend on how its time is cut into turns (on a CPU).
+
+    Args:
+        draw, check: a batch to learn from, and one of held-out scenes. path, key: see ``train_network``.
+        on_check: called after every check with the history, the running mean and a held-out batch.
+
+    Raises:
+        EdgereconError, KeyboardInterrupt: see ``train_network``.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for part in (step.network, getattr(step, "discriminator", None)):
+        if part is not None:
+            part.to(device)
+    average, best = (copy.deepcopy(step.network).eval().requires_grad_(False) for _ in range(2))
+    rng = np.random.default_rng([seed])
+    held_out = [_to(device, check(np.random.default_rng([seed, index]))) for index in range(BATCHES)]
+    history = _resume(step, average, best, path, key, rng)
+    spent, before, losses = history.seconds, history.best, list[float]()
+    start = saved = time.monotonic()
+    with interrupt_between_steps() as interrupted:
+        while not history.finished and (_goes_on(turn, history, time.monotonic() - start) or history.done == 0):
+            loss = learn(step, _to(device, draw(rng)), _rate(plan, history), path)
+            if not math.isfinite(loss):
+                raise EdgereconError(diverged(path, history.done))
+            _follow(average, step.network, history.done)
+            losses.append(loss)
+            history.done += 1
+            history.seconds = spent + time.monotonic() - start
+            if history.done % plan.every == 0 or history.done >= plan.steps:
+                if _check(history, step, average, held_out, float(np.mean(losses)), plan):
+                    best.load_state_dict(average.state_dict())
+                losses.clear()
+                on_check(history, average, held_out[0])
+            if time.monotonic() - saved > SAVE_EVERY_S or interrupted():
+                _save(step, average, best, history, path, key, rng)
+                saved = time.monotonic()
+            if interrupted():
+                raise KeyboardInterrupt
+    if history.seconds > spent:
+        history.gain = _gain(step, before, history.best)
+        _save(step, average, best, history, path, key, rng)
+    step.network.load_state_dict((best if history.checks else average).state_dict())
+    step.network.eval().requires_grad_(False).cpu()
+    return history
+
+
+def _check(
+    history: History, step: Step, average: nn.Module, held_out: Sequence[Batch], trained: float, plan: Plan
+) -> bool:
+    """Note a check of the running mean; returns whether it is the one to keep."""
+    improved = history.add(history.done, trained, _error(step, average, held_out))
+    if not isinstance(step, Supervised):
+        history.since = history.cuts = 0
+        history.finished, improved = False, True
+    history.finished |= history.done >= plan.steps
+    return improved
+
+
+@torch.no_grad()
+def _error(step: Step, network: nn.Module, held_out: Sequence[Batch]) -> float:
+    """Mean loss on held-out batches; of an adversarial training that of the content alone."""
+    loss: Loss = step.loss if isinstance(step, Supervised) else step.content  # type: ignore[attr-defined]
+    return float(np.mean([float(loss(network(batch[0]), *batch)) for batch in held_out]))
+
+
+def _goes_on(turn: Turn, history: History, seconds: float) -> bool:
+    return seconds < turn.seconds and history.done < turn.steps
+
+
+def _gain(step: Step, before: float, after: float) -> float:
+    """Share by which the error fell in a turn; 1 after the first."""
+    if not isinstance(step, Supervised):
+        return UNJUDGED
+    return (before - after) / max(abs(before), 1e-12) if math.isfinite(before) else 1.0
+
+
+def _rate(plan: Plan, history: History) -> float:
+    """Of the next step."""
+    return plan.rate * CUT**history.cuts * min(1.0, (history.done + 1) / plan.every)
+
+
+def _follow(average: nn.Module, network: nn.Module, steps: int) -> None:
+    """Move the running mean towards the weights; it is short at first, so that it forgets where they began."""
+    kept = min(AVERAGED, (1 + steps) / (10 + steps))
+    for mean, now in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(now, 1 - kept)
+        else:
+            mean.copy_(now)  # how many batches were seen
+
+
+def _to(device: torch.device, batch: Batch) -> Batch:
+    return tuple(part.to(device) for part in batch)
+
+
+def _resume(step: Step, average: nn.Module, best: nn.Module, path: Path, key: str, rng: np.random.Generator) -> History:
+    if not path.exists():
+        return History()
+    state = load_checkpoint(path)
+    if state.get("key") != key:
+        return History()
+    step.load_state_dict(state["model"])
+    average.load_state_dict(state["average"])
+    best.load_state_dict(state["best"])
+    rng.bit_generator.state = json.loads(state["numpy_rng"])
+    torch.set_rng_state(state["torch_rng"])
+    return _history(state["history"])
+
+
+def _save(
+    step: Step, average: nn.Module, best: nn.Module, history: History, path: Path, key: str, rng: np.random.Generator
+) -> None:
+    text = json.dumps(plain(asdict(history)))
+    parts = {"average": average.state_dict(), "best": best.state_dict(), "history": text}
+    save(path, {"model": step.state_dict(), "key": key, **parts}, rng)
+    write(path.with_suffix(HISTORY), text.encode())

@@ -1,0 +1,91 @@
+"""How the time of a long study is shared: every network a first turn, then those most that still improve.
+
+A round goes through the systems, and in them through their networks, one at a time. In the first round a network that
+was never trained takes as many steps as in the quick profile, however long that takes. A later round deals out a
+quarter of the time that is left, in proportion to the share by which the error on held-out scenes fell in a network's
+last turn; one that has reached its plateau gets none. What a round has left over, the next deals out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from edgerecon.study.plateau import HISTORY, History, Turn, history_of
+
+ROUND_S, LEAST_S = 3600.0, 20.0
+"""Of a round when no budget is given; and the least turn that is worth starting."""
+FLOOR = 1e-3
+"""Of the gain that counts: a network that stood still in its last turn is asked once more while time is left."""
+
+
+class Turns:
+    """The clock of one run, and what each network may take of it.
+
+    Args:
+        folder: of the study. budget_s: wall clock of this run; None: until every network has reached its plateau.
+        on_progress: called with (what, seconds used, seconds of the budget). clock: seconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        budget_s: float | None,
+        on_progress: Callable[[str, int, int], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.folder, self.budget_s, self.clock = folder, budget_s, clock
+        self.progress = on_progress or (lambda what, done, total: None)
+        self.start = clock()
+        self.shares: dict[str, float] = {}
+        self.known: set[str] = set()
+
+    @property
+    def used_s(self) -> float:
+        """Of this run."""
+        return self.clock() - self.start
+
+    @property
+    def left_s(self) -> float:
+        """Of the budget."""
+        return float("inf") if self.budget_s is None else max(0.0, self.budget_s - self.used_s)
+
+    def networks(self) -> dict[str, History]:
+        """SYSTEM/NETWORK → how far it has come, of every network that was ever trained in the folder."""
+        found = {}
+        for path in sorted(self.folder.glob(f"*/*{HISTORY}")):
+            name = path.name.removesuffix(HISTORY)
+            history = history_of(path.with_name(f"{name}.pt"))
+            if history is not None:
+                found[f"{path.parent.name}/{name}"] = history
+        return found
+
+    def begin_round(self, systems: tuple[str, ...]) -> bool:
+        """Deal out the next round; False when nothing is left to train, or no time to train it in."""
+        self.known = set(self.networks())
+        known = {name: one for name, one in self.networks().items() if name.partition("/")[0] in systems}
+        seconds = min(ROUND_S, max(self.left_s / 4, LEAST_S)) if self.left_s < float("inf") else ROUND_S
+        self.shares = shares(known, seconds)
+        return self.left_s > 0 and bool(self.shares)
+
+    def turn(self, name: str, first_steps: int) -> Turn:
+        """What a network may take now; one that is new to this round takes its first steps."""
+        if name in self.known:
+            return Turn(min(self.shares.get(name, 0.0), self.left_s))
+        return Turn(self.left_s, first_steps)
+
+    def has_work(self, system: str) -> bool:
+        """Whether a network of the system has a turn in this round."""
+        return any(name.partition("/")[0] == system for name in self.shares)
+
+
+def shares(networks: Mapping[str, History], seconds: float) -> dict[str, float]:
+    """Seconds of a round → network → its turn. Turns too short to matter go to the networks that improve most."""
+    gains = {name: max(one.gain, FLOOR) for name, one in networks.items() if not one.finished}
+    for name in sorted(gains, key=lambda one: gains[one])[:-1]:
+        if seconds * gains[name] / sum(gains.values()) >= LEAST_S:
+            break
+        del gains[name]
+    total = sum(gains.values())
+    return {name: seconds * gain / total for name, gain in gains.items()}
