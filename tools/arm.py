@@ -33,6 +33,7 @@ EXACT = "po2"
 
 def prepare(folder: Path) -> None:
     """The root file system and, beside it, what pip installs there; both are kept for the next time."""
+    folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "root").is_dir():
         packages = "--include=python3,libstdc++6"
         options = ("--architectures=arm64", "--variant=extract", packages)

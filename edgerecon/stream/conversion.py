@@ -9,8 +9,8 @@ from edgerecon.stream.sources.base import Source
 
 
 def is_conversion(source: Source, sinks: Sequence[str]) -> bool:
-    """Whether a recording goes into files, and no sink is watched. ``sinks``: as ``open_sink`` takes them."""
+    """Whether a recording goes into files or archives, and nobody watches. ``sinks``: as ``open_sink`` takes them."""
     kinds = [kind_of(uri) for uri in sinks]
-    if getattr(source, "live", False) or not any(kind is not None and kind.endings for kind in kinds):
+    if getattr(source, "live", False) or not any(kind is not None and (kind.endings or kind.records) for kind in kinds):
         return False
     return all(kind is not None and not kind.watched for kind in kinds)

@@ -22,7 +22,7 @@ from websockets.sync.client import connect
 import edgerecon
 from edgerecon.core.frame import Frame, Image
 from edgerecon.stream.loop.stream import stream
-from edgerecon.stream.loop.trace import Trace
+from edgerecon.stream.loop.trace import FileTrace
 from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.igtl import IgtlServerSink
@@ -234,7 +234,7 @@ def test_patient_tags_reach_no_log_metric_trace_viewer_or_file(
     ring = Path("/dev/shm") / f"edgerecon-test-{os.getpid()}"
     igtl, shm = IgtlServerSink(), open_sink(f"shm://{ring.name}")
     listener = Listener(viewer, metrics, igtl, ring)
-    source, trace = open_source(str(recording)), Trace(out / "trace.json")
+    source, trace = open_source(str(recording)), FileTrace(out / "trace.json")
     sinks = [*files, open_sink(f"black-box:{out}/box"), viewer, metrics, igtl, shm, listener, Failing()]
     report = stream(source, None, sinks, policy="every", pace=False, trace=trace, stop=threading.Event())
     trace.close()

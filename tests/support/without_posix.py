@@ -60,6 +60,7 @@ MISSING = {
     ),
     socket: ("AF_UNIX", "TCP_USER_TIMEOUT"),
 }
+ELSEWHERE = ("edgerecon.integrations",)  # parts of frameworks that are not of this package
 WORKSHOP = ("edgerecon.workshop", "edgerecon.study", "edgerecon.deploy.export", "edgerecon.engines.pytorch")
 
 
@@ -77,7 +78,7 @@ def import_all() -> None:
     import edgerecon
 
     for module in pkgutil.walk_packages(edgerecon.__path__, "edgerecon."):
-        if not module.name.startswith(WORKSHOP) and not module.name.endswith("__main__"):
+        if not module.name.startswith((*WORKSHOP, *ELSEWHERE)) and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
 
 

@@ -131,7 +131,11 @@ def stream(
     ] = None,
     cpus: Annotated[str | None, typer.Option(help="Processors to stay on, for example 0,1 (Linux).")] = None,
     trace: Annotated[
-        Path | None, typer.Option(help="File for the times of every frame's stages, to open in ui.perfetto.dev.")
+        str | None,
+        typer.Option(
+            help="Times of every frame's stages: file for ui.perfetto.dev, or otlp://HOST[:PORT] (OpenTelemetry).",
+            metavar="FILE|ADDRESS",
+        ),
     ] = None,
     tui: Annotated[bool, typer.Option("--tui", help="Show all counters live in the terminal.")] = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Write logs as JSON lines on stderr.")] = False,
@@ -155,10 +159,10 @@ def stream(
     from edgerecon.stream.filters.chain import FilterSettings
     from edgerecon.stream.filters.filter import open_filters
     from edgerecon.stream.filters.source import filtered
+    from edgerecon.stream.loop.open_trace import open_trace, trace_file
     from edgerecon.stream.loop.options import StreamOptions
     from edgerecon.stream.loop.stream import DEFAULT_PERIOD_S
     from edgerecon.stream.loop.stream import stream as run
-    from edgerecon.stream.loop.trace import Trace
     from edgerecon.stream.overwriting import refuse_overwriting
     from edgerecon.stream.picture.crop import cropped, parse_crop
     from edgerecon.stream.process.scheduling import scheduling_of
@@ -176,7 +180,7 @@ def stream(
         raise UsageError(f"--policy is latest or every, not '{policy}'")
     if late not in ("present", "skip"):
         raise UsageError(f"--late is present or skip, not '{late}'")
-    refuse_overwriting([source], sink or [], [path for path in (json, trace) if path])
+    refuse_overwriting([source], sink or [], [path for path in (json, trace_file(trace)) if path])
     box = parse_crop(crop) if crop is not None else None
     screen, service, stop, reset = console(json), Service(), Event(), Event()
     scheduling = scheduling_of(priority, cpus)
@@ -208,7 +212,7 @@ def stream(
         policy = policy or ("every" if converts else "latest")
         if pace is None:
             pace = not converts or policy == "latest" or bool(loop or seconds or deadline or ladder)
-        written = stack.enter_context(closing(Trace(trace))) if trace else None
+        written = stack.enter_context(closing(open_trace(trace, recording.name))) if trace else None
         shown_ms = deadline or (recording.period_s or DEFAULT_PERIOD_S) * 1e3
         show = stack.enter_context(
             counter_table(screen, f"{recording.name} → {model or 'as it is'}", shown_ms) if tui else frame_bar(screen)

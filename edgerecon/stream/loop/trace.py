@@ -1,19 +1,23 @@
-"""Every frame's stages as a file for Perfetto (ui.perfetto.dev) or chrome://tracing: the trace-event array format."""
+"""Every frame's stages, for whoever wants to see them; as a file for Perfetto (ui.perfetto.dev) or chrome://tracing.
+
+The file has the trace-event array format.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from queue import Full, Queue
+from queue import Empty, Full, Queue
 
-from edgerecon.core.errors import SinkError
+from edgerecon.core.errors import SinkError, first_line
 from edgerecon.stream.process.guarded import GuardedThread
 
-_STAGES = ("capture", "wait for engine", "preprocess", "infer", "postprocess", "wait for sinks", "present")
 _DEPTH = 4096
 _CLOSE_S = 5.0
 _log = logging.getLogger(__name__)
@@ -21,89 +25,112 @@ _log = logging.getLogger(__name__)
 Span = tuple[str, int, int]
 """Stage, begin and end in ``perf_counter_ns``."""
 
+Note = tuple[int, str, tuple[Span, ...]]
+"""Sequence number, fate and stages of one frame."""
 
-class Trace:
-    """Writes on a thread of its own, at least once a second, so that a disk that is slow holds up no frame.
 
-    Each line is one whole event: the format lets the closing bracket be absent, so that the file of a killed process
-    can be read too. What the disk is too slow for is left out and counted; a disk that is full ends the trace alone.
+class Trace(ABC):
+    """Takes note of frames and writes them on a thread of its own, so that a slow destination holds up no frame.
 
-    Args:
-        path: written anew.
+    A kind of trace gives ``_write``, and calls ``_start`` once it is ready.
 
     Attributes:
-        skipped: frames that are not in the file.
-
-    Raises:
-        SinkError: the file cannot be written.
+        skipped: frames that were left out, because the destination was too slow or gave up.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self) -> None:
         self.skipped = 0
-        self._queue: Queue[tuple[int, str, tuple[Span, ...]] | None] = Queue(_DEPTH)
-        try:
-            self._file = self.path.open("w", encoding="utf-8")
-        except OSError as error:
-            raise SinkError(f"cannot write {self.path}: {error.strerror or error}") from error
-        self._thread = GuardedThread("trace", self._work, lambda error: self._skip_all())
-        self._thread.start()
+        self._queue: Queue[Note | None] = Queue(_DEPTH)
+        self._given_up = False
 
     def frame(self, sequence: int, fate: str, spans: Iterable[Span]) -> None:
         """Note one frame: its fate ("presented", "late", "raw", "dropped: why") and the stages it went through."""
+        if self._given_up:
+            self.skipped += 1
+            return
         try:
             self._queue.put_nowait((sequence, fate, tuple(spans)))
         except Full:
             self.skipped += 1
 
     def close(self) -> None:
-        """Write what waits, and the closing bracket. What a disk that hangs does not take is given up."""
+        """Write what waits, and finish. What a destination that hangs does not take is given up."""
         with suppress(Full):
             self._queue.put(None, timeout=_CLOSE_S)
         self._thread.join(_CLOSE_S)
 
-    def _work(self) -> None:
+    @abstractmethod
+    def _write(self, notes: Iterator[Note]) -> None:
+        """Write the notes as they come, then finish."""
+
+    def _start(self, name: str) -> None:
+        work = partial(self._write, iter(self._queue.get, None))
+        self._thread = GuardedThread(name, work, self._failed)
+        self._thread.start()
+
+    def _failed(self, error: BaseException) -> None:
+        self._given_up = True
+        _log.warning("the trace ends: %s", first_line(error))
+        with suppress(Empty):
+            while True:
+                self.skipped += self._queue.get_nowait() is not None
+
+
+class FileTrace(Trace):
+    """A file that is written at least once a second.
+
+    Each line is one whole event: the format lets the closing bracket be absent, so that the file of a killed process
+    can be read too. A disk that is full ends the trace alone.
+
+    Args:
+        path: written anew.
+
+    Raises:
+        SinkError: the file cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__()
+        self.path = Path(path)
+        try:
+            self._file = self.path.open("w", encoding="utf-8")
+        except OSError as error:
+            raise SinkError(f"cannot write {self.path}: {error.strerror or error}") from error
+        self._start("trace")
+
+    def _write(self, notes: Iterator[Note]) -> None:
         try:
             with self._file as file:
-                file.write("[\n" + ",\n".join(map(json.dumps, _names())))
-                while True:
-                    item = self._queue.get()
-                    if item is None:
-                        break
-                    file.writelines(",\n" + json.dumps(event) for event in _events(*item))
+                rows: dict[str, int] = {}
+                file.write("[\n" + json.dumps(_named("process_name", 0, "edgerecon")))
+                for note in notes:
+                    file.writelines(",\n" + json.dumps(event) for event in _events(rows, *note))
                     if self._queue.empty():
                         file.flush()
                 file.write("\n]\n")
         except OSError as error:
-            _log.warning("the trace ends: cannot write %s: %s", self.path, error.strerror or error)
-            self._skip_all()
-
-    def _skip_all(self) -> None:
-        while self._queue.get() is not None:
-            self.skipped += 1
+            raise SinkError(f"cannot write {self.path}: {error.strerror or error}") from error
 
 
-def _names() -> list[dict[str, object]]:
-    """What the viewer calls the process and its rows."""
-    rows = [("thread_name", row, stage) for row, stage in enumerate(_STAGES, 1)]
-    return [
-        {"name": kind, "ph": "M", "pid": 1, "tid": row, "args": {"name": name}}
-        for kind, row, name in [("process_name", 0, "edgerecon"), *rows]
-    ]
+def _named(kind: str, row: int, name: str) -> dict[str, object]:
+    """What the viewer calls the process, or one of its rows."""
+    return {"name": kind, "ph": "M", "pid": 1, "tid": row, "args": {"name": name}}
 
 
-def _events(sequence: int, fate: str, spans: Iterable[Span]) -> list[dict[str, object]]:
+def _events(rows: dict[str, int], sequence: int, fate: str, spans: Iterable[Span]) -> Iterator[dict[str, object]]:
+    """One event a span; each stage has a row, ``rows`` knows those that were met."""
     arguments = {"frame": sequence, "fate": fate}
-    return [
-        {
+    for stage, begin, end in spans:
+        if stage not in rows:
+            rows[stage] = len(rows) + 1
+            yield _named("thread_name", rows[stage], stage)
+        yield {
             "name": stage,
             "cat": "frame",
             "ph": "X",
             "pid": 1,
-            "tid": _STAGES.index(stage) + 1,
+            "tid": rows[stage],
             "ts": begin / 1e3,
             "dur": max(0, end - begin) / 1e3,
             "args": arguments,
         }
-        for stage, begin, end in spans
-    ]

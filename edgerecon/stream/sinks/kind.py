@@ -34,6 +34,7 @@ class SinkKind:
         words: that an address begins with, up to ``:`` or ``?``, such as "viewer". schemes: of addresses.
         addresses: how an address is written, for people.
         options: what may follow ``?``. None: what follows belongs to the address, and ``open`` gets it as it is.
+        records: whether it keeps every frame, as a file does, at an address.
         folder: whether the address names a folder in which the sink makes and deletes files.
         shared: whether several streams may name one address. watched: whether somebody follows the frames as they come,
             so that the stream keeps a pace.
@@ -47,6 +48,7 @@ class SinkKind:
     schemes: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     options: tuple[str, ...] | None = ()
+    records: bool = False
     folder: bool = False
     shared: bool = False
     watched: bool = False

@@ -29,7 +29,7 @@ from edgerecon.core.logs import JsonLines
 from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.loop.ring import Mailbox, Slot
 from edgerecon.stream.loop.stream import stream
-from edgerecon.stream.loop.trace import Trace
+from edgerecon.stream.loop.trace import FileTrace
 from edgerecon.stream.process import systemd
 from edgerecon.stream.process.gc_guard import collect_garbage, collecting_between_frames
 from edgerecon.stream.process.scheduling import Scheduling, scheduling_of
@@ -45,7 +45,7 @@ def test_trace_holds_every_stage_of_every_frame(tmp_path: Path) -> None:
         if call == 2:
             raise RuntimeError("lost the device")
 
-    trace = Trace(tmp_path / "trace.json")
+    trace = FileTrace(tmp_path / "trace.json")
     frames = [*ramp(5), Capture(None, "torn")]
     report = stream(ListSource(frames), FakeEngine(act), [], policy="every", pace=False, trace=trace)
     trace.close()
@@ -62,7 +62,7 @@ def test_trace_holds_every_stage_of_every_frame(tmp_path: Path) -> None:
 
 def test_trace_tells_how_far_a_dropped_frame_came(tmp_path: Path) -> None:
     """Frame 0 is in the engine until all have been captured, and frame 8 comes next."""
-    trace, in_engine, captured = Trace(tmp_path / "trace.json"), threading.Event(), threading.Event()
+    trace, in_engine, captured = FileTrace(tmp_path / "trace.json"), threading.Event(), threading.Event()
 
     def gate(index: int) -> None:
         if index == 1:
@@ -84,7 +84,7 @@ def test_trace_tells_how_far_a_dropped_frame_came(tmp_path: Path) -> None:
 
 def test_trace_of_a_killed_process_is_read_by_adding_the_bracket(tmp_path: Path) -> None:
     path = tmp_path / "trace.json"
-    trace = Trace(path)
+    trace = FileTrace(path)
     for sequence in range(3):
         trace.frame(sequence, "presented", [("capture", 0, 1000)])
     while '"frame": 2' not in path.read_text():
@@ -95,9 +95,20 @@ def test_trace_of_a_killed_process_is_read_by_adding_the_bracket(tmp_path: Path)
     assert json.loads(path.read_text()) == events
 
 
+def test_trace_gives_steps_of_a_source_rows_of_their_own(tmp_path: Path) -> None:
+    trace = FileTrace(tmp_path / "trace.json")
+    frames = [Capture(np.zeros((4, 4), np.uint8), stages_ms={"demodulate": 1.0, "beamform": 2.0})] * 2
+    stream(ListSource(frames), None, [], policy="every", pace=False, trace=trace)
+    trace.close()
+    events = json.loads((tmp_path / "trace.json").read_text())
+    rows = [event["args"]["name"] for event in events if event["name"] == "thread_name"]
+    assert rows[:4] == ["capture", "demodulate", "beamform", "wait for engine"] and len(rows) == len(set(rows))
+    assert trace.skipped == 0
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_trace_on_a_full_disk_ends_alone(caplog: pytest.LogCaptureFixture) -> None:
-    trace = Trace("/dev/full")
+    trace = FileTrace("/dev/full")
     report = stream(ListSource(ramp(20)), None, [], policy="every", pace=False, trace=trace)
     trace.close()
     assert report.presented == 20
@@ -106,7 +117,7 @@ def test_trace_on_a_full_disk_ends_alone(caplog: pytest.LogCaptureFixture) -> No
 
 def test_trace_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SinkError, match="cannot write .*: No such file or directory"):
-        Trace(tmp_path / "nowhere" / "trace.json")
+        FileTrace(tmp_path / "nowhere" / "trace.json")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities are Linux's")

@@ -49,7 +49,7 @@ def test_addresses_that_make_no_sense_are_refused_in_one_line(uri) -> None:
 
 
 def test_an_unknown_address_names_the_known_ones() -> None:
-    with pytest.raises(SourceError, match="no source is known by http://: give a file, or one of igtl://"):
+    with pytest.raises(SourceError, match="no source is known by http://: give a file, or one of clarius://"):
         open_source("http://example.org/x.mp4")
 
 

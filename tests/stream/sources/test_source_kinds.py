@@ -59,7 +59,9 @@ def test_an_address_of_another_package_opens() -> None:
 def test_messages_name_the_kinds_of_other_packages(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"give a file \(DICOM, .*MyFormat.* or 'sample'\)"):
         open_source(str(tmp_path / "absent.npy"))
-    with pytest.raises(SourceError, match="no source is known by ftp://: give a file, or one of igtl://, myprobe://"):
+    with pytest.raises(
+        SourceError, match="no source is known by ftp://: give a file, or one of clarius://, igtl://, myprobe://"
+    ):
         open_source("ftp://example.org")
 
 

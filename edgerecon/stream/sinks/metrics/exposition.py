@@ -21,22 +21,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from edgerecon.stream.sinks.base import StreamInfo
+from edgerecon.stream.sinks.metrics.counts import BUCKETS_S, COUNTS, LATENCY, count_name
 from edgerecon.stream.sinks.metrics.health import STATES, Health
 from edgerecon.stream.sinks.web.address import Address
 from edgerecon.stream.sinks.web.guard import HEADERS, Guard
 from edgerecon.stream.sinks.web.site import Site
-
-BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.016, 0.02, 0.025, 0.033, 0.04, 0.05, 0.066, 0.1, 0.2, 0.5, 1.0)
-
-_COUNTS = {
-    "frames_in": "Frames captured.",
-    "presented": "Frames shown, reconstructed or raw.",
-    "late": "Frames shown after their deadline.",
-    "raw_shown": "Frames shown raw because they could not be processed.",
-    "dropped": "Frames overtaken or abandoned.",
-    "failed": "Frames for which nothing could be shown.",
-    "gaps": "Frames lost before they reached the stream.",
-}
 
 
 @dataclass
@@ -61,7 +50,7 @@ class MetricsSite(Site):
         self._registry.register(_Counts(self.streams, self.states))
         self._latency = Histogram(
             "edgerecon_latency_seconds",
-            "From capture to presentation.",
+            LATENCY,
             ["stream"],
             buckets=BUCKETS_S,
             registry=self._registry,
@@ -124,15 +113,15 @@ class _Counts(Collector):
     def collect(self) -> Iterator[Metric]:
         streams = self._streams()
         snapshots = {name: stream.info.counters.snapshot() for name, stream in streams.items()}
-        for key, text in _COUNTS.items():
-            family = CounterMetricFamily(f"edgerecon_{key.removesuffix('_in')}", text, labels=["stream"])
+        for key, text in COUNTS.items():
+            family = CounterMetricFamily(f"edgerecon_{count_name(key)}", text, labels=["stream"])
             for name, counts in snapshots.items():
                 if isinstance(value := counts.get(key), (int, float)):
                     family.add_metric([name], value)
             yield family
         yield _gauge(
             "deadline_seconds",
-            "From capture to presentation.",
+            LATENCY,
             {
                 name: stream.info.deadline_ms / 1e3
                 for name, stream in streams.items()

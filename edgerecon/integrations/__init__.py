@@ -1,0 +1,1 @@
+"""edgerecon as a part of other frameworks, one file each; what they need is imported by whoever has it."""

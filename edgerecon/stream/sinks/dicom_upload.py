@@ -1,0 +1,85 @@
+"""What sinks that send a recording to an archive share: it becomes a DICOM file, which is sent when it is whole."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+from edgerecon.core.errors import SinkError
+from edgerecon.core.frame import Frame, Image
+from edgerecon.stream.sinks.base import StreamInfo
+from edgerecon.stream.sinks.files.dicom import DicomSink
+
+OPTIONS = ("kind", "source", "patient")
+"""Of the file, see ``DicomSink``."""
+ANSWER_S = 30.0
+"""How long an archive may take for a step of the conversation."""
+_SLOWEST_NETWORK = 1e6
+"""Bytes a second."""
+
+
+class DicomUpload(ABC):
+    """Records into a folder of its own and sends the file when the stream ends.
+
+    The file is removed once the archive has it. Where it does not take it, the file stays, and the error names it.
+
+    A kind of archive gives ``_send``.
+
+    Args:
+        name: for people; holds no password. query: see ``DicomSink``.
+
+    Raises:
+        UsageError, SinkError: see ``DicomSink``.
+    """
+
+    def __init__(self, name: str, query: Mapping[str, str]) -> None:
+        self.name = name
+        self._folder = Path(tempfile.mkdtemp(prefix="edgerecon-upload-"))
+        try:
+            self._recording = DicomSink(self._folder / "recording.dcm", query)
+        except BaseException:
+            self._folder.rmdir()
+            raise
+        self.refers_to = self._recording.refers_to
+
+    @property
+    def close_s(self) -> float:
+        """How long ``close`` may take: writing the file once more, then sending it."""
+        written_s = self._recording.close_s
+        return written_s + 2 * ANSWER_S + self._bytes() / _SLOWEST_NETWORK
+
+    def open(self, info: StreamInfo) -> None:
+        self._folder.mkdir(exist_ok=True)
+        self._recording.open(info)
+
+    def present(self, before: Image, after: Frame, late: bool) -> None:
+        self._recording.present(before, after, late)
+
+    def close(self) -> None:
+        self._recording.close()
+        path, self._recording.recorded = self._recording.recorded, None
+        if path is not None:
+            try:
+                self._send(path)
+            except SinkError as error:
+                raise SinkError(f"{error}; the recording is {path}") from error
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def abandon(self) -> None:
+        self._recording.abandon()
+        if not self._bytes():
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    @abstractmethod
+    def _send(self, path: Path) -> None:
+        """Send a whole file.
+
+        Raises:
+            SinkError: the archive does not answer, or refuses the file.
+        """
+
+    def _bytes(self) -> int:
+        return sum(path.stat().st_size for path in self._folder.glob("*")) if self._folder.is_dir() else 0
