@@ -9,16 +9,18 @@ from numpy.typing import NDArray
 
 DYNAMIC_RANGE_DB = 60.0
 _BLOCK = 1 << 20  # samples
+_LOW_BITS = 14  # of float32 that grey levels do without
 
 
 class LogCompression:
     """20 log₁₀ of the amplitude; white is the brightest pixel of the first frame, black ``range_db`` below it.
 
-    The first frame sets the level for all, so that the brightness of a recording does not pump.
+    The first frame sets the level for all, so that the brightness of a recording does not pump. The logarithm is looked
+    up by the leading 18 bits of a float32, sign, exponent and 9 bits: within 0.009 dB, a thirtieth of a grey level.
     """
 
     def __init__(self, range_db: float = DYNAMIC_RANGE_DB) -> None:
-        self._range_db = range_db
+        self._grey = _grey_levels(range_db)
         self._peak = 0.0
 
     def __call__(self, amplitude: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -29,10 +31,18 @@ class LogCompression:
         found = np.empty(amplitude.shape, np.float32)
         for rows in _blocks(amplitude):
             with np.errstate(over="ignore"):  # damaged data may hold any number: infinity is white
-                relative = np.asarray(amplitude[rows], np.float32) / np.float32(self._peak or 1.0)
-                decibel = 20 * np.log10(np.maximum(relative, np.float32(1e-9)))
-            found[rows] = np.clip(1 + decibel / self._range_db, 0, 1)
+                relative = np.divide(amplitude[rows], np.float32(self._peak or 1.0), dtype=np.float32)
+            self._grey.take(np.abs(relative).view(np.uint32) >> _LOW_BITS, out=found[rows])
         return found
+
+
+def _grey_levels(range_db: float) -> NDArray[np.float32]:
+    """Of every positive float32, relative to white, by its bits above the low ones; finite, then infinity and NaN."""
+    steps = 1 << (23 - _LOW_BITS)  # of a power of two
+    bits = np.arange(255 * steps, dtype=np.uint32) << _LOW_BITS
+    middle = (bits | 1 << (_LOW_BITS - 1)).view(np.float32)
+    finite = np.clip(1 + 20 * np.log10(np.maximum(middle, 1e-9)) / range_db, 0, 1)
+    return np.concatenate([finite, [1.0], np.full(steps - 1, np.nan)]).astype(np.float32)
 
 
 def envelope(lines: NDArray[np.floating], every: int = 1) -> NDArray[np.float32]:

@@ -20,8 +20,11 @@ from edgerecon.beamform.acquisition import Acquisition, mirror_hz
 
 Complex = NDArray[np.complex64]
 
-_RATE = 3.0  # IQ samples a carrier period at least, so that linear interpolation is good
-_PASS, _TRANSITION = 0.7, 0.6  # of half-way to the mirror image: −6 dB point and width of the low pass
+_IQ_RATE = 3.0  # samples a carrier period at least that IQ is up-sampled to, so that linear interpolation is good
+_RATE = 2.0  # of what RF is mixed down to: its filter makes good what linear interpolation takes
+_SHARPENING = 0.1
+_PASS, _TRANSITION = 0.8, 0.8  # of half-way to the mirror image: −6 dB point and width of the low pass
+_NEARLY = 1e-3  # of a sampling rate: 4.9999 samples a period are 5
 _ATTENUATION_DB = 60.0
 _HALF_AT_MOST = 256  # taps
 
@@ -52,20 +55,30 @@ class Filter:
 def design(acquisition: Acquisition, carrier_hz: float) -> Filter:
     """The filter that mixes an acquisition's RF down."""
     rate = acquisition.sample_rate_hz
-    phases = max(1, math.ceil(_RATE * carrier_hz / rate))
-    step = max(1, math.floor(rate / (_RATE * carrier_hz))) if phases == 1 else 1
+    phases = max(1, math.ceil(_RATE * carrier_hz / rate - _NEARLY))
+    step = max(1, math.floor(rate / (_RATE * carrier_hz) + _NEARLY)) if phases == 1 else 1
     half_way = mirror_hz(carrier_hz, rate) / rate / 2
     beta = 0.1102 * (_ATTENUATION_DB - 8.7)
     half = math.ceil((_ATTENUATION_DB - 8) / (2.285 * 2 * math.pi * _TRANSITION * half_way) / 2)
     half = min(half, _HALF_AT_MOST, acquisition.samples)
     at = np.arange(phases)[:, None] / phases + half - np.arange(2 * half + 1)  # t − n of every tap
     window = np.i0(beta * np.sqrt(np.maximum(0, 1 - (at / (half + 1)) ** 2))) / np.i0(beta)
-    low_pass = np.sinc(2 * _PASS * half_way * at) * window
+    low_pass = _sharpened(2 * _PASS * half_way, at, step / phases) * window
     low_pass /= low_pass.sum(1, keepdims=True)
     cycles = carrier_hz / rate
     time = np.arange(acquisition.samples * phases // step) * (step / phases)
     taps = 2 * low_pass * np.exp(2j * np.pi * cycles * at)
     return Filter(phases, step, half, taps, np.exp(-2j * np.pi * cycles * time), rate * phases / step)
+
+
+def _sharpened(width: float, at: NDArray[np.float64], apart: float) -> NDArray[np.float64]:
+    """A low pass whose gain rises as linear interpolation's mean gain falls, outputs lying ``apart`` samples apart.
+
+    At ω radians an output and a part u of the way to the next, interpolation's gain is √(1 − 2u(1 − u)(1 − cos ω)), in
+    the mean 1 − (1 − cos ω) / 6 to first order. ``_SHARPENING`` · 2 is a little more, which is better at the band's edge.
+    """
+    near = np.sinc(width * (at - apart)) + np.sinc(width * (at + apart))
+    return np.asarray((1 + 2 * _SHARPENING) * np.sinc(width * at) - _SHARPENING * near)
 
 
 def demodulate(signals: NDArray[np.generic], filter: Filter) -> Complex:
@@ -90,7 +103,7 @@ def upsampled(iq: NDArray[np.generic], times: int) -> Complex:
     samples = iq.shape[-1]
     spectrum = np.fft.fft(iq)
     band = np.zeros((*iq.shape[:-1], times * samples), np.complex64)
-    half = samples // 2
+    half = (samples + 1) // 2
     band[..., :half] = spectrum[..., :half]
     band[..., band.shape[-1] - (samples - half) :] = spectrum[..., half:]
     return np.ascontiguousarray(np.fft.ifft(band) * times, np.complex64)
@@ -98,7 +111,7 @@ def upsampled(iq: NDArray[np.generic], times: int) -> Complex:
 
 def upsampling(acquisition: Acquisition) -> int:
     """How many times IQ has to be up-sampled for linear interpolation to be good."""
-    return max(1, math.ceil(_RATE * acquisition.carrier_hz / acquisition.sample_rate_hz))
+    return max(1, math.ceil(_IQ_RATE * acquisition.carrier_hz / acquisition.sample_rate_hz - _NEARLY))
 
 
 def centre_hz(signals: NDArray[np.generic], sample_rate_hz: float) -> float:

@@ -141,9 +141,13 @@ class CpuBeamformer:
 
         Args:
             signals: (waves, elements, samples) int16 or float32 at any strides; complex64 with contiguous samples.
+
+        Raises:
+            ValueError: complex samples that do not lie side by side.
         """
+        if signals.dtype == np.complex64 and signals.strides[2] != signals.itemsize:
+            raise ValueError("complex samples of an element have to lie side by side")
         parts = signals.view(np.float32) if signals.dtype == np.complex64 else signals
-        width = 2 if signals.dtype == np.complex64 else 1
         strides = [stride // parts.itemsize for stride in signals.strides]
         told = filter.told if filter is not None else None
         self._library.call("das_load")(
@@ -156,7 +160,6 @@ class CpuBeamformer:
             gain,
             rows.ctypes.data,
         )
-        assert width == 1 or strides[2] == 2
 
     def run(self, rows: NDArray[np.int16], scale: float, out: NDArray[Any]) -> None:
         """(H, W), complex64 in IQ and float32 in RF."""
@@ -202,12 +205,13 @@ class Filter:
     def __init__(
         self, taps: NDArray[np.complexfloating], turn: NDArray[np.complexfloating], step: int, half: int
     ) -> None:
-        self._kept = {
-            "real": taps.real,
-            "imag": taps.imag,
-            "cosine": turn.real,
-            "sine": turn.imag,
-        }
+        phases = len(taps)
+        most = -(-turn.size // phases)  # of one phase; C takes 16 at a time
+        by_phase = np.zeros((phases, -(-most // 16) * 16), np.complex128)
+        for phase, row in enumerate(by_phase):
+            own = turn[phase::phases]
+            row[: own.size] = own
+        self._kept = {"real": taps.real, "imag": taps.imag, "cosine": by_phase.real, "sine": by_phase.imag}
         self._kept = {name: np.ascontiguousarray(value, np.float32) for name, value in self._kept.items()}
         pointers = [self._kept[name].ctypes.data for name in _FILTER_ARRAYS]
         self.told = _Filter(taps.shape[0], step, taps.shape[1], half, turn.size, *pointers)

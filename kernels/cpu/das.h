@@ -1,6 +1,6 @@
 // A beamformer bound to one geometry: tiles of pixels go to the threads, each tile to every element.
 //
-//     rows, 16 bits ─► [tile: for 8 transmits, for each element: hear once, add 8 times] ─► picture, complex in IQ
+//     rows, 16 bits ─► [tile: for 12 transmits, for each element: hear once, add 12 times] ─► picture, complex in IQ
 //
 // Nothing of the size pixels × elements is kept: an element's delays are reckoned for a tile and used for its transmits;
 // 4 bytes a pixel and transmit lie ready.
@@ -29,11 +29,13 @@ public:
         for (int e = 0; e < told.elements; ++e)
             elements_.push_back({told.element_x[e], told.element_z[e], told.element_sine[e], told.element_cosine[e], told.element_lens[e]});
         shape_ = {told.iq ? told.cycles : 0, told.slope, told.level, told.swing, told.flat, told.flat < 1 ? 1 / (1 - told.flat) : 0, told.samples};
+        for (DasWork& work : work_) work.transmits.resize(told.waves);
     }
 
     const edgerecon_das& told() const { return told_; }
     const DasKernels& kernels() const { return kernels_; }
     ThreadPool& pool() { return pool_; }
+    std::vector<float>& memory_of(int worker) { return work_[worker].memory; }
     int parts() const { return told_.iq ? 2 : 1; }
     int64_t row() const { return int64_t{told_.samples + 2 * DAS_MARGIN} * parts(); }
 
@@ -87,13 +89,13 @@ public:
         const size_t pixels = size_t(told_.height) * told_.width;
         const int all_lanes = lanes * parts();
         over_tiles(0, told_.height, DAS_BATCH_EDGE, [&](DasWork& work) {
-            work.lanes.assign(size_t(work.pixels.count) * all_lanes, 0.f);
+            work.memory.assign(size_t(work.pixels.count) * all_lanes, 0.f);
             for (int wave = 0; wave < told_.waves; ++wave) sum_lanes(work, rows, wave, lanes);
             work.each(told_.width, [&](int at, size_t pixel) {
                 for (int part = 0; part < parts(); ++part)
                     for (int frame = 0; frame < frames; ++frame) {  // the order that interleaving leaves
                         const int lane = frame % 16, place = frame - lane + lane % 4 + lane / 8 * 4 + lane / 4 % 2 * 8;
-                        out[(frame * pixels + pixel) * parts() + part] = work.lanes[size_t(at) * all_lanes + part * lanes + place] * scale / DAS_BATCH_UNIT;
+                        out[(frame * pixels + pixel) * parts() + part] = work.memory[size_t(at) * all_lanes + part * lanes + place] * scale / DAS_BATCH_UNIT;
                     }
             });
         });
@@ -120,6 +122,8 @@ private:
         return shape;
     }
 
+    static float length(float x, float y) { return std::sqrt(x * x + y * y); }
+
     // Whether any pixel of the tile lies in the wedge first · along ≤ lateral · slope ≤ last · along of an element; then
     // what it hears.
     bool hears(DasWork& work, int number, const DasShape& shape) const {
@@ -127,25 +131,25 @@ private:
         const float dx = work.centre_x - element.x, dz = work.centre_z - element.z;
         const float lateral = dx * element.cosine - dz * element.sine, along = dx * element.sine + dz * element.cosine;
         const float most = work.radius + 1e-3f * (std::fabs(lateral) + std::fabs(along));
-        if (shape.slope > 0 && (lateral * shape.slope - shape.last * along > most * std::hypot(shape.last, shape.slope) ||
-                                shape.first * along - lateral * shape.slope > most * std::hypot(shape.first, shape.slope)))
+        if (shape.slope > 0 && (lateral * shape.slope - shape.last * along > most * length(shape.last, shape.slope) ||
+                                shape.first * along - lateral * shape.slope > most * length(shape.first, shape.slope)))
             return false;
         return kernels_.hear(shape, element, work.pixels, told_.iq, work.heard);
     }
 
-    void prepare(DasWork& work, int wave, int place) const {
+    void prepare(DasWork& work, int wave, DasTransmit& to) const {
         const size_t first = size_t(wave) * told_.height * told_.width;
-        work.copy(transmit_.data() + first, told_.width, work.transmit[place]);
+        work.copy(transmit_.data() + first, told_.width, to.delay);
         if (!weight_.empty()) work.copy(weight_.data() + first, told_.width, work.weight);
-        kernels_.transmit_turn(shape_, work.transmit[place], weight_.empty() ? nullptr : work.weight, turns_[wave], work.pixels.count, work.turn[place]);
+        kernels_.transmit_turn(shape_, to.delay, weight_.empty() ? nullptr : work.weight, turns_[wave], work.pixels.count, to.turn);
     }
 
     const int16_t* row_of(const int16_t* rows, int wave, int element) const {
         return rows + (int64_t{wave} * told_.elements + element) * row();
     }
 
-    void add(DasWork& work, const int16_t* row, int place) const {
-        (told_.iq ? kernels_.add_iq : kernels_.add_rf)(shape_, row, work.heard, work.transmit[place], work.pixels.count, work.sums[place]);
+    void add(DasWork& work, const int16_t* row, const DasTransmit& transmit, DasValues& sums) const {
+        (told_.iq ? kernels_.add_iq : kernels_.add_rf)(shape_, row, work.heard, transmit.delay, work.pixels.count, sums);
     }
 
     // Each transmit is summed over the elements, then turned and added: the fewest products.
@@ -153,14 +157,15 @@ private:
         for (int first = 0; first < told_.waves; first += DAS_WAVES) {
             const int count = std::min(DAS_WAVES, told_.waves - first);
             for (int place = 0; place < count; ++place) {
-                prepare(work, first + place, place);
+                prepare(work, first + place, work.transmits[place]);
                 DasWork::clear(work.sums[place], work.pixels.count);
             }
             for (int e = 0; e < told_.elements; ++e) {
                 if (!hears(work, e, shape)) continue;
-                for (int place = 0; place < count; ++place) add(work, row_of(rows, first + place, e), place);
+                for (int place = 0; place < count; ++place) add(work, row_of(rows, first + place, e), work.transmits[place], work.sums[place]);
             }
-            for (int place = 0; place < count; ++place) kernels_.compound(work.sums[place], work.turn[place], work.pixels.count, work.total);
+            for (int place = 0; place < count; ++place)
+                kernels_.compound(work.sums[place], work.transmits[place].turn, work.pixels.count, work.total);
         }
     }
 
@@ -168,28 +173,29 @@ private:
     template <class Use>
     void sum_elements(DasWork& work, const int16_t* rows, Use use) const {
         const int count = work.pixels.count;
+        for (int wave = 0; wave < told_.waves; ++wave) prepare(work, wave, work.transmits[wave]);
         for (int e = 0; e < told_.elements; ++e) {
             if (!hears(work, e, shape_)) continue;
             DasWork::clear(work.sums[0], count);
             for (int wave = 0; wave < told_.waves; ++wave) {
-                prepare(work, wave, 1);
-                DasWork::clear(work.sums[1], count);
-                add(work, row_of(rows, wave, e), 1);
-                kernels_.compound(work.sums[1], work.turn[1], count, work.sums[0]);
+                DasWork::clear(work.sum, count);
+                add(work, row_of(rows, wave, e), work.transmits[wave], work.sum);
+                kernels_.compound(work.sum, work.transmits[wave].turn, count, work.sums[0]);
             }
             use(e);
         }
     }
 
     void sum_lanes(DasWork& work, const int16_t* rows, int wave, int lanes) const {
-        prepare(work, wave, 0);
+        DasTransmit& transmit = work.transmits[0];
+        prepare(work, wave, transmit);
         for (int e = 0, filled = 0; e <= told_.elements; ++e) {
             if (filled == DAS_BLOCK || (e == told_.elements && filled)) {
-                (told_.iq ? kernels_.batch_iq : kernels_.batch_rf)(work.rows, work.places, filled, work.pixels.count, lanes, work.lanes.data());
+                (told_.iq ? kernels_.batch_iq : kernels_.batch_rf)(work.rows, work.places, filled, work.pixels.count, lanes, work.memory.data());
                 filled = 0;
             }
             if (e == told_.elements || !hears(work, e, shape_)) continue;
-            kernels_.place(shape_, work.heard, work.transmit[0], told_.iq ? &work.turn[0] : nullptr, work.pixels.count, work.places[filled]);
+            kernels_.place(shape_, work.heard, transmit, told_.iq, work.pixels.count, work.places[filled]);
             work.rows[filled++] = rows + (int64_t{wave} * told_.elements + e) * row() * lanes;
         }
     }

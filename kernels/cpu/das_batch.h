@@ -35,26 +35,26 @@ KERNEL Ints weighted(Floats fraction, Floats factor) {
     return (upper << 16) | (lower & 0xFFFFu);
 }
 
-// Where one element's samples lie for each pixel of a tile, and their weights. turn: of the transmit, IQ only.
-ENTRY void das_place(const DasShape& shape, const DasHeard& heard, const float* transmit, const DasSums* turn, int count, DasPlaces& to) {
+// Where one element's samples lie for each pixel of a tile, and their weights; a transmit's turn is real in RF.
+ENTRY void das_place(const DasShape& shape, const DasHeard& heard, const DasTransmit& transmit, bool iq, int count, DasPlaces& to) {
     for (int at = 0; at < count; at += 8) {
         if (!heard.any[at / 8]) {
             store(to.real + at, Ints{});
             store(to.imag + at, Ints{});
             continue;
         }
-        Floats delay = load(heard.delay + at) + load(transmit + at);
+        Floats delay = load(heard.delay + at) + load(transmit.delay + at);
         delay = larger(smaller(delay, all(static_cast<float>(shape.samples))), all(-static_cast<float>(DAS_MARGIN)));
         delay += all(static_cast<float>(DAS_MARGIN));
         const SignedInts place = __builtin_convertvector(delay, SignedInts);
-        const Floats fraction = delay - __builtin_convertvector(place, Floats), real = load(heard.real + at);
+        const Floats fraction = delay - __builtin_convertvector(place, Floats), real = load(heard.real + at), cosine = load(transmit.turn.real + at);
         store(to.place + at, reinterpret_cast<Ints>(place));
-        if (!turn) {
-            store(to.real + at, weighted(fraction, real));
+        if (!iq) {
+            store(to.real + at, weighted(fraction, real * cosine));
             store(to.imag + at, Ints{});
             continue;
         }
-        const Floats imag = load(heard.imag + at), cosine = load(turn->real + at), sine = load(turn->imag + at);
+        const Floats imag = load(heard.imag + at), sine = load(transmit.turn.imag + at);
         store(to.real + at, weighted(fraction, real * cosine - imag * sine));
         store(to.imag + at, weighted(fraction, real * sine + imag * cosine));
     }

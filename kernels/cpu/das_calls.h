@@ -11,10 +11,10 @@ namespace {
 template <class Number>
 void deal(const Number* from, int64_t stride, const DasFilter& filter, int pitch, float* to) {
     std::fill(to, to + size_t(pitch) * filter.step, 0.f);
-    int part = filter.half % filter.step, at = filter.half / filter.step;
-    for (int n = 0; n < filter.samples_in; ++n, from += stride) {
-        to[part * pitch + at] = static_cast<float>(*from);
-        if (++part == filter.step) part = 0, ++at;
+    for (int first = 0; first < filter.step && first < filter.samples_in; ++first) {
+        const int place = filter.half + first, count = (filter.samples_in - first + filter.step - 1) / filter.step;
+        float* part = to + place % filter.step * pitch + place / filter.step;
+        for (int n = 0; n < count; ++n) part[n] = static_cast<float>(from[(first + int64_t{n} * filter.step) * stride]);
     }
 }
 
@@ -38,7 +38,7 @@ struct DasLoad {
         if (filter) {
             const DasFilter bound = {filter->phases, filter->step, filter->taps, filter->half, samples_in, told.samples,
                                      filter->real, filter->imag, filter->cosine, filter->sine};
-            const int pitch = std::max((samples_in + filter->half) / filter->step, told.samples / filter->phases) + filter->taps + 16;
+            const int pitch = std::max((samples_in + filter->half) / filter->step, told.samples / filter->phases) + filter->taps + 32;
             memory.resize(size_t(pitch) * filter->step);
             deal(from, sample, bound, pitch, memory.data());
             to.kernels().demodulate(bound, memory.data(), pitch, gain, out + margin);
@@ -72,10 +72,9 @@ void edgerecon_cpu_das_load(void* beamformer, const edgerecon_das_filter* filter
                             int64_t element, int64_t sample, int32_t samples_in, float gain, int16_t* rows) {
     Beamformer& to = *static_cast<Beamformer*>(beamformer);
     const DasLoad load = {to, filter, data, kind, wave, element, sample, samples_in, gain, rows};
-    std::vector<std::vector<float>> memory(to.told().threads);
     const ThreadPool::Work one = [&](int worker, int number) {
-        if (kind == EDGERECON_INT16) load.row<int16_t>(number, memory[worker]);
-        else load.row<float>(number, memory[worker]);
+        if (kind == EDGERECON_INT16) load.row<int16_t>(number, to.memory_of(worker));
+        else load.row<float>(number, to.memory_of(worker));
     };
     to.pool().run(to.told().waves * to.told().elements, one);
 }
@@ -109,6 +108,8 @@ void edgerecon_cpu_das_batch(void* beamformer, const int16_t* rows, float scale,
     static_cast<Beamformer*>(beamformer)->batch(rows, scale, frames, lanes, out);
 }
 
-void edgerecon_cpu_das_close(void* beamformer) { delete static_cast<Beamformer*>(beamformer); }
+void edgerecon_cpu_das_close(void* beamformer) {
+    if (static_cast<Beamformer*>(beamformer)->pool().of_this_process()) delete static_cast<Beamformer*>(beamformer);
+}
 
 }  // extern "C"

@@ -5,7 +5,7 @@
 
 constexpr int DAS_TILE_EDGE = 16;                        // pixels a side: what an element hears of a tile fits the first cache
 constexpr int DAS_TILE = DAS_TILE_EDGE * DAS_TILE_EDGE;  // pixels
-constexpr int DAS_WAVES = 8;                             // transmits that share one reckoning of an element's delays
+constexpr int DAS_WAVES = 12;                            // transmits that share one reckoning of an element's delays
 constexpr int DAS_MARGIN = 2;                            // zeros before and behind the samples of an element
 constexpr int DAS_FRACTION = 14;                         // bits of the interpolation's weights
 
@@ -40,10 +40,20 @@ struct DasHeard {
     uint8_t any[DAS_TILE / 8];
 };
 
-// Sums over a tile: the signal, and what the coherence factor and delay-multiply-and-sum need beside it.
-struct DasSums {
+// One complex value a pixel: a sum over elements, or the turn of a transmit.
+struct DasValues {
     alignas(32) float real[DAS_TILE];
     alignas(32) float imag[DAS_TILE];
+};
+
+// A transmit over a tile: delays in samples, and its turn of the carrier times its weight.
+struct DasTransmit {
+    alignas(32) float delay[DAS_TILE];
+    DasValues turn;
+};
+
+// The picture's sums, and what the coherence factor and delay-multiply-and-sum need beside them.
+struct DasSums : DasValues {
     alignas(32) float energy[DAS_TILE];  // CF: Σ|x|²; DMAS: real part of Σ s², s = x / √|x|
     alignas(32) float second[DAS_TILE];  // CF: how many were heard; DMAS: imaginary part
 };
@@ -59,9 +69,9 @@ struct DasPlaces {
 };
 
 // From RF to IQ: taps of `phases` polyphase filters (up-sampling) over every `step`-th sample (decimation); one of the
-// two is 1. turn: of the carrier at every sample that comes out.
+// two is 1. cosine, sine: of the carrier at every sample that comes out, phase by phase, each filled up to a multiple of 16.
 struct DasFilter {
     int phases, step, taps, half, samples_in, samples;
-    const float *real, *imag;            // phases × taps
-    const float *cosine, *sine;          // samples
+    const float *real, *imag;  // phases × taps
+    const float *cosine, *sine;
 };

@@ -12,7 +12,6 @@ namespace portable {
 #include "das_tile.h"
 #include "das_batch.h"
 #include "das_signals.h"
-#undef KEEP_IN_MEMORY
 #undef USES_AVX2
 #undef TARGET
 }  // namespace portable
@@ -25,7 +24,6 @@ namespace avx2 {
 #include "das_tile.h"
 #include "das_batch.h"
 #include "das_signals.h"
-#undef KEEP_IN_MEMORY
 #undef USES_AVX2
 #undef TARGET
 }  // namespace avx2
@@ -34,12 +32,12 @@ namespace avx2 {
 struct DasKernels {
     const char* name;
     bool (*hear)(const DasShape&, const DasElement&, const DasPixels&, bool, DasHeard&);
-    void (*add_rf)(const DasShape&, const int16_t*, const DasHeard&, const float*, int, DasSums&);
-    void (*add_iq)(const DasShape&, const int16_t*, const DasHeard&, const float*, int, DasSums&);
-    void (*transmit_turn)(const DasShape&, const float*, const float*, float, int, DasSums&);
-    void (*compound)(const DasSums&, const DasSums&, int, DasSums&);
-    void (*fold)(int, const DasHeard&, const DasSums&, int, DasSums&);
-    void (*place)(const DasShape&, const DasHeard&, const float*, const DasSums*, int, DasPlaces&);
+    void (*add_rf)(const DasShape&, const int16_t*, const DasHeard&, const float*, int, DasValues&);
+    void (*add_iq)(const DasShape&, const int16_t*, const DasHeard&, const float*, int, DasValues&);
+    void (*transmit_turn)(const DasShape&, const float*, const float*, float, int, DasValues&);
+    void (*compound)(const DasValues&, const DasValues&, int, DasValues&);
+    void (*fold)(int, const DasHeard&, const DasValues&, int, DasSums&);
+    void (*place)(const DasShape&, const DasHeard&, const DasTransmit&, bool, int, DasPlaces&);
     void (*batch_rf)(const int16_t* const*, const DasPlaces*, int, int, int, float*);
     void (*batch_iq)(const int16_t* const*, const DasPlaces*, int, int, int, float*);
     void (*demodulate)(const DasFilter&, const float*, int, float, int16_t*);

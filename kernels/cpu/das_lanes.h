@@ -21,8 +21,6 @@ KERNEL Floats reciprocal(Floats a) {
     const Floats near = reinterpret_cast<Floats>(_mm256_rcp_ps(reinterpret_cast<__m256>(a)));
     return near * (all(2.f) - a * near);
 }
-// Eight loads from memory beat eight extractions from a register.
-#define KEEP_IN_MEMORY(place) asm("" : "+m"(*reinterpret_cast<uint32_t(*)[8]>(place)))
 KERNEL bool any_of(SignedInts mask) { return !_mm256_testz_si256(reinterpret_cast<__m256i>(mask), reinterpret_cast<__m256i>(mask)); }
 #else
 KERNEL Floats root(Floats a) {
@@ -31,7 +29,6 @@ KERNEL Floats root(Floats a) {
 }
 KERNEL Floats clamped(Floats a, Floats least, Floats most) { return larger(smaller(a, most), least); }
 KERNEL Floats reciprocal(Floats a) { return all(1.f) / a; }
-#define KEEP_IN_MEMORY(place)
 KERNEL bool any_of(SignedInts mask) {
     int found = 0;
     for (int lane = 0; lane < 8; ++lane) found |= mask[lane];
@@ -61,15 +58,16 @@ KERNEL void turned(Floats turns, Floats& cosine, Floats& sine) {
 
 // Delays as places in a row, which begins with its margin, and the pair of weights of every lane. Zeros lie around the
 // samples, so that what is out of reach is nothing; NaN is out of reach. last: samples, in every lane.
-KERNEL void placed(Floats delay, Floats last, uint32_t* place, Shorts& weights) {
+KERNEL void placed(Floats delay, Floats last, uint32_t* place, uint32_t* weights) {
     constexpr float unit = 1 << DAS_FRACTION;
     delay = clamped(delay, all(-static_cast<float>(DAS_MARGIN)), last);
     const SignedInts fixed = __builtin_convertvector(delay * all(unit) + all(DAS_MARGIN * unit), SignedInts);
     const SignedInts fraction = fixed & ((1 << DAS_FRACTION) - 1);
     *reinterpret_cast<SignedInts*>(place) = fixed >> DAS_FRACTION;
-    KEEP_IN_MEMORY(place);
-    weights = reinterpret_cast<Shorts>((fraction << 16) - fraction + (1 << DAS_FRACTION));
+    *reinterpret_cast<SignedInts*>(weights) = (fraction << 16) - fraction + (1 << DAS_FRACTION);
 }
+
+KERNEL Shorts pairs_in(const uint32_t* pairs) { return *reinterpret_cast<const Shorts*>(pairs); }
 
 KERNEL Floats floats(Ints a) { return __builtin_convertvector(reinterpret_cast<SignedInts>(a), Floats); }
 
@@ -107,20 +105,4 @@ KERNEL uint32_t pair_at(const int16_t* row, uint64_t place) {
 KERNEL Shorts pairs_at(const int16_t* row, const uint32_t* place) {
     return reinterpret_cast<Shorts>(Ints{pair_at(row, place[0]), pair_at(row, place[1]), pair_at(row, place[2]), pair_at(row, place[3]),
                                          pair_at(row, place[4]), pair_at(row, place[5]), pair_at(row, place[6]), pair_at(row, place[7])});
-}
-
-// A row's samples at eight delays, times 2^DAS_FRACTION.
-KERNEL Floats sampled(const int16_t* row, Floats delay, Floats last) {
-    alignas(32) uint32_t place[8];
-    Shorts weights;
-    placed(delay, last, place, weights);
-    return floats(pair_products(pairs_at(row, place), weights));
-}
-KERNEL void sampled(const int16_t* row, Floats delay, Floats last, Floats& i, Floats& q) {
-    alignas(32) uint32_t place[8];
-    Shorts weights, pair_i, pair_q;
-    placed(delay, last, place, weights);
-    pairs_at(row, place, pair_i, pair_q);
-    i = floats(pair_products(pair_i, weights));
-    q = floats(pair_products(pair_q, weights));
 }

@@ -1,6 +1,6 @@
 // RF to IQ: s(t) · exp(−2πi f t) through a low pass, as one polyphase filter of complex taps and one turn a sample.
 //
-//     samples ──► every step-th (decimation) ──► Σ taps · sample, eight outputs at once ──► · turn ──► 16 bits
+//     samples ──► every step-th (decimation) ──► Σ taps · sample, 16 outputs at once ──► · turn ──► 16 bits
 //
 // Read once per instruction set.
 
@@ -9,32 +9,43 @@ KERNEL Ints rounded(Floats value) {
     return reinterpret_cast<Ints>(clamped(value, all(-32767.f), all(32767.f)) + all(12582912.f));
 }
 
+// One phase's outputs from `at` on, 16 of them: the taps are broadcast once for two vectors, and no sum waits for another.
+KERNEL void filtered(const DasFilter& filter, int phase, const float* in, int pitch, int at, Floats* i, Floats* q) {
+    const float *taps_real = filter.real + phase * filter.taps, *taps_imag = filter.imag + phase * filter.taps;
+    for (int half = 0; half < 2; ++half) i[half] = q[half] = Floats{};
+    for (int part = 0; part < filter.step; ++part) {
+        const float* from = in + part * pitch + at;
+        for (int tap = part; tap < filter.taps; tap += filter.step, ++from) {
+            const Floats real = all(taps_real[tap]), imag = all(taps_imag[tap]);
+            for (int half = 0; half < 2; ++half) {
+                const Floats x = load(from + 8 * half);
+                i[half] += x * real;
+                q[half] += x * imag;
+            }
+        }
+    }
+}
+
 // in: the row's samples from −half · step on, dealt into `step` parts of `pitch` samples each. out: the row behind its margin.
 ENTRY void das_demodulate(const DasFilter& filter, const float* in, int pitch, float gain, int16_t* out) {
-    alignas(32) int32_t pairs[8];
-    alignas(32) float cosine[8], sine[8];
+    const int most = (filter.samples + filter.phases - 1) / filter.phases, turns = (most + 15) / 16 * 16;
     for (int phase = 0; phase < filter.phases; ++phase) {
-        const float* taps_real = filter.real + phase * filter.taps;
-        const float* taps_imag = filter.imag + phase * filter.taps;
-        for (int at = 0; at * filter.phases + phase < filter.samples; at += 8) {
-            Floats i{}, q{};
-            for (int part = 0; part < filter.step; ++part) {
-                const float* from = in + part * pitch + at;
-                for (int tap = part; tap < filter.taps; tap += filter.step, ++from) {
-                    const Floats x = load(from);
-                    i += x * all(taps_real[tap]);
-                    q += x * all(taps_imag[tap]);
-                }
+        const float *cosine = filter.cosine + phase * turns, *sine = filter.sine + phase * turns;
+        for (int at = 0; at < most; at += 16) {
+            Floats i[2], q[2];
+            alignas(32) int32_t pairs[16];
+            filtered(filter, phase, in, pitch, at, i, q);
+            for (int half = 0; half < 2; ++half) {
+                const Floats c = load(cosine + at + 8 * half) * all(gain), s = load(sine + at + 8 * half) * all(gain);
+                store(pairs + 8 * half, (rounded(i[half] * c - q[half] * s) & 0xFFFFu) | (rounded(i[half] * s + q[half] * c) << 16));
             }
-            const int first = at * filter.phases + phase, left = (filter.samples - first + filter.phases - 1) / filter.phases;
-            const int count = left < 8 ? left : 8;
-            for (int lane = 0; lane < count; ++lane) {
-                cosine[lane] = filter.cosine[first + lane * filter.phases] * gain;
-                sine[lane] = filter.sine[first + lane * filter.phases] * gain;
+            int16_t* to = out + 2 * (at * filter.phases + phase);
+            if (filter.phases == 1 && at + 16 <= most) {
+                memcpy(to, pairs, sizeof pairs);
+                continue;
             }
-            const Floats c = load(cosine), s = load(sine);
-            store(pairs, (rounded(i * c - q * s) & 0xFFFFu) | (rounded(i * s + q * c) << 16));
-            for (int lane = 0; lane < count; ++lane) memcpy(out + 2 * (first + lane * filter.phases), pairs + lane, 4);
+            const int left = (filter.samples - at * filter.phases - phase + filter.phases - 1) / filter.phases;
+            for (int lane = 0; lane < 16 && lane < left; ++lane) memcpy(to + 2 * lane * filter.phases, pairs + lane, 4);
         }
     }
 }

@@ -48,21 +48,39 @@ ENTRY bool das_hear(const DasShape& shape, const DasElement& element, const DasP
     return element.sine == 0 ? hear<false>(shape, element, pixels, iq, heard) : hear<true>(shape, element, pixels, iq, heard);
 }
 
-ENTRY void das_add_rf(const DasShape& shape, const int16_t* row, const DasHeard& heard, const float* transmit, int count, DasSums& sums) {
+// Where a transmit's samples lie for the pixels of a tile, and the pair of weights of each. Reckoned for the whole tile before
+// any sample is loaded: a load that waits for the address just written stalls everything behind it.
+struct DasAddresses {
+    alignas(32) uint32_t place[DAS_TILE];
+    alignas(32) uint32_t weights[DAS_TILE];
+};
+
+KERNEL void reckon(const DasShape& shape, const DasHeard& heard, const float* transmit, int count, DasAddresses& to) {
     const Floats last = all(static_cast<float>(shape.samples));
     for (int at = 0; at < count; at += 8) {
-        if (!heard.any[at / 8]) continue;
-        const Floats value = sampled(row, load(heard.delay + at) + load(transmit + at), last);
-        store(sums.real + at, load(sums.real + at) + value * load(heard.real + at));
+        if (heard.any[at / 8]) placed(load(heard.delay + at) + load(transmit + at), last, to.place + at, to.weights + at);
     }
 }
 
-ENTRY void das_add_iq(const DasShape& shape, const int16_t* row, const DasHeard& heard, const float* transmit, int count, DasSums& sums) {
-    const Floats last = all(static_cast<float>(shape.samples));
+ENTRY void das_add_rf(const DasShape& shape, const int16_t* row, const DasHeard& heard, const float* transmit, int count, DasValues& sums) {
+    DasAddresses to;
+    reckon(shape, heard, transmit, count, to);
     for (int at = 0; at < count; at += 8) {
         if (!heard.any[at / 8]) continue;
-        Floats i, q;
-        sampled(row, load(heard.delay + at) + load(transmit + at), last, i, q);
+        const Floats value = floats(pair_products(pairs_at(row, to.place + at), pairs_in(to.weights + at)));
+        store(sums.real + at, load(sums.real + at) + load(heard.real + at) * value);
+    }
+}
+
+ENTRY void das_add_iq(const DasShape& shape, const int16_t* row, const DasHeard& heard, const float* transmit, int count, DasValues& sums) {
+    DasAddresses to;
+    reckon(shape, heard, transmit, count, to);
+    for (int at = 0; at < count; at += 8) {
+        if (!heard.any[at / 8]) continue;
+        const Shorts weights = pairs_in(to.weights + at);
+        Shorts pair_i, pair_q;
+        pairs_at(row, to.place + at, pair_i, pair_q);
+        const Floats i = floats(pair_products(pair_i, weights)), q = floats(pair_products(pair_q, weights));
         const Floats real = load(heard.real + at), imag = load(heard.imag + at);
         store(sums.real + at, load(sums.real + at) + i * real - q * imag);
         store(sums.imag + at, load(sums.imag + at) + i * imag + q * real);
@@ -70,7 +88,7 @@ ENTRY void das_add_iq(const DasShape& shape, const int16_t* row, const DasHeard&
 }
 
 // exp(2πi (cycles · transmit + turns)) · weight of every pixel, for one transmit.
-ENTRY void das_transmit_turn(const DasShape& shape, const float* transmit, const float* weight, float turns, int count, DasSums& turn) {
+ENTRY void das_transmit_turn(const DasShape& shape, const float* transmit, const float* weight, float turns, int count, DasValues& turn) {
     for (int at = 0; at < count; at += 8) {
         Floats cosine, sine;
         turned(load(transmit + at) * all(shape.cycles) + all(turns), cosine, sine);
@@ -81,7 +99,7 @@ ENTRY void das_transmit_turn(const DasShape& shape, const float* transmit, const
 }
 
 // total += sums · turn, complex.
-ENTRY void das_compound(const DasSums& sums, const DasSums& turn, int count, DasSums& total) {
+ENTRY void das_compound(const DasValues& sums, const DasValues& turn, int count, DasValues& total) {
     for (int at = 0; at < count; at += 8) {
         const Floats real = load(sums.real + at), imag = load(sums.imag + at);
         const Floats cosine = load(turn.real + at), sine = load(turn.imag + at);
@@ -91,7 +109,7 @@ ENTRY void das_compound(const DasSums& sums, const DasSums& turn, int count, Das
 }
 
 // One element's signal, compounded over the transmits, added the way of the method.
-ENTRY void das_fold(int method, const DasHeard& heard, const DasSums& signal, int count, DasSums& total) {
+ENTRY void das_fold(int method, const DasHeard& heard, const DasValues& signal, int count, DasSums& total) {
     for (int at = 0; at < count; at += 8) {
         if (!heard.any[at / 8]) continue;
         Floats real = load(signal.real + at), imag = load(signal.imag + at), energy = real * real + imag * imag, second;

@@ -12,12 +12,13 @@
 struct DasWork {
     DasPixels pixels;
     DasHeard heard;
-    DasSums sums[DAS_WAVES], turn[DAS_WAVES], total;
-    alignas(32) float transmit[DAS_WAVES][DAS_TILE];
+    DasValues sums[DAS_WAVES], sum;
+    DasSums total;
+    std::vector<DasTransmit> transmits;
     alignas(32) float weight[DAS_TILE];
     DasPlaces places[DAS_BLOCK];
     const int16_t* rows[DAS_BLOCK];
-    std::vector<float> lanes;
+    std::vector<float> memory;  // a row of samples while it is loaded, sums of many frames
     int top, left, down, across;  // the tile
     float centre_x, centre_z, radius;
 
@@ -44,6 +45,10 @@ struct DasWork {
         centre_x = (*ends_x.first + *ends_x.second) / 2;
         centre_z = (*ends_z.first + *ends_z.second) / 2;
         radius = std::hypot(*ends_x.second - *ends_x.first, *ends_z.second - *ends_z.first) / 2;
+    }
+
+    static void clear(DasValues& values, int count) {
+        for (float* one : {values.real, values.imag}) memset(one, 0, count * sizeof(float));
     }
 
     static void clear(DasSums& sums, int count) {
