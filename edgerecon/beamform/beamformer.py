@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from time import perf_counter_ns
 from typing import Any
 
@@ -23,6 +24,9 @@ from edgerecon.hardware.host import usable_cores
 
 Array = NDArray[Any]
 
+_DELAYS_AT_MOST = 2 << 30
+"""Bytes of one delay a pixel and transmit."""
+
 
 class Beamformer:
     """Turns frames of one acquisition into pictures.
@@ -37,7 +41,8 @@ class Beamformer:
         load_ms, form_ms: of the last frame: samples to rows (mixing down), rows to picture.
 
     Raises:
-        AcquisitionError: see ``Acquisition.check``. EngineError: no memory or threads.
+        AcquisitionError: see ``Acquisition.check``. UsageError: more pixels and transmits than delays are kept of.
+        EngineError: no memory or threads.
     """
 
     def __init__(
@@ -56,7 +61,9 @@ class Beamformer:
         self._library = _built() if kernels else None
         self._sums: list[Summation] = []
         self._times = 1  # IQ is up-sampled
-        if acquisition.iq or acquisition.carrier_hz or self.settings.signal != "iq":
+        _check_memory(acquisition, grid)
+        needs_carrier = self.settings.signal == "iq" or self.settings.transmit_f_number > 0
+        if acquisition.carrier_hz or not needs_carrier:
             self._prepare(acquisition.carrier_hz)
 
     @property
@@ -141,7 +148,7 @@ class Beamformer:
 
     def _prepare(self, carrier_hz: float) -> None:
         """Delays, filter and threads, once the carrier is known."""
-        found, settings = self.acquisition, self.settings
+        found, settings = replace(self.acquisition, carrier_hz=carrier_hz), self.settings
         samples, rate, filter = found.samples, found.sample_rate_hz, None
         turning_hz = carrier_hz
         if found.iq:
@@ -165,6 +172,16 @@ class Beamformer:
     def _filter(self, carrier_hz: float) -> Filter:
         self.acquisition.check_band(self.name, carrier_hz)
         return design(self.acquisition, carrier_hz)
+
+
+def _check_memory(acquisition: Acquisition, grid: Grid) -> None:
+    rows, columns = grid.shape
+    size = 4 * rows * columns * len(acquisition.transmits)
+    if size > _DELAYS_AT_MOST:
+        raise UsageError(
+            f"a grid of {columns}×{rows} pixels takes {size >> 20} MB of delays for {len(acquisition.transmits)} "
+            f"transmits, at most {_DELAYS_AT_MOST >> 20}: give fewer pixels"
+        )
 
 
 def _built() -> Library | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -25,10 +26,11 @@ def read_acquisition(path: Path) -> Acquisition:
 
     ``{"element_x_m": [...], "samples": 1024, "sample_rate_hz": 2e7, "carrier_hz": 5e6, "sound_speed_m_s": 1540,
     "transmits": [{"kind": "plane", "angle_rad": 0.1, "start_s": 0}, ...]}``; `element_z_m`, `element_angle_rad`,
-    `lens_delay_s`, `iq`, `period_s` and `first_sample_s` are optional.
+    `lens_delay_s`, `iq`, `period_s` and `first_sample_s` are optional. In `element_delay_s`, null is an element that
+    does not fire.
 
     Raises:
-        AcquisitionError: it is missing, no JSON, or a field is unknown, missing or no number; the message names it.
+        AcquisitionError: it is missing, no JSON, or a field is unknown, missing or not finite; the message names it.
     """
     content = read_json(path, AcquisitionError, f"the acquisition in {path}")
     if not isinstance(content, dict):
@@ -48,11 +50,11 @@ def read_acquisition(path: Path) -> Acquisition:
     found = Acquisition(
         probe=probe,
         transmits=tuple(_transmit(path, one) for one in transmits),
-        samples=int(_number(path, content, "samples", 0)),
+        samples=_count(path, content, "samples"),
         sample_rate_hz=_number(path, content, "sample_rate_hz", np.nan),
         carrier_hz=_number(path, content, "carrier_hz", 0.0),
         sound_speed_m_s=_number(path, content, "sound_speed_m_s", np.nan),
-        iq=bool(content.get("iq", False)),
+        iq=_yes_or_no(path, content, "iq"),
         period_s=period_s if period_s > 0 else None,
         first_sample_s=_number(path, content, "first_sample_s", 0.0),
     )
@@ -80,17 +82,44 @@ def _refuse(path: Path, content: Mapping[str, Any], known: Any, needed: Any) -> 
 
 
 def _number(path: Path, content: Mapping[str, Any], key: str, default: float) -> float:
-    value = content.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise AcquisitionError(f"{path}: {key} is no number: {value}")
-    return float(value)
+    if key not in content:
+        return default
+    if not _is_number(content[key]):
+        raise AcquisitionError(f"{path}: {key} is no number: {str(content[key])[:80]}")
+    return float(content[key])
+
+
+def _count(path: Path, content: Mapping[str, Any], key: str) -> int:
+    value = _number(path, content, key, 0)
+    if value != int(value) or value < 1:
+        raise AcquisitionError(f"{path}: {key} is no whole number from 1 on: {value:g}")
+    return int(value)
+
+
+def _yes_or_no(path: Path, content: Mapping[str, Any], key: str) -> bool:
+    value = content.get(key, False)
+    if not isinstance(value, bool):
+        raise AcquisitionError(f"{path}: {key} is true or false, not {str(value)[:80]!r}")
+    return value
 
 
 def _array(path: Path, content: Mapping[str, Any], key: str, default: np.ndarray) -> np.ndarray:
-    try:
-        values = np.array(content.get(key, default), np.float64)
-    except (TypeError, ValueError):
-        values = np.zeros((0, 0))
-    if values.ndim != 1:
+    """A list of numbers; of null, too, in ``element_delay_s``."""
+    if key not in content:
+        return default
+    values = content[key]
+    if not isinstance(values, list) or not all(
+        _is_number(one) or (one is None and key == "element_delay_s") for one in values
+    ):
         raise AcquisitionError(f"{path}: {key} is a list of numbers")
-    return values
+    return np.array(values, np.float64)
+
+
+def _is_number(value: object) -> bool:
+    """Finite as a float64; JSON's true and false are none, and its whole numbers may be of any length."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False

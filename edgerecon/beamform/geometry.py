@@ -19,14 +19,12 @@ class Probe:
     Attributes:
         element_x_m, element_z_m: (N,) centres, metres.
         element_angle_rad: (N,) of each element's normal from the z axis towards x; zeros when not given.
-        element_width_m: metres, or None when unknown.
         lens_delay_s: what the lens delays an echo on its way in, seconds.
     """
 
     element_x_m: Array
     element_z_m: Array
     element_angle_rad: Array = field(default_factory=lambda: np.zeros(0))
-    element_width_m: float | None = None
     lens_delay_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -51,29 +49,19 @@ class Probe:
             )
 
 
-def linear_array(
-    elements: int, pitch_m: float, element_width_m: float | None = None, lens_delay_s: float = 0.0
-) -> Probe:
+def linear_array(elements: int, pitch_m: float, lens_delay_s: float = 0.0) -> Probe:
     """A straight row, centred on the origin, that looks along z."""
     x = np.asarray((np.arange(elements) - (elements - 1) / 2) * pitch_m, np.float64)
-    return Probe(x, np.zeros(elements), np.zeros(elements), element_width_m, lens_delay_s)
+    return Probe(x, np.zeros(elements), np.zeros(elements), lens_delay_s)
 
 
-def phased_array(
-    elements: int, pitch_m: float, element_width_m: float | None = None, lens_delay_s: float = 0.0
-) -> Probe:
+def phased_array(elements: int, pitch_m: float, lens_delay_s: float = 0.0) -> Probe:
     """A straight row whose pitch is about half a wavelength, so that it can be steered; used with a ``PolarGrid``."""
-    return linear_array(elements, pitch_m, element_width_m, lens_delay_s)
+    return linear_array(elements, pitch_m, lens_delay_s)
 
 
-def curved_array(
-    elements: int,
-    pitch_m: float,
-    radius_m: float,
-    element_width_m: float | None = None,
-    lens_delay_s: float = 0.0,
-) -> Probe:
+def curved_array(elements: int, pitch_m: float, radius_m: float, lens_delay_s: float = 0.0) -> Probe:
     """A convex row on a circle of ``radius_m``, ``pitch_m`` apart along the arc; its middle is the origin."""
     angle = np.asarray((np.arange(elements) - (elements - 1) / 2) * pitch_m / radius_m, np.float64)
     x, z = radius_m * np.sin(angle), radius_m * (np.cos(angle) - 1)
-    return Probe(x, z, angle, element_width_m, lens_delay_s)
+    return Probe(x, z, angle, lens_delay_s)

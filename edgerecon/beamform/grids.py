@@ -46,10 +46,17 @@ class Grid(Protocol):
 
 @dataclass(frozen=True)
 class CartesianGrid:
-    """Columns ``x_m`` (W) and rows ``z_m`` (H), evenly spaced; what is beamformed is the picture."""
+    """Columns ``x_m`` (W) and rows ``z_m`` (H), evenly spaced; what is beamformed is the picture.
+
+    Raises:
+        UsageError: no pixels, or more than are shown anywhere.
+    """
 
     x_m: Array
     z_m: Array
+
+    def __post_init__(self) -> None:
+        _check_size(*self.shape)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -73,6 +80,9 @@ class PolarGrid:
     Args:
         range_m: from the apex. angle_rad: from the z axis. apex_x_m, apex_z_m: 0 for a phased array, −radius for a
             curved one. columns: of the picture.
+
+    Raises:
+        UsageError: no pixels or more than are shown anywhere, in the fan or in its picture; angles that make no fan.
     """
 
     def __init__(
@@ -84,9 +94,13 @@ class PolarGrid:
         columns: int = 2 * COLUMNS,
     ) -> None:
         self.range_m, self.angle_rad, self._apex = range_m, angle_rad, (apex_x_m, apex_z_m)
+        _check_size(*self.shape)
         x, z = self.points_m()
         step = float(np.ptp(x)) / max(1, columns - 1)
+        if not step > 0:
+            raise UsageError("the beams of a polar grid lie on each other: give angles from one edge to the other")
         rows = max(1, round(float(np.ptp(z)) / step) + 1)
+        _check_size(rows, columns)
         self._step_m = step
         across, down = np.meshgrid(x.min() + np.arange(columns) * step, z.min() + np.arange(rows) * step)
         across, down = across - apex_x_m, down - apex_z_m
@@ -152,7 +166,7 @@ def parse_grid(text: str, acquisition: Acquisition) -> Grid:
         else:
             x, z = (_axis(part) for part in text.split(","))
             grid = CartesianGrid(x * 1e-3, z * 1e-3)
-    except (ValueError, MemoryError):
+    except (ValueError, OverflowError, MemoryError):
         raise UsageError(
             f"the grid '{text}' makes no sense: give COLUMNSxROWS, or X0:X1:STEP,Z0:Z1:STEP in mm, or "
             "polar,R0:R1:STEP,A0:A1:STEP in mm and degrees"
@@ -183,6 +197,11 @@ def _apex(acquisition: Acquisition) -> tuple[float, float]:
         return middle, float(probe.element_z_m.mean())
     radius = float(np.ptp(probe.element_x_m)) / spread
     return middle, float(probe.element_z_m.max()) - radius
+
+
+def _check_size(rows: int, columns: int) -> None:
+    if not 1 <= rows * columns <= MAX_PIXELS:
+        raise UsageError(f"a grid of {columns} columns and {rows} rows: give 1 to {MAX_PIXELS:,} pixels")
 
 
 def _step(axis: Sequence[float] | Array) -> float:

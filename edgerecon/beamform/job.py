@@ -28,13 +28,16 @@ def make_job(
     """The job of beamforming rows of ``samples`` at ``sample_rate_hz``.
 
     Args:
+        acquisition: with its carrier, if ``settings`` narrow the transmits' beams.
         carrier_hz: of the rows; 0 for RF and analytic signals, whose turn is in the samples themselves.
         kernel: method of the kernels.
     """
     probe, speed = acquisition.probe, acquisition.sound_speed_m_s
     per_metre = sample_rate_hz / speed
     x, z = grid.points_m()
-    paths = [one.path_m(x, z, probe, speed) * per_metre - one.start_s * sample_rate_hz for one in transmits]
+    paths = np.empty((len(transmits), *x.shape), np.float32)
+    for path, one in zip(paths, transmits, strict=True):
+        path[:] = one.path_m(x, z, probe, speed) * per_metre - one.start_s * sample_rate_hz
     window = receive_window(settings)
     return Job(
         x=x * per_metre,
@@ -44,7 +47,7 @@ def make_job(
         element_sine=np.sin(probe.element_angle_rad),
         element_cosine=np.cos(probe.element_angle_rad),
         element_lens=np.full(probe.elements, probe.lens_delay_s * sample_rate_hz),
-        transmit=np.stack(paths),
+        transmit=paths,
         transmit_weight=transmit_weights(transmits, x, z, settings, acquisition),
         turns=np.full(len(transmits), carrier_hz * acquisition.first_sample_s if acquisition.iq else 0.0),
         samples=samples,
@@ -65,14 +68,15 @@ def receive_window(settings: Settings) -> Window:
 
 def transmit_weights(
     transmits: tuple[Transmit, ...], x: Array, z: Array, settings: Settings, acquisition: Acquisition
-) -> Array | None:
-    """(transmits, H, W), or None where all are 1."""
+) -> NDArray[np.float32] | None:
+    """(transmits, H, W), or None where all are 1; no beam is narrower than a wavelength."""
     if not settings.transmit_f_number:
         return None
-    carrier = acquisition.carrier_hz or acquisition.sample_rate_hz / 4
-    narrowest = acquisition.sound_speed_m_s / carrier
-    window = WINDOWS[settings.transmit_window]
-    return np.stack([window(one.weight(x, z, settings.transmit_f_number, narrowest)) for one in transmits])
+    wavelength = acquisition.sound_speed_m_s / acquisition.carrier_hz
+    window, found = WINDOWS[settings.transmit_window], np.empty((len(transmits), *x.shape), np.float32)
+    for weight, one in zip(found, transmits, strict=True):
+        weight[:] = window(one.weight(x, z, settings.transmit_f_number, wavelength))
+    return found
 
 
 def heard(job: Job, rows: slice) -> NDArray[np.bool_]:

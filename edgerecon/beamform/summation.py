@@ -45,6 +45,7 @@ class Summation:
         self._cpu_filter = CpuFilter(filter.taps, filter.turn, filter.step, filter.half) if filter else None
         self._rows = self._engine.rows()
         self._many: list[Array] = []  # rows of frames that go in one pass
+        self._heard: list[tuple[slice, NDArray[np.bool_]]] = []
         self._scale = 1.0
         self._type = np.complex64 if job.iq else np.float32
 
@@ -100,14 +101,20 @@ class Summation:
     def _combined(self) -> Array:
         """Every element's signal, some rows of pixels at a time, into the method."""
         assert self._method.combine is not None
-        height, width = self._job.shape
-        elements = self._job.element_x.size
-        step = max(1, _APERTURE_BYTES // (8 * width * elements))
+        (height, width), elements = self._job.shape, self._job.element_x.size
         found = np.empty((height, width), np.complex64)
-        for first in range(0, height, step):
-            part = slice(first, min(first + step, height))
-            signals = np.zeros((part.stop - first, width, elements), np.complex64)
-            self._engine.aperture(self._rows, self._scale, first, signals)
-            mixed = self._method.combine(signals.reshape(-1, elements), heard(self._job, part), self._settings)
+        for part, heard_here in self._parts():
+            signals = np.zeros((part.stop - part.start, width, elements), np.complex64)
+            self._engine.aperture(self._rows, self._scale, part.start, signals)
+            mixed = self._method.combine(signals.reshape(-1, elements), heard_here, self._settings)
             found[part] = mixed.reshape(-1, width)
         return found
+
+    def _parts(self) -> Sequence[tuple[slice, NDArray[np.bool_]]]:
+        """Rows of pixels that are combined at a time, and which elements each pixel is heard by: 1 byte a point."""
+        if not self._heard:
+            height, width = self._job.shape
+            step = max(1, _APERTURE_BYTES // (8 * width * self._job.element_x.size))
+            parts = (slice(first, min(first + step, height)) for first in range(0, height, step))
+            self._heard = [(part, heard(self._job, part)) for part in parts]
+        return self._heard

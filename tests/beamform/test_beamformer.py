@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgerecon.beamform import Beamformer, CartesianGrid, PolarGrid, Settings, curved_array, plane_wave
+from edgerecon.beamform import Beamformer, CartesianGrid, PolarGrid, Settings, curved_array, parse_grid, plane_wave
 from edgerecon.beamform.methods import methods
+from edgerecon.beamform.signals import upsampled
 from edgerecon.core.errors import AcquisitionError, UsageError
 from tests.beamform.conftest import TRANSMITS, acquisition_of
 from tests.beamform.formulas import CARRIER, RATE, aperture_data, error_db, point_echoes
@@ -132,9 +133,9 @@ def test_gcf_without_neighbours_is_the_coherence_factor(kernels: bool, grid: Car
 
 def test_many_frames_are_the_frames(native: None, grid: CartesianGrid, rng) -> None:
     """33 frames: two passes, the second of one frame in sixteen lanes."""
+    acquisition = acquisition_of(TRANSMITS["plane"], TRANSMITS["diverging"], samples=300, elements=12)
     for signal in ("iq", "rf"):
-        acquisition = acquisition_of(TRANSMITS["plane"], TRANSMITS["diverging"], samples=300, elements=12)
-        beamformer = Beamformer(acquisition, grid, Settings(signal=signal))
+        beamformer = Beamformer(acquisition, grid, Settings(signal=signal, transmit_f_number=2, transmit_window="hann"))
         frames = [(rng.standard_normal(acquisition.shape) * (1 + at / 33)).astype(np.float32) for at in range(33)]
         found = beamformer.batch(frames)
         expected = np.stack([beamformer(frame) for frame in frames])
@@ -225,6 +226,62 @@ def test_wrong_frames_are_refused(grid: CartesianGrid) -> None:
     broken[0, 3, 7] = np.nan
     with pytest.raises(AcquisitionError, match="not all finite"):
         beamformer(broken)
+
+
+def test_a_beam_is_as_wide_as_the_wavelength_that_is_found(grid: CartesianGrid) -> None:
+    """RF whose carrier is not stated: at its focus, a beam is one wavelength of the spectrum's middle wide."""
+    stated = acquisition_of(TRANSMITS["focused"])
+    echoes = point_echoes(stated, [(1e-3, 11e-3)]).real.astype(np.float32)
+    for signal in ("iq", "rf"):
+        settings = Settings(signal=signal, transmit_f_number=3.0)
+        expected = Beamformer(stated, grid, settings, kernels=False)(echoes)
+        found = Beamformer(replace(stated, carrier_hz=0.0), grid, settings, kernels=False)(echoes)
+        assert error_db(np.abs(found), np.abs(expected)) < -30, signal
+        assert ((found != 0) == (expected != 0)).mean() > 0.99, signal
+
+
+def test_a_forked_child_lets_a_beamformer_go(native: None, grid: CartesianGrid) -> None:
+    """Its threads exist in the parent alone: nobody waits for them."""
+    import multiprocessing
+
+    held = [Beamformer(acquisition_of(TRANSMITS["plane"]), grid, threads=3)]
+    child = multiprocessing.get_context("fork").Process(target=held.clear)
+    child.start()
+    child.join(30)
+    if child.is_alive():
+        child.kill()
+        child.join(30)
+    assert child.exitcode == 0
+
+
+@pytest.mark.parametrize("samples", [9, 10])
+def test_iq_is_up_sampled_by_its_spectrum(samples: int) -> None:
+    time = np.arange(samples * 3) / 3
+    for cycles in range(-(samples // 2) + 1, (samples + 1) // 2):
+        wave = np.exp(2j * np.pi * cycles * time / samples)
+        np.testing.assert_allclose(upsampled(wave[::3], 3), wave, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: CartesianGrid(np.arange(0.0), np.arange(9.0)),
+        lambda: CartesianGrid(np.arange(9000.0), np.arange(9000.0)),
+        lambda: PolarGrid(np.arange(9000.0), np.arange(9000.0)),
+        lambda: PolarGrid(np.arange(1.0, 90.0), np.array([0.0, 0.0])),
+        lambda: PolarGrid(np.arange(1.0, 90.0), np.array([0.0, 1e-7])),
+        lambda: parse_grid("polar,0:900:0.001,-60:60:0.001", acquisition_of(TRANSMITS["plane"])),
+        lambda: parse_grid("-20:20:0.001,0:90:0.001", acquisition_of(TRANSMITS["plane"])),
+        lambda: Beamformer(
+            acquisition_of(*[plane_wave(at / 100) for at in range(99)]),
+            CartesianGrid(np.arange(3000.0), np.arange(3000.0)),
+        ),
+    ],
+)
+def test_grids_of_no_or_too_many_pixels_are_refused(make) -> None:
+    with pytest.raises(UsageError) as caught:
+        make()
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("wrong", [{"method": "magic"}, {"window": "x"}, {"f_number": -1}, {"subaperture": 0.9}])

@@ -121,7 +121,7 @@ def test_uff_beamformed_data(tmp_path: Path) -> None:
     assert source.length == 3 and source.spacing_mm == pytest.approx((20 / 39, 20 / 29))
     expected = np.clip(1 + 20 * np.log10(image / image.max()) / 60, 0, 1)
     for capture in source.frames():
-        np.testing.assert_allclose(capture.image, expected, atol=1e-5)
+        np.testing.assert_allclose(capture.image, expected, atol=2e-4)
 
 
 def test_options_are_checked(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_zea_images_envelopes_and_beamformed_data(tmp_path: Path) -> None:
         file["tracks/track_0/data/beamformed_data/values"] = iq
     (first, _) = open_source(str(tmp_path / "b.hdf5")).frames()
     amplitude = np.hypot(iq[0, ..., 0], iq[0, ..., 1])
-    np.testing.assert_allclose(first.image, np.clip(1 + np.log10(amplitude / amplitude.max()) / 3, 0, 1), atol=1e-5)
+    np.testing.assert_allclose(first.image, np.clip(1 + np.log10(amplitude / amplitude.max()) / 3, 0, 1), atol=2e-4)
 
 
 # --- HDF5 of frames, and anything ---
