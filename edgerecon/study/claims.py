@@ -56,6 +56,13 @@ def _tomography() -> list[Stated]:
     return [*(Stated("tomography", text) for text in texts), guessed]
 
 
+def _multicoil_mri() -> list[Stated]:
+    title = "Multi-coil MRI at 4×, variable density sampling"
+    texts = [f"U-Net: {goal} ({title})" for goal in ("PSNR, dB at least 35", "SSIM at least 0.92")]
+    texts += [f"U-Net over the best classical method ({title})", f"Unrolled network 2 dB over the U-Net ({title})"]
+    return [Stated("multicoil_mri", text) for text in texts]
+
+
 def _restoration() -> list[Stated]:
     found = [
         Stated("restoration", f"{task}: the CNN restores better than the best classical method")
@@ -111,6 +118,7 @@ def _diagnosis() -> list[Stated]:
 STATED: tuple[Stated, ...] = (
     *_recurrent(),
     *_tomography(),
+    *_multicoil_mri(),
     *_restoration(),
     *_enhancement(),
     *_super_resolution(),

@@ -119,6 +119,10 @@ class Context:
         self.result.curves[name] = curve
         return made.network
 
+    def has_time(self, name: str) -> bool:
+        """Whether a network is trained at all: not so where a long study's budget ended before its first turn."""
+        return self.turns is None or self.turns.reaches(f"{self.result.name}/{name}")
+
     def ship(self, network: Network, name: str, task: str, shape: tuple[int, int]) -> Path:
         """Export a trained network as models/NAME.onnx behind the parity gate, and note it for the latency table.
 

@@ -48,18 +48,20 @@ def batch_size(ctx: Context) -> int:
     return ctx.profile.pick(smoke=2, quick=4, full=16)
 
 
-def subjects(ctx: Context, kind: Kind, split: str) -> Slices:
-    """Procedural subjects; no two splits share one."""
+def subjects(ctx: Context, kind: Kind, split: str, size: int | None = None) -> Slices:
+    """Procedural subjects; no two splits share one. size: of a slice, default: ``side``."""
+    size = size or side(ctx)
     count = {
         "train": ctx.profile.pick(smoke=3, quick=128, full=3000),
+        "validation": ctx.profile.pick(smoke=2, quick=8, full=60),
         "test": ctx.profile.pick(smoke=2, quick=12, full=60),
     }
     slices = (
         ctx.profile.pick(smoke=1, quick=4, full=8) if split == "train" else ctx.profile.pick(smoke=1, quick=2, full=3)
     )
     name = f"{kind}-{split}"
-    make = functools.partial(_one_subject, ctx.seed(name), kind, side(ctx), slices)
-    inputs = {"subjects": count[split], "slices": slices, "size": side(ctx)}
+    make = functools.partial(_one_subject, ctx.seed(name), kind, size, slices)
+    inputs = {"subjects": count[split], "slices": slices, "size": size}
     images = ctx.data(name, inputs, lambda: {"images": np.stack(list(in_parallel(make, count[split])))})["images"]
     return images.astype(np.float32) / 255
 
@@ -76,15 +78,21 @@ def network(ctx: Context, block: Block = "residual", attention: bool = False) ->
 
 
 def trained(
-    ctx: Context, name: str, draw: Draw, facts: Mapping[str, Any], block: Block = "residual", attention: bool = False
+    ctx: Context,
+    name: str,
+    draw: Draw,
+    facts: Mapping[str, Any],
+    block: Block = "residual",
+    attention: bool = False,
+    check: Draw | None = None,
 ) -> Any:
-    """A U-Net trained on what ``draw`` gives, and shipped as study-NAME."""
+    """A U-Net trained on what ``draw`` gives, and shipped as study-NAME. check: see ``Context.train``."""
     schedule = Schedule(
         ctx.profile.pick(smoke=3, quick=260, full=30000), ctx.profile.pick(smoke=2e-3, quick=3e-3, full=1e-3)
     )
     facts = {**facts, "block": block, "attention": attention, "side": side(ctx), "batch": batch_size(ctx)}
     found = ctx.train(
-        name, lambda: Supervised(network(ctx, block, attention), ReconstructionLoss()), draw, schedule, facts
+        name, lambda: Supervised(network(ctx, block, attention), ReconstructionLoss()), draw, schedule, facts, check
     )
     if ctx.profile.name != "smoke" or name == "ct-sparse":  # an export takes seconds, a smoke has few of them
         ctx.ship(found, f"study-{name}", "reconstruct", (side(ctx), side(ctx)))

@@ -75,6 +75,10 @@ class Turns:
             return Turn(min(self.shares.get(name, 0.0), self.left_s))
         return Turn(self.left_s, first_steps)
 
+    def reaches(self, name: str) -> bool:
+        """Whether a network was trained before, or can be now."""
+        return self.left_s > 0 or (self.folder / f"{name}{HISTORY}").is_file()
+
     def has_work(self, system: str) -> bool:
         """Whether a network of the system has a turn in this round."""
         return any(name.partition("/")[0] == system for name in self.shares)

@@ -25,10 +25,24 @@ def random_mask(size: int, lines: int, rng: np.random.Generator) -> Mask:
     return _drawn(size, lines, np.ones(size), rng)
 
 
-def variable_density_mask(size: int, lines: int, rng: np.random.Generator) -> Mask:
+def variable_density_mask(size: int, lines: int, rng: np.random.Generator, middle: float = MIDDLE) -> Mask:
     """The middle, and the rest drawn with a density that falls as (1 − |k|)³ (Lustig, Donoho & Pauly, MRM, 2007)."""
     away = np.abs(np.arange(size) - size // 2) / (size / 2)
-    return _drawn(size, lines, (1 - away) ** 3 + 1e-3, rng)
+    return _drawn(size, lines, (1 - away) ** 3 + 1e-3, rng, middle)
+
+
+def equispaced_mask(size: int, lines: int, middle: float = MIDDLE) -> Mask:
+    """The middle, and the rest as evenly apart as lines can be."""
+    mask = middle_lines(size, middle)
+    free = np.flatnonzero(~mask)
+    mask[free[np.linspace(0, len(free) - 1, lines - int(mask.sum())).round().astype(int)]] = True
+    return mask
+
+
+def middle_lines(size: int, middle: float) -> Mask:
+    """The central share of the lines, an even number of them."""
+    half = max(1, round(middle * size / 2))
+    return np.abs(np.arange(size) - size // 2 + 0.5) < half
 
 
 def greedy_mask(images: NDArray[Any], lines: int) -> Mask:
@@ -48,10 +62,10 @@ def strongest(weights: NDArray[Any], lines: int) -> Mask:
     return mask
 
 
-def _drawn(size: int, lines: int, density: NDArray[np.float64], rng: np.random.Generator) -> Mask:
-    mask = np.zeros(size, bool)
-    half = max(1, round(MIDDLE * size / 2))
-    mask[size // 2 - half : size // 2 + half] = True
+def _drawn(
+    size: int, lines: int, density: NDArray[np.float64], rng: np.random.Generator, middle: float = MIDDLE
+) -> Mask:
+    mask = middle_lines(size, middle)
     free = np.flatnonzero(~mask)
     chosen = rng.choice(free, lines - int(mask.sum()), replace=False, p=density[free] / density[free].sum())
     mask[chosen] = True

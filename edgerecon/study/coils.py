@@ -1,0 +1,107 @@
+"""The multi-coil MRI task: textured slices, coils drawn anew for every one of them, and batches for both networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgerecon.study import reconstruction as common
+from edgerecon.study.context import Context
+from edgerecon.study.systems.sampling import equispaced_mask, variable_density_mask
+from edgerecon.workshop.data import multicoil
+from edgerecon.workshop.data.geometry_augment import random_affine
+from edgerecon.workshop.data.mri import Mask, with_phase
+from edgerecon.workshop.data.texture import textured
+from edgerecon.workshop.train.steps import Batch
+
+COILS, NOISE, TEXTURE = 8, 0.005, 0.08
+MIDDLE = 0.32
+"""Share of the measured lines that lie in the middle, without a gap: 8 % of all at 4×, as fastMRI has it, 4 % at 8×."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """pattern: of the lines. acceleration: one line in so many is measured."""
+
+    pattern: str
+    acceleration: int
+
+    @property
+    def title(self) -> str:
+        return f"Multi-coil MRI at {self.acceleration}×, {self.pattern} sampling"
+
+    @property
+    def label(self) -> str:
+        """As files call it."""
+        return f"{self.pattern.split()[0]}-{self.acceleration}x"
+
+    def middle(self, size: int) -> int:
+        """Lines of the middle."""
+        return 2 * max(1, round(MIDDLE / self.acceleration * size / 2))
+
+    def mask(self, ctx: Context, size: int) -> Mask:
+        """One for all slices, so that a scanner could have it."""
+        lines, middle = size // self.acceleration, MIDDLE / self.acceleration
+        if self.pattern == "equispaced":
+            return equispaced_mask(size, lines, middle)
+        return variable_density_mask(size, lines, ctx.rng(self.label), middle)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One slice as it was measured: k-space and estimated maps (coils, H, W), and the magnitude that is wanted."""
+
+    k_space: multicoil.Complex
+    maps: multicoil.Complex
+    target: NDArray[np.float32]
+
+
+def scan(anatomy: NDArray[Any], mask: Mask, middle: int, rng: np.random.Generator) -> Scan:
+    """A slice (H, W) in [0, 1] given texture, phase and coils, then measured."""
+    target = textured(anatomy, TEXTURE, rng)
+    maps = multicoil.coil_maps(len(anatomy), COILS, rng)
+    k_space = multicoil.measure(with_phase(target, rng), maps, mask, NOISE, rng)
+    return Scan(k_space, multicoil.estimated_maps(k_space, middle), target)
+
+
+def scans(ctx: Context, condition: Condition, images: common.Slices, name: str) -> list[Scan]:
+    """Those of a test or validation set, always the same."""
+    size = images.shape[-1]
+    mask, middle = condition.mask(ctx, size), condition.middle(size)
+    flat = images.reshape(-1, size, size)
+    return [scan(image, mask, middle, ctx.rng(f"{name} {index}")) for index, image in enumerate(flat)]
+
+
+def draw_magnitudes(
+    images: NDArray[Any], mask: Mask, middle: int, count: int, augment: bool, rng: np.random.Generator
+) -> Batch:
+    """Zero-filled magnitudes and what is wanted, N×1×H×W."""
+    found = [scan(image, mask, middle, rng) for image in _picked(images, count, augment, rng)]
+    zero_filled = [magnitude(multicoil.adjoint(one.k_space, one.maps, mask)) for one in found]
+    return common.tensors(zero_filled, [one.target for one in found])
+
+
+def draw_k_space(
+    images: NDArray[Any], mask: Mask, middle: int, count: int, rows: int, augment: bool, rng: np.random.Generator
+) -> Batch:
+    """k-space with maps, complex N×2×C×rows×W, and what is wanted, N×1×rows×W: rows are problems of their own."""
+    found = [scan(image, mask, middle, rng) for image in _picked(images, count, augment, rng)]
+    top = int(rng.integers(images.shape[-2] - rows + 1))
+    cut = slice(top, top + rows)
+    given = np.stack([np.stack([one.k_space[:, cut], one.maps[:, cut]]) for one in found])
+    wanted = np.stack([one.target[cut] for one in found])
+    return torch.from_numpy(given), torch.from_numpy(wanted)[:, None]
+
+
+def magnitude(image: NDArray[Any]) -> NDArray[np.float32]:
+    """|x|, clipped to [0, 1]."""
+    return np.clip(np.abs(image), 0, 1).astype(np.float32)
+
+
+def _picked(images: NDArray[Any], count: int, augment: bool, rng: np.random.Generator) -> list[NDArray[Any]]:
+    picked = [images[index] for index in rng.integers(len(images), size=count)]
+    return [random_affine((image,), rng)[0] for image in picked] if augment else picked

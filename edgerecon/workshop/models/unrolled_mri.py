@@ -1,0 +1,83 @@
+"""unrolled_mri: a small end-to-end variational network for multi-coil MRI (Sriram et al., MICCAI 2020).
+
+    k_{t+1} = k_t − η_t M (k_t − y) − F S N_t(Σ_c S_c* F⁻¹ k_t),   x = |Σ_c S_c* F⁻¹ k_T|
+
+in the notation of ``workshop.data.multicoil``: N_t is a U-Net of its own on the real and the imaginary part, which
+ends at zero, so that an untrained network is the zero-filled image. The sensitivities S are given, not learned. It
+takes k-space, not frames, hence it is no ``Network``: it is not exported and does not stream.
+
+The default has 6 cascades of width 24 and 419 670 parameters.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class UnrolledMRI(nn.Module):
+    """Complex (N, 2, C, H, W) → N×1×H×W: k-space and sensitivities, stacked; H and W are multiples of 4.
+
+    Args:
+        mask: (W,), which columns are measured.
+    """
+
+    mask: Tensor
+
+    def __init__(self, mask: Tensor, cascades: int = 6, width: int = 24) -> None:
+        super().__init__()
+        self.register_buffer("mask", mask.to(torch.float32))
+        self.networks = nn.ModuleList(_SmallUNet(width) for _ in range(cascades))
+        self.rates = nn.Parameter(torch.ones(cascades))
+
+    def forward(self, given: Tensor) -> Tensor:
+        measured, maps = given.unbind(1)
+        k_space = measured
+        for rate, network in zip(self.rates, self.networks, strict=True):
+            correction = transform(maps * network(_combined(k_space, maps)).unsqueeze(1))
+            k_space = k_space - rate * self.mask * (k_space - measured) - correction
+        x = _combined(k_space, maps)
+        return torch.sqrt(x.real**2 + x.imag**2 + 1e-12).unsqueeze(1)
+
+
+def transform(image: Tensor) -> Tensor:
+    """F along the last axis; see ``workshop.data.multicoil.transform``."""
+    return torch.fft.fftshift(torch.fft.fft(torch.fft.ifftshift(image, -1), dim=-1, norm="ortho"), -1)
+
+
+def inverse(k_space: Tensor) -> Tensor:
+    """F⁻¹."""
+    return torch.fft.fftshift(torch.fft.ifft(torch.fft.ifftshift(k_space, -1), dim=-1, norm="ortho"), -1)
+
+
+def _combined(k_space: Tensor, maps: Tensor) -> Tensor:
+    """(N, C, H, W) → complex (N, H, W)."""
+    return (maps.conj() * inverse(k_space)).sum(1)
+
+
+class _SmallUNet(nn.Module):
+    """Complex (N, H, W) → the same; at a half and a quarter of the size, no normalisation (values keep their scale)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Sequential(_conv(8, width), _conv(width, width))
+        self.lower = nn.Sequential(
+            nn.Conv2d(width, 2 * width, 2, stride=2), _conv(2 * width, 2 * width), _conv(2 * width, 2 * width)
+        )
+        self.up = nn.ConvTranspose2d(2 * width, width, 2, stride=2)
+        self.second = _conv(2 * width, width)
+        self.last = nn.Conv2d(width, 8, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+
+    def forward(self, image: Tensor) -> Tensor:
+        parts = F.pixel_unshuffle(torch.stack([image.real, image.imag], dim=1), 2)
+        skip = self.first(parts)
+        z = self.second(torch.cat([skip, self.up(self.lower(skip))], dim=1))
+        real, imaginary = F.pixel_shuffle(self.last(z), 2).unbind(1)
+        return torch.complex(real, imaginary)
+
+
+def _conv(before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(before, after, 3, padding=1), nn.LeakyReLU(0.2))
