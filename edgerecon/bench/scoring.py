@@ -60,7 +60,7 @@ def _against_exact(
     """What the outputs on real frames tell."""
     if not np.isfinite(outputs).all():
         return Quality(), "wrong output: NaN or infinite values"
-    quality = Quality(gcnr=_gcnr(real, outputs) if spec.scale == 1 and spec.fixed_output is None else math.nan)
+    quality = Quality(gcnr=_gcnr(real, outputs) if spec.scale == 1 and spec.makes_images else math.nan)
     if exact is None:
         return quality, OK
     if exact.shape != outputs.shape:

@@ -67,6 +67,7 @@ class Frame:
         pose: where the image lies and what the tracker reported, or None when the source does not know.
         time_s: when it was taken by the clock of its recording, seconds that go on where it is repeated; or None.
         colour: what is drawn in colour in it, of the size of ``pixels``; None for a grey picture.
+        overlay: what the model draws over it, of the same size; None of a model that gives pictures.
     """
 
     pixels: Image
@@ -77,9 +78,19 @@ class Frame:
     pose: Pose | None = None
     time_s: float | None = None
     colour: Colour | None = None
+    overlay: Colour | None = None
 
     def __post_init__(self) -> None:
         self.spacing_mm = plausible_spacing(self.spacing_mm)
+
+    @property
+    def drawn(self) -> Colour | None:
+        """All that is to be shown in colour over the grey ``pixels``: the overlay over what was captured."""
+        if self.overlay is None or self.colour is None:
+            return self.overlay or self.colour
+        where = cv2.max(self.overlay.where, self.colour.where)
+        pixels = cv2.copyTo(self.overlay.pixels, self.overlay.where, self.colour.pixels.copy())
+        return Colour(np.asarray(pixels, np.uint8), np.asarray(where, np.uint8))
 
 
 def to_rgb(pixels: Image, colour: Colour | None) -> NDArray[np.uint8]:

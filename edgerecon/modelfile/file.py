@@ -131,6 +131,7 @@ def _spec(metadata: dict[str, str]) -> ModelSpec:
         macs_per_pixel=float(facts.get("macs_per_pixel", 0)),
         form=facts.get("form", ""),
         fixed_output=_fixed_output(facts.get("output", "null")),
+        overlay=_overlay(facts.get("overlay", "")),
         state_channels=channels,
         state_divisor=divisor,
         **_tile(facts),
@@ -158,6 +159,12 @@ def _fixed_output(text: str) -> tuple[int, int] | None:
     if not (rows >= 1 and columns >= 1):
         raise ValueError(f"output {text}")
     return rows, columns
+
+
+def _overlay(text: str) -> str:
+    if text not in ("", "probability", "labels"):
+        raise ValueError(f"overlay {text}: probability and labels are known")
+    return text
 
 
 def _tile(facts: dict[str, str]) -> dict[str, Any]:

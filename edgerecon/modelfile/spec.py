@@ -22,6 +22,7 @@ class ModelSpec:
         form: of int8, "unsigned" (for CPU runtimes), "signed" (for TensorRT) or "po2" (for FPGAs); else "".
         fixed_output: shape of what comes out when it is no image of the frame's size, e.g. (1, 2) for the probabilities
             of two classes; scale is then of no meaning.
+        overlay: "probability" or "labels" (class over 255) of a map that is drawn over the frame; "" of all others.
         state_channels: of what a temporal model carries from frame to frame, 0 for all others.
         state_divisor: the state has H/divisor rows and W/divisor columns for H×W that the graph accepts.
         tile: rows and columns of the only frame that the graph accepts; engines lay such tiles over other frames. None:
@@ -40,10 +41,16 @@ class ModelSpec:
     macs_per_pixel: float = 0.0
     form: str = ""
     fixed_output: tuple[int, int] | None = None
+    overlay: str = ""
     state_channels: int = 0
     state_divisor: int = 1
     tile: tuple[int, int] | None = None
     halo: int = 0
+
+    @property
+    def makes_images(self) -> bool:
+        """Whether what comes out is a picture, and no map or scores of one."""
+        return self.fixed_output is None and not self.overlay
 
     def output_shape(self, height: int, width: int) -> tuple[int, int]:
         """Of what comes out for a frame."""

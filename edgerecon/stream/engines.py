@@ -16,6 +16,7 @@ from edgerecon.stream.filters.chain import FilterSettings
 from edgerecon.stream.filters.engine import FilteredEngine
 from edgerecon.stream.loop.ladder import PASSTHROUGH
 from edgerecon.stream.picture.box import refuse_beyond
+from edgerecon.stream.picture.overlay import AnnotatingEngine
 from edgerecon.stream.picture.protect import NONE, ProtectedEngine, first_frames, parse_protect
 from edgerecon.stream.picture.strength import BlendedEngine, check_strength
 from edgerecon.stream.sources.base import Source
@@ -62,7 +63,7 @@ class Engines:
         self._opened: list[tuple[EngineSpec, str]] = []
         self._first: Sequence[Image] = ()
         self._protected: list[ProtectedEngine] = []
-        self._blended: list[BlendedEngine] = []
+        self._steered: list[BlendedEngine | AnnotatingEngine] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Engines:
@@ -95,7 +96,7 @@ class Engines:
     @property
     def controls(self) -> Engines | None:
         """What a viewer may change while these engines run; None where there is none whose strength can be set."""
-        return self if self._blended else None
+        return self if self._steered else None
 
     @property
     def strength(self) -> float:
@@ -109,7 +110,7 @@ class Engines:
     @strength.setter
     def strength(self, strength: float) -> None:
         self._strength = check_strength(strength)
-        for engine in self._blended:
+        for engine in self._steered:
             engine.strength = strength
 
     def open_ladder(self, model: str | None, names: Sequence[str]) -> list[Engine] | None:
@@ -145,12 +146,16 @@ class Engines:
     def _placed(self, engine: Engine) -> Engine:
         """The engine, as strongly and where it was asked for. One that changes a frame's size acts on all of it."""
         model = engine.spec.model
-        if model.scale != 1 or model.fixed_output:
+        if not model.makes_images:
+            engine = AnnotatingEngine(engine, self._strength)
+            self._steered.append(engine)
+            return engine
+        if model.scale != 1:
             return BlendedEngine(engine, self._strength) if self._strength != 1 else engine
         if hasattr(engine, "margin") and not engine.spec.simulated:
             engine.margin = EDGE
         engine = BlendedEngine(engine, self._strength)
-        self._blended.append(engine)
+        self._steered.append(engine)
         if self._protect == NONE:
             return engine
         engine = ProtectedEngine(engine, self._protect)

@@ -33,7 +33,8 @@ def adopt(
         str | None, typer.Option(help="Grey levels that come out; default: found by trial, or as they go in.")
     ] = None,
     residual: Annotated[
-        str | None, typer.Option(help="What the output is: image, noise or correction; default: found by trial.")
+        str | None,
+        typer.Option(help="What the output is: image, noise, correction or overlay; default: found by trial."),
     ] = None,
     output: Annotated[str | None, typer.Option(help="Name of the output to show, where there are several.")] = None,
     noise_level: Annotated[

@@ -12,8 +12,10 @@ from edgerecon.core.files import write
 from edgerecon.deploy.adopt import work
 from edgerecon.deploy.adopt.foreign import ModelProto, onnx
 from edgerecon.deploy.adopt.inspect import Asked, Finding, Inspected, inspect
+from edgerecon.deploy.adopt.maps import SCORES, MapReading
 from edgerecon.deploy.adopt.precision import stored_precision
 from edgerecon.deploy.adopt.proof import prove, runtimes
+from edgerecon.deploy.adopt.range_trial import Reading
 from edgerecon.deploy.adopt.wrap import wrap
 from edgerecon.modelfile.file import PREFIX, read_model
 from edgerecon.modelfile.spec import ModelSpec
@@ -70,7 +72,7 @@ def adopt(
     step("writing")
     facts = _facts(inspected) | {
         "name": out.stem,
-        "task": asked.task or ("restore" if network.result.scale == 1 else "enlarge"),
+        "task": asked.task or _task(inspected),
         "precision": precision,
         "receptive_field": str(reach),
         "macs_per_pixel": f"{macs:.6g}",
@@ -89,6 +91,12 @@ def adopt(
     return adoption
 
 
+def _task(inspected: Inspected) -> str:
+    if isinstance(inspected.reading, MapReading):
+        return "classify" if inspected.reading.way == SCORES else "segment"
+    return "restore" if inspected.network.result.scale == 1 else "enlarge"
+
+
 def _steps(on_progress: Progress | None) -> Callable[[str], None]:
     if on_progress is None:
         return lambda name: None
@@ -105,10 +113,11 @@ def _facts(inspected: Inspected) -> dict[str, str]:
         "file": inspected.foreign.path.name,
         "sha256": inspected.foreign.sha256,
         "range": reading.given.key,
-        "output_range": reading.returned.key,
         "output": reading.way,
         "layout": network.ports.layout.axes,
     }
+    if isinstance(reading, Reading):
+        origin["output_range"] = reading.returned.key
     if network.ports.noise:
         origin["noise_level"] = f"{network.noise_level:g}"
     facts = {
@@ -122,6 +131,10 @@ def _facts(inspected: Inspected) -> dict[str, str]:
         "origin": json.dumps(origin, ensure_ascii=False),
         "notice": _NOTICE,
     }
+    if isinstance(reading, MapReading) and reading.way == SCORES:
+        return facts | {"output": json.dumps([1, reading.classes])}
+    if isinstance(reading, MapReading):
+        facts |= {"format": "2", "overlay": reading.way}
     if sizes.fixed:
         facts |= {"format": "2", "tile": json.dumps(sizes.fixed), "halo": str(inspected.halo)}
     return facts

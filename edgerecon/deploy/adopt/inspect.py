@@ -12,6 +12,7 @@ from edgerecon.core.frame import Image
 from edgerecon.deploy.adopt import range_choice
 from edgerecon.deploy.adopt.foreign import ForeignModel, ModelProto, read_foreign
 from edgerecon.deploy.adopt.frames import cut, trial_frames
+from edgerecon.deploy.adopt.maps import SCORES, MapReading, read_map
 from edgerecon.deploy.adopt.network import Network
 from edgerecon.deploy.adopt.range_trial import (
     DIRECT,
@@ -31,16 +32,20 @@ SURE, LIKELY, STATED = "sure", "likely", "as you said"
 _GRIDS = (16, 8, 4, 2, 1)
 """Multiples at which tiles may begin, so that networks that pool see their grid where they would."""
 _RESIDUALS = {"image": DIRECT, "noise": MINUS, "correction": PLUS}
+OVERLAY = "overlay"
+"""Way of a network whose output is drawn over the frame."""
 
 
 def parse_way(text: str) -> str:
-    """What ``--residual`` takes, as of ``range_trial.WAYS``.
+    """What ``--residual`` takes, as of ``range_trial.WAYS``, or ``OVERLAY``.
 
     Raises:
         UsageError: anything else.
     """
+    if text == OVERLAY:
+        return OVERLAY
     if text not in _RESIDUALS:
-        raise UsageError(f"--residual is {', '.join(_RESIDUALS)}, not '{text}'")
+        raise UsageError(f"--residual is {', '.join([*_RESIDUALS, OVERLAY])}, not '{text}'")
     return _RESIDUALS[text]
 
 
@@ -49,8 +54,9 @@ class Asked:
     """What the user says of a network; None is to be found.
 
     Attributes:
-        task: for the metadata. given, returned: ranges of what goes in and comes out. way: of ``range_trial.WAYS``.
-        output: name of the output to show. noise_level: for networks that ask for one, grey levels of 255.
+        task: for the metadata. given, returned: ranges of what goes in and comes out. way: of ``range_trial.WAYS``,
+            or OVERLAY. output: name of the output to show.
+        noise_level: for networks that ask for one, grey levels of 255.
     """
 
     task: str | None = None
@@ -83,7 +89,7 @@ class Inspected:
     foreign: ForeignModel
     network: Network
     sizes: Sizes
-    reading: Reading
+    reading: Reading | MapReading
     frames: list[Image]
     findings: list[Finding]
     grid: int = 1
@@ -106,21 +112,15 @@ def inspect(
     foreign = read_foreign(path)
     step("sizes")
     network, sizes = find_network(foreign, asked.output)
-    _refuse_unknown_results(network)
     step("range")
     network.noise_level = _noise_level(network, asked)
     recorded = trial_frames(data)
     frames = [cut(frame, network.ports.size) for frame in recorded]
     reading, range_finding = _find_reading(network, foreign.model, asked, frames)
-    grid, halo = _tiling(network, reading, sizes, recorded)
-    findings = [*_port_findings(network, sizes, halo), range_finding]
+    grid, halo = (1, 0) if network.result.kind == SCORES else _tiling(network, reading, sizes, recorded)
+    findings = [*_port_findings(network, reading, sizes, halo), range_finding]
     findings += [Finding("file", note) for note in foreign.notes]
     return Inspected(foreign, network, sizes, reading, frames, findings, grid, halo)
-
-
-def _refuse_unknown_results(network: Network) -> None:
-    if network.result.kind != "image":
-        raise UsageError(f"{network.result.port} gives {network.result.kind}, no picture: edgerecon streams pictures")
 
 
 def _noise_level(network: Network, asked: Asked) -> float:
@@ -137,8 +137,23 @@ def _noise_level(network: Network, asked: Asked) -> float:
 
 def _find_reading(
     network: Network, model: ModelProto, asked: Asked, frames: Sequence[Image]
-) -> tuple[Reading, Finding]:
-    """The ranges, as they were said or as the trial tells."""
+) -> tuple[Reading | MapReading, Finding]:
+    """The ranges, as they were said or as the trial tells; of a map, what its values mean."""
+    if network.result.kind == "image" and asked.way == OVERLAY:
+        network.result = replace(network.result, kind="map")
+    if network.result.kind == "image":
+        return _find_ranges(network, model, asked, frames)
+    if asked.returned is not None or asked.way not in (None, OVERLAY):
+        raise UsageError(
+            f"'{network.result.port.name}' gives no picture: leave --output-range and --residual out, or choose "
+            "another --output"
+        )
+    reading, sure, why = read_map(network, model, asked.given, frames)
+    return reading, Finding("range", reading.given.title, sure, why)
+
+
+def _find_ranges(network: Network, model: ModelProto, asked: Asked, frames: Sequence[Image]) -> tuple[Reading, Finding]:
+    """The ranges of a network that gives pictures."""
     pictures = trial_pictures(frames)
     answers = possible_answers(network, pictures)
     chosen = range_choice.choose(network, model, answers, pictures)
@@ -206,13 +221,17 @@ def _undecided(answers: Sequence[Answer]) -> str:
     if not answers:
         return (
             "in no range that is known does the network continue real frames: say with --range, "
-            "--output-range and --residual what it was trained on, or give --data like its training data"
+            "--output-range and --residual what it was trained on (--residual overlay for a map of probabilities), or "
+            "give --data like its training data"
         )
     possible = "; ".join(f"{one.title} (error {one.error:.2f})" for one in answers[:4])
-    return f"the range cannot be told from the frames: say it with --range. Possible: {possible}"
+    message = f"the range cannot be told from the frames: say it with --range. Possible: {possible}"
+    if all(one.reading.way != DIRECT for one in answers):
+        message += "; or --residual overlay for a map of probabilities"
+    return message
 
 
-def _tiling(network: Network, reading: Reading, sizes: Sizes, frames: Sequence[Image]) -> tuple[int, int]:
+def _tiling(network: Network, reading: Reading | MapReading, sizes: Sizes, frames: Sequence[Image]) -> tuple[int, int]:
     """The grid on which tiles begin, and their halo; (1, 0) for a network that takes any size."""
     if not sizes.fixed:
         return 1, 0
@@ -230,7 +249,7 @@ def _tiling(network: Network, reading: Reading, sizes: Sizes, frames: Sequence[I
     return grid, halo
 
 
-def _port_findings(network: Network, sizes: Sizes, halo: int) -> list[Finding]:
+def _port_findings(network: Network, reading: Reading | MapReading, sizes: Sizes, halo: int) -> list[Finding]:
     ports, result = network.ports, network.result
     layout = ports.layout
     channels = "grey" if layout.channels == 1 else "grey repeated in 3 channels"
@@ -239,10 +258,15 @@ def _port_findings(network: Network, sizes: Sizes, halo: int) -> list[Finding]:
     if ports.states:
         pairs = ", ".join(f"{one.given.name} → {one.returned.name}" for one in ports.states)
         found.append(Finding("state", pairs, SURE if len(ports.states) == 1 else LIKELY, "by shape and name"))
-    shown = "grey" if result.layout.channels == 1 else "luminance of 3 channels"
+    if isinstance(reading, MapReading):
+        shown = reading.title
+    else:
+        shown = "grey" if result.layout.channels == 1 else "luminance of 3 channels"
     found.append(Finding("output", f"{result.port}, {shown}"))
     found.append(Finding("scale", f"×{result.scale}"))
-    if sizes.fixed:
+    if sizes.fixed and result.kind == SCORES:
+        size = f"any, brought to {sizes.fixed[0]}×{sizes.fixed[1]}"
+    elif sizes.fixed:
         size = f"{sizes.fixed[0]}×{sizes.fixed[1]} alone, in tiles with a halo of {halo} pixels"
     else:
         size = "any" if sizes.multiple == 1 else f"multiples of {sizes.multiple}"

@@ -64,5 +64,6 @@ class Network:
 
     def _taken(self, output: NDArray[Any]) -> NDArray[np.float32]:
         if self.result.kind == "scores":
-            return np.asarray(output, np.float32).reshape(1, 1, -1)
+            first = output.reshape(self.ports.layout.batch, -1)[0]
+            return np.asarray(first, np.float32).reshape(1, 1, -1)
         return np.asarray(self.result.layout.take(output), np.float32)

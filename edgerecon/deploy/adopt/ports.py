@@ -25,7 +25,11 @@ _TYPES: dict[str, np.dtype[Any]] = {
     "tensor(double)": np.dtype(np.float64),
     "tensor(uint8)": np.dtype(np.uint8),
 }
-_LABEL_TYPES = ("tensor(int64)", "tensor(int32)")
+_LABEL_TYPES: dict[str, np.dtype[Any]] = {
+    "tensor(int64)": np.dtype(np.int64),
+    "tensor(int32)": np.dtype(np.int32),
+}
+_BOXES = re.compile(r"box|det", re.IGNORECASE)
 _NOISE = re.compile(r"noise|sigma|level|strength|std", re.IGNORECASE)
 _IN_OUT = re.compile(r"in(put)?|out(put)?|new|next|prev(ious)?|old|[^a-z]|\d", re.IGNORECASE)
 
@@ -40,7 +44,7 @@ class Port:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return _TYPES[self.kind]
+        return (_TYPES | _LABEL_TYPES)[self.kind]
 
     @property
     def single(self) -> bool:
@@ -191,7 +195,7 @@ def _divisors(states: Sequence[State]) -> list[tuple[int, ...]]:
 
 @dataclass(frozen=True)
 class Result:
-    """The output that is shown. kind: "image", "labels" (a map of classes), or "scores" (one number a class)."""
+    """The output that is shown. kind: "image", "map" (probabilities or classes), or "scores" (one number a class)."""
 
     port: Port
     kind: str
@@ -226,16 +230,26 @@ def find_result(ports: Ports, wanted: str | None = None) -> Result:
     return images[0]
 
 
+def _gives_boxes(port: Port, shape: tuple[int, ...], ports: Ports) -> bool:
+    """Whether an output that is no picture lists things that were found: by its name, or more rows than pictures."""
+    listed = len(shape) == 3 or (len(shape) == 2 and shape[0] != ports.layout.batch)
+    return listed or (len(shape) <= 2 and _BOXES.search(port.name) is not None)
+
+
 def _result(port: Port, ports: Ports) -> Result | str:
     shape = ports.results[port.name]
     if port.kind not in (*_TYPES, *_LABEL_TYPES):
         return f"values of type {port.kind[7:-1]} are no picture"
     found = output_layout(shape, *ports.size)
     if isinstance(found, str):
-        if len(shape) <= 2 and np.prod(shape[1:], dtype=int) <= 4096 and port.kind in _TYPES and "×" not in found:
+        if _gives_boxes(port, shape, ports):
+            return (
+                "a detector's boxes are not drawn: export the network without its detections, or stream another output"
+            )
+        if port.kind in _TYPES and len(shape) <= 2 and np.prod(shape[1:], dtype=int) <= 4096:
             return Result(port, "scores", Layout("HW"))
         return found
     layout, scale = found
     if port.kind in _LABEL_TYPES or layout.channels not in (1, 3):
-        return Result(port, "labels", layout, scale)
+        return Result(port, "map", layout, scale)
     return Result(port, "image", layout, scale)

@@ -74,7 +74,7 @@ def export_int8(
     """
     progress = on_progress or (lambda what, done, total: None)
     file = read_model(path)
-    if file.spec.precision != "fp32" or file.spec.state_channels or file.spec.fixed_output:
+    if file.spec.precision != "fp32" or file.spec.state_channels or not file.spec.makes_images:
         raise UsageError(
             f"{path.name} is {file.spec.precision}, recurrent or gives no image: int8 wants an fp32 image file"
         )

@@ -9,6 +9,7 @@ import numpy as np
 from edgerecon.core.errors import GateError
 from edgerecon.core.frame import Image
 from edgerecon.deploy.adopt.frames import cut
+from edgerecon.deploy.adopt.maps import MapReading
 from edgerecon.deploy.adopt.network import Network
 from edgerecon.deploy.adopt.range_trial import Reading
 
@@ -18,7 +19,9 @@ _MOST = 0.4
 """Of a tile, that may be halo on either side."""
 
 
-def find_halo(network: Network, reading: Reading, size: tuple[int, int], frames: Sequence[Image], multiple: int) -> int:
+def find_halo(
+    network: Network, reading: Reading | MapReading, size: tuple[int, int], frames: Sequence[Image], multiple: int
+) -> int:
     """The least halo with which tiles of a size join without seams, pixels.
 
     The same picture is run in two tiles, one of them shifted by a third: where both are farther from their borders than
@@ -48,7 +51,7 @@ def find_halo(network: Network, reading: Reading, size: tuple[int, int], frames:
     return halo
 
 
-def _run(network: Network, reading: Reading, frame: Image) -> Image:
+def _run(network: Network, reading: Reading | MapReading, frame: Image) -> Image:
     return np.clip(reading.picture(frame, network.run(frame, reading.given)), 0, 1)
 
 

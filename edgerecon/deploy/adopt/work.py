@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgerecon.deploy.adopt.foreign import ModelProto, onnx, open_session
-from edgerecon.deploy.adopt.layout import grey
+from edgerecon.deploy.adopt.maps import SCORES, MapReading
 from edgerecon.deploy.adopt.network import Network
 from edgerecon.deploy.adopt.range_trial import Reading
 
@@ -17,7 +17,7 @@ _ROUNDING = 1e-6
 """Of the greatest output: what changes less is the runtime's rounding, which another sum may bring about."""
 
 
-def receptive_field(network: Network, reading: Reading, size: tuple[int, int], multiple: int) -> int:
+def receptive_field(network: Network, reading: Reading | MapReading, size: tuple[int, int], multiple: int) -> int:
     """Side, in input pixels, of the square that one output pixel depends on; that of the frame when it sees all of it.
 
     A pixel in the middle of a noisy picture is changed, and the farthest change of the output is looked for.
@@ -25,6 +25,8 @@ def receptive_field(network: Network, reading: Reading, size: tuple[int, int], m
     Args:
         size: of the pictures: rows and columns that the network takes.
     """
+    if network.result.kind == SCORES:
+        return max(size)
     rng = np.random.default_rng(0)
     scale = network.result.scale
     farthest = 0
@@ -33,8 +35,8 @@ def receptive_field(network: Network, reading: Reading, size: tuple[int, int], m
         row, column = size[0] // 2 + int(rng.integers(multiple)), size[1] // 2 + int(rng.integers(multiple))
         changed = levels.copy()
         changed[row, column] = 1.0 - levels[row, column]
-        outputs = [grey(network.run(one, reading.given)) for one in (levels, changed)]
-        rows, columns = np.nonzero(np.abs(outputs[0] - outputs[1]) > _ROUNDING * np.abs(outputs[0]).max())
+        one, other = (network.run(frame, reading.given) for frame in (levels, changed))
+        rows, columns = np.nonzero(np.abs(one - other).max(0) > _ROUNDING * np.abs(one).max())
         if rows.size:
             reach = max(np.abs(rows // scale - row).max(), np.abs(columns // scale - column).max())
             farthest = max(farthest, int(reach))

@@ -18,6 +18,7 @@ from edgerecon.core import __version__
 from edgerecon.core.errors import ModelError, first_line
 from edgerecon.deploy.adopt.foreign import ModelProto, NodeProto, TensorProto, onnx
 from edgerecon.deploy.adopt.layout import LUMA, Layout
+from edgerecon.deploy.adopt.maps import LABELS, SCORES, MapReading
 from edgerecon.deploy.adopt.network import Network
 from edgerecon.deploy.adopt.ports import Port, noise_shape
 from edgerecon.deploy.adopt.range_trial import DIRECT, MINUS, Reading
@@ -30,7 +31,7 @@ _AXES_AS_INPUT = 13
 """Opset from which Squeeze and Unsqueeze take their axes as an input."""
 
 
-def wrap(model: ModelProto, network: Network, reading: Reading, sizes: Sizes) -> ModelProto:
+def wrap(model: ModelProto, network: Network, reading: Reading | MapReading, sizes: Sizes) -> ModelProto:
     """The network between our ports, with no metadata yet.
 
     Raises:
@@ -40,11 +41,19 @@ def wrap(model: ModelProto, network: Network, reading: Reading, sizes: Sizes) ->
     _lift_constants(inner)
     graph = _Graph(inner, next(one.version for one in inner.opset_import if one.domain in ("", "ai.onnx")))
     before = _before(graph, network, reading, sizes)
-    picture = _after(graph, network, reading)
+    picture = (
+        _map_after(graph, network, reading) if isinstance(reading, MapReading) else _after(graph, network, reading)
+    )
     states = _states_after(graph, network)
     del inner.graph.input[:], inner.graph.output[:], inner.graph.value_info[:]
     inner.graph.input.extend(_ports(network, sizes, INPUT, STATE_IN, 1))
-    inner.graph.output.extend(_ports(network, sizes, OUTPUT, STATE_OUT, network.result.scale))
+    if isinstance(reading, MapReading) and reading.way == SCORES:
+        batch = _batch(network, sizes)
+        inner.graph.output.append(
+            onnx.helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [batch, 1, 1, reading.classes])
+        )
+    else:
+        inner.graph.output.extend(_ports(network, sizes, OUTPUT, STATE_OUT, network.result.scale))
     nodes = [*before, *inner.graph.node, *picture, *states]
     del inner.graph.node[:], inner.metadata_props[:]
     inner.graph.node.extend(nodes)
@@ -113,7 +122,7 @@ class _Graph:
         return tensor
 
 
-def _before(graph: _Graph, network: Network, reading: Reading, sizes: Sizes) -> list[NodeProto]:
+def _before(graph: _Graph, network: Network, reading: Reading | MapReading, sizes: Sizes) -> list[NodeProto]:
     """From the frame and the state to the network's inputs."""
     nodes: list[NodeProto] = []
     ports, layout = network.ports, network.ports.layout
@@ -121,6 +130,9 @@ def _before(graph: _Graph, network: Network, reading: Reading, sizes: Sizes) -> 
     # OpenVINO cannot fuse a product that makes three channels of one into the convolution behind it.
     channels = [INPUT] * layout.channels
     picture = graph.node("Concat", channels, nodes, axis=1) if layout.channels > 1 else INPUT
+    if network.result.kind == SCORES and sizes.fixed:
+        shape = graph.constant(np.array([1, layout.channels, *sizes.fixed], np.int64))
+        picture = graph.node("Resize", [picture, "", "", shape], nodes, mode="linear")
     picture = graph.affine(picture, gain, offset, nodes)
     if ports.image.dtype == np.uint8:
         picture = graph.node("Round", [picture], nodes)
@@ -154,7 +166,9 @@ def _laid_out(graph: _Graph, picture: str, layout: Layout, nodes: list[NodeProto
     return graph.node("Transpose", [picture], nodes, perm=[have.index(axis) for axis in layout.axes])
 
 
-def _noise(graph: _Graph, network: Network, port: Port, reading: Reading, sizes: Sizes, nodes: list[NodeProto]) -> None:
+def _noise(
+    graph: _Graph, network: Network, port: Port, reading: Reading | MapReading, sizes: Sizes, nodes: list[NodeProto]
+) -> None:
     """A noise level as a constant: one number, or a map as large as the picture."""
     level = network.noise_value(reading.given)
     if port.single or sizes.fixed:
@@ -172,14 +186,9 @@ def _noise(graph: _Graph, network: Network, port: Port, reading: Reading, sizes:
 def _after(graph: _Graph, network: Network, reading: Reading) -> list[NodeProto]:
     """From the network's output to the picture of luminance in [0, 1]."""
     nodes: list[NodeProto] = []
-    result, layout = network.result, network.result.layout
-    output = _PREFIX + result.port.name
-    if result.port.dtype != np.float32:
-        output = graph.node("Cast", [output], nodes, to=TensorProto.FLOAT)
-    picture = _channels_first(graph, output, layout, nodes)
-    if layout.batch > 1:
-        first = [graph.constant(np.array([value], np.int64)) for value in (0, 1, 0)]
-        picture = graph.node("Slice", [picture, *first], nodes)
+    layout = network.result.layout
+    picture = _channels_first(graph, _output(graph, network, nodes), layout, nodes)
+    picture = _first_of_batch(graph, picture, layout.batch, nodes)
     direct = reading.way == DIRECT
     read = reading.returned if direct else reading.given
     gain = np.resize(read.gain, layout.channels)
@@ -194,6 +203,43 @@ def _after(graph: _Graph, network: Network, reading: Reading) -> list[NodeProto]
         picture = graph.node("Sub" if reading.way == MINUS else "Add", [INPUT, picture], nodes)
     nodes.append(onnx.helper.make_node("Identity", [picture], [OUTPUT], name=f"{_BUILT}{OUTPUT}"))
     return nodes
+
+
+def _map_after(graph: _Graph, network: Network, reading: MapReading) -> list[NodeProto]:
+    """From the network's output to what ``MapReading`` says."""
+    nodes: list[NodeProto] = []
+    values, layout = _output(graph, network, nodes), network.result.layout
+    if reading.way == SCORES:
+        values = _first_of_batch(graph, values, network.ports.layout.batch, nodes)
+        shape = [1 if network.ports.layout.batch > 1 else -1, 1, 1, reading.classes]
+        values = graph.node("Reshape", [values, graph.constant(np.array(shape, np.int64))], nodes)
+    else:
+        values = _channels_first(graph, values, layout, nodes)
+        values = _first_of_batch(graph, values, layout.batch, nodes)
+    if reading.way == LABELS:
+        if layout.channels > 1:
+            likeliest = graph.node("ArgMax", [values], nodes, axis=1, keepdims=1)
+            values = graph.node("Cast", [likeliest], nodes, to=TensorProto.FLOAT)
+        values = graph.affine(values, 1 / 255, 0.0, nodes)
+    if reading.activation:
+        axis = {"axis": 3} if reading.activation == "Softmax" else {}
+        values = graph.node(reading.activation, [values], nodes, **axis)
+    nodes.append(onnx.helper.make_node("Identity", [values], [OUTPUT], name=f"{_BUILT}{OUTPUT}"))
+    return nodes
+
+
+def _output(graph: _Graph, network: Network, nodes: list[NodeProto]) -> str:
+    """What the network gives, as float32."""
+    port = network.result.port
+    name = _PREFIX + port.name
+    return name if port.dtype == np.float32 else graph.node("Cast", [name], nodes, to=TensorProto.FLOAT)
+
+
+def _first_of_batch(graph: _Graph, picture: str, batch: int, nodes: list[NodeProto]) -> str:
+    if batch == 1:
+        return picture
+    first = [graph.constant(np.array([value], np.int64)) for value in (0, 1, 0)]
+    return graph.node("Slice", [picture, *first], nodes)
 
 
 def _channels_first(graph: _Graph, output: str, layout: Layout, nodes: list[NodeProto]) -> str:
@@ -248,10 +294,10 @@ def _rename(graph: _Graph, nodes: list[NodeProto], tensor: str, port: str) -> No
 
 def _ports(network: Network, sizes: Sizes, picture: str, state: str, scale: int) -> list[Any]:
     """Value infos of our own ports."""
-    batch: int | str = "N" if "N" in network.ports.layout.axes and _free_batch(network) else 1
+    batch = _batch(network, sizes)
     size: list[int | str] = (
         [length * scale for length in sizes.fixed]
-        if sizes.fixed
+        if sizes.fixed and network.result.kind != SCORES
         else [f"{axis}*{scale}" if scale > 1 else axis for axis in "HW"]
     )
     found = [onnx.helper.make_tensor_value_info(picture, TensorProto.FLOAT, [batch, 1, *size])]
@@ -263,5 +309,8 @@ def _ports(network: Network, sizes: Sizes, picture: str, state: str, scale: int)
     return found
 
 
-def _free_batch(network: Network) -> bool:
-    return network.ports.layout.batch == 1 and network.ports.image.dims[0] is None
+def _batch(network: Network, sizes: Sizes) -> int | str:
+    """Of our ports: any number, where the network takes any and nothing inside is made for one frame."""
+    layout, brought_to_size = network.ports.layout, network.result.kind == SCORES and sizes.fixed
+    free = "N" in layout.axes and layout.batch == 1 and network.ports.image.dims[0] is None
+    return "N" if free and not brought_to_size else 1

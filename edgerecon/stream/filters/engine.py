@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgerecon.core.errors import EngineError, UsageError
-from edgerecon.core.frame import Image
+from edgerecon.core.frame import Colour, Image
 from edgerecon.engines.base import Engine
 from edgerecon.stream.filters.chain import FilterChain, FilterError, FilterSettings
 from edgerecon.stream.filters.filter import ChosenFilter
@@ -37,6 +37,11 @@ class FilteredEngine:
         self.spec = engine.spec
         self._engine, self._chain = engine, FilterChain(settings)
         self.stages_ms: dict[str, float] = {}
+
+    @property
+    def overlay(self) -> Colour | None:
+        """What the other engine draws over the last frame; it is not filtered."""
+        return getattr(self._engine, "overlay", None)
 
     def run(self, frame: Image, out: Image | None = None) -> Image:
         """See ``edgerecon.engines.base.Engine.run``."""

@@ -160,6 +160,7 @@ class Presenter:
             slot.pose,
             slot.time_s,
             slot.colour if slot.scale == 1 else None,
+            slot.overlay,
         )
         present = self.fanout.resume if again else self.fanout.present
         if not present(slot.unit, frame, late and self.mark_late):

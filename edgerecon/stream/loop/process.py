@@ -121,6 +121,7 @@ class Processor:
             np.clip(slot.unit, 0.0, 1.0, out=slot.unit)
         slot.checked_ns = slot.inferred_ns = perf_counter_ns()
         slot.shown, slot.status, slot.raw_why, slot.after_ms = slot.unit, Status.OK, why, None
+        slot.overlay = None
         rung = self.ladder.rung
         if why is None and rung.engine is not None:
             outcome, trouble = self._reconstruct(rung, rung.engine, slot)
@@ -156,7 +157,7 @@ class Processor:
                 return Outcome.ABANDONED, None
             self._call = None
         slot.inferred_ns = perf_counter_ns()
-        slot.after_ms = getattr(engine, "stages_ms", None)
+        slot.after_ms, slot.overlay = getattr(engine, "stages_ms", None), getattr(engine, "overlay", None)
         slot.raw_why, trouble = _check(result, failure, slot)
         if slot.raw_why is None:
             if slot.colour is not None and slot.scale == 1:

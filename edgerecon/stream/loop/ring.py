@@ -25,7 +25,7 @@ class Slot:
     Attributes:
         scale: output height = input height × scale.
         raw: as captured, grey, (H, W). unit: the same as float32 in [0, 1]. out: the engine's, (H·scale, W·scale).
-        colour: what is drawn in colour in the capture, or None.
+        colour: what is drawn in colour in the capture, or None. overlay: what the model draws over it, or None.
         shown: what the sinks get: ``out``, or ``unit`` when nothing was reconstructed.
         spacing_mm, pose: of what is shown, or None. time_s: see ``Frame``.
         sequence: see ``Frame``. restart: whether this frame does not follow the one before it (a recording that starts
@@ -42,6 +42,7 @@ class Slot:
     out: Image = field(default_factory=lambda: np.empty((0, 0), np.float32))
     shown: Image = field(default_factory=lambda: np.empty((0, 0), np.float32))
     colour: Colour | None = None
+    overlay: Colour | None = None
     status: Status = Status.OK
     spacing_mm: tuple[float, float] | None = None
     pose: Pose | None = None

@@ -208,8 +208,8 @@ def _info(
 def _common_scale(engines: Sequence[Engine]) -> int:
     for one in engines:
         model = one.spec.model
-        if model.fixed_output:
-            raise UsageError(f"{model.name} makes no images: a stream wants a model that does")
+        if not model.makes_images:
+            raise UsageError(f"{model.name} makes no images: edgerecon.stream.engines.Engines draws what it says")
         if model.scale != engines[0].spec.model.scale:
             raise UsageError(f"{model.name} enlarges ×{model.scale}: all models of a ladder must enlarge alike")
     return engines[0].spec.model.scale if engines else 1

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from edgerecon.core.errors import DependencyError, SinkError, UsageError
-from edgerecon.core.frame import Frame, Image, Status, to_uint8
+from edgerecon.core.frame import Colour, Frame, Image, Status, to_uint8
 from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.viewer import ViewerSink, sink
@@ -148,6 +148,29 @@ def test_pictures_cross_the_wire_without_loss(rng: np.random.Generator) -> None:
         np.testing.assert_array_equal(first, before)
         np.testing.assert_array_equal(second, after)
         assert header["version"] == 7 and header["shape"] == list(shape) and header["counters"] == {"frames_in": 9}
+
+
+def test_what_is_drawn_in_colour_crosses_the_wire(rng: np.random.Generator) -> None:
+    latest, where = Latest(), np.zeros((7, 5), np.uint8)
+    where[2:4] = 255
+    flow, drawn = (Colour(rng.integers(0, 256, (7, 5, 3), np.uint8), where) for _ in range(2))
+    grey = np.full((7, 5), 0.2, np.float32)
+    latest.put(
+        grey,
+        grey,
+        sequence=0,
+        at_ms=0,
+        latency_ms=1,
+        time_ms=0,
+        late=False,
+        raw=False,
+        before_colour=flow,
+        after_colour=drawn,
+    )
+    header, before, after = unpack(frame(latest.take(), {}))
+    assert header["shape"] == [7, 5] and header["after"] == [7, 5, 3]
+    assert np.array_equal(before[2:4], flow.pixels[2:4]) and np.array_equal(after[2:4], drawn.pixels[2:4])
+    assert (after[4:] == 51).all()
 
 
 def test_huge_pictures_are_scaled_down_and_state_their_size() -> None:

@@ -131,13 +131,13 @@ class Mp4Sink(FileSink):
             panel[:height, :width] = cv2.convertScaleAbs(self._panels[index], alpha=219.0, beta=16.0)
             panel[:height, width:] = panel[:height, width - 1 : width]
             panel[height:] = panel[height - 1 : height]
-            self._tint(index, image, after.colour)
+            self._tint(index, image, (after.colour, after.drawn)[index])
         marks = " ".join(("RAW",) * (after.status is Status.RAW) + ("LATE",) * late)
         if marks:
             _mark(self._luma, half, marks)
 
     def _tint(self, index: int, image: Image, colour: Colour | None) -> None:
-        """Draw what is coloured into the chroma of one panel."""
+        """Draw what is coloured into one panel."""
         across = self._chroma.shape[2] // 2
         panel = self._chroma[:, :, index * across : (index + 1) * across]
         if colour is None or image.shape != self._panels.shape[1:]:
@@ -147,6 +147,7 @@ class Mp4Sink(FileSink):
         rgb = to_rgb(image, colour)
         even = cv2.copyMakeBorder(rgb, 0, height - rgb.shape[0], 0, width - rgb.shape[1], cv2.BORDER_REPLICATE)
         yuv = cv2.cvtColor(even, cv2.COLOR_RGB2YUV_I420)
+        np.copyto(self._luma[:, index * width : (index + 1) * width], yuv[:height])
         np.copyto(panel, yuv[height:].reshape(panel.shape))
 
     def _encode(self, pts: int) -> None:

@@ -53,7 +53,7 @@ class Canvas:
 
     def __init__(self, first: Frame) -> None:
         self.size: tuple[int, int] = (first.pixels.shape[0], first.pixels.shape[1])
-        self.shape: tuple[int, ...] = (*self.size, 3) if _has_colour(first.colour) else self.size
+        self.shape: tuple[int, ...] = (*self.size, 3) if _has_colour(first.drawn) else self.size
         self._panel = np.empty(self.size, np.float32)
         self._told = False
 

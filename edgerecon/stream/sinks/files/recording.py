@@ -122,8 +122,8 @@ class RecordingSink(FileSink):
             self._raise()
             assert self._filling is not None
             at, columns = self._filling.count, self._filling.columns
-            for name, image in (("frames", after.pixels), ("before", before)):
-                self._canvas.draw(image, after.colour, columns[name][at])
+            for name, image, colour in (("frames", after.pixels, after.drawn), ("before", before, after.colour)):
+                self._canvas.draw(image, colour, columns[name][at])
             stamp = Stamp.of(after, late, self.info, self._canvas.size)
             self._stamps.add(stamp)
             row = _row(stamp, self._first_ns)

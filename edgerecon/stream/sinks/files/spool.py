@@ -73,7 +73,7 @@ class SpooledSink(FileSink):
             told = {name: getattr(self.info, name) for name in _TOLD}
             head = {"shape": self._bytes.shape, "query": self._query, "began": self._began, "info": told}
             _write_line(journal, head)
-        self._canvas.draw(after.pixels, after.colour, self._bytes)
+        self._canvas.draw(after.pixels, after.drawn, self._bytes)
         pixels.write(self._bytes.data)
         pixels.flush()
         stamp = Stamp.of(after, late, self.info, self.shape)._replace(fields=self._fields(after))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.frame import Image, to_uint8
+from edgerecon.core.frame import Colour, Image, to_rgb, to_uint8
 
 HISTORY = 300
 """Frames of latency history that a viewer who joins late is told of: ten seconds at 30 a second."""
@@ -29,7 +29,8 @@ class Shown:
         time_ms: time of day of its capture, ms since 1970, by this machine's clock.
         late, raw: see ``edgerecon.stream.accounting.counters``.
         spacing_mm: (row, column) distance between pixel centres of ``after``, or None.
-        before, after: uint8 (H, W); of different size when the model changes the scale.
+        before, after: uint8 (H, W), or (H, W, 3) RGB where something is drawn in colour; of different size when the
+            model changes the scale.
     """
 
     version: int = 0
@@ -73,11 +74,13 @@ class Latest:
         late: bool,
         raw: bool,
         spacing_mm: tuple[float, float] | None = None,
+        before_colour: Colour | None = None,
+        after_colour: Colour | None = None,
     ) -> None:
-        """Copy one frame in, as uint8. Called by the writing thread."""
+        """Copy one frame in, as uint8. Called by the writing thread. before_colour, after_colour: drawn over them."""
         slot = self._back
-        slot.before = to_uint8(before, _fitting(slot.before, before.shape))
-        slot.after = to_uint8(after, _fitting(slot.after, after.shape))
+        slot.before = _bytes(before, before_colour, slot.before)
+        slot.after = _bytes(after, after_colour, slot.after)
         slot.version, slot.sequence = self._version + 1, sequence
         slot.at_ms, slot.latency_ms, slot.time_ms = at_ms, latency_ms, time_ms
         slot.late, slot.raw = late, raw
@@ -101,5 +104,8 @@ class Latest:
             return list(self._points)[len(self._points) - new :]
 
 
-def _fitting(buffer: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    return buffer if buffer.shape == shape else np.empty(shape, np.uint8)
+def _bytes(image: Image, colour: Colour | None, buffer: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """In the buffer, where it fits a grey picture."""
+    if colour is not None:
+        return to_rgb(image, colour)
+    return to_uint8(image, buffer if buffer.shape == image.shape else np.empty(image.shape, np.uint8))

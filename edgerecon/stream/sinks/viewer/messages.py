@@ -1,7 +1,8 @@
 """What goes to a page: text messages are JSON; a frame is one binary message.
 
 A frame: uint32 little-endian length of the header, the header as JSON, then the captured and the shown image, 8-bit
-grey, row by row. Nothing is compressed: the processor that would do it is the one the model needs.
+grey or RGB, row by row; their shapes in the header say which. Nothing is compressed: the processor that would do it is
+the one the model needs.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def _pack(shown: Shown, counters: dict[str, object], before: NDArray[np.uint8], 
         "time_ms": shown.time_ms,
         "late": shown.late,
         "raw": shown.raw,
-        "shape": shown.after.shape,
+        "shape": shown.after.shape[:2],
         "spacing_mm": shown.spacing_mm,
         "before": before.shape,
         "after": after.shape,
@@ -71,8 +72,8 @@ def _pack(shown: Shown, counters: dict[str, object], before: NDArray[np.uint8], 
 
 def _fit(image: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
     """An image no longer than that on either side."""
-    shrink = longest / max(image.shape)
+    shrink = longest / max(image.shape[:2])
     if shrink >= 1:
         return image
-    height, width = (max(1, round(side * shrink)) for side in image.shape)
+    height, width = (max(1, round(side * shrink)) for side in image.shape[:2])
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

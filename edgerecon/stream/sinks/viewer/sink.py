@@ -74,6 +74,8 @@ class ViewerSink:
             late=late,
             raw=after.status is Status.RAW,
             spacing_mm=after.spacing_mm,
+            before_colour=after.colour,
+            after_colour=after.drawn,
         )
         if self._site is not None and self._channel is not None:
             self._site.wake(self._channel)

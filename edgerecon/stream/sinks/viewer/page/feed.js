@@ -9,14 +9,14 @@ const ABSENT = {
   ended: ["Stream ended", "The stream has ended"],
 };
 
-/** {header, before, after} of a binary message; pictures are {width, height, data} in 8-bit grey, not copied. */
+/** {header, before, after} of a binary message; pictures are {width, height, data}, 8-bit grey or RGB, not copied. */
 function unpack(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
   const header = JSON.parse(decoder.decode(new Uint8Array(buffer, 4, length)));
   let at = 4 + length;
-  const picture = ([height, width]) => {
-    const data = new Uint8Array(buffer, at, height * width);
-    at += height * width;
+  const picture = ([height, width, channels = 1]) => {
+    const data = new Uint8Array(buffer, at, height * width * channels);
+    at += data.length;
     return { width, height, data };
   };
   return { header, before: picture(header.before), after: picture(header.after) };

@@ -1,4 +1,4 @@
-// 8-bit grey → canvas.
+// 8-bit grey or RGB → canvas.
 
 const rgba = (grey) => 0xff000000 | (grey << 16) | (grey << 8) | grey;
 
@@ -26,7 +26,10 @@ export class Plate {
       this.rgba = new Uint32Array(this.#image.data.buffer);
     }
     const rgba = this.rgba;
-    for (let i = 0; i < data.length; i++) rgba[i] = grey[data[i]];
+    if (data.length === rgba.length) for (let i = 0; i < data.length; i++) rgba[i] = grey[data[i]];
+    else for (let i = 0, at = 0; i < rgba.length; i++, at += 3) {
+      rgba[i] = 0xff000000 | ((grey[data[at + 2]] & 255) << 16) | ((grey[data[at + 1]] & 255) << 8) | (grey[data[at]] & 255);
+    }
     this.#context.putImageData(this.#image, 0, 0);
   }
 }
