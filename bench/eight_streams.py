@@ -21,7 +21,7 @@ from edgerecon.hardware.host import host_profile
 from edgerecon.stream.serve import worker
 from edgerecon.stream.serve.config import ServeConfig
 from edgerecon.stream.serve.ledger import Look
-from edgerecon.stream.serve.local import start_here
+from edgerecon.stream.serve.local import start_locally
 from edgerecon.stream.serve.supervisor import Supervisor
 from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.live.sim import SimSource
@@ -58,7 +58,7 @@ def measure(streams: int, seconds: float, fps: float, how: dict[str, Any]) -> di
             stop.set()
 
     load = os.getloadavg()[0]
-    with start_here() as make:
+    with start_locally() as make:
         supervisor = Supervisor(make)
         supervisor.run(config, lambda: config, stop, threading.Event(), told)  # type: ignore[arg-type]
         looks = supervisor.looks()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import gc
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,6 +43,11 @@ SLOW = {
     "workshop/train": "trains",
 }
 """File or folder of tests → why ``make test FAST=1`` leaves it out. A slow test elsewhere has the marker itself."""
+
+
+def pytest_configure() -> None:
+    """What a user has in the cache decides nothing about which tests there are; each has a cache of its own."""
+    os.environ["EDGERECON_CACHE"] = str(Path(tempfile.gettempdir()) / "edgerecon-tests-have-no-cache")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -109,17 +117,25 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture(scope="session")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The CPU kernels, built once a session, in a cache of their own."""
+    """The CPU kernels in a cache of this process's own, built once for all processes of a run."""
     from edgerecon.core.errors import EngineError
     from edgerecon.cpu.compile import find_compiler
     from edgerecon.cpu.store import build
 
+    base, own = tmp_path_factory.getbasetemp(), tmp_path_factory.mktemp("kernels")
+    common = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "built"
+    common.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGERECON_CACHE", str(tmp_path_factory.mktemp("kernels")))
         try:
             find_compiler()
         except EngineError as error:
             pytest.skip(str(error))
+        with (common / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            patch.setenv("EDGERECON_CACHE", str(common))
+            build()
+        shutil.copytree(common, own, dirs_exist_ok=True)
+        patch.setenv("EDGERECON_CACHE", str(own))
         return build()
 
 

@@ -15,7 +15,7 @@ from edgerecon.hardware.host import usable_cores
 from edgerecon.modelfile.catalogue import find_file, model_path, shipped_models
 from edgerecon.modelfile.file import ModelFile
 from edgerecon.modelfile.spec import ModelSpec
-from edgerecon.modelfile.variants import PRECISIONS, variant_of
+from edgerecon.modelfile.variants import PRECISIONS, check_precision, variant_of
 
 __all__ = [
     "PRECISIONS",
@@ -82,8 +82,8 @@ def open_engine(
         'int8'
     """
     check_backend(backend)
-    if precision not in (None, *PRECISIONS):
-        raise UsageError(f"unknown precision '{precision}': choose one of {', '.join(PRECISIONS)}")
+    if precision is not None:
+        check_precision(precision)
     if threads is not None and threads < 1:
         raise UsageError("threads must be at least 1")
     chosen = None if backend == "auto" else backends()[backend]

@@ -38,7 +38,7 @@ class NativeEngine(PaddedEngine):
         self._runner: Runner | None = None
         self._arrays: tuple[Image, Image] | None = None
 
-    def twin(self) -> NativeEngine:
+    def duplicate(self) -> NativeEngine:
         """Another engine on the same weights, with buffers and threads of its own; both may run at the same time."""
         twin = copy.copy(self)
         twin._fitted, twin._runner, twin._arrays = ((), 0), None, None

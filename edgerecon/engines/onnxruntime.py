@@ -82,7 +82,7 @@ class OnnxRuntimeEngine(PaddedEngine):
         self._session: Any = session
         self._bindings: list[Any] = []
 
-    def twin(self) -> OnnxRuntimeEngine:
+    def duplicate(self) -> OnnxRuntimeEngine:
         """Another engine on the same session, with buffers and state of its own; both may run at the same time."""
         twin = copy.copy(self)
         twin._fitted, twin._bindings, twin._states, twin._turn = ((), 0), [], (), 0

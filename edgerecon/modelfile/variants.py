@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgerecon.core.errors import UsageError
 from edgerecon.modelfile.spec import ModelSpec
 
 
@@ -42,6 +43,35 @@ VARIANTS = (
 
 PRECISIONS = tuple(dict.fromkeys(variant.precision for variant in VARIANTS))
 """What ``--precision`` takes."""
+
+DERIVED = tuple(
+    dict.fromkeys(one.precision if one.form != "po2" else one.key for one in VARIANTS if one.precision != "fp32")
+)
+"""What ``[targets] precisions`` of a recipe takes: the files made of the fp32 one; int8 stands for both its forms."""
+
+
+def check_precision(precision: str) -> str:
+    """The precision itself.
+
+    Raises:
+        UsageError: it is none of ``PRECISIONS``.
+    """
+    return _one_of(precision, PRECISIONS)
+
+
+def check_derived(precision: str) -> str:
+    """The precision itself.
+
+    Raises:
+        UsageError: it is none of ``DERIVED``.
+    """
+    return _one_of(precision, DERIVED)
+
+
+def _one_of(precision: str, known: tuple[str, ...]) -> str:
+    if precision not in known:
+        raise UsageError(f"unknown precision '{precision}': choose one of {', '.join(known)}")
+    return precision
 
 
 def variant(key: str) -> Variant:

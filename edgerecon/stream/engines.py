@@ -15,7 +15,7 @@ from edgerecon.modelfile.variants import family
 from edgerecon.stream.filters.chain import FilterSettings
 from edgerecon.stream.filters.engine import FilteredEngine
 from edgerecon.stream.loop.ladder import PASSTHROUGH
-from edgerecon.stream.picture.box import refuse_beyond
+from edgerecon.stream.picture.box import refuse_outside
 from edgerecon.stream.picture.overlay import AnnotatingEngine
 from edgerecon.stream.picture.protect import NONE, ProtectedEngine, first_frames, parse_protect
 from edgerecon.stream.picture.strength import BlendedEngine, check_strength
@@ -89,7 +89,7 @@ class Engines:
             return
         self._first = first_frames(source)
         if self._first and not isinstance(self._protect, str):
-            refuse_beyond(self._protect, self._first[0].shape, "--protect")
+            refuse_outside(self._protect, self._first[0].shape, "--protect")
         for engine in self._protected:
             engine.learn(self._first)
 

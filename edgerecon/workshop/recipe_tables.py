@@ -6,8 +6,11 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import to_json
+
+from edgerecon.core.config import accepted_by
+from edgerecon.modelfile.variants import check_derived
 
 if TYPE_CHECKING:
     from edgerecon.workshop.models.family import Params
@@ -242,7 +245,7 @@ class TargetTable(_Table):
         qat_steps: fine-tuning when quantisation after training misses a gate; 0: give up instead.
     """
 
-    precisions: tuple[Literal["fp16", "bf16", "int8", "int16", "po2"], ...] = ()
+    precisions: tuple[Annotated[str, AfterValidator(accepted_by(check_derived))], ...] = ()
     devices: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
     qat_steps: int = Field(default=0, ge=0)

@@ -63,7 +63,7 @@ def test_shipped_integers_are_the_reference_bytes(native: None, name: str, rng: 
 
 def test_a_twin_runs_beside_its_engine(native: None, rng: np.random.Generator) -> None:
     engine = open_engine("compact-despeckle", "native", threads=1)
-    twin, frame = engine.twin(), rng.random((50, 70), dtype=np.float32)  # type: ignore[attr-defined]
+    twin, frame = engine.duplicate(), rng.random((50, 70), dtype=np.float32)  # type: ignore[attr-defined]
     expected = engine.run(frame)
     twin.run(rng.random((20, 20), dtype=np.float32))
     engine.close()

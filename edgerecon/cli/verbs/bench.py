@@ -9,6 +9,7 @@ import typer
 
 from edgerecon.cli.verbs.duration import milliseconds
 from edgerecon.cli.verbs.duration import seconds as duration_s
+from edgerecon.cli.verbs.names import PRECISION_NAMES
 from edgerecon.cli.verbs.output import Json, check_json, check_out, console, write_json
 from edgerecon.cli.verbs.size import frame_size
 from edgerecon.core.errors import EdgereconError
@@ -21,7 +22,7 @@ def bench(
     backend: Annotated[
         list[str] | None, typer.Option(help="Engine to time; repeatable; default: all installed.")
     ] = None,
-    precision: Annotated[list[str] | None, typer.Option(help="fp32, fp16, bf16, int8 or int16; repeatable.")] = None,
+    precision: Annotated[list[str] | None, typer.Option(help=f"{PRECISION_NAMES}; repeatable.")] = None,
     threads: Annotated[
         list[int] | None, typer.Option(help="Threads of the engine; repeatable; default: this host's cores.", min=1)
     ] = None,

@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+from edgerecon.modelfile.variants import PRECISIONS, family
+
+PRECISION_NAMES = f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}"
+"""For help lines."""
+
 
 def complete_model(incomplete: str) -> list[str]:
     """Shipped names that begin with what was typed, for the shell."""
@@ -25,7 +30,6 @@ def complete_recipe(incomplete: str) -> list[str]:
 def recipe_path(text: str) -> Path:
     """File of a recipe: the path itself, or that of a shipped model's name."""
     from edgerecon.core.shipped import resource_dir
-    from edgerecon.modelfile.variants import family
 
     shipped = resource_dir("export") / f"{family(text)}.toml"
     return shipped if shipped.is_file() and not Path(text).exists() else Path(text)

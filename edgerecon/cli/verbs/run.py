@@ -11,7 +11,7 @@ import typer
 from edgerecon.cli.verbs.beamform import BeamformOption, GridOption
 from edgerecon.cli.verbs.duration import milliseconds
 from edgerecon.cli.verbs.duration import seconds as duration_s
-from edgerecon.cli.verbs.names import complete_model
+from edgerecon.cli.verbs.names import PRECISION_NAMES, complete_model
 from edgerecon.cli.verbs.output import Json, check_folder, check_json, console, leave_if_interrupted, write_json
 from edgerecon.cli.verbs.placement import Device, Tile, tile_size
 from edgerecon.core.errors import EdgereconError, UsageError
@@ -68,7 +68,7 @@ def stream(
         typer.Option(help="{sinks}; repeatable."),
     ] = None,
     backend: Annotated[str, typer.Option(help="Engine to run on, or auto for the fastest installed.")] = "auto",
-    precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16, int8 or int16; default: the file's.")] = None,
+    precision: Annotated[str | None, typer.Option(help=f"{PRECISION_NAMES}; default: the file's.")] = None,
     threads: Annotated[
         int | None, typer.Option(help="Threads of the engine; default: this host's cores.", min=1)
     ] = None,

@@ -40,7 +40,7 @@ def serve(
     from edgerecon.core import logs as json_log
     from edgerecon.stream.process.signals import signals_that_stop
     from edgerecon.stream.serve.config import load_config
-    from edgerecon.stream.serve.local import start_here
+    from edgerecon.stream.serve.local import start_locally
     from edgerecon.stream.serve.report import failures, served
     from edgerecon.stream.serve.supervisor import Supervisor
 
@@ -50,7 +50,7 @@ def serve(
     wanted = load_config(config)
     start: AbstractContextManager[Make]
     if ray is None:
-        start = start_here()
+        start = start_locally()
     else:
         from edgerecon.stream.serve.placed import start_on_cluster
 

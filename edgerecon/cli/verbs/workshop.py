@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgerecon.cli.verbs.names import Model, RecipePath
+from edgerecon.cli.verbs.names import PRECISION_NAMES, Model, RecipePath
 from edgerecon.cli.verbs.output import Json, check_json, check_out, console, say, write_json
 from edgerecon.cli.verbs.placement import Device, Tile, tile_size
 from edgerecon.core.errors import redacted
@@ -99,7 +99,7 @@ def evaluate(
     ] = None,
     pictures: Annotated[Path | None, typer.Option(help="Folder for a contact sheet and the trade-off plot.")] = None,
     backend: Annotated[str, typer.Option(help="Engine to run on, or auto for the fastest installed.")] = "auto",
-    precision: Annotated[str | None, typer.Option(help="fp32, fp16, bf16, int8 or int16; default: the file's.")] = None,
+    precision: Annotated[str | None, typer.Option(help=f"{PRECISION_NAMES}; default: the file's.")] = None,
     device: Device = None,
     tile: Tile = None,
     ray: Ray = None,

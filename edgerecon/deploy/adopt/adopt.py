@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from edgerecon.core.files import write
-from edgerecon.deploy.adopt import work
 from edgerecon.deploy.adopt.foreign import ModelProto, onnx
 from edgerecon.deploy.adopt.inspect import Asked, Finding, Inspected, inspect
+from edgerecon.deploy.adopt.macs import count_macs
 from edgerecon.deploy.adopt.maps import SCORES, MapReading
 from edgerecon.deploy.adopt.precision import stored_precision
 from edgerecon.deploy.adopt.proof import prove, runtimes
 from edgerecon.deploy.adopt.range_trial import Reading
+from edgerecon.deploy.adopt.receptive_field import receptive_field, trial_side
 from edgerecon.deploy.adopt.wrap import wrap
 from edgerecon.modelfile.file import PREFIX, read_model
 from edgerecon.modelfile.spec import ModelSpec
@@ -65,9 +66,9 @@ def adopt(
     inspected = inspect(path, asked, data, step)
     step("reach")
     network, sizes = inspected.network, inspected.sizes
-    size = work.trial_side(sizes.fixed, sizes.multiple)
-    reach = work.receptive_field(network, inspected.reading, size, sizes.multiple)
-    macs = work.count_macs(inspected.foreign.model, network, size)
+    size = trial_side(sizes.fixed, sizes.multiple)
+    reach = receptive_field(network, inspected.reading, size, sizes.multiple)
+    macs = count_macs(inspected.foreign.model, network, size)
     precision, form = stored_precision(inspected.foreign.model)
     step("writing")
     facts = _facts(inspected) | {

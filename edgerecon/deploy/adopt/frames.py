@@ -45,7 +45,7 @@ def _images(source: str) -> list[Image]:
     return list(map(to_unit, read_frames(source, _LOOKED_AT)))
 
 
-def cut(frame: Image, size: tuple[int, int]) -> Image:
+def centre_crop(frame: Image, size: tuple[int, int]) -> Image:
     """The middle of a frame at a size; a smaller frame is enlarged first."""
     rows, columns = size
     factor = max(rows / frame.shape[0], columns / frame.shape[1])

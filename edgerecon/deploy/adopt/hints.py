@@ -16,7 +16,7 @@ _PASSES = {"Cast", "Identity", "Transpose", "Squeeze", "Unsqueeze", "Reshape", "
 _NEAR = 0.02
 
 
-def given_hint(model: ModelProto, name: str) -> tuple[Range, str] | None:
+def input_hint(model: ModelProto, name: str) -> tuple[Range, str] | None:
     """The range that the first operations on an input speak of, and by what; None where they are silent."""
     constants = _constants(model)
     for node, other in _readers(model, name, constants):
@@ -39,7 +39,7 @@ def given_hint(model: ModelProto, name: str) -> tuple[Range, str] | None:
     return None
 
 
-def returned_hint(model: ModelProto, name: str) -> tuple[Range, str] | None:
+def output_hint(model: ModelProto, name: str) -> tuple[Range, str] | None:
     """The range that the last operation on an output speaks of, and by what; None where it is silent."""
     constants = _constants(model)
     makers = {output: node for node in model.graph.node for output in node.output}

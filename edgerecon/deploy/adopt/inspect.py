@@ -11,7 +11,8 @@ from edgerecon.core.errors import GateError, UsageError
 from edgerecon.core.frame import Image
 from edgerecon.deploy.adopt import range_choice
 from edgerecon.deploy.adopt.foreign import ForeignModel, ModelProto, read_foreign
-from edgerecon.deploy.adopt.frames import cut, trial_frames
+from edgerecon.deploy.adopt.frames import centre_crop, trial_frames
+from edgerecon.deploy.adopt.halo import find_halo
 from edgerecon.deploy.adopt.maps import SCORES, MapReading, read_map
 from edgerecon.deploy.adopt.network import Network
 from edgerecon.deploy.adopt.range_trial import (
@@ -24,7 +25,6 @@ from edgerecon.deploy.adopt.range_trial import (
     trial_pictures,
 )
 from edgerecon.deploy.adopt.ranges import Range
-from edgerecon.deploy.adopt.seams import find_halo
 from edgerecon.deploy.adopt.sizes import Sizes, find_network
 
 _log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ def inspect(
     step("range")
     network.noise_level = _noise_level(network, asked)
     recorded = trial_frames(data)
-    frames = [cut(frame, network.ports.size) for frame in recorded]
+    frames = [centre_crop(frame, network.ports.size) for frame in recorded]
     reading, range_finding = _find_reading(network, foreign.model, asked, frames)
     grid, halo = (1, 0) if network.result.kind == SCORES else _tiling(network, reading, sizes, recorded)
     findings = [*_port_findings(network, reading, sizes, halo), range_finding]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgerecon.core.errors import GateError, ModelError, UsageError
 from edgerecon.core.frame import Image
 from edgerecon.deploy.adopt.foreign import ModelProto
-from edgerecon.deploy.adopt.hints import given_hint
+from edgerecon.deploy.adopt.hints import input_hint
 from edgerecon.deploy.adopt.network import Network
 from edgerecon.deploy.adopt.ranges import BYTE, RANGES, Range
 
@@ -87,7 +87,7 @@ def _given(network: Network, model: ModelProto, said: Range | None, frames: Sequ
         return BYTE, "sure", "it takes 8-bit pixels"
     if said is not None:
         return said, "as you said", ""
-    if hint := given_hint(model, network.ports.image.name):
+    if hint := input_hint(model, network.ports.image.name):
         return hint[0], "sure", hint[1]
     fitting = [one for one in RANGES if one.fits(network.ports.layout.channels)]
     found = [network.run(frames[0], one) for one in fitting]

@@ -23,7 +23,7 @@ from edgerecon.core.errors import EdgereconError, GateError, UsageError, first_l
 from edgerecon.core.files import write
 from edgerecon.core.frame import Image
 from edgerecon.deploy.adopt.foreign import ModelProto, onnx
-from edgerecon.deploy.adopt.frames import cut, trial_frames
+from edgerecon.deploy.adopt.frames import centre_crop, trial_frames
 from edgerecon.engines import backends, open_engine
 from edgerecon.measure.timing import interleave
 from edgerecon.modelfile.file import PREFIX, ModelFile, read_model
@@ -209,4 +209,4 @@ def _sized(frame: Image, file: ModelFile) -> Image:
     """A frame of the size that the graph takes, or of a usual one."""
     multiple = file.spec.size_multiple
     rows, columns = file.spec.tile or (length // multiple * multiple for length in _SIZE)
-    return cut(frame, (rows, columns))
+    return centre_crop(frame, (rows, columns))

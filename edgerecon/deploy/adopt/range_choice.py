@@ -20,7 +20,7 @@ import numpy as np
 
 from edgerecon.core.frame import Image
 from edgerecon.deploy.adopt.foreign import ModelProto
-from edgerecon.deploy.adopt.hints import given_hint, returned_hint
+from edgerecon.deploy.adopt.hints import input_hint, output_hint
 from edgerecon.deploy.adopt.network import Network
 from edgerecon.deploy.adopt.range_trial import DIRECT, Answer, Reading, answer_for
 from edgerecon.deploy.adopt.ranges import SIGNED, Range
@@ -51,8 +51,8 @@ def choose(network: Network, model: ModelProto, answers: Sequence[Answer], frame
     Args:
         answers: all that are possible, see ``possible_answers``. frames: by which they were found.
     """
-    given = given_hint(model, network.ports.image.name)
-    returned = returned_hint(model, network.result.port.name)
+    given = input_hint(model, network.ports.image.name)
+    returned = output_hint(model, network.result.port.name)
     if hints := [hint for hint in (given, returned) if hint]:
         answers = _fitting(answers, given and given[0], returned and returned[0])
         busy = _busy(answers)

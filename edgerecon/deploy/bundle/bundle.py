@@ -29,7 +29,7 @@ from edgerecon.deploy.bundle.sbom import sbom
 from edgerecon.engines import backends, open_engine
 from edgerecon.hardware.device import DeviceProfile
 from edgerecon.modelfile.file import ModelFile, read_model
-from edgerecon.modelfile.variants import PRECISIONS, variant
+from edgerecon.modelfile.variants import check_precision, variant
 from edgerecon.workshop.recipe import Recipe
 from edgerecon.workshop.recipe_tables import ShapesTable
 
@@ -208,8 +208,7 @@ def _backend(device: DeviceProfile, wanted: str | None) -> str:
 
 
 def _file_name(name: str, precision: str, backend: str) -> str:
-    if precision not in PRECISIONS:
-        raise UsageError(f"unknown precision '{precision}': choose one of {', '.join(PRECISIONS)}")
+    check_precision(precision)
     stored = "fp32" if precision == "bf16" else precision
     fitting = [one for one in map(variant, backends()[backend].runs) if one.precision == stored]
     if not fitting:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from edgerecon.core.config import accepted_by, dotted, first_fault
 from edgerecon.core.errors import UsageError
 from edgerecon.deploy.bundle.archive import CONFIG, BundleError
+from edgerecon.modelfile.variants import check_precision
 from edgerecon.stream.picture.crop import parse_crop
 from edgerecon.stream.picture.protect import parse_protect
 
@@ -37,7 +38,7 @@ class BundleConfig(BaseModel):
     version: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,31}$")
     device: Word
     backend: Word
-    precision: Literal["fp32", "fp16", "bf16", "int8", "int16"]
+    precision: Annotated[str, AfterValidator(accepted_by(check_precision))]
     threads: int | None = Field(default=None, ge=1, le=1024)
     deadline_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     strength: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False)

@@ -24,7 +24,7 @@ from edgerecon.workshop.compress.graph import ModelProto
 from edgerecon.workshop.compress.half import to_half
 from edgerecon.workshop.compress.int16 import to_int16
 from edgerecon.workshop.compress.quantise import Form, quantise
-from edgerecon.workshop.compress.sensitivity import dearest_first
+from edgerecon.workshop.compress.sensitivity import most_sensitive_first
 from edgerecon.workshop.recipe import Recipe
 
 _log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ def make_int8(
                     at_once((convolutions[0], convolutions[-1])),
                 )
             searched = frames.inputs[:SEARCHED], frames.targets[:SEARCHED]
-            dearest = () if form == "po2" else dearest_first(content, found, seen.moments, form, *searched)
+            dearest = () if form == "po2" else most_sensitive_first(content, found, seen.moments, form, *searched)
             kept = [dearest[:count] for count in range(1, len(dearest) + 1)]
             for keep in kept:
                 yield f"after training, in float: {', '.join(keep)}", at_once(keep)

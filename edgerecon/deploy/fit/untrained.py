@@ -82,7 +82,7 @@ def reshape_network(content: bytes, width: int, depth: int) -> ModelProto:
     from edgerecon.workshop.compress import graph as g
 
     model = g.load(content)
-    g.demand_fp32(model)
+    g.require_fp32(model)
     if {node.op_type for node in model.graph.node} != COMPACT:
         raise ModelError(f"{g.metadata(model).get('name')} is not of the compact family")
     dilated = any(g.attribute(node, "dilations", [1])[0] > 1 for node in model.graph.node)

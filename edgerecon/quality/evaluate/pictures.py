@@ -14,7 +14,7 @@ from edgerecon.core.errors import SinkError, needed
 from edgerecon.core.files import write
 from edgerecon.core.frame import Image, to_uint8
 from edgerecon.quality.evaluate.evaluation import Evaluation, MethodResult
-from edgerecon.quality.evaluate.structure_front import nearness
+from edgerecon.quality.evaluate.structure_front import structure_score
 
 _TILE, _CAPTION = 320, 22
 
@@ -78,7 +78,7 @@ def _rank(line: MethodResult, evaluation: Evaluation) -> float:
         return line.measures["psnr_db"]["mean"]
     structure, speckle = (line.measures[key]["mean"] for key in ("structure", "speckle_left"))
     allowed = evaluation.line("model").measures["speckle_left"]["mean"]
-    return nearness(structure) - max(0.0, speckle - allowed)
+    return structure_score(structure) - max(0.0, speckle - allowed)
 
 
 def _draw(axes: Any, points: list[dict[str, Any]], style: str, **look: Any) -> None:

@@ -17,7 +17,7 @@ from edgerecon.quality.evaluate.tradeoff import Point
 IDENTITY: Point = (1.0, 1.0)
 
 
-def nearness(structure: float) -> float:
+def structure_score(structure: float) -> float:
     """1 for all structure kept, less for loss and for sharpening alike: 1 − |1 − structure|."""
     return 1 - abs(1 - structure)
 
@@ -26,8 +26,8 @@ def front(points: Iterable[Point]) -> list[Point]:
     """The points that no other one beats in both, by falling speckle left; doing nothing is a candidate."""
     candidates = {*(point for point in points if np.isfinite(point).all()), IDENTITY}
     kept: list[Point] = []
-    for structure, speckle in sorted(candidates, key=lambda point: (point[1], -nearness(point[0]))):
-        if not kept or nearness(structure) > nearness(kept[-1][0]):
+    for structure, speckle in sorted(candidates, key=lambda point: (point[1], -structure_score(point[0]))):
+        if not kept or structure_score(structure) > structure_score(kept[-1][0]):
             kept.append((structure, speckle))
     return kept[::-1]
 
@@ -67,7 +67,7 @@ def comparable(settings: Sequence[Setting], speckle: float) -> Setting:
     """The setting that keeps most structure with no more speckle than the model leaves, else the one leaving least."""
     strong = [setting for setting in settings if setting.structure_point()[1] <= speckle]
     if strong:
-        return max(strong, key=lambda setting: nearness(setting.structure_point()[0]))
+        return max(strong, key=lambda setting: structure_score(setting.structure_point()[0]))
     return min(settings, key=lambda setting: setting.structure_point()[1])
 
 

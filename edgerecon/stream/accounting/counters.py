@@ -27,7 +27,7 @@ class Counters:
         ladder: names of the engines from the best to "passthrough"; rung: which of them runs.
         steps_down, steps_up: of the ladder.
         skips: frames that a sink on a thread of its own was too slow for, by sink.
-        alarms: what engines and frames raised that nothing may raise, such as SystemExit.
+        errors: what engines and frames raised that nothing may raise, such as SystemExit.
         sinks_lost, sinks_back: sinks that failed, and those of them that work again.
         last_latency_ms, recent_ms: capture to presentation, of the last frame and of some before it.
     """
@@ -56,7 +56,7 @@ class Counters:
         self.failures: Counter[str] = Counter()
         self.raws: Counter[str] = Counter()
         self.skips: Counter[str] = Counter()
-        self.alarms: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
         self.last_latency_ms = 0.0
         self.recent_ms: deque[float] = deque(maxlen=RECENT)
 
@@ -97,10 +97,10 @@ class Counters:
             self.failed += 1
             _count(self.failures, why)
 
-    def alarm(self, what: str) -> None:
+    def record_error(self, what: str) -> None:
         """Note what no engine and no frame may raise, such as SystemExit; a stream that met it reports an error."""
         with self._lock:
-            _count(self.alarms, what)
+            _count(self.errors, what)
 
     def skip(self, sink: str) -> None:
         """Count one frame that was left out of one sink."""

@@ -12,7 +12,7 @@ import numpy as np
 from edgerecon.beamform.grids import PolarGrid
 from edgerecon.core.frame import MAX_PIXELS, Image
 from edgerecon.stream.filters.filter import Move, Parameter, Place, Run, StreamFilter
-from edgerecon.stream.picture.box import beyond
+from edgerecon.stream.picture.box import outside_fault
 
 _SIDE = (1, 8192)
 
@@ -48,7 +48,7 @@ def crop(x: int, y: int, width: int, height: int) -> Run:
     """
 
     def run(image: Image) -> Image:
-        if fault := beyond((x, y, width, height), image.shape):
+        if fault := outside_fault((x, y, width, height), image.shape):
             raise ValueError(fault)
         return np.ascontiguousarray(image[y : y + height, x : x + width])
 

@@ -115,7 +115,7 @@ class Capturer:
         finally:
             self._end()
 
-    def wait_first(self) -> bool:
+    def wait_for_first_frame(self) -> bool:
         """Wait until a recording has given its first frame. Returns False if it has none."""
         self._looked.wait()
         return self._has_first
@@ -125,7 +125,7 @@ class Capturer:
         begun_ns = self.started_ns or self._asked_ns
         return bool(begun_ns and self.seconds) and perf_counter_ns() - begun_ns >= self.seconds * 1e9  # type: ignore[operator]
 
-    def leave_if_stuck(self) -> None:
+    def end_if_stuck(self) -> None:
         """End the capture without the source, which still holds its thread although the stream is to end."""
         if self.waiting_ns:
             self.interrupted = self.wires.stop.is_set()
@@ -212,7 +212,7 @@ class Capturer:
             why = self._fill(slot, capture, restart)
         except BaseException as error:  # noqa: BLE001 - the fault of one frame, whatever its image does when it is read
             if not isinstance(error, Exception):
-                self.wires.counters.alarm(f"a frame of the source raised {first_line(error)}")
+                self.wires.counters.record_error(f"a frame of the source raised {first_line(error)}")
             why = f"unusable frame: {first_line(error)}"
         self.waiting_ns = 0
         if why is not None:

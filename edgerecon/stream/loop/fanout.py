@@ -121,7 +121,7 @@ class Fanout:
                 self._lose_sink(sink, _said(sink, error))
         return self._had
 
-    def give_up_hung(self, after_s: float) -> str | None:
+    def abandon_hung(self, after_s: float) -> str | None:
         """Leave out the sink whose call has taken longer than that. Returns what is said of it, None when none has.
 
         The thread of the call finds that it was left behind, should the call return; it is not waited for.

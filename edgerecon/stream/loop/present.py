@@ -86,7 +86,7 @@ class Presenter:
         self._done.set()
 
     def _give_up_hung(self, after_s: float) -> None:
-        why = self.fanout.give_up_hung(after_s)
+        why = self.fanout.abandon_hung(after_s)
         if why is None:
             return
         if not self.wires.begin.is_set():

@@ -75,7 +75,7 @@ class Processor:
         try:
             self._start(None)
             while not self._done.wait(min(self.hang_s / 4, 0.25)):
-                self.replacer.give_up_hung()
+                self.replacer.abandon_hung()
                 hung = self._give_up_hung()
                 if hung is not None:
                     self._start(self._copy_of(hung))
@@ -150,7 +150,7 @@ class Processor:
         except BaseException as error:  # noqa: BLE001 - runtimes raise many kinds; the frame is shown raw
             failure = f"the engine failed: {first_line(error)}"
             if not isinstance(error, Exception):
-                self.wires.counters.alarm(f"{rung.name} raised {first_line(error)}")
+                self.wires.counters.record_error(f"{rung.name} raised {first_line(error)}")
         with self._lock:
             if self._call is not call:
                 self.replacer.returned(rung, engine)
@@ -184,7 +184,7 @@ class Processor:
     def _copy_of(self, slot: Slot) -> Slot | None:
         """The frame in buffers that no call writes to, and thereby a slot for the ring in place of the lost one."""
         try:
-            return slot.twin()
+            return slot.duplicate()
         except MemoryError:
             self.wires.counters.fail("no memory for another copy of it")
             self.wires.slots.append(Slot(slot.scale))

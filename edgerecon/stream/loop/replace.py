@@ -88,7 +88,7 @@ class Replacer:
             while self._warming and monotonic() < until and not (stop and stop.is_set()):
                 self._lock.wait(_LOOK_EVERY_S)
 
-    def give_up_hung(self) -> None:
+    def abandon_hung(self) -> None:
         """Replace engines whose first calls take too long. To be called now and then."""
         with self._lock:
             hung = [one for one in self._warming if monotonic() - one.began_s >= self._hang_s]

@@ -140,7 +140,7 @@ def make_report(
 
 def _error(capturer: Capturer, presenter: Presenter, interrupted: bool, failures: Sequence[str]) -> str | None:
     name, counters = presenter.info.source, presenter.info.counters
-    errors = [*failures, *counters.alarms, *presenter.fanout.failures]
+    errors = [*failures, *counters.errors, *presenter.fanout.failures]
     if capturer.error is not None:
         errors.insert(0, f"{name} failed: {first_line(capturer.error)}")
     elif counters.presented == 0 and not interrupted and not presenter.fanout.all_lost:

@@ -82,7 +82,7 @@ class Slot:
         self.unit.fill(0.0)
         self.out.fill(0.0)
 
-    def twin(self) -> Slot:
+    def duplicate(self) -> Slot:
         """Another slot with the same capture: this one's buffers are in the hands of a call that does not return."""
         twin = Slot(self.scale)
         twin.hold(self.raw)

@@ -124,7 +124,13 @@ def stream(
     processor = Processor(wires, rungs, replacer, timing.hang_s)
     fanout = Fanout(sinks, defer=overtake)
     presenter = Presenter(
-        wires, fanout, info, rungs, capturer.wait_first, skip_late=options.late == "skip", mark_late=timing.timed
+        wires,
+        fanout,
+        info,
+        rungs,
+        capturer.wait_for_first_frame,
+        skip_late=options.late == "skip",
+        mark_late=timing.timed,
     )
     watch = Watch(wires, source, capturer, timing.period_s)
     stages = [watch.run, capturer.run, processor.run, presenter.run]

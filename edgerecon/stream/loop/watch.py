@@ -44,7 +44,7 @@ class Watch:
                 if getattr(self.source, "live", False):
                     GuardedThread(f"close {self.source.name}", self.source.close).start()  # it may hang
             elif enough_ns and perf_counter_ns() - enough_ns > _GIVEN_UP_AFTER_S * 1e9:
-                self.capturer.leave_if_stuck()
+                self.capturer.end_if_stuck()
         self.wires.counters.stalled = False
 
     def _look(self) -> None:

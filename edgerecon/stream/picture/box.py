@@ -32,7 +32,7 @@ def parse_box(text: str, option: str, meaning: str = "x,y,width,height") -> Box:
     return x, y, width, height
 
 
-def beyond(box: Box, shape: Sequence[int]) -> str:
+def outside_fault(box: Box, shape: Sequence[int]) -> str:
     """How a box is not within a frame of (H, W) pixels; empty when it is."""
     x, y, width, height = box
     if x + width <= shape[1] and y + height <= shape[0]:
@@ -40,7 +40,7 @@ def beyond(box: Box, shape: Sequence[int]) -> str:
     return f"the box {x},{y},{width},{height} is not within a frame of {shape[1]}×{shape[0]}"
 
 
-def refuse_beyond(box: Box, shape: Sequence[int], option: str) -> None:
+def refuse_outside(box: Box, shape: Sequence[int], option: str) -> None:
     """Raises UsageError for a box that is not within a frame of (H, W) pixels."""
-    if fault := beyond(box, shape):
+    if fault := outside_fault(box, shape):
         raise UsageError(f"{option}: {fault}")

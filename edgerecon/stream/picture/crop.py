@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from edgerecon.stream.picture.box import Box, beyond, parse_box, refuse_beyond
+from edgerecon.stream.picture.box import Box, outside_fault, parse_box, refuse_outside
 from edgerecon.stream.sources.base import Capture, Source
 
 
@@ -36,7 +36,7 @@ class CroppedSource:
         if not getattr(source, "live", False):
             first = next((capture.image for capture in source.frames() if capture.image is not None), None)
             if first is not None:
-                refuse_beyond(box, first.shape, "--crop")
+                refuse_outside(box, first.shape, "--crop")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)
@@ -53,7 +53,7 @@ class CroppedSource:
         image = capture.image
         if image is None:
             return capture
-        if fault := beyond(self._box, image.shape):
+        if fault := outside_fault(self._box, image.shape):
             return replace(capture, image=None, fault=f"it cannot be cropped: {fault}")
         x, y, width, height = self._box
         pose = capture.pose and capture.pose.cropped((y, x), (height, width), image.shape)

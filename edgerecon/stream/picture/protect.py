@@ -16,7 +16,7 @@ from edgerecon.core.errors import EngineError
 from edgerecon.core.frame import Image, to_unit
 from edgerecon.engines.base import Engine
 from edgerecon.stream.picture.area import Area, whole_frame
-from edgerecon.stream.picture.box import Box, beyond, parse_box
+from edgerecon.stream.picture.box import Box, outside_fault, parse_box
 from edgerecon.stream.picture.finder import SETTLED_AFTER, TissueFinder
 from edgerecon.stream.sources.base import Source
 
@@ -111,7 +111,7 @@ class ProtectedEngine:
             return self._finder.area(frame)
         if self._found is not None and self._found.mask.shape == frame.shape:
             return self._found
-        if fault := beyond(self._tissue, frame.shape):
+        if fault := outside_fault(self._tissue, frame.shape):
             raise EngineError(fault)
         x, y, width, height = self._tissue
         mask = np.zeros(frame.shape, np.uint8)

@@ -101,7 +101,7 @@ class Scheduling:
             ) from error
 
 
-def yield_to_the_stream() -> None:
+def lower_priority() -> None:
     """Let the calling thread wait for others: what writes files or serves pages must not slow a stream.
 
     On Linux each thread has its own priority; other systems keep that of the process.

@@ -13,6 +13,7 @@ from edgerecon.core.config import accepted_by, dotted, first_fault, read_toml
 from edgerecon.core.errors import ConfigError, UsageError
 from edgerecon.engines import check_backend
 from edgerecon.modelfile.catalogue import model_path
+from edgerecon.modelfile.variants import check_precision
 from edgerecon.stream.filters.engine import refuse_resizing
 from edgerecon.stream.filters.filter import open_filters
 from edgerecon.stream.overwriting import refuse_overwriting
@@ -50,7 +51,7 @@ class StreamTable(_Table):
     source: str = Field(min_length=1)
     model: Annotated[str, AfterValidator(accepted_by(model_path))] | None = None
     backend: Annotated[str, AfterValidator(accepted_by(check_backend))] = "auto"
-    precision: Literal["fp32", "fp16", "bf16", "int8", "int16"] | None = None
+    precision: Annotated[str, AfterValidator(accepted_by(check_precision))] | None = None
     threads: int | None = Field(default=None, ge=1, le=1024)
     strength: float = Field(default=1.0, ge=0, le=1, allow_inf_nan=False)
     protect: Annotated[str, AfterValidator(accepted_by(parse_protect))] = "auto"

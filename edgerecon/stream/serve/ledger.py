@@ -77,7 +77,7 @@ class Look:
     lives: int = 1
 
     @property
-    def over(self) -> bool:
+    def has_ended(self) -> bool:
         return self.state in ("ended", "failed")
 
     def to_plain(self) -> dict[str, Any]:

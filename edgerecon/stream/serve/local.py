@@ -23,7 +23,7 @@ class Here:
 
 
 @contextmanager
-def start_here() -> Iterator[Here]:
+def start_locally() -> Iterator[Here]:
     """Streams with engines that they share where the runtime allows."""
     with closing(SharedEngines()) as engines, closing(Pages()) as pages:
         yield Here(engines, pages)

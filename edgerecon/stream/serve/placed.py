@@ -89,8 +89,8 @@ class Placed:
 
     def look(self) -> Look:
         past, lives, now = self._account
-        over = now.over and self._ended.is_set()
-        state = now.state if over or not now.over else "running"  # not over before this thread is
+        over = now.has_ended and self._ended.is_set()
+        state = now.state if over or not now.has_ended else "running"  # not over before this thread is
         return replace(now, state=state, tally=past + now.tally, lives=lives, stopped=self._stop.is_set())
 
     @property
@@ -105,7 +105,7 @@ class Placed:
         try:
             self._wait_for()
             self._live()
-            if not self._now.over:
+            if not self._now.has_ended:
                 self._now = replace(self._now, state="ended", tally=self._now.tally.closed())
         except BaseException as error:  # noqa: BLE001 - the fault of one stream is not that of the others
             reason = str(error) if isinstance(error, EdgereconError) else f"{type(error).__name__}: {_last_line(error)}"
@@ -160,7 +160,7 @@ class Placed:
             except self._ray.exceptions.ActorUnavailableError:  # the cluster does not know yet whether it is dead
                 if monotonic() - heard > _SILENT_AT_MOST_S:
                     raise
-            if self._now.over:
+            if self._now.has_ended:
                 return
             self._begun = self._begun or monotonic()
             sleep(LOOK_EVERY_S)

@@ -39,5 +39,5 @@ def _one(name: str, look: Look) -> dict[str, Any]:
 
 def failures(looks: Mapping[str, Look]) -> str | None:
     """Which streams failed or did not end; why was logged when it happened. None when all is well."""
-    names = [f"'{name}'" for name, look in looks.items() if look.error or not look.over]
+    names = [f"'{name}'" for name, look in looks.items() if look.error or not look.has_ended]
     return f"{len(names)} of {len(looks)} streams failed: {', '.join(names)}" if names else None

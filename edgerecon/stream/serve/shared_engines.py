@@ -31,8 +31,8 @@ _How = tuple[str, str, str | None, int | None]
 class SharedEngines:
     """Opens each (model, backend, precision, threads) once where the runtime lets engines be doubled.
 
-    An engine can be doubled when it has ``twin()``: another engine on the same weights, with buffers and state of its
-    own, that may run at the same time. What a stream opens after a fault is its own (``Engines.reopen``).
+    An engine can be doubled when it has ``duplicate()``: another engine on the same weights, with buffers and state of
+    its own, that may run at the same time. What a stream opens after a fault is its own (``Engines.reopen``).
 
     Args:
         open_first: stands for ``open_engine``, for tests.
@@ -55,10 +55,10 @@ class SharedEngines:
             first: Any = self._firsts.get(how)
             if first is None:
                 first = self._open_first(model, backend, precision, threads=threads)
-                if not hasattr(first, "twin"):
+                if not hasattr(first, "duplicate"):
                     return cast(Engine, first)
                 self._firsts[how] = first
-            return cast(Engine, first.twin())
+            return cast(Engine, first.duplicate())
 
     def close(self) -> None:
         """Let go of what was shared; engines that streams still have stay usable."""

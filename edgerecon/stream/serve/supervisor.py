@@ -102,7 +102,7 @@ class Supervisor:
                 slow = monotonic() - begun > _STARTING_AT_MOST_S
                 if slow or all(look.state != "starting" for look in looks.values()):
                     service.beat(sum((look.tally for look in looks.values()), Tally()))
-                if all(running.look().over for running in self.running.values()):
+                if all(running.look().has_ended for running in self.running.values()):
                     break
         except KeyboardInterrupt:
             interrupted = True
@@ -141,7 +141,7 @@ class Supervisor:
 
     def _settle(self) -> None:
         """Take over the accounts of those that have left."""
-        for old in [old for old in self._leaving if old.look().over]:
+        for old in [old for old in self._leaving if old.look().has_ended]:
             self._leaving.remove(old)
             name, look = old.table.name, old.look()
             self._gone[name] = _after(self._gone[name], look) if name in self._gone else look
@@ -160,7 +160,7 @@ class Supervisor:
                     if monotonic() - begun > _SAME_CTRL_C_S:  # one Ctrl-C may arrive as two signals
                         raise
         for running in everyone:
-            if not running.look().over:
+            if not running.look().has_ended:
                 _log.error("stream '%s' does not end: it is left behind", running.table.name)
 
 

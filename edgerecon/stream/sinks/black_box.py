@@ -27,7 +27,7 @@ from edgerecon.core.errors import SinkError, UsageError
 from edgerecon.core.frame import Frame, Image, Status
 from edgerecon.core.pose import Pose
 from edgerecon.stream.process.guarded import GuardedThread
-from edgerecon.stream.process.scheduling import yield_to_the_stream
+from edgerecon.stream.process.scheduling import lower_priority
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.files.npz import table_of, write_facts, write_poses, write_rows
 from edgerecon.stream.sinks.files.panel import fit_uint8
@@ -158,7 +158,7 @@ class BlackBoxSink:
 
     def _watch(self) -> None:
         """Look for faults that no frame tells of, and write incidents."""
-        yield_to_the_stream()
+        lower_priority()
         while not self._stop.is_set():
             self._noted.wait(_LOOK_EVERY_S)
             self._noted.clear()

@@ -14,7 +14,7 @@ import numpy as np
 from edgerecon.core.frame import Frame, Image
 from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.process.guarded import GuardedThread
-from edgerecon.stream.process.scheduling import yield_to_the_stream
+from edgerecon.stream.process.scheduling import lower_priority
 from edgerecon.stream.sinks.base import Sink, StreamInfo, abandon
 
 _RETURNS_WITHIN_S = 1.0
@@ -121,7 +121,7 @@ class DeferredSink:
         return before.copy(), pixels.copy()
 
     def _work(self, queue: Queue[_Item | None], abandoned: threading.Event) -> None:
-        yield_to_the_stream()
+        lower_priority()
         while (item := queue.get()) is not None and not abandoned.is_set():
             self._sink.present(*item)
             self._free.append((item[0], item[1].pixels))

@@ -92,7 +92,7 @@ class Statistics:
                     self._power += float(np.square(values).sum())
 
     @property
-    def swings(self) -> bool:
+    def averages_to_zero(self) -> bool:
         """Whether values of both signs average to nothing, as RF and IQ signals do and images do not."""
         if not self.low < 0 < self.high:
             return False
@@ -124,7 +124,7 @@ class Scale:
             if image.dtype != np.uint8:
                 found.setdefault(image.dtype.str, Statistics()).add(image)
         for dtype, statistics in found.items():
-            if echoes and statistics.swings:
+            if echoes and statistics.averages_to_zero:
                 raise SourceError(
                     f"{name} holds signed echo signals (RF or IQ), not images: beamform and detect it first "
                     "(beamformed RF lines of a MetaImage: add ?rf to its path)"

@@ -23,7 +23,7 @@ def to_brain_float(model: bytes | ModelProto) -> ModelProto:
         ModelError: not an fp32 file of ours.
     """
     result = g.load(model)
-    g.demand_fp32(result)
+    g.require_fp32(result)
     graph = result.graph
     casts = []
     for tensor in list(graph.initializer):

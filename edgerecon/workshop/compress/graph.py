@@ -97,7 +97,7 @@ def metadata(model: ModelProto) -> dict[str, str]:
     return {p.key.removeprefix(PREFIX): p.value for p in model.metadata_props if p.key.startswith(PREFIX)}
 
 
-def demand_fp32(model: ModelProto) -> None:
+def require_fp32(model: ModelProto) -> None:
     """Raises ModelError when the file has been through a change of precision."""
     precision = metadata(model).get("precision", "fp32")
     if precision != "fp32":

@@ -30,7 +30,7 @@ def to_half(model: bytes | ModelProto) -> ModelProto:
         ModelError: not an fp32 file of ours; or a weight is beyond 65504, the greatest value of 16 bits.
     """
     result = g.load(model)
-    g.demand_fp32(result)
+    g.require_fp32(result)
     graph = result.graph
     single = {node.name for node in graph.node if node.op_type in _TYPED} | {node.name for node in g.skips(graph)}
     floats = _float_tensors(result)

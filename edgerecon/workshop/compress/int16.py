@@ -41,7 +41,7 @@ def to_int16(file: ModelFile, frames: Iterable[Image]) -> ModelProto:
         ModelError: not an fp32 file of ours, or a layer of it has no integer form; it is named.
     """
     result = g.load(file.content)
-    g.demand_fp32(result)
+    g.require_fp32(result)
     multiple = file.spec.size_multiple
     layers = quantise(read_layers(file), [_cropped(frame, multiple) for frame in frames])
     del result.graph.initializer[:], result.graph.value_info[:]

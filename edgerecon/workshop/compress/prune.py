@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from edgerecon.core.errors import EdgereconError, UsageError, needed
 from edgerecon.workshop.compress import importance as scoring
 from edgerecon.workshop.compress.importance import Arithmetic, Batch, Group, Importance, cuts_inputs, is_depthwise
-from edgerecon.workshop.compress.recurrent import opaque, pruners
+from edgerecon.workshop.compress.recurrent import hidden_recurrence, pruners
 
 _log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ def _graph(model: nn.Module, example: Tensor) -> Any:
     with needed("train", "torch-pruning"):
         import torch_pruning
     model.requires_grad_(True)
-    with torch.enable_grad(), opaque(model):
+    with torch.enable_grad(), hidden_recurrence(model):
         return torch_pruning.DependencyGraph().build_dependency(
             model, example, customized_pruners=pruners(model), verbose=False
         )

@@ -86,7 +86,7 @@ def quantise(
 
     Args:
         model: the fp32 file. ranges: of its activations, from ``Calibration.ranges``.
-        keep: names of Conv nodes left in float32, e.g. from ``sensitivity.dearest_first``.
+        keep: names of Conv nodes left in float32, e.g. from ``sensitivity.most_sensitive_first``.
         moments: from ``Calibration``; without them each weight goes to its nearest level and no bias is corrected,
             which is what weights want that quantisation-aware training has settled.
 
@@ -98,7 +98,7 @@ def quantise(
         a range is missing or not finite.
     """
     result = g.load(model)
-    g.demand_fp32(result)
+    g.require_fp32(result)
     made = plan(result, form, keep)
     grids = grids_of(result.graph, made, ranges, form)
     nodes = _quantised_nodes(result.graph, made, grids, form, moments or {})

@@ -2,7 +2,7 @@
 
 torch-pruning follows the operations that autograd recorded. In a network unrolled over time it then takes the state
 that comes back for a plain input and cuts the wrong channels, and it knows neither ``nn.GRU`` nor ``nn.RNN``. So their
-insides are hidden while it looks (``opaque``), and the classes below tell it how to cut them.
+insides are hidden while it looks (``hidden_recurrence``), and the classes below tell it how to cut them.
 
 What is recurrent: ``nn.RNN``, ``nn.GRU`` and ``nn.LSTM`` in one direction; and a *cell*, a module with an attribute
 ``hidden_channels`` whose convolutions all read [x, h] and put out a whole multiple of the hidden channels, gate after
@@ -110,7 +110,7 @@ class CellPruner(_Pruner):
 
 
 @contextmanager
-def opaque(model: nn.Module) -> Iterator[None]:
+def hidden_recurrence(model: nn.Module) -> Iterator[None]:
     """Within, every recurrent layer is one step of autograd from its input to all its outputs, state left out."""
     hidden = [module for module in model.modules() if isinstance(module, RNN) or is_cell(module)]
     for module in hidden:

@@ -22,7 +22,7 @@ from edgerecon.workshop.compress.graph import ModelProto
 from edgerecon.workshop.compress.quantise import Form, quantise
 
 
-def dearest_first(
+def most_sensitive_first(
     model: bytes | ModelProto,
     ranges: Mapping[str, Range],
     moments: Mapping[str, NDArray[np.float64]],

@@ -142,7 +142,7 @@ def _loop(
             if on_step:
                 images = (run.step - first) * table.batch
                 on_step(Progress(run.step, table.steps, losses[-1] if losses else loss, psnr, ssim, images / seconds))
-            if processes.any_of_them(run.fabric, interrupted()):
+            if processes.any_process(run.fabric, interrupted()):
                 if curve:
                     run.save(run_dir / LAST, seconds)
                 run.fabric.barrier()  # the first process has written before torchrun sees any of them end

@@ -74,7 +74,7 @@ def gather(fabric: Any, output: Any) -> Any:
     return torch.cat(parts)
 
 
-def any_of_them(fabric: Any, here: bool) -> bool:
+def any_process(fabric: Any, here: bool) -> bool:
     """Whether something is so in any process; every one gets the same answer."""
     if count() == 1:
         return here

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 from edgerecon.core.errors import EdgereconError
 from edgerecon.core.frame import Image
-from edgerecon.deploy.adopt.frames import cut, trial_frames
+from edgerecon.deploy.adopt.frames import centre_crop, trial_frames
 from edgerecon.deploy.adopt.inspect import Asked, inspect
 from edgerecon.deploy.adopt.ranges import RANGES
 from tests.support.foreign_networks import Foreign, build, truth
@@ -124,7 +124,7 @@ def test_no_mutation_is_wrong_without_a_word(
         return  # caught, or asked about
     range_ = next(one for one in found.findings if one.what == "range")
     doubted = "in doubt" in range_.sure or range_.why == "the trial cannot tell"
-    picture = cut(frame, network.size or (64, 96))
+    picture = centre_crop(frame, network.size or (64, 96))
     expected = np.clip(truth(plain, build(plain), picture), 0, 1)
     given = np.clip(found.reading.picture(picture, found.network.run(picture, found.reading.given)), 0, 1)
     assert doubted or np.abs(given - expected).max() < 1 / 255

@@ -11,7 +11,7 @@ import pytest
 from edgerecon.core.errors import GateError, UsageError
 from edgerecon.core.frame import Image
 from edgerecon.deploy.adopt.adopt import Adoption, adopt
-from edgerecon.deploy.adopt.frames import cut, trial_frames
+from edgerecon.deploy.adopt.frames import centre_crop, trial_frames
 from edgerecon.deploy.adopt.inspect import Asked
 from edgerecon.deploy.adopt.ranges import parse_range
 from edgerecon.engines import open_engine
@@ -48,7 +48,7 @@ def test_adopted_network_gives_its_own_pictures(network: Foreign, tmp_path: Path
         assert not out.exists()
         asked = Asked(given=parse_range(network.given))
     adopt(path, out, asked)
-    picture = cut(frame, network.size or (72, 88))
+    picture = centre_crop(frame, network.size or (72, 88))
     engine = open_engine(out, "onnxruntime")
     assert np.abs(engine.run(picture) - np.clip(truth(network, model, picture), 0, 1)).max() < LEVEL
     engine.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgerecon.quality.evaluate.structure_front import IDENTITY, front, nearness, structure_at
+from edgerecon.quality.evaluate.structure_front import IDENTITY, front, structure_at, structure_score
 
 
 def test_a_point_that_another_beats_in_both_is_left_out() -> None:
@@ -12,7 +12,7 @@ def test_a_point_that_another_beats_in_both_is_left_out() -> None:
 
 
 def test_sharpening_counts_as_much_as_loss() -> None:
-    assert nearness(1.1) == pytest.approx(nearness(0.9))
+    assert structure_score(1.1) == pytest.approx(structure_score(0.9))
     assert (1.4, 0.4) not in front([(1.4, 0.4), (0.9, 0.4)])
 
 

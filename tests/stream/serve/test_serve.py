@@ -22,7 +22,7 @@ from edgerecon.engines import open_engine
 from edgerecon.stream.serve import worker as worker_module
 from edgerecon.stream.serve.config import ServeConfig, StreamTable
 from edgerecon.stream.serve.ledger import Look, Tally
-from edgerecon.stream.serve.local import start_here
+from edgerecon.stream.serve.local import start_locally
 from edgerecon.stream.serve.pages import named
 from edgerecon.stream.serve.report import failures, served
 from edgerecon.stream.serve.shared_engines import SharedEngines
@@ -202,7 +202,7 @@ class Served:
 
 @contextmanager
 def running(first: ServeConfig) -> Iterator[Served]:
-    with start_here() as make:
+    with start_locally() as make:
         one = Served(first, make)
         try:
             yield one
@@ -234,7 +234,7 @@ def test_a_new_configuration_leaves_alone_what_did_not_change(caplog: pytest.Log
         assert after["b"] is not before["b"] and before["b"].look().stopped
         assert after["lost"] is not before["lost"], "what failed is tried again"
         until(lambda: one.supervisor.looks()["c"].state == "ended" and after["b"].look().tally.presented > 0)
-        assert before["b"].look().over
+        assert before["b"].look().has_ended
         looks = one.end()
     assert looks["b"].lives == 2 and looks["b"].tally.presented > counted
     assert looks["b"].tally == before["b"].look().tally + after["b"].look().tally
@@ -276,7 +276,7 @@ def test_ctrl_c_drains_all() -> None:
             raise KeyboardInterrupt
 
     seen: list[int] = []
-    with start_here() as make:
+    with start_locally() as make:
         supervisor = Supervisor(make)
         same = config(dict(name="a", source=SIM), dict(name="b", source=SIM))
         assert supervisor.run(same, lambda: same, threading.Event(), threading.Event(), interrupt)

@@ -191,7 +191,7 @@ def test_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     host.stop()
 
     host = _Host(__version__, table(frames=2).model_dump())
-    while not (look := Look.from_plain(host.look())).over:
+    while not (look := Look.from_plain(host.look())).has_ended:
         time.sleep(0.01)
     assert look.place.endswith(" 01234567") and look.tally.presented + look.tally.dropped == 2
     host.stop()

@@ -191,10 +191,10 @@ def test_token_is_made_beyond_loopback_and_only_there(monkeypatch: pytest.Monkey
     assert access(HERE).token is None
     made = access(Address("0.0.0.0", 1))
     assert made.token is not None and len(made.token) >= 43 and made.generated
-    assert made.invitation(1).endswith(f"#token={made.token}"), "in the fragment, which no browser sends"
+    assert made.url_with_token(1).endswith(f"#token={made.token}"), "in the fragment, which no browser sends"
     assert made.token not in made.url(1) and made.token not in repr(made) and made.token not in made.session
     monkeypatch.setenv("EDGERECON_TOKEN", TOKEN)
-    assert access(HERE).token == TOKEN and access(HERE).invitation(1) == "http://127.0.0.1:1/"
+    assert access(HERE).token == TOKEN and access(HERE).url_with_token(1) == "http://127.0.0.1:1/"
     monkeypatch.setenv("EDGERECON_TOKEN", "short")
     with pytest.raises(UsageError, match="at least 16"):
         access(HERE)

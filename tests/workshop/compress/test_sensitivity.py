@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 
 from edgerecon.workshop.compress.calibration import calibrate
-from edgerecon.workshop.compress.sensitivity import dearest_first
+from edgerecon.workshop.compress.sensitivity import most_sensitive_first
 from tests.support.compress_graphs import conv, frames, graph_of, run
 
 
@@ -31,5 +31,5 @@ def test_the_reader_of_unequal_channels_is_dearest() -> None:
     seen, scenes = calibrate(model, frames(6)), frames(2, seed=3)
     targets = [np.clip(made, 0, 1) for made in run(model, scenes)]
     for form in ("unsigned", "signed"):
-        found = dearest_first(model, seen.ranges("minmax"), seen.moments, form, scenes, targets)
+        found = most_sensitive_first(model, seen.ranges("minmax"), seen.moments, form, scenes, targets)
         assert found == ("c",)  # at most half of them

@@ -41,7 +41,7 @@ class Channel:
         self._latest = latest
         self._info = info
         self._made: dict[str, tuple[int, bytes]] = {}
-        self._reminded = 0
+        self._heartbeat_version = 0
         self._news = asyncio.Event()
         self._over = asyncio.Event()
 
@@ -50,11 +50,11 @@ class Channel:
         news, self._news = self._news, asyncio.Event()
         news.set()
 
-    def remind(self) -> None:
+    def send_heartbeat(self) -> None:
         """Called twice a second: without a new frame the pages get the counters, and see that the server lives."""
-        if self._latest.version == self._reminded:
+        if self._latest.version == self._heartbeat_version:
             self.announce()
-        self._reminded = self._latest.version
+        self._heartbeat_version = self._latest.version
 
     async def end(self) -> None:
         """Give every page the last frame and the end; returns within FAREWELL_S."""

@@ -72,7 +72,7 @@ class ViewerSite(Site):
         while True:
             await asyncio.sleep(_REMIND_S)
             for channel in self._channels.values():
-                channel.remind()
+                channel.send_heartbeat()
 
     async def _list(self, request: Request) -> Response:
         """Every stream there is to be, in order; where they are planned, ``absent`` says why some do not run."""

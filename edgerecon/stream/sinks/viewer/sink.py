@@ -49,7 +49,7 @@ class ViewerSink:
         self._address = address or Address("127.0.0.1", PORT)
         self._site: ViewerSite | None = ViewerSite.join(self._address)
         self.port = self._site.port
-        self.url = self._site.rules.invitation(self.port)
+        self.url = self._site.rules.url_with_token(self.port)
         self.name = f"viewer at {self._site.url}"
         self._latest = Latest()
         self._channel: Channel | None = None

@@ -39,7 +39,7 @@ class Access:
         host = socket.gethostname() if self.address.host in ("0.0.0.0", "::") else self.address.host
         return f"{self.scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
 
-    def invitation(self, port: int) -> str:
+    def url_with_token(self, port: int) -> str:
         """The address with a generated token. In the fragment, which browsers send to nobody: no log, no Referer."""
         return self.url(port) + (f"#token={self.token}" if self.generated else "")
 

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from edgerecon.core.errors import SinkError, UsageError, first_line
 from edgerecon.stream.process.guarded import GuardedThread
-from edgerecon.stream.process.scheduling import yield_to_the_stream
+from edgerecon.stream.process.scheduling import lower_priority
 from edgerecon.stream.sinks.web.access import access
 from edgerecon.stream.sinks.web.address import Address, listen
 from edgerecon.stream.sinks.web.connection_limits import MAX_HEAD, Http, LimitedListener
@@ -121,7 +121,7 @@ class Site(ABC):
             self._listener.close()
 
     def _run(self) -> None:
-        yield_to_the_stream()
+        lower_priority()
         asyncio.run(self._serve())
 
     def _cut_off(self, failure: BaseException) -> None:

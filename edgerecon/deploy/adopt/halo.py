@@ -8,7 +8,7 @@ import numpy as np
 
 from edgerecon.core.errors import GateError
 from edgerecon.core.frame import Image
-from edgerecon.deploy.adopt.frames import cut
+from edgerecon.deploy.adopt.frames import centre_crop
 from edgerecon.deploy.adopt.maps import MapReading
 from edgerecon.deploy.adopt.network import Network
 from edgerecon.deploy.adopt.range_trial import Reading
@@ -34,7 +34,7 @@ def find_halo(
     down, right = (max(multiple, length // 3 // multiple * multiple) for length in size)
     by_distance: list[Image] = []
     for frame in frames:
-        picture = cut(frame, (rows + down, columns + right))
+        picture = centre_crop(frame, (rows + down, columns + right))
         first = _run(network, reading, picture[:rows, :columns])
         second = _run(network, reading, picture[down:, right:])
         scale = network.result.scale
