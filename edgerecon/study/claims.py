@@ -63,6 +63,13 @@ def _multicoil_mri() -> list[Stated]:
     return [Stated("multicoil_mri", text) for text in texts]
 
 
+def _textured_ct() -> list[Stated]:
+    title = "Textured CT from 60 views"
+    texts = [f"U-Net over tuned total variation over FBP ({title})"]
+    texts += [f"U-Net, residual: {goal} ({title})" for goal in ("PSNR, dB at least 35", "SSIM at least 0.92")]
+    return [Stated("textured_ct", text) for text in texts]
+
+
 def _restoration() -> list[Stated]:
     found = [
         Stated("restoration", f"{task}: the CNN restores better than the best classical method")
@@ -119,6 +126,7 @@ STATED: tuple[Stated, ...] = (
     *_recurrent(),
     *_tomography(),
     *_multicoil_mri(),
+    *_textured_ct(),
     *_restoration(),
     *_enhancement(),
     *_super_resolution(),

@@ -20,7 +20,16 @@ from edgerecon.study.results import Result
 from edgerecon.study.speed import time_models
 from edgerecon.study.turns import Turns
 
-SYSTEMS = ("recurrent", "tomography", "multicoil_mri", "restoration", "enhancement", "super_resolution", "diagnosis")
+SYSTEMS = (
+    "recurrent",
+    "tomography",
+    "multicoil_mri",
+    "textured_ct",
+    "restoration",
+    "enhancement",
+    "super_resolution",
+    "diagnosis",
+)
 """Files of this folder; each has TITLE, PAPER and ``run(ctx)``, which fills ``ctx.result``."""
 
 SECONDS = "seconds"

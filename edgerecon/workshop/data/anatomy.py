@@ -53,16 +53,27 @@ class _Canvas:
         folds: NDArray[np.float64] | None = None,
     ) -> NDArray[np.float64]:
         """Paint one, its edge a pixel wide; returns its opacity. folds: rows (amplitude, count, phase) of the edge."""
-        dx, dy = self.x - at[0], self.y - at[1]
+        opacity = np.zeros_like(self.image)
+        box = self._around(at, radii, 0.0 if folds is None else float(np.abs(folds[:, 0]).sum()))
+        dx, dy = self.x[box] - at[0], self.y[box] - at[1]
         u = (dx * math.cos(turn) + dy * math.sin(turn)) / radii[0]
         v = (dy * math.cos(turn) - dx * math.sin(turn)) / radii[1]
         radius = np.hypot(u, v)
         if folds is not None:
             angle = np.arctan2(v, u)
             radius = radius * (1 + sum(a * np.sin(k * angle + p) for a, k, p in folds))
-        opacity = np.clip((1 - radius) * min(radii) * self.size / 2 + 0.5, 0, 1)
-        self.image += opacity * (level - self.image)
-        return np.asarray(opacity)
+        opacity[box] = np.clip((1 - radius) * min(radii) * self.size / 2 + 0.5, 0, 1)
+        self.image[box] += opacity[box] * (level - self.image[box])
+        return opacity
+
+    def _around(self, at: tuple[float, float], radii: tuple[float, float], fold: float) -> tuple[slice, slice]:
+        """Rows and columns outside of which an ellipse has no opacity: most are small, and a slice has a hundred."""
+        reach = max(radii) * (1 + 1 / (min(radii) * self.size)) / max(1 - fold, 1e-3)
+        near = (np.abs(self.x - at[0]) <= reach) & (np.abs(self.y - at[1]) <= reach)
+        rows, columns = (np.flatnonzero(near.any(axis=axis)) for axis in (1, 0))
+        if not rows.size:
+            return slice(0), slice(0)
+        return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _brain(rng: np.random.Generator, size: int) -> Callable[[float], NDArray[np.float64]]:
