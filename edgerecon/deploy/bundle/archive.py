@@ -32,7 +32,7 @@ _MAX_TEXT = 1 << 20
 _BLOCK = tarfile.BLOCKSIZE
 _CHUNK = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(/[A-Za-z0-9][A-Za-z0-9._+-]*){0,3}")
-_MAX_NAME = 100  # what a ustar header holds without its prefix field
+_MAX_NAME = 255  # what a ustar header holds: a name of 100 characters behind folders of 155
 _KINDS = {
     tarfile.DIRTYPE: "a folder",
     tarfile.SYMTYPE: "a symbolic link",
@@ -94,7 +94,10 @@ def write_archive(path: Path, files: Mapping[str, bytes], top: str = "") -> str:
         for name, content in sorted(whole.items()):
             info = tarfile.TarInfo(f"{top}/{name}" if top else name)
             info.size, info.mode = len(content), _mode(name)
-            archive.addfile(info, io.BytesIO(content))
+            try:
+                archive.addfile(info, io.BytesIO(content))
+            except ValueError as error:
+                raise BundleError(f"{name} does not fit into a bundle: {error}") from None
     packed.seek(0)
     verify(packed)
     content = packed.getvalue()

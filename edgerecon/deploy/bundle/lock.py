@@ -26,6 +26,7 @@ from edgerecon.deploy.bundle.packages import OURS, Pin
 GLIBC = "manylinux_2_28"
 """Of every system in devices/: Debian 10, Ubuntu 20.04 and later have that C library or a newer one."""
 
+NAME_AT_MOST = 100
 _SECONDS = 600
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -130,36 +131,46 @@ def download(text: str, target: Target, folder: Path) -> list[Path]:
     """Fetch every package of a lock for a target, and what builds those that have no wheel.
 
     Raises:
-        EdgereconError: the package index is out of reach, or lacks one.
+        EdgereconError: the package index is out of reach, or lacks one for this processor and Python.
     """
     requirements = folder / "requirements.txt"
     write(requirements, text.encode())
+    _pip_download(["--require-hashes", "-r", str(requirements)], target, folder)
+    requirements.unlink()
+    if any(path.suffix != ".whl" for path in folder.iterdir()):
+        _pip_download(BUILDERS, target, folder)
+    return sorted(_shortened(path) for path in list(folder.iterdir()))
+
+
+def _shortened(path: Path) -> Path:
+    """A wheel of many platforms under the shortest of them, where its name is longer than an archive takes."""
+    if len(path.name) <= NAME_AT_MOST or path.suffix != ".whl":
+        return path
+    head, _, platforms = path.stem.rpartition("-")
+    return path.rename(path.with_name(f"{head}-{min(platforms.split('.'), key=lambda one: (len(one), one))}.whl"))
+
+
+def _pip_download(wanted: Sequence[str], target: Target, folder: Path) -> None:
     platforms = [f"manylinux_2_{minor}_{target.machine}" for minor in (28, 27, 26, 24, 17)]
     platforms += [f"manylinux2014_{target.machine}"]
-    options = [word for platform in platforms for word in ("--platform", platform)]
-    for wanted in (["--no-deps", "--require-hashes", "-r", str(requirements)], ["--no-deps", *BUILDERS]):
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "-q",
-            "--disable-pip-version-check",
-            "-d",
-            str(folder),
-            *options,
-            "--python-version",
-            target.python,
-            "--implementation",
-            "cp",
-            *wanted,
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-        if done.returncode:
-            said = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
-            raise EdgereconError(f"the packages of {target.machine} cannot be fetched: {said}")
-    requirements.unlink()
-    return sorted(folder.iterdir())
+    command = [
+        *(sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps"),
+        *(word for platform in platforms for word in ("--platform", platform)),
+        *("--python-version", target.python, "--implementation", "cp", "-d", str(folder)),
+        *wanted,
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise EdgereconError(
+            f"the packages of {target.machine} were not fetched within {_SECONDS} s: pack where the network is faster"
+        ) from None
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
+        reason = " ".join((said or done.stderr.splitlines() or ["pip said nothing"])[0].split())
+        raise EdgereconError(
+            f"the packages of {target.machine} with Python {target.python} cannot be fetched: {reason}"
+        )
 
 
 BUILDERS = ("setuptools", "wheel")

@@ -222,3 +222,40 @@ def test_files_of_the_issue(shared_data: Path, name: str, frames: int, shape: tu
     source = open_source(str(path))
     assert len(found) == frames == source.length and found[0].shape == shape
     assert source.period_s == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt"),
+    [
+        ("a.avi", "rawvideo", "bgr24"),
+        ("a.avi", "rawvideo", "nv12"),
+        ("a.avi", "rawvideo", "yuyv422"),
+        ("a.mov", "png", "rgba"),
+        ("a.mkv", "ffv1", "yuv444p10le"),
+        ("a.mkv", "ffv1", "gbrp12le"),
+    ],
+)
+def test_colours_of_every_pixel_format_are_kept_and_grey_stays_grey(
+    tmp_path: Path, name: str, codec: str, pix_fmt: str
+) -> None:
+    grey = np.repeat(np.tile(np.arange(0, 256, 8, np.uint8), (16, 1))[..., None], 3, axis=2)
+    drawn = grey.copy()
+    drawn[4:12, 8:24] = 250, 120, 10
+    with av.open(str(tmp_path / name), "w") as container:
+        out = container.add_stream(codec, rate=25)
+        out.width, out.height, out.pix_fmt = 32, 16, pix_fmt
+        for picture in (grey, drawn):
+            container.mux(out.encode(av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pix_fmt)))
+        container.mux(out.encode(None))
+    first, second = images(tmp_path / name)
+    assert first.ndim == 2 and to_unit(first) == pytest.approx(grey[..., 0] / 255, abs=0.02)
+    full = np.iinfo(second.dtype).max
+    assert second[6:10, 10:22] / full == pytest.approx(np.broadcast_to(drawn[8, 16] / 255, (4, 12, 3)), abs=0.03)
+
+
+def test_the_length_of_an_avi_without_its_index_is_what_its_head_says(tmp_path: Path) -> None:
+    path = tmp_path / "a.avi"
+    write(path, pattern(6), codec="ffv1", pix_fmt="gray")
+    data = path.read_bytes()
+    path.write_bytes(data[: data.rindex(b"idx1")])
+    assert open_source(str(path)).length == 6

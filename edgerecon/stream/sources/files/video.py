@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from edgerecon.core.errors import SourceError, needed
-from edgerecon.core.frame import MAX_PIXELS
+from edgerecon.core.frame import MAX_PIXELS, RawImage
 from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.files import lossy
 from edgerecon.stream.sources.files.budgeted_file import BudgetedFile
@@ -43,6 +44,8 @@ _STAMPED = ("mov", "matroska", "webm", "flv")  # formats that state when each pa
 _NO_FRAME = "damaged video packet: no frame came of it"
 _NO_COLOUR, _CHROMA_NOISE = 128, 12
 """The chroma of grey, and by how much compression moves it."""
+_COLOUR_NOISE = 24
+"""By how much it moves red, green and blue apart."""
 _CUT_OFF = "the file ends before this frame (truncated)"
 
 
@@ -190,9 +193,9 @@ class _Decoding:
 
 
 def _shown(stream: VideoStream) -> int:
-    """Number of frames that an edit list leaves, or that the container counts where it has no index; 0: unknown."""
+    """Number of frames that an edit list leaves, or that the container counts where its index is cut; 0: unknown."""
     shown = sum(1 for entry in stream.index_entries if entry.size and not entry.is_discard)
-    return shown if shown and stream.frames else stream.frames
+    return shown if shown and 0 < stream.frames <= len(stream.index_entries) else stream.frames
 
 
 def _period_s(container: InputContainer, stream: VideoStream, file: BudgetedFile) -> float | None:
@@ -257,16 +260,27 @@ def to_capture(frame: VideoFrame) -> Capture:
     if frame.is_corrupt:
         return Capture(None, "damaged video frame")
     deep = frame.format.components[0].bits > 8
-    kind = "rgb24" if _has_colour(frame) else "gray16le" if deep else "gray"
-    image = frame.to_ndarray(format=kind)
+    image = _colours(frame, deep)
+    if image is None:
+        image = frame.to_ndarray(format="gray16le" if deep else "gray")
     turn = turn_of(frame)
     return Capture(image if turn in (UPRIGHT, None) else upright(image, turn))
 
 
-def _has_colour(frame: VideoFrame) -> bool:
-    """Whether the chroma of a frame of 8 bits, in planes as codecs have it, is more than the noise of compression."""
-    if frame.format.name.removeprefix("yuvj").removeprefix("yuv") not in ("420p", "422p", "444p"):
-        return False
+def _colours(frame: VideoFrame, deep: bool) -> RawImage | None:
+    """A frame as RGB, where its colours are more than the noise of compression; None for a grey one."""
+    form = frame.format
+    if len(form.components) < 3 and not form.has_palette:
+        return None
+    if form.name.removeprefix("yuvj").removeprefix("yuv") in ("420p", "422p", "444p"):  # planes, as codecs have it
+        return frame.to_ndarray(format="rgb24") if _has_chroma(frame) else None
+    rgb = frame.to_ndarray(format="rgb48le" if deep else "rgb24")
+    red, green, blue = cv2.split(rgb)
+    apart = max(cv2.norm(red, green, cv2.NORM_INF), cv2.norm(green, blue, cv2.NORM_INF))
+    return rgb if apart > _COLOUR_NOISE * (257 if deep else 1) else None
+
+
+def _has_chroma(frame: VideoFrame) -> bool:
     for plane in frame.planes[1:]:
         chroma = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
         if max(int(chroma.max()) - _NO_COLOUR, _NO_COLOUR - int(chroma.min())) > _CHROMA_NOISE:
