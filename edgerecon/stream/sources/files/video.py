@@ -73,7 +73,7 @@ class VideoSource:
             width, height = stream.codec_context.width, stream.codec_context.height
             if width * height > MAX_PIXELS:
                 raise SourceError(f"{self.name} declares {width}×{height} pixels: at most {MAX_PIXELS:,} are read")
-            self.length: int | None = _shown(stream) or None
+            self.length: int | None = _shown(stream, file) or None
             aspect = stream.sample_aspect_ratio
             if aspect and aspect != 1:
                 _log.warning("%s has pixels of %s: they are shown square, as they are stored", self.name, aspect)
@@ -185,17 +185,13 @@ class _Decoding:
 
         What a container only counts (dropped frames of an AVI, what an edit list leaves out) is not missing.
         """
-        reach = max((entry.pos + entry.size for entry in self._stream.index_entries), default=0)
-        size = self._file.seek(0, os.SEEK_END)
-        if reach > size or _declared_size(self._file) > size:
-            return int(self._stream.frames)
-        return 0
+        return int(self._stream.frames) if _is_cut(self._stream, self._file) else 0
 
 
-def _shown(stream: VideoStream) -> int:
-    """Number of frames that an edit list leaves, or that the container counts where its index is cut; 0: unknown."""
+def _shown(stream: VideoStream, file: BudgetedFile) -> int:
+    """Number of frames that an edit list leaves, or that the container counts where it has no index; 0: unknown."""
     shown = sum(1 for entry in stream.index_entries if entry.size and not entry.is_discard)
-    return shown if shown and 0 < stream.frames <= len(stream.index_entries) else stream.frames
+    return shown if shown and stream.frames and not _is_cut(stream, file) else stream.frames
 
 
 def _period_s(container: InputContainer, stream: VideoStream, file: BudgetedFile) -> float | None:
@@ -241,12 +237,16 @@ def _packets(container: InputContainer, file: BudgetedFile) -> Iterator[Packet]:
             yield packet
 
 
-def _declared_size(file: BudgetedFile) -> int:
-    """Of a RIFF file, as its head says; 0 for others."""
+def _is_cut(stream: VideoStream, file: BudgetedFile) -> bool:
+    """Whether the file ends before its index, or the head of a RIFF file, says."""
     file.refill()
+    at = file.tell()
+    size = file.seek(0, os.SEEK_END)
     file.seek(0)
     head = file.read(8)
-    return 8 + int.from_bytes(head[4:], "little") if head[:4] == b"RIFF" else 0
+    file.seek(at)
+    declared = 8 + int.from_bytes(head[4:], "little") if head[:4] == b"RIFF" else 0
+    return max([declared, *(entry.pos + entry.size for entry in stream.index_entries)]) > size
 
 
 def prepare(stream: VideoStream) -> None:
