@@ -18,10 +18,13 @@ def generalised_coherence_factor(signals: Complex, heard: NDArray[np.bool_], set
     place = np.cumsum(heard, 1) - 1  # within what is heard, so that the spectrum is that of the aperture in use
     whole = signals.sum(1)
     energy = np.square(np.abs(signals)).sum(1) * count
-    low = np.zeros(len(signals))
-    for k in range(-settings.low_frequencies, settings.low_frequencies + 1):
-        turn = np.exp(-2j * np.pi * k * place / np.maximum(count, 1)[:, None]).astype(np.complex64)
-        low += np.where(count > 2 * abs(k), np.square(np.abs((signals * turn).sum(1))), 0)
+    low = np.square(np.abs(whole))
+    angle = np.float32(-2 * np.pi) / np.maximum(count, 1)[:, None].astype(np.float32) * place.astype(np.float32)
+    turn = turned = np.cos(angle) + np.complex64(1j) * np.sin(angle)
+    for k in range(1, settings.low_frequencies + 1):
+        for direction in (turned, turned.conj()):
+            low += np.where(count > 2 * k, np.square(np.abs((signals * direction).sum(1))), 0)
+        turned = turned * turn
     return np.asarray(whole * (low / np.maximum(energy, 1e-30)), np.complex64)
 
 

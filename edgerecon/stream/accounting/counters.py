@@ -23,6 +23,8 @@ class Counters:
         raws: why frames were shown raw, e.g. "the engine failed".
         hung: engine calls that did not come back in time. replaced: engines opened anew after they hung or failed.
         clock_faults: captures whose own time lay in the future or before that of the frame before them.
+        delivered_late: frames of a paced recording that were not there when they were due, as when their channel data
+            take longer to beamform than a frame period.
         stalled: whether the source gives no frames at present. stalls: how often that happened.
         ladder: names of the engines from the best to "passthrough"; rung: which of them runs.
         steps_down, steps_up: of the ladder.
@@ -42,6 +44,7 @@ class Counters:
         self.raw_shown = 0
         self.gaps = 0
         self.clock_faults = 0
+        self.delivered_late = 0
         self.hung = 0
         self.replaced = 0
         self.stalled = False

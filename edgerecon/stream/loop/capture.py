@@ -171,6 +171,8 @@ class Capturer:
             if self.period_s is not None:
                 due += self._step_ns(*played)
                 due = due if self.catch_up else max(due, now)
+                if taken and not self.live and given_ns > due:
+                    self.wires.counters.delivered_late += 1
             if self._stopped(min(due, ends_ns)):
                 self.interrupted = True
                 return

@@ -16,7 +16,17 @@ from edgerecon.stream.loop.present import Presenter
 Percentiles = dict[str, "float | None"]
 """Milliseconds; None when nothing was measured."""
 
-_COUNTS = ("clock_faults", "hung", "replaced", "stalls", "steps_down", "steps_up", "sinks_lost", "sinks_back")
+_COUNTS = (
+    "clock_faults",
+    "delivered_late",
+    "hung",
+    "replaced",
+    "stalls",
+    "steps_down",
+    "steps_up",
+    "sinks_lost",
+    "sinks_back",
+)
 
 
 @dataclass
@@ -42,8 +52,8 @@ class StreamReport:
         host: see ``edgerecon.hardware.device.host_profile``.
         drops, failures, raws: how many were dropped, failed and shown raw, by reason.
         gaps: frames that were lost before they reached us; they are in none of the counts above.
-        counts: what else was counted, see ``Counters``: clock_faults, hung, replaced, stalls, steps_down, steps_up,
-            sinks_lost, sinks_back, trace_skipped.
+        counts: what else was counted, see ``Counters``: clock_faults, delivered_late, hung, replaced, stalls,
+            steps_down, steps_up, sinks_lost, sinks_back, trace_skipped.
         skips: frames that a sink on a thread of its own was too slow for, by sink.
         ladder: names of the engines from the best to "passthrough"; rung: which of them ran at the end.
         interrupted: ended by Ctrl-C or by the caller's stop event.

@@ -19,7 +19,7 @@ from edgerecon.stream.accounting.counters import REASONS_AT_MOST, Counters
 from edgerecon.stream.loop.report import StreamReport
 from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.sources.base import Capture
-from tests.support.stream_fakes import FakeEngine, KeepSink, ListSource, ramp
+from tests.support.stream_fakes import FakeEngine, GatedSource, KeepSink, ListSource, ramp
 
 
 def balanced(report: StreamReport) -> bool:
@@ -289,6 +289,15 @@ def test_frames_are_paced_by_the_clock_of_the_recording() -> None:
     due_ms = [0, 10, 50, 60, 70, 80, 90]  # without a time, or when the clock was set: one period
     for frame, due in zip(sink.frames, due_ms, strict=True):
         assert frame.captured_ns >= sink.opened_ns + due * 1_000_000 - 1000
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_frames_that_a_recording_gives_after_they_were_due_count(live: bool) -> None:
+    """Each takes three periods at least, as channel data do that are slow to beamform; a live source has no such dues."""
+    source = GatedSource(ramp(4), lambda index: time.sleep(0.003))
+    source.live = live
+    report = stream(source, None, [KeepSink()], policy="every")
+    assert report.counts["delivered_late"] == (0 if live else 3) and report.presented == 4
 
 
 def test_late_frames_are_told_to_the_sinks_and_counted() -> None:
