@@ -116,6 +116,22 @@ def table(file: h5py.Group, key: str) -> NDArray[Any]:
     return read(found, 0, found.shape[0]) if found.shape else np.asarray(found[()])
 
 
+def references(file: h5py.Group, key: str) -> list[h5py.Reference] | None:
+    """What a cell or an array of structures of MATLAB's refers to; None when the dataset holds values.
+
+    Raises:
+        SourceError: see ``dataset``; or it refers to more than any recording does.
+    """
+    import h5py
+
+    found = dataset(file, key)
+    if h5py.check_ref_dtype(found.dtype) is None:
+        return None
+    if found.size > _LINKS_AT_MOST:
+        raise SourceError(f"{_name(file)}: '{key}' refers to more than {_LINKS_AT_MOST:,} objects: no recording does")
+    return list(found[()].ravel())
+
+
 def scalar(file: h5py.Group, key: str, default: float | None = None) -> float | None:
     """A number, however many axes of length 1 it is wrapped in; ``default`` when it is absent or not finite."""
     if key not in file:

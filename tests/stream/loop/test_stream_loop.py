@@ -293,7 +293,7 @@ def test_frames_are_paced_by_the_clock_of_the_recording() -> None:
 
 @pytest.mark.parametrize("live", [False, True])
 def test_frames_that_a_recording_gives_after_they_were_due_count(live: bool) -> None:
-    """Each takes three periods at least, as channel data do that are slow to beamform; a live source has no such dues."""
+    """Each takes three periods at least, as channel data that are slow to beamform; a live source has no dues."""
     source = GatedSource(ramp(4), lambda index: time.sleep(0.003))
     source.live = live
     report = stream(source, None, [KeepSink()], policy="every")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,10 @@ from numpy.typing import NDArray
 
 from edgerecon.beamform import Acquisition, LogCompression, Probe, Transmit, envelope
 from edgerecon.beamform.detection import DYNAMIC_RANGE_DB
-from edgerecon.beamform.transmits import diverging_wave, focused_wave, plane_wave
 from edgerecon.core.errors import AcquisitionError, SourceError
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
+from edgerecon.stream.sources.channel.scanner_wave import scanner_wave
 from edgerecon.stream.sources.files.hdf5_chunks import Frames
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
 from edgerecon.stream.sources.files.hdf5_superblock import MAGIC
@@ -97,10 +96,10 @@ def _lens_delay_s(scan: h5py.Group, speed: float) -> float:
 
 def _transmits(scan: h5py.Group, shape: tuple[int, ...], probe: Probe, speed: float, name: str) -> Iterator[Transmit]:
     """Each transmit; its delays count from the first element that fires, its time from when it passes the origin."""
-    waves, elements = shape[1], np.stack([probe.element_x_m, probe.element_z_m], 1)
+    waves, elements = shape[1], probe.elements
     initial = _each(scan, "initial_times", (waves,), 0.0)
-    delays = _each(scan, "t0_delays", (waves, len(elements)), 0.0)
-    fires = _each(scan, "tx_apodizations", (waves, len(elements)), 1.0) != 0
+    delays = _each(scan, "t0_delays", (waves, elements), 0.0)
+    fires = _each(scan, "tx_apodizations", (waves, elements), 1.0) != 0
     focus = _each(scan, "focus_distances", (waves,), 0.0)
     polar = _each(scan, "polar_angles", (waves,), 0.0)
     origins = _each(scan, "transmit_origins", (waves, 3), 0.0)
@@ -108,13 +107,11 @@ def _transmits(scan: h5py.Group, shape: tuple[int, ...], probe: Probe, speed: fl
         raise AcquisitionError(f"{name}: azimuth_angles steer waves out of the image plane: they are not beamformed")
     for start, delay, on, distance, angle, origin in zip(initial, delays, fires, focus, polar, origins, strict=True):
         on = on if on.any() else np.ones_like(on)  # zea's own examples leave it 0
-        if np.isfinite(distance) and distance != 0:
-            x, z = (float(one) for one in origin[[0, 2]] + distance * np.array([np.sin(angle), np.cos(angle)]))
-            wave = diverging_wave(x, z) if distance < 0 else focused_wave(x, z)
-        else:
-            wave = plane_wave(float(angle) if "polar_angles" in scan else _angle(elements[on, 0], delay[on], speed))
-        passes = np.median(delay[on] - wave.path_m(elements[on, 0], elements[on, 1], probe, speed) / speed)
-        yield replace(wave, start_s=float(start - passes))
+        plane = distance == 0 or not np.isfinite(distance)
+        if plane and "polar_angles" not in scan:
+            angle = _angle(probe.element_x_m[on], delay[on], speed)
+        place = float(origin[0]), float(origin[2])
+        yield scanner_wave(float(distance), float(angle), place, delay, on, float(start), probe, speed)
 
 
 def _angle(x: NDArray[np.float64], delay: NDArray[np.float64], speed: float) -> float:
