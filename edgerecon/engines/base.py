@@ -14,7 +14,7 @@ class EngineSpec:
     """A model opened on one backend.
 
     simulated: its pictures are those of hardware, its time is not. why: ``auto`` took this backend; "" when it had no
-    choice or was not asked.
+    choice or was not asked. parts: of several models that run one after the other, each; else empty.
     """
 
     model: ModelSpec
@@ -23,6 +23,7 @@ class EngineSpec:
     threads: int
     simulated: bool = False
     why: str = ""
+    parts: tuple[EngineSpec, ...] = ()
 
 
 class Engine(Protocol):

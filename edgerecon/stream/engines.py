@@ -12,6 +12,7 @@ from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine, EngineSpec
 from edgerecon.modelfile.catalogue import model_path, shipped_models
 from edgerecon.modelfile.variants import family
+from edgerecon.stream.chained import ChainedEngine
 from edgerecon.stream.filters.chain import FilterSettings
 from edgerecon.stream.filters.engine import FilteredEngine
 from edgerecon.stream.loop.ladder import PASSTHROUGH
@@ -60,7 +61,7 @@ class Engines:
             name: value for name, value in (("device", device), ("tile", tile)) if value is not None
         }
         self._opener, self._filters = opener, filters or FilterSettings([])
-        self._opened: list[tuple[EngineSpec, str]] = []
+        self._opened: list[tuple[EngineSpec, tuple[str, ...]]] = []
         self._first: Sequence[Image] = ()
         self._protected: list[ProtectedEngine] = []
         self._steered: list[BlendedEngine | AnnotatingEngine] = []
@@ -72,11 +73,13 @@ class Engines:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def open(self, model: str) -> Engine:
+    def open(self, model: str, *then: str) -> Engine:
+        """The engine of a model; with further ones, an engine that runs them one after the other."""
         backend, precision, threads = self._how
-        engine = self._opener(model, backend, precision, threads=threads, **self._where)
-        engine = self._stack.enter_context(closing(self._acting(engine)))
-        self._opened.append((engine.spec, model))
+        models = (model, *then)
+        opened = [self._opener(one, backend, precision, threads=threads, **self._where) for one in models]
+        engine = self._stack.enter_context(closing(self._acting(opened)))
+        self._opened.append((engine.spec, models))
         return engine
 
     def look_at(self, source: Source) -> None:
@@ -135,12 +138,18 @@ class Engines:
 
     def reopen(self, spec: EngineSpec) -> Engine:
         """Another engine like one that was opened here; whoever asks for it closes it."""
-        model = next(model for opened, model in self._opened if opened == spec)
-        return self._acting(open_engine(model, spec.backend, spec.precision, threads=spec.threads, **self._where))
+        models = next(models for opened, models in self._opened if opened == spec)
+        return self._acting(
+            [
+                open_engine(model, one.backend, one.precision, threads=one.threads, **self._where)
+                for model, one in zip(models, spec.parts or (spec,), strict=True)
+            ]
+        )
 
-    def _acting(self, engine: Engine) -> Engine:
-        """The engine, as strongly and where it was asked for, and filtered."""
-        engine = self._placed(engine)
+    def _acting(self, engines: Sequence[Engine]) -> Engine:
+        """The engines as one, each as strongly and where it was asked for, and filtered."""
+        placed = [self._placed(engine) for engine in engines]
+        engine = placed[0] if len(placed) == 1 else ChainedEngine(placed)
         return FilteredEngine(engine, self._filters) if self._filters.chosen else engine
 
     def _placed(self, engine: Engine) -> Engine:

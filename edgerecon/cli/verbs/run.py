@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ from edgerecon.core.errors import EdgereconError, UsageError
 
 if TYPE_CHECKING:
     from edgerecon.cli.tables.screen import Screen
+    from edgerecon.engines.base import Engine
     from edgerecon.stream.accounting.counters import Counters
     from edgerecon.stream.loop.report import StreamReport
     from edgerecon.stream.sinks.base import Sink
@@ -57,12 +58,19 @@ def stream(
         str,
         typer.Argument(help="What to show: {sources}."),
     ],
-    model: Annotated[
-        str | None,
+    models: Annotated[
+        list[str] | None,
         typer.Argument(
-            help="Shipped name, ONNX file or recipe; none: show frames as they are.", autocompletion=complete_model
+            help="Shipped name, ONNX file or recipe; none: show frames as they are. Several: see --chain, --beside.",
+            autocompletion=complete_model,
         ),
     ] = None,
+    chain: Annotated[
+        bool, typer.Option("--chain", help="Several models run one after the other, under one deadline.")
+    ] = False,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Several models run side by side on one capture, each with its own sinks.")
+    ] = False,
     sink: Annotated[
         list[str] | None,
         typer.Option(help="{sinks}; repeatable."),
@@ -154,6 +162,7 @@ def stream(
     from edgerecon.cli.tables.stream import print_stream
     from edgerecon.cli.tui import counter_table
     from edgerecon.core import logs as json_log
+    from edgerecon.stream.beside import stream_beside
     from edgerecon.stream.conversion import is_conversion
     from edgerecon.stream.engines import Engines
     from edgerecon.stream.filters.chain import FilterSettings
@@ -180,7 +189,10 @@ def stream(
         raise UsageError(f"--policy is latest or every, not '{policy}'")
     if late not in ("present", "skip"):
         raise UsageError(f"--late is present or skip, not '{late}'")
-    refuse_overwriting([source], sink or [], [path for path in (json, trace_file(trace)) if path])
+    models = models or []
+    wanted = _sinks_of(sink or ["null"], models, chain, beside, ladder, trace)
+    reports_to = [path for path in (json, trace_file(trace)) if path]
+    refuse_overwriting([source], [uri for uris in wanted for uri in uris], reports_to)
     box = parse_crop(crop) if crop is not None else None
     screen, service, stop, reset = console(json), Service(), Event(), Event()
     scheduling = scheduling_of(priority, cpus)
@@ -198,24 +210,27 @@ def stream(
                 filters=FilterSettings(open_filters(filter_after or [])),
             )
         )
-        if filter_after and model is None:
+        if filter_after and not models:
             raise UsageError("--filter-after wants a model: name one after the source, or say --filter")
-        engine = engines.open(model) if model is not None else None
-        rungs = engines.open_ladder(model, ladder or [])
+        opened: list[Engine | None] = (
+            [engines.open(one) for one in models] if beside else [engines.open(*models) if models else None]
+        )
+        rungs = engines.open_ladder(models[0] if models else None, ladder or [])
         recording = stack.enter_context(
             closing(filtered(open_source(source), FilterSettings(open_filters(filter or []))))
         )
         engines.look_at(cropped(recording, box))
-        sinks = [open_sink(uri) for uri in sink or ["null"]]
-        _say_where(screen, sinks)
-        converts = is_conversion(recording, sink or ["null"]) and late == "present"
+        sinks = [[open_sink(uri) for uri in uris] for uris in wanted]
+        _say_where(screen, [one for some in sinks for one in some])
+        converts = is_conversion(recording, wanted[0]) and late == "present"
         policy = policy or ("every" if converts else "latest")
         if pace is None:
             pace = not converts or policy == "latest" or bool(loop or seconds or deadline or ladder)
         written = stack.enter_context(closing(open_trace(trace, recording.name))) if trace else None
         shown_ms = deadline or (recording.period_s or DEFAULT_PERIOD_S) * 1e3
+        shown_as = ", ".join(models) or "as it is"
         show = stack.enter_context(
-            counter_table(screen, f"{recording.name} → {model or 'as it is'}", shown_ms) if tui else frame_bar(screen)
+            counter_table(screen, f"{recording.name} → {shown_as}", shown_ms) if tui else frame_bar(screen)
         )
 
         def told(counters: Counters) -> None:
@@ -235,26 +250,45 @@ def stream(
             scheduling=scheduling,
             crop=box,
         )
-        report = run(
-            recording,
-            engine,
-            sinks,
-            options,
-            ladder=rungs,
-            reopen=engines.reopen,
-            trace=written,
-            stop=stop,
-            reset=reset,
-            on_progress=told,
-            controls=engines.controls,
-        )
+        how: dict[str, Any] = {
+            "options": options,
+            "reopen": engines.reopen,
+            "stop": stop,
+            "on_progress": told,
+            "controls": engines.controls,
+        }
+        if beside:
+            reports = stream_beside(recording, opened, sinks, **how)
+        else:
+            reports = [run(recording, opened[0], sinks[0], ladder=rungs, trace=written, reset=reset, **how)]
     live = getattr(recording, "live", False)
-    print_stream(screen, report, timed=pace or live or deadline is not None)
-    _say_recorded(screen, sinks, report, live)
-    write_json(json, report.to_json())
-    if report.error:
-        raise EdgereconError(report.error)
-    leave_if_interrupted(report.interrupted and not terminated.is_set())
+    for report, shown in zip(reports, sinks, strict=True):
+        print_stream(screen, report, timed=pace or live or deadline is not None)
+        _say_recorded(screen, shown, report, live)
+    told_of = [report.to_json() for report in reports]
+    write_json(json, {"streams": told_of} if beside else told_of[0])
+    if errors := [report.error for report in reports if report.error]:
+        raise EdgereconError("; ".join(errors))
+    leave_if_interrupted(any(report.interrupted for report in reports) and not terminated.is_set())
+
+
+def _sinks_of(
+    sinks: list[str], models: list[str], chain: bool, beside: bool, ladder: list[str] | None, trace: object
+) -> list[list[str]]:
+    """The sinks of each stream: one stream, or with --beside one a model."""
+    from edgerecon.stream.beside import distinct_names, sink_of
+
+    if chain and beside or (len(models) > 1 and not (chain or beside)):
+        raise UsageError("several models run one after the other, --chain, or side by side, --beside: say which")
+    if (chain or beside) and len(models) < 2:
+        raise UsageError("--chain and --beside want two models or more after the source")
+    if (chain or beside) and ladder:
+        raise UsageError("--ladder steps down from one model: leave it out")
+    if not beside:
+        return [sinks]
+    if trace is not None:
+        raise UsageError("--trace follows one stream: leave it out with --beside")
+    return [[sink_of(uri, name) for uri in sinks] for name in distinct_names(models)]
 
 
 def _say_where(screen: Screen, sinks: Sequence[Sink]) -> None:

@@ -46,7 +46,7 @@ class FilteredEngine:
     def run(self, frame: Image, out: Image | None = None) -> Image:
         """See ``edgerecon.engines.base.Engine.run``."""
         result = self._engine.run(frame, out)
-        stages: dict[str, float] = {}
+        stages: dict[str, float] = dict(getattr(self._engine, "stages_ms", None) or {})
         try:
             image = self._chain.run(result, stages, behind=" after")
         except FilterError as failed:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgerecon.core.errors import first_line
 from edgerecon.core.files import write
+from edgerecon.engines.base import EngineSpec
 from edgerecon.stream.loop.capture import Capturer
 from edgerecon.stream.loop.present import Presenter
 
@@ -48,6 +49,8 @@ class StreamReport:
             the engine), preprocess, infer and postprocess (reconstructed frames only), present (the wait for the sinks,
             and the sinks); of channel data also demodulate, beamform and detect, which are part of the delivery.
         engine: backend, precision, threads; why, where "auto" chose between two that it had measured.
+        models: of several models one after the other, each: name, backend, precision, threads. Its times are those of
+            its name in ``stages_ms``.
         model, source: names.
         host: see ``edgerecon.hardware.device.host_profile``.
         drops, failures, raws: how many were dropped, failed and shown raw, by reason.
@@ -88,6 +91,7 @@ class StreamReport:
     interrupted: bool = False
     error: str | None = None
     latency_histogram: dict[str, list[float]] = field(default_factory=dict)
+    models: list[dict[str, object]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, object]:
         """A plain dict of what JSON knows."""
@@ -103,9 +107,9 @@ class StreamReport:
 
 
 def make_report(
-    capturer: Capturer, presenter: Presenter, threads: int, interrupted: bool, failures: Sequence[str]
+    capturer: Capturer, presenter: Presenter, engine: EngineSpec | None, interrupted: bool, failures: Sequence[str]
 ) -> StreamReport:
-    """What the threads of a stream have counted and measured. ``threads``: of the engine. ``failures``: of stages."""
+    """What the threads of a stream have counted and measured. ``failures``: of stages."""
     from edgerecon.hardware.device import host_profile
 
     info, latency = presenter.info, presenter.latency
@@ -129,7 +133,7 @@ def make_report(
             stage: {"p50": times.percentile(50), "p99": times.percentile(99)}
             for stage, times in presenter.stages.items()
         },
-        engine={"backend": info.backend, "precision": info.precision, "threads": threads}
+        engine={"backend": info.backend, "precision": info.precision, "threads": engine.threads if engine else 0}
         | ({"why": info.why} if info.why else {}),
         model=info.model,
         source=info.source,
@@ -145,7 +149,17 @@ def make_report(
         interrupted=interrupted,
         error=_error(capturer, presenter, interrupted, failures),
         latency_histogram=latency.bars(),
+        models=[_part(one) for one in (engine.parts if engine else ())],
     )
+
+
+def _part(spec: EngineSpec) -> dict[str, object]:
+    return {
+        "model": spec.model.name,
+        "backend": spec.backend,
+        "precision": spec.precision,
+        "threads": spec.threads,
+    }
 
 
 def _error(capturer: Capturer, presenter: Presenter, interrupted: bool, failures: Sequence[str]) -> str | None:

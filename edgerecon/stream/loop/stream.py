@@ -140,7 +140,7 @@ def stream(
     interrupted = (interrupted or capturer.interrupted) and not fanout.all_lost
     _close_books(counters, failures)
     _raise_what_ended(source, capturer, presenter, interrupted)
-    return make_report(capturer, presenter, engines[0].spec.threads if engines else 0, interrupted, failures)
+    return make_report(capturer, presenter, engines[0].spec if engines else None, interrupted, failures)
 
 
 @dataclass(frozen=True)
