@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,14 +34,26 @@ def map_ranges(layers: Sequence[Layer], frames: Sequence[Image]) -> dict[int, He
     for frame in frames:
         maps: dict[int, Map] = {}
         for layer in layers[:-1]:
-            x = maps[layer.target] = _written(layer, frame, maps)
+            x = maps[layer.target] = written(layer, frame, maps)
             old = held[layer.target]
             low, high = np.minimum(old.low, x.min((1, 2))), np.maximum(old.high, x.max((1, 2)))
             held[layer.target] = Held(low, high, old.mean + x.mean((1, 2), dtype=np.float64) / len(frames))
     return held
 
 
-def _written(layer: Layer, frame: Image, maps: dict[int, Map]) -> Map:
+def run_layers(
+    layers: Sequence[Layer], frame: Image, changed: Mapping[int, Callable[[Map], NDArray]] | None = None
+) -> Map:
+    """What the shuffle reads; a map of ``changed`` goes through its function before it is read."""
+    maps: dict[int, Map] = {}
+    for layer in layers[:-1]:
+        x = written(layer, frame, maps)
+        maps[layer.target] = (changed or {}).get(layer.target, lambda same: same)(x)
+    return maps[layers[-1].source]
+
+
+def written(layer: Layer, frame: Image, maps: Mapping[int, Map]) -> Map:
+    """The map that a layer writes, from those that it reads."""
     if layer.kind is Kind.UNSHUFFLE:
         (height, width), block = frame.shape, layer.kernel
         cells = frame.reshape(height // block, block, width // block, block).transpose(1, 3, 0, 2)

@@ -6,7 +6,6 @@
 //
 // Loads of pairs beat vgatherdps on Zen 3. Read once per instruction set, after lanes.h.
 
-KERNEL Floats smaller(Floats a, Floats b) { return a < b ? a : b; }
 KERNEL Floats magnitude(Floats a) { return larger(a, -a); }
 
 #if USES_AVX2

@@ -48,6 +48,23 @@ KERNEL void direct_levels(const IntegerDirect& job, const int16_t* weights, int 
     }
 }
 
+// Of eight output channels: two cells to a vector; a last one alone fills both halves.
+template <int P>
+KERNEL void direct_levels_of_8(const IntegerDirect& job, const int16_t* weights, int column) {
+    Ints sum[P][1];
+    direct_sums<P, 1>(job, weights, column, 0, sum);
+    const EightChannels c = eight_channels_of(job.end, 0);
+#pragma GCC unroll 8
+    for (int t = 0; t < P; ++t)
+        if (job.added) sum[t][0] = with_added(c, sum[t][0], job.added + static_cast<int64_t>(column + t) * job.out_step);
+    int16_t* to = reinterpret_cast<int16_t*>(job.out) + static_cast<int64_t>(column) * job.out_step;
+#pragma GCC unroll 8
+    for (int t = 0; t < P; t += 2) {
+        const int next = std::min(t + 1, P - 1);
+        store_halves(to + t * job.out_step, to + next * job.out_step, requantised(c, sum[t][0], sum[next][0]));
+    }
+}
+
 template <int P>
 KERNEL void direct_end(const IntegerDirect& job, const int16_t* weights, int column, int chunk) {
     Ints sum[P][1];
@@ -59,13 +76,16 @@ KERNEL void direct_end(const IntegerDirect& job, const int16_t* weights, int col
 }
 
 ENTRY void convolve_direct(const IntegerDirect& job) {
-    const int taps = job.kernel * job.kernel, pairs = (job.inputs + 1) / 2, width = job.end.step ? 8 : 16;
+    const int taps = job.kernel * job.kernel, pairs = (job.inputs + 1) / 2, width = job.end.step || job.out_pitch == 8 ? 8 : 16;
     const int16_t* weights = job.weights;
     for (int chunk = 0; chunk < job.out_pitch; chunk += width, weights += taps * pairs * 2 * width) {
         int column = 0;
         if (job.end.step) {
             for (; column + 6 <= job.columns; column += 6) direct_end<6>(job, weights, column, chunk);
             for (; column < job.columns; ++column) direct_end<1>(job, weights, column, chunk);
+        } else if (width == 8) {
+            for (; column + 6 <= job.columns; column += 6) direct_levels_of_8<6>(job, weights, column);
+            for (; column < job.columns; ++column) direct_levels_of_8<1>(job, weights, column);
         } else {
             for (; column + 6 <= job.columns; column += 6) direct_levels<6>(job, weights, column, chunk);
             for (; column < job.columns; ++column) direct_levels<1>(job, weights, column, chunk);

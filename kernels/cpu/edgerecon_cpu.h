@@ -31,7 +31,7 @@ typedef struct {
     const float* weights;           // float32: outputs × inputs × kernel × kernel (transposed: inputs × outputs × …)
     const float* bias;              // outputs
     const int16_t* integers;        // an integer layer's weights, of the same shape; null in float32. With y their sum:
-    const int32_t* offset;          // outputs; z = 576·y + 16·offset by Winograd, y + offset else
+    const int32_t* offset;          // outputs; z = 576·y + 16·offset or 48·y + 4·offset by Winograd, y + offset else (range_proof.h)
     const int32_t* shift;           // outputs; z >> shift, clipped to floor … ceiling
     const int32_t* gain;            // outputs, where a map is added: ρ(z) + gain·added + 2^shift/2, then the shift
     const float* step;              // outputs; not null: z times this, in float32, instead

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "rows.h"
 
@@ -26,7 +27,7 @@
 namespace portable {
 #define TARGET
 #define USES_AVX2 0
-#define BLOCK_TILES 2
+#define BLOCK_TILES 1
 #include "lanes.h"
 #include "winograd.h"
 #include "winograd_fp32.h"
@@ -36,6 +37,7 @@ namespace portable {
 #include "direct_int16.h"
 #include "frame_edges.h"
 #undef KEEP_IN_REGISTER
+#undef ROUND_NOW
 #undef USES_AVX2
 #undef BLOCK_TILES
 #undef TARGET
@@ -55,6 +57,7 @@ namespace avx2 {
 #include "direct_int16.h"
 #include "frame_edges.h"
 #undef KEEP_IN_REGISTER
+#undef ROUND_NOW
 #undef USES_AVX2
 #undef BLOCK_TILES
 #undef TARGET
@@ -73,6 +76,7 @@ namespace neon {
 #include "direct_int16.h"
 #include "frame_edges.h"
 #undef KEEP_IN_REGISTER
+#undef ROUND_NOW
 #undef USES_NEON
 #undef BLOCK_TILES
 #undef TARGET

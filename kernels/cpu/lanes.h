@@ -23,6 +23,7 @@ KERNEL void store(int16_t* to, Shorts value) { *reinterpret_cast<Shorts*>(to) = 
 
 KERNEL Floats all(float value) { return Floats{value, value, value, value, value, value, value, value}; }
 KERNEL Floats larger(Floats a, Floats b) { return a > b ? a : b; }
+KERNEL Floats smaller(Floats a, Floats b) { return a < b ? a : b; }
 
 KERNEL Ints all(int32_t value) {
     const uint32_t v = static_cast<uint32_t>(value);
@@ -45,7 +46,39 @@ KERNEL Shorts all_pairs(const int16_t* pair) {
     return reinterpret_cast<Shorts>(Ints{both, both, both, both, both, both, both, both});
 }
 
+#if !USES_AVX2
+KERNEL Shorts load_halves(const int16_t* first, const int16_t* second) {
+    Shorts both;
+    memcpy(&both, first, 16);
+    memcpy(reinterpret_cast<char*>(&both) + 16, second, 16);
+    return both;
+}
+KERNEL Shorts load_quarters(const int16_t* from, int64_t apart) {
+    Shorts all;
+    for (int i = 0; i < 4; ++i) memcpy(reinterpret_cast<char*>(&all) + 8 * i, from + i * apart, 8);
+    return all;
+}
+KERNEL void store_halves(int16_t* first, int16_t* second, Shorts value) {
+    memcpy(first, &value, 16);
+    memcpy(second, reinterpret_cast<const char*>(&value) + 16, 16);
+}
+#endif
+
 #if USES_AVX2
+// Halves and quarters of a vector, from and to places that need not be neighbours.
+KERNEL Shorts load_halves(const int16_t* first, const int16_t* second) {
+    const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(first));
+    return reinterpret_cast<Shorts>(_mm256_inserti128_si256(_mm256_castsi128_si256(low), _mm_loadu_si128(reinterpret_cast<const __m128i*>(second)), 1));
+}
+KERNEL Shorts load_quarters(const int16_t* from, int64_t apart) {
+    int64_t quarter[4];
+    for (int i = 0; i < 4; ++i) memcpy(quarter + i, from + i * apart, 8);
+    return reinterpret_cast<Shorts>(_mm256_set_epi64x(quarter[3], quarter[2], quarter[1], quarter[0]));
+}
+KERNEL void store_halves(int16_t* first, int16_t* second, Shorts value) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(first), _mm256_castsi256_si128(reinterpret_cast<__m256i>(value)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(second), _mm256_extracti128_si256(reinterpret_cast<__m256i>(value), 1));
+}
 // a0·b0 + a1·b1 of each pair, modulo 2³².
 KERNEL Ints pair_products(Shorts a, Shorts b) {
     return reinterpret_cast<Ints>(_mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
@@ -60,6 +93,14 @@ KERNEL Shorts narrowed(Ints a, Ints b, Shorts floor, Shorts ceiling) {
     const __m256i above = _mm256_max_epi16(both, reinterpret_cast<__m256i>(floor));
     return reinterpret_cast<Shorts>(_mm256_min_epi16(above, reinterpret_cast<__m256i>(ceiling)));
 }
+// The same in the order a0–a7 b0–b7.
+KERNEL Shorts narrowed_in_order(Ints a, Ints b, Shorts floor, Shorts ceiling) {
+    const __m256i both = reinterpret_cast<__m256i>(narrowed(a, b, floor, ceiling));
+    return reinterpret_cast<Shorts>(_mm256_permute4x64_epi64(both, 0xD8));
+}
+KERNEL Ints widened(const int16_t* from) {
+    return reinterpret_cast<Ints>(_mm256_cvtepi16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+}
 // The inverse order, with signs: s0–s3 s8–s11, and s4–s7 s12–s15.
 KERNEL Ints widened_first(Shorts s) {
     const __m256i twice = _mm256_unpacklo_epi16(reinterpret_cast<__m256i>(s), reinterpret_cast<__m256i>(s));
@@ -69,6 +110,8 @@ KERNEL Ints widened_second(Shorts s) {
     const __m256i twice = _mm256_unpackhi_epi16(reinterpret_cast<__m256i>(s), reinterpret_cast<__m256i>(s));
     return reinterpret_cast<Ints>(_mm256_srai_epi32(twice, 16));
 }
+// The sum of a rounded product is another number than a fused one, and GCC fuses: an empty use of the product forbids it.
+#define ROUND_NOW(value) asm("" : "+x"(value))
 // GCC moves integer products out of a loop and spills them, which costs 1.7 times; an empty use of the sum forbids it.
 #define KEEP_IN_REGISTER(value) asm("" : "+x"(value))
 #elif USES_NEON
@@ -118,6 +161,14 @@ KERNEL Shorts narrowed(Ints a, Ints b, Shorts floor, Shorts ceiling) {
     const int16x8_t high = vcombine_s16(vqmovn_s32(x.high), vqmovn_s32(y.high));
     return joined(vminq_s16(vmaxq_s16(low, least.low), most.low), vminq_s16(vmaxq_s16(high, least.high), most.high));
 }
+KERNEL Shorts narrowed_in_order(Ints a, Ints b, Shorts floor, Shorts ceiling) {
+    const HalvesOfInts x = halves(a), y = halves(b);
+    const HalvesOfShorts least = halves(floor), most = halves(ceiling);
+    const int16x8_t low = vcombine_s16(vqmovn_s32(x.low), vqmovn_s32(x.high));
+    const int16x8_t high = vcombine_s16(vqmovn_s32(y.low), vqmovn_s32(y.high));
+    return joined(vminq_s16(vmaxq_s16(low, least.low), most.low), vminq_s16(vmaxq_s16(high, least.high), most.high));
+}
+KERNEL Ints widened(const int16_t* from) { return joined(vmovl_s16(vld1_s16(from)), vmovl_s16(vld1_s16(from + 4))); }
 KERNEL Ints widened_first(Shorts s) {
     const HalvesOfShorts two = halves(s);
     return joined(vmovl_s16(vget_low_s16(two.low)), vmovl_s16(vget_low_s16(two.high)));
@@ -127,6 +178,7 @@ KERNEL Ints widened_second(Shorts s) {
     return joined(vmovl_high_s16(two.low), vmovl_high_s16(two.high));
 }
 #define KEEP_IN_REGISTER(value)
+#define ROUND_NOW(value) asm("" : "+w"(value))
 #else
 KERNEL Ints pair_products(Shorts a, Shorts b) {
     Ints sum;
@@ -152,6 +204,20 @@ KERNEL Shorts narrowed(Ints a, Ints b, Shorts floor, Shorts ceiling) {
     }
     return both;
 }
+KERNEL Shorts narrowed_in_order(Ints a, Ints b, Shorts floor, Shorts ceiling) {
+    Shorts both;
+    for (int lane = 0; lane < 16; ++lane) {
+        const int32_t value = static_cast<int32_t>(lane < 8 ? a[lane] : b[lane - 8]);
+        const int16_t least = static_cast<int16_t>(floor[lane]), most = static_cast<int16_t>(ceiling[lane]);
+        both[lane] = static_cast<uint16_t>(value < least ? least : value > most ? most : value);
+    }
+    return both;
+}
+KERNEL Ints widened(const int16_t* from) {
+    Ints wide;
+    for (int lane = 0; lane < 8; ++lane) wide[lane] = static_cast<uint32_t>(int32_t{from[lane]});
+    return wide;
+}
 KERNEL Ints widened_part(Shorts s, int first) {
     Ints wide;
     for (int lane = 0; lane < 8; ++lane) wide[lane] = static_cast<uint32_t>(static_cast<int16_t>(s[first + lane + lane / 4 * 4]));
@@ -160,4 +226,24 @@ KERNEL Ints widened_part(Shorts s, int first) {
 KERNEL Ints widened_first(Shorts s) { return widened_part(s, 0); }
 KERNEL Ints widened_second(Shorts s) { return widened_part(s, 4); }
 #define KEEP_IN_REGISTER(value)
+#if defined(__aarch64__)
+#define ROUND_NOW(value) asm("" : "+w"(value))
+#else
+#define ROUND_NOW(value)
 #endif
+#endif
+
+// S pieces of a vector, from places that lie `apart` elements from each other.
+template <int S>
+KERNEL Shorts load_side_by_side(const int16_t* from, int64_t apart) {
+    if constexpr (S == 4) return load_quarters(from, apart);
+    else if constexpr (S == 2)
+        return load_halves(from, from + apart);
+    else
+        return load(from);
+}
+template <int S>
+KERNEL Floats load_side_by_side(const float* from, int64_t) {
+    static_assert(S == 1, "float32 maps hold whole vectors");
+    return load(from);
+}

@@ -3,9 +3,11 @@
 //     map 0: the frame    layer 0: unshuffle 0 → 1    layer 1: convolution 1 → 2    …    last layer: shuffle n → frame
 //
 // A layer reads `source` and, after its ReLU, adds `added`; it writes `target`. Every map is written by one layer, before
-// it is read; the last layer is the shuffle. Channels are padded with zeros to whole vectors: 8 floats or 16 shorts.
+// it is read; the last layer is the shuffle. Channels are padded with zeros: to 8 floats; to 8 or to whole vectors of 16 shorts,
+// pixels to 4.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -18,7 +20,8 @@
 
 struct Layer {
     edgerecon_layer shape;
-    bool winograd = false, integer = false;
+    bool integer = false;
+    int tile_rows = 0;  // of Winograd's tiles; 0: tap by tap
     std::vector<float> weights, bias, step;
     std::vector<int16_t> integers;
     std::vector<int32_t> offset, shift, gain;
@@ -37,6 +40,7 @@ struct Network {
 };
 
 inline int padded(int channels, int whole) { return (channels + whole - 1) / whole * whole; }
+inline int integer_pitch(int channels) { return channels <= 8 ? 8 : padded(channels, 16); }
 
 [[noreturn]] inline void refuse(int layer, const std::string& why) {
     throw std::invalid_argument("layer " + std::to_string(layer) + " " + why);
@@ -65,17 +69,20 @@ inline void check_shape(const edgerecon_layer& layer, int number, const Network&
 inline Map integer_convolution(Layer& layer, int number, const Levels& read, const Levels* added) {
     const edgerecon_layer& s = layer.shape;
     if (added && (s.step || !s.gain)) refuse(number, "has no integer form of its sum");
-    prove_range(s, layer.winograd, read, added, number);
-    layer.integers = pack_integers(s, layer.winograd, layer.tap);
+    const IntegerForm form = layer.tile_rows ? choose_form(read) : TAP_BY_TAP;
+    const int chunk = s.step ? 8 : integer_pitch(s.outputs) == 8 ? 8 : 16;
+    layer.tile_rows = form.tile_rows;
+    prove_range(s, form, read, added, number);
+    layer.integers = pack_integers(s, form, chunk, layer.tap);
     if (s.step) {
         layer.offset = padded_copy(s.offset, s.outputs, 8);
         layer.step = padded_copy(s.step, s.outputs, 8);
         return {s.outputs, padded(s.outputs, 8), 4};
     }
-    layer.offset = in_chunks(s.offset, s.outputs);
-    layer.shift = in_chunks(s.shift, s.outputs);
-    if (added) layer.gain = in_chunks(s.gain, s.outputs);
-    return {s.outputs, padded(s.outputs, 16), 2, {s.floor, s.ceiling}};
+    layer.offset = in_chunks(s.offset, s.outputs, chunk);
+    layer.shift = in_chunks(s.shift, s.outputs, chunk);
+    if (added) layer.gain = in_chunks(s.gain, s.outputs, chunk);
+    return {s.outputs, integer_pitch(s.outputs), 2, {s.floor, s.ceiling}};
 }
 
 inline Map convolution(Layer& layer, int number, const std::vector<Map>& maps) {
@@ -86,13 +93,21 @@ inline Map convolution(Layer& layer, int number, const std::vector<Map>& maps) {
     if (layer.integer != source.integer() || (added && layer.integer != added->integer()))
         refuse(number, "reads numbers of another kind");
     const bool same = s.kernel == 3 && s.stride == 1 && s.padding == s.dilation;
-    layer.winograd = s.kind == EDGERECON_CONVOLUTION && same;
+    layer.tile_rows = s.kind == EDGERECON_CONVOLUTION && same ? 4 : 0;
     if (layer.integer) return integer_convolution(layer, number, source.levels, added ? &added->levels : nullptr);
     layer.bias = padded_copy(s.bias, s.outputs, 8);
-    if (layer.winograd) layer.weights = pack_winograd(s);
+    if (layer.tile_rows) layer.weights = pack_winograd(s);
     else if (s.kind == EDGERECON_TRANSPOSED) layer.weights = pack_transposed(s, layer.tap);
     else layer.weights = pack_direct(s);
     return {s.outputs, padded(s.outputs, 8), 4};
+}
+
+// What is added has the pitch of what it is added to.
+inline Map pixels_map(const edgerecon_layer* layers, int count, bool integer) {
+    const int channels = layers[0].outputs;
+    if (!integer) return {channels, padded(channels, 8), 4};
+    const bool added = std::any_of(layers, layers + count - 1, [&](const edgerecon_layer& one) { return one.added == layers[0].target; });
+    return {channels, channels <= 4 && !added ? 4 : integer_pitch(channels), 2, {0, 255}};
 }
 
 // Throws std::invalid_argument, whose text names the layer.
@@ -105,7 +120,7 @@ inline std::unique_ptr<Network> make_network(const edgerecon_layer* layers, int 
         layer.shape = layers[number];
         check_shape(layer.shape, number, *network, number == count - 1);
         if (layer.shape.kind == EDGERECON_UNSHUFFLE)
-            network->maps.push_back({layer.shape.outputs, padded(layer.shape.outputs, integer ? 16 : 8), integer ? 2 : 4, {0, 255}});
+            network->maps.push_back(pixels_map(layers + number, count - number, integer));
         else if (layer.shape.kind != EDGERECON_SHUFFLE)
             network->maps.push_back(convolution(layer, number, network->maps));
         else if (network->maps[layer.shape.source].integer())

@@ -5,7 +5,7 @@
 //     map 3         ░░▓▓▓            it anew (the halo), so that threads never wait for each other.
 //     out     ░░░░░░░░░░█
 //
-// Layers make groups of rows: 4·dilation for Winograd, one else. Groups start at multiples of their size whatever the band,
+// Layers make groups of rows: a tile's, 4 or 2, times the dilation for Winograd, one else. Groups start at multiples of their size whatever the band,
 // so that the same tiles are computed, and the bytes do not depend on the number of threads.
 //
 // Floor: no row twice. With bands the halo is: 12 rows of cells and the rounding to groups, on either side of an edge.
@@ -33,7 +33,7 @@ struct Span {
 
 inline int group_rows(const Layer& layer) {
     if (layer.shape.kind == EDGERECON_TRANSPOSED) return layer.shape.stride;
-    return layer.winograd ? 4 * layer.shape.dilation : 1;
+    return layer.tile_rows ? layer.tile_rows * layer.shape.dilation : 1;
 }
 
 // Source rows that the group of target rows from `row` on reads; they may lie outside the map.
@@ -41,7 +41,7 @@ inline Span rows_read(const Layer& layer, int row) {
     const edgerecon_layer& s = layer.shape;
     if (s.kind == EDGERECON_SHUFFLE || s.kind == EDGERECON_UNSHUFFLE) return {row, row + 1};
     if (s.kind == EDGERECON_TRANSPOSED) return {row / s.stride, row / s.stride + 1};
-    if (layer.winograd) return {row - s.dilation, row + 5 * s.dilation};
+    if (layer.tile_rows) return {row - s.dilation, row + (layer.tile_rows + 1) * s.dilation};
     const int first = row * s.stride - s.padding;
     return {first, first + (s.kernel - 1) * s.dilation + 1};
 }

@@ -3,11 +3,12 @@
 //
 //   inputs      −a … c. A row of Bᵀ has positive and negative factors of at most (5, 5) or (2, 8); in two dimensions the
 //               largest sums on the two sides are 2·2 + 8·8 = 68 and 2·2·8 = 32. So 68·max(a, c) + 32·min(a, c) ≤ 32 767;
-//               c ≤ 481 without signs. Steps on the way may wrap: additions modulo 2¹⁶ end at the right value when the
-//               right value fits.
-//   weights     36 transformed values of each kernel, computed here, must fit int16 and not be −32 768.
+//               c ≤ 481 without signs. In tiles of two rows one dimension has (1, 1) or (2, 0) instead: 16 and 4, c ≤ 2047.
+//               Steps on the way may wrap: additions modulo 2¹⁶ end at the right value when the right value fits.
+//               A layer takes the tallest tile that its inputs allow; tap by tap they may be any int16.
+//   weights     the transformed values of each kernel, computed here, must fit int16 and not be −32 768.
 //   pairs       two products of int16 that are not −32 768 stay below 2³¹.
-//   result      z for the worst inputs: c on every positive weight and −a on every negative one, or the other way round;
+//   result      unit·y + grain·offset for the worst inputs: c on every positive weight and −a on every negative one, or the other way round;
 //               with what is added at its worst. Sums modulo 2³² end at it, so it alone has to fit int32.
 #pragma once
 
@@ -33,16 +34,19 @@ struct Reach {
     bool fits() const { return most <= INT32_MAX && least >= INT32_MIN; }
 };
 
-inline bool transform_fits(const Levels& levels) {
-    const int64_t a = -int64_t{levels.floor}, c = levels.ceiling;
-    return a >= 0 && c >= 1 && 68 * std::max(a, c) + 32 * std::min(a, c) <= INT16_MAX;
+// The form of a 3×3 layer without stride.
+inline IntegerForm choose_form(const Levels& read) {
+    const int64_t a = -int64_t{read.floor}, c = read.ceiling, more = std::max(a, c), less = std::min(a, c);
+    if (68 * more + 32 * less <= INT16_MAX) return FOUR_ROWS;
+    return 16 * more + 4 * less <= INT16_MAX ? TWO_ROWS : TAP_BY_TAP;
 }
 
-inline void prove_range(const edgerecon_layer& layer, bool winograd, const Levels& read, const Levels* added, int number) {
+inline void prove_range(const edgerecon_layer& layer, const IntegerForm& form, const Levels& read, const Levels* added, int number) {
     const auto fail = [&](const std::string& why) {
         throw std::invalid_argument("layer " + std::to_string(number) + " fails the range proof: " + why);
     };
-    if (!layer.step && !transform_fits({layer.floor, layer.ceiling})) fail("its outputs have too many levels");
+    const bool fits = layer.floor <= 0 && layer.floor >= -INT16_MAX && layer.ceiling >= 1 && layer.ceiling <= INT16_MAX;
+    if (!layer.step && !fits) fail("its outputs have too many levels");
     const int taps = layer.kernel * layer.kernel;
     for (int o = 0; o < layer.outputs; ++o) {
         const std::string output = " of output " + std::to_string(o);
@@ -52,12 +56,12 @@ inline void prove_range(const edgerecon_layer& layer, bool winograd, const Level
             const size_t at = transposed ? size_t(k) * layer.outputs + o : size_t(o) * layer.inputs + k;
             const int16_t* kernel = layer.integers + at * taps;
             int64_t products[36] = {};
-            if (winograd) transform_kernel(G_INTEGER, kernel, products);
+            form.transform(kernel, products);
             for (int64_t product : products)
                 if (product > INT16_MAX || product < -INT16_MAX) fail("a transformed weight" + output + " exceeds 16 bits");
-            for (int tap = 0; tap < taps; ++tap) reach.add(int64_t{winograd ? 576 : 1} * kernel[tap], read);
+            for (int tap = 0; tap < taps; ++tap) reach.add(int64_t{form.unit} * kernel[tap], read);
         }
-        reach.move(int64_t{winograd ? 16 : 1} * layer.offset[o]);
+        reach.move(int64_t{form.grain} * layer.offset[o]);
         if (!reach.fits()) fail("the sum" + output + " can exceed 32 bits");
         if (layer.step) continue;
         if (layer.shift[o] < 0 || layer.shift[o] > 30) fail("a shift is not one of 0 to 30");

@@ -26,13 +26,14 @@ struct Requantise {
     int floor, ceiling, relu;
 };
 
+// The same in integers; of tiles of two rows the first two rows written and the first four read count.
 struct IntegerWinograd {
     const int16_t* in[6];
     void* out[4];  // int16; float where there is a step
     const int16_t* added[4];
     const int16_t* weights;  // in the order of pack_integers
     Requantise end;
-    int columns, dilation, inputs, in_pitch, out_pitch;
+    int columns, dilation, inputs, in_pitch, out_pitch, tile_rows;
 };
 
 struct Activate {

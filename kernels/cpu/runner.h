@@ -51,7 +51,7 @@ private:
                 const edgerecon_layer& s = layer.shape;
                 if (s.source != static_cast<int>(map) || s.kind != EDGERECON_CONVOLUTION) continue;
                 left = std::max(left, s.padding);
-                right = std::max(right, layer.winograd ? 5 * s.dilation : s.padding + s.kernel * s.dilation);
+                right = std::max(right, layer.tile_rows ? 5 * s.dilation : s.padding + s.kernel * s.dilation);
             }
             const Map& shape = network_.maps[map];
             rings.emplace_back(plan_.rows[map], plan_.columns[map], plan_.capacity[map], left, right,
@@ -63,8 +63,8 @@ private:
     void make(Place& place, const Layer& layer, int row) const {
         if (layer.shape.kind == EDGERECON_UNSHUFFLE) unshuffle(place, layer, row);
         else if (layer.shape.kind == EDGERECON_SHUFFLE) shuffle(place, layer, row);
-        else if (layer.winograd && layer.integer) integer_winograd(place, layer, row);
-        else if (layer.winograd) float_winograd(place, layer, row);
+        else if (layer.tile_rows && layer.integer) integer_winograd(place, layer, row);
+        else if (layer.tile_rows) float_winograd(place, layer, row);
         else if (layer.integer) direct(place, layer, row, integer_direct(layer), set_.integer_direct);
         else direct(place, layer, row, float_direct(layer), set_.float_direct);
     }
@@ -117,9 +117,10 @@ private:
         job.inputs = s.inputs;
         job.in_pitch = pitch(s.source);
         job.out_pitch = pitch(s.target);
+        job.tile_rows = layer.tile_rows;
         for (int row = group; row < group + s.dilation && row < plan_.rows[s.target]; ++row) {
-            for (int i = 0; i < 6; ++i) job.in[i] = place.ring(s.source).read<int16_t>(row + (i - 1) * s.dilation);
-            for (int i = 0; i < 4; ++i) {
+            for (int i = 0; i < layer.tile_rows + 2; ++i) job.in[i] = place.ring(s.source).read<int16_t>(row + (i - 1) * s.dilation);
+            for (int i = 0; i < layer.tile_rows; ++i) {
                 job.out[i] = place.ring(s.target).write<char>(row + i * s.dilation);
                 job.added[i] = s.added ? place.ring(s.added).read<int16_t>(row + i * s.dilation) : nullptr;
             }

@@ -12,7 +12,10 @@
 // In float32, G is the textbook's. In integers its rows are 24 times as large or 6 times, the latter made up for in Aᵀ:
 // every factor is whole, and the result is exactly 24² = 576 times the convolution.
 //
-// Floor: 36/16 = 2.25 products a cell and pair of channels, against 9. Read once per instruction set.
+// F(2×4, 3×3) has F(2, 3) in the vertical: 2×4 outputs by 24 products, 2 · 24 = 48 times the convolution. Its transform
+// makes numbers less large, so that it takes four times as many levels; every second kind of row is F(2, 3)'s below.
+//
+// Floor: 36/16 = 2.25 or 24/8 = 3 products a cell and pair of channels, against 9. Read once per instruction set.
 
 // One dimension of Bᵀ d; `to` takes six values, `apart` vectors from each other.
 KERNEL void input_transform(Floats d0, Floats d1, Floats d2, Floats d3, Floats d4, Floats d5, Floats* to, int apart) {
@@ -36,6 +39,18 @@ KERNEL void input_transform(Shorts d0, Shorts d1, Shorts d2, Shorts d3, Shorts d
     to[5 * apart] = (d5 - d3) - (e << 2);
 }
 
+// F(2, 3), in integers whose rows 0 and 3 of G are half as large as the others; made up for in Aᵀ.
+KERNEL void input_transform(Shorts d0, Shorts d1, Shorts d2, Shorts d3, Shorts* to) {
+    to[0] = d0 - d2;
+    to[1] = d1 + d2;
+    to[2] = d2 - d1;
+    to[3] = d1 - d3;
+}
+KERNEL void output_transform_two(const Ints* m, Ints* y) {
+    y[0] = m[0] + m[0] + m[1] + m[2];
+    y[1] = m[1] - m[2] - (m[3] + m[3]);
+}
+
 // One dimension of Aᵀ m: six values, `apart` vectors from each other, become four.
 KERNEL void output_transform(const Floats* m, int apart, Floats* y) {
     const Floats s = m[apart] + m[2 * apart], d = m[apart] - m[2 * apart];
@@ -56,19 +71,25 @@ KERNEL void output_transform(const Ints* m, int apart, Ints* y) {
     y[3] = d + ((e + m[5 * apart]) << 2);
 }
 
-// Bᵀ d B of `tiles` neighbours in one row of tiles: they share two of six columns, so that columns are transformed once.
-// `rows`: the first cell's vector in each of six rows. `pitch`: elements from one cell of the tiles to the next.
-// `to`: the vector of product 0 and tile 0; products lie `product` elements apart, tiles `tile`.
-template <class Vector, class Element>
+// Bᵀ d B of `tiles` neighbours in one row of tiles of R rows: they share two of six columns, so that columns are transformed
+// once. A vector holds the same channels of S tiles, which lie `tiles` tiles apart. `rows`: the first cell in each of R + 2
+// rows. `pitch`: elements from one cell of the tiles to the next. `to`: product 0 of tile 0; products lie `product` elements
+// apart, tiles `tile`.
+template <int R, int S, class Vector, class Element>
 KERNEL void transform_tiles(const Element* const* rows, int tiles, int64_t pitch, Element* to, int64_t product, int64_t tile) {
-    Vector columns[4 * MOST_TILES + 2][6];
+    Vector columns[4 * MOST_TILES + 2][R + 2];
+    const int64_t apart = 4 * tiles * pitch;
     for (int x = 0; x < 4 * tiles + 2; ++x) {
         const int64_t at = x * pitch;
-        input_transform(load(rows[0] + at), load(rows[1] + at), load(rows[2] + at), load(rows[3] + at), load(rows[4] + at),
-                        load(rows[5] + at), columns[x], 1);
+        Vector d[R + 2];
+#pragma GCC unroll 6
+        for (int i = 0; i < R + 2; ++i) d[i] = load_side_by_side<S>(rows[i] + at, apart);
+        if constexpr (R == 4) input_transform(d[0], d[1], d[2], d[3], d[4], d[5], columns[x], 1);
+        else
+            input_transform(d[0], d[1], d[2], d[3], columns[x]);
     }
     for (int t = 0; t < tiles; ++t) {
-        for (int i = 0; i < 6; ++i) {
+        for (int i = 0; i < R + 2; ++i) {
             Vector line[6];
             const auto& c = columns + 4 * t;
             input_transform(c[0][i], c[1][i], c[2][i], c[3][i], c[4][i], c[5][i], line, 1);

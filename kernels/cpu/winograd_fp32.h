@@ -43,27 +43,35 @@ KERNEL void multiply(const float* v, int pitch, int inputs, const float* u, cons
 template <int T, int N>
 KERNEL void finish_tiles(const FloatWinograd& job, const float* m, int first, int chunk) {
     const Floats floor = all(job.relu ? 0.f : -INFINITY);
+    const int64_t step = static_cast<int64_t>(job.dilation) * job.out_pitch;
     for (int t = 0; t < T; ++t) {
         const int column = first + 4 * job.dilation * t;
         const int inside = std::min(4, (job.columns - column + job.dilation - 1) / job.dilation);
         for (int n = 0; n < N; ++n) {
-            Floats half[6][4], product[36];
+            Floats half[4][6];
 #pragma GCC unroll 6
             for (int j = 0; j < 6; ++j) {
+                Floats product[6], y[4];
 #pragma GCC unroll 6
                 for (int i = 0; i < 6; ++i) product[i] = load(m + (((6 * i + j) * T + t) * N + n) * 8);
-                output_transform(product, 1, half[j]);
-            }
+                output_transform(product, 1, y);
 #pragma GCC unroll 4
+                for (int i = 0; i < 4; ++i) half[i][j] = y[i];
+            }
             for (int i = 0; i < 4; ++i) {
-                Floats y[4];
-                output_transform(&half[0][i], 4, y);
                 const int64_t at = static_cast<int64_t>(column) * job.out_pitch + chunk + 8 * n;
-                const int64_t step = static_cast<int64_t>(job.dilation) * job.out_pitch;
-                for (int j = 0; j < inside; ++j) {
-                    Floats value = larger(y[j], floor);
-                    if (job.added[i]) value += load(job.added[i] + at + j * step);
-                    store(job.out[i] + at + j * step, value);
+                float* to = job.out[i] + at;
+                const float* added = job.added[i] ? job.added[i] + at : nullptr;
+                Floats y[4];
+                output_transform(half[i], 1, y);
+                if (inside == 4 && !added) {
+#pragma GCC unroll 4
+                    for (int j = 0; j < 4; ++j) store(to + j * step, larger(y[j], floor));
+                } else {
+                    for (int j = 0; j < inside; ++j) {
+                        const Floats value = larger(y[j], floor);
+                        store(to + j * step, added ? value + load(added + j * step) : value);
+                    }
                 }
             }
         }
@@ -77,7 +85,7 @@ TARGET __attribute__((noinline)) void convolve_tiles(const FloatWinograd& job, i
     const float* rows[6];
     for (int c = 0; c < inputs; c += 8) {
         for (int i = 0; i < 6; ++i) rows[i] = job.in[i] + static_cast<int64_t>(first - job.dilation) * pitch + c;
-        transform_tiles<Floats>(rows, T, static_cast<int64_t>(job.dilation) * pitch, scratch + c, T * pitch, pitch);
+        transform_tiles<4, 1, Floats>(rows, T, static_cast<int64_t>(job.dilation) * pitch, scratch + c, T * pitch, pitch);
     }
     const float* u = job.weights;
     int chunk = 0;
@@ -97,7 +105,7 @@ ENTRY void convolve_winograd(const FloatWinograd& job, float* scratch) {
     for (int phase = 0; phase < job.dilation && phase < job.columns; ++phase) {
         int left = (job.columns - phase + apart - 1) / apart, first = phase;
         for (; left >= BLOCK_TILES; left -= BLOCK_TILES, first += apart * BLOCK_TILES) convolve_tiles<BLOCK_TILES>(job, first, scratch);
-        for (; left >= 2; left -= 2, first += apart * 2) convolve_tiles<2>(job, first, scratch);
-        if (left) convolve_tiles<1>(job, first, scratch);
+        for (; BLOCK_TILES > 2 && left >= 2; left -= 2, first += apart * 2) convolve_tiles<std::min(2, BLOCK_TILES)>(job, first, scratch);
+        for (; left; --left, first += apart) convolve_tiles<1>(job, first, scratch);
     }
 }

@@ -78,9 +78,14 @@ def two_scale(rng: np.random.Generator, width: int, dilation: int, residual: boo
 
 
 def integer_chain(
-    rng: np.random.Generator, widths: Sequence[int], dilations: Sequence[int], block: int, weight: int = 30
+    rng: np.random.Generator,
+    widths: Sequence[int],
+    dilations: Sequence[int],
+    block: int,
+    weight: int = 30,
+    ceilings: Sequence[int] = (481,),
 ) -> list[Layer]:
-    """Int16 convolutions in a row; the last one ends the integers."""
+    """Int16 convolutions in a row; the last one ends the integers. ``ceilings``: of the maps, by turns."""
     layers = chain(rng, widths, dilations, block)
     found = [layers[0]]
     for layer in layers[1:-1]:
@@ -90,7 +95,7 @@ def integer_chain(
             rng.integers(-weight, weight + 1, layer.weights.shape).astype(np.int16),
             rng.integers(-9999, 9999, count).astype(np.int32),
             rng.integers(10, 18, count).astype(np.int32),
-            ceiling=481,
+            ceiling=ceilings[layer.target % len(ceilings)],
             step=step,
         )
         found.append(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.cpu.layers import Integers, Kind, Layer
+from edgerecon.cpu.layers import PIXEL_LEVELS, Integers, Kind, Layer
 
 Map = NDArray[np.float64]
 
@@ -76,17 +76,29 @@ def run_integers(layers: Sequence[Layer], frame: NDArray[np.float32]) -> NDArray
     """An int16 network, exactly; asserts that no result leaves 32 bits."""
     inside = clipped(frame)
     maps: dict[int, NDArray] = {}
+    limits = {0: (0, 0), layers[0].target: (0, PIXEL_LEVELS)}
     for layer in layers:
+        if layer.integers:
+            limits[layer.target] = (layer.integers.floor, layer.integers.ceiling)
         if layer.kind is Kind.UNSHUFFLE:
             maps[layer.target] = unshuffle(np.floor(inside * np.float32(255) + np.float32(0.5)), layer.kernel)
         elif layer.kind is Kind.SHUFFLE:
             return shuffle(maps[layer.source], layer.kernel) + (inside if layer.added else np.float32(0))
         else:
-            maps[layer.target] = levels(layer, maps)
+            maps[layer.target] = levels(layer, maps, unit_and_grain(layer, *limits[layer.source]))
     raise AssertionError("no shuffle")
 
 
-def levels(layer: Layer, maps: dict[int, NDArray]) -> NDArray:
+def unit_and_grain(layer: Layer, floor: int, ceiling: int) -> tuple[int, int]:
+    """What a layer's sums are multiples of: by F(4×4), F(2×4) or tap by tap, as the levels that it reads allow."""
+    fits = (layer.kind, layer.kernel, layer.stride, layer.padding) == (Kind.CONVOLUTION, 3, 1, layer.dilation)
+    less, more = sorted((-floor, ceiling))
+    if fits and 68 * more + 32 * less < 2**15:
+        return 576, 16
+    return (48, 4) if fits and 16 * more + 4 * less < 2**15 else (1, 1)
+
+
+def levels(layer: Layer, maps: dict[int, NDArray], scale: tuple[int, int]) -> NDArray:
     """What one integer layer writes: levels, or float32 where it ends the integers."""
     form, x = layer.integers, maps[layer.source]
     assert isinstance(form, Integers)
@@ -94,9 +106,7 @@ def levels(layer: Layer, maps: dict[int, NDArray]) -> NDArray:
         y = spread(x, form.weights, layer.stride)
     else:
         y = convolve(x, form.weights, layer.stride, layer.dilation, layer.padding)
-    winograd = (layer.kind, layer.kernel, layer.stride, layer.padding) == (Kind.CONVOLUTION, 3, 1, layer.dilation)
-    z = (576 if winograd else 1) * np.rint(y).astype(np.int64)
-    z += (16 if winograd else 1) * _column(form.offset)
+    z = scale[0] * np.rint(y).astype(np.int64) + scale[1] * _column(form.offset)
     assert np.abs(z).max() < 2**31
     if form.step.size:
         return z.astype(np.int32).astype(np.float32) * form.step[:, None, None]

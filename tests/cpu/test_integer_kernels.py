@@ -26,12 +26,21 @@ from tests.cpu.test_float_kernels import run
     rows=st.integers(1, 40),
     columns=st.integers(1, 40),
     threads=st.integers(1, 3),
+    ceilings=st.lists(st.sampled_from([481, 2047, 4000]), min_size=1, max_size=3),
 )
 def test_chains_bit_for_bit(
-    library: Library, seed: int, block: int, layers: list[tuple[int, int]], rows: int, columns: int, threads: int
+    library: Library,
+    seed: int,
+    block: int,
+    layers: list[tuple[int, int]],
+    rows: int,
+    columns: int,
+    threads: int,
+    ceilings: list[int],
 ) -> None:
     rng = np.random.default_rng(seed)
-    network = networks.integer_chain(rng, [width for width, _ in layers[1:]], [d for _, d in layers], block)
+    widths, dilations = [width for width, _ in layers[1:]], [dilation for _, dilation in layers]
+    network = networks.integer_chain(rng, widths, dilations, block, weight=12, ceilings=ceilings)
     frame = (rng.random((block * rows, block * columns)) * 1.4 - 0.2).astype(np.float32)
     frame.flat[0], frame.flat[-1] = np.nan, np.inf
     expected = run_integers(network, frame)
@@ -96,8 +105,9 @@ def test_weights_at_the_edge_of_the_proof_are_exact(library: Library, rng: np.ra
         ({"weights": np.full((4, 4, 3, 3), 669, np.int16)}, "a transformed weight of output 0 exceeds 16 bits"),
         ({"weights": np.full((4, 4, 3, 3), 650, np.int16)}, "the sum of output 0 can exceed 32 bits"),
         ({"offset": np.array([0, 0, 2**27, 0], np.int32)}, "the sum of output 2 can exceed 32 bits"),
-        ({"ceiling": 482, "step": np.empty(0, np.float32)}, "its outputs have too many levels"),
-        ({"floor": -328, "ceiling": 327, "step": np.empty(0, np.float32)}, "its outputs have too many levels"),
+        ({"ceiling": 2**15, "step": np.empty(0, np.float32)}, "its outputs have too many levels"),
+        ({"floor": -(2**15), "step": np.empty(0, np.float32)}, "its outputs have too many levels"),
+        ({"floor": 1, "ceiling": 9, "step": np.empty(0, np.float32)}, "its outputs have too many levels"),
         (
             {"shift": np.array([1, 2, 31, 4], np.int32), "step": np.empty(0, np.float32)},
             "a shift is not one of 0 to 30",
@@ -110,6 +120,23 @@ def test_a_failed_proof_names_the_layer(
     layers, _ = edge(library, rng, **changes)
     with pytest.raises(ModelError, match=rf"layer 1 \(conv 2\) fails the range proof: {reason}"):
         library.open(layers)
+
+
+@pytest.mark.parametrize(
+    "levels", [(0, 481), (0, 482), (-327, 327), (-328, 327), (0, 2047), (0, 2048), (-1638, 1638), (-1639, 1638)]
+)
+def test_any_levels_are_exact(library: Library, levels: tuple[int, int], rng: np.random.Generator) -> None:
+    """On either side of what F(4×4) and F(2×4) take, of inputs that alternate between the extremes."""
+    layers = networks.integer_chain(rng, [8], [1, 1], 1, weight=9)
+    form = layers[1].integers
+    assert form
+    wild = replace(form, weights=np.zeros_like(form.weights), offset=np.zeros(8, np.int32), shift=np.zeros(8, np.int32))
+    wild.weights[:4, 0, 1, 1], wild.weights[4:, 0, 1, 1] = 1, -1  # of a pixel's 255 levels, times 576: both extremes
+    wild = replace(wild, floor=levels[0], ceiling=levels[1])
+    layers[1] = replace(layers[1], integers=wild, relu=False)
+    frame = rng.choice(np.array([0, 1], np.float32), (20, 22))
+    for isa in library.instruction_sets():
+        assert np.array_equal(run(library, layers, frame, 1, isa), run_integers(layers, frame))
 
 
 def test_integers_have_to_end_before_the_frame(library: Library, rng: np.random.Generator) -> None:

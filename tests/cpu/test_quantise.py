@@ -11,7 +11,7 @@ from edgerecon.core.errors import ModelError
 from edgerecon.core.shipped import resource_dir
 from edgerecon.cpu.layers import Kind, Layer, read_layers
 from edgerecon.cpu.library import Library
-from edgerecon.cpu.quantise import levels_of, quantise
+from edgerecon.cpu.quantise import TWO_ROWS, dearest_maps, levels_of, quantise, quantise_ranges
 from edgerecon.cpu.ranges import map_ranges
 from edgerecon.modelfile.catalogue import find_file
 from tests.cpu import networks
@@ -36,7 +36,9 @@ def test_shipped_models_lose_at_most_a_fiftieth_of_a_decibel(library: Library, n
         frames = scenes[MODELS[name]].astype(np.float32) / 255
         wanted = (scenes["clean"] if MODELS[name] == "pw31" else scenes["pw31"]).astype(np.float32) / 255
     layers = read_layers(find_file(name))
-    integers = quantise(layers, list(frames))
+    held = map_ranges(layers, list(frames))
+    fine = dearest_maps(layers, held, frames[:2])[:3] if name == "compact-despeckle" else []
+    integers = quantise_ranges(layers, held, fine)
     kept, lost = (
         np.mean([psnr(run(library, form, x), y) for x, y in zip(frames, wanted, strict=True)])
         for form in (layers, integers)
@@ -58,6 +60,33 @@ def test_levels_span_every_channel_in_16_bits(low: tuple[float, ...], high: tupl
     assert (levels.floor * levels.value <= np.array(low) + 1e-9).all()
     assert (levels.ceiling * levels.value >= np.array(high) - 1e-9).all()
     assert min(low) < 0 or (levels.floor, levels.ceiling) == (0, 480)
+
+
+def test_fine_maps_have_more_levels_and_round_less(library: Library, rng: np.random.Generator) -> None:
+    layers = networks.two_scale(rng, 8, 1)
+    frames = [(rng.integers(0, 256, (32, 32)) / 255).astype(np.float32) for _ in range(2)]
+    held = map_ranges(layers, frames)
+    order = dearest_maps(layers, held, frames)
+    assert set(order) == {layer.source for layer in layers if layer.winograd} - {1}
+    lost = []
+    for fine in ([], order):
+        made = quantise_ranges(layers, held, fine)
+        for layer in made[1:-2]:
+            form = layer.integers
+            assert form
+            less, more = sorted((-form.floor, form.ceiling))
+            fits_four_rows = 68 * more + 32 * less < 2**15
+            assert fits_four_rows == (layer.target in order and layer.target not in fine)
+            assert 16 * more + 4 * less < 2**15
+        lost.append(np.abs(run(library, made, frames[0]) - run(library, layers, frames[0])).mean())
+    assert lost[1] < lost[0] / 2
+
+
+def test_the_levels_of_a_form_fill_its_16_bits() -> None:
+    for low, high in ((0.0, 1.0), (-1.0, 1.0), (-0.2, 1.0)):
+        levels = levels_of(np.array([low]), np.array([high]), TWO_ROWS)
+        less, more = sorted((-levels.floor, levels.ceiling))
+        assert 0.9 * 2**15 < 16 * more + 4 * less < 2**15
 
 
 def test_ranges_are_those_of_every_channel(rng: np.random.Generator) -> None:

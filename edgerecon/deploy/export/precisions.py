@@ -22,7 +22,7 @@ from edgerecon.workshop.compress.brain_float import to_brain_float
 from edgerecon.workshop.compress.calibration import calibrate, calibration_frames
 from edgerecon.workshop.compress.graph import ModelProto
 from edgerecon.workshop.compress.half import to_half
-from edgerecon.workshop.compress.int16 import to_int16
+from edgerecon.workshop.compress.int16 import int16_ways
 from edgerecon.workshop.compress.quantise import Form, quantise
 from edgerecon.workshop.compress.sensitivity import most_sensitive_first
 from edgerecon.workshop.recipe import Recipe
@@ -57,7 +57,7 @@ INT16_DROP_DB = 0.02
 
 
 def make_int16(recipe: Recipe, source: Path, out: Path, frames: Material, progress: Progress) -> Facts:
-    """The file in exact integers for our CPU kernels.
+    """The file in exact integers for our CPU kernels: the fastest one that passes the gates.
 
     Raises:
         DataError: the calibration data are missing. GateError: it misses a gate. ModelError: a layer has no such form.
@@ -67,10 +67,14 @@ def make_int16(recipe: Recipe, source: Path, out: Path, frames: Material, progre
     gates = {"max_drop_psnr_db": INT16_DROP_DB if limit is None else min(limit, INT16_DROP_DB)}
     recipe = recipe.model_copy(update={"gates": recipe.gates.model_copy(update=gates)})
     seen = _counted(calibration_frames(recipe), recipe.calibration.frames, progress)
-    _write(to_int16(read_model(source), seen), out, frames, "native")
-    if refused := _refusals(recipe, out, source, frames, "native"):
-        raise GateError(f"{out.name}: {'; '.join(refused)}")
-    return {}
+    refused: list[str] = []
+    for fine, model in enumerate(int16_ways(read_model(source), seen)):
+        _write(model, out, frames, "native")
+        refused = _refusals(recipe, out, source, frames, "native")
+        if not refused:
+            return {"fine_maps": fine}
+        _log.info("%s: with %d fine maps it is refused: %s", out.name, fine, "; ".join(refused))
+    raise GateError(f"{out.name}: {'; '.join(refused)}")
 
 
 def make_int8(

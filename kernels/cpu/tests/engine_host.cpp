@@ -14,6 +14,8 @@ std::mt19937 random_bits(7);
 int between(int least, int most) { return std::uniform_int_distribution<int>(least, most)(random_bits); }
 float fraction() { return std::uniform_real_distribution<float>(-1.f, 1.f)(random_bits); }
 
+constexpr int CEILINGS[] = {480, 2000, 5000};  // four rows, two rows, tap by tap
+
 struct Chain {
     std::vector<edgerecon_layer> layers;
     std::vector<std::vector<float>> floats;
@@ -33,11 +35,11 @@ Chain make_chain(bool integer) {
     for (int i = 0; i < depth; ++i) {
         const int in = widths[i], out = widths[i + 1], kernel = integer ? 3 : 2 * between(0, 2) + 1, dilation = between(1, 4);
         edgerecon_layer layer{EDGERECON_CONVOLUTION, i + 1, 0, i + 2, in, out, kernel, 1, dilation, kernel / 2 * dilation,
-                              i + 1 < depth, 0, 480, 0, 0, 0, 0, 0, 0, 0};
+                              i + 1 < depth, 0, CEILINGS[between(0, 2)], 0, 0, 0, 0, 0, 0, 0};
         const size_t count = size_t(out) * in * kernel * kernel;
         if (integer) {
             chain.shorts.emplace_back(count);
-            for (int16_t& weight : chain.shorts.back()) weight = static_cast<int16_t>(between(-20, 20));
+            for (int16_t& weight : chain.shorts.back()) weight = static_cast<int16_t>(between(-9, 9));
             layer.integers = chain.shorts.back().data();
             chain.ints.emplace_back(2 * out);
             for (int o = 0; o < out; ++o) {
@@ -68,7 +70,8 @@ double tap(const std::vector<double>& map, int rows, int columns, int y, int x) 
     return y < 0 || x < 0 || y >= rows || x >= columns ? 0. : map[size_t(y) * columns + x];
 }
 
-Maps convolve(const edgerecon_layer& s, const Maps& in, int rows, int columns) {
+Maps convolve(const edgerecon_layer& s, int ceiling, const Maps& in, int rows, int columns) {
+    const IntegerForm form = choose_form({0, ceiling});
     Maps out(s.outputs, std::vector<double>(size_t(rows) * columns));
     for (int o = 0; o < s.outputs; ++o)
         for (int y = 0; y < rows; ++y)
@@ -82,7 +85,7 @@ Maps convolve(const edgerecon_layer& s, const Maps& in, int rows, int columns) {
                     }
                 double& value = out[o][size_t(y) * columns + x];
                 if (s.integers) {
-                    const int64_t whole = 576 * static_cast<int64_t>(sum) + int64_t{16} * s.offset[o];
+                    const int64_t whole = form.unit * static_cast<int64_t>(sum) + int64_t{form.grain} * s.offset[o];
                     value = s.step ? static_cast<float>(whole) * s.step[o]
                                    : static_cast<double>(std::min<int64_t>(s.ceiling, std::max<int64_t>(0, whole >> s.shift[o])));
                 } else {
@@ -103,7 +106,8 @@ std::vector<float> reference(const Chain& chain, const std::vector<float>& frame
                 const float pixel = frame[size_t(y * b + c / b) * width + x * b + c % b];
                 maps[c][size_t(y) * columns + x] = integer ? static_cast<int>(pixel * 255.f + .5f) : static_cast<double>(pixel);
             }
-    for (size_t i = 1; i + 1 < chain.layers.size(); ++i) maps = convolve(chain.layers[i], maps, rows, columns);
+    for (size_t i = 1; i + 1 < chain.layers.size(); ++i)
+        maps = convolve(chain.layers[i], i == 1 ? 255 : chain.layers[i - 1].ceiling, maps, rows, columns);
     std::vector<float> out = frame;
     for (int c = 0; c < b * b; ++c)
         for (int y = 0; y < rows; ++y)
