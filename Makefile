@@ -12,7 +12,7 @@ FPGA := .venv-fpga
 WHEELS := .venv-wheels
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint lint-platforms docs browser wheels arm pins release models figures study-quick study-long study-full bench peers soak fuzz fpga clean
+.PHONY: help demo test coverage lint lint-platforms docs browser wheels arm pins release models figures study-quick study-long study-full study-weights bench peers soak fuzz fpga clean
 
 help:
 	@echo 'make demo     stream a real heart through a shipped model, into edgerecon-demo/ (VIEW=1: watch it live)'
@@ -124,6 +124,9 @@ endif
 
 study-quick study-long study-full: study-%: $(DEV)
 	$(BIN)/edgerecon study --profile $* --resume --json bench/results/study-$*.json $(if $(RECORDINGS),--recordings $(RECORDINGS))
+
+study-weights:  # what a long study has trained and ships
+	cp edgerecon-study/long/recurrent/models/study-conv-rnn.onnx export/study/
 
 SHIPPED := compact-compound compact-despeckle compact-despeckle-small compact-despeckle-w8d4 compact-fpga
 STUDIED := $(foreach name,tomography/models/study-ct-sparse super_resolution/models/study-srcnn-x2 \

@@ -1,4 +1,4 @@
-"""The models that ship, and the files of one family."""
+"""The models that ship, the networks of the study that do, and the files of one family."""
 
 from __future__ import annotations
 
@@ -13,10 +13,18 @@ from edgerecon.core.shipped import resource_dir
 from edgerecon.modelfile.file import ModelFile, read_model
 from edgerecon.modelfile.variants import VARIANTS, Variant, family, sibling, variant, variant_of
 
+STUDY = "study"
+"""Folder of export/ whose networks have no recipe and only the one file."""
+
 
 def shipped_models() -> list[str]:
     """Names of the models in export/."""
     return sorted(path.stem for path in resource_dir("export").glob("*.onnx"))
+
+
+def studied_models() -> list[str]:
+    """Names of the networks in export/study/: of the published systems, as ``edgerecon study`` trained them."""
+    return sorted(path.stem for path in (resource_dir("export") / STUDY).glob("*.onnx"))
 
 
 def model_table() -> list[dict[str, Any]]:
@@ -56,8 +64,10 @@ def model_path(model: str | Path) -> Path:
         return _made_by(Path(model))
     if _is_path(model):
         return Path(model)
+    if model in studied_models():
+        return resource_dir("export") / STUDY / f"{model}.onnx"
     if model not in shipped_models():
-        known = ", ".join(shipped_models()) or "none"
+        known = ", ".join((*shipped_models(), *studied_models())) or "none"
         raise UsageError(f"no model '{model}' ships with edgerecon (there is: {known}): give a name or an .onnx file")
     return resource_dir("export") / f"{model}.onnx"
 
@@ -74,7 +84,7 @@ def _is_path(model: str | Path) -> bool:
     """What is spelt as a path; a bare word is one only where no shipped model has that name."""
     if isinstance(model, Path) or model.endswith(".onnx") or os.sep in model or (os.altsep or os.sep) in model:
         return True
-    return model not in shipped_models() and os.path.exists(model)
+    return model not in (*shipped_models(), *studied_models()) and os.path.exists(model)
 
 
 def open_file(model: str | Path | ModelFile) -> ModelFile:

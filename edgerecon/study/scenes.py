@@ -15,6 +15,7 @@ from edgerecon.study.context import Arrays, Context
 from edgerecon.workshop.data.processes import processes_without_interrupts
 from edgerecon.workshop.data.simulate.fast import fast_sample
 
+HELD_OUT = 16
 Made = TypeVar("Made")
 Sample = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -27,6 +28,11 @@ def ultrasound(ctx: Context, name: str, scenes: int, size: int = 128, frames: in
     """
     inputs = {"scenes": scenes, "size": size, "frames": frames, "seed": ctx.seed(name)}
     return ctx.data(name, inputs, lambda: _simulate(ctx, name, scenes, size, frames))
+
+
+def held_out(ctx: Context, size: int, frames: int = 1) -> Arrays | None:
+    """Scenes by which a long study judges its networks: none learns from them or is tested on them. None elsewhere."""
+    return ultrasound(ctx, "held out", HELD_OUT, size, frames) if ctx.turns else None
 
 
 def _simulate(ctx: Context, name: str, scenes: int, size: int, frames: int) -> Arrays:

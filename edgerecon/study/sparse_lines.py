@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgerecon.core.frame import to_unit
 from edgerecon.quality.measures.full_reference import mse
 from edgerecon.study import reconstruction as common
 from edgerecon.study.context import Context
 from edgerecon.study.results import Table
-from edgerecon.study.scenes import in_parallel, ultrasound
+from edgerecon.study.scenes import held_out, in_parallel, ultrasound
 from edgerecon.workshop.data.proximal import total_variation_prox
 from edgerecon.workshop.train.steps import Batch
 
@@ -30,7 +31,11 @@ def run(ctx: Context) -> None:
     errors = [np.mean([mse(inpaint(image, weight), image) for image in few]) for weight in WEIGHTS]
     weight = WEIGHTS[int(np.argmin(errors))]
     draw = functools.partial(draw_lines, train[:, 0], common.batch_size(ctx))
-    net = common.trained(ctx, "ultrasound-lines", draw, {"scenes": len(train), "every": EVERY})
+    kept = held_out(ctx, common.side(ctx))
+    check = (
+        None if kept is None else functools.partial(draw_lines, to_unit(kept["speckled"][:, 0]), common.batch_size(ctx))
+    )
+    net = common.trained(ctx, "ultrasound-lines", draw, {"scenes": len(train), "every": EVERY}, check=check)
     flat = test.reshape(-1, *test.shape[-2:])
     tv = np.stack(list(in_parallel(functools.partial(_inpainted, flat, weight), len(flat))))
     methods = {name: np.stack([fill(image, how) for image in flat]) for name, how in INTERPOLATIONS.items()}

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from edgerecon.study.context import Context
 from edgerecon.study.labelled import classifier_batches, cross_entropy, labelled
+from edgerecon.study.scenes import HELD_OUT, held_out
 from edgerecon.study.training import Draw, Schedule
 from edgerecon.workshop.data.lesions import CLASSES
 from edgerecon.workshop.models.densenet import DenseNet
@@ -78,13 +79,22 @@ def perceptual(ctx: Context) -> tuple[PerceptualLoss, str]:
 def _feature_network(ctx: Context) -> DenseNet:
     """A DenseNet of two blocks that learned cyst, solid or no lesion on raw and speckle-free frames."""
     scenes = labelled(ctx, "lesions", *ctx.profile.pick(smoke=(6, 32), quick=(96, 64), full=(3000, 96)), looks=2)
-    images = np.concatenate([scenes["speckled"], scenes["clean"]], axis=1)
+    kept = labelled(ctx, "held out lesions", HELD_OUT, scenes["speckled"].shape[-1]) if ctx.turns else scenes
+    draw, check = (
+        classifier_batches(
+            np.concatenate([part["speckled"], part["clean"]], axis=1),
+            part["label"],
+            ctx.profile.pick(smoke=4, quick=24, full=64),
+        )
+        for part in (scenes, kept)
+    )
     blocks, growth, width = ctx.profile.pick(smoke=((1, 1), 4, 8), quick=((3, 4), 12, 16), full=((6, 12), 32, 64))
     network: DenseNet = ctx.train(
         "features",
         lambda: Supervised(DenseNet(len(CLASSES), blocks, growth, width), cross_entropy),
-        classifier_batches(images, scenes["label"], ctx.profile.pick(smoke=4, quick=24, full=64)),
+        draw,
         Schedule(ctx.profile.pick(smoke=2, quick=150, full=10_000), 2e-3),
+        check=check,
     )
     return network
 
@@ -98,6 +108,8 @@ def trained_networks(ctx: Context, scale: int, images: NDArray[np.uint8], alike:
     batch = ctx.profile.pick(smoke=2, quick=16, full=32)
     side = ctx.profile.pick(smoke=12, quick=24 if scale == 2 else 16, full=48)
     draw = crops(images, scale, side, batch)
+    kept = held_out(ctx, images.shape[-1])
+    check = crops(np.concatenate([kept["speckled"], kept["clean"]])[:, 0], scale, side, batch) if kept else None
     pick = ctx.profile.pick
     found: dict[str, Network] = {}
 
@@ -108,6 +120,7 @@ def trained_networks(ctx: Context, scale: int, images: NDArray[np.uint8], alike:
             draw,
             Schedule(steps, rate),
             {"side": side},
+            check,
         )
 
     def adversarial(name: str, start: Network, content: Loss, weight: float, relativistic: bool) -> None:
@@ -120,6 +133,7 @@ def trained_networks(ctx: Context, scale: int, images: NDArray[np.uint8], alike:
             draw,
             Schedule(pick(smoke=1, quick=70, full=50_000), pick(smoke=1e-4, quick=3e-4, full=1e-4)),
             {"start": _digest(start), "features": _digest(alike), "side": side},
+            check,
         )
 
     width = pick(smoke=4, quick=64, full=64)

@@ -9,8 +9,10 @@ import torch
 from edgerecon.study.context import Context
 from edgerecon.study.profile import profile
 from edgerecon.study.results import Result
+from edgerecon.study.scenes import HELD_OUT
 from edgerecon.study.sr_training import crops, log_error
 from edgerecon.study.systems import super_resolution
+from edgerecon.study.turns import Turns
 
 
 def test_small_crops_are_the_means_of_the_large(rng: np.random.Generator) -> None:
@@ -32,7 +34,9 @@ def test_the_loss_is_the_psnr() -> None:
 def test_the_system_runs_with_every_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Context, "ship", lambda self, network, name, task, shape: self.result.notes.append(name))
     result = Result("super_resolution", super_resolution.TITLE, super_resolution.PAPER)
-    super_resolution.run(Context(profile("smoke"), tmp_path, result))
+    turns = Turns(tmp_path, 1e-9)  # as a long study runs it: judged by scenes of their own
+    super_resolution.run(Context(profile("smoke"), tmp_path / "super_resolution", result, turns=turns))
+    assert len(np.load(tmp_path / "super_resolution/held out.npz")["speckled"]) == HELD_OUT
     methods = ["nearest", "bilinear", "bicubic", "Lanczos", "SRCNN", "SRResNet", "SRGAN", "RRDB", "ESRGAN"]
     assert [row.method for row in result.tables[0].rows] == methods
     assert result.tables[0].mean("bicubic", "psnr_db") > result.tables[0].mean("nearest", "psnr_db")

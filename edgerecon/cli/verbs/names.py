@@ -15,9 +15,9 @@ PRECISION_NAMES = f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}"
 
 def complete_model(incomplete: str) -> list[str]:
     """Shipped names that begin with what was typed, for the shell."""
-    from edgerecon.modelfile.catalogue import shipped_models
+    from edgerecon.modelfile.catalogue import shipped_models, studied_models
 
-    return [name for name in shipped_models() if name.startswith(incomplete)]
+    return [name for name in (*shipped_models(), *studied_models()) if name.startswith(incomplete)]
 
 
 def complete_recipe(incomplete: str) -> list[str]:

@@ -48,11 +48,15 @@ def _study(
     seen = _pairs(ctx, f"{name}-train", train, scan, filter_name, ctx.profile.pick(smoke=1, quick=1, full=2))
     facts = {"scan": [scan.views, scan.photons], "filter": filter_name, "slices": len(seen["targets"])}
     draw = functools.partial(draw_pairs, seen["inputs"], seen["targets"], common.batch_size(ctx))
+    check = None
+    if ctx.turns:
+        kept = _pairs(ctx, f"{name}-held-out", common.subjects(ctx, "chest", "validation"), scan, filter_name, 1)
+        check = functools.partial(draw_pairs, kept["inputs"], kept["targets"], common.batch_size(ctx))
     methods = _classical(ctx, name, test, scan, filter_name, weight)
-    networks = {UNET: common.trained(ctx, name, draw, facts)}
+    networks = {UNET: common.trained(ctx, name, draw, facts, check=check)}
     for method, (block, gated) in variants.items():
         label = f"{name}-{method.split()[-1]}"
-        networks[method] = common.trained(ctx, label, draw, facts, block, gated)
+        networks[method] = common.trained(ctx, label, draw, facts, block, gated, check)
         ctx.hold_out(f"study-{label}", methods["FBP"], test)
     ctx.hold_out(f"study-{name}", methods["FBP"], test)
     outputs = {method: common.apply(net, methods["FBP"]) for method, net in networks.items()}

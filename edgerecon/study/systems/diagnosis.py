@@ -19,7 +19,7 @@ from edgerecon.study.detection import AUC, SENSITIVITY, SPECIFICITY, auc_differe
 from edgerecon.study.hallucination import contrast_kept, spurious_contrast
 from edgerecon.study.labelled import classifier_batches, cross_entropy, labelled, probabilities
 from edgerecon.study.results import Claim, Metric, Picture, Row, Table, measured, ordering, paired
-from edgerecon.study.scenes import ultrasound
+from edgerecon.study.scenes import held_out, ultrasound
 from edgerecon.study.training import Draw, Schedule
 from edgerecon.workshop.data.lesions import CLASSES
 from edgerecon.workshop.models.densenet import BLOCKS, DenseNet
@@ -80,7 +80,7 @@ def run(ctx: Context) -> None:
     unet = _reconstruction(ctx)
     frames = {part: _versions(arrays, unet) for part, arrays in scenes.items()}
     read = {part: {name: _halved(images) for name, images in found.items()} for part, found in frames.items()}
-    networks = _classifiers(ctx, read["train"], scenes["train"]["label"])
+    networks = _classifiers(ctx, read, {part: arrays["label"] for part, arrays in scenes.items()})
     own = {
         part: {v: probabilities(networks[v], _first(read[part][v])) for v in VERSIONS} for part in ("tuning", "test")
     }
@@ -105,11 +105,13 @@ def _reconstruction(ctx: Context) -> UNet:
     pairs = ultrasound(ctx, "pairs", pick(smoke=3, quick=60, full=1500), pick(smoke=48, quick=128, full=192))
     side, batch = pick(smoke=16, quick=48, full=96), pick(smoke=2, quick=12, full=32)
     width, depth = pick(smoke=(4, 1), quick=(12, 3), full=(32, 4))
+    kept = held_out(ctx, pairs["speckled"].shape[-1])
     network: UNet = ctx.train(
         "unet",
         lambda: Supervised(UNet(width, depth), lambda output, raw, clean: (output - clean).abs().mean()),
         _pairs(pairs, side, batch),
         Schedule(pick(smoke=2, quick=250, full=30_000), 2e-3),
+        check=_pairs(kept, side, batch) if kept else None,
     )
     return network
 
@@ -158,12 +160,19 @@ def _halved(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _classifiers(
-    ctx: Context, frames: Mapping[str, NDArray[np.uint8]], labels: NDArray[np.int64]
+    ctx: Context, read: Mapping[str, Mapping[str, NDArray[np.uint8]]], labels: Mapping[str, NDArray[np.int64]]
 ) -> dict[str, DenseNet]:
-    """Kind of frame → DenseNet-201 that was trained on raw frames, then on that kind."""
+    """Kind of frame → DenseNet-201 that was trained on raw frames, then on that kind.
+
+    Args:
+        read, labels: of the sets "train" and, by which a long study judges, "tuning".
+    """
     pick = ctx.profile.pick
     blocks, growth, width = pick(smoke=((1, 1, 1, 1), 4, 8), quick=(BLOCKS, 32, 64), full=(BLOCKS, 32, 64))
     batch = pick(smoke=4, quick=16, full=64)
+
+    def batches(part: str, kind: str) -> Draw:
+        return classifier_batches(read[part][kind], labels[part], batch)
 
     def started() -> DenseNet:
         network = DenseNet(len(CLASSES), blocks, growth, width)
@@ -174,9 +183,10 @@ def _classifiers(
     first: DenseNet = ctx.train(
         "densenet201-first",
         lambda: Supervised(started(), cross_entropy),
-        classifier_batches(frames[RAW], labels, batch),
+        batches("train", RAW),
         Schedule(pick(smoke=2, quick=100, full=8000), pick(smoke=1e-3, quick=1e-3, full=5e-4)),
         {"weights": os.environ.get(DENSENET201, "")},
+        batches("tuning", RAW),
     )
 
     def further() -> DenseNet:
@@ -187,13 +197,13 @@ def _classifiers(
     rate = pick(smoke=1e-4, quick=5e-4, full=2e-4)
     found = {}
     for index, name in enumerate(VERSIONS):
-        draw = classifier_batches(frames[name], labels, batch)
         found[name] = ctx.train(
             f"densenet201-{('raw', 'despeckled', 'unet', 'true')[index]}",
             lambda: Supervised(further(), cross_entropy),
-            draw,
+            batches("train", name),
             Schedule(pick(smoke=1, quick=24, full=3000), rate),
             {"frames": name},
+            batches("tuning", name),
         )
     return found
 

@@ -26,7 +26,7 @@ from edgerecon.study.comparison import (
 from edgerecon.study.context import Arrays, Context
 from edgerecon.study.degraded import cases, error, faint_and_noisy
 from edgerecon.study.results import PSNR, SSIM
-from edgerecon.study.scenes import ultrasound
+from edgerecon.study.scenes import held_out, ultrasound
 from edgerecon.study.training import Draw, Schedule
 from edgerecon.workshop.data.augment import Augment
 from edgerecon.workshop.models.enhance_cnn import EnhanceCNN
@@ -107,12 +107,14 @@ def trained(ctx: Context, name: str, hidden: int, train: Arrays) -> EnhanceCNN:
     count = train["speckled"].shape[0] * train["speckled"].shape[1]
     steps = ctx.profile.pick(smoke=3, quick=count * EPOCHS // BATCH, full=count * EPOCHS // BATCH)
     facts = {"scenes": len(train["speckled"]), "crop": crop, "batch": BATCH, "width": width, "hidden": hidden}
+    kept = held_out(ctx, train["speckled"].shape[-1])
     network: EnhanceCNN = ctx.train(
         "enhance-dense" if hidden else "enhance-conv",
         lambda: Supervised(EnhanceCNN(width, hidden), error),
         preprocessed(train, crop, 2 if ctx.profile.name == "smoke" else BATCH),
         Schedule(steps, RATE),
         facts,
+        preprocessed(kept, crop, BATCH) if kept else None,
     )
     return network
 

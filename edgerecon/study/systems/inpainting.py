@@ -28,6 +28,7 @@ from edgerecon.study.comparison import (
 )
 from edgerecon.study.context import Arrays, Context
 from edgerecon.study.results import MSE, PSNR, SSIM, Metric
+from edgerecon.study.scenes import held_out
 from edgerecon.study.training import Schedule
 from edgerecon.workshop.models.inpainting import Inpainting
 from edgerecon.workshop.models.patch_discriminator import PatchDiscriminator
@@ -49,13 +50,16 @@ def run(ctx: Context, train: Arrays, test: Arrays) -> None:
     draw = degraded.crops(train, degraded.with_holes, crop, batch)
     facts = {"scenes": len(train["speckled"]), "crop": crop, "batch": batch, "task": "holes"}
 
-    plain = ctx.train("inpainting-cnn", lambda: Supervised(Inpainting(width), content), draw, schedule, facts)
+    kept = held_out(ctx, train["speckled"].shape[-1])
+    check = degraded.crops(kept, degraded.with_holes, crop, batch) if kept else None
+    plain = ctx.train("inpainting-cnn", lambda: Supervised(Inpainting(width), content), draw, schedule, facts, check)
     gan = ctx.train(
         "inpainting-gan",
         lambda: Adversarial(Inpainting(width), PatchDiscriminator(2, width), content, weight=0.02, judged=with_mask),
         draw,
         schedule,
         facts,
+        check,
     )
     shape = (128, 128)
     methods = [

@@ -81,7 +81,7 @@ def masks(ctx: Context, train: common.Slices) -> dict[str, Mask]:
 
 def _learned(ctx: Context, images: NDArray[Any], lines: int) -> Mask:
     """The lines that LOUPE finds most worth measuring; its own network is then dropped."""
-    size = images.shape[-1]
+    size, kept = images.shape[-1], _held_out(ctx)
     schedule = Schedule(ctx.profile.pick(smoke=3, quick=200, full=10000), 3e-3)
     found = ctx.train(
         "mri-sampling",
@@ -89,6 +89,7 @@ def _learned(ctx: Context, images: NDArray[Any], lines: int) -> Mask:
         functools.partial(_draw_k_space, images, common.batch_size(ctx)),
         schedule,
         {"slices": len(images), "size": size, "noise": NOISE},
+        None if kept is None else functools.partial(_draw_k_space, kept, common.batch_size(ctx)),
     )
     return strongest(found.probabilities().numpy(), lines)
 
@@ -120,7 +121,14 @@ def _fitted(ctx: Context, name: str, mask: Mask, train: common.Slices) -> _Fit:
     facts = {"mask": np.flatnonzero(mask).tolist(), "noise": NOISE, "slices": list(train.shape)}
     tuned = ctx.data(f"{label}-tuned", facts, lambda: {"weight": np.array(_tuned(ctx, label, train, mask))})
     draw = functools.partial(draw_images, train.reshape(-1, *train.shape[-2:]), mask, common.batch_size(ctx))
-    return _Fit(mask, float(tuned["weight"]), common.trained(ctx, label, draw, facts))
+    kept = _held_out(ctx)
+    check = None if kept is None else functools.partial(draw_images, kept, mask, common.batch_size(ctx))
+    return _Fit(mask, float(tuned["weight"]), common.trained(ctx, label, draw, facts, check=check))
+
+
+def _held_out(ctx: Context) -> NDArray[Any] | None:
+    """Slices by which a long study judges its networks; None in other profiles."""
+    return common.subjects(ctx, "brain", "validation").reshape(-1, *[common.side(ctx)] * 2) if ctx.turns else None
 
 
 def _label(name: str) -> str:

@@ -20,7 +20,7 @@ from edgerecon.quality.measures.full_reference import mse, psnr, ssim
 from edgerecon.study.context import Context
 from edgerecon.study.reasons import PAPER_DB
 from edgerecon.study.results import MSE, PSNR, SSIM, Claim, Metric, Picture, Row, Table, measured, ordering, paired
-from edgerecon.study.scenes import ultrasound
+from edgerecon.study.scenes import held_out, ultrasound
 from edgerecon.study.sequence_task import Frames, degrade, draw_from
 from edgerecon.study.svm import fit_svr
 from edgerecon.study.training import Draw, Schedule
@@ -92,7 +92,7 @@ def run(ctx: Context) -> None:
     size = ctx.profile.pick(smoke=48, quick=128, full=256)
     scenes = ctx.profile.pick(smoke=2, quick=120, full=2000)
     training = ultrasound(ctx, "train", scenes, size, FRAMES)["speckled"]
-    test = _sequences(ctx, "test", ctx.profile.pick(smoke=2, quick=24, full=100), size, FRAMES)
+    test = damaged_sequences(ctx, "test", ctx.profile.pick(smoke=2, quick=24, full=100), size, FRAMES)
     methods: dict[str, Restore] = {INPUT: lambda frames: frames, SVM: _svm(ctx, training)}
     networks = {plan.method: _trained(ctx, plan, training) for plan in plans(ctx)}
     methods |= {method: partial(restore, network) for method, network in networks.items()}
@@ -124,7 +124,8 @@ def _task() -> str:
     )
 
 
-def _sequences(ctx: Context, name: str, scenes: int, size: int, frames: int) -> list[Sequence]:
+def damaged_sequences(ctx: Context, name: str, scenes: int, size: int, frames: int) -> list[Sequence]:
+    """Simulated scenes that no other name shares, damaged: always the same ones."""
     rng = ctx.rng(f"{name} damage")
     found = []
     for images in ultrasound(ctx, name, scenes, size, frames)["speckled"]:
@@ -152,7 +153,11 @@ def _trained(ctx: Context, plan: Plan, training: NDArray[np.uint8]) -> Network:
     steps = ctx.profile.pick(smoke=3, quick=plan.steps, full=60_000)
     rate = ctx.profile.pick(smoke=1e-3, quick=plan.rate, full=1e-3)
     sequences = issubclass(plan.make.func, Temporal)  # type: ignore[attr-defined]
-    draw = draw_from(training, batch, FRAMES, crop) if sequences else _single(training, batch * FRAMES, crop)
+    kept = held_out(ctx, training.shape[-1], FRAMES)
+    draw, check = (
+        draw_from(frames, batch, FRAMES, crop) if sequences else _single(frames, batch * FRAMES, crop)
+        for frames in (training, training if kept is None else kept["speckled"])
+    )
     facts = {
         "scenes": len(training),
         "crop": crop,
@@ -160,7 +165,9 @@ def _trained(ctx: Context, plan: Plan, training: NDArray[np.uint8]) -> Network:
         "task": _task(),
         "plan": [plan.method, repr(plan.make)],
     }
-    network: Network = ctx.train(plan.file, lambda: Supervised(plan.make(), Loss()), draw, Schedule(steps, rate), facts)
+    network: Network = ctx.train(
+        plan.file, lambda: Supervised(plan.make(), Loss()), draw, Schedule(steps, rate), facts, check
+    )
     return network
 
 
@@ -224,7 +231,7 @@ def _long_streams(ctx: Context, temporal: Mapping[str, Restore], methods: Mappin
     """Adds a table: what the state brings with every frame, and that it does not run away on longer streams."""
     length = ctx.profile.pick(smoke=10, quick=48, full=240)
     size = ctx.profile.pick(smoke=48, quick=128, full=256)
-    scenes = _sequences(ctx, "long", ctx.profile.pick(smoke=2, quick=8, full=32), size, length)
+    scenes = damaged_sequences(ctx, "long", ctx.profile.pick(smoke=2, quick=8, full=32), size, length)
     places = [n for n in (1, 2, 4, 8, 16, 48, 240) if n <= length]
     metrics = tuple(Metric(f"mse_{n}", f"MSE, frame {n}", "lower", 5) for n in places)
     similarity = Metric(f"ssim_{length}", f"SSIM, frame {length}")

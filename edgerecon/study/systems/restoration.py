@@ -26,7 +26,7 @@ from edgerecon.study.comparison import (
 from edgerecon.study.context import Arrays, Context
 from edgerecon.study.real_frames import real_frames
 from edgerecon.study.results import PSNR, Metric, Picture
-from edgerecon.study.scenes import ultrasound
+from edgerecon.study.scenes import held_out, ultrasound
 from edgerecon.study.systems import inpainting
 from edgerecon.study.training import Schedule
 from edgerecon.workshop.explain import explain_frame
@@ -141,7 +141,9 @@ def trained(ctx: Context, task: Task, train: Arrays, *, attention: bool) -> Netw
 
     name = f"{task.name}-{'attention' if attention else 'cnn'}"
     facts = {"scenes": len(train["speckled"]), "crop": crop, "batch": batch, "task": task.name}
-    found: Network = ctx.train(name, lambda: Supervised(network(), degraded.error), draw, schedule, facts)
+    kept = held_out(ctx, train["speckled"].shape[-1])
+    check = degraded.crops(kept, task.make, crop, batch) if kept else None
+    found: Network = ctx.train(name, lambda: Supervised(network(), degraded.error), draw, schedule, facts, check)
     return found
 
 
