@@ -35,6 +35,7 @@ SLOW = {
     "stream/loop/test_any_exception.py": "raises every exception at every place of the loop",
     "stream/sinks/test_viewer_browser.py": "opens a browser",
     "stream/sinks/test_viewer_tools.py": "opens a browser",
+    "stream/sinks/test_viewer_zoom.py": "opens a browser",
     "study": "trains",
     "workshop/compress/test_qat.py": "trains",
     "workshop/data/test_simulate.py": "simulates acoustics",

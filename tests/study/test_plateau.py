@@ -128,7 +128,7 @@ def test_time_goes_to_those_that_improve() -> None:
     assert all(turn >= LEAST_S for turn in shares({str(n): History() for n in range(50)}, 100.0).values())
 
 
-def test_a_new_network_takes_its_first_steps_and_a_known_one_its_share(tmp_path: Path) -> None:
+def test_new_networks_start_first_and_known_ones_take_a_share(tmp_path: Path) -> None:
     now = [0.0]
     turns = Turns(tmp_path, 100.0, clock=lambda: now[0])
     assert not turns.begin_round(("s",))

@@ -3,15 +3,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
-import platform
-import re
 import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,29 +14,20 @@ import pytest
 
 from edgerecon import __version__
 from edgerecon.core.errors import EdgereconError, GateError, ModelError, RecipeError, UsageError
-from edgerecon.core.shipped import resource_dir
 from edgerecon.deploy.bundle import acceptance as self_test_module
 from edgerecon.deploy.bundle import bundle as bundle_module
 from edgerecon.deploy.bundle.acceptance import read_config, read_frames, self_test
 from edgerecon.deploy.bundle.archive import BundleError
-from edgerecon.deploy.bundle.bundle import BundleResult, bundle, speckle_frames, stream_options
+from edgerecon.deploy.bundle.bundle import BundleResult, bundle, speckle_frames
 from edgerecon.deploy.bundle.lock import Target
-from edgerecon.deploy.bundle.own_wheel import wheel_name
 from edgerecon.engines import backends
-from edgerecon.hardware.device import DeviceProfile, load_device
+from edgerecon.hardware.device import load_device
 from edgerecon.workshop.recipe import Recipe
+from tests.deploy.bundle.bundled import CPU, LOCK, ORIN, PINS, RECIPE, TABLES, WHEEL, extract, only
 from tests.support.opened_files import opened_files
 
-TABLES = {
-    "model": {"name": "tiny", "task": "despeckle"},
-    "data": {"simulate": "edgerecon simulate t.h5 --samples 4", "file": "t.h5", "inputs": ["pw31"], "target": "clean"},
-    "train": {"steps": 10},
-    "gates": {"max_difference": 0.05},
-}
-RECIPE = Recipe.model_validate(TABLES)
-CPU = load_device("x86-avx2")
-ORIN = load_device("jetson-orin-nx")
-WHEEL = f"wheels/{wheel_name()}"
+pytestmark = pytest.mark.usefixtures("asked")
+
 FILES = {
     "MODEL_CARD.md",
     "README.md",
@@ -58,56 +44,6 @@ FILES = {
     WHEEL,
 }
 TOP = f"tiny-{__version__}-x86-avx2"
-PINS = {"numpy": "2.1.0", "onnxruntime": "1.20.1", "tomli": "2.2.1"}
-LOCK = "".join(f"{name}=={version} \\\n    --hash=sha256:{'ab' * 32}\n" for name, version in PINS.items())
-
-
-@pytest.fixture(scope="module", autouse=True)
-def asked() -> Iterator[list[tuple[tuple[str, ...], Target]]]:
-    """A lock without a package index; what was asked for."""
-    seen: list[tuple[tuple[str, ...], Target]] = []
-
-    def kept(extras: tuple[str, ...], target: Target) -> str:
-        seen.append((extras, target))
-        return LOCK
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bundle_module, "lock", kept)
-        yield seen
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A shipped model under the recipe's name, an "int8" twin for each form, and one that computes something else."""
-    onnx = pytest.importorskip("onnx")
-    folder = tmp_path_factory.mktemp("export")
-    shipped = resource_dir("export") / "compact-despeckle.onnx"
-    shutil.copy(shipped, folder / "tiny.onnx")
-    (folder / "tiny.md").write_text("# tiny\n")
-    model = onnx.load(shipped)
-    for entry in model.metadata_props:
-        if entry.key == "edgerecon.precision":
-            entry.value = "int8"
-    bias = next(tensor for tensor in model.graph.initializer if list(tensor.dims) == [4])
-    values = onnx.numpy_helper.to_array(bias)
-    for name, shift in (("tiny-int8", 1e-3), ("tiny-int8-trt", 2e-3)):
-        bias.CopyFrom(onnx.numpy_helper.from_array(values + np.float32(shift), bias.name))
-        onnx.save(model, folder / f"{name}.onnx")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def made(models: Path, tmp_path_factory: pytest.TempPathFactory) -> BundleResult:
-    out = tmp_path_factory.mktemp("out") / "tiny.tar.gz"
-    return bundle(RECIPE, models, CPU, out, backend="onnxruntime", threads=1, deadline_ms=20)
-
-
-def _extract(archive: Path, into: Path) -> Path:
-    """The one folder that it unpacks into."""
-    before = set(into.iterdir())
-    subprocess.run(["tar", "-xzf", archive, "-C", into], check=True, capture_output=True)
-    (made,) = set(into.iterdir()) - before
-    return made
 
 
 def test_the_archive_is_plain_and_its_sums_hold(made: BundleResult, tmp_path: Path) -> None:
@@ -118,7 +54,7 @@ def test_the_archive_is_plain_and_its_sums_hold(made: BundleResult, tmp_path: Pa
     for entry in entries:
         assert entry.isfile() and (entry.uid, entry.gid, entry.mtime, entry.uname) == (0, 0, 0, "")
         assert entry.mode == (0o755 if entry.name.endswith("/install.sh") else 0o644)
-    folder = _extract(made.path, tmp_path)
+    folder = extract(made.path, tmp_path)
     assert folder.name == TOP
     checked = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, capture_output=True)
     assert checked.returncode == 0 and checked.stdout.count(b": OK") == len(FILES) - 1
@@ -154,7 +90,7 @@ def test_the_same_inputs_give_the_same_bytes(made: BundleResult, models: Path, t
 def test_the_packed_frames_are_what_onnx_runtime_makes(made: BundleResult, models: Path, tmp_path: Path) -> None:
     import onnxruntime as ort
 
-    folder = _extract(made.path, tmp_path)
+    folder = extract(made.path, tmp_path)
     pairs = read_frames(folder / "self_test.npz")
     session = ort.InferenceSession(str(models / "tiny.onnx"))
     assert [frame.shape for frame, _ in pairs] == [(64, 64), (101, 131)]
@@ -177,7 +113,7 @@ def test_the_frames_are_fully_developed_speckle() -> None:
 
 
 def test_the_configuration(made: BundleResult, tmp_path: Path) -> None:
-    folder = _extract(made.path, tmp_path)
+    folder = extract(made.path, tmp_path)
     config = read_config(folder)
     assert (config.name, config.device, config.backend) == ("tiny", "x86-avx2", "onnxruntime")
     assert (config.precision, config.threads, config.deadline_ms, config.engine) == ("fp32", 1, 20, None)
@@ -192,13 +128,6 @@ def test_the_configuration(made: BundleResult, tmp_path: Path) -> None:
     assert "--backend onnxruntime --threads 1 --deadline 20" in readme
 
 
-def test_the_unit_streams_as_strongly_and_where_it_was_asked(made: BundleResult, tmp_path: Path) -> None:
-    config = read_config(_extract(made.path, tmp_path))
-    asked = config.model_copy(update={"strength": 0.7, "protect": "1,2,30,40", "crop": "0,0,60,50"})
-    assert stream_options(asked).endswith("--deadline 20 --strength 0.7 --protect 1,2,30,40 --crop 0,0,60,50")
-    assert stream_options(config).endswith("--deadline 20")
-
-
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_a_bundle_reads_each_model_file_once(models: Path, tmp_path: Path, precision: str) -> None:
     with opened_files() as opens:
@@ -210,13 +139,13 @@ def test_a_bundle_reads_each_model_file_once(models: Path, tmp_path: Path, preci
 
 
 def test_int8_takes_the_form_of_its_runtime(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _only(monkeypatch, "onnxruntime", "tensorrt")
+    only(monkeypatch, "onnxruntime", "tensorrt")
     on_cpu = bundle(RECIPE, models, CPU, tmp_path / "cpu.tar.gz", precision="int8", backend="onnxruntime")
     on_gpu = bundle(RECIPE, models, ORIN, tmp_path / "gpu.tar.gz", precision="int8")
     assert (on_cpu.model, on_gpu.model, on_gpu.backend) == ("tiny-int8.onnx", "tiny-int8-trt.onnx", "tensorrt")
     assert 0 < on_cpu.max_error < on_gpu.max_error < 0.05
     (tmp_path / "cpu").mkdir()
-    folder = _extract(tmp_path / "cpu.tar.gz", tmp_path / "cpu")
+    folder = extract(tmp_path / "cpu.tar.gz", tmp_path / "cpu")
     config = read_config(folder)
     assert (config.tolerance, config.precision) == (0.05, "int8")
     assert self_test(folder).max_error == pytest.approx(on_cpu.max_error)
@@ -225,9 +154,9 @@ def test_int8_takes_the_form_of_its_runtime(models: Path, tmp_path: Path, monkey
 def test_a_jetson_gets_a_container_and_its_power_modes(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _only(monkeypatch, "onnxruntime", "tensorrt")
+    only(monkeypatch, "onnxruntime", "tensorrt")
     bundle(RECIPE, models, ORIN, tmp_path / "b.tar.gz")
-    folder = _extract(tmp_path / "b.tar.gz", tmp_path)
+    folder = extract(tmp_path / "b.tar.gz", tmp_path)
     docker = (folder / "Dockerfile.l4t").read_text()
     assert "\nFROM nvcr.io/nvidia/l4t-jetpack:r36.4.0\n" in docker and "current/tiny.onnx --backend tensorrt" in docker
     assert '"$EDGERECON_SOURCE"' in docker and "${BUNDLE}" in docker
@@ -243,13 +172,13 @@ def test_a_jetson_gets_a_container_and_its_power_modes(
 def test_no_container_where_none_would_run(models: Path, tmp_path: Path, name: str, why: str) -> None:
     result = bundle(RECIPE, models, load_device(name), tmp_path / "b.tar.gz", backend="onnxruntime")
     assert "Dockerfile.l4t" not in result.files
-    assert why in (_extract(result.path, tmp_path) / "README.md").read_text()
+    assert why in (extract(result.path, tmp_path) / "README.md").read_text()
 
 
 def test_a_fixed_size_is_the_one_tested(models: Path, tmp_path: Path) -> None:
     fixed = Recipe.model_validate(TABLES | {"shapes": {"fixed": [48, 80]}})
     bundle(fixed, models, CPU, tmp_path / "b.tar.gz", backend="onnxruntime")
-    pairs = read_frames(_extract(tmp_path / "b.tar.gz", tmp_path) / "self_test.npz")
+    pairs = read_frames(extract(tmp_path / "b.tar.gz", tmp_path) / "self_test.npz")
     assert [frame.shape for frame, _ in pairs] == [(48, 80)]
 
 
@@ -257,7 +186,7 @@ def test_an_engine_goes_along(models: Path, tmp_path: Path) -> None:
     engine = tmp_path / "tiny-8.7.engine"
     engine.write_bytes(b"engine" * 100)
     result = bundle(RECIPE, models, CPU, tmp_path / "b.tar.gz", backend="onnxruntime", engine=engine)
-    folder = _extract(result.path, tmp_path)
+    folder = extract(result.path, tmp_path)
     assert read_config(folder).engine == "tiny.x86-avx2.engine" in result.files
     assert (folder / "tiny.x86-avx2.engine").read_bytes() == engine.read_bytes()
 
@@ -325,165 +254,6 @@ def test_a_failed_write_leaves_the_older_bundle(models: Path, tmp_path: Path, mo
     assert [path.name for path in tmp_path.iterdir()] == ["b.tar.gz"] and out.read_bytes() == b"older"
 
 
-@pytest.mark.parametrize("device", [CPU, replace(ORIN, backends=("tensorrt",))], ids=lambda one: one.name)
-def test_the_unit_and_the_script(
-    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: DeviceProfile
-) -> None:
-    _only(monkeypatch, "onnxruntime", "tensorrt")
-    folder = _extract(bundle(RECIPE, models, device, tmp_path / "b.tar.gz").path, tmp_path)
-    subprocess.run(["sh", "-n", folder / "install.sh"], check=True)
-    text = (folder / "edgerecon-stream.service").read_text()
-    wanted = ("Type=notify\n", "WatchdogSec=", "LimitRTPRIO=10\n")
-    wanted += (
-        "NoNewPrivileges=yes",
-        "ProtectSystem=strict",
-        "PrivateTmp=yes",
-        "DynamicUser=yes",
-        "ProtectHome=yes",
-        "CapabilityBoundingSet=\n",
-        "SystemCallFilter=@system-service",
-        "${EDGERECON_SOURCE}",
-    )
-    assert all(line in text for line in wanted)
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("systemd-analyze is not here: the unit was only read")
-    assert "RestrictRealtime" not in text  # --priority realtime is offered
-    unit = tmp_path / "unit" / "edgerecon-stream.service"
-    unit.parent.mkdir()
-    unit.write_text(text.replace("@EDGERECON@", shutil.which("true") or "").replace("@PREFIX@", "/opt/edgerecon"))
-    verified = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=300)
-    assert verified.returncode == 0 and "edgerecon-stream" not in verified.stderr, verified.stderr
-    exposure = ["systemd-analyze", "security", "--offline=true", "--threshold=25", "--no-pager", str(unit)]
-    review = subprocess.run(exposure, capture_output=True, text=True, timeout=300)
-    if "unrecognized option" in review.stderr:
-        pytest.skip("this systemd-analyze does not review files")
-    assert review.returncode == 0, review.stdout[-200:] + review.stderr
-
-
-def test_the_script_makes_an_environment_and_installs(made: BundleResult, tmp_path: Path) -> None:
-    """With a Python that only tells what it was asked for."""
-    folder = _extract(made.path, tmp_path)
-    fake, log = tmp_path / "bin" / "python3", tmp_path / "log"
-    fake.parent.mkdir()
-    place = f"{platform.machine()} {sys.version_info.major} {sys.version_info.minor}"
-    fake.write_text(f"""#!/bin/sh
-case $1$2 in
-    -c*) echo "$SAYS" ;;
-    -mvenv) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; cp "$0" "$3/bin/edgerecon"; echo "venv" >>{log} ;;
-    *) for word; do printf "<%s>" "$word"; done >>{log}; echo >>{log} ;;
-esac
-""")
-    fake.chmod(0o755)
-
-    def run(*arguments: str, says: str = place) -> subprocess.CompletedProcess[str]:
-        log.unlink(missing_ok=True)
-        return subprocess.run(
-            ["/bin/sh", str(folder / "install.sh"), *arguments],
-            capture_output=True,
-            text=True,
-            env={"PATH": f"{fake.parent}:/usr/bin:/bin", "SAYS": says},
-            timeout=300,
-        )
-
-    prefix = tmp_path / "a prefix"
-    assert run("--prefix", str(prefix), "a b.tar.gz").returncode == 0
-    made_by = log.read_text().splitlines()
-    assert made_by[0] == "venv" and "<--require-hashes><-r>" in made_by[1] and "<--no-index>" not in made_by[1]
-    assert made_by[2].endswith(f"<--no-index><--no-deps><{folder}/{WHEEL}>")
-    assert made_by[3] == f"<install><a b.tar.gz><--prefix><{prefix}>"
-    assert run("--prefix", str(prefix), "b.tar.gz").returncode == 0
-    assert log.read_text() == f"<install><b.tar.gz><--prefix><{prefix}>\n", "the environment is there already"
-    shutil.copy(folder / WHEEL, folder / "wheels" / "other-1-py3-none-any.whl")
-    assert run("--prefix", str(tmp_path / "offline"), "b.tar.gz").returncode == 0
-    assert f"<--no-index><--find-links><{folder}/wheels>" in log.read_text()
-    for arguments in ((), ("--prefix",), ("--what", "b"), ("a", "b"), ("a", "--source", "v4l2:///dev/video0")):
-        done = run(*arguments)
-        assert done.returncode == 1 and done.stdout == "" and done.stderr.startswith("install.sh: ")
-    other = run("--prefix", str(tmp_path / "q"), "b.tar.gz", says="aarch64 3 8")
-    assert other.returncode == 1 and "this bundle is for" in other.stderr and not list((tmp_path / "q").iterdir())
-
-
-REALTIME = """
-import os, resource, sys
-from edgerecon.stream.process.scheduling import Scheduling
-for limit, most in ((resource.RLIMIT_RTPRIO, int(sys.argv[1])), (resource.RLIMIT_NICE, 20 - int(sys.argv[2]))):
-    try:
-        resource.setrlimit(limit, (most, most))
-    except ValueError:
-        sys.exit("no limit may be raised here")
-os.setuid(65534)
-Scheduling(-20).apply()
-Scheduling("realtime").apply()
-print(os.sched_getscheduler(0) == os.SCHED_FIFO)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="limits are raised by root, on Linux")
-def test_realtime_is_permitted_within_the_limits_of_the_unit(made: BundleResult, tmp_path: Path) -> None:
-    """By a user without capabilities, as the service's is."""
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-    except PermissionError:
-        pytest.skip("this container permits no real-time priority to anyone")
-    unit = (_extract(made.path, tmp_path) / "edgerecon-stream.service").read_text()
-    limits = [re.search(rf"^{name}=(\S+)$", unit, re.MULTILINE) for name in ("LimitRTPRIO", "LimitNICE")]
-    words = [limit[1] for limit in limits if limit]
-    done = subprocess.run([sys.executable, "-c", REALTIME, *words], capture_output=True, text=True, timeout=120)
-    if "no limit may be raised here" in done.stderr:
-        pytest.skip("this container lets nobody raise a limit")
-    assert done.stdout == "True\n", done.stderr
-
-
-def test_a_service_may_open_only_the_camera_of_its_source(made: BundleResult, tmp_path: Path) -> None:
-    """With a systemctl that does nothing, an id that says root, and a folder that stands for /."""
-    folder, root, tools = _extract(made.path, tmp_path), tmp_path / "root", tmp_path / "bin"
-    tools.mkdir()
-    place = f"{platform.machine()} {sys.version_info.major} {sys.version_info.minor}"
-    unpacks = f'p="$4"; mkdir -p "$p/current"; cp {folder}/edgerecon-stream.service "$p/current/"'
-    for name, script in (
-        ("id", "echo 0"),
-        ("systemctl", "true"),
-        ("edgerecon", unpacks),
-        (
-            "python3",
-            f'case $1$2 in -c*) echo "{place}" ;; -mvenv) mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; '
-            f'cp {tools}/edgerecon "$3/bin/" ;; esac',
-        ),
-    ):
-        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
-        (tools / name).chmod(0o755)
-
-    def install(*source: str) -> subprocess.CompletedProcess[str]:
-        command = ["/bin/sh", folder / "install.sh", "b.tar.gz", "--prefix", tmp_path / "p", "--service", *source]
-        return subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            env={"PATH": f"{tools}:/usr/bin:/bin", "DESTDIR": str(root)},
-        )
-
-    assert (done := install("--source", "v4l2:///dev/video2?fps=30")).returncode == 0, done.stderr
-    units = root / "etc" / "systemd" / "system"
-    unit = (units / "edgerecon-stream.service").read_text()
-    assert "PrivateDevices=yes" in unit and f"ExecStart={tmp_path}/p/edgerecon-{__version__}" in unit
-    camera = (units / "edgerecon-stream.service.d" / "camera.conf").read_text().splitlines()
-    assert camera == [
-        "[Service]",
-        "PrivateDevices=no",
-        "DevicePolicy=closed",
-        "DeviceAllow=/dev/video2 rw",
-        "SupplementaryGroups=video",
-    ]
-    assert (root / "etc/edgerecon/stream.env").read_text() == "EDGERECON_SOURCE=v4l2:///dev/video2?fps=30\n"
-    assert install("--source", "igtl://scanner").returncode == 0
-    assert not (units / "edgerecon-stream.service.d" / "camera.conf").exists(), "it has no camera any more"
-    assert (root / "etc/edgerecon/stream.env").read_text() == "EDGERECON_SOURCE=igtl://scanner\n"
-    for source in ("v4l2:///dev/mem", "v4l2:///dev/video0/../mem", "v4l2:///dev/video0 rwm", "v4l2:///dev/video"):
-        assert "v4l2:///dev/videoN" in install("--source", source).stderr
-
-
 def test_the_lock_is_of_the_target(
     models: Path, tmp_path: Path, asked: list[tuple[tuple[str, ...], Target]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -497,7 +267,7 @@ def test_the_lock_is_of_the_target(
     ):
         result = bundle(RECIPE, models, load_device(device), tmp_path / f"{device}.tar.gz", precision="fp32")
         assert asked[-1] == (extras, target) and (result.machine, result.python) == (target.machine, target.python)
-        folder = _extract(result.path, tmp_path)
+        folder = extract(result.path, tmp_path)
         assert (folder / "requirements.txt").read_text() == LOCK
         bill = json.loads((folder / "sbom.json").read_text())
         libraries = {part["name"]: part for part in bill["components"] if part["type"] == "library"}
@@ -550,9 +320,3 @@ def test_frames_that_are_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(self_test_module, "MAX_FRAME_BYTES", 4_000_000)
     with pytest.raises(BundleError, match="too large"):
         read_frames(path)
-
-
-def _only(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    """No other runtimes than these are known."""
-    known = {name: backends()[name] for name in names}
-    monkeypatch.setattr(bundle_module, "backends", lambda: known)

@@ -16,41 +16,10 @@ from hypothesis import strategies as st
 from edgerecon.core.errors import SourceError, UsageError
 from edgerecon.core.frame import Status
 from edgerecon.stream.accounting.counters import REASONS_AT_MOST, Counters
-from edgerecon.stream.loop.report import StreamReport
 from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.sources.base import Capture
-from tests.support.stream_fakes import FakeEngine, GatedSource, KeepSink, ListSource, ramp
-
-
-def balanced(report: StreamReport) -> bool:
-    return (
-        report.frames_in == report.presented + report.dropped + report.failed
-        and report.dropped == sum(report.drops.values())
-        and report.failed == sum(report.failures.values())
-        and report.late <= report.presented
-        and report.raw_shown <= report.presented
-        and sum(report.latency_histogram["counts"]) == report.presented
-    )
-
-
-kinds = st.sampled_from(
-    ["good", "good", "resized", "fault", "nan", "colour", "empty", "doubtful", "object", "nopixels"]
-)
-
-
-def capture_of(kind: str, index: int) -> Capture:
-    image = np.full((8, 12), index % 256, np.uint8)
-    return {
-        "good": Capture(image),
-        "resized": Capture(np.full((5 + index % 3, 9), 7, np.uint16)),
-        "fault": Capture(None, "torn"),
-        "nan": Capture(np.full((8, 12), np.nan, np.float32)),
-        "colour": Capture(np.repeat(image[..., None], 3, 2)),
-        "empty": Capture(np.zeros((0, 4), np.uint8)),
-        "doubtful": Capture(image, "half of it is old"),
-        "object": Capture(np.full((8, 12), None, object)),
-        "nopixels": Capture(None),
-    }[kind]
+from tests.stream.loop.balance import balanced, capture_of, kinds
+from tests.support.stream_fakes import FakeEngine, KeepSink, ListSource, ramp
 
 
 @settings(max_examples=40, deadline=None)
@@ -239,78 +208,6 @@ def test_huge_frame_fails_alone() -> None:
     huge = np.broadcast_to(np.uint8(0), (10_000, 10_000))
     report = stream(ListSource([*ramp(1), Capture(huge), *ramp(1)]), None, [], policy="every", pace=False)
     assert (report.presented, report.failed) == (2, 1)
-
-
-def test_stop_event_and_limits() -> None:
-    stop = threading.Event()
-    sink = KeepSink(lambda call: stop.set() if call == 3 else None)
-    report = stream(ListSource(ramp(5)), None, [sink], loop=True, stop=stop)
-    assert report.interrupted and balanced(report) and sink.closed == 1
-    report = stream(ListSource(ramp(5), period_s=0.01), None, [], loop=True, seconds=0.095)
-    assert 1 <= report.frames_in <= 10 and not report.interrupted
-    report = stream(ListSource(ramp(5), period_s=60), None, [], frames=1)
-    assert report.frames_in == 1 and report.deadline_ms == 60_000
-
-
-def test_seconds_are_kept_by_a_slow_source() -> None:
-    report = stream(ListSource(ramp(5), period_s=10), None, [], seconds=0.05)
-    assert report.frames_in == report.presented == 1 and not report.interrupted and report.error is None
-
-
-@pytest.mark.parametrize("period_s", [1e-12, 1e10, float("inf"), float("nan"), -1.0, 0.0, None])
-def test_a_period_that_cannot_be_is_as_none(period_s: float | None) -> None:
-    report = stream(ListSource(ramp(3), period_s=period_s), None, [], frames=2, policy="every")
-    assert report.presented == 2 and report.deadline_ms == pytest.approx(1000 / 30)
-
-
-@pytest.mark.parametrize(("options", "marked"), [({"pace": False}, False), ({}, True)])
-def test_a_recording_converted_at_full_speed_is_not_late(options: dict, marked: bool) -> None:
-    sink = KeepSink()
-    report = stream(ListSource(ramp(3), period_s=1e-6), None, [sink], policy="every", **options)
-    assert report.late == 3
-    assert sink.late == [marked] * 3
-
-
-@pytest.mark.parametrize("policy", ["latest", "every"])
-def test_no_frame_is_captured_before_it_is_due(policy) -> None:
-    sink = KeepSink()
-    stream(ListSource(ramp(6), period_s=0.01), None, [sink], policy=policy)
-    for frame in sink.frames:
-        assert frame.captured_ns >= sink.opened_ns + frame.sequence * 10_000_000 - 1000  # rounding
-
-
-def test_frames_are_paced_by_the_clock_of_the_recording() -> None:
-    captures = ramp(7)
-    for capture, time_s in zip(captures, [5.0, 5.01, 5.05, None, 5.07, 0.0, 1000.0], strict=True):
-        capture.time_s = time_s
-    sink = KeepSink()
-    report = stream(ListSource(captures, period_s=0.01), None, [sink], policy="every")
-    assert report.deadline_ms == 10
-    due_ms = [0, 10, 50, 60, 70, 80, 90]  # without a time, or when the clock was set: one period
-    for frame, due in zip(sink.frames, due_ms, strict=True):
-        assert frame.captured_ns >= sink.opened_ns + due * 1_000_000 - 1000
-
-
-@pytest.mark.parametrize("live", [False, True])
-def test_frames_that_a_recording_gives_after_they_were_due_count(live: bool) -> None:
-    """Each takes three periods at least, as channel data that are slow to beamform; a live source has no dues."""
-    source = GatedSource(ramp(4), lambda index: time.sleep(0.003))
-    source.live = live
-    report = stream(source, None, [KeepSink()], policy="every")
-    assert report.counts["delivered_late"] == (0 if live else 3) and report.presented == 4
-
-
-def test_late_frames_are_told_to_the_sinks_and_counted() -> None:
-    sink = KeepSink()
-    report = stream(
-        ListSource(ramp(3)),
-        FakeEngine(lambda call: time.sleep(0.003)),
-        [sink],
-        policy="every",
-        pace=False,
-        deadline_ms=1,
-    )
-    assert report.late == 3 and sink.late == [True] * 3 and report.deadline_miss_rate == 1.0
 
 
 def test_constant_and_nan_frames_are_shown() -> None:

@@ -2,137 +2,30 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from edgerecon.core.frame import Frame, Status
-from edgerecon.stream.accounting.counters import Counters
-from edgerecon.stream.sinks.base import Controls, StreamInfo
-from edgerecon.stream.sinks.viewer import ViewerSink
-from edgerecon.stream.sinks.web.address import Address
+from tests.stream.sinks.viewer_page import (
+    AFTER,
+    BEFORE,
+    LONG_MS,
+    Streaming,
+    browser,
+    grey_at,
+    labels,
+    number,
+    page,
+    playwright,
+    stream,
+    wait_for,
+    wait_for_state,
+)
 
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("Debian's chromium is not installed: apt-get install chromium", allow_module_level=True)
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-LONG_MS = 120_000
-"""To wait for a page, on a machine that does ten other things as well."""
-KEEP_SOCKETS = """window.sockets = []; window.WebSocket = class extends WebSocket {
-    constructor(...all) { super(...all); sockets.push(this); } };"""
-BEFORE, AFTER = 0.2, 0.8
-"""Grey levels of the two pictures: the canvas must show the one left and the other right of the divider."""
-
-
-class Streaming:
-    """Presents flat frames from a thread, as a stream does, until stopped."""
-
-    def __init__(
-        self,
-        port: int = 0,
-        name: str | None = None,
-        spacing_mm: tuple[float, float] | None = (0.5, 0.5),
-        model: str = "compact",
-        controls: Controls | None = None,
-    ) -> None:
-        self.counters = Counters()
-        self.spacing_mm = spacing_mm
-        self.viewer = ViewerSink(Address("127.0.0.1", port, name))
-        told = ("cine", model, "onnxruntime", "fp32", 1 / 50, 20.0, spacing_mm, self.counters)
-        self.viewer.open(StreamInfo(*told, controls=controls))
-        self.raw = False
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        before, after = (np.full((120, 160), level, np.float32) for level in (BEFORE, AFTER))
-        sequence = 0
-        while not self._stop.wait(0.02):
-            self.counters.captured()
-            status = Status.RAW if self.raw else Status.OK
-            frame = Frame(after, sequence, time.perf_counter_ns() - 5_000_000, self.spacing_mm, status)
-            self.viewer.present(before, frame, late=False)
-            self.counters.shown(5.0, False, "the engine failed" if self.raw else None)
-            sequence += 1
-
-    def pause(self) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def end(self) -> None:
-        self.pause()
-        self.viewer.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[playwright.Browser]:
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def stream() -> Iterator[Streaming]:
-    streaming = Streaming()
-    yield streaming
-    streaming.end()
-
-
-@pytest.fixture
-def page(browser: playwright.Browser, stream: Streaming) -> Iterator[playwright.Page]:
-    opened = browser.new_page(viewport={"width": 1280, "height": 800})
-    opened.set_default_timeout(LONG_MS)
-    faults: list[str] = []
-    opened.on("pageerror", lambda error: faults.append(str(error)))
-    opened.add_init_script(KEEP_SOCKETS)
-    opened.goto(stream.viewer.url)
-    wait_for_state(opened, "live")
-    yield opened
-    assert faults == []
-    opened.close()
-
-
-def wait_for_state(page: playwright.Page, state: str) -> None:
-    page.wait_for_selector(f'body[data-state="{state}"]', timeout=LONG_MS)
-
-
-def wait_for(page: playwright.Page, condition: str) -> None:
-    """Not Playwright's own, which needs ``eval``: the page forbids it."""
-    patience = time.monotonic() + LONG_MS / 1e3
-    while not page.evaluate(condition):
-        assert time.monotonic() < patience, condition
-        page.wait_for_timeout(20)
-
-
-def grey_at(page: playwright.Page, x: float) -> float:
-    """Grey level in [0, 1] of the canvas at a relative column, halfway down."""
-    script = """x => { const c = document.getElementById('canvas');
-        return c.getContext('2d').getImageData(Math.floor(x * (c.width - 1)), c.height / 2, 1, 1).data[0]; }"""
-    return page.evaluate(script, x) / 255
-
-
-def number(page: playwright.Page, name: str) -> float:
-    return float(page.inner_text(f"#{name}").replace(",", ""))
+__all__ = ["browser", "page", "stream"]  # fixtures
 
 
 def test_divider_moves_the_border_between_before_and_after(page: playwright.Page) -> None:
@@ -219,94 +112,6 @@ def test_lost_connection_is_said_and_mended(page: playwright.Page) -> None:
         assert "last frame received" in said[0][1]
 
 
-def centre(page: playwright.Page) -> tuple[float, float, float, float]:
-    """Of the picture: x, y of its middle, width and height, in pixels of the window."""
-    box = page.locator("#picture").bounding_box()
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, box["width"], box["height"]
-
-
-def left_top(page: playwright.Page) -> tuple[float, ...]:
-    """Of the zoomed picture, in percent of the box."""
-    return tuple(map(float, re.findall(r"(-?[\d.]+)%", page.get_attribute("#canvas", "style"))))
-
-
-def drag(page: playwright.Page, start: tuple[float, float], end: tuple[float, float]) -> None:
-    page.mouse.move(*start)
-    page.mouse.down()
-    page.mouse.move(*end, steps=3)
-    page.mouse.up()
-
-
-def test_wheel_and_keys_zoom_about_the_pointer(page: playwright.Page) -> None:
-    x, y, width, height = centre(page)
-    page.mouse.move(x - width / 4, y)  # a quarter from the left: that point stays where it is
-    page.mouse.wheel(0, -277)
-    wait_for(page, "document.getElementById('zoom-reset').textContent === '200 %'")
-    assert left_top(page) == pytest.approx((-25, -50), abs=0.5)
-    assert grey_at(page, 0.36) == pytest.approx(BEFORE, abs=0.01), (
-        "the divider, halfway, stands at 0.375 of the picture"
-    )
-    assert grey_at(page, 0.39) == pytest.approx(AFTER, abs=0.01)
-    drag(page, (x + width / 4, y), (x, y + height))
-    assert left_top(page) == pytest.approx((-50, 0), abs=0.5), "dragged left, and down to its end"
-    for key, text in (("0", "100 %"), ("+", "150 %"), ("-", "100 %")):
-        page.keyboard.press(key)
-        assert page.inner_text("#zoom-reset") == text
-
-
-def test_calipers_measure_millimetres_at_any_zoom(page: playwright.Page) -> None:
-    page.keyboard.press("c")  # by keyboard a pair lies ready: 0.3 of 160 pixels of 0.5 mm
-    assert page.inner_text("#measures li") == "A: 24.0 mm"
-    page.keyboard.press("ArrowLeft")
-    assert page.inner_text("#measures li") == "A: 24.5 mm", "the focused end moved by a pixel"
-    page.keyboard.press("+")
-    x, y, width, height = centre(page)
-    drag(page, (x - 0.15 * width, y + 0.3 * height), (x + 0.15 * width, y + 0.3 * height))
-    assert page.locator("#measures li").all_inner_texts() == ["A: 24.5 mm", "B: 16.0 mm"]
-    assert "16.0 mm" in page.get_attribute('.handle[data-name="B"]', "aria-label")
-    page.keyboard.press("x")
-    assert page.locator(".handle").count() == 0
-
-
-def test_calipers_say_that_the_pixel_size_is_unknown(page: playwright.Page, stream: Streaming) -> None:
-    stream.spacing_mm = None
-    wait_for(page, "document.getElementById('pixel').textContent.startsWith('size not')")
-    page.keyboard.press("c")
-    assert page.inner_text("#measures li") == "A: 48.0 px (pixel size unknown)"
-    assert page.is_hidden("#scale-bar")
-
-
-def test_frozen_picture_stands_still_and_the_loop_is_viewable(page: playwright.Page) -> None:
-    page.wait_for_timeout(400)
-    page.keyboard.press("Space")
-    assert page.is_visible("#frozen-badge") and page.get_attribute("#freeze", "aria-pressed") == "true"
-    frozen, counted = page.inner_text("#frame-facts"), number(page, "presented")
-    wait_for(page, f"Number(document.getElementById('presented').textContent) > {counted + 5}")
-    assert page.inner_text("#frame-facts") == frozen, "the counters go on, the picture does not"
-    page.keyboard.press(",")
-    page.keyboard.press(",")
-    earlier = page.inner_text("#frame-facts")
-    assert int(earlier.split()[1].rstrip(",")) < int(frozen.split()[1].rstrip(","))
-    assert "before the freeze" in page.get_attribute("#seek", "aria-valuetext")
-    page.keyboard.press("p")
-    wait_for(page, f"document.getElementById('frame-facts').textContent !== '{earlier}'")
-    assert page.inner_text("#frozen-badge") == "Replay, not live", "what moves is not frozen"
-    assert "replayed" in state_words(page) and "frozen" not in state_words(page)
-    page.keyboard.press("p")
-    assert page.inner_text("#frozen-badge") == "Frozen" and "picture frozen" in state_words(page)
-    page.keyboard.press("f")
-    assert page.is_hidden("#cine") and page.is_hidden("#frozen-badge")
-
-
-def state_words(page: playwright.Page) -> str:
-    """What the style adds to the stream's state."""
-    return page.evaluate("getComputedStyle(document.getElementById('state-text'), '::after').content")
-
-
-def labels(page: playwright.Page) -> tuple[str, str]:
-    return page.inner_text("#before-label"), page.inner_text("#after-label")
-
-
 def test_labels_say_what_is_shown(page: playwright.Page, stream: Streaming) -> None:
     assert labels(page) == ("Before", "After")
     page.keyboard.press("b")
@@ -334,21 +139,6 @@ def test_without_a_model_there_is_one_picture_as_captured(browser: playwright.Br
         streaming.end()
 
 
-def test_calipers_freeze_a_moving_picture_and_go_when_it_moves(page: playwright.Page) -> None:
-    page.wait_for_timeout(200)
-    page.click("#calipers")
-    assert page.is_visible("#frozen-badge")
-    x, y, width, _ = centre(page)
-    drag(page, (x - 0.2 * width, y), (x + 0.2 * width, y + 20))
-    assert page.locator("#measures li").count() == 1
-    page.keyboard.press("p")
-    assert page.inner_text("#frozen-badge") == "Replay, not live" and page.locator("#measures li").count() == 0
-    page.keyboard.press("c")
-    assert page.inner_text("#frozen-badge") == "Frozen" and page.locator("#measures li").count() == 1
-    page.keyboard.press("f")
-    assert page.get_attribute("#calipers", "aria-pressed") == "false" and page.locator("#measures li").count() == 0
-
-
 SIZES = ((1920, 1080), (1280, 800), (820, 1180), (667, 375), (375, 667), (320, 480))
 
 
@@ -361,20 +151,6 @@ def test_disclaimer_is_in_view_at_every_size(page: playwright.Page, size: tuple[
         assert box["y"] >= 0 and box["y"] + box["height"] <= size[1] + 0.5
         assert "Not a medical device" in page.inner_text("footer")
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-
-
-def test_loop_is_bounded_in_time_and_memory(page: playwright.Page) -> None:
-    script = """async ([side, count]) => { const { keep, startCine } = await import("./cine.js");
-        startCine(() => {});
-        for (let i = 0; i < count; i++) {
-            const picture = { width: side, height: side, data: { length: side * side } };
-            keep({ header: { at_ms: 33 * i, sequence: i }, before: picture, after: picture });
-        }
-        document.getElementById("freeze").click();
-        return Number(document.getElementById("seek").max) + 1; }"""
-    assert page.evaluate(script, [64, 1000]) == 304, "ten seconds at 33 ms"
-    page.click("#freeze")
-    assert page.evaluate(script, [2048, 1000]) == 23, "192 MB"
 
 
 def test_keys_can_be_turned_off_and_are_listed(page: playwright.Page) -> None:
@@ -479,21 +255,6 @@ def test_token_comes_by_the_address_or_by_the_form(
     finally:
         streaming.end()
         context.close()
-
-
-def test_two_fingers_zoom_on_a_tablet(browser: playwright.Browser, stream: Streaming) -> None:
-    context = browser.new_context(viewport={"width": 820, "height": 1180}, has_touch=True)
-    opened = context.new_page()
-    opened.goto(stream.viewer.url)
-    wait_for_state(opened, "live")
-    x, y, width, _ = centre(opened)
-    fingers = context.new_cdp_session(opened)
-    for kind, apart in (("touchStart", 40), ("touchMove", 80), ("touchMove", 120), ("touchEnd", 0)):
-        points = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}] if apart else []
-        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    assert opened.inner_text("#zoom-reset") == "300 %"
-    assert opened.evaluate("document.documentElement.scrollWidth") <= 820
-    context.close()
 
 
 def test_page_fits_a_phone_and_is_not_blank(page: playwright.Page, tmp_path: Path) -> None:

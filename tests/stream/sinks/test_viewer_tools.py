@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.stream.sinks.test_viewer_browser import (
+from tests.stream.sinks.test_viewer_strength import Knob
+from tests.stream.sinks.viewer_page import (
     AFTER,
     BEFORE,
     Streaming,
@@ -25,7 +26,6 @@ from tests.stream.sinks.test_viewer_browser import (
     wait_for,
     wait_for_state,
 )
-from tests.stream.sinks.test_viewer_strength import Knob
 
 __all__ = ["browser", "page", "stream"]  # fixtures
 

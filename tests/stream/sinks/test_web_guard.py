@@ -4,70 +4,22 @@ from __future__ import annotations
 
 import base64
 import re
-import shutil
 import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
 from starlette.datastructures import Headers
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
 from edgerecon.core.errors import SinkError, UsageError
-from edgerecon.core.frame import Frame
-from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.sinks import open_sink
-from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.viewer import ViewerSink
 from edgerecon.stream.sinks.web import connection_limits, guard
 from edgerecon.stream.sinks.web.access import Access, access
 from edgerecon.stream.sinks.web.address import Address, parse
-from edgerecon.stream.sinks.web.guard import BURST, REQUESTS_PER_S, Rate, is_ours
-
-TOKEN = "a token of more than sixteen characters"
-BEARER = {"Authorization": f"Bearer {TOKEN}"}
-HERE = Address("127.0.0.1", 0)
-
-
-def info() -> StreamInfo:
-    return StreamInfo("cine", "model", "onnxruntime", "fp32", 1 / 30, 33.3, None, Counters())
-
-
-def opened(address: Address = HERE) -> ViewerSink:
-    sink = ViewerSink(address)
-    sink.open(info())
-    return sink
-
-
-@pytest.fixture
-def viewer() -> Iterator[ViewerSink]:
-    sink = opened()
-    yield sink
-    sink.close()
-
-
-@pytest.fixture
-def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[ViewerSink]:
-    """On every interface, with the token of the environment."""
-    monkeypatch.setenv("EDGERECON_TOKEN", TOKEN)
-    sink = opened(Address("0.0.0.0", 0))
-    yield sink
-    sink.close()
-
-
-def at(sink: ViewerSink, path: str = "/") -> str:
-    return f"http://127.0.0.1:{sink.port}{path}"
-
-
-def page_of(sink: ViewerSink, **options: object):
-    return connect(f"ws://127.0.0.1:{sink.port}/ws?stream=cine", compression=None, **options)
-
+from edgerecon.stream.sinks.web.guard import is_ours
+from tests.stream.sinks.served_page import BEARER, HERE, TOKEN, at, connected, is_cut, opened, page_of, until
 
 # ---- addresses ----------------------------------------------------------------------------------------------------
 
@@ -237,35 +189,6 @@ def test_token_is_compared_in_constant_time() -> None:
     assert "hmac.compare_digest" in source and not re.search(r"token\s*==\s*[a-z]", source)
 
 
-# ---- TLS ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> tuple[str, str]:
-    """A certificate for 127.0.0.1, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl, which makes the certificate, is not installed")
-    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
-    make = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-subj",
-        "/CN=localhost",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-days",
-        "2",
-    ]
-    subprocess.run([*make, "-out", cert, "-keyout", key], check=True, capture_output=True)
-    return cert, key
-
-
 @pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["silent", "half a hello"])
 def test_tls_handshake_that_does_not_end_is_cut(
     pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch, said: bytes
@@ -303,160 +226,3 @@ def test_certificate_makes_it_tls(pair: tuple[str, str], tmp_path: Path, monkeyp
         ViewerSink(Address("127.0.0.1", 0, None, key, cert))
     with pytest.raises(SinkError, match="No such file"):
         ViewerSink(Address("127.0.0.1", 0, None, str(tmp_path / "none.pem"), key))
-
-
-# ---- bounds -------------------------------------------------------------------------------------------------------
-
-
-def test_rate_of_each_client_is_bounded_and_then_forgotten() -> None:
-    rate = Rate()
-    assert sum(rate.allows("a", now=0.0) for _ in range(1000)) == BURST
-    assert rate.allows("b", now=0.0), "another client is not concerned"
-    assert sum(rate.allows("a", now=1.0) for _ in range(1000)) == REQUESTS_PER_S
-    for number in range(5000):
-        rate.allows(str(number), now=2.0)
-    assert len(rate._buckets) <= 1024
-
-
-def test_flood_of_requests_is_answered_429(viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "REQUESTS_PER_S", 0.0)
-    monkeypatch.setattr(guard, "BURST", 10.0)
-    with httpx.Client() as client:
-        codes = [client.get(at(viewer, "/streams")).status_code for _ in range(15)]
-    assert codes == [200] * 10 + [429] * 5
-
-
-def test_fork_bomb_of_pages_leaves_the_stream_unharmed(viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "MAX_WEBSOCKETS", 3)
-    pages = [page_of(viewer) for _ in range(3)]
-    for _ in range(3):
-        with pytest.raises(InvalidStatus, match="503"), page_of(viewer):
-            pass
-    present(viewer, 1)
-    pages.pop().close()
-    patience = time.monotonic() + 20
-    while viewer._channel.pages > 2 and time.monotonic() < patience:
-        time.sleep(0.01)
-    with page_of(viewer) as page:
-        page.recv(timeout=20)
-        page.send("frame")
-        assert isinstance(page.recv(timeout=20), bytes), "whoever goes makes room"
-    for page in pages:
-        page.close()
-
-
-def connected(sink: ViewerSink, count: int) -> list[socket.socket]:
-    return [socket.create_connection(("127.0.0.1", sink.port), timeout=300) for _ in range(count)]
-
-
-def is_cut(one: socket.socket) -> bool:
-    """Whether the other side ends the connection, what it sent before included."""
-    try:
-        while one.recv(1 << 20):
-            pass
-    except ConnectionError:
-        pass
-    return True  # else recv raises TimeoutError
-
-
-@pytest.mark.parametrize("bound", ["MAX_CONNECTIONS", "MAX_PER_ADDRESS"])
-def test_connections_that_say_nothing_are_bounded_and_end(
-    viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch, bound: str
-) -> None:
-    monkeypatch.setattr(connection_limits, bound, 8)
-    silent = connected(viewer, 20)
-    assert [one.recv(12) for one in silent[8:]] == [b"HTTP/1.1 503"] * 12, "turned away, however slow this machine is"
-    for one in silent:
-        one.close()
-    until(lambda: not viewer._site._listener.inside)
-    monkeypatch.setattr(connection_limits, "MAX_SECONDS", 0.2)
-    silent = connected(viewer, 8)
-    present(viewer, 1)
-    assert all(map(is_cut, silent)), "each is cut when its time is over"
-    until(lambda: not viewer._site._listener.inside)
-    monkeypatch.undo()
-    assert httpx.get(at(viewer)).status_code == 200
-
-
-def until(condition: Callable[[], object]) -> None:
-    patience = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < patience, "it did not come to that"
-        time.sleep(0.01)
-
-
-def test_pipelined_requests_that_are_not_read_are_cut(viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_limits, "MAX_SECONDS", 0.5)
-    request = f"GET /style.css HTTP/1.1\r\nHost: 127.0.0.1:{viewer.port}\r\n\r\n".encode()
-    with socket.socket() as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        one.connect(("127.0.0.1", viewer.port))
-        one.setblocking(False)
-        with suppress(BlockingIOError, ConnectionError):
-            while True:
-                one.send(request * 100)
-        until(lambda: not viewer._site._listener.inside)  # although nothing was read
-
-
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux has it")
-def test_page_that_asks_and_does_not_read_is_cut(viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_limits, "UNREAD_S", 1.0)
-    key = base64.b64encode(bytes(16)).decode()
-    head = {
-        "Host": f"127.0.0.1:{viewer.port}",
-        "Upgrade": "websocket",
-        "Connection": "Upgrade",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": key,
-    }
-    wire = "".join(f"{name}: {value}\r\n" for name, value in head.items())
-    word = b"\x81\x85\0\0\0\0frame"  # a masked text message
-    with socket.socket() as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        one.connect(("127.0.0.1", viewer.port))
-        one.sendall(f"GET /ws?stream=cine HTTP/1.1\r\n{wire}\r\n".encode())
-        until(lambda: viewer._channel.pages)
-        for sequence in range(8):
-            present(viewer, sequence, (2000, 2000))
-            with suppress(ConnectionError):
-                one.sendall(word)
-        until(lambda: not viewer._site._listener.inside)
-
-
-def test_share_is_that_of_an_address_or_of_a_subscriber() -> None:
-    assert (
-        connection_limits.origin("192.0.2.1")
-        == connection_limits.origin("::ffff:192.0.2.1")
-        != connection_limits.origin("192.0.2.2")
-    )
-    assert (
-        connection_limits.origin("2001:db8::1")
-        == connection_limits.origin("2001:db8::ffff:2")
-        != connection_limits.origin("2001:db8:0:1::1")
-    )
-    assert (
-        connection_limits.origin("fe80::1%eth0") == connection_limits.origin("fe80::2%eth0")
-        and connection_limits.origin("") == ""
-    )
-
-
-def test_long_requests_are_refused(viewer: ViewerSink) -> None:
-    for size in (9000, 60_000):
-        with pytest.raises(httpx.HTTPError):
-            httpx.get(at(viewer), headers={"Cookie": "y" * size}).raise_for_status()
-        with pytest.raises(httpx.HTTPError):
-            httpx.get(at(viewer, "/?" + "y" * size)).raise_for_status()
-    assert httpx.get(at(viewer)).status_code == 200
-
-
-def test_garbage_on_the_wire_hurts_nobody(viewer: ViewerSink, rng: np.random.Generator) -> None:
-    for _ in range(20):
-        with socket.create_connection(("127.0.0.1", viewer.port), timeout=20) as raw:
-            raw.sendall(rng.bytes(2000))
-    present(viewer, 5)
-    assert httpx.get(at(viewer)).status_code == 200
-
-
-def present(sink: ViewerSink, sequence: int, shape: tuple[int, int] = (8, 8)) -> None:
-    image = np.zeros(shape, np.float32)
-    sink.present(image, Frame(image, sequence, time.perf_counter_ns()), late=False)

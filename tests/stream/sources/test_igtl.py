@@ -1,4 +1,4 @@
-"""The OpenIGTLink source and sink, with faults: each frame arrives or is counted as lost."""
+"""The OpenIGTLink source, with faults: each frame arrives or is counted as lost."""
 
 from __future__ import annotations
 
@@ -7,89 +7,26 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
 from contextlib import closing
-from itertools import islice
 
 import numpy as np
 import pytest
 
 pyigtl = pytest.importorskip("pyigtl", reason="pyigtl is not installed")
 
-from edgerecon.core.errors import SinkError, SourceError, UsageError  # noqa: E402
+from edgerecon.core.errors import SourceError, UsageError  # noqa: E402
 from edgerecon.core.frame import Frame  # noqa: E402
 from edgerecon.core.pose import Plane, Pose, Transform  # noqa: E402
-from edgerecon.stream.accounting.counters import Counters  # noqa: E402
-from edgerecon.stream.loop.stream import stream  # noqa: E402
 from edgerecon.stream.protocols.openigtlink import pack_image, pack_transform  # noqa: E402
-from edgerecon.stream.sinks import StreamInfo, open_sink  # noqa: E402
-from edgerecon.stream.sinks.igtl import CLIENTS_AT_MOST, IgtlServerSink  # noqa: E402
 from edgerecon.stream.sources import Capture, open_source  # noqa: E402
 from edgerecon.stream.sources.live import igtl  # noqa: E402
-
-INFO = StreamInfo("source", "none", "none", "fp32", 1 / 30, 33.0, None, Counters())
-
-
-def message(grey: int, index: int = 0, time_s: float = 0.0, shape=(4, 6), device="Probe", spacing=None) -> bytes:
-    return b"".join(pack_image(np.full(shape, grey, np.uint8), spacing, device, index, time_s))
+from tests.stream.sources.igtl_server import greys, message, take, wait_for  # noqa: E402
 
 
-class Server:
-    """Answers connection n with the n-th script: bytes to send, or things to do in between."""
-
-    def __init__(self, *scripts: list[bytes | Callable[[], object]]) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.url = f"igtl://127.0.0.1:{self.port}"
-        self.hold = threading.Event()
-        self._thread = threading.Thread(target=self._serve, args=(scripts,), daemon=True)
-        self._thread.start()
-
-    def _serve(self, scripts) -> None:
-        for number, script in enumerate(scripts):
-            connection, _ = self._listener.accept()
-            with connection:
-                for step in script:
-                    if callable(step):
-                        step()
-                    else:
-                        connection.sendall(step)
-                if number == len(scripts) - 1:
-                    self.hold.wait(10)
-
-    def close(self) -> None:
-        self.hold.set()
-        self._thread.join(5)
-        self._listener.close()
-
-
-def take(url: str, count: int) -> list[Capture]:
-    with closing(open_source(url)) as source:
-        frames = source.frames()
-        return [next(frames) for _ in range(count)]
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[..., Server]]:
-    servers: list[Server] = []
-
-    def start(*scripts) -> Server:
-        servers.append(Server(*scripts))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
-
-
-def greys(captures: list[Capture]) -> list[int | None]:
-    return [None if one.image is None else int(np.asarray(one.image).flat[0]) for one in captures]
-
-
-def test_frames_with_their_gaps_spacing_and_arrival(serve) -> None:
+def test_frames_with_their_gaps_spacing_and_arrival(igtl_serve) -> None:
     begin = time.perf_counter_ns()
     deeper = message(5, 9, spacing=(0.4, 0.2))
-    server = serve([message(n, n, spacing=(0.2, 0.1)) for n in (1, 2, 6)] + [deeper])
+    server = igtl_serve([message(n, n, spacing=(0.2, 0.1)) for n in (1, 2, 6)] + [deeper])
     source = open_source(server.url)
     frames = source.frames()
     captures = [next(frames) for _ in range(4)]
@@ -100,73 +37,73 @@ def test_frames_with_their_gaps_spacing_and_arrival(serve) -> None:
     assert all(begin < one.captured_ns <= time.perf_counter_ns() for one in captures)
 
 
-def test_a_lost_connection_is_made_again_and_losses_counted(serve) -> None:
+def test_a_lost_connection_is_made_again_and_losses_counted(igtl_serve) -> None:
     half = message(3, 3)
-    server = serve([message(1, 1), message(2, 2), half[: len(half) // 2]], [message(6, 6), message(7, 7)])
+    server = igtl_serve([message(1, 1), message(2, 2), half[: len(half) // 2]], [message(6, 6), message(7, 7)])
     captures = take(server.url, 4)
     assert greys(captures) == [1, 2, 6, 7]
     assert [one.gap for one in captures] == [0, 0, 3, 0]
 
 
-def test_a_server_that_starts_anew_loses_a_frame_at_least(serve) -> None:
-    captures = take(serve([message(1, 500), message(2, 501)], [message(3, 1), message(4, 2)]).url, 4)
+def test_a_server_that_starts_anew_loses_a_frame_at_least(igtl_serve) -> None:
+    captures = take(igtl_serve([message(1, 500), message(2, 501)], [message(3, 1), message(4, 2)]).url, 4)
     assert [one.gap for one in captures] == [0, 0, 1, 0]
 
 
-def test_garbage_ends_the_connection_and_not_the_stream(serve) -> None:
+def test_garbage_ends_the_connection_and_not_the_stream(igtl_serve) -> None:
     noise = np.random.default_rng(3).bytes(4096)
-    captures = take(serve([message(1, 1), noise], [noise], [message(4, 4)]).url, 4)
+    captures = take(igtl_serve([message(1, 1), noise], [noise], [message(4, 4)]).url, 4)
     assert greys(captures) == [1, None, None, 4]
     assert all("OpenIGTLink" in one.fault for one in captures[1:3])
     assert captures[3].gap == 2
 
 
-def test_a_damaged_message_costs_its_frame_alone(serve) -> None:
+def test_a_damaged_message_costs_its_frame_alone(igtl_serve) -> None:
     bad = bytearray(message(2, 2))
     bad[-5] ^= 0xFF
-    captures = take(serve([message(1, 1), bytes(bad), message(3, 3)]).url, 3)
+    captures = take(igtl_serve([message(1, 1), bytes(bad), message(3, 3)]).url, 3)
     assert greys(captures) == [1, None, 3]
     assert "checksum" in captures[1].fault
     assert [one.gap for one in captures] == [0, 0, 0]  # it came: it is a fault, and not a gap as well
 
 
-def test_size_depth_and_type_may_change(serve) -> None:
+def test_size_depth_and_type_may_change(igtl_serve) -> None:
     floats = pyigtl.ImageMessage(np.full((1, 3, 5), 0.5, np.float32), device_name="Probe").pack()
     signed = pyigtl.ImageMessage(np.full((1, 3, 5), 255, np.int16), device_name="Probe").pack()
     deep = pyigtl.ImageMessage(np.full((1, 3, 5), 999, np.uint16), device_name="Probe").pack()
-    captures = take(serve([message(1), message(2, shape=(9, 7)), floats, deep, signed]).url, 5)
+    captures = take(igtl_serve([message(1), message(2, shape=(9, 7)), floats, deep, signed]).url, 5)
     assert [one.image.shape for one in captures] == [(4, 6), (9, 7), (3, 5), (3, 5), (3, 5)]
     assert [one.image.dtype.kind for one in captures] == ["u", "u", "f", "u", "f"]
     assert captures[2].image.max() == 0.5 and captures[3].image.max() == 999
     assert captures[4].image.max() == 1.0  # signed: white is the least full scale that holds it
 
 
-def test_a_burst_and_a_clock_that_runs_backwards_lose_nothing(serve) -> None:
+def test_a_burst_and_a_clock_that_runs_backwards_lose_nothing(igtl_serve) -> None:
     burst = b"".join(message(n % 256, 0, time_s=1000.0 - n) for n in range(200))
-    captures = take(serve([burst]).url, 200)
+    captures = take(igtl_serve([burst]).url, 200)
     assert greys(captures) == [n % 256 for n in range(200)]
     assert sum(one.gap for one in captures) == 0
 
 
-def test_without_a_count_the_timestamps_tell_what_is_missing(serve) -> None:
+def test_without_a_count_the_timestamps_tell_what_is_missing(igtl_serve) -> None:
     times = [n / 40 for n in range(100, 130) if n not in (110, 117, 118)]
-    captures = take(serve([message(1, 0, time_s) for time_s in times]).url, len(times))
+    captures = take(igtl_serve([message(1, 0, time_s) for time_s in times]).url, len(times))
     assert sum(one.gap for one in captures) == 3
 
 
-def test_other_devices_and_other_messages_are_left_out(serve, caplog) -> None:
+def test_other_devices_and_other_messages_are_left_out(igtl_serve, caplog) -> None:
     other = pyigtl.TransformMessage(np.eye(4), device_name="Tracker").pack()
     script = [message(9, 1, device="Camera"), other, message(1, 1), message(9, 2, device="Camera"), message(2, 2)]
     with caplog.at_level(logging.INFO):
-        assert greys(take(serve(script).url + "/Probe", 2)) == [1, 2]
+        assert greys(take(igtl_serve(script).url + "/Probe", 2)) == [1, 2]
     assert "device 'Camera'" in caplog.text and "TRANSFORM" in caplog.text
-    assert greys(take(serve(script).url, 2)) == [9, 9]  # the first device that comes
+    assert greys(take(igtl_serve(script).url, 2)) == [9, 9]  # the first device that comes
 
 
-def test_a_device_that_never_sends_is_told_from_those_that_do(serve, caplog, monkeypatch) -> None:
+def test_a_device_that_never_sends_is_told_from_those_that_do(igtl_serve, caplog, monkeypatch) -> None:
     monkeypatch.setattr(igtl, "_PATIENCE_S", 0.0)
     script = [message(9, 1, device="Caméra"), message(9, 2, device="\x1b[2JOther"), message(9, 3, device="Caméra")]
-    server = serve(script)
+    server = igtl_serve(script)
     with closing(open_source(server.url + "/Probe%1b")) as source:
         watch = threading.Thread(target=lambda: (wait_for(lambda: "Other" in caplog.text), source.close()))
         watch.start()
@@ -177,10 +114,10 @@ def test_a_device_that_never_sends_is_told_from_those_that_do(serve, caplog, mon
     assert "\x1b" not in caplog.text
 
 
-def test_a_long_device_name_is_found_by_what_a_header_holds(serve) -> None:
+def test_a_long_device_name_is_found_by_what_a_header_holds(igtl_serve) -> None:
     name = "UltrasoundImageOfTheLeftKnee"
     script = [message(9, 1, device="Camera"), message(1, 1, device=name), message(2, 2, device=name)]
-    assert greys(take(f"{serve(script).url}/{name}", 2)) == [1, 2]
+    assert greys(take(f"{igtl_serve(script).url}/{name}", 2)) == [1, 2]
 
 
 def invalid(index: int, time_s: float = 0.0) -> bytes:
@@ -194,9 +131,9 @@ def pyigtl_message(index: int, time_s: float, metadata: dict[str, str]) -> bytes
 
 
 @pytest.mark.parametrize("index", [1, 0])
-def test_an_image_that_is_called_invalid_is_a_gap(serve, index) -> None:
+def test_an_image_that_is_called_invalid_is_a_gap(igtl_serve, index) -> None:
     script = [message(n, n * index) if n not in (3, 4) else invalid(n * index) for n in range(1, 7)]
-    captures = take(serve(script).url, 4)
+    captures = take(igtl_serve(script).url, 4)
     assert greys(captures) == [1, 2, 5, 6]
     assert [one.gap for one in captures] == [0, 0, 2, 0]
 
@@ -232,18 +169,18 @@ def tracked(number: int) -> bytes:
     return b"".join(parts)
 
 
-def test_a_sweep_of_known_poses_comes_through_with_its_gaps(serve, sink) -> None:
+def test_a_sweep_of_known_poses_comes_through_with_its_gaps(igtl_serve, igtl_sink) -> None:
     numbers = [n for n in range(1, 301) if n % 7]
-    server = serve([b"".join(tracked(n) for n in numbers)])
+    server = igtl_serve([b"".join(tracked(n) for n in numbers)])
     got: list[Capture] = []
-    with closing(open_source(sink.url)) as back, closing(open_source(server.url)) as source:
-        wait_for(lambda: sink.clients)
+    with closing(open_source(igtl_sink.url)) as back, closing(open_source(server.url)) as source:
+        wait_for(lambda: igtl_sink.clients)
         frames, returned, sequence = source.frames(), back.frames(), 0
         for _ in numbers:
             capture = next(frames)
             sequence += 1 + capture.gap
             frame = Frame(np.float32(capture.image) / 255, sequence, capture.captured_ns, None, pose=capture.pose)
-            sink.present(frame.pixels, frame, False)
+            igtl_sink.present(frame.pixels, frame, False)
             got.append(next(returned))
     assert sum(one.gap for one in got) == len([n for n in range(1, 301) if not n % 7])
     for number, capture in zip(numbers, got, strict=True):
@@ -251,7 +188,7 @@ def test_a_sweep_of_known_poses_comes_through_with_its_gaps(serve, sink) -> None
         assert same(capture.pose, pose_of(number))
 
 
-def test_transforms_go_with_the_next_image_and_with_no_other(serve) -> None:
+def test_transforms_go_with_the_next_image_and_with_no_other(igtl_serve) -> None:
     def transform(name: str, value: float) -> bytes:
         return b"".join(pack_transform(Transform(name, np.diag([value, value, value, 1.0])), 1.0))
 
@@ -270,7 +207,7 @@ def test_transforms_go_with_the_next_image_and_with_no_other(serve) -> None:
         transform("B", 6),
         message(5, 5),
     ]
-    captures = take(serve(script).url, 4)
+    captures = take(igtl_serve(script).url, 4)
     assert greys(captures) == [1, 2, None, 5]
     poses = [capture.pose or Pose() for capture in captures]
     found = [[(one.name, one.matrix[0, 0]) for one in pose.transforms] for pose in poses]
@@ -278,22 +215,22 @@ def test_transforms_go_with_the_next_image_and_with_no_other(serve) -> None:
 
 
 @pytest.mark.parametrize("kind", ["TDATA", "QTDATA", "POSITION", "QTRANS"])
-def test_tracking_of_every_type_goes_with_the_images(serve, kind: str) -> None:
+def test_tracking_of_every_type_goes_with_the_images(igtl_serve, kind: str) -> None:
     place = struct.pack(">7f", 1, 2, 3, 0, 0, 0, 1)
     matrix = struct.pack(">12f", 1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 2, 3)
     content = place if kind in ("POSITION", "QTRANS") else bytes(22) + (matrix if kind == "TDATA" else place)
     head = struct.pack(">H12s20sIIQQ", 1, kind.encode(), b"Needle", 1000, 0, len(content), 0)
-    (capture,) = take(serve([head + content, message(1, 1)]).url, 1)
+    (capture,) = take(igtl_serve([head + content, message(1, 1)]).url, 1)
     assert capture.pose is not None
     ((name, found),) = [(one.name, one.matrix) for one in capture.pose.transforms]
     assert name == "Needle" and found[:3, 3].tolist() == [1, 2, 3] and (found[:3, :3] == np.eye(3)).all()
 
 
-def test_transforms_are_forwarded_before_their_image(sink) -> None:
-    client = pyigtl.OpenIGTLinkClient("127.0.0.1", sink.port)
-    wait_for(lambda: sink.clients)
+def test_transforms_are_forwarded_before_their_image(igtl_sink) -> None:
+    client = pyigtl.OpenIGTLinkClient("127.0.0.1", igtl_sink.port)
+    wait_for(lambda: igtl_sink.clients)
     pixels, pose = np.zeros((6, 8), np.float32), pose_of(3)
-    sink.present(pixels, Frame(pixels, 3, time.perf_counter_ns(), pose=pose), False)
+    igtl_sink.present(pixels, Frame(pixels, 3, time.perf_counter_ns(), pose=pose), False)
     image = client.wait_for_message("edgerecon", timeout=10)
     probe = client.wait_for_message("ProbeToTracker", timeout=10)
     client.stop()
@@ -302,8 +239,8 @@ def test_transforms_are_forwarded_before_their_image(sink) -> None:
     assert (probe.timestamp, image.timestamp) == (1003.5, 1003.5)
 
 
-def test_close_ends_a_source_that_waits(serve) -> None:
-    source = open_source(serve([message(1, 1)]).url)
+def test_close_ends_a_source_that_waits(igtl_serve) -> None:
+    source = open_source(igtl_serve([message(1, 1)]).url)
     frames = source.frames()
     next(frames)
     rest: list[Capture] = []
@@ -323,154 +260,3 @@ def test_nobody_there_is_one_line() -> None:
     for nonsense in ("igtl://", "igtl://host:99999"):
         with pytest.raises(UsageError, match="igtl"):
             open_source(nonsense)
-
-
-def present(sink: IgtlServerSink, number: int, shape=(6, 8)) -> None:
-    pixels = np.full(shape, number % 256 / 255, np.float32)
-    sink.present(pixels, Frame(pixels, number, time.perf_counter_ns(), (0.2, 0.1)), False)
-
-
-@pytest.fixture
-def sink() -> Iterator[IgtlServerSink]:
-    made = open_sink("igtl://:0")
-    assert isinstance(made, IgtlServerSink)
-    made.open(INFO)
-    yield made
-    made.close()
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.002)
-
-
-def test_the_client_of_pyigtl_gets_what_is_shown(sink) -> None:
-    client = pyigtl.OpenIGTLinkClient("127.0.0.1", sink.port)
-    wait_for(lambda: sink.clients)
-    present(sink, 77)
-    got = client.wait_for_message("edgerecon", timeout=10)
-    client.stop()
-    assert got.image.shape == (1, 6, 8) and got.image.max() == got.image.min() == 77
-    assert abs(got.timestamp - time.time()) < 60
-
-
-def test_every_frame_comes_through_both_in_order(sink) -> None:
-    with closing(open_source(sink.url)) as source:
-        wait_for(lambda: sink.clients)
-        frames = source.frames()
-        for number in range(40):
-            present(sink, number, shape=(6, 8) if number < 20 else (12, 5))
-            capture = next(frames)
-            assert (capture.gap, greys([capture])) == (0, [number])
-        assert capture.spacing_mm == (0.2, 0.1)
-        wait_for(lambda: sink.clients[0].sent == 40)
-        assert sink.skipped == 0
-
-
-def test_a_slow_client_loses_frames_that_both_sides_count_alike(sink) -> None:
-    with closing(open_source(sink.url)) as source:
-        wait_for(lambda: sink.clients)
-        for number in range(60):
-            present(sink, number, shape=(800, 800))
-            if number % 4 == 3:  # the packing thread is to keep up: here the client is to be the slow one
-                time.sleep(0.02)
-        client = sink.clients[0]
-        present(sink, 60, shape=(800, 800))
-        gaps, got, last = 0, 0, -1
-        frames = source.frames()
-        while last != 60:
-            capture = next(frames)
-            gaps, got, last = gaps + capture.gap, got + 1, greys([capture])[0]
-        wait_for(lambda: client.sent == got)
-    assert gaps == client.dropped == sink.skipped > 0
-    assert got + gaps == 61
-    sink.close()
-    assert sink.skipped == gaps  # and is known afterwards
-
-
-def test_a_client_that_takes_nothing_holds_back_no_other(sink) -> None:
-    dead = socket.create_connection(("127.0.0.1", sink.port))
-    with closing(open_source(sink.url)) as source, dead:
-        wait_for(lambda: len(sink.clients) == 2)
-        frames = source.frames()
-        for number in range(30):
-            present(sink, number, shape=(600, 600))
-            assert greys([next(frames)]) == [number]
-
-
-def test_a_client_that_breaks_off_is_forgotten(sink) -> None:
-    client = socket.create_connection(("127.0.0.1", sink.port))
-    client.sendall(b"STT_TDATA and whatever else clients say")
-    wait_for(lambda: sink.clients)
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    client.close()  # a reset
-    wait_for(lambda: not sink.clients)
-    present(sink, 1)
-
-
-@pytest.mark.parametrize("fault", [RuntimeError("no"), SystemExit(), MemoryError(), KeyboardInterrupt()])
-def test_a_failing_server_cuts_off_clients_and_opens_again(fault, monkeypatch, caplog) -> None:
-    def fail(*arguments) -> list[memoryview]:
-        raise fault
-
-    sink = open_sink("igtl://:0")
-    sink.open(INFO)
-    with socket.create_connection(("127.0.0.1", sink.port), 10) as client:
-        wait_for(lambda: sink.clients)
-        with monkeypatch.context() as patched:
-            patched.setattr("edgerecon.stream.sinks.igtl.pack_image", fail)
-            present(sink, 1)
-            assert client.recv(1) == b""  # the end of the connection, not a frozen image
-        with pytest.raises(SinkError, match="failed, its clients were cut off"):
-            present(sink, 2)
-        with pytest.raises(SinkError):
-            sink.close()
-    assert "its clients were cut off" in caplog.text
-    sink.open(INFO)
-    with closing(open_source(sink.url)) as source:
-        wait_for(lambda: sink.clients)
-        present(sink, 3)
-        assert greys([next(source.frames())]) == [3]
-    sink.close()
-
-
-@pytest.mark.parametrize("spacing", [(1e300, 1e300), (1e39, 1.0), (float("nan"), 1.0)])
-def test_a_spacing_beyond_float32_does_not_freeze_the_image(spacing) -> None:
-    class Nonsense:
-        name, live, period_s, spacing_mm, length = "nonsense", False, 0.01, spacing, 3
-
-        def frames(self) -> Iterator[Capture]:
-            for number in range(3):
-                yield Capture(np.full((4, 6), number, np.uint8), spacing_mm=spacing)
-
-        def close(self) -> None: ...
-
-    sink = open_sink("igtl://:0")
-    with closing(open_source(sink.url)) as client:
-        report = stream(Nonsense(), None, [sink], policy="every", pace=False)
-        captures = list(islice(client.frames(), 3))
-    assert (report.presented, report.error) == (3, None)
-    assert greys(captures) == [0, 1, 2]
-    assert all(one.spacing_mm is None for one in captures)
-
-
-def test_clients_are_limited(sink) -> None:
-    clients = [socket.create_connection(("127.0.0.1", sink.port)) for _ in range(CLIENTS_AT_MOST + 3)]
-    clients[-1].settimeout(10)
-    assert clients[-1].recv(1) == b""
-    assert len(sink.clients) == CLIENTS_AT_MOST
-    for client in clients:
-        client.close()
-
-
-def test_addresses_of_the_sink(sink, caplog) -> None:
-    with pytest.raises(SinkError, match="cannot listen on 127.0.0.1 port"):
-        open_sink(f"igtl://127.0.0.1:{sink.port}")
-    for nonsense in ("igtl://:99999", "igtl://:0/Device", "igtl://:0?version=3", "igtl://:0?ras=1"):
-        with pytest.raises(UsageError, match="igtl|OpenIGTLink"):
-            open_sink(nonsense)
-    assert not caplog.records
-    open_sink("igtl://0.0.0.0:0").close()
-    assert "no password" in caplog.text

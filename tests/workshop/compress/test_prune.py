@@ -19,44 +19,15 @@ from edgerecon.workshop.compress.prune import PruneStep, _graph, _groups, channe
 from edgerecon.workshop.models import build_model
 from edgerecon.workshop.recipe import Recipe
 from edgerecon.workshop.train.checkpoint import load_checkpoint, load_model, new_model, save_checkpoint
-
-EXAMPLE = torch.rand(1, 1, 16, 24, generator=torch.Generator().manual_seed(1))
-SHAPES: dict[str, tuple[str, dict[str, Any]]] = {
-    "compact": ("compact", {"width": 16, "depth": 5, "dilations": (1, 1, 2, 2, 1)}),
-    "unet": ("unet", {"width": 8, "depth": 2}),
-    "separable": ("unet", {"width": 8, "depth": 2, "separable": True}),
-}
-
-
-def _random(model: Any) -> Any:
-    torch.manual_seed(3)
-    for parameter in model.parameters():
-        if parameter.dim() > 1:
-            nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
-        else:
-            nn.init.uniform_(parameter, 0.1, 0.3)  # above zero, so that no ReLU is dead
-    return model
-
-
-def _network(name: str) -> Any:
-    family, params = SHAPES[name]
-    return _random(build_model(family, **params))
-
-
-def _batches(count: int = 3) -> list[tuple[Tensor, Tensor]]:
-    generator = torch.Generator().manual_seed(5)
-    return [
-        (torch.rand(2, 1, 16, 24, generator=generator), torch.rand(2, 1, 16, 24, generator=generator))
-        for _ in range(count)
-    ]
+from tests.workshop.compress.prunable import EXAMPLE, SHAPES, ConvLstm, Temporal, batches, random_weights, small_network
 
 
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("importance", ["magnitude", "taylor"])
 def test_networks_survive(name: str, importance: Any) -> None:
-    model, (family, params) = _network(name).train(), SHAPES[name]
+    model, (family, params) = small_network(name).train(), SHAPES[name]
     before, macs, field = model.count_parameters(), model.macs_per_pixel(), model.receptive_field
-    report = prune(model, EXAMPLE, ratio=0.5, importance=importance, iterations=2, batches=_batches())
+    report = prune(model, EXAMPLE, ratio=0.5, importance=importance, iterations=2, batches=batches())
     first, middle, last = report.steps
     pixels = EXAMPLE.numel()
     assert [step.iteration for step in report.steps] == [0, 1, 2]
@@ -84,7 +55,7 @@ def test_networks_survive(name: str, importance: Any) -> None:
 def test_any_ratio_is_reached_or_refused(
     width: int, dilations: list[int], ratio: float, round_to: int, iterations: int
 ) -> None:
-    model = _random(build_model("compact", width=width, depth=len(dilations), dilations=dilations))
+    model = random_weights(build_model("compact", width=width, depth=len(dilations), dilations=dilations))
     before = model.macs_per_pixel()
     try:
         prune(model, EXAMPLE, ratio=ratio, importance="magnitude", iterations=iterations, round_to=round_to)
@@ -101,17 +72,11 @@ def test_any_ratio_is_reached_or_refused(
 
 @pytest.mark.parametrize("name", [*SHAPES, "temporal"])
 def test_the_arithmetic_agrees_with_torch(name: str) -> None:
-    model = Temporal(ConvLstm) if name == "temporal" else _network(name)
+    model = Temporal(ConvLstm) if name == "temporal" else small_network(name)
     x = torch.rand(1, 3, 8, 12) if name == "temporal" else EXAMPLE
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(x)
     assert counter.get_total_flops() == 2 * Arithmetic(model, x).total() > 0
-
-
-def test_the_arithmetic_of_a_recurrent_layer() -> None:
-    model = Recurrent(nn.GRU, num_layers=2)
-    steps, gates = 2 * 6, 3 * 8 * (8 + 8)
-    assert Arithmetic(model, torch.rand(2, 6, 5)).total() == steps * (5 * 8 + 2 * gates + 8 * 2)
 
 
 def _kill_odd_channels(model: nn.Module, first: nn.Module, last: nn.Module) -> None:
@@ -133,7 +98,7 @@ def _kill_odd_channels(model: nn.Module, first: nn.Module, last: nn.Module) -> N
 @pytest.mark.parametrize("importance", ["magnitude", "taylor"])
 def test_what_does_nothing_goes_first_and_nothing_else_changes(name: str, importance: Any) -> None:
     """Through skips, transposed and depthwise convolutions and pixel shuffles, the right channels are cut."""
-    model, (family, params) = _network(name), SHAPES[name]
+    model, (family, params) = small_network(name), SHAPES[name]
     convolutions = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
     _kill_odd_channels(model, convolutions[0], convolutions[-1])
     half = build_model(family, **params, channels=[count // 2 for count in model.channels])
@@ -141,7 +106,7 @@ def test_what_does_nothing_goes_first_and_nothing_else_changes(name: str, import
     before = model(x).detach()
     assert (before - x).abs().max() > 0.02
     ratio = 1 - half.macs_per_pixel() / model.macs_per_pixel()
-    prune(model, EXAMPLE, ratio=ratio - 1e-9, importance=importance, batches=_batches(), round_to=2)
+    prune(model, EXAMPLE, ratio=ratio - 1e-9, importance=importance, batches=batches(), round_to=2)
     assert model.channels == half.channels
     torch.testing.assert_close(model(x), before, atol=1e-6, rtol=1e-5)
 
@@ -149,8 +114,8 @@ def test_what_does_nothing_goes_first_and_nothing_else_changes(name: str, import
 @pytest.mark.parametrize("name", ["compact", "unet"])
 def test_taylor_is_the_slope_of_the_loss(name: str) -> None:
     """Against central differences over a gate on one channel of a layer, in double precision."""
-    model = _network(name).double()
-    ((source, target),) = _batches(1)
+    model = small_network(name).double()
+    ((source, target),) = batches(1)
     source, target = source.double(), target.double()
     graph = _graph(model, EXAMPLE.double())
     groups = {group[0].dep.target.module: group for group in _groups(graph, model)}
@@ -173,124 +138,6 @@ def test_taylor_is_the_slope_of_the_loss(name: str) -> None:
         assert scores.max() > 1e-6
 
 
-class ConvLstm(nn.Module):
-    def __init__(self, inputs: int, hidden: int) -> None:
-        super().__init__()
-        self.hidden_channels = hidden
-        self.gates = nn.Conv2d(inputs + hidden, 4 * hidden, 3, padding=1)
-
-    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
-        h, c = state or (x.new_zeros(len(x), self.hidden_channels, *x.shape[2:]),) * 2
-        i, f, g, o = self.gates(torch.cat([x, h], 1)).chunk(4, 1)
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        return torch.sigmoid(o) * torch.tanh(c), c
-
-
-class ConvGru(nn.Module):
-    def __init__(self, inputs: int, hidden: int) -> None:
-        super().__init__()
-        self.hidden_channels = hidden
-        self.gates = nn.Conv2d(inputs + hidden, 2 * hidden, 3, padding=1)
-        self.candidate = nn.Conv2d(inputs + hidden, hidden, 3, padding=1)
-
-    def forward(self, x: Tensor, state: tuple[Tensor] | None) -> tuple[Tensor]:
-        h = state[0] if state else x.new_zeros(len(x), self.hidden_channels, *x.shape[2:])
-        z, r = torch.sigmoid(self.gates(torch.cat([x, h], 1))).chunk(2, 1)
-        n = torch.tanh(self.candidate(torch.cat([x, r * h], 1)))
-        return ((1 - z) * n + z * h,)
-
-
-class Temporal(nn.Module):
-    """N×T×H×W → the same, a frame after the other; the states go out too, as an exported stream needs them."""
-
-    def __init__(self, cell: type[Any]) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(1, 8, 3, padding=1)
-        self.cell = cell(8, 8)
-        self.last = nn.Conv2d(8, 1, 3, padding=1)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        state, frames = None, []
-        for t in range(x.shape[1]):
-            state = self.cell(F.relu(self.first(x[:, t : t + 1])), state)
-            frames.append(self.last(state[0]))
-        return torch.cat(frames, 1), *state
-
-
-class Recurrent(nn.Module):
-    """N×T×5 → N×T×2 through a recurrent layer of torch."""
-
-    def __init__(self, kind: type[nn.RNNBase], **params: Any) -> None:
-        super().__init__()
-        self.first = nn.Linear(5, 8)
-        self.rnn = kind(8, 8, batch_first=True, **params)
-        self.last = nn.Linear(8 * (2 if params.get("bidirectional") else 1), 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.rnn(F.relu(self.first(x)))[0])
-
-
-def _kill_odd_units(model: Any, recurrent: nn.Module) -> None:
-    """Units and features that nobody reads; with a zero start, a unit without inputs stays at zero."""
-    with torch.no_grad():
-        for value in recurrent.parameters():
-            value[1::2] = 0  # rows: 8 of each gate
-            if value.dim() > 1:
-                value[:, 1::2] = 0
-        model.first.weight[1::2] = model.first.bias[1::2] = 0
-        model.last.weight[:, 1::2] = 0
-
-
-@pytest.mark.parametrize("cell", [ConvLstm, ConvGru])
-@pytest.mark.parametrize("frames", [1, 3])
-@pytest.mark.parametrize("importance", ["magnitude", "taylor"])
-def test_convolutional_cells_survive(cell: type[Any], frames: int, importance: Any) -> None:
-    model = _random(Temporal(cell))
-    _kill_odd_units(model, model.cell)
-    x = torch.rand(2, frames, 9, 7)
-    before = model(x)[0].detach()
-    batches = [(x, torch.rand_like(x))]
-    # all that is dead is gone at a quarter of the cell's arithmetic and half of the rest
-    count = Arithmetic(model, x[:1])
-    ratio = 1 - (count.of(model.cell) / 4 + count.of(model.first) / 2 + count.of(model.last) / 2) / count.total()
-    prune(model, x[:1], ratio=ratio - 1e-9, importance=importance, batches=batches, round_to=2)
-    assert (model.first.out_channels, model.cell.hidden_channels, model.last.in_channels) == (4, 4, 4)
-    for conv in model.cell.children():
-        assert conv.weight.shape == (conv.out_channels, conv.in_channels, 3, 3) and conv.in_channels == 8
-    found, *state = model(x)
-    torch.testing.assert_close(found, before, atol=1e-6, rtol=1e-5)
-    assert before.std() > 1e-3 and all(part.shape[1] == 4 for part in state)
-    model(x)[0].sum().backward()
-
-
-@pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
-@pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("importance", ["magnitude", "taylor"])
-def test_recurrent_layers_survive(kind: type[nn.RNNBase], layers: int, importance: Any) -> None:
-    model = _random(Recurrent(kind, num_layers=layers))
-    _kill_odd_units(model, model.rnn)
-    x = torch.rand(2, 6, 5)
-    before = model(x).detach()
-    assert before.std() > 1e-3
-    count = Arithmetic(model, x[:1])
-    ratio = 1 - (count.of(model.rnn) / 4 + count.of(model.first) / 2 + count.of(model.last) / 2) / count.total()
-    batches = [(x, torch.rand(2, 6, 2))]
-    prune(model, x[:1], ratio=ratio - 1e-9, importance=importance, batches=batches, round_to=2)
-    assert (model.rnn.input_size, model.rnn.hidden_size, model.last.in_features) == (4, 4, 4)
-    torch.testing.assert_close(model(x), before, atol=1e-6, rtol=1e-5)
-    again = Recurrent(kind, num_layers=layers)
-    again.first, again.rnn, again.last = nn.Linear(5, 4), kind(4, 4, layers, batch_first=True), nn.Linear(4, 2)
-    again.load_state_dict(model.state_dict())
-    torch.testing.assert_close(again(x), model(x))
-
-
-def test_both_directions_lose_inputs_alone() -> None:
-    model = _random(Recurrent(nn.GRU, bidirectional=True))
-    prune(model, torch.rand(1, 6, 5), ratio=0.2, importance="magnitude", round_to=2)
-    assert model.rnn.input_size == model.first.out_features < 8 == model.rnn.hidden_size
-    assert model(torch.rand(2, 6, 5)).shape == (2, 6, 2)
-
-
 class Shuffled(nn.Module):
     """Sub-pixel steps in the middle of a network, a residual sum and a group norm."""
 
@@ -309,15 +156,15 @@ class Shuffled(nn.Module):
 
 
 def test_shuffled_channels_stay_and_the_rest_goes() -> None:
-    model = _random(Shuffled())
-    prune(model, EXAMPLE, ratio=0.15, importance="taylor", batches=_batches(1), round_to=2)
+    model = random_weights(Shuffled())
+    prune(model, EXAMPLE, ratio=0.15, importance="taylor", batches=batches(1), round_to=2)
     assert model.first.out_channels == model.second.out_channels == model.batch_norm.num_features < 8
     assert (model.up.out_channels, model.middle.in_channels, model.middle.out_channels) == (32, 8, 8)
     assert model(EXAMPLE).shape == EXAMPLE.shape
 
 
 def test_iterations_are_fine_tuned_and_told() -> None:
-    model, calls, told = _network("compact"), [], []
+    model, calls, told = small_network("compact"), [], []
 
     def fine_tune(network: nn.Module, iteration: int) -> None:
         assert network is model
@@ -334,7 +181,7 @@ def test_iterations_are_fine_tuned_and_told() -> None:
 
 
 def test_nothing_to_remove_changes_nothing() -> None:
-    model = _network("unet")
+    model = small_network("unet")
     before = model(EXAMPLE).detach()
     prune(model, EXAMPLE, ratio=0.0, importance="magnitude")
     assert torch.equal(model(EXAMPLE), before)
@@ -348,7 +195,7 @@ def test_a_checkpoint_rebuilds_the_network(tmp_path: Path) -> None:
             "train": {"steps": 1},
         }
     )
-    model = _random(new_model(recipe, ()))
+    model = random_weights(new_model(recipe, ()))
     prune(model, EXAMPLE, ratio=0.5, importance="magnitude")
     assert model.channels != new_model(recipe, ()).channels
     path = tmp_path / "pruned.pt"
@@ -362,7 +209,7 @@ def test_a_checkpoint_rebuilds_the_network(tmp_path: Path) -> None:
 
 
 def test_more_than_there_is_cannot_be_removed() -> None:
-    model = _network("unet")
+    model = small_network("unet")
     before = model(EXAMPLE)
     with pytest.raises(UsageError, match=r"stops at \d+ % .*cannot reach 1 %: lower prune.ratio"):
         prune(model, EXAMPLE, ratio=0.99, importance="magnitude")
@@ -383,7 +230,7 @@ def test_more_than_there_is_cannot_be_removed() -> None:
 )
 def test_impossible_arguments(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        prune(_network("compact"), EXAMPLE, **arguments)
+        prune(small_network("compact"), EXAMPLE, **arguments)
 
 
 class Folded(nn.Module):
@@ -407,4 +254,4 @@ def test_what_torch_pruning_gets_wrong_is_refused() -> None:
 def test_without_torch_pruning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch_pruning", None)
     with pytest.raises(DependencyError, match="torch-pruning"):
-        prune(_network("compact"), EXAMPLE, ratio=0.2, importance="magnitude")
+        prune(small_network("compact"), EXAMPLE, ratio=0.2, importance="magnitude")

@@ -1,0 +1,56 @@
+"""The command line in this process, and what it is given."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgerecon.cli import main as cli
+from edgerecon.workshop.data.simulate.dataset import FORMAT
+from tests.cli.command import Cli
+
+
+@pytest.fixture
+def edgerecon(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Run the command line in this process → (exit status, stdout, stderr)."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["edgerecon", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "160")
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def cine(tmp_path: Path, rng: np.random.Generator) -> Path:
+    path = tmp_path / "cine.npy"
+    np.save(path, rng.integers(0, 256, (6, 40, 48), np.uint8))
+    return path
+
+
+@pytest.fixture
+def pairs(tmp_path: Path, rng: np.random.Generator) -> Path:
+    """A pairs file of noisy steps, so that no simulation is needed."""
+    import h5py
+
+    path = tmp_path / "pairs.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = FORMAT
+        for index in range(4):
+            clean = np.where(np.arange(64)[None] < 20 + 5 * index, 60.0, 160.0) + np.zeros((64, 1))
+            group = file.create_group(f"sample_{index:05d}")
+            group["clean"] = clean.astype(np.uint8)
+            for name in ("pw1", "pw3", "pw7", "pw31"):
+                group[name] = np.clip(clean + rng.normal(0, 20, clean.shape), 0, 255).astype(np.uint8)
+            group.attrs["complete"] = True
+    return path
