@@ -235,7 +235,7 @@ def test_files_of_the_issue(shared_data: Path, name: str, frames: int, shape: tu
         ("a.mkv", "ffv1", "gbrp12le"),
     ],
 )
-def test_colours_of_every_pixel_format_are_kept_and_grey_stays_grey(
+def test_every_pixel_format_keeps_its_colours_and_grey_is_grey(
     tmp_path: Path, name: str, codec: str, pix_fmt: str
 ) -> None:
     grey = np.repeat(np.tile(np.arange(0, 256, 8, np.uint8), (16, 1))[..., None], 3, axis=2)
@@ -253,7 +253,7 @@ def test_colours_of_every_pixel_format_are_kept_and_grey_stays_grey(
     assert second[6:10, 10:22] / full == pytest.approx(np.broadcast_to(drawn[8, 16] / 255, (4, 12, 3)), abs=0.03)
 
 
-def test_the_length_of_an_avi_without_its_index_is_what_its_head_says(tmp_path: Path) -> None:
+def test_an_avi_without_its_index_has_the_length_of_its_head(tmp_path: Path) -> None:
     path = tmp_path / "a.avi"
     write(path, pattern(6), codec="ffv1", pix_fmt="gray")
     data = path.read_bytes()
