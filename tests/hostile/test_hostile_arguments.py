@@ -126,6 +126,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("edgerecon.deploy.fpga.build._against_cpp", lambda folder: None)  # compiles for 20 s each time
     monkeypatch.setattr(logging, "raiseExceptions", False)  # pytest closes the streams of loggers between tests
     return tmp_path
 

@@ -56,6 +56,7 @@ def adopt(
     from edgerecon.deploy.adopt.adopt import adopt as run
     from edgerecon.deploy.adopt.inspect import Asked, parse_way
     from edgerecon.deploy.adopt.ranges import parse_range
+    from edgerecon.stream.overwriting import refuse_overwriting
 
     check_json(json)
     is_torch = re.search(r"\.py:[^/]*$", model) is not None
@@ -64,6 +65,7 @@ def adopt(
     source = Path(model.rpartition(":")[2].lower() + ".onnx") if is_torch else Path(model)
     target = out or source.with_name(f"{source.stem}-edgerecon.onnx")
     check_out(target, ".onnx", "a model")
+    refuse_overwriting([str(source)], [], [target])
     asked = Asked(
         task=task,
         given=parse_range(range) if range else None,

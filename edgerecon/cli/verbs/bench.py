@@ -89,7 +89,9 @@ def _compare(before: Path, after: Path, json: Path | None) -> None:
 
     from edgerecon.bench.compare import compare, read_result, regression_summary
     from edgerecon.cli.tables.bench import print_changes
+    from edgerecon.stream.overwriting import refuse_overwriting
 
+    refuse_overwriting([str(before), str(after)], [], [json] if json else [])
     changes = compare(read_result(before), read_result(after))
     print_changes(console(json), changes)
     write_json(json, {"changes": [asdict(one) for one in changes]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 Json = Annotated[Path | None, typer.Option("--json", help="Also write the result as JSON; - is standard output.")]
 
 INTERRUPTED = 130
+_JSON = re.compile(rb"\s*($|\{|\[[\s\[]*[]{\"0-9-])")
+"""How it begins: a table of TOML is no list."""
 _FILES = (".csv", ".htm", ".html", ".json", ".md", ".pdf", ".png", ".svg", ".tsv", ".txt", ".xlsx")
 _NARROWEST = 20
 """Of what COLUMNS may say: nothing can be read on less."""
@@ -47,7 +50,22 @@ def say(text: str, json: Path | None = None) -> None:
 
 
 def check_json(path: Path | None) -> None:
-    """Refuse a place that cannot be written before the work, not after it."""
+    """Refuse a place that cannot be written, or that holds something else than JSON, before the work, not after it."""
+    _check_writable(path)
+    if path is not None and path.is_file() and not _holds_json(path):
+        raise UsageError(f"{path} is there and holds something else than JSON: give another name")
+
+
+def _holds_json(path: Path) -> bool:
+    """Whether a file begins as figures do, or is empty: what a verb reads is never replaced by what it found out."""
+    try:
+        with path.open("rb") as file:
+            return _JSON.match(file.read(64)) is not None
+    except OSError:
+        return True  # write-only, say
+
+
+def _check_writable(path: Path | None) -> None:
     import os
 
     if path is None or _is_stdout(path):
@@ -58,7 +76,7 @@ def check_json(path: Path | None) -> None:
 
 
 def check_out(path: Path | None, suffix: str, what: str) -> None:
-    """Refuse a file whose name promises another format than it would hold, and what ``check_json`` refuses.
+    """Refuse a file whose name promises another format than it would hold, and what cannot be written.
 
     Args:
         suffix: of what is written, e.g. ".html". what: that is, e.g. "a page".
@@ -68,7 +86,7 @@ def check_out(path: Path | None, suffix: str, what: str) -> None:
     """
     if path is not None and not _is_special(path) and not path.name.lower().endswith(suffix):
         raise UsageError(f"{path} would hold {what}: give a name that ends in {suffix} (figures are in --json PATH)")
-    check_json(path)
+    _check_writable(path)
 
 
 def check_folder(path: Path | None) -> None:

@@ -176,6 +176,7 @@ def explain(
     As saliency, occlusion and, where a network has them, attention gates.
     """
     from edgerecon.cli.tables.bars import work_bar
+    from edgerecon.stream.overwriting import refuse_overwriting
     from edgerecon.workshop.explain import explain_frame
     from edgerecon.workshop.explain.picture import write_arrays, write_sheet
     from edgerecon.workshop.explain.selection import read_frame, read_region
@@ -184,6 +185,8 @@ def explain(
     check_json(json)
     check_out(sheet, ".png", "a picture")
     check_out(arrays, ".npz", "arrays")
+    if not Path(frame).is_dir():
+        refuse_overwriting([frame], [], [path for path in (sheet, arrays, json) if path])
     box, pixels = read_region(at, region), read_frame(frame, number)
     screen = console(json)
     with work_bar(screen) as on_progress:
