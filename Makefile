@@ -12,7 +12,7 @@ FPGA := .venv-fpga
 WHEELS := .venv-wheels
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint lint-platforms docs browser wheels arm pins release models figures study-quick study-long study-full study-weights bench peers soak fuzz fpga clean
+.PHONY: help demo test coverage lint lint-platforms lint-packages docs browser wheels arm pins release models figures study-quick study-long study-full study-weights bench peers soak fuzz fpga clean
 
 help:
 	@echo 'make demo     stream a real heart through a shipped model, into edgerecon-demo/ (VIEW=1: watch it live)'
@@ -20,8 +20,9 @@ help:
 	@echo 'make coverage run the tests, and say which lines of the package they do not reach'
 	@echo 'make lint     style, types and the import contract'
 	@echo 'make lint-platforms  types as on Windows and macOS'
+	@echo 'make lint-packages  the Dockerfiles by hadolint, the conda recipe by rattler-build'
 	@echo 'make wheels   the source archive and the wheels, into dist/, each installed and streamed without a network'
-	@echo 'make arm      run the models on aarch64 by qemu-user, and compare every output (Debian: qemu-user, mmdebstrap)'
+	@echo 'make arm      install, test and stream on aarch64 by qemu-user, and compare every output (CONTRIBUTING.md)'
 	@echo 'make pins     check that the pinned versions install on Python 3.10 to 3.14, x86-64 and aarch64'
 	@echo 'make release  check, build and tag a version; nothing is uploaded'
 	@echo 'make browser  fetch by npm what the demo in the browser runs on; then make docs puts the demo into the site'
@@ -57,6 +58,10 @@ lint: $(DEV)
 lint-platforms: $(DEV)
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
+
+lint-packages: $(WHEELS)/.ready
+	$(WHEELS)/bin/hadolint docker/Dockerfile.cpu docker/Dockerfile.cuda
+	$(WHEELS)/bin/python tools/conda_render.py conda/recipe.yaml
 
 wheels: $(WHEELS)/.ready
 	$(WHEELS)/bin/python tools/wheels.py dist

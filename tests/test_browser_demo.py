@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,38 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from docs.browser_demo import PACKAGES, VIEWER, demo_files
+from bench.browser_demo import served_demo
+from docs.browser_demo import PACKAGES, VIEWER
 from edgerecon.engines import open_engine
 from tests.support.dicom_files import write
 
-TRY = Path(__file__).resolve().parents[1] / "docs" / "try"
 WAIT_MS = 120_000
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}  # not in 3.10
-
-    def log_message(self, *_: Any) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of the demo, as a plain static server gives it."""
+    """Address of the demo."""
     if not (PACKAGES / "onnxruntime-web").is_dir():
         pytest.skip("make browser  brings what the demo runs on")
-    folder = tmp_path_factory.mktemp("site") / "try"
-    shutil.copytree(TRY, folder)
-    for name, content in demo_files():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(content)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join(10)
-    server.server_close()
+    with served_demo(tmp_path_factory.mktemp("site") / "try") as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

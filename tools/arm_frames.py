@@ -1,8 +1,8 @@
-"""Put one fixed frame through every shipped file with ONNX Runtime, and keep what comes out.
+"""Put one fixed frame through every shipped file with ONNX Runtime and our own kernels, and keep what comes out.
 
     python tools/arm_frames.py out.npz
 
-Runs on both processors, see arm.py.
+Runs on both processors, see arm.py. An array is called NAME on BACKEND.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ import numpy as np
 from edgerecon.core.errors import EdgereconError
 from edgerecon.engines import open_engine, shipped_models
 
+BACKENDS = ("onnxruntime", "native")
+
 
 def main(path: str) -> None:
     frame = np.random.default_rng(1).integers(0, 256, (32, 40)).astype(np.float32) / 255
     found = {}
     for name in shipped_models():
-        try:
-            engine = open_engine(name, "onnxruntime", threads=1)
-        except EdgereconError as error:  # a form for other hardware
-            sys.stderr.write(f"{name}: {error}\n")
-            continue
-        found[name] = engine.run(frame).copy()
-        engine.close()
+        for backend in BACKENDS:
+            try:
+                engine = open_engine(name, backend, threads=1)
+            except EdgereconError:  # that backend does not run this file
+                continue
+            found[f"{name} on {backend}"] = engine.run(frame).copy()
+            engine.close()
     np.savez(path, **found)
 
 

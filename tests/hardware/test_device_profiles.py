@@ -92,7 +92,7 @@ def test_figures_are_plausible(name: str) -> None:
     else:
         assert profile.compute_capability is None
     assert (profile.fpga is not None) == (profile.kind == "fpga")
-    assert set(profile.backends) <= {"tensorrt", "openvino", "onnxruntime", "torch"}
+    assert set(profile.backends) <= {"tensorrt", "openvino", "onnxruntime", "torch", "litert", "native"}
     assert 0 < (profile.bandwidth_gbs or 1) < 10_000 and 0 < (profile.memory_gb or 1) < 1000
 
 

@@ -22,26 +22,32 @@ pytestmark = [
 ]
 
 
-def launch(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What GStreamer found in its plug-ins: it looks through them once."""
+    return tmp_path_factory.mktemp("gstreamer") / "registry"
+
+
+def launch(registry: Path, *words: str) -> subprocess.CompletedProcess[str]:
     env = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path and "lib-dynload" not in path),
         "GST_PLUGIN_PATH": str(Path(plug_in.__file__).parent),
-        "GST_REGISTRY": str(tmp_path / "registry"),
+        "GST_REGISTRY": str(registry),
         "OMP_NUM_THREADS": "1",
     }
     command = ["gst-launch-1.0", "-q", *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=env, check=False)
 
 
-def test_element_filters_the_frames_of_a_pipeline(tmp_path: Path) -> None:
+def test_element_filters_the_frames_of_a_pipeline(registry: Path, tmp_path: Path) -> None:
     frames = np.random.default_rng(4).integers(0, 256, (3, 24, 30), np.uint8)
     rows = np.pad(frames, ((0, 0), (0, 0), (0, 2)))  # GStreamer's rows are multiples of four bytes
     (tmp_path / "in.raw").write_bytes(rows.tobytes())
     parse = ["rawvideoparse", "format=gray8", "width=30", "height=24", "frame-size=768", "plane-strides=<32>"]
     element = ["edgerecon", "model=compact-despeckle-small", "backend=onnxruntime", "protect=none", "qos=false"]
     source, sink = ["filesrc", f"location={tmp_path}/in.raw"], ["filesink", f"location={tmp_path}/out.raw"]
-    done = launch(tmp_path, *source, "!", *parse, "!", *element, "!", *sink)
+    done = launch(registry, *source, "!", *parse, "!", *element, "!", *sink)
     assert done.returncode == 0, done.stderr
     out = np.frombuffer((tmp_path / "out.raw").read_bytes(), np.uint8).reshape(3, 24, 32)[:, :, :30]
     from edgerecon.integrations.frame_filter import FrameFilter
@@ -50,7 +56,7 @@ def test_element_filters_the_frames_of_a_pipeline(tmp_path: Path) -> None:
         assert np.array_equal(out, [reference(frame) for frame in frames])
 
 
-def test_model_that_is_not_there_ends_the_pipeline_with_a_line(tmp_path: Path) -> None:
-    done = launch(tmp_path, "videotestsrc", "num-buffers=1", "!", "edgerecon", "model=nope", "!", "fakesink")
+def test_absent_model_ends_the_pipeline_with_a_line(registry: Path) -> None:
+    done = launch(registry, "videotestsrc", "num-buffers=1", "!", "edgerecon", "model=nope", "!", "fakesink")
     assert done.returncode != 0 and "no model 'nope' ships with edgerecon" in done.stderr
     assert "Traceback" not in done.stderr
