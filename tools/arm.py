@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from edgerecon.cpu.compile import FLAGS, Compiler, compile_library  # noqa: E402
 from edgerecon.cpu.store import SUFFIX, seal  # noqa: E402
+from edgerecon.deploy.bundle.lock import pins  # noqa: E402
 from tools.arm_compare import compare  # noqa: E402
 
 FRAMES = ROOT / "tools" / "arm_frames.py"
@@ -95,13 +96,23 @@ def make_bundle(folder: Path) -> Path:
 
 
 def install(folder: Path, bundle: Path) -> None:
-    """What install.sh does with pip, by the board's Python and pip: no network, every hash checked."""
+    """What install.sh does with pip, by the board's Python and pip: no network, every hash checked.
+
+    Sources are left out: pip would start another Python to build them, which the kernel here cannot.
+    """
     site, (pip,) = folder / "site", (folder / "root" / "usr" / "share" / "python-wheels").glob("pip-*.whl")
     shutil.rmtree(site, ignore_errors=True)
     (ours,) = (bundle / "wheels").glob("edgerecon-*.whl")
     quietly = (str(pip / "pip"), "install", "-q", "--no-compile", "--no-index", "--no-deps", "--target", str(site))
-    locked = ("--find-links", str(bundle / "wheels"), "--require-hashes", "-r", str(bundle / "requirements.txt"))
-    emulated(folder, *quietly, *locked)
+    built = {path.name.partition("-")[0].lower() for path in (bundle / "wheels").glob("*.whl")}
+    locked = pins((bundle / "requirements.txt").read_text(encoding="utf-8"))
+    kept = [pin for pin in locked if pin.name.replace("-", "_").lower() in built]
+    if left := sorted({pin.name for pin in locked} - {pin.name for pin in kept}):
+        sys.stdout.write(f"not installed, for want of a wheel: {', '.join(left)}\n")
+    lines = (" ".join([f"{pin.name}=={pin.version}", *(f"--hash=sha256:{one}" for one in pin.hashes)]) for pin in kept)
+    (folder / "wheels.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    locked_wheels = ("--find-links", str(bundle / "wheels"), "--require-hashes", "-r", str(folder / "wheels.txt"))
+    emulated(folder, *quietly, *locked_wheels)
     emulated(folder, *quietly, str(ours))
 
 

@@ -160,6 +160,7 @@ def test_a_jetson_gets_a_container_and_its_power_modes(
     docker = (folder / "Dockerfile.l4t").read_text()
     assert "\nFROM nvcr.io/nvidia/l4t-jetpack:r36.4.0\n" in docker and "current/tiny.onnx --backend tensorrt" in docker
     assert '"$EDGERECON_SOURCE"' in docker and "${BUNDLE}" in docker
+    assert "\nUSER 10001\n" in docker and "\nHEALTHCHECK " in docker and "--sink metrics" in docker
     readme = (folder / "README.md").read_text()
     assert "nvpmodel" in readme and all(f"| {mode.name} |" in readme for mode in ORIN.power_modes)
     bill = json.loads((folder / "sbom.json").read_text())
