@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -29,11 +30,16 @@ def print_fit(console: Console, found: Fit) -> None:
     shown = [one for one in found.tried if one in found.front or one.streamed_p99_ms is not None]
     for one in shown:
         figures = (one.candidate.ssim, one.candidate.psnr_db, one.candidate.gcnr)
-        table.add_row(one.candidate.name, *(f"{value:.3f}" for value in figures), f"{one.ms:.2f}", streamed_text(one))
+        table.add_row(one.candidate.name, *map(_known, figures), f"{one.ms:.2f}", streamed_text(one))
     for one in (one for one in found.untrained if one.ms < found.requirement.deadline_ms):
         table.add_row(one.candidate.name, "not trained", "", "", f"{one.ms:.2f}", streamed_text(one))
     print_table(console, table, ("gCNR", "PSNR dB", "SSIM"))
     console.print(sentence(found))
+
+
+def _known(figure: float) -> str:
+    """A recorded figure of quality; nothing where the file states none, as an adopted one."""
+    return "" if math.isnan(figure) else f"{figure:.3f}"
 
 
 def print_bounds(console: Console, found: BoundFit) -> None:
@@ -42,11 +48,10 @@ def print_bounds(console: Console, found: BoundFit) -> None:
     for heading in ("model", "precision", "SSIM", "at least, ms", "binds", "within the deadline"):
         table.add_column(heading, no_wrap=heading in ("SSIM", "precision"))
     for one in found.bounds:
-        ssim = "" if one.ssim != one.ssim else f"{one.ssim:.3f}"
         table.add_row(
             one.model,
             one.precision,
-            ssim,
+            _known(one.ssim),
             f"{one.roofline.ms:.3g}",
             one.roofline.binds,
             "not ruled out" if one in found.possible else "no",

@@ -79,6 +79,8 @@ def export(
         finally:
             write_json(json, chain.report.to_json())
     print_export(screen, chain.report)
+    for stem, why in chain.report.left_out.items():
+        screen.say(f"Not shipped, for it is no faster than fp32: {stem}.onnx ({why})")
     screen.say(f"Shipped to {out or recipe.parent}: {', '.join(chain.report.shipped)}\nReport: {folder / REPORT}")
 
 

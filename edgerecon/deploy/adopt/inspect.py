@@ -156,6 +156,11 @@ def _find_ranges(network: Network, model: ModelProto, asked: Asked, frames: Sequ
     """The ranges of a network that gives pictures."""
     pictures = trial_pictures(frames)
     answers = possible_answers(network, pictures)
+    if not answers and network.result.layout.channels == 3 and asked.way is None:
+        raise UsageError(
+            f"the 3 channels of '{network.result.port.name}' continue no frame: say --residual overlay where they are "
+            "classes, --residual image where they are colours"
+        )
     chosen = range_choice.choose(network, model, answers, pictures)
     said = [one for one in answers if any(_is_as_said(reading, asked) for reading in (one.reading, *one.alike))]
     if asked.given is None and asked.returned is None and asked.way is None:

@@ -28,6 +28,7 @@ from edgerecon.engines import backends, open_engine
 from edgerecon.measure.timing import interleave
 from edgerecon.modelfile.file import PREFIX, ModelFile, read_model
 from edgerecon.modelfile.ports import INPUT
+from edgerecon.modelfile.spec import ModelSpec
 from edgerecon.modelfile.variants import sibling, variant
 
 GREATEST_RMS = 1 / 255
@@ -74,10 +75,8 @@ def export_int8(
     """
     progress = on_progress or (lambda what, done, total: None)
     file = read_model(path)
-    if file.spec.precision != "fp32" or file.spec.state_channels or not file.spec.makes_images:
-        raise UsageError(
-            f"{path.name} is {file.spec.precision}, recurrent or gives no image: int8 wants an fp32 image file"
-        )
+    if reason := _refusal(file.spec):
+        raise UsageError(f"{path.name} {reason}: int8 wants an fp32 file that gives a picture for a frame")
     frames = [_sized(frame, file) for frame in trial_frames(data)]
     with TemporaryDirectory(prefix="edgerecon-int8-") as folder:
         search = _Search(file, frames, Path(folder), progress)
@@ -96,6 +95,15 @@ def export_int8(
             raise EdgereconError(f"cannot write {target}: {error.strerror or error}") from None
         write(target, candidate.read_bytes())
     return Quantised(target, rms, len(search.layers), kept, ms)
+
+
+def _refusal(spec: ModelSpec) -> str:
+    """Why a file is not quantised; empty where it is."""
+    if spec.precision != "fp32":
+        return f"is {spec.precision}"
+    if spec.state_channels:
+        return "is recurrent"
+    return "" if spec.makes_images else "gives a map or scores"
 
 
 class _Search:

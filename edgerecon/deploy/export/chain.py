@@ -21,6 +21,7 @@ from edgerecon.deploy.export.export import trace, write_sums
 from edgerecon.deploy.export.measure import Material, Measured, material, measure_all, quality
 from edgerecon.deploy.export.precisions import CONVERTED, make_converted, make_int8, make_int16
 from edgerecon.deploy.export.report import REPORT, ExportReport
+from edgerecon.deploy.export.speed_gate import slower_than_parent
 from edgerecon.deploy.export.steps import Facts, Steps, file_hash
 from edgerecon.engines import open_engine
 from edgerecon.hardware.host import host_profile
@@ -83,7 +84,8 @@ class Chain:
             self.report.rows = [self._gated(one, measured[0]) for one in measured]
             self._latency_gate()
             if not self.report.refusals:
-                self._ship(files)
+                self.report.left_out = slower_than_parent(self.report.rows, self.name)
+                self._ship([path for path in files if path.stem not in self.report.left_out])
         except GateError as error:
             self.report.refusals.append(str(error))
         self.report.write(self.work)

@@ -41,6 +41,7 @@ class ExportReport:
             Runtime first. pruning: facts of the step, empty without it. int8: form → what it took to pass the gates.
         engines: device → file or why there is none.
         refusals: gates that were not passed; any of them keeps everything from shipping. shipped: file names.
+        left_out: stem of a file that is slower than its parent on the kind of device it is for → by how much.
         picture: "file, engine" → figures of the picture that the recipe gates.
         included: what the latency is the time of.
     """
@@ -55,6 +56,7 @@ class ExportReport:
     engines: dict[str, str] = field(default_factory=dict)
     refusals: list[str] = field(default_factory=list)
     shipped: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
     picture: dict[str, dict[str, float]] = field(default_factory=dict)
     included: str = (
         "Latency: one frame at a time, from a float32 frame in memory to the reconstructed one in memory, padding and "

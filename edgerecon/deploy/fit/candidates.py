@@ -13,6 +13,7 @@ from edgerecon.engines import backends, open_engine
 from edgerecon.engines.base import Engine
 from edgerecon.hardware.host import usable_cores
 from edgerecon.modelfile.file import read_model
+from edgerecon.stream.picture.overlay import AnnotatingEngine
 
 QUALITY = ("validation_psnr_db", "validation_ssim", "sample_gcnr")
 """Figures of a file that were measured alike for all of them, at export."""
@@ -46,8 +47,9 @@ class Candidate:
         return f"{self.path.stem}, {self.precision} on {self.backend}, {self.threads} thread{'s' * (self.threads > 1)}"
 
     def open(self) -> Engine:
-        """Raises as ``open_engine``."""
-        return open_engine(self.path, self.backend, self.precision, threads=self.threads)
+        """The engine as a stream uses it. Raises as ``open_engine``."""
+        engine = open_engine(self.path, self.backend, self.precision, threads=self.threads)
+        return engine if engine.spec.model.makes_images else AnnotatingEngine(engine)
 
 
 def find_candidates(folder: Path, task: str) -> list[Candidate]:

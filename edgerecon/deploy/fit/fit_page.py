@@ -47,7 +47,8 @@ def sentence(fit: Fit) -> str:
             f"takes {fastest.ms:.1f} ms back to back{proven}."
         )
     one = fit.chosen
-    choice = f"{one.candidate.name}: predicted p99 {one.streamed_p99_ms:.1f} ms, SSIM {one.candidate.ssim:.3f}."
+    ssim = "no recorded SSIM" if math.isnan(one.candidate.ssim) else f"SSIM {one.candidate.ssim:.3f}"
+    choice = f"{one.candidate.name}: predicted p99 {one.streamed_p99_ms:.1f} ms, {ssim}."
     return f"{choice} {_larger(fit.larger)}" if fit.larger else choice
 
 

@@ -42,7 +42,7 @@ def evaluate(
             ``edgerecon.core.cluster``). The model runs here.
 
     Raises:
-        UsageError: impossible combination of arguments.
+        UsageError: impossible combination of arguments, or a model that gives no picture.
         DataError: an unusable file of pairs.
         SourceError: an unusable recording.
         EngineError: the model failed on a frame.
@@ -54,6 +54,8 @@ def evaluate(
     unknown = [name for name in methods if name not in known]
     if unknown:
         raise UsageError(f"no filter is called '{unknown[0]}': choose from {', '.join(known)}")
+    if not engine.spec.model.makes_images:
+        raise UsageError(f"{engine.spec.model.name} gives no picture: stream or bench it")
     if limit is not None and limit < 1:
         raise UsageError("the limit must be at least 1")
     if not data.exists():

@@ -87,6 +87,12 @@ def test_range_of_a_map_is_asked_for(tmp_path: Path) -> None:
     assert not (tmp_path / "adopted.onnx").exists()
 
 
+def test_three_channels_may_be_classes(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--residual overlay where they are classes"):
+        adopted(tmp_path, foreign_maps.classes(3), Asked(given=UNIT))
+    assert adopted(tmp_path, foreign_maps.classes(3), Asked(given=UNIT, way=OVERLAY)).spec.overlay == "labels"
+
+
 @pytest.mark.parametrize("name", ["detections", "output0"])
 def test_detector_is_refused_with_the_reason(tmp_path: Path, name: str) -> None:
     with pytest.raises(ModelError, match=f"'{name}': a detector's boxes are not drawn"):

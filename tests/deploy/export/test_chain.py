@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from edgerecon.core.errors import DataError, EdgereconError, GateError
+from edgerecon.deploy.export import chain as chain_module
 from edgerecon.deploy.export import export as export_module
 from edgerecon.deploy.export.chain import Chain
 from edgerecon.deploy.export.report import DATA, REPORT, ExportReport
@@ -72,7 +74,10 @@ def recipe(data: Path, gates: dict[str, Any] = LOOSE, **tables: Any) -> Recipe:
     )
 
 
-def run(made: Recipe, checkpoint: Path, folder: Path) -> tuple[ExportReport, dict[str, str]]:
+def run(
+    made: Recipe, checkpoint: Path, folder: Path, slower: dict[str, str] | None = None
+) -> tuple[ExportReport, dict[str, str]]:
+    """slower: files that are slower than fp32; how fast they are depends on the machine (test_speed_gate.py)."""
     states: dict[str, str] = {}
     chain = Chain(
         made,
@@ -83,7 +88,9 @@ def run(made: Recipe, checkpoint: Path, folder: Path) -> tuple[ExportReport, dic
         timing_s=0.1,
         on_step=lambda name, state: states.update({name: state}),
     )
-    return chain.run(), states
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chain_module, "slower_than_parent", lambda rows, name: slower or {})
+        return chain.run(), states
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +99,16 @@ def first(data: Path, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
     report, states = run(recipe(data), checkpoint, folder)
     assert states == dict.fromkeys(("fp32", "fp16", "int8", "measure"), "runs")
     return folder, report
+
+
+def test_precision_that_is_slower_than_its_parent_stays(
+    first: tuple[Path, ExportReport], data: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(first[0] / "work", tmp_path / "work")
+    report, states = run(recipe(data), checkpoint, tmp_path, {"tiny-int8": "slower"})
+    assert set(states.values()) == {"unchanged"} and report.left_out == {"tiny-int8": "slower"}
+    assert "tiny-int8.onnx" not in report.shipped and "tiny-int8-trt.onnx" in report.shipped
+    assert not (tmp_path / "ship" / "tiny-int8.onnx").exists()
 
 
 def test_every_precision_ships_with_its_own_record(first: tuple[Path, ExportReport]) -> None:
