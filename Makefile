@@ -116,8 +116,10 @@ models: $(DEV)
 	done
 	$(BIN)/edgerecon export export/compact-fpga.toml --checkpoint export/compact-despeckle-small.pt
 
-train-%: $(DEV)
-	OMP_NUM_THREADS=1 $(BIN)/edgerecon train export/$*.toml --resume
+train-%: $(DEV)  # its stages one after another
+	for recipe in $(sort $(wildcard export/stages/$*-[0-9].toml)) export/$*.toml; do \
+		OMP_NUM_THREADS=1 $(BIN)/edgerecon train $$recipe --resume || exit 1; \
+	done
 
 figures: $(DEV)
 	$(BIN)/edgerecon simulate edgerecon-runs/heldout.h5 --samples 64 --seed 1001

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import readme_kinds, readme_quality, readme_speed, readme_study
+from bench import readme_kinds, readme_quality, readme_speed
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench/results"
@@ -29,7 +29,6 @@ PAGES: Mapping[str, Blocks] = {
         "stream-peers": readme_speed.stream_peers,
         "streaming": readme_speed.streaming,
         "fit": readme_speed.fit,
-        "study counts": readme_study.counts,
     },
     "docs/stream.md": {
         "strengths": readme_quality.strengths,
@@ -40,7 +39,6 @@ PAGES: Mapping[str, Blocks] = {
         "protect": readme_quality.protect,
         "border": readme_quality.border,
     },
-    "docs/study.md": readme_study.blocks(),
     "docs/train.md": {"measures": readme_kinds.measure_list},
 }
 

@@ -105,7 +105,7 @@ def _mixed(recipe: Recipe) -> str:
 
 def _start(recipe: Recipe) -> str:
     start = recipe.train.start
-    return f" It started from the function of the narrower `{start}`." if start else ""
+    return f" It learnt on from `{start}`." if start else ""
 
 
 def _pruning(recipe: Recipe) -> str:
