@@ -154,8 +154,8 @@ def test_the_shipped_recipes_are_valid() -> None:
 
 def test_a_loss_that_is_a_gate_is_refused(tmp_path: Path) -> None:
     shipped = (resource_dir("export") / "compact-compound.toml").read_text()
-    trained = shipped.replace("ssim = 0.3", "ssim = 0.3\nedge = 4.0")
-    gated = trained.replace("[gates]", "[gates]\nmin_structure = 0.95\nmax_spill = 0.5")
+    trained = shipped.replace("[train.loss]", "[train.loss]\nedge = 4.0")
+    gated = trained.replace("[gates]", "[gates]\nmin_structure = 0.95")
     for text in (trained, gated.replace("edge = 4.0", "edge = 0.0")):
         (tmp_path / "sound.toml").write_text(text)
         load_recipe(tmp_path / "sound.toml")
