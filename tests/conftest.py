@@ -29,6 +29,8 @@ SLOW = {
     "cuda": "compiles kernels for every GPU",
     "deploy/adopt/test_torch_modules.py": "exports by torch's own exporters",
     "deploy/export/test_export.py": "measures every precision on every runtime",
+    "engines/test_build.py": "builds engines of every network for every GPU",
+    "engines/test_fixed_output.py": "exports a network",
     "fpga": "simulates hardware",
     "hostile/test_hostile_arguments.py": "gives every option of every verb everything hostile",
     "quality/evaluate/test_evaluate.py": "runs every method on real recordings",
@@ -43,7 +45,8 @@ SLOW = {
     "test_browser_demo.py": "opens a browser",
     "workshop/train": "trains",
 }
-"""File or folder of tests → why ``make test FAST=1`` leaves it out. A slow test elsewhere has the marker itself."""
+"""File or folder of tests → why ``make test FAST=1`` leaves it out. A slow test elsewhere has the marker itself; what
+asks for ``stored`` is slow, for it compiles the CPU kernels."""
 
 
 def pytest_configure() -> None:
@@ -55,7 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     slow = [Path(__file__).parent / name for name in SLOW]
     is_slow = functools.cache(lambda path: any(path.is_relative_to(each) for each in slow))
     for item in items:
-        if is_slow(item.path):
+        if is_slow(item.path) or "stored" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
 
 
