@@ -19,6 +19,8 @@ from edgerecon.deploy.bundle.bundle import BundleResult, bundle, stream_options
 from edgerecon.hardware.device import DeviceProfile
 from tests.deploy.bundle.bundled import CPU, ORIN, RECIPE, WHEEL, extract, only
 
+pytestmark = pytest.mark.usefixtures("asked")
+
 
 def test_the_unit_streams_as_strongly_and_where_it_was_asked(made: BundleResult, tmp_path: Path) -> None:
     config = read_config(extract(made.path, tmp_path))
@@ -108,8 +110,6 @@ esac
 REALTIME = """
 import os, resource, sys
 from edgerecon.stream.process.scheduling import Scheduling
-
-pytestmark = pytest.mark.usefixtures("asked")
 for limit, most in ((resource.RLIMIT_RTPRIO, int(sys.argv[1])), (resource.RLIMIT_NICE, 20 - int(sys.argv[2]))):
     try:
         resource.setrlimit(limit, (most, most))
