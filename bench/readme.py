@@ -20,6 +20,7 @@ PAGES: Mapping[str, Blocks] = {
     "README.md": {"pace": readme_speed.pace, "best": readme_speed.best},
     "docs/results.md": {
         "simulated": readme_quality.simulated,
+        "compound": readme_quality.compound,
         "picture": readme_quality.picture,
         "scenes": readme_quality.scenes,
         "real": readme_quality.real,

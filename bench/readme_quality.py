@@ -181,6 +181,15 @@ def strengths(folder: Path) -> str:
     return "\n".join([*lines, "", f"Means over the recordings of `{command}` ({when(found['host'])})."])
 
 
+def compound(folder: Path) -> str:
+    """One plane wave and what compact-compound makes of it, against 31 plane waves; nothing matched."""
+    found = load(folder, "simulated-scenes")
+    lines = ["| | PSNR, dB | SSIM |", "|---|--:|--:|"]
+    lines += [f"| {name} | {row['psnr_db']:.2f} | {row['ssim']:.3f} |" for name, row in found["compound"].items()]
+    note = f"Means over the scenes of `export/heldout.npz` ({measured_on(found['host'])})."
+    return "\n".join([*lines, "", note])
+
+
 def _standing(line: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[bool, float]:
     """Filters that leave no more speckle than the model first, by the structure that they keep."""
     structure = line["structure"]["mean"]

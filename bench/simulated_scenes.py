@@ -4,6 +4,7 @@ python bench/simulated_scenes.py --json bench/results/simulated-scenes.json
 
 - psnr_db, ssim: against the truth of the eight scenes of export/heldout.npz, beside non-local means, whose strength is
   the best of nine on these very scenes.
+- compound: compact-compound and its input, one plane wave, against the frame of 31 plane waves on eight scenes.
 - cyst, solid: share of a lesion's contrast that is kept, on 60 scenes with one (quality/measures/lesion_contrast.py).
 """
 
@@ -32,6 +33,7 @@ from edgerecon.quality.measures.full_reference import psnr, ssim
 from edgerecon.quality.measures.lesion_contrast import lesion_contrast
 
 MODELS = ["compact-despeckle", "compact-despeckle-small", "compact-despeckle-w8d4"]
+COMPOUND = "compact-compound"
 STRENGTHS = [0.02 * step for step in range(2, 11)]
 LESIONS = 60
 
@@ -55,6 +57,23 @@ def contrast_kept(act: Filter) -> dict[str, Any]:
     return found
 
 
+def opened(model: str) -> Filter:
+    """The model as a function of an image."""
+    engine = open_engine(model, "onnxruntime", threads=1)
+
+    def act(image: Image) -> Image:
+        return np.array(engine.run(np.ascontiguousarray(image)))
+
+    return act
+
+
+def compounded() -> dict[str, Any]:
+    """PSNR and SSIM of one plane wave, and of what compact-compound makes of it."""
+    scenes = find_heldout(model_path(COMPOUND), "compound")
+    assert scenes is not None
+    return {"one plane wave": restored(np.array, scenes), COMPOUND: restored(opened(COMPOUND), scenes)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path)
@@ -68,13 +87,10 @@ def main() -> None:
     kept = contrast_kept(partial(non_local_means, h=best))
     result["rows"]["non-local means"] = {"strength": best, **filters[best], **kept}
     for model in MODELS:
-        engine = open_engine(model, "onnxruntime", threads=1)
-
-        def act(image: Image, run: Filter = engine.run) -> Image:
-            return np.array(run(np.ascontiguousarray(image)))
-
+        act = opened(model)
         result["rows"][model] = restored(act, scenes) | contrast_kept(act)
-    for name, row in result["rows"].items():
+    result["compound"] = compounded()
+    for name, row in (result["rows"] | result["compound"]).items():
         print(name, row)  # noqa: T201
     if path:
         path.write_text(json.dumps(result, indent=2, default=list) + "\n")
