@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import readme_kinds, readme_quality, readme_speed
+from bench import readme_kinds, readme_quality, readme_speed, readme_study
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench/results"
@@ -30,6 +30,7 @@ PAGES: Mapping[str, Blocks] = {
         "stream-peers": readme_speed.stream_peers,
         "streaming": readme_speed.streaming,
         "fit": readme_speed.fit,
+        "study counts": readme_study.counts,
     },
     "docs/stream.md": {
         "strengths": readme_quality.strengths,
@@ -40,6 +41,7 @@ PAGES: Mapping[str, Blocks] = {
         "protect": readme_quality.protect,
         "border": readme_quality.border,
     },
+    "docs/study.md": readme_study.blocks(),
     "docs/train.md": {"measures": readme_kinds.measure_list},
 }
 

@@ -99,6 +99,15 @@ def history_of(checkpoint: Path) -> History | None:
         return None
 
 
+def write_history(checkpoint: Path, history: History) -> None:
+    """Put it beside its checkpoint, for whoever looks on; a training goes on from what the checkpoint itself holds."""
+    write(checkpoint.with_suffix(HISTORY), _text(history).encode())
+
+
+def _text(history: History) -> str:
+    return json.dumps(plain(asdict(history)))
+
+
 def _history(text: str | bytes) -> History:
     found = parse(text)
     points = {name: [(int(step), float(loss)) for step, loss in found[name]] for name in ("curve", "checks")}
@@ -231,7 +240,6 @@ def _resume(step: Step, average: nn.Module, best: nn.Module, path: Path, key: st
 def _save(
     step: Step, average: nn.Module, best: nn.Module, history: History, path: Path, key: str, rng: np.random.Generator
 ) -> None:
-    text = json.dumps(plain(asdict(history)))
-    parts = {"average": average.state_dict(), "best": best.state_dict(), "history": text}
+    parts = {"average": average.state_dict(), "best": best.state_dict(), "history": _text(history)}
     save(path, {"model": step.state_dict(), "key": key, **parts}, rng)
-    write(path.with_suffix(HISTORY), text.encode())
+    write_history(path, history)

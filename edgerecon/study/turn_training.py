@@ -14,7 +14,7 @@ from edgerecon.core.files import write
 from edgerecon.report.page import number, page, table
 from edgerecon.study.page import curve
 from edgerecon.study.panels import png
-from edgerecon.study.plateau import History, Plan, train_for
+from edgerecon.study.plateau import CUT, History, Plan, train_for, write_history
 from edgerecon.study.results import Picture
 from edgerecon.study.training import Curve, Draw, Schedule
 from edgerecon.study.turns import Turns
@@ -41,6 +41,7 @@ def train_in_turns(
     name = f"{path.parent.name}/{path.stem}"
 
     def on_check(history: History, network: nn.Module, batch: Batch) -> None:
+        write_history(path, history)
         write(path.with_suffix(SAMPLE), _sample(network, batch))
         write_progress(turns, name)
         budget = turns.budget_s or turns.used_s
@@ -78,8 +79,8 @@ def _networks(networks: dict[str, History], shares: dict[str, float]) -> str:
             _clock(one.seconds),
             number(one.best, 5),
             f"{one.gain:.1%}",
-            "finished" if one.finished else f"plateau {one.cuts + 1}",
-            _clock(shares.get(name, 0.0)),
+            "finished" if one.finished else f"rate × {CUT**one.cuts:.2g}",
+            _clock(shares[name]) if name in shares else "–",
         )
         for name, one in networks.items()
     ]

@@ -1,0 +1,169 @@
+"""The tables of docs/study.md: what was trained for how long, figures, and verdicts in both profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.readme_quality import load, measured_on, when
+from edgerecon.study.claims import count
+
+Found = Mapping[str, Any]
+Block = Callable[[Path], str]
+PROFILES = ("quick", "long")
+WORDS = {True: "holds", False: "does not hold", None: "undecided"}
+SHOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "recurrent": {
+        "Denoising and missing data, all frames of a sequence": ("mse", "psnr_db", "ssim", "psnr_255_db"),
+        "The same on real recordings": ("mse", "psnr_db", "ssim"),
+    },
+    "tomography": {
+        "CT from 60 views": ("psnr_db", "ssim", "vif"),
+        "MRI at 4×, variable density sampling": ("psnr_db", "ssim", "vif"),
+        "Ultrasound from one scan line in 3": ("psnr_db", "ssim", "vif"),
+        "Adaptive undersampling: MRI at 4× by the pattern of the lines": ("psnr_db", "ssim", "vif"),
+    },
+    "multicoil_mri": {"Multi-coil MRI at 4×, variable density sampling": ("psnr_db", "ssim", "vif")},
+    "textured_ct": {"Textured CT from 60 views": ("psnr_db", "ssim", "vif")},
+    "restoration": {
+        "Denoising": ("psnr_db", "ssim", "matched_psnr_db", "cnr", "gcnr"),
+        "Artefact reduction": ("psnr_db", "ssim", "cnr"),
+        "Contrast enhancement": ("psnr_db", "ssim", "cnr"),
+        "Inpainting of missing regions": ("psnr_db", "hole_psnr_db", "texture"),
+    },
+    "enhancement": {"Enhancement by CNN": ("psnr_db", "ssim", "matched_psnr_db", "cnr", "gcnr")},
+    "super_resolution": {
+        f"Enlargement ×{scale}": ("psnr_db", "ssim", "psnr_speckled_db", "psnr_clean_db", "texture") for scale in (2, 4)
+    },
+    "diagnosis": {
+        "Classification of raw frames": ("auc", "sensitivity", "specificity", "cyst_auc"),
+        "Does reconstruction help detection? (DenseNet-201)": ("auc", "sensitivity", "specificity", "cyst_auc"),
+        "Hallucinations: what is added, what is kept": (),
+    },
+}
+"""System → title of a table → its columns on the page; all when none is named."""
+
+
+def blocks() -> dict[str, Block]:
+    """Name of a block → what makes it."""
+    found: dict[str, Block] = {"counts": counts, "trained": trained, "weights": weights, "speed": speed}
+    for system in SHOWN:
+        found[f"{system} tables"] = partial(tables, system)
+        found[f"{system} verdicts"] = partial(verdicts, system)
+    return found
+
+
+def counts(folder: Path) -> str:
+    """One sentence a profile."""
+    reports = {name: load(folder, f"study-{name}") for name in PROFILES}
+    return "\n".join(f"- `{name}` ({when(one['host'])}): {count(one['claims'])}." for name, one in reports.items())
+
+
+def trained(folder: Path) -> str:
+    """Steps of every network and minutes of every system, in both profiles."""
+    lines = ["| system | profile | minutes | steps of its networks | measured on |", "|---|---|---|---|---|"]
+    for name in PROFILES:
+        report = load(folder, f"study-{name}")
+        for system in report["systems"]:
+            steps = sorted({curve[-1][0] for curve in system["curves"].values() if curve})
+            shown = f"{steps[0]:,} to {steps[-1]:,}" if len(steps) > 1 else ", ".join(f"{n:,}" for n in steps)
+            minutes = report["seconds"][system["name"]] / 60
+            lines.append(f"| {system['name']} | {name} | {minutes:.0f} | {shown} | {measured_on(report['host'])} |")
+    return "\n".join(lines)
+
+
+def tables(system: str, folder: Path) -> str:
+    """The system's tables by the longest profile that has them."""
+    found = {}
+    for name in PROFILES:
+        place = f"`{name}`, {when(load(folder, f'study-{name}')['host'])}"
+        for one in _system(folder, name, system).get("tables", ()):
+            found[one["title"]] = (place, one)
+    parts = [_table(*found[title], keys) for title, keys in SHOWN[system].items() if title in found]
+    return "\n\n".join(parts) or "*No figures yet: its networks have not been trained.*"
+
+
+def verdicts(system: str, folder: Path) -> str:
+    """Every claim in both profiles, with the figures that decide, or why it cannot hold."""
+    reports = {name: load(folder, f"study-{name}") for name in PROFILES}
+    lines = ["| claim | quick | long | figures |", "|---|---|---|---|"]
+    for claims in zip(*(report["claims"] for report in reports.values()), strict=True):
+        quick, long = claims
+        if quick["system"] != system:
+            continue
+        shown = next((one for one in (long, quick) if one["holds"] is not None), quick)
+        words = [WORDS[one["holds"]] if _ran(one) else "" for one in claims]
+        why = f" *{shown['explained']}*" if shown["explained"] else ""
+        lines.append(f"| {quick['text']} | {words[0]} | {words[1]} | {shown['evidence']}.{why} |".replace("..", "."))
+    dates = "; ".join(f"`{name}`: {when(report['host'])}" for name, report in reports.items())
+    return "\n".join([*lines, "", f"({dates}.)"])
+
+
+def weights(folder: Path) -> str:
+    """What the networks reach that ship in export/study/."""
+    report = load(folder, "study-weights")
+    lines = ["| network | trained | kB | MSE | PSNR, dB | SSIM |", "|---|---|---|---|---|---|"]
+    for row in report["rows"]:
+        cells = [f"{row[key]['mean']:.{digits}f}" for key, digits in (("mse", 5), ("psnr_db", 2), ("ssim", 3))]
+        lines.append(f"| `{row['model']}` | {row['trained']} | {row['size_kb']:.0f} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"({measured_on(report['host'])}.)"])
+
+
+def speed(folder: Path) -> str:
+    """p50 of one frame for every network and CPU runtime."""
+    report = load(folder, "study-quick")
+    models = {model["name"]: model for system in report["systems"] for model in system["models"]}
+    lines = ["| network | frame | MAC a pixel | ONNX Runtime, ms | OpenVINO, ms |", "|---|---|---|---|---|"]
+    times = {(row["model"], row["backend"]): row["latency_ms"].get("p50") for row in report["speed"]}
+    for name, model in models.items():
+        shown = [f"{times[name, runtime]:.2f}" for runtime in ("onnxruntime", "openvino")]
+        height, width = model["shape"]
+        lines.append(f"| `{name}` | {height}×{width} | {model['macs_per_pixel']:,.0f} | {' | '.join(shown)} |")
+    return "\n".join([*lines, "", f"({measured_on(report['host'])}, two threads.)"])
+
+
+def _ran(claim: Found) -> bool:
+    return not claim["evidence"].startswith("not run")
+
+
+def _system(folder: Path, profile: str, system: str) -> Found:
+    found: list[Found] = load(folder, f"study-{profile}")["systems"]
+    return next((one for one in found if one["name"] == system), {})
+
+
+def _table(place: str, table: Found, keys: tuple[str, ...]) -> str:
+    metrics = [one for one in table["metrics"] if not keys or one["key"] in keys]
+    lines = [
+        f"*{table['title']} ({place}): {table['data']}*",
+        "",
+        f"| method | {' | '.join(one['label'] for one in metrics)} |",
+        "|---|" + "---|" * len(metrics),
+    ]
+    best = {one["key"]: _best(one, table["rows"]) for one in metrics}
+    for row in table["rows"]:
+        cells = [_cell(row, one, best[one["key"]]) for one in metrics]
+        lines.append(f"| {row['method']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _best(metric: Found, rows: list[Found]) -> float | None:
+    means = [row["values"][metric["key"]]["mean"] for row in rows if _counts(metric, row)]
+    if not means or not metric["better"]:
+        return None
+    return float(max(means) if metric["better"] == "higher" else min(means))
+
+
+def _counts(metric: Found, row: Found) -> bool:
+    return metric["key"] in row["values"] and row["kind"] != "reference"
+
+
+def _cell(row: Found, metric: Found, best: float | None) -> str:
+    """The mean, bold where it is the best, and the paper's own figure in brackets."""
+    value = row["values"].get(metric["key"])
+    paper = f" [{row['paper'][metric['key']]:g}]" if metric["key"] in row["paper"] else ""
+    if value is None:
+        return f"–{paper}"
+    shown = f"{value['mean']:.{metric['digits']}f}{paper}"
+    return f"**{shown}**" if value["mean"] == best and row["kind"] != "reference" else shown
