@@ -26,7 +26,7 @@ from edgerecon.study.profile import Profile
 from edgerecon.study.results import Result, measured
 from edgerecon.study.systems import recurrent
 
-TRAINED = {"study-conv-rnn": "1800 steps of 4 sequences of 8 frames, 64×64 pixels; 15 minutes of one core"}
+TRAINED = {"study-conv-rnn": "1800 steps of 4 sequences of 8 frames, 64×64 pixels; about 6 minutes of one core"}
 """Name in export/study/ → how long it was trained."""
 SCENES, SIZE = 24, 128
 

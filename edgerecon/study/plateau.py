@@ -53,10 +53,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class Turn:
-    """seconds: that a training may go on. steps: of the network's whole training at which the turn ends in any case."""
+    """seconds: a network's share of the round. first: steps that a new training takes, whatever its share. left:
+    seconds after which the turn ends in any case."""
 
-    seconds: float
-    steps: float = math.inf
+    seconds: float = 0.0
+    first: int = 1
+    left: float = math.inf
 
 
 @dataclass
@@ -194,7 +196,7 @@ def _error(step: Step, network: nn.Module, held_out: Sequence[Batch]) -> float:
 
 
 def _goes_on(turn: Turn, history: History, seconds: float) -> bool:
-    return seconds < turn.seconds and history.done < turn.steps
+    return seconds < turn.left and (seconds < turn.seconds or history.done < turn.first)
 
 
 def _gain(step: Step, before: float, after: float) -> float:

@@ -1,9 +1,10 @@
 """How the time of a long study is shared: every network a first turn, then those most that still improve.
 
 A round goes through the systems, and in them through their networks, one at a time. In the first round a network that
-was never trained takes as many steps as in the quick profile, however long that takes. A later round deals out a
-quarter of the time that is left, in proportion to the share by which the error on held-out scenes fell in a network's
-last turn; one that has reached its plateau gets none. What a round has left over, the next deals out.
+was never trained takes as many steps as in the quick profile, however long that takes; so does one that starts from
+another network, whenever that one has changed. A later round deals out a quarter of the time that is left, in
+proportion to the share by which the error on held-out scenes fell in a network's last turn; one that has reached its
+plateau gets none. What a round has left over, the next deals out.
 """
 
 from __future__ import annotations
@@ -39,7 +40,6 @@ class Turns:
         self.progress = on_progress or (lambda what, done, total: None)
         self.start = clock()
         self.shares: dict[str, float] = {}
-        self.known: set[str] = set()
 
     @property
     def used_s(self) -> float:
@@ -63,17 +63,14 @@ class Turns:
 
     def begin_round(self, systems: tuple[str, ...]) -> bool:
         """Deal out the next round; False when nothing is left to train, or no time to train it in."""
-        self.known = set(self.networks())
         known = {name: one for name, one in self.networks().items() if name.partition("/")[0] in systems}
         seconds = min(ROUND_S, max(self.left_s / 4, LEAST_S)) if self.left_s < float("inf") else ROUND_S
         self.shares = shares(known, seconds)
         return self.left_s > 0 and bool(self.shares)
 
-    def turn(self, name: str, first_steps: int) -> Turn:
-        """What a network may take now; one that is new to this round takes its first steps."""
-        if name in self.known:
-            return Turn(min(self.shares.get(name, 0.0), self.left_s))
-        return Turn(self.left_s, first_steps)
+    def turn(self, name: str, first: int) -> Turn:
+        """What a network may take now. first: steps of the quick profile, which a new training takes in any case."""
+        return Turn(self.shares.get(name, 0.0), first, self.left_s)
 
     def reaches(self, name: str) -> bool:
         """Whether a network was trained before, or can be now."""

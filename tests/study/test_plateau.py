@@ -42,7 +42,7 @@ def trained(path: Path, *turns: Turn, plan: Plan = PLAN, check: Draw = draw) -> 
 
 def test_turns_change_nothing(tmp_path: Path) -> None:
     history, whole = trained(tmp_path / "a.pt", Turn(math.inf))
-    again, parts = trained(tmp_path / "b.pt", Turn(math.inf, 17), Turn(math.inf, 18), Turn(math.inf))
+    again, parts = trained(tmp_path / "b.pt", Turn(first=17), Turn(first=18), Turn(math.inf))
     assert history.done == again.done == PLAN.steps and history.checks == again.checks
     assert torch.equal(whole, parts)
     assert history.checks[-1][1] < 0.5 * history.checks[0][1]
@@ -65,7 +65,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path: Path, monkeypat
     _, parts = trained(path, Turn(math.inf))
     assert torch.equal(parts, whole)
     path.unlink()
-    assert trained(path, Turn(math.inf, 3))[0].done == 3, "without its checkpoint it begins anew"
+    assert trained(path, Turn(first=3))[0].done == 3, "without its checkpoint it begins anew"
 
 
 def test_a_plateau_cuts_the_rate_and_the_last_one_ends() -> None:
@@ -98,7 +98,7 @@ def test_the_weights_of_the_best_check_are_kept(tmp_path: Path) -> None:
 
     history, found = trained(tmp_path / "a.pt", Turn(math.inf), plan=Plan(1e-1, 10, 60), check=opposite)
     assert history.best == history.checks[0][1] < history.checks[-1][1]
-    _, first = trained(tmp_path / "b.pt", Turn(math.inf, 10), plan=Plan(1e-1, 10, 60), check=opposite)
+    _, first = trained(tmp_path / "b.pt", Turn(first=10), plan=Plan(1e-1, 10, 60), check=opposite)
     assert torch.equal(found, first)
 
 
@@ -131,13 +131,11 @@ def test_time_goes_to_those_that_improve() -> None:
 def test_new_networks_start_first_and_known_ones_take_a_share(tmp_path: Path) -> None:
     now = [0.0]
     turns = Turns(tmp_path, 100.0, clock=lambda: now[0])
-    assert not turns.begin_round(("s",))
-    assert turns.turn("s/new", 7) == Turn(100.0, 7)
+    assert not turns.begin_round(("s",)) and turns.turn("s/new", 7) == Turn(0.0, 7, 100.0)
     (tmp_path / "s").mkdir()
-    trained(tmp_path / "s/new.pt", Turn(math.inf, 7))
+    assert trained(tmp_path / "s/new.pt", turns.turn("s/new", 7))[0].done == 7
     assert turns.begin_round(("s",)) and turns.has_work("s") and not turns.has_work("t")
-    assert turns.turn("s/new", 7) == Turn(25.0)
-    now[0] = 90.0
-    assert turns.left_s == 10.0 and turns.turn("s/new", 7) == Turn(10.0)
+    assert turns.turn("s/new", 7) == Turn(25.0, 7, 100.0)
     now[0] = 101.0
-    assert not turns.begin_round(("s",))
+    assert not turns.begin_round(("s",)) and trained(tmp_path / "s/new.pt", turns.turn("s/new", 9))[0].done == 7
+    assert trained(tmp_path / "s/other.pt", turns.turn("s/other", 9))[0].done == 1, "it is there, if barely"
