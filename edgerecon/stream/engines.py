@@ -20,6 +20,7 @@ from edgerecon.stream.picture.box import refuse_outside
 from edgerecon.stream.picture.overlay import AnnotatingEngine
 from edgerecon.stream.picture.protect import NONE, ProtectedEngine, first_frames, parse_protect
 from edgerecon.stream.picture.strength import BlendedEngine, check_strength
+from edgerecon.stream.sinks.base import Slider
 from edgerecon.stream.sources.base import Source
 
 AUTO = "auto"
@@ -35,6 +36,7 @@ class Engines:
         opener: stands for ``open_engine`` but where an engine is opened again.
         strength: of every engine, see ``edgerecon.stream.picture.strength``.
         filters: settings of the filters of every engine's pictures, see ``edgerecon.stream.filters``.
+        filters_before: those of the source, so that a viewer may set them.
         protect: "auto", "none" or the tissue's "x,y,w,h", see ``edgerecon.stream.picture.protect``.
 
     Raises:
@@ -53,6 +55,7 @@ class Engines:
         strength: float = 1.0,
         protect: str = NONE,
         filters: FilterSettings | None = None,
+        filters_before: FilterSettings | None = None,
     ) -> None:
         self._strength, self._protect = check_strength(strength), parse_protect(protect)
         self._how = (backend, precision, threads)
@@ -61,6 +64,7 @@ class Engines:
             name: value for name, value in (("device", device), ("tile", tile)) if value is not None
         }
         self._opener, self._filters = opener, filters or FilterSettings([])
+        self._places = {"before": filters_before or FilterSettings([]), "after": self._filters}
         self._opened: list[tuple[EngineSpec, tuple[str, ...]]] = []
         self._first: Sequence[Image] = ()
         self._protected: list[ProtectedEngine] = []
@@ -98,20 +102,36 @@ class Engines:
 
     @property
     def controls(self) -> Engines | None:
-        """What a viewer may change while these engines run; None where there is none whose strength can be set."""
-        return self if self._steered else None
+        """What a viewer may change while these engines run; None where there is nothing."""
+        return self if self._steered or self.sliders() else None
+
+    def sliders(self) -> list[Slider]:
+        """The numbers of the filters before and after the model."""
+        return [slider for place, settings in self._places.items() for slider in settings.sliders(place)]
+
+    def slide(self, key: str, value: float) -> None:
+        """Set one of them.
+
+        Raises:
+            UsageError: there is none of that key, or the value is beyond its limits.
+        """
+        if all(key != slider.key for slider in self.sliders()):
+            raise UsageError(f"no filter of this stream has '{key}'")
+        self._places[key.split(" ")[0]].slide(key, value)
 
     @property
-    def strength(self) -> float:
-        """Of every engine, in [0, 1]; may be set at any time, and holds from the next frame on.
+    def strength(self) -> float | None:
+        """Of every engine, in [0, 1]; may be set at any time, and holds from the next frame on. None: nothing has one.
 
         Raises:
             UsageError, when it is set: a strength beyond [0, 1].
         """
-        return self._strength
+        return self._strength if self._steered else None
 
     @strength.setter
-    def strength(self, strength: float) -> None:
+    def strength(self, strength: float | None) -> None:
+        if strength is None:
+            raise UsageError("a strength is from 0 to 1")
         self._strength = check_strength(strength)
         for engine in self._steered:
             engine.strength = strength

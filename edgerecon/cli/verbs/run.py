@@ -198,6 +198,7 @@ def stream(
     scheduling = scheduling_of(priority, cpus)
     scheduling.apply_cpus()  # before the engine starts threads of its own
     with ExitStack() as stack:
+        before, after = (FilterSettings(open_filters(texts or [])) for texts in (filter, filter_after))
         engines = stack.enter_context(
             Engines(
                 backend,
@@ -207,7 +208,8 @@ def stream(
                 tile=tile_size(tile),
                 strength=strength,
                 protect=protect,
-                filters=FilterSettings(open_filters(filter_after or [])),
+                filters=after,
+                filters_before=before,
             )
         )
         if filter_after and not models:
@@ -216,9 +218,7 @@ def stream(
             [engines.open(one) for one in models] if beside else [engines.open(*models) if models else None]
         )
         rungs = engines.open_ladder(models[0] if models else None, ladder or [])
-        recording = stack.enter_context(
-            closing(filtered(open_source(source), FilterSettings(open_filters(filter or []))))
-        )
+        recording = stack.enter_context(closing(filtered(open_source(source), before)))
         engines.look_at(cropped(recording, box))
         sinks = [[open_sink(uri) for uri in uris] for uris in wanted]
         _say_where(screen, [one for some in sinks for one in some])

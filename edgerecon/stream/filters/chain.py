@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import perf_counter_ns
 
-from edgerecon.core.errors import UsageError, first_line
+from edgerecon.core.errors import first_line
 from edgerecon.core.frame import Image
-from edgerecon.stream.filters.filter import ChosenFilter, Parameter, Place, Run
+from edgerecon.stream.filters.filter import ChosenFilter, Place, Run
+from edgerecon.stream.sinks.base import Slider
 
 
 class FilterSettings:
@@ -20,20 +21,30 @@ class FilterSettings:
     def __init__(self, filters: Sequence[ChosenFilter]) -> None:
         self.chosen = list(filters)
 
-    def sliders(self) -> list[tuple[int, ChosenFilter, Parameter]]:
-        """What may be set: number of the filter, the filter, and its parameter. A frame's size stays as it is."""
-        still = [(at, one) for at, one in enumerate(self.chosen) if one.record.move is None]
-        return [(at, one, parameter) for at, one in still for parameter in one.record.parameters]
+    def sliders(self, place: str) -> list[Slider]:
+        """What may be set; a frame's size stays as it is. place: where in the stream the filters are, one word."""
+        return [
+            Slider(
+                f"{place} {at} {parameter.name}",
+                one.record.name,
+                parameter.name,
+                one.values[parameter.name],
+                parameter.low,
+                parameter.high,
+                parameter.whole,
+            )
+            for at, one in enumerate(self.chosen)
+            for parameter in (one.record.parameters if one.record.move is None else ())
+        ]
 
-    def set(self, at: int, name: str, value: float) -> None:
-        """Give a parameter of a filter another value; it holds from the next frame on.
+    def slide(self, key: str, value: float) -> None:
+        """Give a parameter another value; it holds from the next frame on. key: of one of the sliders.
 
         Raises:
-            UsageError: there is no such filter or parameter, or the value is beyond its limits.
+            UsageError: the value is beyond the parameter's limits.
         """
-        if not 0 <= at < len(self.chosen) or self.chosen[at].record.move is not None:
-            raise UsageError(f"there is no filter {at} that can be set")
-        self.chosen[at] = self.chosen[at].but(name, value)
+        _, at, name = key.split(" ")
+        self.chosen[int(at)] = self.chosen[int(at)].but(name, value)
 
 
 class FilterError(Exception):

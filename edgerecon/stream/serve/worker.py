@@ -144,6 +144,7 @@ class Worker:
             for uri in table.sinks:
                 sinks.append(open_sink(named(uri, table.name)))
                 self._addresses += [text for key in ("url", "token") if (text := getattr(sinks[-1], key, None))]
+            before, after = (FilterSettings(open_filters(texts)) for texts in (table.filters, table.filters_after))
             with Engines(
                 table.backend,
                 table.precision,
@@ -151,11 +152,12 @@ class Worker:
                 self._opener,
                 strength=table.strength,
                 protect=table.protect,
-                filters=FilterSettings(open_filters(table.filters_after)),
+                filters=after,
+                filters_before=before,
             ) as engines:
                 engine = engines.open(table.model) if table.model else None
                 ladder = engines.open_ladder(table.model, table.ladder)
-                source = filtered(source, FilterSettings(open_filters(table.filters)))
+                source = filtered(source, before)
                 engines.look_at(cropped(source, table.crop_box))
                 converts = is_conversion(source, table.sinks) and table.late == "present"
                 policy = table.policy or ("every" if converts else "latest")

@@ -12,14 +12,41 @@ from edgerecon.stream.accounting.counters import Counters
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Slider:
+    """One number of a filter that may be set.
+
+    Attributes:
+        key: tells it from all others of the stream. filter, name: what people call it. value: now.
+        low, high: what it may be. whole: whether it is a whole number.
+    """
+
+    key: str
+    filter: str
+    name: str
+    value: float
+    low: float
+    high: float
+    whole: bool = False
+
+
 class Controls(Protocol):
     """What may be changed while a stream runs, from any thread; it holds from the next frame on.
 
     Attributes:
-        strength: share of the model in the picture, in [0, 1]; setting another raises ``UsageError``.
+        strength: share of the model in the picture, in [0, 1]; setting another raises ``UsageError``. None: there is no
+            model whose strength can be set.
     """
 
-    strength: float
+    strength: float | None
+
+    def sliders(self) -> list[Slider]:
+        """The numbers of the stream's filters."""
+        ...
+
+    def slide(self, key: str, value: float) -> None:
+        """Set one of them. Raises ``UsageError``: there is none of that key, or the value is beyond its limits."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,7 @@ def test_evaluate_and_export_want_pictures(folder: Path) -> None:
         export_int8(folder / "map.onnx")
 
 
-@pytest.mark.parametrize("name", ["picture", "map"])
-def test_fit_streams_an_adopted_file(folder: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fit_streams_an_adopted_map(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit_module, "stream_p99", lambda candidate, *given: (candidate.open().close(), 5.0)[1])
     found = tmp_path / "fit.json"
     ran("fit", "--deadline", "33ms", "--models", folder / "map.onnx", "--shape", "32x40", "--json", found)

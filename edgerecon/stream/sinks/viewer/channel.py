@@ -2,8 +2,8 @@
 
 The page asks by a word: ``frame`` (both pictures), ``tile`` (a small one, for the grid) or ``figures`` (none, while it
 stands still). A slow or stalled page therefore skips frames by itself and can hold back neither the stream nor another
-page. Each message is made once and sent to all who ask for it. ``strength 0.6`` sets how strongly the model acts, for
-everybody who looks.
+page. Each message is made once and sent to all who ask for it. ``strength 0.6`` sets how strongly the model acts, and
+``filter KEY 0.6`` a number of a filter, for everybody who looks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edgerecon.stream.sinks.viewer import messages
 from edgerecon.stream.sinks.viewer.latest import Latest, Shown
 
 FAREWELL_S = 1.0
-_STRENGTH = "strength "
+_STRENGTH, _FILTER = "strength ", "filter "
 
 
 class Channel:
@@ -87,8 +87,8 @@ class Channel:
             await websocket.send_text(messages.describe(self.name, self._info))
             while (message := await websocket.receive())["type"] == "websocket.receive":
                 word = message.get("text") or ""
-                if word.startswith(_STRENGTH):
-                    await self._set_strength(websocket, word.removeprefix(_STRENGTH))
+                if word.startswith((_STRENGTH, _FILTER)):
+                    await self._set(websocket, word)
                     continue
                 if self._latest.version == seen:
                     await self._news.wait()
@@ -113,17 +113,24 @@ class Channel:
         return version
 
     def _counters(self) -> dict[str, object]:
-        """Those of the stream, and how strongly its model acts now, where that can be set."""
-        controls = self._info.controls
-        return self._info.counters.snapshot() | ({"strength": controls.strength} if controls else {})
+        """Those of the stream, and what can be set as it stands now."""
+        controls, counters = self._info.controls, self._info.counters.snapshot()
+        if controls is None:
+            return counters
+        filters = {slider.key: slider.value for slider in controls.sliders()}
+        return counters | {"strength": controls.strength, "filters": filters}
 
-    async def _set_strength(self, websocket: WebSocket, text: str) -> None:
+    async def _set(self, websocket: WebSocket, word: str) -> None:
         """Answers with a line when it cannot be; else every page sees it with the next frame."""
         controls = self._info.controls
         try:
             if controls is None:
-                raise UsageError("this stream runs no model whose strength can be set")
-            controls.strength = float(text)
+                raise UsageError("this stream has nothing that can be set")
+            if word.startswith(_STRENGTH):
+                controls.strength = float(word.removeprefix(_STRENGTH))
+            else:
+                key, _, value = word.removeprefix(_FILTER).rpartition(" ")
+                controls.slide(key, float(value))
         except (UsageError, ValueError) as error:
             await websocket.send_text(json.dumps({"fault": first_line(error)}))
 

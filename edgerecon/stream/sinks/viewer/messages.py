@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from dataclasses import asdict
 
 import cv2
 import numpy as np
@@ -37,6 +38,7 @@ def describe(name: str, info: StreamInfo) -> str:
             "period_ms": info.period_s * 1e3,
             "deadline_ms": info.deadline_ms if math.isfinite(info.deadline_ms) else None,
             "strength": info.controls.strength if info.controls else None,
+            "sliders": [asdict(one) for one in info.controls.sliders()] if info.controls else [],
         }
     )
 

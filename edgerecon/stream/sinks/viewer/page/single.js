@@ -6,6 +6,7 @@ import { plot, rate, recentLatency, startChart } from "./chart.js";
 import { cine, keep, startCine } from "./cine.js";
 import { $, setText } from "./dom.js";
 import { Feed } from "./feed.js";
+import { followFilters, showFilters } from "./filters.js";
 import { describe, showCounters, showLatency, showPixel, showRate } from "./panel.js";
 import { clearPicture, setReconstructs, showPicture } from "./stage.js";
 import { followStrength, steer } from "./strength.js";
@@ -23,6 +24,7 @@ export function openSingle(name) {
   const feed = new Feed(name, {
     info(info) {
       followStrength(info.strength);
+      showFilters(info.sliders, feed);
       describe(info);
       setReconstructs(info.model !== "none");
       startChart(info.deadline_ms);
@@ -40,6 +42,7 @@ export function openSingle(name) {
       if (counters) {
         showCounters(counters);
         followStrength(counters.strength);
+        followFilters(counters.filters);
         showRate(document.body.dataset.state === "stalled" ? 0 : rate());
       }
     },
