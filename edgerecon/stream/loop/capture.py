@@ -20,6 +20,7 @@ from edgerecon.stream.sources.base import Capture, Source
 
 _NAP_S = 0.05
 _LONGEST_PAUSE_S = 60.0
+_TIMES_BELOW_S = 2.0**32  # as Unix time 2106: what lies beyond is no time
 
 
 def play(source: Source, loop: bool) -> Iterator[tuple[Capture, bool]]:
@@ -27,6 +28,8 @@ def play(source: Source, loop: bool) -> Iterator[tuple[Capture, bool]]:
     while True:
         first = True
         for capture in source.frames():
+            if capture.time_s is not None and not abs(capture.time_s) < _TIMES_BELOW_S:  # NaN too
+                capture.time_s = None
             yield capture, first
             first = False
         if first or not loop:

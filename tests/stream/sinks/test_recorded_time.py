@@ -108,6 +108,19 @@ def test_a_recording_keeps_the_time_stamps_of_its_source(tmp_path: Path, name: s
     assert spacing_mm == pytest.approx((0.2, 0.1))
 
 
+@pytest.mark.parametrize(
+    "times", [[np.nan] * 3, [1e300, 2e300, 3e300], [0.0, 0.1, np.inf]], ids=["NaN", "1e300", "inf"]
+)
+def test_a_time_that_cannot_be_is_none(tmp_path: Path, times: list[float]) -> None:
+    images = np.zeros((3, 16, 16), np.uint8)
+    source = ListSource([Capture(image, time_s=at) for image, at in zip(images, times, strict=True)], period_s=0.1)
+    sinks = [open_sink(str(tmp_path / name)) for name in NAMES]
+    report = stream(source, None, sinks, pace=False, policy="every")
+    assert (report.presented, report.error) == (3, None)
+    for name in NAMES:
+        assert stated(tmp_path / name)[0] == pytest.approx([0.0, 0.1, 0.2])
+
+
 def test_a_recorded_clock_goes_on_where_it_starts_anew() -> None:
     clock = RecordedClock()
     times = [
