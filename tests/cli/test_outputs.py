@@ -53,3 +53,31 @@ def test_figures_of_before_are_replaced(tmp_path: Path) -> None:
         out.write_text(content)
         assert CliRunner().invoke(app, ["models", "--json", str(out)]).exit_code == 0
         assert out.read_text().startswith("[")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["models", "--json", "x.csv"],
+        ["stream", "sample", "--trace", "x.html"],
+        ["simulate", "x.csv", "--samples", "1"],
+        ["build", "compact-fpga", "--device", "ecp5-85", "-o", "x.csv"],
+        ["evaluate", "compact-despeckle", "--data", "absent", "--pictures", "x.png"],
+        ["train", "compact-despeckle", "--run-dir", "x.csv"],
+        ["export", "compact-despeckle", "--work", "x.csv"],
+        ["adapt", "absent", "--run-dir", "x.pdf"],
+    ],
+    ids=" ".join,
+)
+def test_a_name_of_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"^x\.\w+ would (hold|be a folder)"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_table_of_every_file_leaves_columns_out_before_it_cuts_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    said = CliRunner().invoke(app, ["models", "--all"]).output
+    assert "compact-despeckle-small-int8-trt" in said and "…" not in said and "Too narrow for" in said
+    assert max(map(len, said.splitlines())) <= 80

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from edgerecon.cli.tables.screen import print_table
+
 
 def print_models(console: Console, rows: Sequence[dict[str, Any]], every: bool) -> None:
     """One line a model; with ``every`` one line a file."""
@@ -21,7 +23,7 @@ def print_models(console: Console, rows: Sequence[dict[str, Any]], every: bool) 
         ("dB", "right"),
         ("SSIM", "right"),
     ):
-        table.add_column(heading, justify=justify, no_wrap=heading in ("model", "task"))  # type: ignore[arg-type]
+        table.add_column(heading, justify=justify, no_wrap=heading != "files")  # type: ignore[arg-type]
     for row in rows if every else [row for row in rows if row["name"] == row["family"]]:
         precisions = dict.fromkeys(one["precision"] for one in rows if one["family"] == row["family"])
         table.add_row(
@@ -33,4 +35,4 @@ def print_models(console: Console, rows: Sequence[dict[str, Any]], every: bool) 
             "" if row["psnr_db"] is None else f"{row['psnr_db']:.2f}",
             "" if row["ssim"] is None else f"{row['ssim']:.3f}",
         )
-    console.print(table)
+    print_table(console, table, spare=("task", "kMAC", "kB", "files"))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgerecon.cli.verbs.names import complete_model
-from edgerecon.cli.verbs.output import Json, check_json, check_out, console, write_json
+from edgerecon.cli.verbs.output import Json, check_folder, check_json, check_out, console, write_json
 
 
 def adapt(
@@ -36,6 +36,7 @@ def adapt(
     target = out or Path(f"{model}-adapted.onnx")
     check_json(json)
     check_out(target, ".onnx", "a model")
+    check_folder(run_dir)
     folder = run_dir or Path("edgerecon-runs") / f"{model}-adapted"
     screen = console(json)
     try:

@@ -53,7 +53,8 @@ def export(
     from edgerecon.workshop.recipe import load_recipe
 
     check_json(json)
-    check_folder(out)
+    for folder in (out, work):
+        check_folder(folder)
     made = load_recipe(recipe)
     runs = Path("edgerecon-runs") / made.model.name
     weights = checkpoint or next(
@@ -103,6 +104,7 @@ def build(
 
         if out is None:
             raise UsageError(f"{device} gets a folder of sources: say where with  -o FOLDER")
+        check_folder(out)
         written = build_fpga(model, board, out)
         say(f"{written.path}: {written.summary}", json)
         write_json(json, written.facts)

@@ -20,7 +20,7 @@ Json = Annotated[Path | None, typer.Option("--json", help="Also write the result
 INTERRUPTED = 130
 _JSON = re.compile(rb"\s*($|\{|\[[\s\[]*[]{\"0-9-])")
 """How it begins: a table of TOML is no list."""
-_FILES = (".csv", ".htm", ".html", ".json", ".md", ".pdf", ".png", ".svg", ".tsv", ".txt", ".xlsx")
+_FILES = (".csv", ".htm", ".html", ".json", ".md", ".pdf", ".png", ".svg", ".tsv", ".xlsx")
 _NARROWEST = 20
 """Of what COLUMNS may say: nothing can be read on less."""
 
@@ -50,10 +50,17 @@ def say(text: str, json: Path | None = None) -> None:
 
 
 def check_json(path: Path | None) -> None:
-    """Refuse a place that cannot be written, or that holds something else than JSON, before the work, not after it."""
+    """Before the work, refuse a place that cannot be written, and a name of another format or content than JSON."""
+    check_name(path, "JSON", ".json")
     _check_writable(path)
     if path is not None and path.is_file() and not _holds_json(path):
         raise UsageError(f"{path} is there and holds something else than JSON: give another name")
+
+
+def check_name(path: Path | None, what: str, *suffixes: str) -> None:
+    """Refuse a name that promises another format of figures or pictures. Raises UsageError."""
+    if path is not None and path.suffix.lower() in _FILES and path.suffix.lower() not in suffixes:
+        raise UsageError(f"{path} would hold {what}: give a name that ends in {' or '.join(suffixes)}")
 
 
 def _holds_json(path: Path) -> bool:

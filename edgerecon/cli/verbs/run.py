@@ -12,7 +12,15 @@ from edgerecon.cli.verbs.beamform import BeamformOption, GridOption
 from edgerecon.cli.verbs.duration import milliseconds
 from edgerecon.cli.verbs.duration import seconds as duration_s
 from edgerecon.cli.verbs.names import PRECISION_NAMES, complete_model
-from edgerecon.cli.verbs.output import Json, check_folder, check_json, console, leave_if_interrupted, write_json
+from edgerecon.cli.verbs.output import (
+    Json,
+    check_folder,
+    check_json,
+    check_name,
+    console,
+    leave_if_interrupted,
+    write_json,
+)
 from edgerecon.cli.verbs.placement import Device, Tile, tile_size
 from edgerecon.core.errors import EdgereconError, UsageError
 
@@ -182,6 +190,7 @@ def stream(
     from edgerecon.stream.sources.query import with_options
 
     check_json(json)
+    check_name(trace_file(trace), "JSON", ".json")
     source = with_options(source, {"beamform": beamform, "grid": grid})
     if log_json:
         json_log.log_json()

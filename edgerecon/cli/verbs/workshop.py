@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgerecon.cli.verbs.names import PRECISION_NAMES, Model, RecipePath
-from edgerecon.cli.verbs.output import Json, check_json, check_out, console, say, write_json
+from edgerecon.cli.verbs.output import (
+    Json,
+    check_folder,
+    check_json,
+    check_name,
+    check_out,
+    console,
+    say,
+    write_json,
+)
 from edgerecon.cli.verbs.placement import Device, Tile, tile_size
 from edgerecon.core.errors import redacted
 
@@ -36,6 +45,7 @@ def simulate(
     from edgerecon.core.cluster import spread_over
     from edgerecon.workshop.data.simulate import simulate as run
 
+    check_name(out, "HDF5", ".h5", ".hdf5")
     with spread_over(ray) as spread, count_bar(console(), f"Simulating {out.name}", "samples") as on_sample:
         made = run(out, samples, seed, sequence, on_sample=on_sample, spread=spread if ray else None, kind=kind)
     say(f"{out}: {samples} samples, {made} of them new")
@@ -70,6 +80,7 @@ def train(
     from edgerecon.workshop.train import processes
     from edgerecon.workshop.train.loop import train as run
 
+    check_folder(run_dir)
     made = load_recipe(recipe)
     if new := width or depth:
         made = reshaped(made, width, depth)
@@ -119,6 +130,7 @@ def evaluate(
     from edgerecon.quality.evaluate.evaluate import evaluate as run
 
     check_json(json)
+    check_folder(pictures)
     screen = console(json)
     if model in beamforming_methods():
         _evaluate_channel_data(screen, model, str(data), regions, json)
