@@ -28,12 +28,17 @@ def play(source: Source, loop: bool) -> Iterator[tuple[Capture, bool]]:
     while True:
         first = True
         for capture in source.frames():
-            if capture.time_s is not None and not abs(capture.time_s) < _TIMES_BELOW_S:  # NaN too
-                capture.time_s = None
-            yield capture, first
+            yield _with_a_time_that_can_be(capture), first
             first = False
         if first or not loop:
             return
+
+
+def _with_a_time_that_can_be(capture: Capture) -> Capture:
+    stated = isinstance(capture, Capture) and capture.time_s is not None  # else a fault that is counted further on
+    if stated and not abs(capture.time_s or 0.0) < _TIMES_BELOW_S:  # NaN too
+        capture.time_s = None
+    return capture
 
 
 class RecordedClock:
