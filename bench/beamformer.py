@@ -312,7 +312,8 @@ def main() -> None:
         numbers = "  ".join(f"{key} {value:.4g}" for key, value in row.items() if isinstance(value, float))
         sys.stdout.write(f"{row['case']:10} {numbers}\n")
     if asked.json:
-        result = {"rows": rows, "load_before": load, "host": host}
+        command = " ".join(["python", *sys.argv])
+        result = {"rows": rows, "command": command, "load_before": load, "host": host}
         asked.json.write_text(json.dumps(result, indent=1, default=str) + "\n")
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import readme_kinds, readme_quality, readme_speed, readme_study
+from bench import readme_beamformer, readme_kinds, readme_quality, readme_speed, readme_study
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench/results"
@@ -41,6 +41,7 @@ PAGES: Mapping[str, Blocks] = {
         "protect": readme_quality.protect,
         "border": readme_quality.border,
     },
+    "docs/beamform.md": {"beamformer": readme_beamformer.beamformer},
     "docs/study.md": readme_study.blocks(),
     "docs/train.md": {"measures": readme_kinds.measure_list},
 }

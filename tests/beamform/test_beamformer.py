@@ -72,6 +72,17 @@ def test_mixing_down_changes_no_echo(kernels: bool, grid: CartesianGrid, order: 
     assert error_db(found, expected) < -40, "the low pass's own ripple"
 
 
+def test_two_samples_a_period_are_enough(kernels: bool, grid: CartesianGrid) -> None:
+    """Pulses of 50 % bandwidth, sampled four times a period and decimated, against samples eight times as dense."""
+    acquisition, settings = acquisition_of(TRANSMITS["plane"]), Settings(f_number=1.0)
+    points, bandwidth_hz = [(0.0, 7e-3), (2e-3, 11e-3)], 0.25 * CARRIER * np.pi / np.sqrt(np.log(2))
+    dense = replace(acquisition, sample_rate_hz=8 * RATE, samples=8 * acquisition.samples)
+    turn = np.exp(-2j * np.pi * CARRIER * np.arange(dense.samples) / dense.sample_rate_hz)
+    expected = aperture_data(dense, grid, settings, point_echoes(dense, points, bandwidth_hz) * turn).sum((0, 3))
+    echoes = point_echoes(acquisition, points, bandwidth_hz).real.astype(np.float32)
+    assert error_db(Beamformer(acquisition, grid, settings, kernels=kernels)(echoes), expected) < -38
+
+
 @pytest.mark.parametrize("signal", ["iq", "analytic"])
 @pytest.mark.parametrize("method", methods())
 def test_points_lie_where_they_are(kernels: bool, grid: CartesianGrid, method: str, signal: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,26 @@ def test_frames_that_cannot_be_formed_are_named(tmp_path: Path) -> None:
     assert done.exit_code and isinstance(done.exception, EdgereconError)
     assert "1 frames could not be formed; frame 1" in str(done.exception) and "not all finite" in str(done.exception)
     assert len(read(tmp_path / "a.npz")) == 1
+
+
+def test_recordings_of_several_gigabytes_are_read_by_frame(tmp_path: Path) -> None:
+    """60 000 frames of 106 kB, none of them written: reading the last one holds a few frames at most."""
+    path, shape = tmp_path / "a.hdf5", raw_data(PLANE[:1]).shape
+    scan = zea_scan(PLANE[:1])
+    del scan["time_to_next_transmit"]
+    zea(path, np.zeros((1, *shape[1:]), "f4"), **scan)
+    with h5py.File(path, "a") as file:
+        del file["data/raw_data"]
+        file.create_dataset("data/raw_data", (60_000, *shape[1:]), "f4", chunks=(1, *shape[1:]), fillvalue=1.0)
+    source = open_source(f"{path}?grid={GRID}")
+    assert source.length == 60_000 and path.stat().st_size < 1 << 20
+    tracemalloc.start()
+    try:
+        picture, _ = source.form(source.read(59_999))
+        assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    finally:
+        tracemalloc.stop()
+    assert picture.shape == (33, 21)
 
 
 def test_wrong_places_and_words_are_refused(recording: Path, tmp_path: Path) -> None:
