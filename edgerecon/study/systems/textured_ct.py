@@ -50,7 +50,7 @@ def run(ctx: Context) -> None:
     ]
     facts = {"views": SPARSE.views, "photons": SPARSE.photons, "filter": filter_name, "slices": len(shown["train"])}
     test = sets["test"]["slices"].astype(np.float32)
-    found = {FBP: shown["test"].astype(np.float32)}
+    found: dict[str, np.ndarray] = {FBP: shown["test"].astype(np.float32)}
     found |= {name: _by(ctx, f"test-{name}", sets["test"]["sinograms"], classical[name]) for name in (SART, TV)}
     for name, label in labels.items():
         if ctx.has_time(label):

@@ -99,7 +99,9 @@ class VideoSource:
         options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file", **_LIMITS}
         kind = "mjpeg" if self._path.suffix.lower() in MOTION_JPEG else None  # it begins like a single image
         try:
-            container = av.open(file, format=kind, options=options, metadata_errors="ignore", timeout=(_OPEN_S, None))
+            container = av.open(
+                file, mode="r", format=kind, options=options, metadata_errors="ignore", timeout=(_OPEN_S, None)
+            )
         except (av.error.FFmpegError, OSError) as error:
             raise SourceError(
                 f"{self.name} is not a recording that can be read ({error.strerror}): give {known_recordings()}"
