@@ -49,11 +49,12 @@ class FrameFilter:
         self.close()
 
     @property
-    def strength(self) -> float:
+    def strength(self) -> float | None:
+        """In [0, 1]; None: the output has another size than the frame, so that nothing can be blended."""
         return self._engines.strength
 
     @strength.setter
-    def strength(self, strength: float) -> None:
+    def strength(self, strength: float | None) -> None:
         self._engines.strength = strength
 
     def __call__(self, frame: RawImage) -> NDArray[Any]:
