@@ -1,10 +1,11 @@
-"""Our CPU kernels against the stock runtimes: CPU time of the same frames, interleaved, as ratios.
+"""Our CPU kernels against the stock runtimes, and against what is asked of them.
 
-    python bench/native_engine.py --json native.json
+    python bench/native_engine.py --json bench/results/native-engine.json     about four minutes
 
-Each round runs one frame on every engine, so that a loaded machine slows all of them alike; the ratio is that of the
-medians of CPU time (``time.process_time_ns``, all threads of the process). ``load`` in the JSON is the machine's at the
-end: above the number of threads it did other work beside.
+Each round runs one frame on every engine, so that a loaded machine slows all of them alike; a ratio is that of the
+medians: of CPU time on one thread (``time.process_time_ns``), of wall time on several, since runtimes that spin count
+what they wait. ``load`` in the JSON is the machine's before and after: above the number of threads it did other
+work beside.
 """
 
 from __future__ import annotations
@@ -14,106 +15,249 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
+from bench.eight_streams import measure as eight_streams
 from edgerecon.core.errors import EdgereconError
-from edgerecon.core.frame import Image
-from edgerecon.core.shipped import resource_dir
-from edgerecon.cpu.layers import read_layers
-from edgerecon.cpu.library import load_library
-from edgerecon.cpu.quantise import quantise
+from edgerecon.cpu.layers import Kind, Layer, read_layers
 from edgerecon.engines import open_engine
+from edgerecon.engines.base import Engine
 from edgerecon.hardware.device import host_profile
 from edgerecon.modelfile.catalogue import find_file
 
-ENGINES = (
-    ("native", "native", "fp32"),
-    ("onnxruntime", "onnxruntime", "fp32"),
-    ("openvino", "openvino", "fp32"),
-    ("openvino int8", "openvino", "int8"),
+MODEL, SMALLEST = "compact-despeckle", "compact-despeckle-w8d4"
+OURS = (("native", "int16"), ("native", "fp32"))
+STOCK = (
+    ("onnxruntime", "fp32"),
+    ("onnxruntime", "int8"),
+    ("openvino", "fp32"),
+    ("openvino", "int8"),
+    ("litert", "fp32"),
 )
+SHAPES = ((256, 256), (512, 512), (1080, 1920))
+SQUARE = (512, 512)
 WARM_UP = 3
+LOAD = 0.5
+"""Share of the time that the paced engine works."""
+BUSY = 2.0
+"""Load a processor above which wall time says nothing of the kernels: what is asked in it is left open."""
+
+Row = dict[str, Any]
 
 
-Run = Callable[[Image, Image], object]
+@dataclass(frozen=True)
+class Aim:
+    """A figure beside what is asked of it; ``found`` is None where it could not be measured."""
+
+    figure: str
+    asked: str
+    found: float | None
+    reached: bool | None
 
 
-def opened(model: str, threads: int, shape: tuple[int, int]) -> dict[str, Run]:
+def opened(ways: Iterable[tuple[str, str]], model: str, threads: int) -> Iterator[tuple[str, Engine]]:
     """What runs here, by name; why another does not is said on stderr."""
-    found: dict[str, Run] = {}
-    for name, backend, precision in ENGINES:
+    for backend, precision in ways:
         try:
-            found[name] = open_engine(model, backend, precision, threads=threads).run
+            yield f"{backend} {precision}", open_engine(model, backend, precision, threads=threads)
         except EdgereconError as error:
-            sys.stderr.write(f"{name}: {error}\n")
-    try:
-        found["native int16"] = integers(model, threads, shape)
-    except EdgereconError as error:
-        sys.stderr.write(f"native int16: {error}\n")
+            sys.stderr.write(f"{backend} {precision}: {error}\n")
+
+
+def timed(engines: dict[str, Engine], shape: tuple[int, int], seconds: float) -> dict[str, dict[str, list[float]]]:
+    """Name → {cpu, wall}: milliseconds of each round, for about so many seconds, at least eight rounds."""
+    frame = np.random.default_rng(0).random(shape, dtype=np.float32)
+    out = np.empty_like(frame)
+    spent: dict[str, dict[str, list[float]]] = {name: {"cpu": [], "wall": []} for name in engines}
+    turn, end = 0, 0.0
+    while turn < WARM_UP + 8 or time.perf_counter() < end:
+        for name, engine in engines.items():
+            cpu, wall = time.process_time_ns(), time.perf_counter_ns()
+            engine.run(frame, out)
+            if turn >= WARM_UP:
+                spent[name]["cpu"].append((time.process_time_ns() - cpu) / 1e6)
+                spent[name]["wall"].append((time.perf_counter_ns() - wall) / 1e6)
+        turn += 1
+        end = end if turn != WARM_UP else time.perf_counter() + seconds
+    return spent
+
+
+def multiply_adds(layers: Iterable[Layer]) -> float:
+    """Of a pixel, in the form that the kernels run: Winograd's F(4×4), or in integers what the levels allow."""
+    area, found, levels = {0: 1.0}, 0.0, {0: (0, 1)}
+    for layer in layers:
+        read = area[layer.source]
+        grown = {Kind.UNSHUFFLE: layer.kernel**-2, Kind.SHUFFLE: layer.kernel**2, Kind.TRANSPOSED: layer.stride**2}
+        area[layer.target] = read * grown.get(layer.kind, layer.stride**-2)
+        if layer.integers:
+            levels[layer.target] = (layer.integers.floor, layer.integers.ceiling)
+        if layer.kind in (Kind.UNSHUFFLE, Kind.SHUFFLE):
+            continue
+        less, more = sorted(map(abs, levels.get(layer.source, (0, 1))))
+        products = layer.kernel**2 if layer.kind is Kind.CONVOLUTION else 1
+        if layer.winograd and 16 * more + 4 * less < 2**15:
+            products = 36 / 16 if 68 * more + 32 * less < 2**15 else 24 / 8
+        found += products * layer.inputs * layer.outputs * area[layer.target]
     return found
 
 
-def integers(model: str, threads: int, shape: tuple[int, int]) -> Run:
-    """The int16 form, calibrated on the shipped scenes: the kernels alone, whether or not a file of it ships."""
-    with np.load(resource_dir("export") / "heldout.npz") as scenes:
-        frames = [scene.astype(np.float32) / 255 for scene in scenes["pw31"]]
-    network = load_library().open(quantise(read_layers(find_file(model, ("fp32",), "fp32")), frames))
-    return network.bind(*shape, threads).run
-
-
-def measure(model: str, threads: int, shape: tuple[int, int], rounds: int) -> list[dict[str, object]]:
-    """One row an engine: median and least CPU milliseconds, and how many times as long as ``native`` it takes."""
-    engines = opened(model, threads, shape)
-    if "native" not in engines:
-        sys.exit("there is nothing to compare with: run  edgerecon kernels build --cpu")
-    frame = np.random.default_rng(0).random(shape, dtype=np.float32)
-    out = np.empty_like(frame)
-    spent: dict[str, list[float]] = {name: [] for name in engines}
-    for turn in range(WARM_UP + rounds):
-        for name, run in engines.items():
-            before = time.process_time_ns()
-            run(frame, out)
-            if turn >= WARM_UP:
-                spent[name].append((time.process_time_ns() - before) / 1e6)
-    ours = median(spent["native"])
-    return [
-        {
+def compare(threads: int, shape: tuple[int, int], seconds: float) -> list[Row]:
+    """One row an engine; ``over`` ours: how many times as long as each of our own it takes."""
+    engines = dict(opened((*OURS, *STOCK), MODEL, threads))
+    spent = timed(engines, shape, seconds)
+    kind = "cpu" if threads == 1 else "wall"
+    rows = []
+    for name, took in spent.items():
+        row: Row = {
             "engine": name,
-            "model": model,
+            "model": MODEL,
             "threads": threads,
             "shape": list(shape),
-            "cpu_ms_p50": round(median(took), 3),
-            "cpu_ms_min": round(min(took), 3),
-            "over_native": round(median(took) / ours, 2),
+            "rounds": len(took["cpu"]),
         }
-        for name, took in spent.items()
+        row |= {f"{clock}_ms_p50": round(median(took[clock]), 3) for clock in took}
+        row |= {f"{clock}_ms_min": round(min(took[clock]), 3) for clock in took}
+        row["over"] = {
+            f"{b} {p}": round(median(took[kind]) / median(spent[f"{b} {p}"][kind]), 2)
+            for b, p in OURS
+            if f"{b} {p}" in spent
+        }
+        if name.startswith("native"):
+            count = multiply_adds(read_layers(find_file(MODEL, (name.split()[1],), name.split()[1])))
+            row["gmac_per_s"] = round(count * shape[0] * shape[1] / min(took["wall"]) / 1e6, 1)
+        rows.append(row)
+    for engine in engines.values():
+        engine.close()
+    return rows
+
+
+def two_over_one(seconds: float) -> float:
+    """Wall time of one thread over that of two, int16, interleaved."""
+    engines = {str(n): open_engine(MODEL, "native", "int16", threads=n) for n in (1, 2)}
+    spent = timed(engines, SQUARE, seconds)
+    return median(spent["1"]["wall"]) / median(spent["2"]["wall"])
+
+
+def smallest(seconds: float) -> float:
+    """Milliseconds of a frame of the smallest network, int16, two threads."""
+    engines = {"": open_engine(SMALLEST, "native", "int16", threads=2)}
+    return median(timed(engines, SQUARE, seconds)[""]["wall"])
+
+
+def paced(seconds: float) -> float:
+    """p99 over p50 of the latency, int16, two threads, with a frame due so often that half of the time is idle."""
+    engine = open_engine(MODEL, "native", "int16", threads=2)
+    frame = np.random.default_rng(0).random(SQUARE, dtype=np.float32)
+    out = np.empty_like(frame)
+    period = median(timed({"": engine}, SQUARE, 1.0)[""]["wall"]) / 1e3 / LOAD
+    took, start = [], time.perf_counter()
+    for due in np.arange(0.1, seconds, period):
+        time.sleep(max(0.0, start + due - time.perf_counter()))
+        before = time.perf_counter()
+        engine.run(frame, out)
+        took.append(time.perf_counter() - before)
+    return float(np.percentile(took, 99, method="higher") / median(took))
+
+
+def quality_loss() -> float:
+    """PSNR on the recipe's validation scenes, fp32 − int16, as their files record it."""
+    fp32, int16 = (find_file(MODEL, (key,), key).spec.quality["validation_psnr_db"] for key in ("fp32", "int16"))
+    return fp32 - int16
+
+
+def over(rows: list[Row], ours: str, *against: str) -> float | None:
+    """How many times as long the fastest of some engines takes, at 512×512 on one thread."""
+    ratios = [
+        row["over"][ours]
+        for row in rows
+        if row["threads"] == 1 and tuple(row["shape"]) == SQUARE and row["engine"] in against and ours in row["over"]
     ]
+    return min(ratios, default=None)
+
+
+def aims(rows: list[Row], streams: Row | None, seconds: float) -> list[Aim]:
+    """What is asked of the kernels on AVX2."""
+    stock = [f"{backend} {precision}" for backend, precision in STOCK]
+    fp32 = [name for name in stock if name.endswith("fp32")]
+    found: list[tuple[str, str, float, Callable[[], float | None]]] = [
+        (
+            "int16 over ONNX Runtime fp32, 512², 1 thread",
+            "≥",
+            4.5,
+            lambda: over(rows, "native int16", "onnxruntime fp32"),
+        ),
+        ("int16 over the best stock runtime in any precision", "≥", 2.5, lambda: over(rows, "native int16", *stock)),
+        ("fp32 over the best stock fp32", "≥", 2.2, lambda: over(rows, "native fp32", *fp32)),
+        ("two threads over one", "≥", 1.85, lambda: in_wall_time(lambda: two_over_one(seconds))),
+        ("PSNR below fp32, dB", "≤", 0.02, quality_loss),
+        (f"{SMALLEST} int16, 512², 2 threads, ms", "≤", 1.0, lambda: in_wall_time(lambda: smallest(seconds))),
+        ("p99 over p50, paced at 50 % load", "≤", 1.5, lambda: in_wall_time(lambda: paced(3 * seconds))),
+    ]
+    if streams is not None:
+        what = f"missed of {streams['frames']} frames, eight 256² streams at 30 fps"
+        found.append((what, "≤", 0, lambda: streams["missed"]))
+    return [_aim(*one) for one in found]
+
+
+def in_wall_time(measure: Callable[[], float]) -> float | None:
+    """What is measured in wall time, on a machine that has the time."""
+    return measure() if os.getloadavg()[0] <= BUSY * (os.cpu_count() or 1) else None
+
+
+def _aim(figure: str, sign: str, asked: float, measure: Callable[[], float | None]) -> Aim:
+    try:
+        value = measure()
+    except EdgereconError as error:
+        sys.stderr.write(f"{figure}: {error}\n")
+        value = None
+    reached = None if value is None else (value >= asked if sign == "≥" else value <= asked)
+    return Aim(figure, f"{sign} {asked:g}", None if value is None else round(value, 4), reached)
+
+
+def shape_of(text: str) -> tuple[int, int]:
+    """HEIGHTxWIDTH."""
+    height, width = map(int, text.split("x"))
+    return height, width
 
 
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="compact-despeckle", help="a shipped name or a path")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--size", type=int, nargs="+", default=[256, 512], help="edges of the square frames")
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--shapes", type=shape_of, nargs="+", default=SHAPES, help="of the frames, HEIGHTxWIDTH")
+    parser.add_argument("--seconds", type=float, default=12.0, help="of each comparison")
+    parser.add_argument("--streams", type=float, default=40.0, help="seconds of the eight streams; 0 leaves them out")
     parser.add_argument("--json", type=Path, help="write the rows here as well")
     asked = parser.parse_args()
+    before = os.getloadavg()
     rows = [
-        row
-        for threads in asked.threads
-        for size in asked.size
-        for row in measure(asked.model, threads, (size, size), asked.rounds)
+        row for threads in asked.threads for shape in asked.shapes for row in compare(threads, shape, asked.seconds)
     ]
+    how = {"model": MODEL, "backend": "native", "precision": "int16", "threads": 1}
+    streams = eight_streams(8, asked.streams, 30.0, how) if asked.streams else None
+    reached = aims(rows, streams, asked.seconds / 2)
     for row in rows:
-        line = "{model} {shape} {threads} thread(s)  {engine:14} {cpu_ms_p50:8} ms  {over_native}×\n"
-        sys.stdout.write(line.format(**row))
+        line = (
+            "{shape[0]:4}×{shape[1]:<4} {threads} thread(s)  {engine:17} cpu {cpu_ms_p50:8} ms  wall {wall_ms_p50:8} ms"
+        )
+        sys.stdout.write(f"{line.format(**row)}  {row['over']}\n")
+    for one in reached:
+        sys.stdout.write(f"{one.figure:60} {one.asked:>7}  {one.found}  {one.reached}\n")
     if asked.json:
-        found = {"command": " ".join(sys.argv), "load": os.getloadavg(), "rows": rows, "host": host_profile()}
+        found = {
+            "command": " ".join(sys.argv),
+            "load": {"before": before, "after": os.getloadavg()},
+            "aims": [asdict(one) for one in reached],
+            "rows": rows,
+            "streams": streams,
+            "host": host_profile(),
+        }
         asked.json.write_text(json.dumps(found, indent=1, default=str) + "\n")
 
 

@@ -44,6 +44,7 @@ PAGES: Mapping[str, Blocks] = {
     "docs/beamform.md": {"beamformer": readme_beamformer.beamformer},
     "docs/study.md": readme_study.blocks(),
     "docs/train.md": {"measures": readme_kinds.measure_list},
+    "kernels/README.md": {"native": readme_speed.native_engine},
 }
 
 

@@ -126,6 +126,24 @@ def streaming(folder: Path) -> str:
     return "\n".join([*lines, "", f"On {machine}), 512×512 where nothing else is said."])
 
 
+def native_engine(folder: Path) -> str:
+    """Our CPU kernels: what is asked of them, and how many times as long other runtimes take on one thread."""
+    found = load(folder, "native-engine")
+    lines = ["| | asked | found |", "|---|--:|--:|"]
+    for aim in found["aims"]:
+        value = "" if aim["found"] is None else f"{aim['found']:.3g}"
+        lines.append(f"| {aim['figure']} | {aim['asked']} | {value} |")
+    rows = [row for row in found["rows"] if row["threads"] == 1 and row["shape"] == [512, 512]]
+    lines += ["", "| 512×512, one thread | CPU ms | over int16 | over fp32 |", "|---|--:|--:|--:|"]
+    for row in rows:
+        ratios = (row["over"].get(f"native {ours}") for ours in ("int16", "fp32"))
+        cells = ["" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
+        lines.append(f"| {row['engine']} | {row['cpu_ms_p50']:.1f} | {' | '.join(cells)} |")
+    busy = max(load[0] for load in found["load"].values())
+    beside = f", beside other work (load {busy:.0f} on {found['host']['cores_logical']} cores)" if busy > 3 else ""
+    return "\n".join([*lines, "", f"`{found['command']}`, {measured_on(found['host'])}{beside}."])
+
+
 def fit(folder: Path) -> str:
     """What ``edgerecon fit`` chose for two deadlines."""
     lines = [

@@ -67,7 +67,10 @@ PEERS = (
     Peer("CLAHE", (), ("filters.py", "clahe"), False),
     Peer("SRAD", (), ("filters.py", "srad"), False),
 )
-OURS = (("onnxruntime", "fp32"), ("openvino", "fp32"), ("onnxruntime", "int8"), ("openvino", "int8"))
+OURS = (
+    *(("onnxruntime", "fp32"), ("openvino", "fp32"), ("onnxruntime", "int8"), ("openvino", "int8")),
+    *(("native", "fp32"), ("native", "int16")),
+)
 
 
 def installed(peer: Peer) -> dict[str, str]:
@@ -135,7 +138,7 @@ def measure(seconds: float, threads: int) -> dict[str, Any]:
 def _all() -> Any:
     for backend, precision in OURS:
         row = {"name": f"edgerecon, {backend} {precision}", "backend": backend, "same_model": True, "status": "ok"}
-        yield row, WORKER, None, model_path(MODEL + ("-int8" if precision == "int8" else "")), precision
+        yield row, WORKER, None, model_path(MODEL if precision == "fp32" else f"{MODEL}-{precision}"), precision
     for peer in PEERS:
         row = {"name": peer.name, "backend": peer.name, "same_model": peer.same_model, "status": "ok"}
         command = (sys.executable, str(HERE / peer.script[0]), *peer.script[1:])
