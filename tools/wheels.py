@@ -14,15 +14,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-import ziglang
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 from edgerecon.cpu.compile import FLAGS, Compiler, compile_library  # noqa: E402
 from edgerecon.cpu.store import SUFFIX, seal  # noqa: E402
 
 PROCESSORS = ("x86_64", "aarch64")
-GLIBC = "2.17"
+GLIBC = (2, 17)
 PLATFORM = "manylinux2014"
 """The platform of glibc 2.17 (PEP 599)."""
 PREBUILT = "edgerecon/_shipped/kernels/prebuilt"
@@ -54,11 +52,26 @@ def add_kernels(pure: Path, processor: str) -> None:
 
 
 def compile_for(processor: str) -> tuple[str, bytes]:
-    """(compiler, library) of kernels/cpu."""
+    """(compiler, library) of kernels/cpu.
+
+    zig compiles its C++ library first, which takes minutes where other work keeps the cores, and is kept in its cache
+    (ZIG_GLOBAL_CACHE_DIR).
+    """
+    import ziglang
+
     zig = Path(ziglang.__file__).parent / "zig"
     version = subprocess.run([zig, "version"], capture_output=True, text=True, check=True, timeout=60).stdout.strip()
-    target = ("c++", "-target", f"{processor}-linux-gnu.{GLIBC}")
-    return f"zig {version}", compile_library(Compiler(zig, version), (*target, *FLAGS, "-s"))
+    target = ("c++", "-target", f"{processor}-linux-gnu.{GLIBC[0]}.{GLIBC[1]}")
+    library = compile_library(Compiler(zig, version), (*target, *FLAGS, "-s"))
+    if newest_glibc(library) > GLIBC:
+        raise SystemExit(f"the library of {processor} asks for glibc {newest_glibc(library)}, later than {GLIBC}")
+    return f"zig {version}", library
+
+
+def newest_glibc(library: bytes) -> tuple[int, ...]:
+    """The latest version of the C library whose symbols a shared library names."""
+    found = re.findall(rb"\bGLIBC_(\d+)\.(\d+)", library)
+    return max((tuple(map(int, version)) for version in found), default=(0, 0))
 
 
 def run(*arguments: str) -> None:
