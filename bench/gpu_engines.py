@@ -129,7 +129,8 @@ def main() -> int:
         sys.stderr.write(f"bench/gpu_engines.py: {error}\n")
         return 1
     files = [model_path(name) for name in shipped_models()]
-    files = [path for path in files if read_model(path).spec.form != "unsigned"]
+    specs = {path: read_model(path).spec for path in files}
+    files = [path for path, spec in specs.items() if spec.form != "unsigned" and spec.channels == 1]
     rows = measure(files, (height, width), arguments.seconds)
     facts = gpu_facts() | {"compute_capability": gpu.compute_capability}
     result = {"rows": rows, "gpu": facts, "host": host_profile()}

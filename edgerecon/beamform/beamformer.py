@@ -97,14 +97,9 @@ class Beamformer:
             float32 (2 · parts, H, W): real parts, then imaginary parts. Their sum is ``__call__``'s picture.
 
         Raises:
-            UsageError: settings other than coherent delay-and-sum of IQ at an F-number. AcquisitionError: see
-            ``__call__``.
+            UsageError: see ``check_split``. AcquisitionError: see ``__call__``.
         """
-        settings = self.settings
-        if (settings.method, settings.compounding) != ("das", "coherent") or settings.signal == "rf":
-            raise UsageError("parts of the aperture are of coherent delay-and-sum of IQ: leave other settings out")
-        if not settings.f_number:
-            raise UsageError("parts of the aperture need an f_number: give more than 0")
+        self.check_split()
         began = perf_counter_ns()
         signals, peak = self._checked(signals)
         self._sums[0].load(signals, peak)
@@ -112,6 +107,14 @@ class Beamformer:
         found = self._sums[0].split(parts)
         self.load_ms, self.form_ms = (loaded - began) / 1e6, (perf_counter_ns() - loaded) / 1e6
         return found
+
+    def check_split(self) -> None:
+        """Raises UsageError when the settings are other than coherent delay-and-sum of IQ at an F-number."""
+        settings = self.settings
+        if (settings.method, settings.compounding) != ("das", "coherent") or settings.signal == "rf":
+            raise UsageError("parts of the aperture are of coherent delay-and-sum of IQ: leave other settings out")
+        if not settings.f_number:
+            raise UsageError("parts of the aperture need an f_number: give more than 0")
 
     def batch(self, frames: Sequence[Array]) -> Array:
         """Frames → (T, H, W): delay-and-sum of many frames in one pass costs a fraction of one by one."""

@@ -20,7 +20,7 @@ class LogCompression:
     """
 
     def __init__(self, range_db: float = DYNAMIC_RANGE_DB) -> None:
-        self._grey = _grey_levels(range_db)
+        self._grey = _levels_by_bits(range_db)
         self._peak = 0.0
 
     def __call__(self, amplitude: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -36,13 +36,17 @@ class LogCompression:
         return found
 
 
-def _grey_levels(range_db: float) -> NDArray[np.float32]:
+def _levels_by_bits(range_db: float) -> NDArray[np.float32]:
     """Of every positive float32, relative to white, by its bits above the low ones; finite, then infinity and NaN."""
     steps = 1 << (23 - _LOW_BITS)  # of a power of two
     bits = np.arange(255 * steps, dtype=np.uint32) << _LOW_BITS
     middle = (bits | 1 << (_LOW_BITS - 1)).view(np.float32)
-    finite = np.clip(1 + 20 * np.log10(np.maximum(middle, 1e-9)) / range_db, 0, 1)
-    return np.concatenate([finite, [1.0], np.full(steps - 1, np.nan)]).astype(np.float32)
+    return np.concatenate([grey_levels(middle, range_db), [1.0], np.full(steps - 1, np.nan)]).astype(np.float32)
+
+
+def grey_levels(amplitude: NDArray[np.floating], range_db: float = DYNAMIC_RANGE_DB) -> NDArray[np.float32]:
+    """Finite amplitudes to [0, 1]: 1 is white, ``range_db`` below it is black."""
+    return np.clip(1 + 20 * np.log10(np.maximum(amplitude, 1e-9)) / range_db, 0, 1).astype(np.float32)
 
 
 def envelope(lines: NDArray[np.floating], every: int = 1) -> NDArray[np.float32]:

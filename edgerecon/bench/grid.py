@@ -37,7 +37,8 @@ def list_cells(
     """Every way to run the models here.
 
     Args:
-        models: shipped names or paths; a name stands for its files of every precision; none: all that ship.
+        models: shipped names or paths; a name stands for its files of every precision; none: all that ship
+            and take pictures.
         backends: default: the CPU runtimes that are installed, and those of a GPU where there is one. precisions:
             default: all. threads: default: the cores that this process may use.
 
@@ -73,7 +74,7 @@ def _has_gpu() -> bool:
 def _files(models: Sequence[str]) -> list[Path]:
     names = shipped_models()
     found: dict[Path, None] = {}
-    for model in models or names:
+    for model in models or [name for name in names if read_model(model_path(name)).spec.channels == 1]:
         path = model_path(model)
         family = [f"{path.stem}{one.suffix}" for one in VARIANTS] if model in names else []
         for file in [model_path(name) for name in family if name in names] or [path]:

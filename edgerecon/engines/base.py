@@ -34,6 +34,7 @@ class Engine(Protocol):
     def run(self, frame: Image, out: Image | None = None) -> Image:
         """Reconstruct one frame: float32 (H, W) in [0, 1] → float32 (H·scale, W·scale), clipped to [0, 1].
 
+        A model with ``channels`` takes float32 (channels, H, W) instead, such that 1 is white, and gives amplitudes.
         A model with ``fixed_output`` gives that shape for any frame. A temporal model sees the frame as the one after
         the last; after ``reset``, a failure or a change of size it starts anew. Allocates nothing after the first call
         of a size when ``out`` is given.

@@ -21,7 +21,7 @@ def check_device(engine: Engine, file: ModelFile) -> None:
     """
     from edgerecon.engines.onnxruntime import open_model
 
-    frame = np.random.default_rng(0).random(file.spec.tile or _SIZE, dtype=np.float32)
+    frame = np.random.default_rng(0).random(file.spec.input_shape(*(file.spec.tile or _SIZE)), dtype=np.float32)
     try:
         reference = open_model(file, "cpu", engine.spec.threads, file.spec.precision)
         error = float(np.sqrt(np.mean((engine.run(frame) - reference.run(frame)) ** 2)))

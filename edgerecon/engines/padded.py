@@ -40,7 +40,7 @@ class PaddedEngine(ABC):
 
     @abstractmethod
     def _bind(self, padded: tuple[int, int]) -> tuple[Image, Image]:
-        """Host arrays for frames of the padded size, float32: (1, 1, H, W) and (1, 1, *output); the state is zero."""
+        """Float32 arrays for frames of the padded size, (1, channels, H, W) and (1, 1, *output); the state is zero."""
 
     @abstractmethod
     def _execute(self) -> None:
@@ -54,9 +54,13 @@ class PaddedEngine(ABC):
         """See ``Engine.run``. ``out`` may be ``frame`` itself when the scale is 1."""
         if not self._open:
             raise EngineError("the engine is closed: open it again")
-        if not isinstance(frame, np.ndarray) or frame.dtype != np.float32 or frame.ndim != 2 or frame.size == 0:
-            raise EngineError(f"a frame must be a non-empty float32 H×W array, not {_described(frame)}")
-        shape = self.spec.model.output_shape(*frame.shape)
+        model = self.spec.model
+        if not (
+            isinstance(frame, np.ndarray) and frame.dtype == np.float32 and frame.size and model.takes(frame.shape)
+        ):
+            size = "H×W" if model.channels == 1 else f"{model.channels}×H×W"
+            raise EngineError(f"a frame must be a non-empty float32 {size} array, not {_described(frame)}")
+        shape = model.output_shape(*frame.shape[-2:])
         if out is not None and not (isinstance(out, np.ndarray) and out.dtype == np.float32 and out.shape == shape):
             raise EngineError(f"out must be float32 {shape[0]}×{shape[1]}, not {_described(out)}")
         try:
@@ -64,20 +68,20 @@ class PaddedEngine(ABC):
                 self._fit(frame.shape)
             self._put(frame)
             self._execute()
-            if self.spec.model.state_channels:
+            if model.state_channels:
                 self._turn = 1 - self._turn
         except Exception as error:  # noqa: BLE001 - the runtimes' exceptions share no base
             self._fitted = ((), 0)
             size = "×".join(map(str, frame.shape))
             raise EngineError(f"{self.spec.backend} failed on a {size} frame: {first_line(error)}") from None
-        top = self.margin * self.spec.model.scale
+        top = self.margin * model.scale
         return np.clip(self._output[top : top + shape[0], top : top + shape[1]], 0.0, 1.0, out=out)
 
     def _fit(self, shape: tuple[int, ...]) -> None:
         """Bind what frames of a size need, without the margin where the runtime refuses it."""
         self._turn, multiple = 0, self.spec.model.size_multiple
         while True:
-            height, width = (side + 2 * self.margin for side in shape)
+            height, width = (side + 2 * self.margin for side in shape[-2:])
             try:
                 source, result = self._bind((height + -height % multiple, width + -width % multiple))
             except Exception:
@@ -86,17 +90,18 @@ class PaddedEngine(ABC):
                 self.margin = 0
             else:
                 break
-        self._input, self._output, self._fitted = source[0, 0], result[0, 0], (shape, self.margin)
+        self._input = source[0].reshape(self.spec.model.input_shape(*source.shape[-2:]))
+        self._output, self._fitted = result[0, 0], (shape, self.margin)
 
     def _put(self, frame: Image) -> None:
         """Copy the frame in, and repeat its border."""
-        margin, (height, width) = self.margin, frame.shape
+        margin, (height, width) = self.margin, frame.shape[-2:]
         right, below = margin + width, margin + height
-        self._input[margin:below, margin:right] = frame
-        self._input[:margin, margin:right] = frame[0]
-        self._input[below:, margin:right] = frame[-1]
-        self._input[:, :margin] = self._input[:, margin : margin + 1]
-        self._input[:, right:] = self._input[:, right - 1 : right]
+        self._input[..., margin:below, margin:right] = frame
+        self._input[..., :margin, margin:right] = frame[..., :1, :]
+        self._input[..., below:, margin:right] = frame[..., -1:, :]
+        self._input[..., :margin] = self._input[..., margin : margin + 1]
+        self._input[..., right:] = self._input[..., right - 1 : right]
 
     def reset(self) -> None:
         """See ``Engine.reset``."""
@@ -127,7 +132,7 @@ class PaddedEngine(ABC):
     def _shapes(self, padded: tuple[int, int]) -> list[tuple[int, ...]]:
         """Of frame and result, and of the two states of a temporal model."""
         model = self.spec.model
-        shapes: list[tuple[int, ...]] = [(1, 1, *padded), (1, 1, *model.output_shape(*padded))]
+        shapes: list[tuple[int, ...]] = [(1, model.channels, *padded), (1, 1, *model.output_shape(*padded))]
         if model.state_channels:
             shapes += [model.state_shape(*padded)] * 2
         return shapes

@@ -18,8 +18,9 @@ from edgerecon.modelfile.spec import ModelSpec
 
 MAX_BYTES = 256 * 1024 * 1024
 PREFIX = "edgerecon."
-FORMAT_VERSION = 2
-"""1: the keys of the first release. 2: with ``tile`` and ``halo``; files that have neither are written as 1."""
+FORMAT_VERSION = 3
+"""1: the keys of the first release. 2: with ``tile`` and ``halo``. 3: with ``channels``. The least that a file needs is
+written."""
 
 _MODEL_METADATA = 14
 _EXTERNAL_DATA = 13
@@ -135,6 +136,7 @@ def _spec(metadata: dict[str, str]) -> ModelSpec:
         state_channels=channels,
         state_divisor=divisor,
         **_tile(facts),
+        **_channels(facts),
     )
 
 
@@ -175,6 +177,16 @@ def _tile(facts: dict[str, str]) -> dict[str, Any]:
     if not 0 <= 2 * halo < min(tile):
         raise ValueError(f"a tile of {tile[0]}×{tile[1]} with a halo of {halo}")
     return {"tile": tile, "halo": halo}
+
+
+def _channels(facts: dict[str, str]) -> dict[str, Any]:
+    """``channels`` is an even number, ``f_number`` a positive one."""
+    channels, f_number = int(facts.get("channels", 1)), float(facts.get("f_number", 0))
+    if channels == 1:
+        return {}
+    if not (2 <= channels <= 256 and channels % 2 == 0 and 0 < f_number <= 20):
+        raise ValueError(f"{channels} channels of an aperture of F-number {f_number:g}")
+    return {"channels": channels, "f_number": f_number}
 
 
 def _metadata(content: bytes) -> dict[str, str]:

@@ -11,7 +11,7 @@ class ModelSpec:
 
     Attributes:
         name: shipped name or file stem, e.g. "compact-despeckle".
-        task: "despeckle", "compound", ...
+        task: "despeckle", "compound", "beamform", ...
         scale: output height = input height × scale.
         size_multiple: H and W that the graph accepts are multiples of it; engines pad and crop.
         recipe_hash: SHA-256 of the recipe the model was made from.
@@ -28,6 +28,8 @@ class ModelSpec:
         tile: rows and columns of the only frame that the graph accepts; engines lay such tiles over other frames. None:
             the graph takes frames of any size.
         halo: pixels at the border of a tile that do not count, since the network sees beyond them.
+        channels: of what goes in; of "beamform", twice the parts of the aperture (``Beamformer.split``). 1: a picture.
+        f_number: of the aperture whose parts they are; 0 of pictures.
     """
 
     name: str
@@ -46,6 +48,16 @@ class ModelSpec:
     state_divisor: int = 1
     tile: tuple[int, int] | None = None
     halo: int = 0
+    channels: int = 1
+    f_number: float = 0.0
+
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Whether a frame of that shape can go in."""
+        return len(shape) == (2 if self.channels == 1 else 3) and (len(shape) == 2 or shape[0] == self.channels)
+
+    def input_shape(self, height: int, width: int) -> tuple[int, ...]:
+        """Of a frame that goes in."""
+        return (height, width) if self.channels == 1 else (self.channels, height, width)
 
     @property
     def makes_images(self) -> bool:

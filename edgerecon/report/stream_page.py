@@ -22,6 +22,7 @@ Picture = tuple[str, NDArray[np.uint8], NDArray[np.uint8]]
 STAGES = {
     "capture": "The source delivers the frame (before its latency's clock starts), and it waits for the engine.",
     "demodulate": "Channel data: samples to 16-bit IQ (part of the delivery).",
+    "network": "Channel data: a model weighs the parts of the aperture (part of the delivery).",
     "beamform": "Channel data: IQ to a complex picture (part of the delivery).",
     "detect": "Channel data: envelope, scan conversion, grey levels (part of the delivery).",
     "preprocess": "Conversion to one channel of float32 in [0, 1].",

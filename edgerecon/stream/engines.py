@@ -79,11 +79,19 @@ class Engines:
 
     def open(self, model: str, *then: str) -> Engine:
         """The engine of a model; with further ones, an engine that runs them one after the other."""
-        backend, precision, threads = self._how
         models = (model, *then)
-        opened = [self._opener(one, backend, precision, threads=threads, **self._where) for one in models]
+        opened = [self._for_pictures(one) for one in models]
         engine = self._stack.enter_context(closing(self._acting(opened)))
         self._opened.append((engine.spec, models))
+        return engine
+
+    def _for_pictures(self, model: str) -> Engine:
+        """Raises UsageError for a model that takes channel data, not frames."""
+        backend, precision, threads = self._how
+        engine = self._opener(model, backend, precision, threads=threads, **self._where)
+        if engine.spec.model.channels > 1:
+            engine.close()
+            raise UsageError(f"{model} makes pictures of channel data: give it as  --beamform {model}")
         return engine
 
     def look_at(self, source: Source) -> None:

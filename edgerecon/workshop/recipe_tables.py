@@ -37,7 +37,7 @@ class ModelTable(_Table):
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
-    task: Literal["despeckle", "compound"]
+    task: Literal["despeckle", "compound", "beamform"]
     family: str = "compact"
     params: dict[str, Any] = {}
     title: str = ""

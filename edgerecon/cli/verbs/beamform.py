@@ -11,7 +11,8 @@ from edgerecon.cli.verbs.output import Json, check_json, console, write_json
 from edgerecon.core.errors import EdgereconError
 
 BeamformOption = Annotated[
-    str | None, typer.Option("--beamform", help="Method for channel data: das, dmas, cf, gcf or mv; default: das.")
+    str | None,
+    typer.Option("--beamform", help="Method for channel data: das, dmas, cf, gcf, mv, or a model; default: das."),
 ]
 GridOption = Annotated[
     str | None,

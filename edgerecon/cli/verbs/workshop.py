@@ -32,7 +32,11 @@ def simulate(
     samples: Annotated[int, typer.Option(help="How many scenes.", min=1)],
     seed: Annotated[int, typer.Option(help="The same seed gives the same file.", min=0)] = 0,
     kind: Annotated[
-        str, typer.Option(help="acoustic: plane waves in random tissue. display: what scanners show, far faster.")
+        str,
+        typer.Option(
+            help="acoustic: plane waves in random tissue. display: what scanners show, far faster. channel: parts of "
+            "the aperture, for learned beamforming."
+        ),
     ] = "acoustic",
     sequence: Annotated[int, typer.Option(help="Frames of each acoustic scene, 30 a second.", min=1)] = 1,
     ray: Ray = None,
@@ -118,21 +122,23 @@ def evaluate(
 ) -> None:
     """Measure image quality beside tuned classical filters.
 
-    A beamforming method (das, dmas, cf, gcf, mv) in place of the model judges channel data by the field's measures.
+    A beamforming method (das, dmas, cf, gcf, mv) in place of the model judges channel data by the field's measures, and
+    so does a model that beamforms.
     """
     from contextlib import closing
 
-    from edgerecon.beamform.methods import methods as beamforming_methods
+    from edgerecon.beamform.methods import methods
     from edgerecon.cli.tables.bars import work_bar
     from edgerecon.cli.tables.evaluation import print_evaluation
     from edgerecon.core.cluster import spread_over
     from edgerecon.engines import open_engine
     from edgerecon.quality.evaluate.evaluate import evaluate as run
+    from edgerecon.stream.sources.channel.learned import is_learned
 
     check_json(json)
     check_folder(pictures)
     screen = console(json)
-    if model in beamforming_methods():
+    if model in methods() or is_learned(model):
         _evaluate_channel_data(screen, model, str(data), regions, json)
         return
     with (

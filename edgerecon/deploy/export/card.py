@@ -18,6 +18,7 @@ from edgerecon.workshop.recipe_tables import LossTable, ModelTable
 _TASKS = {
     "despeckle": "one B-mode frame → the same frame with its speckle reduced",
     "compound": "one plane-wave B-mode frame → an estimate of the frame compounded from 31 plane waves",
+    "beamform": "the parts of the aperture after one plane wave → an estimate of the picture compounded from 31",
 }
 
 
@@ -153,7 +154,7 @@ def model_card(recipe: Recipe, recipe_name: str, figures: Sequence[Figure], fact
 | Network | {shape}: {facts["parameters"]:,.0f} parameters, {facts["macs_per_pixel"]:,.0f} multiply-accumulates a \
 pixel, receptive field {facts["receptive_field"]:.0f} pixels |
 | File | `{model.name}.onnx`, {facts["size_kb"]:.1f} kB, float32, ONNX opset {facts["opset"]:.0f}, any frame size |
-| Input, output | `frame`, `reconstruction`: float32 N×1×H×W in [0, 1], log-compressed B-mode |
+| Input, output | {_PORTS.get(model.task, _PICTURES)} |
 | Recipe | `{recipe_name}`, hash `{recipe.sha256()[:16]}` |
 | Licence | {model.licence} |
 
@@ -181,12 +182,31 @@ loss {_loss(train.loss)}.{_start(recipe)}{_pruning(recipe)}
 
 ## Limits
 
+{_LIMITS.get(model.task, _PICTURE_LIMITS)}"""
+
+
+_PICTURES = "`frame`, `reconstruction`: float32 N×1×H×W in [0, 1], log-compressed B-mode"
+_PORTS = {
+    "beamform": "`frame`: float32 N×2K×H×W, real and then imaginary parts of delay-and-sum over each of K parts of the "
+    "aperture (`Beamformer.split`), any gain; `reconstruction`: float32 N×1×H×W, amplitude in the same units"
+}
+_PICTURE_LIMITS = """\
 - It learnt from simulated images alone, made by the commands above. What they do not imitate, such as colour Doppler,
   contrast agents and post-processing of a scanner's own, is outside what it has seen.
 - It changes texture. Where speckle itself carries the information, use the original frame.
 - It works on grey levels after log compression; dynamic range and gain far from usual display settings degrade it.
 - It can smooth away or invent detail near its resolution limit, and no reader study has examined it.
 """
+_LIMITS = {
+    "beamform": """\
+- It learnt from simulated linear arrays and plane waves at 0° alone, in two dimensions, with pixels of 0.25 to 0.5
+  wavelengths. Other transmits, curved arrays and coarser grids are outside what it has seen.
+- Its post-filter darkens what it takes for side lobes and noise; faint echoes beside bright ones may go with them, and
+  speckle is not that of delay-and-sum.
+- What all parts of the aperture agree on passes, and so do reverberations; no reader study has examined it.
+"""
+}
+"""By task, where they differ from those of pictures."""
 
 
 def precision_table(rows: Sequence[Row], recipe_name: str, int8: Mapping[str, str] | None = None) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edgerecon.beamform.detection import grey_levels
 from edgerecon.core.errors import EdgereconError
 from edgerecon.core.frame import Image, to_unit
 from edgerecon.engines import backends as every_backend
@@ -40,23 +41,36 @@ Run = Callable[[Image], Image]
 
 @dataclass(frozen=True)
 class Material:
-    """Frames to measure on, float32 (H, W) in [0, 1]: simulated ones with their targets (maybe none), and real ones."""
+    """Frames to measure on, float32 (H, W) in [0, 1]: simulated ones with their targets (maybe none), and real ones.
+
+    Of a model that beamforms, parts of apertures (2K, H, W), the ``real`` ones simulated too; ``shown`` makes its
+    amplitudes a picture.
+    """
 
     inputs: list[Image]
     targets: list[Image]
     real: list[Image]
+    shown: Run = lambda image: image
+
+    def seen(self, run: Run) -> Run:
+        """An engine's ``run`` with the picture that is looked at."""
+        return lambda frame: self.shown(run(frame))
 
 
 def material(recipe: Recipe) -> Material:
     """Validation scenes of the recipe's data and frames of the built-in cine; without a data file the latter alone.
 
     Raises:
-        DataError: the data file is corrupt.
+        DataError: the data file is corrupt, or absent and of channel data.
     """
-    if not recipe.data.file.exists():
+    beamforms = recipe.model.task == "beamform"
+    if not recipe.data.file.exists() and not beamforms:
         return Material([], [], real_frames())
     source = recipe.data.inputs[0]
     _, held_out = split_by_scene(load_pairs(recipe.data.file, (source, recipe.data.target)), recipe.data.validation)
+    if beamforms:
+        parts = list(held_out.fields[source].astype(np.float32))
+        return Material(parts, list(map(to_unit, held_out.fields[recipe.data.target])), parts[:REAL], grey_levels)
     inputs, targets = (list(map(to_unit, held_out.fields[name])) for name in (source, recipe.data.target))
     return Material(inputs, targets, real_frames())
 
@@ -68,9 +82,10 @@ def real_frames() -> list[Image]:
 
 def quality(run: Run, frames: Material) -> dict[str, float]:
     """validation_psnr_db (after gain and offset), validation_ssim, and sample_gcnr on the real frames."""
-    outputs = [np.array(run(image)) for image in frames.inputs]
+    outputs = [frames.shown(np.array(run(image))) for image in frames.inputs]
     pairs = list(zip(outputs, frames.targets, strict=True))
-    contrast = [measure(image, np.array(run(image)), find_regions(image)).gcnr for image in frames.real]
+    pictures = [image for image in frames.real if image.ndim == 2]
+    contrast = [measure(image, np.array(run(image)), find_regions(image)).gcnr for image in pictures]
     return {
         "validation_psnr_db": _mean([psnr(match_gain_offset(a, b), b) for a, b in pairs]),
         "validation_ssim": _mean([ssim(a, b) for a, b in pairs]),
@@ -88,10 +103,11 @@ def compare(candidate: Engine | Run, reference: Engine | Run, frames: Material) 
     Raises:
         GateError: the output is not finite, or of another shape. EngineError: a frame failed.
     """
-    real = check(candidate, reference, frames.real)
+    one, other = (frames.seen(each if callable(each) else each.run) for each in (candidate, reference))
+    real = check(one, other, frames.real)
     if not frames.inputs:
         return real
-    simulated = check(candidate, reference, frames.inputs, frames.targets)
+    simulated = check(one, other, frames.inputs, frames.targets)
     return dataclasses.replace(real, psnr_drop_db=simulated.psnr_drop_db, ssim_drop=simulated.ssim_drop)
 
 
@@ -215,7 +231,9 @@ def _time(
     progress: Callable[[str, int, int], None],
 ) -> None:
     """Fill in the latencies; a real frame is resized to the shape."""
-    image = np.asarray(cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
+    planes = frame.reshape(-1, *frame.shape[-2:])
+    resized = [cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_AREA) for plane in planes]
+    image = np.asarray(resized if frame.ndim == 3 else resized[0], np.float32)
     runs: dict[str, Callable[[], Any]] = {}
     for key, (_, engine) in running.items():
         out = np.array(engine.run(image))

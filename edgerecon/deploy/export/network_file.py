@@ -68,7 +68,9 @@ def network_graph(model: Network, facts: Mapping[str, str]) -> Any:
         # For one channel this is pixel-unshuffle exactly; the exporter's own way takes fifteen shape operators.
         return onnxscript.opset18.SpaceToDepth(x, blocksize=factor)
 
-    inputs: tuple[Tensor, ...] = (torch.zeros(2, 1, 16 * model.size_multiple, 24 * model.size_multiple),)
+    inputs: tuple[Tensor, ...] = (
+        torch.zeros(2, model.input_channels, 16 * model.size_multiple, 24 * model.size_multiple),
+    )
     if isinstance(model, Temporal):
         inputs += (model.initial_state(inputs[0]),)
     with quiet():
@@ -120,8 +122,10 @@ def _metadata(model: Network) -> dict[str, str]:
     if isinstance(model, Temporal):
         state = [{"name": "state", "channels": model.state_channels, "divisor": model.state_divisor}]
     fixed = {"output": json.dumps(model.fixed_output)} if model.fixed_output else {}
-    return fixed | {
-        "format": "1",
+    if model.input_channels > 1:
+        fixed |= {"channels": str(model.input_channels), "f_number": f"{model.f_number:g}"}
+    return {
+        "format": "3" if model.input_channels > 1 else "1",
         "input_range": "[0, 1]",
         "scale": str(model.scale),
         "size_multiple": str(model.size_multiple),
@@ -131,7 +135,7 @@ def _metadata(model: Network) -> dict[str, str]:
         "macs_per_pixel": f"{model.macs_per_pixel():g}",
         "quality": "{}",
         "notice": NOTICE,
-    }
+    } | fixed
 
 
 def _strip(graph: Any, name: str) -> None:

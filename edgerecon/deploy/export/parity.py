@@ -37,11 +37,12 @@ def max_abs_error(content: bytes, model: Network) -> float:
     worst = 0.0
     try:
         session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        for frame in _frames():
+        for frame in _frames() if model.input_channels == 1 else _apertures(model.input_channels):
             sequence = np.stack([frame, frame[:, ::-1], frame] if isinstance(model, Temporal) else [frame])
             found = _run(session, sequence, model)
             with torch.inference_mode():
-                expected = model(torch.from_numpy(sequence)[None])[0].numpy()
+                given = torch.from_numpy(sequence)
+                expected = model(given[None] if model.input_channels == 1 else given)[0].numpy()
             worst = float(np.maximum(worst, np.abs(found - expected).max()))  # NaN stays, and fails the gate
     except Exception as error:  # noqa: BLE001 - the runtime's exceptions share no base
         raise GateError(f"ONNX Runtime cannot run the exported file: {str(error).splitlines()[0]}") from None
@@ -49,19 +50,31 @@ def max_abs_error(content: bytes, model: Network) -> float:
 
 
 def _run(session: Any, sequence: NDArray[np.float32], model: Network) -> NDArray[np.float32]:
-    """Frames (T, H, W) one after the other, in float32; what comes out of a fixed size is not cropped."""
-    height, width = sequence.shape[1:]
+    """Frames (T, H, W), or (T, C, H, W), one after the other, in float32; what comes out of a fixed size is not
+    cropped."""
+    if sequence.ndim == 3:
+        sequence = sequence[:, None]
+    height, width = sequence.shape[2:]
     multiple, scale = model.size_multiple, model.scale
-    padded = np.pad(sequence, ((0, 0), (0, -height % multiple), (0, -width % multiple)), mode="edge")
+    padded = np.pad(sequence, ((0, 0), (0, 0), (0, -height % multiple), (0, -width % multiple)), mode="edge")
     given: dict[str, NDArray[np.float32]] = {}
     if isinstance(model, Temporal):
-        given[STATE_IN] = model.initial_state(torch.from_numpy(padded[None])).numpy()
+        given[STATE_IN] = model.initial_state(torch.from_numpy(padded[:, 0][None])).numpy()
     found = []
     for frame in padded:
-        output, *state = session.run(None, given | {INPUT: frame[None, None]})
+        output, *state = session.run(None, given | {INPUT: frame[None]})
         given = dict(zip(given, state, strict=True))
         found.append(output[0, 0] if model.fixed_output else output[0, 0, : height * scale, : width * scale])
     return np.stack(found)
+
+
+def _apertures(channels: int) -> Iterator[NDArray[np.float32]]:
+    """Parts of an aperture (C, H, W): noise of all sizes, what all parts agree on, and silence."""
+    rng = np.random.default_rng(0)
+    for shape in SIZES:
+        yield 0.1 * rng.standard_normal((channels, *shape), np.float32)
+    yield np.repeat(0.1 * rng.standard_normal((1, 33, 64), np.float32), channels, 0)
+    yield np.zeros((channels, 33, 64), np.float32)
 
 
 def _frames() -> Iterator[Image]:

@@ -249,6 +249,11 @@ def reduce_mean(a: Attributes, x: Tensor, axes: Tensor | None = None) -> Tensor:
     return x.mean(along, bool(a.get("keepdims", 1)))
 
 
+def reduce_sum(a: Attributes, x: Tensor, axes: Tensor | None = None) -> Tensor:
+    """ONNX's default: over all axes."""
+    return x.sum(list(range(x.ndim)) if axes is None else axes.tolist(), keepdim=bool(a.get("keepdims", 1)))
+
+
 def rnn(a: Attributes, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None = None) -> Tensor:
     bend = torch.relu if "Relu" in a.get("activations", ()) else torch.tanh
 
@@ -308,19 +313,23 @@ OPERATORS: dict[str, Operator] = {
     "DepthToSpace": depth_to_space,
     "DequantizeLinear": dequantize_linear,
     "Div": div,
+    "Exp": lambda a, x: torch.exp(x),
     "Expand": lambda a, x, shape: x * x.new_ones(shape.tolist()),  # both sides broadcast
     "Gather": gather,
     "GlobalAveragePool": lambda a, x: x.mean(list(range(2, x.ndim)), keepdim=True),
     "Identity": lambda a, x: x,
     "LSTM": lstm,
     "LeakyRelu": lambda a, x: F.leaky_relu(x, a.get("alpha", 0.01)),
+    "Log": lambda a, x: torch.log(x),
     "MatMul": lambda a, x, y: x @ y,
     "MaxPool": max_pool,
     "Mul": lambda a, x, y: x * y,
     "PRelu": prelu,
     "QuantizeLinear": quantize_linear,
     "RNN": rnn,
+    "Reciprocal": lambda a, x: 1 / x,
     "ReduceMean": reduce_mean,
+    "ReduceSum": reduce_sum,
     "Relu": lambda a, x: torch.relu(x),
     "Reshape": reshape,
     "Resize": resize,
@@ -329,6 +338,7 @@ OPERATORS: dict[str, Operator] = {
     "Slice": slice_,
     "Softmax": lambda a, x: torch.softmax(x, a.get("axis", -1)),
     "SpaceToDepth": space_to_depth,
+    "Sqrt": lambda a, x: torch.sqrt(x),
     "Squeeze": squeeze,
     "Sub": lambda a, x, y: x - y,
     "Tanh": lambda a, x: torch.tanh(x),

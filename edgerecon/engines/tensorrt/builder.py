@@ -141,7 +141,7 @@ def build_engine(
     config.clear_flag(trt.BuilderFlag.TF32)
     profile = builder.create_optimization_profile()
     sizes = (shapes.min, shapes.opt, shapes.max)
-    profile.set_shape(INPUT, *((1, 1, *size) for size in sizes))
+    profile.set_shape(INPUT, *((1, file.spec.channels, *size) for size in sizes))
     if file.spec.state_channels:
         profile.set_shape(STATE_IN, *(file.spec.state_shape(*size) for size in sizes))
     config.add_optimization_profile(profile)

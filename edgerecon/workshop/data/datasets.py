@@ -1,4 +1,4 @@
-"""Simulated image pairs in memory (HDF5, layout "edgerecon-pairs/1")."""
+"""Simulated pairs in memory (HDF5, layout "edgerecon-pairs/1"): images, or parts of an aperture and an image."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.core.errors import DataError, first_line, needed
+from edgerecon.core.frame import to_unit
 from edgerecon.workshop.data.augment import Augment
 from edgerecon.workshop.recipe import Recipe
 from edgerecon.workshop.recipe_tables import TrainTable
 
 FORMAT = "edgerecon-pairs/1"
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[Any]
 Batch = NDArray[np.float32]
 
 
@@ -25,7 +26,7 @@ class Pairs:
     """Images of several fields that show the same scenes.
 
     Attributes:
-        fields: name → uint8 (N, H, W), 255 being 1.0; image i of every field shows the same.
+        fields: name → uint8 (N, H, W), 255 being 1.0, or float16 (N, C, H, W); item i of every field shows the same.
         scenes: int64 (N,), the scene that each image shows; the frames of a sequence share one.
     """
 
@@ -35,12 +36,17 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.scenes)
 
+    def tensor(self, name: str, window: slice) -> Batch:
+        """Some of a field, float32 (N, C, H, W)."""
+        values = self.fields[name][window]
+        return values.astype(np.float32) if values.ndim == 4 else np.divide(values[:, None], 255, dtype=np.float32)
+
     def subset(self, chosen: NDArray[np.bool_]) -> Pairs:
         return Pairs({name: images[chosen] for name, images in self.fields.items()}, self.scenes[chosen])
 
 
 def load_pairs(path: str | Path, fields: Sequence[str]) -> Pairs:
-    """Read whole fields into memory, as uint8.
+    """Read whole fields into memory, as they are kept.
 
     Raises:
         DataError: missing or corrupt file, another layout, an absent field, or images that differ in size.
@@ -59,7 +65,7 @@ def load_pairs(path: str | Path, fields: Sequence[str]) -> Pairs:
                 raise DataError(f"{path} is HDF5 but not of layout {FORMAT}: make it with  edgerecon simulate")
             for scene, sample in enumerate(sorted(key for key in file if key.startswith("sample_"))):
                 frames = {name: _read(file[sample], name, path) for name in fields}
-                if len({array.shape for array in frames.values()}) != 1:
+                if len({(len(array), *array.shape[-2:]) for array in frames.values()}) != 1:
                     raise DataError(f"{path}: the fields of {sample} differ in shape")
                 for name, array in frames.items():
                     images[name].extend(array)
@@ -74,11 +80,13 @@ def load_pairs(path: str | Path, fields: Sequence[str]) -> Pairs:
 
 
 def _read(sample: Any, name: str, path: Path) -> Pixels:
-    """One field of one sample, as uint8 (T, H, W)."""
+    """One field of one sample, as uint8 (T, H, W), or float16 (1, C, H, W)."""
     known = list(sample) if hasattr(sample, "keys") else []
     if name not in known:
         raise DataError(f"{path} has no field '{name}': it has {', '.join(known) or 'none'}")
     array = np.asarray(sample[name])
+    if array.dtype == np.float16 and array.ndim == 3 and array.size:
+        return array[None]
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.size == 0:
         raise DataError(f"{path}: field '{name}' must be uint8 H×W or T×H×W, not {array.dtype} {array.shape}")
     return array if array.ndim == 3 else array[None]
@@ -98,6 +106,18 @@ def split_by_scene(pairs: Pairs, validation: float) -> tuple[Pairs, Pairs]:
     if not held_out.any() or held_out.all():
         raise DataError(f"{len(np.unique(pairs.scenes))} scenes are too few to hold out 1 in {every}: simulate more")
     return pairs.subset(~held_out), pairs.subset(held_out)
+
+
+def crop_parts(parts: Pixels, image: Pixels, side: int, rng: np.random.Generator) -> tuple[Batch, Batch]:
+    """A random crop of an aperture's parts (2K, H, W) and of its picture, mirrored in half of the cases: then the parts
+    change places with it. Grey levels stay: gain is nothing to a network that is homogeneous."""
+    top, left = (int(rng.integers(length - side + 1)) for length in image.shape)
+    window = (slice(top, top + side), slice(left, left + side))
+    a, b = parts[:, window[0], window[1]].astype(np.float32), to_unit(image[window])
+    if rng.random() < 0.5:
+        a = a.reshape(2, -1, side, side)[:, ::-1, :, ::-1].reshape(a.shape)
+        b = b[:, ::-1]
+    return a, b
 
 
 @dataclass(frozen=True)
@@ -138,7 +158,7 @@ class CropSampler:
         rest = 1 - sum(share.weight for share in mixed)
         self.shares = (Share(pairs, tuple(inputs), target, rest), *mixed)
         for share in self.shares:
-            height, width = share.pairs.fields[share.target].shape[1:]
+            height, width = share.pairs.fields[share.target].shape[-2:]
             if min(height, width) < augment.crop:
                 size = f"{height}×{width}"
                 raise DataError(f"images of {size} are smaller than the crop of {augment.crop}: lower train.crop")
@@ -147,16 +167,25 @@ class CropSampler:
         self.plain = batch - round(augment.table.share * batch)
         self._crop_and_flip = augment.without_changes()
 
+    @property
+    def channels(self) -> int:
+        """Of the inputs."""
+        field = self.pairs.fields[self.inputs[0]]
+        return int(field.shape[1]) if field.ndim == 4 else 1
+
     def draw(self) -> tuple[Batch, Batch]:
-        """Inputs and targets, float32 (batch, 1, crop, crop) in [0, 1]."""
+        """Inputs and targets, float32 (batch, 1, crop, crop) in [0, 1]; inputs of C channels (batch, C, crop, crop)."""
         side = self.augment.crop
-        source = np.empty((self.batch, 1, side, side), np.float32)
-        target = np.empty_like(source)
+        source = np.empty((self.batch, self.channels, side, side), np.float32)
+        target = np.empty((self.batch, 1, side, side), np.float32)
         for slot in range(self.batch):
             share = self._share()
             image, field = self.rng.integers(len(share.pairs)), self.rng.integers(len(share.inputs))
             before = share.pairs.fields[share.inputs[field]][image]
             after = share.pairs.fields[share.target][image]
+            if before.ndim == 3:
+                source[slot], target[slot, 0] = crop_parts(before, after, side, self.rng)
+                continue
             augment = self._crop_and_flip if slot < self.plain else self.augment
             source[slot, 0], target[slot, 0] = augment(before, after, self.rng)
         return source, target

@@ -13,12 +13,23 @@ class Network(nn.Module, ABC):
 
     Attributes:
         scale: output size over input size. size_multiple: H and W that ``core`` accepts are multiples of it.
+        input_channels: of x, where it is no picture; twice the parts of an aperture, whose F-number is ``f_number``.
         fixed_output: (1, K) for a network that gives N×1×1×K in [0, 1] whatever the size, e.g. probabilities.
     """
 
     scale: int = 1
     size_multiple: int = 1
     fixed_output: tuple[int, int] | None = None
+    input_channels: int = 1
+    f_number: float = 0.0
+
+    def shown(self, output: Tensor) -> Tensor:
+        """What came out, as a picture: the loss and the validation look at that."""
+        return output
+
+    def before(self, x: Tensor) -> Tensor:
+        """The picture without the network, as it is shown: what has to be improved on."""
+        return x
 
     @property
     @abstractmethod

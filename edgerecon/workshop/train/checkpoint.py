@@ -72,7 +72,7 @@ def new_model(recipe: Recipe, channels: Sequence[int] = ()) -> Network:
     """The recipe's network, untrained; ``channels`` of each layer, where pruning left fewer than the recipe says.
 
     Raises:
-        RecipeError: a family whose pictures are not of the frame's size.
+        RecipeError: a family whose pictures are not of the frame's size, or that takes what the task does not have.
         UsageError: unknown family, or parameters that it does not take. DataError: it has no ``channels``.
     """
     table = recipe.model
@@ -84,6 +84,11 @@ def new_model(recipe: Recipe, channels: Sequence[int] = ()) -> Network:
         raise RecipeError(
             f"model.family: {table.family} does not give pictures of the frame's size, which {table.task} needs: "
             "choose another, or run it with  edgerecon study"
+        )
+    if (model.input_channels > 1) != (table.task == "beamform"):
+        takes = "pictures" if model.input_channels == 1 else "parts of an aperture"
+        raise RecipeError(
+            f"model.family: {table.family} takes {takes}, which task {table.task} does not have: choose another"
         )
     return model
 

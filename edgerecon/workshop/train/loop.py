@@ -20,6 +20,7 @@ from torch import Tensor
 from edgerecon.core.errors import DataError, EdgereconError, RecipeError
 from edgerecon.hardware.host import usable_cores
 from edgerecon.workshop.data.datasets import CropSampler, training_data
+from edgerecon.workshop.models.network import Network
 from edgerecon.workshop.recipe import Recipe
 from edgerecon.workshop.recipe_tables import TrainTable
 from edgerecon.workshop.train import processes
@@ -84,6 +85,11 @@ def train(
     table = recipe.train if steps is None else recipe.train.model_copy(update={"steps": steps})
     sampler, held_out = training_data(recipe, table, data)
     run = _Run(recipe, table, accelerator, sampler.rng, sampler.plain)
+    if (takes := run.average.input_channels) != sampler.channels:
+        raise DataError(
+            f"{data or recipe.data.file}: the inputs have {sampler.channels} channels, and the network takes {takes}: "
+            "check data.inputs and [model]"
+        )
     _log.info("%d training and %d validation images on %s", len(sampler.pairs), len(held_out), run.device)
 
     def check() -> tuple[float, float]:
@@ -188,8 +194,9 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = table.learning_rate * schedule(self.step, table)
         before, after = (torch.from_numpy(batch).to(self.device) for batch in (source, target))
-        output = processes.gather(self.fabric, self.model(before[self.part]))
-        loss: Tensor = self.loss(output, after, before)
+        network = self.model.module
+        output = network.shown(processes.gather(self.fabric, self.model(before[self.part])))
+        loss: Tensor = self.loss(output, after, network.before(before))
         value = float(loss.detach())
         if not math.isfinite(value):
             raise _diverged(self.step, run_dir)
@@ -204,7 +211,7 @@ class _Run:
         torch._foreach_lerp_(list(self.average.parameters()), [p.data for p in self.model.parameters()], 1 - decay)
         return value
 
-    def validate(self, check: Callable[[torch.nn.Module], tuple[float, float]]) -> tuple[float, float]:
+    def validate(self, check: Callable[[Network], tuple[float, float]]) -> tuple[float, float]:
         return check(self.average.eval())
 
     def best_state(self, psnr: float, ssim: float) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgerecon.workshop.data.datasets import Pairs
+from edgerecon.workshop.models.network import Network
 from edgerecon.workshop.train.ssim import SSIM
 
 _CHUNK = 8
@@ -30,7 +31,7 @@ def gain_offset_psnr(output: Tensor, target: Tensor) -> Tensor:
 
 @torch.no_grad()
 def validate(
-    model: nn.Module, pairs: Pairs, inputs: Sequence[str], target: str, device: torch.device
+    model: Network, pairs: Pairs, inputs: Sequence[str], target: str, device: torch.device
 ) -> tuple[float, float]:
     """Mean PSNR after gain and offset, and mean SSIM of the clipped output, over every image and every input field."""
     similarity = SSIM().to(device)
@@ -38,11 +39,8 @@ def validate(
     for name in inputs:
         for start in range(0, len(pairs), _CHUNK):
             window = slice(start, start + _CHUNK)
-            before, after = (
-                torch.from_numpy(pairs.fields[field][window]).to(device)[:, None].float() / 255
-                for field in (name, target)
-            )
-            output = model(before).float().clamp(0, 1)
+            before, after = (torch.from_numpy(pairs.tensor(field, window)).to(device) for field in (name, target))
+            output = model.shown(model(before).float()).clamp(0, 1)
             psnr.append(gain_offset_psnr(output, after))
             ssim.append(similarity(output, after))
     return float(torch.cat(psnr).mean()), float(torch.cat(ssim).mean())

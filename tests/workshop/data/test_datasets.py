@@ -65,6 +65,28 @@ def test_crops_pair_the_same_image_and_repeat() -> None:
         np.testing.assert_array_equal(one[0], other[0])
 
 
+def test_parts_of_an_aperture_are_cropped_and_mirrored(tmp_path: Path, rng: np.random.Generator) -> None:
+    """A mirrored picture has its parts in the reverse order; real and imaginary parts stay apart."""
+    parts, image = rng.random((6, 24, 24)).astype(np.float16), rng.integers(0, 256, (24, 24), np.uint8)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs["format"] = "edgerecon-pairs/1"
+        group = file.create_group("sample_00000")
+        group["parts"], group["pw31"] = parts, image
+    pairs = load_pairs(tmp_path / "a.h5", ["parts", "pw31"])
+    source, target = CropSampler(pairs, ["parts"], "pw31", Augment(AugmentTable(), 24), 8, rng).draw()
+    assert source.shape == (8, 6, 24, 24) and target.shape == (8, 1, 24, 24)
+    np.testing.assert_array_equal(pairs.tensor("parts", slice(1))[0], parts.astype(np.float32))
+    mirrored = parts[[2, 1, 0, 5, 4, 3], :, ::-1].astype(np.float32), image[:, ::-1].astype(np.float32) / 255
+    plain = parts.astype(np.float32), image.astype(np.float32) / 255
+    seen = set()
+    for a, b in zip(source, target[:, 0], strict=True):
+        which = int(np.allclose(b, mirrored[1]))
+        seen.add(which)
+        np.testing.assert_array_equal(a, (plain, mirrored)[which][0])
+        np.testing.assert_allclose(b, (plain, mirrored)[which][1], rtol=1e-6)
+    assert seen == {0, 1}
+
+
 def test_part_of_a_batch_stays_as_simulated() -> None:
     image = np.full((4, 32, 32), 200, np.uint8)
     table = AugmentTable(share=0.75, gain=(0.2, 0.6))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 
 from edgerecon.core.errors import DataError, UsageError
 from edgerecon.workshop.data.simulate import dataset, simulate
+from edgerecon.workshop.data.simulate.channel import PARTS, random_channel_acquisition, split_scatterers
 from edgerecon.workshop.data.simulate.expected import expected_envelope, point_spread
-from edgerecon.workshop.data.simulate.plane_wave import Grid, Receive, beamform_scatterers, steering_angles
+from edgerecon.workshop.data.simulate.plane_wave import Grid, Receive, Screen, beamform_scatterers, steering_angles
 from edgerecon.workshop.data.simulate.probe import Medium, Probe
 from edgerecon.workshop.data.simulate.sample import MEAN_DISPLAY, NAMES, SIZE, log_compress, simulate_sample
 from edgerecon.workshop.data.simulate.scene import MARGIN, Scene, Vessel, random_scene
@@ -73,6 +75,27 @@ def test_lateral_width_is_that_of_the_receive_aperture() -> None:
     profile = image[image.max(axis=1).argmax()]
     width = (profile > profile.max() / 2).sum() * grid.spacing
     assert width == pytest.approx(1.206 * LAMBDA * 1.5, rel=0.15)
+
+
+def test_parts_of_the_aperture_add_up_to_the_picture() -> None:
+    grid = Grid(48, 0.15e-3, 18e-3)
+    shot = dataclasses.replace(
+        random_channel_acquisition(np.random.default_rng(0)),
+        probe=PROBE,
+        medium=MEDIUM,
+        grid=grid,
+        receive=BOXCAR,
+        noise=0,
+    )
+    points = np.array([0.0, 1.5e-3]), np.array([20e-3, 22e-3]), np.ones(2, np.float32)
+    parts = split_scatterers(*points, shot=shot)
+    whole = beamform_scatterers(*points, PROBE, MEDIUM, grid, BOXCAR, np.zeros(1), (1,))[0]
+    assert parts.shape == (PARTS, 48, 48) and all(np.abs(part).max() > 0.05 * np.abs(whole).max() for part in parts)
+    np.testing.assert_allclose(parts.sum(0), whole, atol=2e-3 * float(np.abs(whole).max()))
+    late = Screen(np.full(PROBE.elements, 0.25 / PROBE.centre_frequency), np.ones(PROBE.elements))
+    turned = split_scatterers(*points, shot=shot, screen=late).sum(0)
+    at = np.unravel_index(np.abs(whole).argmax(), whole.shape)
+    assert np.real(turned[at] / whole[at]) < -0.8, "a quarter of a period late on either way"
 
 
 def test_fully_developed_speckle_has_the_rayleigh_snr() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from edgerecon.core.errors import RecipeError
+from edgerecon.core.errors import DataError, RecipeError
 from edgerecon.workshop.models import family as records
 from edgerecon.workshop.models.family import families
 from edgerecon.workshop.recipe import Recipe, load_recipe
@@ -19,6 +19,7 @@ from edgerecon.workshop.train.loop import train
 from tests.support.plug_in import plug_in
 
 SMALL = {
+    "apodisation": "parts = 2\nwidth = 4\ndepth = 1\ndilations = [1]",
     "compact": "width = 4\ndepth = 3\ndilations = [1, 2, 1]",
     "conv_rnn": 'width = 4\ncell = "lstm"',
     "densenet": "blocks = [1, 1]\ngrowth = 4\nwidth = 8",
@@ -46,23 +47,25 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for index in range(4):
             group = file.create_group(f"sample_{index:05d}")
             group["clean"] = group["pw31"] = rng.integers(0, 256, (32, 32), dtype=np.uint8)
+            group["parts"] = rng.standard_normal((4, 32, 32)).astype(np.float16)
     return path
 
 
 def _recipe(folder: Path, pairs: Path, family: str) -> Path:
     path = folder / "r.toml"
+    task, given = ("beamform", "parts") if family == "apodisation" else ("despeckle", "pw31")
     path.write_text(
         f'''
 [model]
 name = "tiny"
-task = "despeckle"
+task = "{task}"
 family = "{family}"
 [model.params]
 {SMALL[family]}
 [data]
 simulate = "-"
 file = "{pairs}"
-inputs = ["pw31"]
+inputs = ["{given}"]
 target = "clean"
 validation = 0.25
 [train]
@@ -87,7 +90,7 @@ def test_a_family_trains_from_a_recipe(family: str, tmp_path: Path, pairs: Path)
     assert network.count_parameters() < new_model(_defaults(recipe)).count_parameters()
     best = load_model(recipe, train(recipe, run_dir=tmp_path / "run"))
     with torch.no_grad():
-        assert best(torch.rand(1, 1, 17, 12)).shape == (1, 1, 17, 12)
+        assert best(torch.rand(1, network.input_channels, 17, 12)).shape == (1, 1, 17, 12)
 
 
 @pytest.mark.parametrize("family", OTHER_SIZE)
@@ -95,6 +98,23 @@ def test_a_family_of_another_output_size_is_refused(family: str, tmp_path: Path,
     recipe = load_recipe(_recipe(tmp_path, pairs, family))
     with pytest.raises(RecipeError, match=f"model.family: {family} does not give pictures of the frame's size"):
         train(recipe, run_dir=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "error", "message"),
+    [
+        ('task = "beamform"', 'task = "despeckle"', RecipeError, "apodisation takes parts of an aperture, which task"),
+        ('inputs = ["parts"]', 'inputs = ["pw31"]', DataError, "the inputs have 1 channels, and the network takes 4"),
+        ("parts = 2", "parts = 3", DataError, "the inputs have 4 channels, and the network takes 6"),
+    ],
+)
+def test_parts_of_an_aperture_go_to_their_task_alone(
+    tmp_path: Path, pairs: Path, before: str, after: str, error: type[Exception], message: str
+) -> None:
+    path = _recipe(tmp_path, pairs, "apodisation")
+    path.write_text(path.read_text().replace(before, after))
+    with pytest.raises(error, match=message):
+        train(load_recipe(path), run_dir=tmp_path / "run")
 
 
 @pytest.mark.parametrize("family", SMALL)

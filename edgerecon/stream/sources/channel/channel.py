@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from edgerecon.beamform import Acquisition, Beamformer, Grid, LogCompression, Settings, default_grid, parse_grid
 from edgerecon.beamform.detection import DYNAMIC_RANGE_DB
+from edgerecon.beamform.methods import methods
 from edgerecon.beamform.settings import F_NUMBER
-from edgerecon.core.errors import AcquisitionError, EdgereconError
+from edgerecon.core.errors import AcquisitionError, EdgereconError, EngineError, UsageError
+from edgerecon.modelfile.file import ModelFile
 from edgerecon.stream.sources.base import Capture
+from edgerecon.stream.sources.channel.learned import LearnedBeamformer, find_beamformer
 from edgerecon.stream.sources.query import Query, number
 
-OPTIONS = ("range", "fnumber", "beamform", "grid", "window", "compounding", "txfnumber", "c")
+OPTIONS = ("range", "fnumber", "beamform", "backend", "grid", "window", "compounding", "txfnumber", "c")
 """What may follow the ``?`` of channel data."""
 
 Read = Callable[[int], NDArray[np.generic]]
@@ -27,9 +30,9 @@ class ChannelPicture:
     """One frame's signals → B-mode, with the time of every step.
 
     Args:
-        query: ``beamform`` (das, dmas, cf, gcf, mv), ``grid`` (see ``beamform.parse_grid``), ``fnumber`` (1.75),
-            ``txfnumber`` (0), ``window`` (hann), ``compounding`` (coherent), ``range`` in dB (60), ``c`` in m/s, in
-            place of what the data state.
+        query: ``beamform`` (das, dmas, cf, gcf, mv, or a model), ``backend`` (runtime of a model), ``grid``
+            (see ``beamform.parse_grid``), ``fnumber`` (1.75), ``txfnumber`` (0), ``window`` (hann), ``compounding``
+            (coherent), ``range`` in dB (60), ``c`` in m/s, in place of what the data state.
 
     Raises:
         AcquisitionError: see ``Acquisition.check``. UsageError: an option makes no sense.
@@ -40,7 +43,10 @@ class ChannelPicture:
         acquisition.check(name)
         self._compress = LogCompression(number(query, "range", DYNAMIC_RANGE_DB, 1, 200))
         grid = grid_of(acquisition, query)
-        self.beamformer = Beamformer(acquisition, grid, settings_of(query), name=name)
+        method = query.get("beamform", Settings.method)
+        file = None if method in methods() else find_beamformer(method)
+        self.beamformer = Beamformer(acquisition, grid, settings_of(query, file), name=name)
+        self._learned = LearnedBeamformer(self.beamformer, file, query.get("backend", "auto")) if file else None
         self.spacing_mm = grid.spacing_mm
 
     def __call__(self, signals: NDArray[np.generic]) -> tuple[NDArray[np.float32], Mapping[str, float]]:
@@ -51,16 +57,26 @@ class ChannelPicture:
         return picture, {**stages_ms, "detect": (perf_counter_ns() - began) / 1e6}
 
     def formed(self, signals: NDArray[np.generic]) -> tuple[NDArray[Any], Mapping[str, float]]:
-        """The complex picture on the beamformed grid, and milliseconds by step."""
-        found = self.beamformer(signals)
-        return found, {"demodulate": self.beamformer.load_ms, "beamform": self.beamformer.form_ms}
+        """The complex picture on the beamformed grid, of a model its amplitudes; and milliseconds by step."""
+        found = self.beamformer(signals) if self._learned is None else self._learned(signals)
+        stages_ms = {"demodulate": self.beamformer.load_ms, "beamform": self.beamformer.form_ms}
+        return found, stages_ms if self._learned is None else {**stages_ms, "network": self._learned.network_ms}
+
+    def close(self) -> None:
+        """Release a model's engine."""
+        if self._learned is not None:
+            self._learned.engine.close()
 
 
-def settings_of(query: Query) -> Settings:
-    """How to beamform, as the options say. Raises UsageError."""
+def settings_of(query: Query, learned: ModelFile | None = None) -> Settings:
+    """How to beamform, as the options say; a model is given all of its aperture, unweighted. Raises UsageError."""
     words = {key: query[name] for key, name in _WORDS.items() if name in query}
+    if learned is not None:
+        if "window" in query:
+            raise UsageError(f"{learned.spec.name} weighs the aperture itself: leave window={query['window']} out")
+        words |= {"method": "das", "window": "boxcar"}
     return Settings(
-        f_number=number(query, "fnumber", F_NUMBER, 0, 20),
+        f_number=number(query, "fnumber", learned.spec.f_number if learned else F_NUMBER, 0, 20),
         transmit_f_number=number(query, "txfnumber", 0.0, 0, 20),
         **words,  # type: ignore[arg-type]
     )
@@ -107,7 +123,7 @@ class ChannelSource:
         for index in range(self.acquisition.frames):
             try:
                 picture, stages_ms = self.form(np.asarray(self.read(index)))
-            except AcquisitionError as error:
+            except (AcquisitionError, EngineError) as error:
                 yield Capture(None, str(error))
             except EdgereconError:
                 raise
@@ -116,4 +132,6 @@ class ChannelSource:
             else:
                 yield Capture(picture, stages_ms=stages_ms)
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """See ``Source.close``."""
+        self.form.close()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.beamform import Acquisition, linear_array, plane_wave
-from edgerecon.core.errors import AcquisitionError
+from edgerecon.core.errors import AcquisitionError, EngineError
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.channel.channel import ChannelPicture
 from edgerecon.stream.sources.live.probe_clock import ProbeClock
@@ -43,6 +43,7 @@ class FormedSource:
 
     def close(self) -> None:
         self._signals.close()
+        self._form.close()
 
     def _formed(self, capture: Capture) -> Capture:
         if capture.image is None:
@@ -52,7 +53,7 @@ class FormedSource:
             if capture.torn is not None and capture.torn():
                 return Capture(None, "the writer changed it while it was copied", capture.gap, capture.captured_ns)
             picture, stages_ms = self._form(as_signals(values, self._acquisition, self.name))
-        except AcquisitionError as error:
+        except (AcquisitionError, EngineError) as error:
             return Capture(None, str(error), capture.gap, capture.captured_ns)
         return Capture(picture, None, capture.gap, capture.captured_ns, stages_ms=stages_ms)
 
@@ -108,6 +109,7 @@ class SimChannelSource:
 
     def close(self) -> None:
         self._clock.close()
+        self._form.close()
 
 
 def simulate_echoes(acquisition: Acquisition, phase: float) -> NDArray[np.float32]:

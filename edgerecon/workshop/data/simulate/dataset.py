@@ -46,8 +46,10 @@ class Kind:
 KINDS = {
     "acoustic": Kind(2, "edgerecon.workshop.data.simulate.sample", sequences=True),
     "display": Kind(1, "edgerecon.workshop.data.display.sample"),
+    "channel": Kind(1, "edgerecon.workshop.data.simulate.channel"),
 }
-"""acoustic: plane waves in random tissue, "pw1" … "pw31", "clean" and "expected". display: "shown" and "expected"."""
+"""acoustic: plane waves in random tissue, "pw1" … "pw31", "clean" and "expected". display: "shown" and "expected".
+channel: "parts" of the aperture and "pw31"."""
 
 
 def simulate(

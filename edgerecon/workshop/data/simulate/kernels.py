@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-def"
-"""The three loops of the simulator: deposit echoes, apply the pulse, delay and sum.
+"""The loops of the simulator: deposit echoes, apply the pulse, delay and sum, whole or by parts of the aperture.
 
 All arrays are float32 or complex64 and C-contiguous; lengths are in metres, times in samples. ``tx_delay`` and
 ``tx_phase`` are (scatterers, angles); ``phase_x`` (angles, columns) and ``phase_z`` (angles, rows) undo the carrier.
@@ -116,3 +116,28 @@ def delay_and_sum(
                 if a + 1 == prefixes[done]:
                     image[done, row, column] += total * rx_phase
                     done += 1
+
+
+@jit
+def delay_and_split(xe, grid_x, grid_z, wave_number, per_metre, start, f_number, signal, image):
+    """Add one element's part to ``image`` (parts, rows, columns), in the part of each pixel's aperture that it lies in;
+    one wave at 0°."""
+    parts, times = image.shape[0], signal.shape[1]
+    for row in range(grid_z.size):
+        z = grid_z[row]
+        half = z / (2 * f_number)
+        for column in range(grid_x.size):
+            dx = grid_x[column] - xe
+            if abs(dx) >= half:
+                continue
+            r = np.sqrt(dx * dx + z * z)
+            t = (z + r) * per_metre - start
+            i = int(t)
+            if i >= 0 and i + 1 < times:
+                f = t - np.float32(i)
+                n = np.uintp(i)
+                phase = wave_number * (z + r)
+                turn = np.complex64(complex(np.cos(phase), np.sin(phase)))
+                part = min(int((dx / half + np.float32(1)) * np.float32(0.5 * parts)), parts - 1)
+                value = (np.float32(1) - f) * signal[0, n] + f * signal[0, n + np.uintp(1)]
+                image[part, row, column] += value * turn

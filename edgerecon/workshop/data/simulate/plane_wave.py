@@ -12,6 +12,7 @@ carrier phase and four-point Lagrange weights, then the grid is filtered by the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,28 +106,10 @@ def beamform_scatterers(
     Returns:
         IQ images, complex64, shape (len(prefixes), size, size).
     """
-    rate = OVERSAMPLE * probe.centre_frequency
-    wave_number = 2 * np.pi / medium.wavelength(probe)
-    span = max(float(np.hypot(grid.x[-1], grid.z[-1])), float(z.max()))
-    first = 1.8 * min(grid.depth, float(z.min())) * np.cos(angles).min() / medium.sound_speed
-    start = max(np.floor(first * rate) - 24, -48.0)
-    times = int(np.ceil((2.15 * span + abs(grid.x[-1])) / medium.sound_speed * rate - start)) + 24
-    bank = _pulse_bank(probe, medium, rate, (start + np.arange(times)) / rate)
-    path = x[:, None] * np.sin(angles) + z[:, None] * np.cos(angles)
-    lit = insonification(x, z, angles, probe, medium.wavelength(probe))
-    scatterers = (
-        x.astype(F32),
-        z.astype(F32),
-        amplitude.astype(F32),
-        (path / medium.sound_speed * rate).astype(F32),
-        (lit * np.exp(-1j * wave_number * path)).astype(np.complex64),
-        F32(wave_number),
-        F32(rate / medium.sound_speed),
-        F32(start),
-        F32(probe.element_width / medium.wavelength(probe)),
-    )
+    rate, image = _rate(probe), np.zeros((len(prefixes), grid.size, grid.size), np.complex64)
     assumed = 2 * np.pi * probe.centre_frequency / receive.sound_speed
     sines, cosines = np.sin(angles), np.cos(angles)
+    echoes = ElementEchoes(x, z, amplitude, probe, medium, grid, angles)
     pixels = (
         grid.x.astype(F32),
         grid.z.astype(F32),
@@ -136,26 +119,102 @@ def beamform_scatterers(
         np.exp(1j * assumed * cosines[:, None] * grid.z).astype(np.complex64),
         F32(assumed),
         F32(2 * rate / receive.sound_speed),
-        F32(2 * start),
+        F32(2 * echoes.start),
         F32(receive.f_number),
         half_window(receive.apodisation),
         np.array([*prefixes, 0], np.int64),
     )
-    echo = np.zeros((angles.size, times), np.complex64)
-    signal, hiss = np.zeros((2, angles.size, 2 * times), np.complex64)
-    image = np.zeros((len(prefixes), grid.size, grid.size), np.complex64)
-    hearing = np.abs(probe.element_x) < np.abs(grid.x[-1]) + grid.z[-1] / (2 * receive.f_number)
-    level = 0.0
-    for xe in sorted(probe.element_x[hearing], key=abs):
-        echo[:] = 0
-        kernels.deposit(F32(xe), *scatterers, echo)
-        kernels.apply_pulse(echo, bank, signal)
-        if noise and rng is not None:
-            level = level or noise * float(np.median(np.abs(signal)))
-            kernels.apply_pulse(_white(rng, bank, echo.shape), bank, hiss)
-            signal += np.float32(level) * hiss
+    for xe, signal in echoes.by_element(receive.f_number, noise, rng):
         kernels.delay_and_sum(F32(xe), *pixels, signal, image)
     return image / np.array(prefixes, F32)[:, None, None]
+
+
+def _rate(probe: Probe) -> float:
+    """Of the grid on which echoes are deposited, Hz."""
+    return OVERSAMPLE * probe.centre_frequency
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What lies between each element and the medium: an aberrating layer, and the element itself.
+
+    Attributes:
+        delay_s: (elements,) by which an echo is late, on either way. gain: (elements,) of each element; 0 is dead.
+    """
+
+    delay_s: NDArray[np.float64]
+    gain: NDArray[np.float64]
+
+
+class ElementEchoes:
+    """IQ echoes of scatterers, element by element; the arguments are those of ``beamform_scatterers``.
+
+    Args:
+        screen: None for none. A wavefront is taken to be late by what lies above the point that it reaches.
+
+    Attributes:
+        start: of the first sample, in deposit samples; signals have two samples each.
+    """
+
+    def __init__(
+        self,
+        x: NDArray[np.float64],
+        z: NDArray[np.float64],
+        amplitude: NDArray[np.float32],
+        probe: Probe,
+        medium: Medium,
+        grid: Grid,
+        angles: NDArray[np.float64],
+        screen: Screen | None = None,
+    ) -> None:
+        rate = _rate(probe)
+        wave_number = 2 * np.pi / medium.wavelength(probe)
+        span = max(float(np.hypot(grid.x[-1], grid.z[-1])), float(z.max()))
+        first = 1.8 * min(grid.depth, float(z.min())) * np.cos(angles).min() / medium.sound_speed
+        self.start = max(np.floor(first * rate) - 24, -48.0)
+        self._times = int(np.ceil((2.15 * span + abs(grid.x[-1])) / medium.sound_speed * rate - self.start)) + 24
+        self._bank = _pulse_bank(probe, medium, rate, (self.start + np.arange(self._times)) / rate)
+        self._probe, self._grid, self._angles, self._screen, self._rate = probe, grid, angles, screen, rate
+        path = x[:, None] * np.sin(angles) + z[:, None] * np.cos(angles)
+        if screen is not None:
+            path = path + medium.sound_speed * np.interp(x, probe.element_x, screen.delay_s)[:, None]
+        lit = insonification(x, z, angles, probe, medium.wavelength(probe))
+        self._scatterers = (
+            x.astype(F32),
+            z.astype(F32),
+            amplitude.astype(F32),
+            (path / medium.sound_speed * rate).astype(F32),
+            (lit * np.exp(-1j * wave_number * path)).astype(np.complex64),
+            F32(wave_number),
+            F32(rate / medium.sound_speed),
+        )
+        self._width = F32(probe.element_width / medium.wavelength(probe))
+
+    def by_element(
+        self, f_number: float, noise: float = 0.0, rng: np.random.Generator | None = None
+    ) -> Iterator[tuple[float, NDArray[np.complex64]]]:
+        """(element_x, signals (angles, times) complex64) of every element that a pixel hears at an F-number; the same
+        memory each time."""
+        probe, grid, angles = self._probe, self._grid, self._angles
+        echo = np.zeros((angles.size, self._times), np.complex64)
+        signal, hiss = np.zeros((2, angles.size, 2 * self._times), np.complex64)
+        hearing = np.abs(probe.element_x) < np.abs(grid.x[-1]) + grid.z[-1] / (2 * f_number)
+        level = 0.0
+        for number in sorted(np.flatnonzero(hearing), key=lambda one: abs(probe.element_x[one])):
+            xe, late, gain = float(probe.element_x[number]), 0.0, 1.0 + 0j
+            if self._screen is not None:
+                late = float(self._screen.delay_s[number])
+                gain = self._screen.gain[number] * np.exp(-2j * np.pi * probe.centre_frequency * late)
+            echo[:] = 0
+            kernels.deposit(F32(xe), *self._scatterers, F32(self.start - late * self._rate), self._width, echo)
+            if self._screen is not None:
+                echo *= np.complex64(gain)
+            kernels.apply_pulse(echo, self._bank, signal)
+            if noise and rng is not None:
+                level = level or noise * float(np.median(np.abs(signal)))
+                kernels.apply_pulse(_white(rng, self._bank, echo.shape), self._bank, hiss)
+                signal += np.float32(level) * hiss
+            yield xe, signal
 
 
 def half_window(name: str) -> NDArray[np.float32]:

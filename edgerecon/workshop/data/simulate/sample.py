@@ -64,7 +64,7 @@ def random_acquisition(rng: np.random.Generator) -> Acquisition:
     )
 
 
-def _scatterers(
+def diffuse_scatterers(
     scene: Scene, shot: Acquisition, seconds: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """One draw of the diffuse scatterers at a time: x and y in image sides, and ±σ strengths."""
@@ -79,7 +79,7 @@ def _scatterers(
     return x, y, (sign * strength)[strong]
 
 
-def _placed(
+def placed(
     shot: Acquisition, x: NDArray[np.float64], y: NDArray[np.float64], strength: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
     """Positions in metres, sorted by depth, nothing above the array; strengths."""
@@ -91,7 +91,7 @@ def _placed(
     return x[order] * side, depth[order], strength[order].astype(np.float32)
 
 
-def _gain(shot: Acquisition) -> NDArray[np.float64]:
+def depth_gain(shot: Acquisition) -> NDArray[np.float64]:
     """Depth-gain compensation of each row: undoes the mean attenuation up to 40 dB, with the operator's error."""
     depth = shot.grid.z
     _, peak = shot.medium.downshift(shot.probe, 2 * depth)
@@ -136,17 +136,17 @@ def simulate_sample(
     psfs = point_spread(shot.probe, shot.medium, shot.grid, shot.receive, angles)
     area = np.float32((shot.grid.spacing / shot.medium.wavelength(shot.probe)) ** 2)
     margin = int(MARGIN * SIZE)
-    gain = _gain(shot)
+    gain = depth_gain(shot)
     reference = 0.0
     sequence: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in NAMES}
     for t in range(frames):
         seconds = t * FRAME_PERIOD
-        diffuse = _scatterers(scene, shot, seconds, np.random.default_rng(draw_seed))
+        diffuse = diffuse_scatterers(scene, shot, seconds, np.random.default_rng(draw_seed))
         x, y = scene.move(scene.wires[:, 0], scene.wires[:, 1], seconds)
         points = x, y, 10 ** (scene.wires[:, 2] / 20)
-        tissue = _placed(shot, *(np.concatenate(pair) for pair in zip(diffuse, points, strict=True)))
+        tissue = placed(shot, *(np.concatenate(pair) for pair in zip(diffuse, points, strict=True)))
         iq = beamform(*tissue, prefixes=ANGLES, noise=shot.noise, rng=noise_rng)
-        wires = np.abs(beamform(*_placed(shot, *points), prefixes=ANGLES[-1:])[0]) if x.size else None
+        wires = np.abs(beamform(*placed(shot, *points), prefixes=ANGLES[-1:])[0]) if x.size else None
         clean = expected_envelope(scene.power(SIZE, margin, seconds) * area, margin, psfs, wires) * gain
         reference = reference or float(np.percentile(clean, 99)) * 10 ** (shot.headroom_db / 20)
         for name, envelope in zip(sequence, [*(np.abs(iq) * gain), clean, MEAN_DISPLAY * clean], strict=True):
