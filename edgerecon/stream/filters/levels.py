@@ -66,6 +66,38 @@ def clahe(clip: float, tiles: int) -> Run:
     return run
 
 
+def local_levels(radius: int, beta: float) -> Run:
+    """Draws pixels that stand out against their window towards the median: what is bright among dark ones, and dark
+    among bright ones; the mean stays.
+
+    With m the median of the frame, s the sum of the window's deviations from m on the pixel's own side and o of those
+    on the other: x ← m + (1 − beta · max(0, (o − s) / (o + s))) · (x − m). As the adaptive grey map of HoloHub's
+    ultrasound post-processing.
+
+    Args:
+        radius: of the window, pixels. beta: how strongly.
+    """
+    side = (2 * radius + 1,) * 2
+
+    def run(image: Image) -> Image:
+        median = _median(image)
+        away = image - median
+        above = cv2.boxFilter(np.maximum(away, 0), -1, side, borderType=cv2.BORDER_REFLECT)
+        below = cv2.boxFilter(np.maximum(-away, 0), -1, side, borderType=cv2.BORDER_REFLECT)
+        minority = np.where(away >= 0, below - above, above - below) / (above + below + np.float32(1e-9))
+        away *= 1 - np.float32(beta) * np.clip(minority, 0, 1)
+        away += image.mean() - away.mean()
+        return _clipped(away)
+
+    return run
+
+
+def _median(image: Image) -> np.float32:
+    """Within 1/8192, by a histogram: sorting takes ten times as long."""
+    counts = cv2.calcHist([image], [0], None, [4096], [0, 1 + 1e-6])
+    return np.float32((np.searchsorted(np.cumsum(counts), image.size / 2) + 0.5) / 4096)
+
+
 def _clipped(image: Image) -> Image:
     return np.clip(image, 0.0, 1.0, out=image)
 
@@ -90,5 +122,11 @@ FILTERS = (
         "adaptive contrast, limited",
         (Parameter("clip", 2, 0.1, 100), Parameter("tiles", 8, 1, 64, whole=True)),
         clahe,
+    ),
+    StreamFilter(
+        "local-levels",
+        "draws what stands out against its window towards the median",
+        (Parameter("radius", 5, 1, 50, whole=True), Parameter("beta", 1, 0, 1)),
+        local_levels,
     ),
 )

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import uniform_filter
 from skimage import exposure
 from skimage import filters as sk_filters
 from skimage.morphology import footprint_rectangle
+from skimage.restoration import denoise_nl_means
 from skimage.transform import resize as sk_resize
 from skimage.transform import warp
 
@@ -104,6 +106,53 @@ def test_geometry_is_that_of_scikit_image(image: Image) -> None:
 
     expected = warp(image, polar, output_shape=sector.shape, order=1, cval=0)
     assert np.abs(sector - expected).mean() < 3e-3 and sector[0, 0] == 0
+
+
+def test_non_local_means_is_that_of_scikit_image(image: Image) -> None:
+    small = image[:48, :64]
+    expected = denoise_nl_means(small, patch_size=7, patch_distance=5, h=0.1, fast_mode=True)
+    found = ran("non-local-means:h=0.1,patch=7,search=11", small)
+    assert np.abs(found - expected).mean() < 0.02 and found.std() < small.std()
+
+
+def test_low_rank_is_the_best_of_its_rank(image: Image) -> None:
+    """scikit-image has none: NumPy's decomposition is the reference."""
+    left, values, right = np.linalg.svd(image, full_matrices=False)
+    best = np.clip((left[:, :8] * values[:8]) @ right[:8], 0, 1)
+    run = open_filters(["low-rank:rank=8"])[0].make()
+    first, *_, last = (run(image) for _ in range(4))  # each frame goes on from the directions of the one before
+    errors = [np.linalg.norm(image - found) for found in (first, last, best)]
+    assert errors[0] < 1.01 * errors[2] and errors[1] < 1.002 * errors[2]
+    assert np.linalg.matrix_rank(last, tol=1e-3) <= 8 + 1
+
+
+def test_temporal_low_rank_keeps_what_frames_share(image: Image) -> None:
+    rng = np.random.default_rng(1)
+    noisy = [np.clip(image + np.float32(0.1) * rng.standard_normal(image.shape, np.float32), 0, 1) for _ in range(5)]
+    run = open_filters(["temporal-low-rank:history=5,rank=1"])[0].make()
+    found = [run(frame) for frame in noisy][-1]
+    left, values, right = np.linalg.svd(np.stack([frame.ravel() for frame in noisy]), full_matrices=False)
+    assert np.allclose(found.ravel(), np.clip(values[0] * left[-1, 0] * right[0], 0, 1), atol=1e-4)
+    assert np.abs(found - image).mean() < 0.7 * np.abs(noisy[-1] - image).mean()
+
+
+def test_diffusion_is_its_formula(image: Image) -> None:
+    level = image.astype(float)
+    for _ in range(3):
+        padded = np.pad(level, 1, mode="edge")
+        sides = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+        level = level + 0.1 * sum((side - level) * np.exp(-(((side - level) / 0.1) ** 2)) for side in sides)
+    assert np.allclose(ran("diffusion:iterations=3,kappa=0.1,step=0.1", image), np.clip(level, 0, 1), atol=1e-5)
+
+
+def test_local_levels_is_its_formula(image: Image) -> None:
+    middle = np.median(image)
+    away = image - middle
+    above, below = (uniform_filter(np.maximum(sign * away, 0), 7, mode="reflect") for sign in (1, -1))
+    minority = np.where(away >= 0, below - above, above - below) / (above + below)
+    expected = middle + (1 - 0.8 * np.clip(minority, 0, 1)) * away
+    expected += image.mean() - expected.mean()
+    assert np.abs(ran("local-levels:radius=3,beta=0.8", image) - np.clip(expected, 0, 1)).mean() < 2e-3
 
 
 def test_persistence_remembers_frames(image: Image) -> None:

@@ -1,0 +1,155 @@
+"""Filters against noise that keep edges: diffusion, guided, non-local means, and low rank in space and over time."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import cv2
+import numpy as np
+
+from edgerecon.core.frame import Image, to_uint8
+from edgerecon.stream.filters.filter import Parameter, Run, StreamFilter
+
+_SPARE, _ROUNDS = 8, 3
+"""Directions beyond the rank that are followed, and power iterations on a first frame."""
+
+
+def diffusion(iterations: int, kappa: float, step: float) -> Run:
+    """Diffusion that stops at gradients: Perona & Malik, IEEE Trans. Pattern Anal. Mach. Intell. 12(7), 1990, with the
+    conductance exp(−(gradient / kappa)²).
+
+    Args:
+        iterations: explicit steps. kappa: gradient in levels a pixel. step: of time, stable up to 0.25.
+    """
+    scale = -1 / kappa**2
+
+    def run(image: Image) -> Image:
+        level = image.copy()
+        for _ in range(iterations):
+            flows = []
+            for ahead, behind in ((level[1:], level[:-1]), (level[:, 1:], level[:, :-1])):
+                slope = cv2.subtract(ahead, behind)
+                flows.append(cv2.multiply(slope, cv2.exp(cv2.multiply(slope, slope, scale=scale)), scale=step))
+            down, right = flows
+            level[:-1] += down
+            level[1:] -= down
+            level[:, :-1] += right
+            level[:, 1:] -= right
+        return np.clip(level, 0, 1, out=level)
+
+    return run
+
+
+def guided(radius: int, epsilon: float) -> Run:
+    """See ``guided_by_itself``."""
+    return lambda image: guided_by_itself(image, epsilon, radius)
+
+
+def guided_by_itself(image: Image, epsilon: float, radius: int) -> Image:
+    """Guided filter with the image as its own guide: He, Sun & Tang, IEEE Trans. Pattern Anal. 35(6), 2013, eqs. 5, 6.
+
+    In every window the output is a·x + b with a = variance / (variance + epsilon); four box filters in all.
+
+    Args:
+        epsilon: variance in squared levels below which a window is smoothed. radius: of the window in pixels.
+    """
+
+    def mean(x: Image) -> Image:
+        return np.asarray(cv2.boxFilter(x, -1, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REFLECT), np.float32)
+
+    average = mean(image)
+    variance = np.maximum(mean(image * image) - average**2, 0)
+    gain = variance / (variance + np.float32(epsilon))
+    return np.clip(mean(gain) * image + mean((1 - gain) * average), 0, 1)
+
+
+def non_local_means(h: float, patch: int, search: int) -> Run:
+    """Non-local means (Buades, Coll & Morel, CVPR 2005), OpenCV's at 8 bits.
+
+    Args:
+        h: strength in levels. patch, search: sides of the compared patches and of the window, in pixels, made odd.
+    """
+
+    def run(image: Image) -> Image:
+        found = cv2.fastNlMeansDenoising(to_uint8(image), None, 255 * h, patch | 1, search | 1)
+        return np.asarray(found, np.uint8) * np.float32(1 / 255)
+
+    return run
+
+
+def low_rank(rank: int) -> Run:
+    """The frame's best approximation of a rank, by subspace iteration (Halko, Martinsson & Tropp, SIAM Rev. 53(2),
+    2011) that starts from the directions of the frame before: a tenth of what a whole decomposition takes."""
+    held: list[Image] = []
+
+    def run(image: Image) -> Image:
+        count = min(rank + _SPARE, *image.shape)
+        warm = bool(held) and held[0].shape == (image.shape[0], count)
+        basis = (
+            held[0] if warm else image @ np.random.default_rng(0).standard_normal((image.shape[1], count), np.float32)
+        )
+        for _ in range(1 if warm else _ROUNDS):
+            basis = np.linalg.qr(image @ (image.T @ basis))[0]
+        held[:] = [basis]
+        small = basis.T @ image
+        turns, _, _ = np.linalg.svd(small @ small.T)
+        kept = basis @ turns[:, : min(rank, count)]
+        return np.clip(kept @ (kept.T @ image), 0, 1)
+
+    return run
+
+
+def temporal_low_rank(history: int, rank: int) -> Run:
+    """The newest of some frames, in their best approximation of a rank: what flickers goes. Starts anew on another
+    size."""
+    frames: deque[Image] = deque(maxlen=history)
+
+    def run(image: Image) -> Image:
+        if not frames or frames[0].shape != image.shape:
+            frames.clear()
+            frames.extend([image] * history)
+        frames.append(image.copy())
+        flat = np.stack([frame.ravel() for frame in frames])
+        _, turns = np.linalg.eigh(flat @ flat.T)
+        kept = turns[:, -min(rank, history) :]
+        weights = np.asarray(kept @ kept[-1], np.float32)
+        return np.clip(weights @ flat, 0, 1).reshape(image.shape)
+
+    return run
+
+
+FILTERS = (
+    StreamFilter(
+        "diffusion",
+        "diffusion that stops at edges",
+        (
+            Parameter("iterations", 10, 1, 100, whole=True),
+            Parameter("kappa", 0.1, 0.001, 1),
+            Parameter("step", 0.1, 0.01, 0.25),
+        ),
+        diffusion,
+    ),
+    StreamFilter(
+        "guided",
+        "guided by the frame itself",
+        (Parameter("radius", 5, 1, 50, whole=True), Parameter("epsilon", 0.01, 1e-6, 1)),
+        guided,
+    ),
+    StreamFilter(
+        "non-local-means",
+        "averages patches that look alike, at 8 bits",
+        (
+            Parameter("h", 0.1, 0.001, 1),
+            Parameter("patch", 7, 1, 15, whole=True),
+            Parameter("search", 23, 3, 51, whole=True),
+        ),
+        non_local_means,
+    ),
+    StreamFilter("low-rank", "the frame's strongest patterns", (Parameter("rank", 32, 1, 512, whole=True),), low_rank),
+    StreamFilter(
+        "temporal-low-rank",
+        "what the last frames have in common",
+        (Parameter("history", 5, 2, 32, whole=True), Parameter("rank", 3, 1, 32, whole=True)),
+        temporal_low_rank,
+    ),
+)
