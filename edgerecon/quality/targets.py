@@ -14,10 +14,12 @@ from edgerecon.core.errors import DataError
 
 Envelope = NDArray[np.floating]
 
-_WIRE_DB = 18.0  # above the median around it
+_WIRE_DB = 18.0  # above the mean of decibels around it
+_WIRE_POWER_DB = 12.0  # above the mean power: speckle, whose power is exponential, does not come so far
 _WIRES_AT_MOST = 40
 _CYST_DB = -8.0  # of its mean, below the ring around it
 _CYSTS_AT_MOST = 8
+_BESIDE = 2.7  # radii from a cyst to the speckle beside it
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def _places(path: Path, key: str, value: object, size: int) -> tuple[tuple[float
 
 
 def find_targets(envelope: Envelope, x_mm: NDArray[np.floating], z_mm: NDArray[np.floating]) -> Targets:
-    """Wires (peaks far above their surroundings) and dark round cysts of an envelope on a Cartesian grid.
+    """Wires (peaks far above their surroundings) of a Cartesian grid, else dark round cysts and speckle beside them.
 
     Args:
         envelope: (H, W) linear amplitudes. x_mm: (W,). z_mm: (H,).
@@ -71,7 +73,21 @@ def find_targets(envelope: Envelope, x_mm: NDArray[np.floating], z_mm: NDArray[n
     decibel = 20 * np.log10(np.maximum(envelope / envelope.max(), 1e-6)).astype(np.float32)
     wires = tuple((float(x_mm[column]), float(z_mm[row])) for row, column in _wires(decibel, steps))
     cysts = () if wires else tuple((float(x_mm[c]), float(z_mm[r]), mm) for r, c, mm in _cysts(envelope, steps))
-    return Targets(wires, cysts)
+    return Targets(wires, cysts, _beside(cysts, x_mm))
+
+
+def _beside(
+    cysts: tuple[tuple[float, float, float], ...], x_mm: NDArray[np.floating]
+) -> tuple[tuple[float, float, float], ...]:
+    """Discs as large as the cysts, left and right of them at their depth, within the picture and clear of all cysts."""
+    places = [(x + side * _BESIDE * mm, z, mm) for x, z, mm in cysts for side in (-1, 1)]
+    return tuple(
+        (x, z, mm)
+        for x, z, mm in places
+        if x_mm[0] <= x - mm
+        and x + mm <= x_mm[-1]
+        and all(np.hypot(x - other, z - depth) > mm + 1.4 * radius for other, depth, radius in cysts)
+    )
 
 
 def _kernel(width_mm: float, steps: tuple[float, float]) -> tuple[int, int]:
@@ -82,8 +98,10 @@ def _kernel(width_mm: float, steps: tuple[float, float]) -> tuple[int, int]:
 
 def _wires(decibel: NDArray[np.float32], steps: tuple[float, float]) -> list[tuple[int, int]]:
     around = cv2.blur(np.maximum(decibel, -60), _kernel(5.0, steps))
+    power = cv2.blur(np.power(np.float32(10), decibel / 10), _kernel(5.0, steps))
     highest = cv2.dilate(decibel, np.ones(_kernel(2.5, steps)[::-1], np.uint8))
-    peaks = np.argwhere((decibel >= highest) & (decibel - around > _WIRE_DB))
+    stands_out = (decibel - around > _WIRE_DB) & (decibel > 10 * np.log10(np.maximum(power, 1e-12)) + _WIRE_POWER_DB)
+    peaks = np.argwhere((decibel >= highest) & stands_out)
     order = np.argsort([-decibel[row, column] for row, column in peaks])
     found = [(int(peaks[at][0]), int(peaks[at][1])) for at in order]
     return found if len(found) <= _WIRES_AT_MOST else []  # so many are speckle

@@ -64,3 +64,26 @@ def point_echoes(
             late = time - arrival[:, None]
             found[w] += np.exp(-((late * bandwidth_hz) ** 2)) * np.exp(2j * np.pi * acquisition.carrier_hz * late)
     return found
+
+
+def scatterers_echoes(
+    acquisition: Acquisition, x: np.ndarray, z: np.ndarray, strength: np.ndarray, bandwidth_hz: float = 2.5e6
+) -> np.ndarray:
+    """RF (1, elements, samples) of many scatterers after one transmit.
+
+    Each is an impulse on a grid of 16 times the sampling rate (within 0.05 radians of the carrier), and all of them go
+    through one Gaussian pulse.
+    """
+    finer, probe, (transmit,) = 16, acquisition.probe, acquisition.transmits
+    rate, length = finer * acquisition.sample_rate_hz, finer * acquisition.samples
+    time = (np.arange(length) - length // 2) / rate
+    pulse = np.exp(-((time * bandwidth_hz) ** 2)) * np.cos(2 * np.pi * acquisition.carrier_hz * time)
+    spectrum = np.fft.rfft(np.fft.ifftshift(pulse))
+    outward = transmit.path_m(x, z, probe, acquisition.sound_speed_m_s) / acquisition.sound_speed_m_s - transmit.start_s
+    found = np.empty(acquisition.shape, np.float32)
+    for row, place_x, place_z in zip(found[0], probe.element_x_m, probe.element_z_m, strict=True):
+        at = np.rint((outward + np.hypot(x - place_x, z - place_z) / acquisition.sound_speed_m_s) * rate).astype(int)
+        heard = (at >= 0) & (at < length)
+        impulses = np.bincount(at[heard], strength[heard], length)
+        row[:] = np.fft.irfft(np.fft.rfft(impulses) * spectrum, length)[::finer]
+    return found

@@ -105,7 +105,7 @@ def evaluate(
         Path | None, typer.Option(help="Pairs to tune the classical filters on; default: the data.")
     ] = None,
     regions: Annotated[
-        Path | None, typer.Option(help="JSON boxes for a recording; default: found automatically.")
+        Path | None, typer.Option(help="JSON boxes for a recording, or a PICMUS phantom; default: found automatically.")
     ] = None,
     method: Annotated[list[str] | None, typer.Option(help="Classical filter to compare with; repeatable.")] = None,
     limit: Annotated[

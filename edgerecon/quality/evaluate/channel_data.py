@@ -20,6 +20,7 @@ from edgerecon.core.errors import DataError
 from edgerecon.quality.measures.point_target import measure_point
 from edgerecon.quality.measures.speckle import cnr, gcnr, speckle_snr
 from edgerecon.quality.measures.speckle_distribution import rayleigh_test
+from edgerecon.quality.picmus_phantom import phantom_beside, read_picmus_phantom
 from edgerecon.quality.targets import Targets, find_targets, read_targets
 from edgerecon.stream.sources import open_source
 from edgerecon.stream.sources.channel.channel import ChannelSource
@@ -77,13 +78,14 @@ def evaluate_channel_data(data: str, methods: Sequence[str], targets: Path | Non
     """Beamform a recording's first frame by each method and measure it.
 
     Args:
-        data: as ``open_source`` takes it. methods: names of beamforming methods. targets: JSON in mm; default: found on
-            the picture of the first method.
+        data: as ``open_source`` takes it. methods: names of beamforming methods. targets: JSON in mm, or the file of a
+            PICMUS phantom; default: the phantom that lies beside a data set of the challenge, else what is found on the
+            picture of the first method.
 
     Raises:
         DataError: no channel data, a polar grid, or targets outside the picture. SourceError: it cannot be read.
     """
-    given = read_targets(targets) if targets is not None else None
+    given = _given(data, targets)
     result: ChannelEvaluation | None = None
     for method in methods:
         with closing(open_source(with_options(data, {"beamform": method}))) as source:
@@ -99,6 +101,14 @@ def evaluate_channel_data(data: str, methods: Sequence[str], targets: Path | Non
         result.rows.append(measure_envelope(envelope, x_mm, z_mm, result.targets, method, sum(stages_ms.values())))
     assert result is not None
     return result
+
+
+def _given(data: str, targets: Path | None) -> Targets | None:
+    if targets is None:
+        targets = phantom_beside(Path(data.partition("?")[0]))
+    if targets is None:
+        return None
+    return read_picmus_phantom(targets) if targets.suffix.lower() in (".hdf5", ".h5") else read_targets(targets)
 
 
 def measure_envelope(

@@ -105,3 +105,46 @@ def test_must_is_beamformed(tmp_path: Path, iq: bool) -> None:
 def test_wrong_must_fields_are_named(tmp_path: Path, changes: dict, words: str) -> None:
     with pytest.raises(SourceError, match=words):
         open_source(f"{must(tmp_path / 'a.mat', False, **changes)}?grid={GRID}")
+
+
+def must_5(path: Path, iq: bool, **changes: object) -> Path:
+    """As ``save("data.mat", "RF", "param")`` writes it, two frames."""
+    savemat = pytest.importorskip("scipy.io", reason="SciPy is not installed: pip install 'edgerecon[stream]'").savemat
+    data = echoes(PLANE[1:2], TIME)[0].T * (np.exp(-2j * np.pi * CARRIER * TIME)[:, None] if iq else 1)
+    values = data if iq else np.rint(data.real * 9000).astype("i2")
+    param = {"fs": RATE, "fc": CARRIER, "c": SPEED, "pitch": PITCH, "t0": START, "TXdelay": np.zeros((1, COUNT))}
+    told = {key: value for key, value in (param | changes).items() if value is not None}
+    savemat(path, {"IQ" if iq else "RF": np.stack([values] * 2, -1), "param": told})
+    return path
+
+
+@pytest.mark.parametrize("iq", [False, True])
+def test_must_of_version_5_is_beamformed(tmp_path: Path, iq: bool) -> None:
+    path = must_5(tmp_path / "a.mat", iq)
+    points_are_there(path)
+    assert open_source(f"{path}?grid={GRID}").length == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"c": None}, "sound_speed_m_s is missing"), ({"pitch": None}, "pitch"), ({"TXdelay": np.ones(3)}, "TXdelay")],
+)
+def test_wrong_must_fields_of_version_5_are_named(tmp_path: Path, changes: dict, words: str) -> None:
+    with pytest.raises(SourceError, match=words):
+        open_source(f"{must_5(tmp_path / 'a.mat', False, **changes)}?grid={GRID}")
+
+
+def test_other_files_of_version_5_are_refused(tmp_path: Path) -> None:
+    savemat = pytest.importorskip("scipy.io", reason="SciPy is not installed: pip install 'edgerecon[stream]'").savemat
+    savemat(tmp_path / "a.mat", {"x": np.zeros(3)})
+    savemat(tmp_path / "b.mat", {"RF": np.zeros((3, 3)), "param": np.zeros(3)})
+    whole = must_5(tmp_path / "c.mat", False).read_bytes()
+    (tmp_path / "c.mat").write_bytes(whole[: len(whole) // 2])
+    for name, words in (
+        ("a", "no RF or IQ with param"),
+        ("b", "param is no structure"),
+        ("c", "no RF or IQ with param"),
+    ):
+        with pytest.raises(SourceError, match=words) as caught:
+            open_source(str(tmp_path / f"{name}.mat"))
+        assert "\n" not in str(caught.value)

@@ -1,11 +1,12 @@
-"""MAT 7.3 of MUST (Garcia, https://www.biomecardio.com/MUST): `RF` or `IQ` and the structure `param`.
+"""MAT files of MUST (Garcia, https://www.biomecardio.com/MUST): `RF` or `IQ` and the structure `param`.
 
 `save("data.mat", "RF", "param", "-v7.3")` writes signals of (samples, elements, frames), which HDF5 shows backwards.
-`param` has fs, pitch, c, and where they differ from MUST's defaults fc, t0, TXdelay and radius.
+`param` has fs, pitch, c, and where they differ from MUST's defaults fc, t0, PRF, TXdelay and radius.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,16 @@ from edgerecon.core.errors import AcquisitionError
 from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
 from edgerecon.stream.sources.files.hdf5_superblock import MAGIC
-from edgerecon.stream.sources.hdf5_file import dataset, one_line_errors, opened, scalar, table
+from edgerecon.stream.sources.hdf5_file import dataset, one_line_errors, opened, table
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query
 
 _HEADER = 512
 """Bytes before the HDF5 file."""
+FIELDS = ("fs", "pitch", "c", "fc", "t0", "PRF", "TXdelay", "radius")
+"""Of ``param``."""
+
+Array = NDArray[np.float64]
 
 
 def open_must(place: str, query: Query) -> ChannelSource:
@@ -35,28 +40,8 @@ def open_must(place: str, query: Query) -> ChannelSource:
     path = Path(place)
     with one_line_errors(path.name), opened(path) as file:
         key = "IQ" if "IQ" in file else "RF"
-        param, shape = file["param"], tuple(dataset(file, key).shape)
-        if len(shape) not in (2, 3):
-            raise AcquisitionError(f"{path.name}: {key} of the shape {shape[::-1]} is not (samples, elements, frames)")
-        elements = shape[-2]
-        pitch, radius = scalar(param, "pitch"), scalar(param, "radius")
-        if not pitch:
-            raise AcquisitionError(f"{path.name}: param.pitch is missing")
-        probe = linear_array(elements, pitch) if radius is None else curved_array(elements, pitch, radius)
-        start = scalar(param, "t0") or 0.0
-        prf = scalar(param, "PRF") or 0.0
-        acquisition = Acquisition(
-            probe=probe,
-            transmits=(_transmit(param, probe, start, path.name),),
-            samples=shape[-1],
-            sample_rate_hz=scalar(param, "fs") or float("nan"),
-            carrier_hz=scalar(param, "fc") or 0.0,
-            sound_speed_m_s=scalar(param, "c") or float("nan"),
-            iq=key == "IQ",
-            frames=shape[0] if len(shape) == 3 else 1,
-            period_s=1 / prf if prf > 0 else None,
-            first_sample_s=start,
-        )
+        param = {name: _values(file["param"], name) for name in FIELDS if name in file["param"]}
+        acquisition = must_acquisition(path.name, key, tuple(dataset(file, key).shape), param)
 
     def read(frame: int) -> NDArray[np.generic]:
         with opened(path) as file:
@@ -71,9 +56,44 @@ def open_must(place: str, query: Query) -> ChannelSource:
     return ChannelSource(path.name, acquisition, read, query)
 
 
-def _transmit(param: Any, probe: Probe, start_s: float, name: str) -> Transmit:
+def _values(group: Any, name: str) -> Array:
+    return np.asarray(table(group, name), np.float64).ravel()
+
+
+def must_acquisition(name: str, key: str, shape: tuple[int, ...], param: Mapping[str, Array]) -> Acquisition:
+    """Of signals of ``shape``, (frames, elements, samples) or without frames, and of ``FIELDS`` of ``param``.
+
+    Raises:
+        AcquisitionError: fields that are missing, or do not fit each other; the message names them.
+    """
+
+    def number(field: str, default: float) -> float:
+        values = param.get(field, np.zeros(0))
+        return float(values[0]) if values.size and np.isfinite(values[0]) else default
+
+    if len(shape) not in (2, 3):
+        raise AcquisitionError(f"{name}: {key} of the shape {shape[::-1]} is not (samples, elements, frames)")
+    elements, pitch, radius = shape[-2], number("pitch", 0.0), number("radius", np.inf)
+    if not pitch:
+        raise AcquisitionError(f"{name}: param.pitch is missing")
+    probe = linear_array(elements, pitch) if np.isinf(radius) else curved_array(elements, pitch, radius)
+    start, prf = number("t0", 0.0), number("PRF", 0.0)
+    return Acquisition(
+        probe=probe,
+        transmits=(_transmit(param.get("TXdelay", np.zeros(1)), probe, start, name),),
+        samples=shape[-1],
+        sample_rate_hz=number("fs", np.nan),
+        carrier_hz=number("fc", 0.0),
+        sound_speed_m_s=number("c", np.nan),
+        iq=key == "IQ",
+        frames=shape[0] if len(shape) == 3 else 1,
+        period_s=1 / prf if prf > 0 else None,
+        first_sample_s=start,
+    )
+
+
+def _transmit(delay: Array, probe: Probe, start_s: float, name: str) -> Transmit:
     """A plane wave where all elements fire at once, else what the delays make."""
-    delay = np.asarray(table(param, "TXdelay"), np.float64).ravel() if "TXdelay" in param else np.zeros(1)
     if not np.any(delay) and not np.any(probe.element_z_m):
         return plane_wave(0.0, start_s)
     if delay.size != probe.elements:
