@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgerecon.core.errors import SourceError
 from edgerecon.core.frame import to_unit
 from edgerecon.stream.sources import open_source
 from edgerecon.stream.sources.files.tiff import TiffImage
@@ -187,3 +188,18 @@ def test_big_files_of_the_other_byte_order(tmp_path: Path, photometric: str, com
     expected = 255 - pixels if photometric == "miniswhite" else pixels
     found = [capture.image for capture in open_source(str(tmp_path / "a.tif")).frames()]
     np.testing.assert_array_equal(found, expected)
+
+
+def test_a_stack_of_which_one_page_has_a_directory_is_refused(tmp_path: Path) -> None:
+    """As ImageJ saves stacks of more than 4 GB: the other frames lie behind the first one."""
+    frames = np.zeros((3, 8, 8), np.uint8)
+    tifffile.imwrite(tmp_path / "whole.tif", frames, imagej=True)
+    assert open_source(str(tmp_path / "whole.tif")).length == 3
+    cut = bytearray((tmp_path / "whole.tif").read_bytes())
+    order = "<" if cut.startswith(b"II") else ">"
+    (at,) = struct.unpack_from(f"{order}I", cut, 4)
+    (entries,) = struct.unpack_from(f"{order}H", cut, at)
+    struct.pack_into(f"{order}I", cut, at + 2 + 12 * entries, 0)
+    (tmp_path / "cut.tif").write_bytes(cut)
+    with pytest.raises(SourceError, match="an ImageJ stack of 3 frames"):
+        open_source(str(tmp_path / "cut.tif"))

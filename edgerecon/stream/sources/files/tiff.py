@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgerecon.core.frame import MAX_PIXELS, RawImage
 from edgerecon.stream.sources.files.pillow_image import check_size, opened, pixels_of, rgb, upright
-from edgerecon.stream.sources.files.tiff_directory import Page, find_pages, read_page
+from edgerecon.stream.sources.files.tiff_directory import Page, find_pages, frames_behind, read_page
 from edgerecon.stream.sources.flat import MAX_FRAME_BYTES
 
 if TYPE_CHECKING:
@@ -49,6 +49,10 @@ class TiffImage:
         try:
             self._is_unknown_to_pillow = self._file.read(4) == b"MM\0+"  # BigTIFF of the other byte order
             self._pages = find_pages(self._file)
+            if len(self._pages) == 1 and (frames := frames_behind(self._file, self._pages[0][1])) > 1:
+                raise ValueError(
+                    f"it is an ImageJ stack of {frames} frames with a directory of one: save it as BigTIFF"
+                )
         except BaseException:
             self._file.close()
             raise

@@ -5,6 +5,7 @@ Specification: TIFF revision 6.0, section 2; BigTIFF is the same with numbers of
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -17,6 +18,7 @@ _PAGES_AT_MOST = 50_000
 _ENTRIES_AT_MOST = 1_000
 _VALUES_AT_MOST = 1 << 20  # of a tag that is read here, such as the places of strips
 _BYTES_AT_MOST = 32 << 20  # of all tags of a page together: the library that decodes it reads them all
+_TEXT_AT_MOST = 256  # bytes of a description that are looked at
 _SIZES = np.array([0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8])  # bytes of a value, by its type
 _LETTERS = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q"}  # of the types that hold unsigned integers
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
@@ -72,6 +74,14 @@ def find_pages(file: BinaryIO) -> list[tuple[int, int]]:
     if not every:
         raise ValueError("it has no page")
     return pages or every
+
+
+def frames_behind(file: BinaryIO, offset: int) -> int:
+    """Frames of a large ImageJ stack, whose one directory (at ``offset``) tells of the first; 1 for any other page."""
+    reader = _Reader(file)
+    entries, _ = reader.entries(offset)
+    stated = re.match(rb"ImageJ=[^\n]*\nimages=(\d{1,9})\n", reader.text(entries, 270))
+    return int(stated[1]) if stated else 1
 
 
 def read_page(file: BinaryIO, index: int, offset: int) -> Page:
@@ -165,6 +175,15 @@ class _Reader:
             self._file.seek(place)
             value = self._file.read(size)
         return self._unpack(form, value)
+
+    def text(self, entries: np.ndarray, tag: int) -> bytes:
+        """The beginning of a tag of text; empty where it is absent."""
+        found = entries[entries["tag"] == tag]
+        if not len(found) or int(found[0]["count"]) <= len(value := found[0]["value"].tobytes()):
+            return b""
+        (place,) = self._unpack(self._next, value)
+        self._file.seek(place)
+        return self._file.read(min(int(found[0]["count"]), _TEXT_AT_MOST))
 
     def number(self, entries: np.ndarray, tag: int, default: int) -> int:
         return next(iter(self.numbers(entries, tag)), default)
