@@ -139,7 +139,8 @@ def levels_of(low: NDArray[np.float64], high: NDArray[np.float64], form: Form = 
     limit = form.more * (_INT16 // form.more // 10 * 10)
     less = np.arange(limit // (form.more + form.less) + 1)
     more = (limit - form.less * less) // form.more
-    floors, ceilings = np.concatenate([less, more])[:, None], np.concatenate([more, less])[:, None]
+    # The kernels want a level above zero, even where everything is below.
+    floors, ceilings = np.concatenate([less, more[1:]])[:, None], np.concatenate([more, less[1:]])[:, None]
     needed = [
         np.where(side > _NOTHING, side / np.maximum(n, 1e-9), 0.0) for side, n in ((below, floors), (above, ceilings))
     ]

@@ -70,10 +70,12 @@ KERNEL Shorts load_halves(const int16_t* first, const int16_t* second) {
     const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(first));
     return reinterpret_cast<Shorts>(_mm256_inserti128_si256(_mm256_castsi128_si256(low), _mm_loadu_si128(reinterpret_cast<const __m128i*>(second)), 1));
 }
+KERNEL __m128i two_quarters(const int16_t* first, const int16_t* second) {
+    const __m128 low = _mm_castsi128_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(first)));
+    return _mm_castps_si128(_mm_loadh_pi(low, reinterpret_cast<const __m64*>(second)));
+}
 KERNEL Shorts load_quarters(const int16_t* from, int64_t apart) {
-    int64_t quarter[4];
-    for (int i = 0; i < 4; ++i) memcpy(quarter + i, from + i * apart, 8);
-    return reinterpret_cast<Shorts>(_mm256_set_epi64x(quarter[3], quarter[2], quarter[1], quarter[0]));
+    return reinterpret_cast<Shorts>(_mm256_set_m128i(two_quarters(from + 2 * apart, from + 3 * apart), two_quarters(from, from + apart)));
 }
 KERNEL void store_halves(int16_t* first, int16_t* second, Shorts value) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(first), _mm256_castsi256_si128(reinterpret_cast<__m256i>(value)));

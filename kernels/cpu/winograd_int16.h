@@ -45,8 +45,10 @@ KERNEL void multiply(const int16_t* v, int pitch, int pairs, const int16_t* u, c
         for (; k + 4 <= pairs; k += 4, u += 64 * N)
 #pragma GCC unroll 4
             for (int next = 0; next < 4; ++next) add_pair<T, N>(v + 2 * (k + next), pitch, u + 16 * N * next, sum);
-#pragma GCC unroll 1
-        for (; k < pairs; ++k, u += 16 * N) add_pair<T, N>(v + 2 * k, pitch, u, sum);
+        for (; k + 2 <= pairs; k += 2, u += 32 * N)
+#pragma GCC unroll 2
+            for (int next = 0; next < 2; ++next) add_pair<T, N>(v + 2 * (k + next), pitch, u + 16 * N * next, sum);
+        if (k < pairs) add_pair<T, N>(v + 2 * k, pitch, u, sum), u += 16 * N;
 #pragma GCC unroll 8
         for (int t = 0; t < T; ++t)
 #pragma GCC unroll 2

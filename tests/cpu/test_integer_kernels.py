@@ -69,6 +69,17 @@ def test_two_scales_bit_for_bit(
         assert np.array_equal(run(library, network, frame, threads, isa), expected)
 
 
+def test_a_map_below_zero_runs(library: Library, rng: np.random.Generator) -> None:
+    layers = networks.two_scale(rng, 2, 1)
+    up = layers[4]
+    layers[4] = replace(up, weights=-np.abs(up.weights), bias=-np.ones_like(up.bias), added=0)
+    frame = rng.random((8, 8), dtype=np.float32)
+    made = quantise(layers, [frame])
+    form = made[4].integers
+    assert form and form.floor < 0 and form.ceiling == 1
+    assert np.array_equal(run(library, made, frame), run_integers(made, frame))
+
+
 def test_what_is_added_belongs_to_the_proof(library: Library, rng: np.random.Generator) -> None:
     layers = quantise(networks.two_scale(rng, 4, 1), [rng.random((16, 16), dtype=np.float32)])
     form = layers[3].integers
