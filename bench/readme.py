@@ -41,7 +41,7 @@ PAGES: Mapping[str, Blocks] = {
         "protect": readme_quality.protect,
         "border": readme_quality.border,
     },
-    "docs/beamform.md": {"beamformer": readme_beamformer.beamformer},
+    "docs/beamform.md": {"beamformer": readme_beamformer.beamformer, "learned": readme_beamformer.learned},
     "docs/study.md": readme_study.blocks(),
     "docs/train.md": {"measures": readme_kinds.measure_list},
     "kernels/README.md": {"native": readme_speed.native_engine},

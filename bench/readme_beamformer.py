@@ -1,4 +1,4 @@
-"""The table of docs/beamform.md: what the beamformer was to reach, and what it was measured at."""
+"""The tables of docs/beamform.md: what the beamformer was to reach and was measured at, and what learning gains."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.readme_quality import load, measured_on
+from bench.readme_quality import load, measured_on, with_interval
 
 Row = Mapping[str, Any]
 
@@ -77,3 +77,39 @@ def _power(value: float) -> str:
     """1 234 000 000 as 1.2·10⁹."""
     digits, _, power = f"{value:.1e}".partition("e")
     return f"{digits}·10{''.join('⁰¹²³⁴⁵⁶⁷⁸⁹'[int(one)] for one in str(int(power)))}"
+
+
+LEARNED = {
+    "gcnr": ("gCNR", 3),
+    "contrast_db": ("contrast, dB", 1),
+    "speckle_snr": ("speckle SNR", 2),
+    "lateral_fwhm_mm": ("lateral width, mm", 2),
+    "side_lobe_db": ("side lobe, dB", 1),
+}
+"""Measures that are shown of every beamformer, and their digits."""
+
+
+def learned(folder: Path) -> str:
+    """Every beamformer on every set of channel data, and what compact-beamform gains over delay-and-sum."""
+    found = load(folder, "learned-beamforming")
+    lines = [f"| | {' | '.join(title for title, _ in LEARNED.values())} |", "|---" * (1 + len(LEARNED)) + "|"]
+    gains = []
+    for kind, one in found["sets"].items():
+        for name, row in one["rows"].items():
+            figures = (with_interval(row.get(key), digits) for key, (_, digits) in LEARNED.items())
+            lines.append(f"| {kind} ({one['cases']}), {name} | {' | '.join(figures)} |")
+        ours = one["rows"]["compact-beamform"]
+        width = ours["width_over_das"]["mean"]
+        widths = "" if width is None else f" and lateral width {100 * width:+.0f} %"
+        gains.append(f"{kind} gCNR {ours['gcnr_over_das']['mean']:+.3f}{widths}")
+    speed, note = found["speed"], f" {found['note']}." if found["note"] else ""
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"compact-beamform over das: {'; '.join(gains)}. A picture of 256×256 from one wave takes "
+            f"{speed['compact-beamform_ms']:.0f} ms ({speed['frames_per_s']:.0f} a second) or "
+            f"{speed['compact-beamform_cpu_ms']:.0f} ms of processor time, das {speed['das_ms']:.0f} or "
+            f"{speed['das_cpu_ms']:.0f} ms.{note} {measured_on(found['host'])}.",
+        ]
+    )

@@ -78,7 +78,7 @@ def scenes(folder: Path) -> str:
     lines = ["| | PSNR, dB | SSIM | contrast of cysts kept | of solid lesions |", "|---|--:|--:|--:|--:|"]
     for name, row in found["rows"].items():
         shown = f"non-local means, h = {row['strength']:g}" if "strength" in row else f"`{name}`"
-        kept = " | ".join(_with_interval(row[kind], 2) for kind in ("cyst", "solid"))
+        kept = " | ".join(with_interval(row[kind], 2) for kind in ("cyst", "solid"))
         lines.append(f"| {shown} | {row['psnr_db']:.2f} | {row['ssim']:.3f} | {kept} |")
     note = (
         f"PSNR and SSIM: means over the {found['scenes']} scenes of `export/heldout.npz`, whose best strength of nine "
@@ -127,7 +127,7 @@ def border(folder: Path) -> str:
     found = load(folder, "frame-border")
     lines = ["| gain in PSNR, dB | whole frame | within 8 pixels of the border |", "|---|--:|--:|"]
     for model, row in found["rows"].items():
-        lines.append(f"| `{model}` | {_with_interval(row['whole'], 2)} | {_with_interval(row['border'], 2)} |")
+        lines.append(f"| `{model}` | {with_interval(row['whole'], 2)} | {with_interval(row['border'], 2)} |")
     what = f"{found['displays']} simulated displays that no training saw"
     return "\n".join([*lines, "", f"{what} (`{found['command']}`; {measured_on(found['host'])})."])
 
@@ -153,7 +153,7 @@ def picture(folder: Path) -> str:
     lines = [f"| measure | aim | model | {rival['method']} |", "|---|---|---|---|"]
     for key, one in measures().items():
         if by_method["model"].get(key, {}).get("mean") is not None:
-            cells = [_with_interval(line.get(key), one.digits) for line in (by_method["model"], rival["measures"])]
+            cells = [with_interval(line.get(key), one.digits) for line in (by_method["model"], rival["measures"])]
             lines.append(f"| {one.heading} | {AIMS.get(key, '')} | {' | '.join(cells)} |")
     front = found["front"]
     return "\n".join(
@@ -196,7 +196,7 @@ def _standing(line: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[bool, 
     return line["speckle_left"]["mean"] <= model["speckle_left"]["mean"], -abs(1 - structure)
 
 
-def _with_interval(interval: Mapping[str, float | None] | None, digits: int) -> str:
+def with_interval(interval: Mapping[str, float | None] | None, digits: int) -> str:
     if interval is None or interval["mean"] is None:
         return "–"
     low, high = interval["low"], interval["high"]
