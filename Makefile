@@ -110,8 +110,8 @@ models: $(DEV)
 	$(BIN)/edgerecon simulate edgerecon-runs/display.h5 --kind display --samples 5000 --seed 1
 	$(BIN)/edgerecon simulate edgerecon-runs/acoustic.h5 --samples 115 --seed 1
 	$(BIN)/edgerecon simulate edgerecon-runs/train.h5 --samples 1000 --seed 1
-	$(MAKE) -j2 train-compact-despeckle train-compact-despeckle-small train-compact-despeckle-w8d4 train-compact-compound
-	for model in compact-despeckle compact-despeckle-small compact-despeckle-w8d4 compact-compound; do \
+	$(MAKE) -j2 train-compact-despeckle-large train-compact-despeckle train-compact-despeckle-small train-compact-despeckle-w8d4 train-compact-compound
+	for model in compact-despeckle-large compact-despeckle compact-despeckle-small compact-despeckle-w8d4 compact-compound; do \
 		$(BIN)/edgerecon export export/$$model.toml || exit 1; \
 	done
 	$(BIN)/edgerecon export export/compact-fpga.toml --checkpoint export/compact-despeckle-small.pt
@@ -135,7 +135,7 @@ study-quick study-long study-full: study-%: $(DEV)
 study-weights:  # what a long study has trained and ships
 	cp edgerecon-study/long/recurrent/models/study-conv-rnn.onnx export/study/
 
-SHIPPED := compact-compound compact-despeckle compact-despeckle-small compact-despeckle-w8d4 compact-fpga
+SHIPPED := compact-compound compact-despeckle compact-despeckle-large compact-despeckle-small compact-despeckle-w8d4 compact-fpga
 STUDIED := $(foreach name,tomography/models/study-ct-sparse super_resolution/models/study-srcnn-x2 \
 	recurrent/models/study-row-rnn recurrent/models/study-conv-rnn,$(wildcard edgerecon-study/quick/$(name).onnx))
 

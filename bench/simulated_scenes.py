@@ -32,7 +32,7 @@ from edgerecon.quality.measures.before_after import BeforeAfter
 from edgerecon.quality.measures.full_reference import psnr, ssim
 from edgerecon.quality.measures.lesion_contrast import lesion_contrast
 
-MODELS = ["compact-despeckle", "compact-despeckle-small", "compact-despeckle-w8d4"]
+MODELS = ["compact-despeckle-large", "compact-despeckle", "compact-despeckle-small", "compact-despeckle-w8d4"]
 COMPOUND = "compact-compound"
 STRENGTHS = [0.02 * step for step in range(2, 11)]
 LESIONS = 60

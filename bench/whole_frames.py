@@ -30,7 +30,13 @@ from edgerecon.engines.base import Engine
 from edgerecon.hardware.device import host_profile
 from edgerecon.stream.sources import open_source
 
-MODELS = ["compact-despeckle", "compact-despeckle-small", "compact-despeckle-w8d4", "compact-compound"]
+MODELS = [
+    "compact-despeckle-large",
+    "compact-despeckle",
+    "compact-despeckle-small",
+    "compact-despeckle-w8d4",
+    "compact-compound",
+]
 FRAMES, RIM, MARGIN, FAR = 8, 12, 4, 40
 
 
