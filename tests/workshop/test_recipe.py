@@ -70,7 +70,7 @@ def test_flat_parameters_replace_those_of_the_extended_recipe(tmp_path: Path) ->
         ),
         (
             TEXT.replace('task = "despeckle"', 'task = "upscale"'),
-            r"model\.task: it should be 'despeckle' or 'compound', not 'upscale'",
+            r"model\.task: it should be 'despeckle', 'compound' or 'beamform', not 'upscale'",
         ),
         (TEXT.replace('target = "clean"', ""), r"data\.target: it is absent: give one"),
         (TEXT.replace('"tiny"', '"../tiny"'), r"model\.name"),
