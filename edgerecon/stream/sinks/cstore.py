@@ -9,6 +9,7 @@ from edgerecon.core.errors import DependencyError, SinkError, UsageError
 from edgerecon.stream.sinks.base import Sink
 from edgerecon.stream.sinks.dicom_upload import ANSWER_S, OPTIONS, DicomUpload
 from edgerecon.stream.sinks.kind import SinkKind
+from edgerecon.stream.sinks.web.address import LOOPBACK
 from edgerecon.stream.sources.query import Query
 from edgerecon.stream.uri import split_uri
 
@@ -35,7 +36,8 @@ class CStoreSink(DicomUpload):
         if find_spec("pynetdicom") is None:
             raise DependencyError("pynetdicom", "pacs")
         self._host, self._port, self._title = parts.hostname, parts.port, title
-        super().__init__(f"dicom://{self._host}:{self._port}/{title}", query)
+        exposed = "" if self._host in LOOPBACK else "pictures"
+        super().__init__(f"dicom://{self._host}:{self._port}/{title}", query, exposed)
 
     def _send(self, path: Path) -> None:
         from pydicom import dcmread

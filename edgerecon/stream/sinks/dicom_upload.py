@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
+from uuid import uuid4
 
 from edgerecon.core.errors import SinkError
 from edgerecon.core.frame import Frame, Image
@@ -19,6 +21,7 @@ ANSWER_S = 30.0
 """How long an archive may take for a step of the conversation."""
 _SLOWEST_NETWORK = 1e6
 """Bytes a second."""
+_log = logging.getLogger(__name__)
 
 
 class DicomUpload(ABC):
@@ -30,19 +33,18 @@ class DicomUpload(ABC):
 
     Args:
         name: for people; holds no password. query: see ``DicomSink``.
+        exposed: what is not encrypted on its way over a network, for a warning; "" when nothing is.
 
     Raises:
         UsageError, SinkError: see ``DicomSink``.
     """
 
-    def __init__(self, name: str, query: Mapping[str, str]) -> None:
+    def __init__(self, name: str, query: Mapping[str, str], exposed: str = "") -> None:
         self.name = name
-        self._folder = Path(tempfile.mkdtemp(prefix="edgerecon-upload-"))
-        try:
-            self._recording = DicomSink(self._folder / "recording.dcm", query)
-        except BaseException:
-            self._folder.rmdir()
-            raise
+        if exposed:
+            _log.warning("%s is not encrypted: %s can be read on the way", name, exposed)
+        self._folder = Path(tempfile.gettempdir()) / f"edgerecon-upload-{uuid4().hex}"
+        self._recording = DicomSink(self._folder / "recording.dcm", query)
         self.refers_to = self._recording.refers_to
 
     @property
@@ -52,7 +54,10 @@ class DicomUpload(ABC):
         return written_s + 2 * ANSWER_S + self._bytes() / _SLOWEST_NETWORK
 
     def open(self, info: StreamInfo) -> None:
-        self._folder.mkdir(exist_ok=True)
+        try:
+            self._folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise SinkError(f"cannot make {self._folder}: {error.strerror or error}") from error
         self._recording.open(info)
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
@@ -66,10 +71,15 @@ class DicomUpload(ABC):
                 self._send(path)
             except SinkError as error:
                 raise SinkError(f"{error}; the recording is {path}") from error
-        shutil.rmtree(self._folder, ignore_errors=True)
+            path.unlink()
+        self._leave()
 
     def abandon(self) -> None:
         self._recording.abandon()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Remove the folder, unless it holds something: what was cut off can be recovered."""
         if not self._bytes():
             shutil.rmtree(self._folder, ignore_errors=True)
 

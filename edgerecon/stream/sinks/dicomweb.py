@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 import ssl
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,8 +20,6 @@ from edgerecon.stream.sinks.kind import SinkKind
 from edgerecon.stream.sinks.web.address import LOOPBACK
 from edgerecon.stream.sources.query import Query
 from edgerecon.stream.uri import split_uri
-
-_log = logging.getLogger(__name__)
 
 _PIECE = 1 << 20
 _FAILED, _REASON = "00081198", "00081197"
@@ -48,11 +45,8 @@ class DicomWebSink(DicomUpload):
         self._path = f"{parts.path.rstrip('/')}/studies"
         self._authorization = _authorization(parts.username, parts.password, query.get("token"))
         where = f"{self._host}:{self._port}" if self._port else self._host
-        super().__init__(f"{parts.scheme}://{where}{self._path}", query)
-        if not self._secure and self._host not in LOOPBACK:
-            _log.warning(
-                "%s is not encrypted: pictures and passwords can be read on the way; dicomwebs:// is", self.name
-            )
+        exposed = "" if self._secure or self._host in LOOPBACK else "pictures and passwords"
+        super().__init__(f"{parts.scheme}://{where}{self._path}", query, exposed)
 
     def _send(self, path: Path) -> None:
         boundary = uuid4().hex

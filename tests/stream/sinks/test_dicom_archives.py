@@ -160,6 +160,29 @@ def test_options_of_the_file_are_checked_and_leave_no_folder(archive: Archive, t
     assert list((tmp_path / "uploads").iterdir()) == []
 
 
+def test_recording_that_was_cut_off_stays(archive: Archive, clip: str, tmp_path: Path) -> None:
+    sink: Any = open_sink(archive.uri)
+    write, frames = sink._recording._write, []
+
+    def one_frame_only(*words: Any) -> None:
+        frames.append(words)
+        if len(frames) > 1:
+            raise OSError(28, "No space left on device")
+        write(*words)
+
+    sink._recording._write = one_frame_only
+    report = stream(open_source(clip), None, [sink], policy="every", pace=False)
+    assert "No space left on device" in str(report.error) and archive.stored == []
+    assert [path.suffix for path in (tmp_path / "uploads").rglob(".recording.dcm.*")].count(".part") == 1
+
+
+def test_unencrypted_way_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    for uri in ("dicom://192.0.2.1:1/ARCHIVE", "dicomweb://192.0.2.1/base", "dicomwebs://192.0.2.1/base"):
+        open_sink(uri)
+    assert [record.getMessage().partition(":/")[0] for record in caplog.records] == ["dicom", "dicomweb"]
+    assert all("is not encrypted" in record.getMessage() for record in caplog.records)
+
+
 def test_example_sends_a_recording(dicomweb: Archive, clip: str, capsys: pytest.CaptureFixture[str]) -> None:
     load("send_to_pacs").main(dicomweb.uri, clip)
     assert "sent 3 frames" in capsys.readouterr().out and len(dicomweb.stored) == 1
