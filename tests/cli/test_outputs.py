@@ -76,7 +76,7 @@ def test_a_name_of_another_format_is_refused(tmp_path: Path, monkeypatch: pytest
     assert not list(tmp_path.iterdir())
 
 
-def test_the_table_of_every_file_leaves_columns_out_before_it_cuts_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_leaves_columns_out_before_it_cuts_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     said = CliRunner().invoke(app, ["models", "--all"]).output
     assert "compact-despeckle-small-int8-trt" in said and "…" not in said and "Too narrow for" in said
