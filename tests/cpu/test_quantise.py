@@ -33,11 +33,11 @@ def psnr(found: np.ndarray, wanted: np.ndarray) -> float:
 @pytest.mark.parametrize("name", MODELS)
 def test_shipped_models_lose_at_most_a_fiftieth_of_a_decibel(library: Library, name: str) -> None:
     with np.load(resource_dir("export") / "heldout.npz") as scenes:
-        frames = scenes[MODELS[name]].astype(np.float32) / 255
-        wanted = (scenes["clean"] if MODELS[name] == "pw31" else scenes["pw31"]).astype(np.float32) / 255
+        frames = scenes[MODELS[name]][::2].astype(np.float32) / 255
+        wanted = (scenes["clean"] if MODELS[name] == "pw31" else scenes["pw31"])[::2].astype(np.float32) / 255
     layers = read_layers(find_file(name))
     held = map_ranges(layers, list(frames))
-    fine = dearest_maps(layers, held, frames[:2])[:3] if name == "compact-despeckle" else []
+    fine = dearest_maps(layers, held, frames[:1, :96, :96])[:3] if name == "compact-despeckle" else []
     integers = quantise_ranges(layers, held, fine)
     kept, lost = (
         np.mean([psnr(run(library, form, x), y) for x, y in zip(frames, wanted, strict=True)])
@@ -46,7 +46,7 @@ def test_shipped_models_lose_at_most_a_fiftieth_of_a_decibel(library: Library, n
     assert lost > kept - 0.02
     signs = [layer.integers.floor < 0 for layer in integers[1:-2] if layer.integers]
     assert any(signs) == (name == "compact-despeckle")  # what its transposed layer adds to has no ReLU
-    x = frames[0]
+    x = np.ascontiguousarray(frames[0][:64, :64])
     assert np.array_equal(run(library, integers, x), run_integers(integers, x))
 
 
