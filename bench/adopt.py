@@ -30,11 +30,11 @@ DEADLINE_MS = 33.0
 
 
 class UNet(nn.Module):
-    """Four levels of two 3×3 convolutions; gives the frame and a small change of it."""
+    """Five levels of two 3×3 convolutions; gives the frame and a small change of it."""
 
-    def __init__(self, width: int = 16) -> None:
+    def __init__(self, width: int = 8) -> None:
         super().__init__()
-        widths = [width * 2**level for level in range(4)]
+        widths = [width * 2**level for level in range(5)]
         self.down = nn.ModuleList(_block(a, b) for a, b in zip([1, *widths], widths, strict=False))
         self.up = nn.ModuleList(_block(a + b, a) for a, b in zip(widths[:-1], widths[1:], strict=True))
         self.change = nn.Conv2d(width, 1, 1)

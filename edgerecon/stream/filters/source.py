@@ -56,12 +56,16 @@ class FilteredSource:
         """Of the first filtered frame of a recording; None of a live source."""
         frames = () if self._source.live else self._source.frames()
         first = next((capture for capture in frames if capture.image is not None), None)
-        if first is None:
+        if first is None or first.image is None:
             return None
-        shown = self._filtered(first, FilterChain(FilterSettings(self._moving)))
-        if shown.image is None:
-            raise UsageError(shown.fault or "the first frame cannot be filtered")
-        return shown.spacing_mm
+        chain = FilterChain(FilterSettings(self._moving))
+        try:
+            chain.run(to_unit(first.image), {})
+        except FilterError as failed:
+            raise UsageError(str(failed)) from failed
+        except ValueError:  # the fault of that frame alone; it is met again, and counted, when it plays
+            return None
+        return chain.moved(Place(first.spacing_mm or self._source.spacing_mm)).spacing_mm
 
     def _filtered(self, capture: Capture, chain: FilterChain) -> Capture:
         assert capture.image is not None

@@ -260,6 +260,14 @@ def test_recording_that_cannot_be_resized_is_refused(text: str, says: str) -> No
         streamed([text], [])
 
 
+def test_damaged_first_frame_costs_itself_alone() -> None:
+    damaged = np.full((40, 48), np.nan, np.float32)
+    source = filtered(ListSource([Capture(damaged), *map(Capture, frames(2))]), settings(["resize:width=24,height=20"]))
+    kept = KeepSink()
+    report = stream(source, None, [kept], StreamOptions(policy="every", pace=False))
+    assert (report.failed, report.presented) == (1, 2) and kept.frames[0].pixels.shape == (20, 24)
+
+
 PLANE = Plane.from_matrix(np.diag([0.4, 0.2, 1.0, 1.0]) + np.eye(4, k=3) * 7, (40, 48))
 TRACKED = Transform("ProbeToTracker", np.eye(4))
 
