@@ -40,6 +40,7 @@ class Turns:
         self.progress = on_progress or (lambda what, done, total: None)
         self.start = clock()
         self.shares: dict[str, float] = {}
+        self.steps = -1
 
     @property
     def used_s(self) -> float:
@@ -62,11 +63,13 @@ class Turns:
         return found
 
     def begin_round(self, systems: tuple[str, ...]) -> bool:
-        """Deal out the next round; False when nothing is left to train, or no time to train it in."""
+        """Deal out the next round; False when nothing is left to train, no time to train it in, or the last round
+        trained nothing (what stands in the folder may be of networks that no system has any more)."""
         known = {name: one for name, one in self.networks().items() if name.partition("/")[0] in systems}
         seconds = min(ROUND_S, max(self.left_s / 4, LEAST_S)) if self.left_s < float("inf") else ROUND_S
         self.shares = shares(known, seconds)
-        return self.left_s > 0 and bool(self.shares)
+        steps, self.steps = self.steps, sum(one.done for one in known.values())
+        return self.left_s > 0 and bool(self.shares) and self.steps != steps
 
     def turn(self, name: str, first: int) -> Turn:
         """What a network may take now. first: steps of the quick profile, which a new training takes in any case."""

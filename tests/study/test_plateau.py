@@ -136,6 +136,7 @@ def test_new_networks_start_first_and_known_ones_take_a_share(tmp_path: Path) ->
     assert trained(tmp_path / "s/new.pt", turns.turn("s/new", 7))[0].done == 7
     assert turns.begin_round(("s",)) and turns.has_work("s") and not turns.has_work("t")
     assert turns.turn("s/new", 7) == Turn(25.0, 7, 100.0)
+    assert not turns.begin_round(("s",)), "a round that trained nothing was the last"
     now[0] = 101.0
     assert not turns.begin_round(("s",)) and trained(tmp_path / "s/new.pt", turns.turn("s/new", 9))[0].done == 7
     assert trained(tmp_path / "s/other.pt", turns.turn("s/other", 9))[0].done == 1, "it is there, if barely"
