@@ -134,12 +134,13 @@ def evaluate(
     from edgerecon.engines import open_engine
     from edgerecon.quality.evaluate.evaluate import evaluate as run
     from edgerecon.stream.sources.channel.learned import is_learned
+    from edgerecon.stream.sources.query import with_options
 
     check_json(json)
     check_folder(pictures)
     screen = console(json)
     if model in methods() or is_learned(model):
-        _evaluate_channel_data(screen, model, str(data), regions, json)
+        _evaluate_channel_data(screen, model, with_options(str(data), {"backend": backend}), regions, json)
         return
     with (
         closing(open_engine(model, backend, precision, device, tile=tile_size(tile))) as engine,

@@ -57,8 +57,8 @@ def test_it_plays_and_is_written_like_a_method(recording: Path, tmp_path: Path) 
 def test_it_is_judged_beside_delay_and_sum(recording: Path, tmp_path: Path) -> None:
     targets = tmp_path / "targets.json"
     targets.write_text(f'{{"wires": [[{POINTS[0][0] * 1e3}, {POINTS[0][1] * 1e3}]]}}')
-    data = f"{recording}?backend=onnxruntime&grid=-5:5:0.1,8:16:0.1"
-    done = CliRunner().invoke(app, ["evaluate", MODEL, "--data", data, "--regions", str(targets)])
+    words = ["evaluate", MODEL, "--data", f"{recording}?grid=-5:5:0.1,8:16:0.1", "--regions", str(targets)]
+    done = CliRunner().invoke(app, [*words, "--backend", "onnxruntime"])
     assert done.exit_code == 0, done.output
     assert "das" in done.output and MODEL in done.output
 
