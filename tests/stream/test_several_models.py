@@ -116,8 +116,8 @@ def test_fault_of_the_source_reaches_every_stream() -> None:
 def test_live_source_ends_when_every_stream_is_stopped() -> None:
     source, stop = LiveSource(), threading.Event()
     source.give(ramp(1)[0])
-    shown = threading.Event()
-    sinks = [[KeepSink(lambda call: shown.set())], [KeepSink()]]
+    shown = [threading.Event(), threading.Event()]
+    sinks = [[KeepSink(lambda call, one=one: one.set())] for one in shown]
     ended: list[int] = []
 
     def run() -> None:
@@ -125,7 +125,7 @@ def test_live_source_ends_when_every_stream_is_stopped() -> None:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    assert shown.wait(60)
+    assert all(one.wait(60) for one in shown)
     stop.set()
     thread.join(60)
     assert not thread.is_alive() and source.closed and ended == [1, 1]
