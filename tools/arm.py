@@ -56,8 +56,9 @@ def main(folder: Path) -> int:
         install(folder, bundle)
     with step("self-test of the bundle"):
         emulated(folder, "-m", "edgerecon.deploy.bundle.acceptance", str(bundle))
-    with step("our kernels for aarch64"):
+    with step("our kernels, for aarch64 and for here"):
         add_kernels(folder / "site")
+        run(sys.executable, "-m", "edgerecon", "kernels", "build", "--cpu")
     with step("every shipped file, there and here"):
         emulated(folder, str(FRAMES), str(folder / "aarch64.npz"))
         run(sys.executable, str(FRAMES), str(folder / "x86_64.npz"))
