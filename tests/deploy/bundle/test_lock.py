@@ -100,6 +100,7 @@ def test_the_wheel_is_whole_and_the_same_each_time() -> None:
 
 
 @pytest.mark.slow  # downloads and installs
+@pytest.mark.timeout(900)  # installs from the package index: minutes beside load
 def test_an_isolated_environment_passes_the_self_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what the archive brings: its wheel, and the packages of its lock, from the package index."""
     recipe = resource_dir("export") / "compact-despeckle.toml"
