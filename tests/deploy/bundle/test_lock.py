@@ -123,7 +123,7 @@ def test_an_isolated_environment_passes_the_self_test(tmp_path: Path, monkeypatc
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=800,
     )
     if "No matching distribution" in done.stderr or "connection" in done.stderr.lower():
         pytest.skip(f"the package index is out of reach: {done.stderr.splitlines()[-1]}")
