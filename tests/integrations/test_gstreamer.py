@@ -15,6 +15,8 @@ import edgerecon.integrations.gstreamer as plug_in
 
 DEBIAN = f"/usr/bin/python{sys.version_info[0]}.{sys.version_info[1]}"
 LOADER = list(Path("/usr/lib").glob("*-linux-gnu/gstreamer-1.0/libgstpython.so"))
+STANDARD = {path for path in sys.path if "-packages" not in path and path.startswith(sys.base_prefix)}
+"""Folders of this Python's own library: GStreamer's has another."""
 pytestmark = [
     pytest.mark.skipif(shutil.which("gst-launch-1.0") is None, reason="apt install gstreamer1.0-tools"),
     pytest.mark.skipif(not LOADER, reason="apt install gstreamer1.0-python3-plugin-loader python3-gst-1.0"),
@@ -31,7 +33,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def launch(registry: Path, *words: str) -> subprocess.CompletedProcess[str]:
     env = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path and "lib-dynload" not in path),
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path and path not in STANDARD),
         "GST_PLUGIN_PATH": str(Path(plug_in.__file__).parent),
         "GST_REGISTRY": str(registry),
         "OMP_NUM_THREADS": "1",
