@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -37,15 +36,3 @@ def test_measures_of_a_known_engine() -> None:
     assert found["border"] == pytest.approx(255 * 0.1 * 4 * 120 / rim, rel=0.01)
     assert found["border, edge replicated"] == pytest.approx(0.0, abs=1e-4)
     assert whole_frames.text_kept(Halving()) == pytest.approx(0.5, rel=0.01)  # type: ignore[arg-type]
-
-
-def test_the_documentation_says_what_was_measured() -> None:
-    result = json.loads((ROOT / "bench/results/whole-frames.json").read_text())
-    text = (ROOT / "docs/stream.md").read_text()
-    assert f"Measured on {result['recordings']} recordings" in text
-    for name, found in result["models"].items():
-        level = f"{found['level']:.2f} ({found['lowest level']:.2f}–{found['highest level']:.2f})"
-        rest = [f"{found['change']:.2f}"] + [
-            f"{found[key]:.1f}" for key in ("still", "black", "border", "border, edge replicated")
-        ]
-        assert f"| `{name}` | {level} | {' | '.join(rest)} | {found['text']:.2f} |" in text
