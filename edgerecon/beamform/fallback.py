@@ -1,4 +1,4 @@
-"""Delay-and-sum in NumPy, where the CPU kernels are not built: the same job and numbers, some thirty times slower."""
+"""Delay-and-sum in NumPy, where the CPU kernels are not built: the same job and numbers, many times slower."""
 
 from __future__ import annotations
 
