@@ -122,7 +122,7 @@ def _add_up(path: Path, seconds: float) -> float:
     except (OSError, ValueError):  # the first run, or a damaged file
         pass
     if path.parent.is_dir():
-        write(path, f"{seconds:.1f}\n".encode())
+        write(path, f"{seconds:.3f}\n".encode())
     return seconds
 
 

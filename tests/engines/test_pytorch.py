@@ -138,6 +138,10 @@ CASES: list[tuple[str, dict[str, Any], list[np.ndarray | None]]] = [
     ),
     ("RNN", {"hidden_size": 4}, [_image(5, 2, 3), _image(1, 4, 3), _image(1, 4, 4)]),
     ("LSTM", {"hidden_size": 4}, [_image(5, 2, 3), _image(1, 16, 3), _image(1, 16, 4)]),
+    ("Exp", {}, [X]),
+    *((operator, {}, [np.abs(X) + 0.1]) for operator in ("Log", "Reciprocal", "Sqrt")),
+    *(("ReduceSum", {"keepdims": keep}, [X, _ints(-1, 1)]) for keep in (0, 1)),
+    ("ReduceSum", {}, [X]),
     ("Softmax", {}, [X]),
     ("Softmax", {"axis": 1}, [X]),
 ]

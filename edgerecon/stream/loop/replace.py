@@ -91,13 +91,18 @@ class Replacer:
     def abandon_hung(self) -> None:
         """Replace engines whose first calls take too long. To be called now and then."""
         with self._lock:
-            hung = [one for one in self._warming if monotonic() - one.began_s >= self._hang_s]
-            for one in hung:
-                self._warming.remove(one)
-                self._counters.hung += 1
-                _log.warning("%s has not warmed up for %.3g s: frames are shown raw", one.rung.name, self._hang_s)
+            for one in self._hung_warm_ups():
                 self.replace(one.rung, one.engine, one.frame, still_in_use=True)
             self._lock.notify_all()
+
+    def _hung_warm_ups(self) -> list[_WarmUp]:
+        """Count the first calls that take too long, and wait for them no more. Called with the lock."""
+        hung = [one for one in self._warming if monotonic() - one.began_s >= self._hang_s]
+        for one in hung:
+            self._warming.remove(one)
+            self._counters.hung += 1
+            _log.warning("%s has not warmed up for %.3g s: frames are shown raw", one.rung.name, self._hang_s)
+        return hung
 
     def replace(self, rung: Rung, engine: Engine, frame: Image, still_in_use: bool) -> None:
         """Take an engine out of its rung and open another one, which takes over when it is ready.
@@ -132,6 +137,7 @@ class Replacer:
         self._closed.set()
         self.wait_warm(_LEFT_AFTER_S)
         with self._lock:
+            self._abandoned += [one.engine for one in self._hung_warm_ups()]  # the frames ended in the same moment
             idle = [engine for engine in self._own if engine not in self._abandoned]
         for engine in idle:
             self._let_go(engine)
