@@ -89,11 +89,12 @@ def adapt(
 
 
 def _recipe(model: str) -> Recipe:
-    path = resource_dir("export") / f"{model}.toml"
-    if model not in shipped_models() or not path.exists():
-        known = ", ".join(name for name in shipped_models() if (resource_dir("export") / f"{name}.toml").exists())
-        raise UsageError(f"'{model}' cannot be adapted: give one of {known}")
-    return load_recipe(path)
+    recipes = {name: resource_dir("export") / f"{name}.toml" for name in shipped_models()}
+    found = {name: load_recipe(path) for name, path in recipes.items() if path.exists()}
+    known = [name for name, recipe in found.items() if recipe.model.task != "beamform"]  # that one makes the pictures
+    if model not in known:
+        raise UsageError(f"'{model}' cannot be adapted: give one of {', '.join(known)}")
+    return found[model]
 
 
 def write_onnx(recipe: Recipe, checkpoint: Path, out: Path) -> None:

@@ -14,9 +14,9 @@ from edgerecon.workshop.reshape import DEPTHS, dilations, keep_recipe, reshaped
 FOLDER = resource_dir("export")
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("compact-despeckle-*.toml")), ids=lambda path: path.stem)
-def test_the_dilations_are_those_of_the_shipped_recipes(path: Path) -> None:
-    shape = load_recipe(path).model.shape.model_dump()
+@pytest.mark.parametrize("name", ["compact-despeckle-small", "compact-despeckle-w8d4"])
+def test_the_dilations_are_those_of_the_shipped_recipes(name: str) -> None:
+    shape = load_recipe(FOLDER / f"{name}.toml").model.shape.model_dump()
     assert dilations(shape["depth"]) == shape["dilations"]
 
 

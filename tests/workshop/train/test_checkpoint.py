@@ -55,7 +55,7 @@ def test_a_key_that_a_family_does_not_take_is_named(model: dict[str, Any], messa
 def test_arguments_of_a_family_are_named_without_python(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="family 'hybrid': colour: there is no such key: remove it. Known: width$"):
         build_model("hybrid", width=4, colour=1)
-    with pytest.raises(UsageError, match="unknown model family 'gan': choose one of compact, conv_rnn, "):
+    with pytest.raises(UsageError, match="unknown model family 'gan': choose one of apodisation, compact, conv_rnn, "):
         build_model("gan")
     save_checkpoint(tmp_path / "a.pt", {"model": {}, "channels": [3, 3]})
     with pytest.raises(DataError, match="was pruned, and the family hybrid cannot be"):
