@@ -25,6 +25,7 @@ PAGES: Mapping[str, Blocks] = {
         "scenes": readme_quality.scenes,
         "real": readme_quality.real,
         "models": readme_speed.models,
+        "studied": readme_speed.studied,
         "scenarios": readme_speed.scenarios,
         "peers": readme_speed.peers,
         "stream-peers": readme_speed.stream_peers,

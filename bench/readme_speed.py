@@ -54,8 +54,15 @@ def _quickest(found: Result) -> dict[str, Mapping[str, Any]]:
 
 
 def models(folder: Path) -> str:
-    """Every model on every runtime of this machine."""
-    return markdown(read_result(folder / "models.json"))
+    """Every shipped model on every runtime of this machine."""
+    return markdown(read_result(folder / "shipped.json"))
+
+
+def studied(folder: Path) -> str:
+    """Networks of the study on every runtime of this machine."""
+    found = read_result(folder / "models.json")
+    rows = [row for row in found["rows"] if row["model"].startswith("study-")]
+    return markdown({**found, "rows": rows})
 
 
 def scenarios(folder: Path) -> str:
