@@ -87,7 +87,7 @@ def test_fwhm_of_a_gaussian_is_2_355_sigma(width: float, centre: float, spacing:
     sigma = width / 2.3548200450309493
     profile = np.exp(-((x - centre) ** 2) / (2 * sigma**2))
     # The sampled maximum lies up to half a pixel beside the true one, which widens a narrow peak.
-    assert fwhm(profile, spacing) == pytest.approx(width * spacing, rel=0.15 if width < 4 else 0.04)
+    assert fwhm(profile, spacing) == pytest.approx(width * spacing, rel=0.02 + 0.7 / width**2)
 
 
 def test_fwhm_of_a_triangle_is_exact_and_of_nothing_is_nan() -> None:
