@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from edgerecon.cpu.ranges import Held, map_ranges, run_layers
 SHIFTS = range(30, 4, -1)
 _INT16, _INT32 = 2**15 - 1, 2**31 - 1
 _NOTHING = 1e-6
+_COARSER = 2.0 ** np.arange(11)  # 2040 levels, down to one
 
 Whole = NDArray[np.float64]
 
@@ -87,11 +89,14 @@ def quantise_ranges(layers: Sequence[Layer], held: Mapping[int, Held], fine: Col
     first, *middle, last = layers
     maps = {first.target: Levels(np.full(first.outputs, 1 / PIXEL_LEVELS), 0, PIXEL_LEVELS)}
     maps |= _levels(layers, held, fine)
-    means = {number: held[number].mean / levels.value for number, levels in maps.items()}
-    forms = [
-        _ending(one, maps, means[one.source]) if one.target == last.source else _between(one, maps, means[one.source])
-        for one in middle
-    ]
+    forms = []
+    for one in middle:
+        means = held[one.source].mean / maps[one.source].value
+        if one.target == last.source:
+            form = _ending(one, maps, means)
+        else:
+            form, maps[one.target] = _between(one, maps, means)
+        forms.append(form)
     return [first, *(replace(one, integers=form) for one, form in zip(middle, forms, strict=True)), last]
 
 
@@ -150,7 +155,9 @@ def levels_of(low: NDArray[np.float64], high: NDArray[np.float64], form: Form = 
     return Levels(np.where(value > 0, value, value.max()), -int(floors[best, 0]), int(ceilings[best, 0]))
 
 
-def _between(layer: Layer, maps: Mapping[int, Levels], means: NDArray[np.float64]) -> Integers:
+def _between(layer: Layer, maps: Mapping[int, Levels], means: NDArray[np.float64]) -> tuple[Integers, Levels]:
+    """The form of a layer, and the levels that it writes: coarser ones where a channel holds so little that no shift
+    fits its own."""
     source, target = maps[layer.source], maps[layer.target]
     added = maps[layer.added] if layer.added else None
     form = _form(layer, source)
@@ -158,8 +165,9 @@ def _between(layer: Layer, maps: Mapping[int, Levels], means: NDArray[np.float64
     weights = np.zeros(layer.weights.shape, np.int16)
     offset, shift, gain = (np.zeros(layer.outputs, np.int32) for _ in range(3))
     channels = _by_output(layer) * source.value[:, None, None]
-    for channel, (kernel, bias, value) in enumerate(zip(channels, layer.bias.astype(float), target.value, strict=True)):
-        for n in SHIFTS:
+    values = target.value.copy()
+    for channel, (kernel, bias) in enumerate(zip(channels, layer.bias.astype(float), strict=True)):
+        for value, n in product(values[channel] * _COARSER, SHIFTS):
             exact = kernel / value * 2.0**n
             whole = np.rint(exact / unit)
             half = 0.0 if added else 2.0 ** (n - 1)  # what is added brings its own
@@ -171,11 +179,13 @@ def _between(layer: Layer, maps: Mapping[int, Levels], means: NDArray[np.float64
             if _fits(*reach) and (not added or _fits(*_sum(reach, layer.relu, times, added, n))):
                 _by_output(layer, weights)[channel] = whole
                 offset[channel], shift[channel], gain[channel] = plus, n, times
+                values[channel] = value
                 break
         else:
             raise ModelError(f"layer {layer.target - 1} ({layer.name}) fits no shift in output {channel}: use fp32")
     none = np.empty(0, np.int32)
-    return Integers(weights, offset, shift, target.floor, target.ceiling, gain if added else none)
+    written = replace(target, value=values)
+    return Integers(weights, offset, shift, target.floor, target.ceiling, gain if added else none), written
 
 
 def _ending(layer: Layer, maps: Mapping[int, Levels], means: NDArray[np.float64]) -> Integers:
