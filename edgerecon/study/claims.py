@@ -5,119 +5,162 @@ The systems decide the claims; this table says which there are, so that a report
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from edgerecon.study import reasons
-from edgerecon.study.results import Claim, Result
+from edgerecon.study.results import Claim, Result, Trained
 
 NOT_RUN = "not run in this profile yet"
 OPENCV = ("Telea", "Navier–Stokes")
+NONE: Mapping[str, Trained] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Stated:
-    """A claim. system: decides it. text: as the system words it. why: see ``reasons``."""
+    """A claim, and what more training could change of it.
+
+    Attributes:
+        system: decides it. text: as the system words it. why: see ``reasons``.
+        better, worse: networks that the claim praises, and that it puts below them; see ``settled``.
+    """
 
     system: str
     text: str
     why: reasons.Reason | None = None
+    better: tuple[str, ...] = ()
+    worse: tuple[str, ...] = ()
 
 
 def _recurrent() -> list[Stated]:
+    frames, rows, cnn = ("conv-rnn",), ("row-rnn",), ("cnn",)
     return [
-        Stated("recurrent", text, why)
-        for text, why in (
-            ("RNN-ReLU over frames is better than CNN, CNN than SVM", None),
-            ("RNN-ReLU over rows is better than CNN, CNN than SVM", reasons.runs_along_the_gaps),
-            ("RNN-ReLU reaches MSE ≤ 0.006", None),
-            ("RNN-ReLU reaches SSIM ≥ 0.925", None),
+        Stated("recurrent", *rest)
+        for rest in (
+            ("RNN-ReLU over frames is better than CNN, CNN than SVM", None, frames, cnn),
+            ("RNN-ReLU over rows is better than CNN, CNN than SVM", reasons.runs_along_the_gaps, rows, cnn),
+            ("RNN-ReLU reaches MSE ≤ 0.006", None, frames),
+            ("RNN-ReLU reaches SSIM ≥ 0.925", None, frames),
             ("RNN-ReLU reaches a PSNR of 70.35 dB", reasons.another_scale),
-            ("Carried state fills in missing data better than a single frame", None),
+            ("Carried state fills in missing data better than a single frame", None, frames, cnn),
         )
     ]
 
 
 def _tomography() -> list[Stated]:
     ct, low, mri = "CT from 60 views", "Low-dose CT, 180 views", reasons.MRI_TABLE
+    sparse, variable, lines = ("ct-sparse",), ("mri-variable",), ("ultrasound-lines",)
     goals = ("PSNR, dB at least 35", "SSIM at least 0.92")
-    texts = [f"U-Net over total variation over FBP ({title})" for title in (ct, low)]
-    texts += [f"U-Net, residual: {goal} ({ct})" for goal in goals]
-    texts += ["U-Net over total-variation compressed sensing over zero-filled", f"U-Net: {goals[1]} ({mri})"]
-    texts += [
-        f"{adaptive} sampling over {fixed} sampling, U-Net at the same rate"
+    found: list[tuple[str, tuple[str, ...]]] = [
+        (f"U-Net over total variation over FBP ({ct})", sparse),
+        (f"U-Net over total variation over FBP ({low})", ("ct-low-dose",)),
+        *((f"U-Net, residual: {goal} ({ct})", sparse) for goal in goals),
+        ("U-Net over total-variation compressed sensing over zero-filled", variable),
+        (f"U-Net: {goals[1]} ({mri})", variable),
+        ("U-Net over TV inpainting", lines),
+        ("U-Net over cubic interpolation", lines),
+        ("A 512×512 CT slice through the U-Net in under 1 s on 2 CPU cores", ()),
+    ]
+    patterns = [
+        Stated(
+            "tomography",
+            f"{adaptive} sampling over {fixed} sampling, U-Net at the same rate",
+            None,
+            (f"mri-{adaptive}",),
+            (f"mri-{fixed.split()[0]}",),
+        )
         for adaptive in ("greedy", "learned")
         for fixed in ("random", "variable density")
     ]
-    texts += ["U-Net over TV inpainting", "U-Net over cubic interpolation"]
-    texts += ["A 512×512 CT slice through the U-Net in under 1 s on 2 CPU cores"]
     guessed = Stated("tomography", f"U-Net: {goals[0]} ({mri})", reasons.energy_never_measured)
-    return [*(Stated("tomography", text) for text in texts), guessed]
+    return [*(Stated("tomography", text, None, better) for text, better in found), *patterns, guessed]
 
 
 def _multicoil_mri() -> list[Stated]:
     title = "Multi-coil MRI at 4×, variable density sampling"
+    unet, unrolled = (f"multicoil-variable-4x-{name}" for name in ("unet", "unrolled"))
     texts = [f"U-Net: {goal} ({title})" for goal in ("PSNR, dB at least 35", "SSIM at least 0.92")]
-    texts += [f"U-Net over the best classical method ({title})", f"Unrolled network 2 dB over the U-Net ({title})"]
-    return [Stated("multicoil_mri", text) for text in texts]
+    texts += [f"U-Net over the best classical method ({title})"]
+    return [
+        *(Stated("multicoil_mri", text, None, (unet,)) for text in texts),
+        Stated("multicoil_mri", f"Unrolled network 2 dB over the U-Net ({title})", None, (unrolled,), (unet,)),
+    ]
 
 
 def _textured_ct() -> list[Stated]:
     title = "Textured CT from 60 views"
     texts = [f"U-Net over tuned total variation over FBP ({title})"]
     texts += [f"U-Net, residual: {goal} ({title})" for goal in ("PSNR, dB at least 35", "SSIM at least 0.92")]
-    return [Stated("textured_ct", text) for text in texts]
+    return [Stated("textured_ct", text, None, ("textured-ct",)) for text in texts]
 
 
 def _restoration() -> list[Stated]:
     found = [
-        Stated("restoration", f"{task}: the CNN restores better than the best classical method")
-        for task in ("Denoising", "Artefact reduction", "Contrast enhancement")
+        Stated("restoration", f"{task}: the CNN restores better than the best classical method", None, (network,))
+        for task, network in (
+            ("Denoising", "denoising-cnn"),
+            ("Artefact reduction", "artefacts-cnn"),
+            ("Contrast enhancement", "contrast-cnn"),
+        )
     ]
+    gan, cnn = ("inpainting-gan",), ("inpainting-cnn",)
     for what in ("lines", "regions"):
         of_gan = (f"Inpainting of missing {what}", "hole_psnr_db", "GAN", "CNN")
         lead, moved = reasons.adversary_costs_the_lead(*of_gan, OPENCV), reasons.adversary_moves_off_the_mean(*of_gan)
+        text = f"A GAN fills missing {what} closer to the truth than OpenCV's methods"
         found += [
-            Stated("restoration", f"A GAN fills missing {what} closer to the truth than OpenCV's methods", lead),
-            Stated("restoration", f"The adversary brings missing {what} closer to the truth", moved),
+            Stated("restoration", text, lead, gan),
+            Stated("restoration", f"The adversary brings missing {what} closer to the truth", moved, gan, cnn),
         ]
     return found
 
 
 def _enhancement() -> list[Stated]:
-    texts = (
-        "The CNN with fully connected layers enhances better than classical methods",
-        "The fully convolutional CNN enhances better than classical methods",
-        "It does so also where brightness and contrast are forgiven",
-        "The fully convolutional form is better than the fully connected one",
-    )
-    return [Stated("enhancement", text) for text in texts]
+    dense, whole = ("enhance-dense",), ("enhance-conv",)
+    return [
+        Stated("enhancement", text, None, better, worse)
+        for text, better, worse in (
+            ("The CNN with fully connected layers enhances better than classical methods", dense, ()),
+            ("The fully convolutional CNN enhances better than classical methods", whole, ()),
+            ("It does so also where brightness and contrast are forgiven", whole, ()),
+            ("The fully convolutional form is better than the fully connected one", whole, dense),
+        )
+    ]
 
 
 def _super_resolution() -> list[Stated]:
-    found = [Stated("super_resolution", "The PSNR-oriented generator of ESRGAN reaches 33 dB at ×2")]
+    goal = "The PSNR-oriented generator of ESRGAN reaches 33 dB at ×2"
+    found = [Stated("super_resolution", goal, None, ("rrdb-x2",))]
     for scale in (2, 4):
-        names = ("SRCNN", "SRResNet", "RRDB")
-        found += [Stated("super_resolution", f"Learned over bicubic at ×{scale}: {name}") for name in names]
+        found += [
+            Stated("super_resolution", f"Learned over bicubic at ×{scale}: {name}", None, (f"{name.lower()}-x{scale}",))
+            for name in ("SRCNN", "SRResNet", "RRDB")
+        ]
         order = reasons.adversaries_decide_the_order(f"Enlargement ×{scale}")
-        found.append(Stated("super_resolution", f"ESRGAN over SRCNN over SRGAN in PSNR at ×{scale}", order))
+        srcnn, srgan, esrgan = (f"{name}-x{scale}" for name in ("srcnn", "srgan", "esrgan"))
+        text = f"ESRGAN over SRCNN over SRGAN in PSNR at ×{scale}"
+        found.append(Stated("super_resolution", text, order, (esrgan, srcnn), (srcnn, srgan)))
     return found
 
 
 def _diagnosis() -> list[Stated]:
     shipped, own, truth = "compact-despeckle (shipped)", "U-Net (study)", "ground truth"
-    found = [Stated("diagnosis", "DenseNet-201 over SVM over decision tree at finding lesions")]
-    for name in (shipped, own, truth):
+    raw, unet = "densenet201-raw", "unet"
+    text = "DenseNet-201 over SVM over decision tree at finding lesions"
+    found = [Stated("diagnosis", text, None, (raw,))]
+    for name, network in ((shipped, "despeckled"), (own, "unet"), (truth, "true")):
         better = f"Detection is better on {name} than on raw frames, by a classifier trained on"
+        reason = reasons.never_saw_such_frames(name)
         found += [
-            Stated("diagnosis", f"{better} it"),
-            Stated("diagnosis", f"{better} raw frames only", reasons.never_saw_such_frames(name)),
+            Stated("diagnosis", f"{better} it", None, (f"densenet201-{network}",), (raw,)),
+            Stated("diagnosis", f"{better} raw frames only", reason, (raw,), (raw,)),
         ]
-    for name in (shipped, own):
+    for name, networks in ((shipped, ()), (own, (unet,))):
         found += [
-            Stated("diagnosis", f"Lesion-free scenes stay lesion-free after {name}"),
-            Stated("diagnosis", f"{name} reproduces lesion contrast within 5% of the ground truth"),
+            Stated("diagnosis", f"Lesion-free scenes stay lesion-free after {name}", None, networks),
+            Stated("diagnosis", f"{name} reproduces lesion contrast within 5% of the ground truth", None, networks),
         ]
     return found
 
@@ -134,31 +177,57 @@ STATED: tuple[Stated, ...] = (
 )
 
 
-def verdicts(results: Sequence[Result]) -> list[tuple[Stated, Claim]]:
-    """Every stated claim with its verdict; None where these results have none. Only what does not hold is explained."""
+def verdicts(results: Sequence[Result], trained: Mapping[str, Trained] = NONE) -> list[tuple[Stated, Claim]]:
+    """Every stated claim with its verdict; None where these results have none. Only what does not hold is explained.
+
+    Args:
+        trained: SYSTEM/NETWORK → how far it came, in a study that trains to plateaus.
+    """
     by_system = {result.name: result for result in results}
     decided = {(result.name, claim.text): claim for result in results for claim in result.claims}
     found = []
     for stated in STATED:
         claim = decided.get((stated.system, stated.text), Claim(stated.text, None, NOT_RUN))
         reason = stated.why(by_system) if stated.why and claim.holds is False else None
-        found.append((stated, replace(claim, explained=reason or "")))
+        found.append((stated, settled(stated, replace(claim, explained=reason or ""), trained)))
     return found
 
 
-def explain(results: Sequence[Result]) -> None:
-    """Write the explanations into the claims of the results."""
-    found = {(stated.system, claim.text): claim.explained for stated, claim in verdicts(results)}
-    for result in results:
-        result.claims = [replace(one, explained=found.get((result.name, one.text), "")) for one in result.claims]
+def settled(stated: Stated, claim: Claim, trained: Mapping[str, Trained]) -> Claim:
+    """The verdict, undecided where more training could turn it, with a word on networks that still improve.
+
+    What does not hold is settled when it is explained, or the praised networks have reached their plateaus. What holds
+    is settled when the networks below them have, or took as many steps as they did.
+    """
+    better, worse = ([_of(stated, name, trained) for name in names] for names in (stated.better, stated.worse))
+    going_on = {one.name: one for one in (*better, *worse) if one and not one.finished}
+    steps = max((one.steps for one in better if one), default=0)
+    if not going_on:
+        return claim
+    if claim.holds:
+        turned = any(one and not one.finished and one.steps < steps for one in worse)
+    else:
+        turned = not claim.explained and any(one and not one.finished for one in better)
+    stopped = f"Stopped at the budget: {'; '.join(map(str, going_on.values()))}"
+    return replace(claim, holds=None if turned else claim.holds, evidence=f"{claim.evidence}. {stopped}")
 
 
-def listed(results: Sequence[Result]) -> list[dict[str, Any]]:
+def _of(stated: Stated, name: str, trained: Mapping[str, Trained]) -> Trained | None:
+    return trained.get(f"{stated.system}/{name}")
+
+
+def of_system(result: Result, results: Sequence[Result], trained: Mapping[str, Trained] = NONE) -> list[Claim]:
+    """The claims of one of the results, as they are settled."""
+    found = {claim.text: claim for stated, claim in verdicts(results, trained) if stated.system == result.name}
+    return [found.get(claim.text, claim) for claim in result.claims]
+
+
+def listed(results: Sequence[Result], trained: Mapping[str, Trained] = NONE) -> list[dict[str, Any]]:
     """The verdicts, ready for JSON."""
     return [
         {"system": stated.system, "text": claim.text, "holds": claim.holds}
         | {"explained": claim.explained or None, "evidence": claim.evidence}
-        for stated, claim in verdicts(results)
+        for stated, claim in verdicts(results, trained)
     ]
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from edgerecon.core.errors import EdgereconError
 from edgerecon.core.files import write
-from edgerecon.study.claims import explain
 from edgerecon.study.page import study_page
 from edgerecon.study.panels import png
 from edgerecon.study.report import StudyReport
@@ -26,7 +25,6 @@ def write_report(report: StudyReport, folder: Path) -> None:
         (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise EdgereconError(f"cannot write to {folder}: {error.strerror or error}") from None
-    explain(report.results)
     for result in report.results:
         for picture in result.pictures:
             write(folder / PICTURES / f"{result.name}-{_slug(picture.title)}.png", png(picture))

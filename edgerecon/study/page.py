@@ -10,7 +10,7 @@ from html import escape
 from edgerecon.measure.bootstrap import Interval
 from edgerecon.report.axes import Scale, svg
 from edgerecon.report.page import number, page, table
-from edgerecon.study.claims import count, listed
+from edgerecon.study.claims import count, listed, of_system
 from edgerecon.study.panels import png
 from edgerecon.study.report import StudyReport
 from edgerecon.study.results import Claim, Metric, Picture, Result, Row, Table
@@ -24,11 +24,11 @@ def study_page(report: StudyReport) -> str:
     place = f"profile {report.profile}, {report.host.get('cpu')}, {report.host.get('date')}"
     body = (
         '<p class="brand">edgerecon study</p><h1>The published systems, reproduced</h1>'
-        f'<p class="muted">{escape(place)}</p><p class="verdict">{count(listed(report.results))}.</p>'
+        f'<p class="muted">{escape(place)}</p><p class="verdict">{count(listed(report.results, report.trained))}.</p>'
         '<p class="note">Figures are means over held-out scenes or subjects, with their 95 % bootstrap interval below; '
         "the best of a column is bold. A paper's own figure stands in square brackets: its data, and often its scale, "
         "are other than ours.</p>"
-        f"{''.join(map(_system, report.results))}{_speed(report)}{_durations(report)}"
+        f"{''.join(_system(report, result) for result in report.results)}{_speed(report)}{_durations(report)}"
     )
     extra = (
         "<style>td small{display:block;color:var(--muted);white-space:nowrap}figure img{max-width:100%}"
@@ -37,9 +37,10 @@ def study_page(report: StudyReport) -> str:
     return page("edgerecon study", extra + body)
 
 
-def _system(result: Result) -> str:
+def _system(report: StudyReport, result: Result) -> str:
+    claims = of_system(result, report.results, report.trained)
     parts = [f"<h2>{escape(result.title)}</h2>", f'<p class="muted">{escape(result.paper)}</p>']
-    parts += [_claims(result.claims)] if result.claims else []
+    parts += [_claims(claims)] if claims else []
     parts += map(_table, result.tables)
     parts += map(_picture, result.pictures)
     parts += [f"<p>{escape(note)}</p>" for note in result.notes]

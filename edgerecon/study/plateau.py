@@ -23,6 +23,7 @@ from torch import nn
 from edgerecon.core.errors import EdgereconError
 from edgerecon.core.files import write
 from edgerecon.core.json import parse, plain
+from edgerecon.study.results import Trained
 from edgerecon.study.training import Curve, Draw, diverged, learn, save
 from edgerecon.workshop.train.checkpoint import load_checkpoint
 from edgerecon.workshop.train.interrupt import interrupt_between_steps
@@ -68,6 +69,7 @@ class History:
     Attributes:
         curve, checks: (step, loss) in training since the check before, and on held-out scenes. best: least of checks.
         since: checks since the best. cuts: of the rate. gain: share by which ``best`` fell in the last turn.
+        judged: whether the held-out error tells how good it is; not so in an adversarial training.
     """
 
     done: int = 0
@@ -79,6 +81,7 @@ class History:
     cuts: int = 0
     gain: float = 1.0
     finished: bool = False
+    judged: bool = True
 
     def add(self, step: int, trained: float, checked: float) -> bool:
         """Note a check; returns whether it is the best."""
@@ -91,6 +94,17 @@ class History:
             self.since, self.cuts = 0, self.cuts + 1
             self.finished = self.cuts > CUTS
         return improved
+
+
+def standing(name: str, history: History) -> Trained:
+    """How far a network came; its slope is that of the last quarter of its checks."""
+    checks = [loss for _, loss in history.checks]
+    late = max(1, len(checks) * 3 // 4)
+    falling = None
+    if history.judged and len(checks) > late:
+        before, hours = min(checks[:late]), history.seconds / 3600 * (len(checks) - late) / len(checks)
+        falling = max(0.0, before - history.best) / max(abs(before), 1e-12) / max(hours, 1e-12)
+    return Trained(name, history.done, history.seconds, history.finished, falling)
 
 
 def history_of(checkpoint: Path) -> History | None:
@@ -181,7 +195,8 @@ def _check(
 ) -> bool:
     """Note a check of the running mean; returns whether it is the one to keep."""
     improved = history.add(history.done, trained, _error(step, average, held_out))
-    if not isinstance(step, Supervised):
+    history.judged = isinstance(step, Supervised)
+    if not history.judged:
         history.since = history.cuts = 0
         history.finished, improved = False, True
     history.finished |= history.done >= plan.steps

@@ -15,7 +15,7 @@ from edgerecon.core.json import parse, plain
 from edgerecon.hardware.device import host_profile
 from edgerecon.measure.row import Row
 from edgerecon.study.claims import listed
-from edgerecon.study.results import Claim, Metric, Result, Table, TrainedModel
+from edgerecon.study.results import Claim, Metric, Result, Table, Trained, TrainedModel
 from edgerecon.study.results import Row as Method
 
 
@@ -26,6 +26,7 @@ class StudyReport:
     Attributes:
         results: one a system. speed: see ``time_models``. seconds: system → wall clock, resumed runs together.
         timed: rows of the latency table that an earlier run measured, as its JSON has them.
+        trained: SYSTEM/NETWORK → how far it came; empty in a study of fixed steps.
     """
 
     profile: str
@@ -34,6 +35,7 @@ class StudyReport:
     seconds: dict[str, float]
     host: dict[str, object] = field(default_factory=host_profile)
     timed: list[dict[str, Any]] = field(default_factory=list)
+    trained: dict[str, Trained] = field(default_factory=dict)
 
     def replace(self, result: Result) -> None:
         """Take a system's new result in place of an earlier one."""
@@ -51,7 +53,8 @@ class StudyReport:
             "profile": self.profile,
             "seconds": {name: round(seconds, 1) for name, seconds in self.seconds.items()},
             "host": self.host,
-            "claims": listed(self.results),
+            "claims": listed(self.results, self.trained),
+            "trained": {name: plain(asdict(one)) for name, one in self.trained.items()},
             "systems": [_result(result) for result in self.results],
             "speed": self.timed + [row.to_json() for row in self.speed],
         }
@@ -90,7 +93,8 @@ def read_report(path: Path) -> StudyReport:
     try:
         found = parse(path.read_bytes())
         results = [_read_result(system) for system in found["systems"]]
-        return StudyReport(found["profile"], results, [], found["seconds"], found["host"], found["speed"])
+        trained = {name: Trained(**one) for name, one in found.get("trained", {}).items()}
+        return StudyReport(found["profile"], results, [], found["seconds"], found["host"], found["speed"], trained)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or "it is no report of a study"
         raise DataError(f"cannot read {path}: {reason}; run  edgerecon study  without --resume") from None

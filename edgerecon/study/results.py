@@ -105,6 +105,27 @@ class TrainedModel:
     shape: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class Trained:
+    """How far a network came in a study that trains to plateaus.
+
+    Attributes:
+        seconds: of training, wall clock. finished: it reached its plateau, or its last step.
+        falling: share by which its error on held-out scenes fell in an hour at its last rate; None where that error
+        tells nothing, as of an adversarial training.
+    """
+
+    name: str
+    steps: int
+    seconds: float
+    finished: bool
+    falling: float | None = None
+
+    def __str__(self) -> str:
+        slope = "" if self.falling is None else f", its held-out error still falling by {self.falling:.0%} an hour"
+        return f"{self.name} after {self.steps:,} steps in {self.seconds / 60:.0f} min{slope}"
+
+
 @dataclass
 class Result:
     """What one system's study found.

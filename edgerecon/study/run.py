@@ -86,7 +86,9 @@ def run_study(
         finally:
             report.seconds[name] = _add_up(folder / name / SECONDS, time.monotonic() - start)
         report.replace(result)
-        if turns is None:
+        if turns is not None:
+            report.trained = turns.standings()
+        else:
             report.speed += time_models([result], profile, progress)
         write_report(report, folder)
     if turns is not None:

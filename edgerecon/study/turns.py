@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from edgerecon.study.plateau import HISTORY, History, Turn, history_of
+from edgerecon.study.plateau import HISTORY, History, Turn, history_of, standing
+from edgerecon.study.results import Trained
 
 ROUND_S, LEAST_S = 3600.0, 20.0
 """Of a round when no budget is given; and the least turn that is worth starting."""
@@ -61,6 +62,10 @@ class Turns:
             if history is not None:
                 found[f"{path.parent.name}/{name}"] = history
         return found
+
+    def standings(self) -> dict[str, Trained]:
+        """SYSTEM/NETWORK → how far it has come, ready for the report."""
+        return {name: standing(name.partition("/")[2], one) for name, one in self.networks().items()}
 
     def begin_round(self, systems: tuple[str, ...]) -> bool:
         """Deal out the next round; False when nothing is left to train, no time to train it in, or the last round

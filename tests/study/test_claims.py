@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from edgerecon.study import reasons
-from edgerecon.study.claims import NOT_RUN, STATED, count, listed, verdicts
+from edgerecon.study.claims import NOT_RUN, STATED, Stated, count, listed, settled, verdicts
 from edgerecon.study.report import StudyReport, read_report
-from edgerecon.study.results import Claim, Result, Table
+from edgerecon.study.results import Claim, Result, Table, Trained
 from edgerecon.study.run import SYSTEMS
 
 RESULTS = Path(__file__).resolve().parents[2] / "bench/results"
@@ -80,6 +80,39 @@ def test_claims_are_counted_by_their_verdict() -> None:
     claims = [Claim(text, holds, "x") for text, holds in zip(texts, (True, False, None), strict=False)]
     said = count(listed([Result("recurrent", "", "", claims=claims)]))
     assert said.startswith(f"{len(STATED)} claims: 1 hold, 0 cannot hold and are explained, 1 do not hold, ")
+
+
+def test_claims_name_networks_that_exist(quick: StudyReport) -> None:
+    networks = {result.name: set(result.curves) for result in quick.results}
+    named = [(one.system, network) for one in STATED for network in (*one.better, *one.worse)]
+    assert not [pair for pair in named if pair[0] in networks and pair[1] not in networks[pair[0]]]
+
+
+@pytest.mark.parametrize(
+    ("holds", "better", "worse", "explained", "expected"),
+    [
+        (True, (9, False), (5, True), "", True),
+        (True, (9, True), (5, False), "", None),
+        (True, (9, False), (9, False), "", True),
+        (False, (9, False), (5, True), "", None),
+        (False, (9, True), (5, False), "", False),
+        (False, (9, False), (5, False), "physics", False),
+        (None, (9, False), (5, False), "", None),
+    ],
+)
+def test_a_verdict_that_training_could_turn_is_open(
+    holds: bool | None, better: tuple[int, bool], worse: tuple[int, bool], explained: str, expected: bool | None
+) -> None:
+    """Networks as (steps, whether at the plateau): the praised one, and the one below it."""
+    stated = Stated("s", "a over b", None, ("a",), ("b",))
+    trained = {
+        f"s/{name}": Trained(name, steps, 120.0, finished, 0.25)
+        for name, (steps, finished) in (("a", better), ("b", worse))
+    }
+    found = settled(stated, Claim("a over b", holds, "1 > 0", explained), trained)
+    assert found.holds is expected
+    assert ("a after 9 steps in 2 min, its held-out error still falling by 25% an hour" in found.evidence) != better[1]
+    assert settled(stated, Claim("a over b", holds, "1 > 0"), {}).holds is holds, "a study of fixed steps"
 
 
 def replace_claims(result: Result, holds: bool) -> Result:

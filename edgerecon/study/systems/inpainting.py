@@ -89,9 +89,9 @@ def run(ctx: Context, train: Arrays, test: Arrays) -> None:
 
 
 def content(output: Tensor, source: Tensor, target: Tensor) -> Tensor:
-    """Mean of |y − t| over the holes; nothing else can differ."""
+    """10·(y − t)², mean over the holes: nothing else can differ. At 20 dB, a good filling's, it is about |y − t|."""
     hole = (source == 0).to(output.dtype)
-    return ((output - target).abs() * hole).sum() / hole.sum().clamp_min(1)
+    return 10 * ((output - target).square() * hole).sum() / hole.sum().clamp_min(1)
 
 
 def with_mask(image: Tensor, source: Tensor, target: Tensor) -> Tensor:

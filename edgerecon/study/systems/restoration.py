@@ -78,7 +78,7 @@ def run(ctx: Context) -> None:
     frames = ctx.profile.pick(smoke=1, quick=4, full=4)
     train = ultrasound(ctx, "train", ctx.profile.pick(smoke=6, quick=160, full=4000), size, frames)
     # Not those on which sizes and rates were tried while this was written.
-    test = ultrasound(ctx, "unseen", ctx.profile.pick(smoke=3, quick=32, full=200), size)
+    test = ultrasound(ctx, "unseen", ctx.profile.pick(smoke=3, quick=96, full=200), size)
     for task in TASKS:
         restored(ctx, task, train, test)
     inpainting.run(ctx, train, test)

@@ -1,13 +1,16 @@
 """inpainting: a gated, dilated encoder–decoder that fills holes and leaves everything else as it is.
 
-    m = min(510·x, 1),   y = m·x + (1 − m)·G(x, m),   each layer of G:  ρ(a ∗ z)·σ(b ∗ z)
+    m = min(510·x, 1),   y = m·x + (1 − m)·(P(x, m) + G(x, m)),   each layer of G:  ρ(a ∗ z)·σ(b ∗ z)
 
-A hole is where the frame is exactly 0; whatever is known must be at least 1/255, one grey level of 8 bits (see
-``degrade.known``), so that the mask m is 1 there and needs no second input. Gated convolutions let each layer weigh
-what is known (Yu et al., ICCV 2019), dilated ones at a quarter of the size see around a hole (Iizuka et al., ACM TOG
-36(4), 2017; Yu & Koltun, ICLR 2016). ρ is the leaky ReLU, σ the logistic function. The frame is read and written
-through pixel-unshuffle ×2 and its inverse; a stride-2 convolution leads to the quarter size, a transposed one back, and
-the half size's features join by concatenation.
+    P = Σ_i w_i·A_i(m·x) / Σ_i w_i·A_i(m),   A_i: means over small windows, then, for a tenth, over large ones
+
+P is what partial convolutions of equal weights (Liu et al., ECCV 2018) fill a hole with, the mean of what is known
+around it, so that G learns the rest. A hole is where the frame is exactly 0; whatever is known must be at least 1/255,
+one grey level of 8 bits (see ``degrade.known``), so that the mask m is 1 there and needs no second input. Gated
+convolutions let each layer weigh what is known (Yu et al., ICCV 2019), dilated ones at a quarter of the size see around
+a hole (Iizuka et al., ACM TOG 36(4), 2017; Yu & Koltun, ICLR 2016). ρ is the leaky ReLU, σ the logistic function. The
+frame is read and written through pixel-unshuffle ×2 and its inverse; a stride-2 convolution leads to the quarter size,
+a transposed one back, and the half size's features join by concatenation.
 
 Width 16 gives 97 492 parameters, 8 336 multiply-accumulates a pixel and a receptive field of 138×138 pixels.
 """
@@ -24,6 +27,8 @@ from edgerecon.workshop.models.network import Network
 FACTOR = 2
 CHANNELS = FACTOR * FACTOR
 DILATIONS = (1, 2, 4, 8)
+WINDOWS = ((3, 3, 1.0), (11, 2, 0.1))
+"""Side of a mean's window in pixels, how often it is taken, and its weight."""
 
 
 class Inpainting(Network):
@@ -67,7 +72,18 @@ class Inpainting(Network):
         half = self.first(torch.cat([cells, (cells * 510).clamp(max=1.0)], dim=1))
         z = self.up(self.middle(self.down(half)))
         filled = F.pixel_shuffle(self.last(self.join(torch.cat([half, z], dim=1))), FACTOR)
-        return known * x + (1 - known) * filled
+        return known * x + (1 - known) * (mean_of_known(x, known) + filled)
+
+
+def mean_of_known(x: Tensor, known: Tensor) -> Tensor:
+    """P of the heading, N×1×H×W. known: 1 where x is, 0 in holes. 0 where nothing is known within ten pixels."""
+    both, total = torch.cat([known * x, known], dim=1), torch.zeros_like(x)
+    for side, times, weight in WINDOWS:
+        mean = both
+        for _ in range(times):
+            mean = F.avg_pool2d(mean, side, stride=1, padding=side // 2)
+        total = total + weight * mean
+    return total[:, :1] / total[:, 1:].clamp_min(1e-6)
 
 
 class Gated(nn.Module):
