@@ -44,7 +44,11 @@ PAGES: Mapping[str, Blocks] = {
     },
     "docs/beamform.md": {"beamformer": readme_beamformer.beamformer, "learned": readme_beamformer.learned},
     "docs/study.md": readme_study.blocks(),
-    "docs/train.md": {"measures": readme_kinds.measure_list},
+    "docs/train.md": {
+        "measures": readme_kinds.measure_list,
+        "true picture": readme_quality.true_picture,
+        "true speckle": readme_quality.true_speckle,
+    },
     "kernels/README.md": {"native": readme_speed.native_engine},
 }
 

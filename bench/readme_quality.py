@@ -169,6 +169,42 @@ def picture(folder: Path) -> str:
     )
 
 
+def true_picture(folder: Path) -> str:
+    """What the true picture of simulated displays scores by the measures that have an aim, beside the models."""
+    found = load(folder, "true-picture")
+    pictures = list(found["measures"])
+    heads = " | ".join(_named(name) for name in pictures)
+    lines = [f"| measure | aim | {heads} |", f"|---|---|{'---|' * len(pictures)}"]
+    for key, aim in AIMS.items():
+        one = measures()[key]
+        cells = [with_interval(found["measures"][name][key], one.digits) for name in pictures]
+        lines.append(f"| {one.heading} | {aim} | {' | '.join(cells)} |")
+    for kind, label in (("cyst", "contrast of cysts kept"), ("solid", "contrast of solid lesions kept")):
+        cells = [with_interval(found["contrast"][name][kind], 2) for name in pictures]
+        lines.append(f"| {label} | 0.95 or more | {' | '.join(cells)} |")
+    what = f"{found['displays']} simulated displays that no training saw, and {found['lesions']} scenes with a lesion"
+    note = f"Means and 95 % intervals over {what} (`{found['command']}`; {measured_on(found['host'])})."
+    return "\n".join([*lines, "", note])
+
+
+def true_speckle(folder: Path) -> str:
+    """Speckle left in the true picture and by the models, texture by texture and by looks."""
+    found = load(folder, "true-picture")
+    pictures = list(found["measures"])
+    lines = [f"| speckle left in | looks | {' | '.join(map(_named, pictures))} |", f"|---|---|{'---|' * len(pictures)}"]
+    for row in found["textures"]:
+        if row["looks"] == "all" or row["texture"] == "fibres":
+            cells = [with_interval(row["pictures"][name]["speckle_left"], 2) for name in pictures]
+            texture = row["texture"].replace("_", " ")
+            lines.append(f"| {texture} | {row['looks']} | {' | '.join(cells)} |")
+    note = f"{found['displays']} displays of each texture alone (`edgerecon/workshop/data/display/textures.py`)."
+    return "\n".join([*lines, "", note])
+
+
+def _named(picture: str) -> str:
+    return picture if picture.startswith("true") else f"`{picture}`"
+
+
 def strengths(folder: Path) -> str:
     """What each strength keeps and leaves on recordings, and what classical filters keep where they leave as much."""
     found = load(folder, "evaluate-real")

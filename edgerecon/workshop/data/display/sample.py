@@ -11,6 +11,7 @@ from edgerecon.workshop.data.display.overlay import put, random_overlays
 from edgerecon.workshop.data.display.processing import coded, random_post_processing, random_zoom, resample
 from edgerecon.workshop.data.display.scan import random_scan
 from edgerecon.workshop.data.display.speckle import echoes, random_grain, sampling
+from edgerecon.workshop.data.display.textures import Texture
 from edgerecon.workshop.data.display.tissue import random_tissue
 
 SIZE = 192
@@ -19,11 +20,13 @@ NAMES = ("shown", "expected")
 PERSISTENCE = (1, 1, 1, 1, 2, 3)  # displayed frames that are averaged
 
 
-def simulate_sample(seed: int, index: int) -> tuple[dict[str, NDArray[np.uint8]], dict[str, float | str]]:
+def simulate_sample(
+    seed: int, index: int, texture: Texture | None = None
+) -> tuple[dict[str, NDArray[np.uint8]], dict[str, float | str]]:
     """Simulate one pair.
 
     Args:
-        seed, index: fix everything random about it.
+        seed, index: fix everything random about it. texture: see ``random_tissue``.
 
     Returns:
         Images by name, uint8 (SIZE, SIZE): "shown" and "expected"; and the parameters.
@@ -31,7 +34,7 @@ def simulate_sample(seed: int, index: int) -> tuple[dict[str, NDArray[np.uint8]]
     rng = np.random.default_rng([seed, index])
     grain = random_grain(rng)
     scan = random_scan(rng, CANVAS, sampling(rng, grain))
-    tissue = random_tissue(rng, CANVAS)
+    tissue = random_tissue(rng, CANVAS, texture)
     diffuse, specular = (scan.to_beams(_linear(part)) for part in (tissue.diffuse, tissue.specular))
     echo = echoes(diffuse, specular, grain, scan.density)
     grey_map = random_grey_map(rng, echo.mean, scan.to_beams(scan.view) > 0.5)

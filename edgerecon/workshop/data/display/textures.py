@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -15,6 +16,9 @@ from edgerecon.workshop.data.display.fields import (
     soft_mask,
     turned_and_bent,
 )
+
+Texture = Callable[[np.random.Generator, int], Map]
+"""(rng, side) → the map."""
 
 
 def fibres(rng: np.random.Generator, side: int) -> Map:

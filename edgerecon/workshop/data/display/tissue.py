@@ -7,7 +7,7 @@ import numpy as np
 from edgerecon.workshop.data.display import structures
 from edgerecon.workshop.data.display.fields import smooth_noise
 from edgerecon.workshop.data.display.structures import NOTHING_DB, Tissue
-from edgerecon.workshop.data.display.textures import patchwork
+from edgerecon.workshop.data.display.textures import Texture, patchwork
 
 STRUCTURES = (
     (structures.lesions, 0.45),
@@ -20,10 +20,15 @@ STRUCTURES = (
 """In the order in which they are drawn, each with its chance."""
 
 
-def random_tissue(rng: np.random.Generator, side: int) -> Tissue:
-    """Draw the tissue that a frame of ``side`` × ``side`` display pixels shows."""
-    tissue = Tissue(patchwork(rng, side), np.full((side, side), NOTHING_DB, np.float32))
-    for draw, chance in STRUCTURES:
+def random_tissue(rng: np.random.Generator, side: int, texture: Texture | None = None) -> Tissue:
+    """Draw the tissue that a frame of ``side`` × ``side`` display pixels shows.
+
+    Args:
+        texture: fills all of it, without structures; default: a patchwork of textures with structures in it.
+    """
+    drawn = (texture or patchwork)(rng, side)
+    tissue = Tissue(drawn, np.full((side, side), NOTHING_DB, np.float32))
+    for draw, chance in () if texture else STRUCTURES:
         if rng.random() < chance:
             draw(rng, tissue)
     gain = rng.uniform(0, 6) * smooth_noise(rng, (side, side), side / 2, side / 2)

@@ -12,6 +12,8 @@ from edgerecon.core.errors import DataError, UsageError
 from edgerecon.workshop.data.datasets import load_pairs
 from edgerecon.workshop.data.display.overlay import put, random_overlays
 from edgerecon.workshop.data.display.sample import NAMES, SIZE, simulate_sample
+from edgerecon.workshop.data.display.structures import NOTHING_DB
+from edgerecon.workshop.data.display.tissue import random_tissue
 from edgerecon.workshop.data.simulate import simulate
 
 
@@ -68,3 +70,8 @@ def test_kinds_refuse_what_they_cannot_make(tmp_path: Path) -> None:
         simulate(tmp_path / "a.h5", 1, 0, frames=3, kind="display")
     with pytest.raises(UsageError, match="acoustic, display"):
         simulate(tmp_path / "a.h5", 1, 0, kind="optical")
+
+
+def test_a_texture_of_ones_own_stands_without_structures(rng: np.random.Generator) -> None:
+    tissue = random_tissue(rng, 32, lambda _, side: np.full((side, side), 3, np.float32))
+    np.testing.assert_allclose(tissue.diffuse - tissue.specular, 3 - NOTHING_DB, atol=1e-4)
