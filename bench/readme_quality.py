@@ -197,7 +197,8 @@ def true_speckle(folder: Path) -> str:
             cells = [with_interval(row["pictures"][name]["speckle_left"], 2) for name in pictures]
             texture = row["texture"].replace("_", " ")
             lines.append(f"| {texture} | {row['looks']} | {' | '.join(cells)} |")
-    note = f"{found['displays']} displays of each texture alone (`edgerecon/workshop/data/display/textures.py`)."
+    where = "`edgerecon/workshop/data/display/textures.py`"
+    note = f"{found['displays']} displays of each texture alone ({where}; {measured_on(found['host'])})."
     return "\n".join([*lines, "", note])
 
 
