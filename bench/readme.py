@@ -43,7 +43,7 @@ PAGES: Mapping[str, Blocks] = {
         "border": readme_quality.border,
     },
     "docs/beamform.md": {"beamformer": readme_beamformer.beamformer, "learned": readme_beamformer.learned},
-    "docs/study.md": readme_study.blocks(),
+    **readme_study.pages(),
     "docs/train.md": {
         "measures": readme_kinds.measure_list,
         "true picture": readme_quality.true_picture,

@@ -1,4 +1,4 @@
-"""The tables of docs/study.md: what was trained for how long, figures, and verdicts in both profiles."""
+"""The tables of docs/study.md and docs/study/: what was trained for how long, figures, verdicts in both profiles."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ SHOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "multicoil_mri": {"Multi-coil MRI at 4×, variable density sampling": ("psnr_db", "ssim", "vif")},
     "textured_ct": {"Textured CT from 60 views": ("psnr_db", "ssim", "vif")},
+    "sparse_pet": {"Sparse PET": ("psnr_db", "ssim", "vif")},
     "restoration": {
         "Denoising": ("psnr_db", "ssim", "matched_psnr_db", "cnr", "gcnr"),
         "Artefact reduction": ("psnr_db", "ssim", "cnr"),
@@ -46,12 +47,29 @@ SHOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 """System → title of a table → its columns on the page; all when none is named."""
 
 
-def blocks() -> dict[str, Block]:
-    """Name of a block → what makes it."""
-    found: dict[str, Block] = {"counts": counts, "trained": trained, "weights": weights, "speed": speed}
-    for system in SHOWN:
-        found[f"{system} tables"] = partial(tables, system)
-        found[f"{system} verdicts"] = partial(verdicts, system)
+PAPERS: Mapping[str, tuple[str, ...]] = {
+    "recurrent": ("recurrent",),
+    "unet": ("tomography", "multicoil_mri", "textured_ct", "sparse_pet"),
+    "restoration": ("restoration",),
+    "enhancement": ("enhancement",),
+    "super-resolution": ("super_resolution",),
+    "diagnosis": ("diagnosis",),
+}
+"""Page of a paper in docs/study/ → the systems of the study that it shows."""
+
+
+def pages() -> dict[str, dict[str, Block]]:
+    """Page → name of a block → what makes it."""
+    found: dict[str, dict[str, Block]] = {
+        "docs/study.md": {"counts": counts, "trained": trained, "weights": weights},
+        "docs/study/speed.md": {"speed": speed},
+    }
+    for name, systems in PAPERS.items():
+        blocks = found[f"docs/study/{name}.md"] = {}
+        for system in systems:
+            blocks[f"{system} tables"] = partial(tables, system)
+            blocks[f"{system} verdicts"] = partial(verdicts, system)
+            blocks[f"{system} networks"] = partial(networks, system)
     return found
 
 
@@ -99,6 +117,24 @@ def verdicts(system: str, folder: Path) -> str:
         lines.append(f"| {quick['text']} | {words[0]} | {words[1]} | {shown['evidence']}.{why} |".replace("..", "."))
     dates = "; ".join(f"`{name}`: {when(report['host'])}" for name, report in reports.items())
     return "\n".join([*lines, "", f"({dates}.)"])
+
+
+def networks(system: str, folder: Path) -> str:
+    """How far each network of a system came in ``long``."""
+    found = load(folder, "study-long").get("trained", {})
+    rows = [one for name, one in found.items() if name.partition("/")[0] == system]
+    if not rows:
+        return "*`long` has not trained its networks yet.*"
+    lines = ["| network in `long` | steps | minutes | held-out error |", "|---|---|---|---|"]
+    for one in rows:
+        lines.append(f"| {one['name']} | {one['steps']:,} | {one['seconds'] / 60:.0f} | {_state(one)} |")
+    return "\n".join(lines)
+
+
+def _state(network: Found) -> str:
+    if network["finished"]:
+        return "at its plateau"
+    return "no measure" if network["falling"] is None else f"falling by {network['falling']:.0%} an hour"
 
 
 def weights(folder: Path) -> str:

@@ -96,6 +96,10 @@ def _textured_ct() -> list[Stated]:
     return [Stated("textured_ct", text, None, ("textured-ct",)) for text in texts]
 
 
+def _sparse_pet() -> list[Stated]:
+    return [Stated("sparse_pet", "U-Net over maximum likelihood over FBP (Sparse PET)", None, ("sparse-pet",))]
+
+
 def _restoration() -> list[Stated]:
     found = [
         Stated("restoration", f"{task}: the CNN restores better than the best classical method", None, (network,))
@@ -170,6 +174,7 @@ STATED: tuple[Stated, ...] = (
     *_tomography(),
     *_multicoil_mri(),
     *_textured_ct(),
+    *_sparse_pet(),
     *_restoration(),
     *_enhancement(),
     *_super_resolution(),

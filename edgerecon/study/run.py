@@ -25,6 +25,7 @@ SYSTEMS = (
     "tomography",
     "multicoil_mri",
     "textured_ct",
+    "sparse_pet",
     "restoration",
     "enhancement",
     "super_resolution",
