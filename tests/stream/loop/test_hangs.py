@@ -237,8 +237,9 @@ def test_file_is_let_go_only_once_the_hung_call_came_back(tmp_path: Path, answer
             answer.wait()
             calls.append("written")
 
-        def _finish(self) -> None:
+        def _finish(self) -> Path:
             calls.append("finished")
+            return self.path
 
         def _restore(self) -> None:
             calls.append("restored")

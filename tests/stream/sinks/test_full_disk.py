@@ -2,59 +2,106 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import errno
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-pytest.importorskip("h5py", reason="h5py is not installed: pip install 'edgerecon[stream]'")
-
-FILL = """
-import resource, sys
-import numpy as np
 from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.sinks import open_sink
-from edgerecon.stream.sources import open_source
+from edgerecon.stream.sinks.files.recover import recover
+from edgerecon.stream.sources.base import Capture
+from tests.stream.sinks.test_recover import as_of_another_process, present
+from tests.support.stream_fakes import KeepSink, ListSource
 
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
-sink = open_sink(sys.argv[2])
-report = stream(open_source(sys.argv[1]), None, [sink, open_sink("null")], policy="every", pace=False)
-assert sink.recorded is None and report.presented == 300
-print(report.error)
-"""
+h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'edgerecon[stream]'")
+zarr = pytest.importorskip("zarr", reason="zarr is not installed: pip install 'edgerecon[stream]'")
 
-NAMES = ["out.mp4", "out.h5", "out.npz", "out.dcm", "out.mha", "out.nrrd"]
-
-
-def fill(folder: Path, name: str, most: int) -> str:
-    """Record 300 noisy frames of 96×128 where a file may hold ``most`` bytes. Returns what the stream says."""
-    np.save(folder / "in.npy", np.random.default_rng(6).integers(0, 256, (300, 96, 128), np.uint8))
-    command = [sys.executable, "-c", FILL, folder / "in.npy", folder / name, str(most)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout
+COUNT, SHAPE = 60, (96, 128)
+SPOOLED = ["out.npz", "out.dcm", "out.mha", "out.nrrd"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """The system writes no file larger than that, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture(autouse=True)
+def _few_frames_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgerecon.stream.sinks.files.recording._WAITING_BYTES", 0)
+
+
+def fill(folder: Path, name: str, most: int) -> str | None:
+    """Record noisy frames where a file may hold ``most`` bytes. Returns what the stream says."""
+    noise = np.random.default_rng(6).integers(0, 256, (COUNT, *SHAPE), np.uint8)
+    sink = open_sink(str(folder / name))
+    with files_of_at_most(most):
+        report = stream(ListSource(map(Capture, noise)), None, [sink, KeepSink()], policy="every", pace=False)
+    assert sink.recorded is None and report.presented == COUNT  # type: ignore[attr-defined]
+    as_of_another_process(folder)
+    return report.error
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.h5", *SPOOLED])
 def test_a_recording_that_met_a_full_disk_is_partial(tmp_path: Path, name: str) -> None:
-    from edgerecon.stream.sinks.files.recover import recover
-
-    said = fill(tmp_path, name, 6_500_000 if name == "out.h5" else 1_500_000)
-    assert said.startswith(f"cannot write {tmp_path / name}: ") and "edgerecon recover" in said
+    said = fill(tmp_path, name, 300_000)
+    assert said and said.startswith(f"cannot write {tmp_path / name}: ") and "edgerecon recover" in said
     assert not (tmp_path / name).exists()
     (found,) = recover(tmp_path)
-    assert found.fault is None and 0 < found.frames < 300
+    assert found.fault is None and 0 < found.frames < COUNT
     assert found.path == tmp_path / name.replace("out.", "out.partial.")
 
 
-@pytest.mark.parametrize("name", ["out.npz", "out.dcm", "out.mha", "out.nrrd"])
+@pytest.mark.parametrize("name", SPOOLED)
 def test_a_disk_full_while_packing_keeps_all_frames(tmp_path: Path, name: str) -> None:
-    from edgerecon.stream.sinks.files.recover import recover
-
-    said = fill(tmp_path, name, 300 * 96 * 128)  # the pixels fit, the head beside them does not
-    assert said.startswith(f"cannot write {tmp_path / name}: ") and not (tmp_path / name).exists()
+    said = fill(tmp_path, name, COUNT * SHAPE[0] * SHAPE[1])  # the pixels fit, the head beside them does not
+    assert said and said.startswith(f"cannot write {tmp_path / name}: ") and not (tmp_path / name).exists()
     (found,) = recover(tmp_path)
-    assert (found.fault, found.frames) == (None, 300)
+    assert (found.fault, found.frames) == (None, COUNT)
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.h5", "out.zarr", *SPOOLED])
+def test_a_disk_full_while_recovering_is_one_line(tmp_path: Path, name: str) -> None:
+    present(str(tmp_path / name), 5).abandon()
+    as_of_another_process(tmp_path)
+    cut = {path: path.stat().st_size for path in tmp_path.iterdir()}
+    with files_of_at_most(10):
+        (found,) = recover(tmp_path)
+    assert found.fault and found.fault.endswith(": File too large") and len(found.fault) < 300
+    assert {path: path.stat().st_size for path in tmp_path.iterdir()} == cut, "it stays as it was found"
+    (found,) = recover(tmp_path)
+    assert (found.fault, found.frames) == (None, 5)
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.h5", *SPOOLED])
+def test_a_disk_that_is_full_from_the_start_leaves_nothing(tmp_path: Path, name: str) -> None:
+    assert fill(tmp_path, name, 10) == f"cannot write {tmp_path / name}: File too large"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_zarr_writes_nothing_behind_a_write_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zarr.storage import LocalStore
+
+    write, calls = LocalStore.set, list[str]()
+
+    async def write_but_one(store: Any, key: str, value: Any) -> None:
+        calls.append(key)
+        if "c/" in key and len([call for call in calls if "c/" in call]) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        await write(store, key, value)
+
+    monkeypatch.setattr(LocalStore, "set", write_but_one)
+    said = fill(tmp_path, "out.zarr", 1_000_000)
+    assert said == f"cannot write {tmp_path / 'out.zarr'}: No space left on device"
+    assert "c/" in calls[-1] and list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,9 +14,11 @@ import av
 import numpy as np
 import pydicom
 import pytest
+from typer.testing import CliRunner
 
 from edgerecon.cli import doctor
-from edgerecon.core.errors import UsageError
+from edgerecon.cli.main import app
+from edgerecon.core.errors import EdgereconError, SinkError, UsageError
 from edgerecon.core.frame import Frame
 from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.sinks import open_sink
@@ -61,7 +64,7 @@ class Recording:
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
-        self.process.communicate()
+        self.process.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -105,6 +108,7 @@ def check_frames(path: Path, count: int) -> None:
 
 
 def present(uri: str, count: int):
+    Path(uri).parent.mkdir(exist_ok=True)
     sink = open_sink(uri)
     sink.open(StreamInfo("probe", "none", "none", "fp32", 0.04, 40.0, None, Counters()))
     for number, capture in enumerate(ramp(count)):
@@ -128,6 +132,28 @@ def test_an_abandoned_recording_never_takes_its_name(tmp_path: Path, name: str) 
     as_of_another_process(tmp_path)
     (found,) = recover(tmp_path)
     assert (found.frames, found.fault) == (5, None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recording_whose_name_is_taken_meanwhile_is_kept(tmp_path: Path, name: str) -> None:
+    sink = present(str(tmp_path / name), 5)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "precious").touch()
+    with pytest.raises(SinkError, match=r"^cannot write .*; the 5 frames until then are in .*: edgerecon recover "):
+        sink.close()
+    as_of_another_process(tmp_path)
+    (found,) = recover(tmp_path)
+    assert (found.frames, found.fault) == (5, None)
+    assert {path.name for path in tmp_path.iterdir()} == {name, name.replace("out.", "out.partial.")}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_that_is_removed_meanwhile_is_said(tmp_path: Path, name: str) -> None:
+    sink = present(str(tmp_path / "visit" / name), 5)
+    shutil.rmtree(tmp_path / "visit")
+    with pytest.raises(SinkError, match=r"^cannot write .*: No such file or directory(; the 5 frames .* removed .*)?$"):
+        sink.close()
+    assert list(tmp_path.iterdir()) == [], "nothing is written beside what was removed"
 
 
 def test_recovered_dicom_keeps_the_options_of_its_sink(tmp_path: Path) -> None:
@@ -187,12 +213,12 @@ def test_a_number_that_a_later_process_has_is_not_its_writer(tmp_path: Path) -> 
 def test_recover_verb(tmp_path: Path) -> None:
     present(str(tmp_path / "out.npz"), 3).abandon()
     as_of_another_process(tmp_path)
-    command = [sys.executable, "-m", "edgerecon", "recover", tmp_path, "--json", "-"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0 and "3 frames" in done.stderr
-    assert json.loads(done.stdout)[0]["path"] == str(tmp_path / "out.partial.npz")
+    arguments = ["recover", str(tmp_path), "--json", str(tmp_path / "said.json")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0 and "3 frames" in done.output
+    assert json.loads((tmp_path / "said.json").read_text())[0]["path"] == str(tmp_path / "out.partial.npz")
     (tmp_path / ".out.npz.4194999.part").write_bytes(b"no")
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and "cannot be recovered" in done.stderr and "Traceback" not in done.stderr
+    done = CliRunner().invoke(app, arguments)
+    assert isinstance(done.exception, EdgereconError) and "cannot be recovered" in str(done.exception)
     with pytest.raises(UsageError, match="is no folder"):
         recover(tmp_path / "absent")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from abc import ABC, abstractmethod
@@ -10,7 +11,7 @@ from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 
-from edgerecon.core.errors import SinkError, first_line
+from edgerecon.core.errors import EdgereconError, SinkError, first_line
 from edgerecon.core.frame import Frame, Image
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.files.part import Part, leftovers, written
@@ -71,11 +72,12 @@ class FileSink(ABC):
             return
         try:
             with self._one_call(), self._failing():
-                self._finish()
+                whole = self._finish()
                 with self._ending:
                     if self._is_open:  # it was not given up meanwhile
-                        self.part.finish()
+                        self.part.finish(whole)
                         self._is_open, self.recorded = False, self.path
+                        self._discard()  # what it was made from
         except BaseException:
             self.abandon()
             raise
@@ -105,10 +107,13 @@ class FileSink(ABC):
         part = Part(self.path)
         try:
             try:
-                with written(self.path):
-                    frames = self._restore(cut, part.temporary)
-            except (KeyError, IndexError, RuntimeError) as error:  # what h5py and others say of damaged files
-                raise SinkError(f"{cut.name} cannot be read: {first_line(error)}") from error
+                frames = self._restore(cut, part.temporary)
+            except EdgereconError:
+                raise
+            except Exception as error:  # libraries fail in many ways on damaged files
+                on_disk = getattr(error, "errno", None) in errno.errorcode  # FFmpeg has numbers of its own
+                what = f"cannot write {self.path}" if on_disk else f"{cut.name} cannot be read"
+                raise SinkError(f"{what}: {getattr(error, 'strerror', None) or first_line(error)}") from error
             if not frames:
                 raise SinkError(f"{cut.name} holds no whole frame")
             part.finish()
@@ -123,8 +128,8 @@ class FileSink(ABC):
     def _write(self, before: Image, after: Frame, late: bool) -> None: ...
 
     @abstractmethod
-    def _finish(self) -> None:
-        """Make ``part.temporary`` whole."""
+    def _finish(self) -> Path:
+        """Make the file whole, and return where it lies. Until it has its name, ``part.temporary`` can be recovered."""
 
     @abstractmethod
     def _restore(self, cut: Path, to: Path) -> int:
@@ -136,9 +141,10 @@ class FileSink(ABC):
     def _size(self) -> int:
         """Bytes of what lies under the temporary name."""
         part, size = self.part.temporary, 0
-        for path in part.parent.glob(f"{escape(part.stem)}.*"):
-            with suppress(OSError):  # it may have its final name by now
-                size += path.stat().st_size
+        for top in part.parent.glob(f"{escape(part.stem)}.*"):
+            for path in (top, *top.rglob("*")):
+                with suppress(OSError):  # it may have its final name by now
+                    size += path.stat().st_size
         return size
 
     def _discard(self) -> None:
@@ -171,6 +177,8 @@ class FileSink(ABC):
             self._failed = True
             if not self.count:
                 raise
+            if not self.part.temporary.exists():
+                raise SinkError(f"{error}; the {self.count} frames until then were removed or moved") from error
             rest = f"the {self.count} frames until then are in {self.part.temporary.name}"
             raise SinkError(f"{error}; {rest}: edgerecon recover {self.path.parent}") from error
         except BaseException:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgerecon.core.errors import needed
-from edgerecon.stream.sinks.files.recording import Columns, RecordingSink, chunk_rows, head_of, state_head
+from edgerecon.stream.sinks.files.recording import Columns, RecordingSink, chunk_rows, head_of, state_head, whole_rows
 from edgerecon.stream.sinks.kind import SinkKind
 from edgerecon.stream.sources.hdf5_file import opened
 
@@ -38,8 +38,8 @@ class Hdf5Store:
     def create(self, path: Path, shape: tuple[int, ...], columns: Columns, attributes: dict[str, Any]) -> None:
         import h5py
 
-        self._file = file = h5py.File(path, "w", libver="latest")
         with self._failing():
+            self._file = file = h5py.File(path, "w", libver="latest")
             file.attrs.update(attributes)
             for name in ("frames", "before"):
                 file.create_dataset(name, (0, *shape), np.uint8, maxshape=(None, *shape), chunks=(1, *shape))
@@ -67,18 +67,17 @@ class Hdf5Store:
             path = self._file.filename
             with self._failing():
                 self._file.close()
-                self._file = h5py.File(
-                    path, "r+"
-                )  # a file that may be read meanwhile takes no change of its attributes
+                self._file = h5py.File(path, "r+")  # one that may be read meanwhile takes no change of its attributes
                 state_head(self._file.attrs, head)
                 self._file.close()
 
     def restore(self, cut: Path, to: Path) -> int:
         import h5py
 
-        with opened(cut) as source, h5py.File(to, "w", libver="latest") as whole:
-            columns = {name: found for name, found in source.items() if found.maxshape and found.maxshape[0] is None}
-            count = min(map(len, columns.values()))
+        with opened(cut) as source, self._failing():
+            self._file = whole = h5py.File(to, "w", libver="latest")
+            columns = {name: found for name, found in source.items() if _grows(found)}
+            count = whole_rows(columns, cut.stat().st_size)
             whole.attrs.update(source.attrs)
             for name, found in columns.items():
                 shape = (count, *found.shape[1:])
@@ -86,6 +85,7 @@ class Hdf5Store:
                 for start in range(0, count, _COPIED_ROWS):
                     rows[start : start + _COPIED_ROWS] = found[start : min(start + _COPIED_ROWS, count)]
             state_head(whole.attrs, head_of(whole, whole.attrs, count))
+            whole.close()
         return count
 
     @contextmanager
@@ -93,8 +93,10 @@ class Hdf5Store:
         """HDF5 tells of a full disk in a paragraph: say what the system said, and let it write no more."""
         try:
             yield
-        except (OSError, RuntimeError) as error:
+        except BaseException as error:
             self._let_go()
+            if not isinstance(error, OSError | RuntimeError):
+                raise
             number = re.search(r"errno = (\d+)", str(error))
             if number is None:
                 raise
@@ -108,7 +110,13 @@ class Hdf5Store:
             nothing = os.open(os.devnull, os.O_RDWR)
             os.dup2(nothing, file.id.get_vfd_handle())
             os.close(nothing)
-            file.close()
+            with suppress(OSError, RuntimeError):  # nothing cannot be extended
+                file.close()
+
+
+def _grows(found: Any) -> bool:
+    """Whether it is an array that rows are added to."""
+    return bool(getattr(found, "maxshape", None)) and found.maxshape[0] is None
 
 
 SINK = SinkKind(

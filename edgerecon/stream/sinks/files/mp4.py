@@ -19,6 +19,8 @@ from edgerecon.stream.sinks.files.file_sink import FileSink
 from edgerecon.stream.sinks.files.panel import fit
 from edgerecon.stream.sinks.files.stamps import Stamp, Stamps
 from edgerecon.stream.sinks.kind import SinkKind
+from edgerecon.stream.sources.files.budgeted_file import BudgetedFile
+from edgerecon.stream.sources.files.mp4_index import PACKET_AT_MOST, check_sample_tables
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -72,7 +74,7 @@ class Mp4Sink(FileSink):
         self._encode(self._pts_of(stamp))
         self._stamps.add(stamp)
 
-    def _finish(self) -> None:
+    def _finish(self) -> Path:
         assert self._container is not None and self._stream is not None
         container, self._container = self._container, None
         try:
@@ -87,6 +89,7 @@ class Mp4Sink(FileSink):
             _log.warning("%s stays fragmented: %s", self.path.name, error)
         finally:
             plain.unlink(missing_ok=True)
+        return self.part.temporary
 
     def _restore(self, cut: Path, to: Path) -> int:
         return copy_plain(cut, to)
@@ -170,18 +173,24 @@ def copy_plain(fragmented: Path, plain: Path, last_s: float | None = None, comme
         The number of frames.
 
     Raises:
-        OSError, ValueError: FFmpeg cannot read or write it.
+        OSError, ValueError: FFmpeg cannot read or write it. SourceError: it states more frames, or larger ones, than a
+            recording has.
     """
     import av
 
     count = 0
+    check_sample_tables(fragmented)
     with (
-        av.open(str(fragmented)) as source,
+        fragmented.open("rb", buffering=0) as raw,
+        BudgetedFile(raw, fragmented.name, PACKET_AT_MOST, "holds packets that are larger than any frame") as file,
+        av.open(file, format="mp4") as source,
         av.open(str(plain), "w", format="mp4", options={"movflags": "faststart"}) as to,
     ):
+        if not source.streams.video:
+            raise ValueError("it holds no video")
         stream = to.add_stream_from_template(source.streams.video[0])
         to.metadata["comment"] = source.metadata.get("comment", "") if comment is None else comment
-        for packet in _lasting(source, last_s):
+        for packet in _lasting(source, file, last_s):
             packet.stream = stream
             to.mux(packet)
             count += 1
@@ -190,11 +199,12 @@ def copy_plain(fragmented: Path, plain: Path, last_s: float | None = None, comme
     return count
 
 
-def _lasting(source: InputContainer, last_s: float | None) -> Iterator[Packet]:
+def _lasting(source: InputContainer, file: BudgetedFile, last_s: float | None) -> Iterator[Packet]:
     """The packets, each of which lasts until the next."""
     held: Packet | None = None
     try:
         for packet in source.demux(video=0):
+            file.refill()
             if packet.dts is None:
                 continue
             if held is not None:

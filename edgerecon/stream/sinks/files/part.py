@@ -6,6 +6,7 @@ import ctypes
 import os
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +17,8 @@ from edgerecon.core.errors import SinkError
 from edgerecon.core.files import put_in_place
 from edgerecon.stream.sinks.kind import recording_endings
 
-_PART = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)(-\d+)?\.part", re.DOTALL)
+_PART = re.compile(r"\.(?P<name>.+)\.(?P<pid>[0-9]+)(-[0-9]+)?\.part", re.DOTALL)
+_LONGEST_PID = 12
 _QUERY_LIMITED_INFORMATION, _ACCESS_DENIED = 0x1000, 5  # winnt.h, winerror.h
 
 
@@ -51,9 +53,10 @@ class Part:
                 raise SinkError(f"cannot write {path}: it is {'a folder' if path.is_dir() else 'a pipe or a device'}")
             self.temporary = _new_file(path)
 
-    def finish(self) -> None:
+    def finish(self, whole: Path | None = None) -> None:
+        """``whole``: what takes the name, where it is not ``temporary``."""
         with written(self.path):
-            put_in_place(self.temporary, self.path)
+            put_in_place(whole or self.temporary, self.path)
 
     def discard(self) -> None:
         if self.temporary.is_dir():
@@ -95,14 +98,23 @@ def leftovers(folder: Path, endings: tuple[str, ...] | None = None) -> list[Left
     with suppress(OSError):
         for path in sorted(folder.iterdir()):
             match = _PART.fullmatch(path.name)
-            if match and match["name"].lower().endswith(endings) and not _is_written(path, int(match["pid"])):
+            if not match or not match["name"].lower().endswith(endings) or not is_own(path):
+                continue
+            if not _is_written(path, match["pid"]):
                 found.append(Leftover(path, match["name"]))
     return found
 
 
-def _is_written(path: Path, pid: int) -> bool:
-    """Whether process ``pid`` lives and began before the file was last written: it may be of a later one's number."""
-    if not _lives(pid):
+def is_own(path: Path) -> bool:
+    """Whether it is a file or a folder: recordings are no links, pipes or devices, which could be read without end."""
+    mode = path.lstat().st_mode
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
+def _is_written(path: Path, number: str) -> bool:
+    """Whether that process lives and began before the file was last written: it may be of a later one's number."""
+    pid = int(number) if len(number) < _LONGEST_PID else 0
+    if not pid or not _lives(pid):
         return False
     began_s = _began_s(pid)
     return began_s is None or began_s <= path.stat().st_mtime

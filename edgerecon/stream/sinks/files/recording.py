@@ -135,10 +135,11 @@ class RecordingSink(FileSink):
             if self._filling.full:
                 self._changed.notify_all()
 
-    def _finish(self) -> None:
+    def _finish(self) -> Path:
         self._join()
         self._raise()
         self._store.close(head(self._stamps.period_s, self._stamps.spacing_mm))
+        return self.part.temporary
 
     def _restore(self, cut: Path, to: Path) -> int:
         return self._store.restore(cut, to)
@@ -220,6 +221,19 @@ def state_head(attributes: MutableMapping[str, Any], stated: dict[str, Any]) -> 
     for name in ("period_s", "spacing_mm"):
         attributes.pop(name, None)
     attributes.update(stated)
+
+
+def whole_rows(columns: Mapping[str, Any], stored: int) -> int:
+    """How many frames have all that belongs to one, where ``stored`` bytes hold the recording: they are not compressed,
+    so that no more can be there.
+
+    Raises:
+        SinkError: there are no frames.
+    """
+    if not {"frames", "before"} <= columns.keys():
+        raise SinkError("it holds no frames")
+    frame_bytes = 2 * max(1, math.prod(columns["frames"].shape[1:]))
+    return min(stored // frame_bytes, *(found.shape[0] for found in columns.values()))
 
 
 def head_of(columns: Mapping[str, Any], attributes: Mapping[str, Any], count: int) -> dict[str, Any]:

@@ -2,19 +2,18 @@
 
 .NAME.PID.part    JSON lines: what the stream told, then each frame's stamp
 .NAME.PID.spool   uint8 (T, H, W), or (T, H, W, 3) in colour, one frame behind the other
-.NAME.PID.whole   what is written from them
+.NAME.PID.whole   what is written from them, and takes the name
 """
 
 from __future__ import annotations
 
 import json
-import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,14 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.core.errors import SinkError
-from edgerecon.core.frame import Frame, Image
+from edgerecon.core.frame import MAX_PIXELS, Frame, Image
+from edgerecon.core.json import parse
 from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.files.file_sink import FileSink
 from edgerecon.stream.sinks.files.panel import Canvas
+from edgerecon.stream.sinks.files.part import is_own
 from edgerecon.stream.sinks.files.stamps import Stamp, Stamps
 
-_HEAD_BYTES = 1_000_000
+_LINE_BYTES = 1_000_000
 _TOLD = tuple(field.name for field in fields(StreamInfo) if field.name not in ("counters", "controls"))
 
 
@@ -84,20 +85,14 @@ class SpooledSink(FileSink):
         """What the file is to say of a frame; ``Spool.fields`` gives it back."""
         return None
 
-    def _finish(self) -> None:
+    def _finish(self) -> Path:
         assert self._stamps is not None and self.shape is not None
         self._close_files()
-        pixels, whole = _pixels(self.part.temporary), self.part.temporary.with_suffix(".whole")
+        pixels = _pixels(self.part.temporary)
         spool = Spool(self.info, self._query, self._began, self.shape, self._stamps, pixels, self._bytes.ndim == 3)
-        try:
-            with whole.open("wb") as file:
-                self.pack(spool, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(whole, self.part.temporary)
-        finally:
-            whole.unlink(missing_ok=True)
-        pixels.unlink()
+        with self._whole.open("wb") as file:
+            self.pack(spool, file)
+        return self._whole
 
     def _restore(self, cut: Path, to: Path) -> int:
         spool = read_spool(cut)
@@ -105,7 +100,13 @@ class SpooledSink(FileSink):
             self.pack(spool, file)
         return len(spool.stamps)
 
+    @property
+    def _whole(self) -> Path:
+        return self.part.temporary.with_suffix(".whole")
+
     def _let_go(self) -> None:
+        with suppress(OSError):
+            self._whole.unlink(missing_ok=True)
         with suppress(OSError):
             self._close_files()
 
@@ -162,18 +163,20 @@ def read_spool(part: Path) -> Spool:
         SinkError: there is none, or the files are damaged.
     """
     try:
-        head, *lines = [_parsed(line) for line in part.read_bytes().split(b"\n")]
+        lines = _lines(part)
+        head = next(lines)
         info = StreamInfo(counters=Counters(), **{name: _tupled(head["info"][name]) for name in _TOLD})
         shape = int(head["shape"][0]), int(head["shape"][1])
         coloured = head["shape"][2:] == [3]
         spool = Spool(info, dict(head["query"]), str(head["began"]), shape, Stamps(info), _pixels(part), coloured)
+        if min(shape) < 1 or shape[0] * shape[1] > MAX_PIXELS or not is_own(spool.path):
+            raise ValueError("no size of a frame, or no file of pixels")
         room = spool.path.stat().st_size // (shape[0] * shape[1] * spool.samples)
-        for line in lines[:room]:
-            if line is None:
-                break
+        for line in takewhile(bool, islice(lines, room)):
             spool.stamps.add(Stamp(*map(_tupled, line)))
-    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
-        raise SinkError(f"{part} holds no recording: {error}") from error
+    except (OSError, ValueError, TypeError, KeyError, IndexError, StopIteration) as error:
+        why = getattr(error, "strerror", None) or "it is no journal of one"
+        raise SinkError(f"{part} holds no recording: {why}") from error
     if not spool.stamps:
         raise SinkError(f"{part} holds no whole frame")
     return spool
@@ -183,13 +186,20 @@ def stored_query(part: Path) -> dict[str, str]:
     """The options of the sink that began a recording; none where it keeps no journal."""
     try:
         with part.open("rb") as journal:
-            return dict(_parsed(journal.readline(_HEAD_BYTES))["query"])
+            return dict(_parsed(journal.readline(_LINE_BYTES))["query"])
     except (OSError, TypeError, KeyError, ValueError):
         return {}
 
 
 def _pixels(part: Path) -> Path:
     return part.with_suffix(".spool")
+
+
+def _lines(part: Path) -> Iterator[Any]:
+    """What each line of a journal says; of one that was cut off None."""
+    with part.open("rb") as journal:
+        while line := journal.readline(_LINE_BYTES):
+            yield _parsed(line)
 
 
 def _write_line(journal: IO[bytes], content: Any) -> None:
@@ -200,7 +210,7 @@ def _write_line(journal: IO[bytes], content: Any) -> None:
 def _parsed(line: bytes) -> Any:
     """None for a line that was cut off."""
     try:
-        return json.loads(line)
+        return parse(line)
     except ValueError:
         return None
 
