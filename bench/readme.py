@@ -11,13 +11,19 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench import readme_beamformer, readme_kinds, readme_quality, readme_speed, readme_study
+from bench import readme_beamformer, readme_kinds, readme_quality, readme_reasons, readme_speed, readme_study
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench/results"
 Blocks = Mapping[str, Callable[[Path], str]]
 PAGES: Mapping[str, Blocks] = {
-    "README.md": {"pace": readme_speed.pace, "best": readme_speed.best},
+    "README.md": {
+        "soak": readme_reasons.soak,
+        "pace": readme_reasons.pace,
+        "loop": readme_reasons.loop,
+        "gates": readme_reasons.gates,
+        "best": readme_speed.best,
+    },
     "docs/results.md": {
         "simulated": readme_quality.simulated,
         "compound": readme_quality.compound,
@@ -42,6 +48,7 @@ PAGES: Mapping[str, Blocks] = {
         "protect": readme_quality.protect,
         "border": readme_quality.border,
     },
+    "docs/deploy.md": {"weight levels": readme_quality.weight_levels},
     "docs/beamform.md": {"beamformer": readme_beamformer.beamformer, "learned": readme_beamformer.learned},
     **readme_study.pages(),
     "docs/train.md": {

@@ -227,6 +227,17 @@ def compound(folder: Path) -> str:
     return "\n".join([*lines, "", note])
 
 
+def weight_levels(folder: Path) -> str:
+    """What rounding to int8 loses with the levels that every CPU adds exactly, and with those of dot products alone."""
+    found = load(folder, "weight-levels")
+    lines = ["| lost against fp32, dB | 64 levels | 127 levels |", "|---|--:|--:|"]
+    for row in found["rows"]:
+        cells = (with_interval(row[f"lost_db_{limit}"], 3) for limit in (64, 127))
+        lines.append(f"| `{row['model']}` | {' | '.join(cells)} |")
+    what = f"Every convolution after training alone, over {found['displays']} simulated displays"
+    return "\n".join([*lines, "", f"{what} (`{found['command']}`, {when(found['host'])})."])
+
+
 def _standing(line: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[bool, float]:
     """Filters that leave no more speckle than the model first, by the structure that they keep."""
     structure = line["structure"]["mean"]

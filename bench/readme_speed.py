@@ -27,7 +27,7 @@ SCENARIOS = {
 def best(folder: Path) -> str:
     """The quickest row of each shipped model that passed, with its quality beside it."""
     found = load(folder, "shipped")
-    rows = _quickest(found)
+    rows = quickest_rows(found)
     lines = ["| model | runs as | p50 / p99, ms | frames/s | PSNR, dB | SSIM |", "|---|---|--:|--:|--:|--:|"]
     for name, row in sorted(rows.items()):
         times = f"{row['latency_ms']['p50']:.1f} / {row['latency_ms']['p99']:.1f}"
@@ -38,13 +38,7 @@ def best(folder: Path) -> str:
     return "\n".join([*lines, "", note])
 
 
-def pace(folder: Path) -> str:
-    """Frames a second of the default model's quickest row and the file that makes them, for a sentence."""
-    row = _quickest(load(folder, "shipped"))["compact-despeckle"]
-    return f"{row['fps']:.0f} frames/s by `{row['model']}` on {row['backend']}"
-
-
-def _quickest(found: Result) -> dict[str, Mapping[str, Any]]:
+def quickest_rows(found: Result) -> dict[str, Mapping[str, Any]]:
     """Name of a shipped model → its row of the least p50."""
     rows: dict[str, Mapping[str, Any]] = {}
     for row in found["rows"]:

@@ -75,7 +75,7 @@ def newest_glibc(library: bytes) -> tuple[int, ...]:
 
 
 def run(*arguments: str) -> None:
-    subprocess.run([sys.executable, *arguments], check=True, timeout=1200, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, *arguments], check=True, timeout=4000, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

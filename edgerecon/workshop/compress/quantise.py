@@ -12,7 +12,8 @@ Three forms, from the same ranges:
   int32 at the scale of the products. Weights keep to [−64, 64]: CPUs without VNNI multiply with vpmaddubsw, which adds
   two products of u8 × s8 in 16 bits and saturates. Measured on an AVX2 CPU with all weights at 127 and all activations
   at 255, ONNX Runtime 1.31 and OpenVINO 2026.4 both return half of the true sum; at 64 two products are at most
-  2·255·64 = 32 640 and fit, so that a file means the same on every CPU.
+  2·255·64 = 32 640 and fit, so that a file means the same on every CPU. CPUs with dot products get the same file:
+  all 127 levels would gain them 0.02 dB at most (bench/weight_levels.py).
 - "signed", for TensorRT. Activations are int8 with zero point 0, as it demands, at the inputs of convolutions and at
   what is added to a convolution's output inside the network; weights use [−127, 127]; biases stay float32.
 - "po2", for integer hardware. As "unsigned", but every scale is a power of two, every zero point is 0, and the frame
