@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edgerecon.core.frame import Image, to_uint8, to_unit
+from edgerecon.quality.filters.contrast import stretching
 from edgerecon.quality.regions import find_regions
 from edgerecon.study.comparison import Case
 from edgerecon.study.context import Arrays
@@ -22,6 +23,9 @@ Degrade = Callable[[Image, Image, np.random.Generator], tuple[Image, Image]]
 
 WINDOW = 16
 """Side of the regions for CNR and gCNR, in pixels."""
+WHOLE = 1.0
+"""Per cent of pixels that reach either end of a target's grey scale: how bright a frame was before its contrast was
+lost cannot be known, so that no target depends on it."""
 
 
 def noisy(speckled: Image, clean: Image, rng: np.random.Generator) -> tuple[Image, Image]:
@@ -53,9 +57,9 @@ def pale(speckled: Image, clean: Image, rng: np.random.Generator) -> tuple[Image
 
 
 def faint_and_noisy(speckled: Image, clean: Image, rng: np.random.Generator) -> tuple[Image, Image]:
-    """Speckle, electronic noise and lost contrast together, at 8 bits; wanted: the speckle-free frame before."""
+    """Speckle, noise and lost contrast, at 8 bits; wanted: the speckle-free frame over the whole grey scale."""
     noise = degrade.electronic_noise(speckled, rng.uniform(0.01, 0.06), rng)
-    return pale(noise, clean, rng)[0], clean
+    return pale(noise, clean, rng)[0], stretching(clean, WHOLE)
 
 
 def without_lines(speckled: Image, clean: Image, rng: np.random.Generator) -> tuple[Image, Image]:

@@ -95,7 +95,7 @@ def _networks(
 ) -> tuple[Any, Any]:
     size, middle = train.shape[-1], condition.middle(train.shape[-1])
     images, held_out = (part.reshape(-1, size, size) for part in (train, validation))
-    facts = {"mask": np.flatnonzero(mask).tolist(), "noise": coils.NOISE, "slices": len(images)}
+    facts = {"mask": np.flatnonzero(mask).tolist(), "noise": coils.NOISE, "slices": len(images)} | coils.GRAIN
     count = ctx.profile.pick(smoke=1, quick=2, full=16)
     draws = [
         functools.partial(coils.draw_magnitudes, part, mask, middle, count, part is images)
@@ -130,6 +130,7 @@ def _tuned(ctx: Context, condition: Condition, validation: common.Slices) -> dic
     """Method → the weight that comes closest on validation slices (MSE)."""
     mask, iterations = condition.mask(ctx, validation.shape[-1]), _iterations(ctx)
     facts = {name: list(weights) for name, (_, weights) in TUNED.items()} | {"shape": validation.shape}
+    facts |= coils.GRAIN
 
     def made() -> dict[str, NDArray[Any]]:
         few = coils.scans(ctx, condition, validation[:TUNED_ON, :1], f"tuning {condition.label}")
@@ -156,7 +157,7 @@ def _classical(
     ctx: Context, condition: Condition, measured: Sequence[Scan], mask: Mask, weights: Mapping[str, float]
 ) -> dict[str, NDArray[Any]]:
     make = functools.partial(_by_every_method, measured, mask, weights, _iterations(ctx))
-    inputs = {"weights": dict(weights), "slices": len(measured), "size": len(mask)}
+    inputs = {"weights": dict(weights), "slices": len(measured), "size": len(mask), **coils.GRAIN}
     images = ctx.data(
         f"{condition.label}-classical", inputs, lambda: {"images": np.stack(list(in_parallel(make, len(measured))))}
     )["images"]

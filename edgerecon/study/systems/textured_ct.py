@@ -48,7 +48,8 @@ def run(ctx: Context) -> None:
         functools.partial(draw_pairs, shown[name], sets[name]["slices"], ctx.profile.pick(smoke=2, quick=2, full=16))
         for name in ("train", "validation")
     ]
-    facts = {"views": SPARSE.views, "photons": SPARSE.photons, "filter": filter_name, "slices": len(shown["train"])}
+    facts = {"views": SPARSE.views, "photons": SPARSE.photons, "filter": filter_name, "texture": TEXTURE}
+    facts["slices"] = len(shown["train"])
     test = sets["test"]["slices"].astype(np.float32)
     found: dict[str, np.ndarray] = {FBP: shown["test"].astype(np.float32)}
     found |= {name: _by(ctx, f"test-{name}", sets["test"]["sinograms"], classical[name]) for name in (SART, TV)}

@@ -120,11 +120,12 @@ def test_equispaced_lines_are_even_and_hold_the_middle() -> None:
     assert set(apart[apart < 15]) <= {5, 6}, "but for the gap of the middle"
 
 
-def test_grain_falls_with_its_power_and_zero_stays_zero() -> None:
-    found = grain((256, 256), np.random.default_rng(0))
+@pytest.mark.parametrize("power", [SLOPE, 1.0])
+def test_grain_falls_with_its_power_and_zero_stays_zero(power: float) -> None:
+    found = grain((256, 256), np.random.default_rng(0), power)
     assert found.mean() == pytest.approx(0, abs=1e-9) and found.std() == pytest.approx(1)
     frequency = np.hypot(np.fft.fftfreq(256)[:, None], np.fft.fftfreq(256)[None])
     near = (frequency > 0.02) & (frequency < 0.4)
     slope = np.polyfit(np.log(frequency[near]), np.log(np.abs(np.fft.fft2(found)[near])), 1)[0]
-    assert slope == pytest.approx(-SLOPE, abs=0.03)
-    assert not textured(np.zeros((16, 16)), 0.5, np.random.default_rng(0)).any()
+    assert slope == pytest.approx(-power, abs=0.03)
+    assert not textured(np.zeros((16, 16)), 0.5, np.random.default_rng(0), power).any()

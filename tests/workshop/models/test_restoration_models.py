@@ -15,6 +15,7 @@ from edgerecon.core.errors import UsageError
 from edgerecon.deploy.export.network_file import save_network
 from edgerecon.engines import open_engine
 from edgerecon.workshop.models import build_model
+from edgerecon.workshop.models.inpainting import mean_of_known
 from edgerecon.workshop.models.patch_discriminator import PatchDiscriminator
 
 SMALL: dict[str, tuple[str, dict[str, Any]]] = {
@@ -122,6 +123,18 @@ def test_inpainting_changes_holes_alone() -> None:
     x[..., 8:12, 4:15] = 0
     found = build_model("inpainting", width=2)(x)
     assert torch.equal(found[x > 0], x[x > 0]) and torch.all(found[x == 0] != 0)
+
+
+def test_holes_start_as_the_mean_of_what_is_known_around() -> None:
+    x = torch.full((1, 1, 64, 64), 0.4)
+    x[..., 30:40, 20:26], x[..., :, 50:] = 0, 0.8
+    x[..., 10:14, 48:53] = 0
+    found = mean_of_known(x, (x > 0).float())
+    assert torch.allclose(found[..., 25:45, 15:30], torch.tensor(0.4)), "an even frame stays even"
+    across = found[0, 0, 12, 48:53]
+    assert torch.all(across.diff() > 0) and 0.4 < across[0] < across[-1] < 0.8, "nearer pixels count more"
+    empty = torch.zeros(1, 1, 64, 64)
+    assert not mean_of_known(empty, empty).any()
 
 
 def test_a_patch_meets_every_kind_of_layer() -> None:
