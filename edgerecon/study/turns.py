@@ -2,9 +2,9 @@
 
 A round goes through the systems, and in them through their networks, one at a time. In the first round a network that
 was never trained takes as many steps as in the quick profile, however long that takes; so does one that starts from
-another network, whenever that one has changed. A later round deals out a quarter of the time that is left, in
-proportion to the share by which the error on held-out scenes fell in a network's last turn; one that has reached its
-plateau gets none. What a round has left over, the next deals out.
+another network, whenever that one has changed. A later round deals out half of the time that is left, in proportion to
+the share by which the error on held-out scenes fell in a network's last turn; one that has reached its plateau gets
+none. What a round has left over, the next deals out. Every round measures its systems anew, so that none is short.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from edgerecon.study.plateau import HISTORY, History, Turn, history_of, standing
 from edgerecon.study.results import Trained
 
-ROUND_S, LEAST_S = 3600.0, 20.0
-"""Of a round when no budget is given; and the least turn that is worth starting."""
+ROUND_S, SHORTEST_S, LEAST_S = 3600.0, 120.0, 20.0
+"""Of a round when no budget is given, or a long one; of the last rounds; and the least turn that is worth starting."""
 FLOOR = 1e-3
 """Of the gain that counts: a network that stood still in its last turn is asked once more while time is left."""
 
@@ -71,7 +71,7 @@ class Turns:
         """Deal out the next round; False when nothing is left to train, no time to train it in, or the last round
         trained nothing (what stands in the folder may be of networks that no system has any more)."""
         known = {name: one for name, one in self.networks().items() if name.partition("/")[0] in systems}
-        seconds = min(ROUND_S, max(self.left_s / 4, LEAST_S)) if self.left_s < float("inf") else ROUND_S
+        seconds = min(ROUND_S, max(self.left_s / 2, SHORTEST_S))
         self.shares = shares(known, seconds)
         steps, self.steps = self.steps, sum(one.done for one in known.values())
         return self.left_s > 0 and bool(self.shares) and self.steps != steps

@@ -138,13 +138,13 @@ def test_time_goes_to_those_that_improve() -> None:
 
 def test_new_networks_start_first_and_known_ones_take_a_share(tmp_path: Path) -> None:
     now = [0.0]
-    turns = Turns(tmp_path, 100.0, clock=lambda: now[0])
-    assert not turns.begin_round(("s",)) and turns.turn("s/new", 7) == Turn(0.0, 7, 100.0)
+    turns = Turns(tmp_path, 1000.0, clock=lambda: now[0])
+    assert not turns.begin_round(("s",)) and turns.turn("s/new", 7) == Turn(0.0, 7, 1000.0)
     (tmp_path / "s").mkdir()
     assert trained(tmp_path / "s/new.pt", turns.turn("s/new", 7))[0].done == 7
     assert turns.begin_round(("s",)) and turns.has_work("s") and not turns.has_work("t")
-    assert turns.turn("s/new", 7) == Turn(25.0, 7, 100.0)
+    assert turns.turn("s/new", 7) == Turn(500.0, 7, 1000.0)
     assert not turns.begin_round(("s",)), "a round that trained nothing was the last"
-    now[0] = 101.0
+    now[0] = 1001.0
     assert not turns.begin_round(("s",)) and trained(tmp_path / "s/new.pt", turns.turn("s/new", 9))[0].done == 7
     assert trained(tmp_path / "s/other.pt", turns.turn("s/other", 9))[0].done == 1, "it is there, if barely"
