@@ -16,6 +16,9 @@ from edgerecon.core.pose import Pose
 Image = NDArray[np.float32]
 """float32, shape (H, W), values in [0, 1]."""
 
+GreyLevels = NDArray[np.uint8]
+"""uint8, shape (H, W), 255 being 1.0 of an ``Image``."""
+
 RawImage = NDArray[Any]
 """What a source captures: uint8, uint16 or float, shape (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA."""
 

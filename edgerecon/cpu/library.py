@@ -10,13 +10,14 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgerecon.core.errors import EngineError, ModelError
 from edgerecon.core.frame import Image
 from edgerecon.cpu.layers import Layer
 from edgerecon.cpu.store import Stored, find_built
 
-VERSION = 2
+VERSION = 3
 """Of the interface, EDGERECON_CPU_VERSION."""
 NOT_BUILT = "its kernels are not built for this machine"
 REMEDY = "run  edgerecon kernels build --cpu"
@@ -53,6 +54,20 @@ class _Layer(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int32) for name in _NUMBERS] + [(name, ctypes.c_void_p) for name in _ARRAYS]
 
 
+Bytes = NDArray[np.uint8]
+
+
+class _Picture(ctypes.Structure):
+    """edgerecon_picture."""
+
+    _fields_ = (
+        [(name, ctypes.c_void_p) for name in ("seen", "frame", "tissue", "out")]
+        + [(f"{name}_pitch", ctypes.c_int64) for name in ("seen", "frame", "tissue", "out")]
+        + [(name, ctypes.c_int32) for name in ("height", "width", "margin")]
+        + [("strength", ctypes.c_float)]
+    )
+
+
 class Library:
     """The kernels, loaded once a process."""
 
@@ -64,6 +79,7 @@ class Library:
             ("open", handle, (ctypes.POINTER(_Layer), ctypes.c_int32, text, ctypes.c_int32)),
             ("bind", handle, (handle, *(ctypes.c_int32,) * 3, text, text, ctypes.c_int32)),
             ("run", None, (handle,) * 3),
+            ("run_bytes", ctypes.c_int32, (handle, ctypes.POINTER(_Picture), text, ctypes.c_int32)),
             ("unbind", None, (handle,)),
             ("close", None, (handle,)),
         ):
@@ -135,6 +151,41 @@ class Runner:
         if out.dtype != np.float32 or not out.flags.c_contiguous:
             raise EngineError("backend native writes contiguous float32")
         self._library.call("run")(self._handle, frame.ctypes.data, out.ctypes.data)
+
+    def run_bytes(
+        self,
+        seen: Bytes,
+        out: Bytes,
+        *,
+        frame: Bytes | None = None,
+        tissue: Bytes | None = None,
+        strength: float = 1.0,
+        margin: int = 0,
+    ) -> None:
+        """uint8 (H, W) into uint8 (H, W) of another array, 255 being 1; rows may lie apart. Allocates nothing large.
+
+        Args:
+            seen: by the network. frame: passes where ``tissue`` is 0; ``seen`` when None.
+            strength: in [0, 1], of the network against ``seen``.
+            margin: H + 2·margin and W + 2·margin are at most the bound size; the nearest pixel is repeated beyond.
+
+        Raises:
+            EngineError: other shapes or types, an ``out`` that overlaps what is read, or see edgerecon_cpu.h.
+        """
+        arrays = {"seen": seen, "frame": seen if frame is None else frame, "tissue": tissue, "out": out}
+        picture = _Picture(height=seen.shape[0], width=seen.shape[1], margin=margin, strength=strength)
+        for name, array in arrays.items():
+            if array is None:
+                continue
+            if array.dtype != np.uint8 or array.shape != seen.shape or array.strides[1] != 1:
+                raise EngineError("backend native takes bytes of one shape, whose rows are contiguous")
+            if name != "out" and np.may_share_memory(array, out):
+                raise EngineError("backend native writes bytes to memory that it does not read")
+            setattr(picture, name, array.ctypes.data)
+            setattr(picture, f"{name}_pitch", array.strides[0])
+        error = ctypes.create_string_buffer(_ERROR_BYTES)
+        if self._library.call("run_bytes")(self._handle, picture, error, _ERROR_BYTES):
+            raise EngineError(f"backend native cannot run this frame: {error.value.decode()}")
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None):

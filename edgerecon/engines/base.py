@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
-from edgerecon.core.frame import Image
+from edgerecon.core.frame import GreyLevels, Image
 from edgerecon.modelfile.spec import ModelSpec
 
 
@@ -64,3 +64,36 @@ class StageTimer(Protocol):
             EngineError: no frame has been run, or the device failed.
         """
         ...
+
+
+class ByteEngine(Engine, Protocol):
+    """An engine that can read and write bytes itself, so that a frame is read and written once."""
+
+    takes_bytes: bool
+    """Whether it can with its model: see ``takes_bytes``."""
+
+    def run_bytes(
+        self,
+        seen: GreyLevels,
+        out: GreyLevels,
+        *,
+        frame: GreyLevels | None = None,
+        tissue: GreyLevels | None = None,
+        strength: float = 1.0,
+    ) -> None:
+        """Reconstruct one frame as ``run`` does, from bytes to bytes.
+
+        Args:
+            seen: uint8 (H, W), by the model. out: uint8 (H, W), in memory of its own; rows of both may lie apart.
+            frame: what ``out`` takes where ``tissue`` is 0; ``seen`` when None. tissue: everywhere when None.
+            strength: in [0, 1]: out = strength · model + (1 − strength) · seen, rounded.
+
+        Raises:
+            EngineError: as ``run``, and where ``out`` overlaps what is read.
+        """
+        ...
+
+
+def takes_bytes(engine: Engine) -> TypeGuard[ByteEngine]:
+    """Whether an engine has ``run_bytes`` for its model."""
+    return bool(getattr(engine, "takes_bytes", False))

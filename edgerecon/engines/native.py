@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 from edgerecon.core.errors import UsageError
-from edgerecon.core.frame import Image
+from edgerecon.core.frame import GreyLevels, Image
 from edgerecon.cpu.layers import read_layers
 from edgerecon.cpu.library import NOT_BUILT, REMEDY, Runner, load_library
 from edgerecon.cpu.store import find_built
@@ -37,6 +37,26 @@ class NativeEngine(PaddedEngine):
         self._network = load_library().open(read_layers(file))
         self._runner: Runner | None = None
         self._arrays: tuple[Image, Image] | None = None
+
+    @property
+    def takes_bytes(self) -> bool:
+        """See ``edgerecon.engines.base.ByteEngine``."""
+        model = self.spec.model
+        return model.channels == 1 and model.scale == 1
+
+    def run_bytes(
+        self,
+        seen: GreyLevels,
+        out: GreyLevels,
+        *,
+        frame: GreyLevels | None = None,
+        tissue: GreyLevels | None = None,
+        strength: float = 1.0,
+    ) -> None:
+        """See ``edgerecon.engines.base.ByteEngine.run_bytes``; the levels are those that ``run`` gives, rounded."""
+        with self._fit_to(seen):
+            assert self._runner
+            self._runner.run_bytes(seen, out, frame=frame, tissue=tissue, strength=strength, margin=self.margin)
 
     def duplicate(self) -> NativeEngine:
         """Another engine on the same weights, with buffers and threads of its own; both may run at the same time."""

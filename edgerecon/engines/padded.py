@@ -7,8 +7,12 @@ buffers change places with every frame, so that nothing is copied.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgerecon.core.errors import EngineError, first_line
 from edgerecon.core.frame import Image
@@ -52,8 +56,7 @@ class PaddedEngine(ABC):
 
     def run(self, frame: Image, out: Image | None = None) -> Image:
         """See ``Engine.run``. ``out`` may be ``frame`` itself when the scale is 1."""
-        if not self._open:
-            raise EngineError("the engine is closed: open it again")
+        self._check_open()
         model = self.spec.model
         if not (
             isinstance(frame, np.ndarray) and frame.dtype == np.float32 and frame.size and model.takes(frame.shape)
@@ -63,19 +66,30 @@ class PaddedEngine(ABC):
         shape = model.output_shape(*frame.shape[-2:])
         if out is not None and not (isinstance(out, np.ndarray) and out.dtype == np.float32 and out.shape == shape):
             raise EngineError(f"out must be float32 {shape[0]}×{shape[1]}, not {_described(out)}")
-        try:
-            if (frame.shape, self.margin) != self._fitted:
-                self._fit(frame.shape)
+        with self._fit_to(frame):
             self._put(frame)
             self._execute()
             if model.state_channels:
                 self._turn = 1 - self._turn
+        top = self.margin * model.scale
+        return np.clip(self._output[top : top + shape[0], top : top + shape[1]], 0.0, 1.0, out=out)
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise EngineError("the engine is closed: open it again")
+
+    @contextmanager
+    def _fit_to(self, frame: NDArray[Any]) -> Iterator[None]:
+        """What a frame of this size needs is bound within; whatever is raised there becomes an ``EngineError``."""
+        self._check_open()
+        try:
+            if (frame.shape, self.margin) != self._fitted:
+                self._fit(frame.shape)
+            yield
         except Exception as error:  # noqa: BLE001 - the runtimes' exceptions share no base
             self._fitted = ((), 0)
             size = "×".join(map(str, frame.shape))
             raise EngineError(f"{self.spec.backend} failed on a {size} frame: {first_line(error)}") from None
-        top = self.margin * model.scale
-        return np.clip(self._output[top : top + shape[0], top : top + shape[1]], 0.0, 1.0, out=out)
 
     def _fit(self, shape: tuple[int, ...]) -> None:
         """Bind what frames of a size need, without the margin where the runtime refuses it."""

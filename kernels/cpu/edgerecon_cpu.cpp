@@ -51,6 +51,9 @@ void* edgerecon_cpu_bind(void* network, int32_t height, int32_t width, int32_t t
 }
 
 void edgerecon_cpu_run(void* runner, const float* frame, float* out) { static_cast<Runner*>(runner)->run(frame, out); }
+int32_t edgerecon_cpu_run_bytes(void* runner, const edgerecon_picture* picture, char* error, int32_t size) {
+    return guarded(error, size, [&] { return static_cast<Runner*>(runner)->run(*picture), runner; }) ? 0 : -1;
+}
 void edgerecon_cpu_unbind(void* runner) {
     if (static_cast<Runner*>(runner)->of_this_process()) delete static_cast<Runner*>(runner);
 }

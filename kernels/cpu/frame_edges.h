@@ -11,9 +11,7 @@
 KERNEL float clipped(float pixel) { return pixel > 0.f ? (pixel < 1.f ? pixel : 1.f) : 0.f; }
 
 KERNEL int16_t level_of(float pixel) {
-    float scaled = clipped(pixel) * 255.f;
-    ROUND_NOW(scaled);
-    return static_cast<int16_t>(scaled + .5f);
+    return static_cast<int16_t>(rounded_product(clipped(pixel) * 255.f) + .5f);
 }
 
 #if USES_AVX2
@@ -29,8 +27,7 @@ KERNEL Floats high_pairs(Floats a, Floats b) {
 }
 KERNEL Floats clipped(Floats pixels) { return smaller(larger(pixels, Floats{}), all(1.f)); }
 KERNEL Ints levels_of(Floats pixels) {
-    Floats scaled = clipped(pixels) * all(255.f);
-    ROUND_NOW(scaled);
+    const Floats scaled = rounded_product(clipped(pixels) * all(255.f));
     return reinterpret_cast<Ints>(__builtin_convertvector(scaled + all(.5f), SignedInts));
 }
 KERNEL Floats load_halves(const float* first, const float* second) {

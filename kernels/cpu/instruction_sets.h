@@ -36,8 +36,8 @@ namespace portable {
 #include "direct_fp32.h"
 #include "direct_int16.h"
 #include "frame_edges.h"
+#include "frame_bytes.h"
 #undef KEEP_IN_REGISTER
-#undef ROUND_NOW
 #undef USES_AVX2
 #undef BLOCK_TILES
 #undef TARGET
@@ -56,8 +56,8 @@ namespace avx2 {
 #include "direct_fp32.h"
 #include "direct_int16.h"
 #include "frame_edges.h"
+#include "frame_bytes.h"
 #undef KEEP_IN_REGISTER
-#undef ROUND_NOW
 #undef USES_AVX2
 #undef BLOCK_TILES
 #undef TARGET
@@ -75,8 +75,8 @@ namespace neon {
 #include "direct_fp32.h"
 #include "direct_int16.h"
 #include "frame_edges.h"
+#include "frame_bytes.h"
 #undef KEEP_IN_REGISTER
-#undef ROUND_NOW
 #undef USES_NEON
 #undef BLOCK_TILES
 #undef TARGET
@@ -93,11 +93,13 @@ struct InstructionSet {
     void (*unshuffle)(const EdgeRow&, float*);
     void (*unshuffle_integers)(const EdgeRow&, int16_t*);
     void (*shuffle)(const EdgeRow&, const float*);
+    void (*expand)(const BytesIn&);
+    void (*finish)(const BytesOut&);
 };
 
 #define KERNELS_OF(set)                                                                                    \
     set::convolve_winograd, set::convolve_winograd, set::convolve_direct, set::convolve_direct, set::unshuffle_row, \
-        set::unshuffle_row, set::shuffle_row
+        set::unshuffle_row, set::shuffle_row, set::expand_row, set::finish_row
 
 // From the fastest on; the last one runs everywhere.
 inline const InstructionSet INSTRUCTION_SETS[] = {

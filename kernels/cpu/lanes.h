@@ -113,7 +113,14 @@ KERNEL Ints widened_second(Shorts s) {
     return reinterpret_cast<Ints>(_mm256_srai_epi32(twice, 16));
 }
 // The sum of a rounded product is another number than a fused one, and GCC fuses: an empty use of the product forbids it.
-#define ROUND_NOW(value) asm("" : "+x"(value))
+KERNEL float rounded_product(float value) {
+    asm("" : "+x"(value));
+    return value;
+}
+KERNEL Floats rounded_product(Floats value) {
+    asm("" : "+x"(value));
+    return value;
+}
 // GCC moves integer products out of a loop and spills them, which costs 1.7 times; an empty use of the sum forbids it.
 #define KEEP_IN_REGISTER(value) asm("" : "+x"(value))
 #elif USES_NEON
@@ -180,7 +187,6 @@ KERNEL Ints widened_second(Shorts s) {
     return joined(vmovl_high_s16(two.low), vmovl_high_s16(two.high));
 }
 #define KEEP_IN_REGISTER(value)
-#define ROUND_NOW(value) asm("" : "+w"(value))
 #else
 KERNEL Ints pair_products(Shorts a, Shorts b) {
     Ints sum;
@@ -228,11 +234,22 @@ KERNEL Ints widened_part(Shorts s, int first) {
 KERNEL Ints widened_first(Shorts s) { return widened_part(s, 0); }
 KERNEL Ints widened_second(Shorts s) { return widened_part(s, 4); }
 #define KEEP_IN_REGISTER(value)
-#if defined(__aarch64__)
-#define ROUND_NOW(value) asm("" : "+w"(value))
-#else
-#define ROUND_NOW(value)
 #endif
+
+#if !USES_AVX2
+// As above; the baseline of x86-64 has no fused products.
+KERNEL float rounded_product(float value) {
+#if defined(__aarch64__)
+    asm("" : "+w"(value));
+#endif
+    return value;
+}
+KERNEL Floats rounded_product(Floats value) {
+#if defined(__aarch64__)
+    for (int lane = 0; lane < 8; ++lane) value[lane] = rounded_product(value[lane]);
+#endif
+    return value;
+}
 #endif
 
 // S pieces of a vector, from places that lie `apart` elements from each other.

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -85,6 +86,11 @@ inline Map integer_convolution(Layer& layer, int number, const Levels& read, con
     return {s.outputs, integer_pitch(s.outputs), 2, {s.floor, s.ceiling}};
 }
 
+inline void check_numbers(const float* values, size_t count, int number) {
+    if (values && !std::all_of(values, values + count, [](float value) { return std::isfinite(value); }))
+        refuse(number, "has weights that are NaN or infinite");
+}
+
 inline Map convolution(Layer& layer, int number, const std::vector<Map>& maps) {
     const edgerecon_layer& s = layer.shape;
     const Map& source = maps[s.source];
@@ -92,6 +98,9 @@ inline Map convolution(Layer& layer, int number, const std::vector<Map>& maps) {
     layer.integer = s.integers != nullptr;
     if (layer.integer != source.integer() || (added && layer.integer != added->integer()))
         refuse(number, "reads numbers of another kind");
+    check_numbers(s.weights, size_t(s.inputs) * s.outputs * s.kernel * s.kernel, number);
+    check_numbers(s.bias, s.outputs, number);
+    check_numbers(s.step, s.outputs, number);
     const bool same = s.kernel == 3 && s.stride == 1 && s.padding == s.dilation;
     layer.tile_rows = s.kind == EDGERECON_CONVOLUTION && same ? 4 : 0;
     if (layer.integer) return integer_convolution(layer, number, source.levels, added ? &added->levels : nullptr);

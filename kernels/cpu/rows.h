@@ -61,3 +61,19 @@ struct EdgeRow {
     int64_t frame_pitch, out_pitch;
     int columns, block, cell_pitch;
 };
+
+// A row of bytes and the pixels that it becomes: `columns` of them, of which `margin` repeat the first and the rest the last.
+struct BytesIn {
+    const uint8_t* levels;
+    float* pixels;
+    int width, margin, columns;
+};
+
+// A row of what the network made and the bytes that it becomes; pixels: what it was made of. tissue: null for everywhere.
+struct BytesOut {
+    const float *made, *pixels;
+    const uint8_t *frame, *tissue;
+    uint8_t* out;
+    int width;
+    float strength;
+};

@@ -17,6 +17,29 @@
 #include <thread>
 #include <vector>
 
+// Something that one thread has done and another may wait for.
+class Signal {
+public:
+    void clear() { done_ = false; }  // while nobody else is at it
+    void set() {
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            if (done_) return;
+            done_ = true;
+        }
+        wake_.notify_all();
+    }
+    void wait() {
+        std::unique_lock<std::mutex> lock(mutex_);
+        wake_.wait(lock, [this] { return done_; });
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    bool done_ = false;
+};
+
 class ThreadPool {
 public:
     using Work = std::function<void(int worker, int piece)>;

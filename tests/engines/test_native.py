@@ -14,14 +14,19 @@ from typer.testing import CliRunner
 from edgerecon.cli.doctor import check_backend
 from edgerecon.cli.main import app
 from edgerecon.core.errors import EngineError, ModelError, UsageError
+from edgerecon.core.frame import to_uint8, to_unit
 from edgerecon.cpu import compile as compiling
 from edgerecon.cpu import library as loading
 from edgerecon.cpu import store
 from edgerecon.cpu.compile import Compiler
 from edgerecon.cpu.layers import read_layers
 from edgerecon.engines import backends, open_engine
+from edgerecon.engines.base import takes_bytes
 from edgerecon.modelfile.catalogue import find_file, model_path, shipped_models
 from edgerecon.modelfile.variants import family
+from edgerecon.stream.engines import EDGE
+from edgerecon.stream.picture.protect import ProtectedEngine
+from edgerecon.stream.picture.strength import BlendedEngine
 from tests.cpu.reference import run_integers
 from tests.support import hand_made
 
@@ -55,6 +60,45 @@ def test_shipped_integers_are_the_reference_bytes(native: None, name: str, rng: 
     expected = np.clip(run_integers(read_layers(file), frame), 0, 1)
     for threads in (1, 2):
         assert np.array_equal(open_engine(name, "native", threads=threads).run(frame), expected)
+
+
+@pytest.mark.parametrize("tissue", ["auto", "none", (10, 20, 64, 40)])
+@pytest.mark.parametrize("strength", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("name", ["compact-despeckle-w8d4", "compact-despeckle-w8d4-int16"])
+def test_a_stream_shows_bytes_as_it_showed_floats(
+    native: None, name: str, strength: float, tissue: str | tuple[int, int, int, int], rng: np.random.Generator
+) -> None:
+    """Strength, protection and the continued border included; a blend may end on the next level, by its rounding."""
+    frame = np.full((101, 126), 7, np.uint8)
+    frame[11:93, 5:100] = rng.integers(0, 256, (82, 95))
+    frame[2:7, 104:109] = 250
+
+    def opened() -> BlendedEngine | ProtectedEngine:
+        one = open_engine(name, "native", threads=2)
+        one.margin = EDGE  # type: ignore[attr-defined]
+        blended = BlendedEngine(one, strength)
+        return blended if tissue == "none" else ProtectedEngine(blended, tissue)
+
+    shown, bytewise = np.empty_like(frame), opened()
+    assert takes_bytes(bytewise)
+    bytewise.run_bytes(frame, shown)
+    expected = to_uint8(opened().run(to_unit(frame)))
+    difference = np.abs(shown.astype(int) - expected)
+    assert difference.max() <= (strength == 0.4) and np.mean(difference > 0) < 1e-3
+    if strength == 0:
+        assert np.array_equal(shown, frame)
+
+
+def test_an_engine_without_bytes_keeps_to_floats(native: None) -> None:
+    assert not takes_bytes(open_engine("compact-despeckle-w8d4", "onnxruntime", threads=1))
+    assert not takes_bytes(BlendedEngine(open_engine("compact-despeckle-w8d4", "onnxruntime", threads=1), 1))
+
+
+def test_a_closed_engine_takes_no_bytes(native: None) -> None:
+    engine = open_engine("compact-despeckle-w8d4", "native", threads=1)
+    engine.close()
+    with pytest.raises(EngineError, match="the engine is closed"):
+        engine.run_bytes(np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.uint8))  # type: ignore[attr-defined]
 
 
 def test_a_twin_runs_beside_its_engine(native: None, rng: np.random.Generator) -> None:

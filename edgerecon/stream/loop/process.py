@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 
 from edgerecon.core.errors import UsageError, first_line
-from edgerecon.core.frame import Status, to_unit
-from edgerecon.engines.base import Engine
+from edgerecon.core.frame import Image, Status, to_unit
+from edgerecon.engines.base import Engine, takes_bytes
 from edgerecon.stream.loop.ladder import Ladder, Rung
 from edgerecon.stream.loop.replace import Replacer
 from edgerecon.stream.loop.ring import Slot
@@ -144,9 +144,7 @@ class Processor:
             if self.wires.reset.is_set() or slot.restart or follows != (engine, slot.sequence, slot.unit.shape):
                 self.wires.reset.clear()
                 engine.reset()  # temporal state of other frames would leave ghosts in this one
-            result = engine.run(slot.unit, slot.out)
-            if result is not slot.out:
-                result = np.asarray(result, np.float32)
+            result = _run(engine, slot)
         except BaseException as error:  # noqa: BLE001 - runtimes raise many kinds; the frame is shown raw
             failure = f"the engine failed: {first_line(error)}"
             if not isinstance(error, Exception):
@@ -198,6 +196,15 @@ class Processor:
         if trouble and trouble not in self._logged and len(self._logged) < _LOGGED_AT_MOST:
             self._logged.add(trouble)
             _log.warning("frame %d is shown raw: %s", slot.sequence, trouble)
+
+
+def _run(engine: Engine, slot: Slot) -> Image:
+    """The engine's picture: by way of bytes where the capture holds them and the engine takes them."""
+    if slot.raw.dtype == np.uint8 and slot.scale == 1 and takes_bytes(engine):
+        engine.run_bytes(np.asarray(slot.raw, np.uint8), slot.levels)
+        to_unit(slot.levels, slot.out)
+        return slot.out
+    return np.asarray(engine.run(slot.unit, slot.out), np.float32)
 
 
 def _check(result: Any, failure: str | None, slot: Slot) -> tuple[str | None, str | None]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.frame import Colour, Image, RawImage, Status, to_gray
+from edgerecon.core.frame import Colour, GreyLevels, Image, RawImage, Status, to_gray
 from edgerecon.core.pose import Pose
 from edgerecon.stream.picture.colour import find_colour
 
@@ -25,6 +25,7 @@ class Slot:
     Attributes:
         scale: output height = input height × scale.
         raw: as captured, grey, (H, W). unit: the same as float32 in [0, 1]. out: the engine's, (H·scale, W·scale).
+        levels: what an engine made of bytes, (H, W), before it is in ``out``.
         colour: what is drawn in colour in the capture, or None. overlay: what the model draws over it, or None.
         shown: what the sinks get: ``out``, or ``unit`` when nothing was reconstructed.
         spacing_mm, pose: of what is shown, or None. time_s: see ``Frame``.
@@ -40,6 +41,7 @@ class Slot:
     raw: NDArray[np.generic] = field(default_factory=lambda: np.empty((0, 0), np.uint8))
     unit: Image = field(default_factory=lambda: np.empty((0, 0), np.float32))
     out: Image = field(default_factory=lambda: np.empty((0, 0), np.float32))
+    levels: GreyLevels = field(default_factory=lambda: np.empty((0, 0), np.uint8))
     shown: Image = field(default_factory=lambda: np.empty((0, 0), np.float32))
     colour: Colour | None = None
     overlay: Colour | None = None
@@ -81,6 +83,7 @@ class Slot:
         self.hold(image)
         self.unit.fill(0.0)
         self.out.fill(0.0)
+        self.levels.fill(0)
 
     def duplicate(self) -> Slot:
         """Another slot with the same capture: this one's buffers are in the hands of a call that does not return."""
@@ -121,6 +124,7 @@ class Slot:
         if self.unit.shape != shape:
             self.unit = np.empty(shape, np.float32)
             self.out = np.empty([side * self.scale for side in shape], np.float32)
+            self.levels = np.empty(shape, np.uint8)
 
 
 def _steps(spent_ms: Mapping[str, float] | None, end_ns: int) -> list[tuple[str, int, int]]:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.frame import Image
+from edgerecon.core.frame import GreyLevels, Image
 from edgerecon.stream.picture.tissue import Mask
 
 _ALIGNED = 16
@@ -70,13 +70,13 @@ class Area:
     def box(self) -> Box:
         return self.rows, self.columns
 
-    def cover(self, frame: Image, box: Image) -> None:
+    def cover(self, frame: Image | GreyLevels, box: Image | GreyLevels) -> None:
         """Put what a model is shown into ``box``: the tissue, and beyond its border the nearest of its pixels again."""
         np.copyto(box, frame[self.rows, self.columns])
         flat = box.ravel()
         flat[self.band] = np.take(flat, self.nearest, mode="clip")  # other modes copy once more
 
-    def surround(self, frame: Image, out: Image) -> None:
+    def surround(self, frame: Image | GreyLevels, out: Image | GreyLevels) -> None:
         """Copy what lies beyond the box from the frame."""
         rows, columns = self.rows, self.columns
         out[: rows.start], out[rows.stop :] = frame[: rows.start], frame[rows.stop :]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import cv2
 import numpy as np
 
 from edgerecon.core.frame import Image, to_uint8
@@ -37,12 +38,12 @@ class TissueFinder:
         self._reach = reach
         self._start((0, 0))
 
-    def area(self, frame: Image) -> Area:
-        """Take one more frame into account, float32 (H, W) in [0, 1]; where its tissue is."""
+    def area(self, frame: Image | Grey) -> Area:
+        """Take one more frame into account, float32 (H, W) in [0, 1] or its grey levels; where its tissue is."""
         if frame.shape != self._shape:
             self._start(frame.shape)
             if frame.min() != frame.max():  # else it tells nothing, as the blank that an engine is warmed up with
-                self._settle(find_area([to_uint8(frame)], self._reach))
+                self._settle(find_area([_grey(frame)], self._reach))
         if self._finding is not None:
             self._wait_for(self._finding)
         elif self._looking:
@@ -68,10 +69,10 @@ class TissueFinder:
 
     def _settle(self, area: Area) -> None:
         self._area = area
-        self._levels: Image | None = None
+        self._levels: Grey | None = None
 
-    def _look(self, frame: Image) -> None:
-        grey = to_uint8(frame)
+    def _look(self, frame: Image | Grey) -> None:
+        grey = _grey(frame)
         self._looked += 1
         if _is_news(grey, self._frames[-1] if self._frames else None):
             self._frames.append(grey)
@@ -87,15 +88,20 @@ class TissueFinder:
             self._settle(finding.result())
             self._finding = None
 
-    def _changed(self, frame: Image) -> bool:
+    def _changed(self, frame: Image | Grey) -> bool:
         """Whether the surroundings have changed since the first frame that this was asked of."""
-        seen = frame.ravel()[self._area.watched]
+        seen = _grey(frame.ravel()[self._area.watched]).ravel()
         if not seen.size:
             return False
         if self._levels is None:
             self._levels = seen
-        changed = np.mean(np.abs(seen - self._levels) > TEXT_MOVES / 255) > _CHANGED
+        changed = np.mean(cv2.absdiff(seen, self._levels) > TEXT_MOVES) > _CHANGED
         return bool(changed) and frame.min() != frame.max()
+
+
+def _grey(frame: Image | Grey) -> Grey:
+    """Grey levels of a frame; of bytes a copy, since the frames after it come in the same memory."""
+    return np.array(frame, np.uint8) if frame.dtype == np.uint8 else to_uint8(np.asarray(frame, np.float32))
 
 
 def find_area(frames: Sequence[Grey], reach: int, box: Box | None = None) -> Area:

@@ -6,21 +6,24 @@ At the tissue's border the model sees tissue that goes on (the nearest pixel rep
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 
 from edgerecon.core.errors import EngineError
-from edgerecon.core.frame import Image, to_unit
-from edgerecon.engines.base import Engine
+from edgerecon.core.frame import GreyLevels, Image, to_unit
+from edgerecon.engines.base import ByteEngine, Engine, takes_bytes
 from edgerecon.stream.picture.area import Area, whole_frame
 from edgerecon.stream.picture.box import Box, outside_fault, parse_box
 from edgerecon.stream.picture.finder import SETTLED_AFTER, TissueFinder
 from edgerecon.stream.sources.base import Source
 
 AUTO, NONE = "auto", "none"
+Pixels = TypeVar("Pixels", Image, GreyLevels)
 _log = logging.getLogger(__name__)
 
 
@@ -72,6 +75,7 @@ class ProtectedEngine:
         self._found: Area | None = None
         self._area = Area.of(np.empty((0, 0), np.uint8), 0)
         self._seen = self._made = np.empty((0, 0), np.float32)
+        self._seen_levels = np.empty((0, 0), np.uint8)
         self._whole_frames = False
 
     def learn(self, frames: Sequence[Image]) -> None:
@@ -83,20 +87,38 @@ class ProtectedEngine:
         """See ``edgerecon.engines.base.Engine.run``."""
         if not isinstance(frame, np.ndarray) or frame.ndim != 2 or frame.dtype != np.float32:
             return self._engine.run(frame, out)  # which says what is wrong with it
-        found = self._find(frame)
-        if found is not self._found:
-            self._prepare(found)
+        self._look(frame)
         if self._area.whole:
             return self._engine.run(frame, out)
-        if out is None:
-            out = np.empty_like(frame)
-        try:
-            return self._run_box(frame, out)
-        except EngineError:
-            if self._whole_frames:
-                raise
-            self._leave_boxes(found)  # it may have been built for frames of one size
-            return self._run_box(frame, out)
+        return self._boxed(self._run_box, frame, np.empty_like(frame) if out is None else out)
+
+    @property
+    def takes_bytes(self) -> bool:
+        """See ``edgerecon.engines.base.ByteEngine``."""
+        return takes_bytes(self._engine)
+
+    def run_bytes(
+        self,
+        seen: GreyLevels,
+        out: GreyLevels,
+        *,
+        frame: GreyLevels | None = None,
+        tissue: GreyLevels | None = None,
+        strength: float = 1.0,
+    ) -> None:
+        """See ``edgerecon.engines.base.ByteEngine.run_bytes``; this engine finds the tissue itself.
+
+        Raises:
+            EngineError: as ``run``, and where a tissue is given.
+        """
+        if frame is not None or tissue is not None:
+            raise EngineError("an engine that finds the tissue takes none")
+        assert takes_bytes(self._engine)
+        self._look(seen)
+        if self._area.whole:
+            self._engine.run_bytes(seen, out, strength=strength)
+        else:
+            self._boxed(partial(self._run_box_of_bytes, self._engine, strength), seen, out)
 
     def reset(self) -> None:
         """See ``Engine.reset``."""
@@ -106,7 +128,23 @@ class ProtectedEngine:
         """See ``Engine.close``."""
         self._engine.close()
 
-    def _find(self, frame: Image) -> Area:
+    def _look(self, frame: Image | GreyLevels) -> None:
+        """Make ready for where the tissue of a frame is."""
+        found = self._find(frame)
+        if found is not self._found:
+            self._prepare(found)
+
+    def _boxed(self, run: Callable[[Pixels, Pixels], Pixels], frame: Pixels, out: Pixels) -> Pixels:
+        """Run a frame's box, or all of it where the model takes none of that size."""
+        try:
+            return run(frame, out)
+        except EngineError:
+            if self._whole_frames or self._found is None:
+                raise
+            self._leave_boxes(self._found)  # it may have been built for frames of one size
+            return run(frame, out)
+
+    def _find(self, frame: Image | GreyLevels) -> Area:
         if isinstance(self._tissue, str):
             return self._finder.area(frame)
         if self._found is not None and self._found.mask.shape == frame.shape:
@@ -126,6 +164,7 @@ class ProtectedEngine:
         if self._area.box != before:
             self._seen = np.empty(self._area.outside.shape, np.float32)
             self._made = np.empty_like(self._seen)
+            self._seen_levels = np.empty(self._seen.shape, np.uint8)
             self._engine.reset()
 
     def _leave_boxes(self, found: Area) -> None:
@@ -147,4 +186,14 @@ class ProtectedEngine:
             out[area.rows, area.columns] = box
         else:
             area.surround(frame, out)
+        return out
+
+    def _run_box_of_bytes(self, engine: ByteEngine, strength: float, frame: GreyLevels, out: GreyLevels) -> GreyLevels:
+        """The same in one pass: the engine takes from the frame what is not tissue."""
+        area = self._area
+        area.cover(frame, self._seen_levels)
+        inside = area.mask[area.rows, area.columns]
+        box, whole = out[area.rows, area.columns], frame[area.rows, area.columns]
+        engine.run_bytes(self._seen_levels, box, frame=whole, tissue=inside, strength=strength)
+        area.surround(frame, out)
         return out

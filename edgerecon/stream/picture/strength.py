@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from edgerecon.core.errors import UsageError
-from edgerecon.core.frame import Image
-from edgerecon.engines.base import Engine
+from edgerecon.core.frame import GreyLevels, Image
+from edgerecon.engines.base import Engine, takes_bytes
 
 
 def check_strength(strength: float) -> float:
@@ -76,6 +76,32 @@ class BlendedEngine:
             frame = self._copy
         result = self._engine.run(frame, out)
         return np.asarray(cv2.addWeighted(result, strength, frame, 1 - strength, 0.0, dst=result))
+
+    @property
+    def takes_bytes(self) -> bool:
+        """See ``edgerecon.engines.base.ByteEngine``."""
+        return takes_bytes(self._engine)
+
+    def run_bytes(
+        self,
+        seen: GreyLevels,
+        out: GreyLevels,
+        *,
+        frame: GreyLevels | None = None,
+        tissue: GreyLevels | None = None,
+        strength: float = 1.0,
+    ) -> None:
+        """See ``edgerecon.engines.base.ByteEngine.run_bytes``; ``strength`` is a share of this engine's."""
+        assert takes_bytes(self._engine)
+        strength *= self._strength
+        if strength == 0:
+            if tissue is None or frame is None:
+                np.copyto(out, seen)
+            else:
+                np.copyto(out, frame)
+                cv2.copyTo(seen, tissue, out)
+        else:
+            self._engine.run_bytes(seen, out, frame=frame, tissue=tissue, strength=strength)
 
     def reset(self) -> None:
         """See ``Engine.reset``."""

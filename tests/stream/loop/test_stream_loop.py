@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgerecon.core.errors import SourceError, UsageError
-from edgerecon.core.frame import Status
+from edgerecon.core.frame import Status, to_uint8, to_unit
 from edgerecon.stream.accounting.counters import REASONS_AT_MOST, Counters
 from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.sources.base import Capture
@@ -166,6 +166,23 @@ def test_engine_output_is_clipped_and_foreign_buffers_copied() -> None:
     stream(ListSource(ramp(100)), Engine(), [sink], policy="every", pace=False)
     for before, frame in zip(sink.befores, sink.frames, strict=True):
         np.testing.assert_array_equal(frame.pixels, np.clip(before * 4 - 1, 0, 1))
+
+
+@pytest.mark.parametrize("captured", [np.uint8, np.float32])
+def test_bytes_go_through_an_engine_that_takes_them(captured: type) -> None:
+    class Bytewise(FakeEngine):
+        takes_bytes = True
+
+        def run_bytes(self, seen, out):
+            np.subtract(255, seen, out=out)
+
+    engine, sink = Bytewise(), KeepSink()
+    frames = [Capture(to_unit(one.image) if captured is np.float32 else one.image) for one in ramp(9)]
+    stream(ListSource(frames), engine, [sink], policy="every", pace=False)
+    warm_up = 2
+    assert engine.calls == (warm_up if captured is np.uint8 else warm_up + 9)
+    for index, frame in enumerate(sink.frames):
+        np.testing.assert_array_equal(to_uint8(frame.pixels), np.full((8, 12), 255 - index, np.uint8))
 
 
 def test_upscaling_changes_size_and_spacing_of_raw_frames_too() -> None:
