@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.frame import to_unit
 from edgerecon.quality.measures.full_reference import mse
 from edgerecon.study import reconstruction as common
 from edgerecon.study.context import Context
 from edgerecon.study.results import Table
 from edgerecon.study.scenes import held_out, in_parallel, ultrasound
+from edgerecon.study.training import Draw
 from edgerecon.workshop.data.proximal import total_variation_prox
 from edgerecon.workshop.train.steps import Batch
 
@@ -30,11 +30,7 @@ def run(ctx: Context) -> None:
     few = train[:TUNED_ON, 0]
     errors = [np.mean([mse(inpaint(image, weight), image) for image in few]) for weight in WEIGHTS]
     weight = WEIGHTS[int(np.argmin(errors))]
-    draw = functools.partial(draw_lines, train[:, 0], common.batch_size(ctx))
-    kept = held_out(ctx, common.side(ctx))
-    check = (
-        None if kept is None else functools.partial(draw_lines, to_unit(kept["speckled"][:, 0]), common.batch_size(ctx))
-    )
+    draw, check = batches(ctx, train)
     net = common.trained(ctx, "ultrasound-lines", draw, {"scenes": len(train), "every": EVERY}, check=check)
     flat = test.reshape(-1, *test.shape[-2:])
     tv = np.stack(list(in_parallel(functools.partial(_inpainted, flat, weight), len(flat))))
@@ -57,6 +53,15 @@ def run(ctx: Context) -> None:
     ctx.result.pictures.append(common.picture(title, {"truth": test, **shaped}))
     ctx.result.claims += common.claims(table, (UNET, "TV inpainting"), "U-Net over TV inpainting", target=False)
     ctx.result.claims += common.claims(table, (UNET, "cubic"), "U-Net over cubic interpolation", target=False)
+
+
+def batches(ctx: Context, train: common.Slices) -> tuple[Draw, Draw | None]:
+    """What to learn from, and by what a long study judges."""
+    kept = held_out(ctx, common.side(ctx))
+    draw = functools.partial(draw_lines, train[:, 0], common.batch_size(ctx))
+    if kept is None:
+        return draw, None
+    return draw, functools.partial(draw_lines, kept["speckled"][:, 0] / np.float32(255), common.batch_size(ctx))
 
 
 def _frames(ctx: Context, split: str) -> common.Slices:

@@ -113,6 +113,16 @@ def test_lines_that_were_fired_stay_and_a_ramp_is_filled_exactly() -> None:
     assert np.array_equal(sparse_lines.fill(hidden), sparse_lines.fill(image))
 
 
+def test_a_long_study_judges_lines_by_scenes_of_their_own(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = {"speckled": np.full((3, 1, 48, 48), 51, np.uint8)}
+    monkeypatch.setattr(sparse_lines, "held_out", lambda *arguments: kept)
+    ctx = Context(profile("smoke"), tmp_path, Result("tomography", "", ""))
+    draw, check = sparse_lines.batches(ctx, np.zeros((2, 1, 48, 48), np.float32))
+    assert check is not None and torch.equal(check(rng)[1], torch.full((2, 1, 48, 48), 0.2)) and not draw(rng)[1].any()
+
+
 def test_pairs_are_drawn_in_eight_ways_alike(rng: np.random.Generator) -> None:
     image = np.arange(16.0).reshape(1, 4, 4)
     seen = set()

@@ -141,7 +141,8 @@ def _reconstructed(ctx: Context, name: str, fit: _Fit, test: common.Slices) -> d
     flat = test.reshape(-1, *test.shape[-2:])
     k_space = np.stack([_measured(ctx, f"{name}-{i}", image, fit.mask) for i, image in enumerate(flat)])
     sensing = functools.partial(_sensed, k_space, fit.mask, fit.weight, _iterations(ctx))
-    tv = np.stack(list(in_parallel(sensing, len(flat))))
+    facts = {"mask": np.flatnonzero(fit.mask).tolist(), "noise": NOISE, "weight": fit.weight, "shape": test.shape}
+    tv = ctx.data(f"{name}-tv", facts, lambda: {"images": np.stack(list(in_parallel(sensing, len(flat))))})["images"]
     raw = np.stack([zero_filled(y) for y in k_space])
     seen = common.apply(fit.network, raw)
     consistent = np.stack([data_consistent(image, y, fit.mask) for image, y in zip(seen, k_space, strict=True)])
