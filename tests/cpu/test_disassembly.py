@@ -44,23 +44,22 @@ def blocks(listing: str, function: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("function", "product", "products"),
+    ("function", "product"),
     [
-        ("avx2 convolve_tilesILi4ELi6ELi1 Integer", "vpmaddwd", INNER_BLOCK),
-        ("avx2 convolve_tilesILi2ELi6ELi1 Integer", "vpmaddwd", INNER_BLOCK),
-        ("avx2 convolve_tilesILi4ELi6ELi2 Integer", "vpmaddwd", INNER_BLOCK // 2),  # of 8 output channels
-        ("avx2 convolve_tilesILi6 Float", "vfmadd", INNER_BLOCK),
+        ("avx2 convolve_tilesILi4ELi6ELi1 Integer", "vpmaddwd"),
+        ("avx2 convolve_tilesILi2ELi6ELi1 Integer", "vpmaddwd"),
+        ("avx2 convolve_tilesILi6 Float", "vfmadd"),
     ],
 )
-def test_inner_loops_keep_their_sums_in_registers(listing: str, function: str, product: str, products: int) -> None:
-    inner = [block for block in blocks(listing, function) if sum(product in line for line in block) >= products]
+def test_inner_loops_keep_their_sums_in_registers(listing: str, function: str, product: str) -> None:
+    inner = [block for block in blocks(listing, function) if sum(product in line for line in block) >= INNER_BLOCK]
     assert inner, "no loop holds as many products as it is unrolled for"
     for block in inner:
         at = [number for number, line in enumerate(block) if product in line]
         loop = block[at[0] : at[-1] + 2]
         spilt = [line for line in loop if SPILT.search(line)]
         assert len(spilt) <= MOST_SPILT, spilt
-        assert not any("\tvmovd" in line for line in loop), "a factor goes by way of a general register"
+        assert not any("\tvmovd " in line for line in loop), "a factor goes by way of a general register"
 
 
 def test_the_portable_form_needs_no_newer_processor(listing: str) -> None:
