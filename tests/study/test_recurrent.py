@@ -28,6 +28,13 @@ SHIPPED = ("study-conv-rnn", "study-row-lstm")
 Study = tuple[Result, dict[str, torch.nn.Module]]
 
 
+def test_a_long_study_without_time_leaves_networks_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Context, "has_time", lambda self, name: name != "row-rnn")
+    result = Result("recurrent", "", "")
+    recurrent.run(Context(profile("smoke"), tmp_path, result))
+    assert result.notes == ["Sequences: not trained yet."] and not result.tables and not list(tmp_path.iterdir())
+
+
 def test_data_is_lost_anew_in_every_frame(rng: np.random.Generator) -> None:
     whole = np.full((40, 128, 128), 0.5, np.float32)
     given, missing = degrade(whole, rng)
