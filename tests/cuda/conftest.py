@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgerecon.core.errors import EngineError
-from edgerecon.cuda.kernels.compile import Compiler, FatBinary, compile_kernel, find_compiler, source_folder
+from edgerecon.cuda.kernels.compile import Compiler, find_compiler, source_folder
 from tests.support.sanitizers import FLAGS, SECONDS, run_sanitized
 
 HostRun = Callable[..., np.ndarray]
@@ -23,19 +23,6 @@ def compiler() -> Compiler:
         return find_compiler()
     except EngineError as error:
         pytest.skip(str(error))
-
-
-@pytest.fixture(scope="session")
-def built(compiler: Compiler) -> Callable[[str], FatBinary]:
-    """Fat binary of a kernel, for all targets."""
-    kept: dict[str, FatBinary] = {}
-
-    def build(name: str) -> FatBinary:
-        if name not in kept:
-            kept[name] = compile_kernel(name, compiler)
-        return kept[name]
-
-    return build
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +39,7 @@ def host_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
                 [
                     "g++",
                     "-std=c++17",
-                    "-O1",
+                    "-O0",
                     "-g",
                     "-Wall",
                     "-Wextra",
