@@ -23,7 +23,7 @@ help:
 	@echo 'make lint-packages  the Dockerfiles by hadolint, the conda recipe by rattler-build'
 	@echo 'make wheels   the source archive and the wheels, into dist/, each installed and streamed without a network'
 	@echo 'make arm      install, test and stream on aarch64 by qemu-user, and compare every output (CONTRIBUTING.md)'
-	@echo 'make pins     check that the pinned versions install on Python 3.10 to 3.14, x86-64 and aarch64'
+	@echo 'make pins     check that the pinned versions install on Python 3.10 to 3.14, x86-64 and aarch64, and a bundle here'
 	@echo 'make release  check, build and tag a version; nothing is uploaded'
 	@echo 'make browser  fetch by npm what the demo in the browser runs on; then make docs puts the demo into the site'
 	@echo 'make docs     the documentation as a site, into site/, with every link checked'
@@ -39,9 +39,11 @@ help:
 demo: $(DEVICE)
 	$(BIN)/edgerecon demo $(if $(VIEW),--view)
 
-# One process a core; libraries that take every core for themselves would stand in each other's way. Compiled Python is
-# kept, since tests start hundreds of processes. A process that dies ends the run: a new one would wait without end.
-PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --max-worker-restart 0 --dist loadfile
+# One process a core and one more (tests/conftest.py); libraries that take every core for themselves would stand in each
+# other's way. Compiled Python is kept, since tests start hundreds of processes. A process that dies ends the run: a new
+# one would wait without end. The files are taken in the order of tests/conftest.py, not those of most tests first.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --maxprocesses 4 --max-worker-restart 0 \
+	--dist loadfile --no-loadscope-reorder
 
 test: $(DEV)
 	$(PYTEST) $(if $(FAST),-m 'not slow')
@@ -77,6 +79,7 @@ arm: $(DEV)
 
 pins: $(DEV)
 	$(BIN)/python tools/pins.py
+	EDGERECON_INDEX=1 $(BIN)/pytest tests/deploy/bundle/test_lock.py
 
 release: $(DEV)
 	$(BIN)/python tools/release.py

@@ -30,7 +30,7 @@ LOCK = "".join(f"{name}=={version} \\\n    --hash=sha256:{'ab' * 32}\n" for name
 def extract(archive: Path, into: Path) -> Path:
     """The one folder that it unpacks into."""
     before = set(into.iterdir())
-    subprocess.run(["tar", "-xzf", archive, "-C", into], check=True, capture_output=True)
+    subprocess.run(["tar", "-xzf", archive, "-C", into], check=True, capture_output=True, timeout=120)
     (made,) = set(into.iterdir()) - before
     return made
 

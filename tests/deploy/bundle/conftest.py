@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import tarfile
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from edgerecon.deploy.bundle.bundle import BundleResult, bundle
 from edgerecon.deploy.bundle.lock import Target
 from edgerecon.hardware.device import load_device
 from edgerecon.workshop.recipe import Recipe
-from tests.deploy.bundle.bundled import CPU, LOCK, RECIPE
+from tests.deploy.bundle.bundled import CPU, LOCK, RECIPE, WHEEL
 
 INSTALLED = Recipe.model_validate(
     {
@@ -36,6 +37,13 @@ INSTALLED = Recipe.model_validate(
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _the_wheel_is_made_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bundle_module, "own_wheel", functools.cache(bundle_module.own_wheel))
+        yield
+
+
 @pytest.fixture(scope="session")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("good")
@@ -49,13 +57,15 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def files(good: Path) -> dict[str, bytes]:
-    """Name → content of everything in the good bundle but its sums and the long licences."""
+    """Name → content of everything in the good bundle but its sums and what is long: the licences and the wheel."""
     with tarfile.open(good) as archive:
         contents = {
             entry.name.partition("/")[2]: archive.extractfile(entry).read()  # type: ignore[union-attr]
             for entry in archive
         }
-    return {name: content for name, content in contents.items() if name not in (SUMS, "licences/THIRD_PARTY.txt")}
+    return {
+        name: content for name, content in contents.items() if name not in (SUMS, "licences/THIRD_PARTY.txt", WHEEL)
+    }
 
 
 @pytest.fixture

@@ -56,7 +56,9 @@ def test_the_archive_is_plain_and_its_sums_hold(made: BundleResult, tmp_path: Pa
         assert entry.mode == (0o755 if entry.name.endswith("/install.sh") else 0o644)
     folder = extract(made.path, tmp_path)
     assert folder.name == TOP
-    checked = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, capture_output=True)
+    checked = subprocess.run(
+        ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, capture_output=True, timeout=120
+    )
     assert checked.returncode == 0 and checked.stdout.count(b": OK") == len(FILES) - 1
     assert made.sha256 == hashlib.sha256(made.path.read_bytes()).hexdigest()
     assert made.size_kb == made.path.stat().st_size / 1000
@@ -79,6 +81,7 @@ def test_the_same_inputs_give_the_same_bytes(made: BundleResult, models: Path, t
         check=True,
         cwd=tmp_path,
         capture_output=True,
+        timeout=120,
     )
     assert out.read_bytes() == made.path.read_bytes()
     with gzip.open(made.path) as content:

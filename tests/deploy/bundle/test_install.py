@@ -46,7 +46,9 @@ def test_an_installation(good: Path, tmp_path: Path) -> None:
     assert (prefix / "current").resolve() == result.path
     assert os.readlink(prefix / "current") == f"versions/{result.path.name}"  # the prefix may be moved
     assert re.fullmatch(r"tiny-[0-9.]+-[0-9a-f]{12}", result.path.name)
-    checked = subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=prefix / "current", capture_output=True)
+    checked = subprocess.run(
+        ["sha256sum", "--check", "--strict", SUMS], cwd=prefix / "current", capture_output=True, timeout=120
+    )
     assert checked.returncode == 0
     for path in [result.path, *result.path.rglob("*")]:
         wanted = 0o755 if path.is_dir() or path.name == "install.sh" else 0o644
@@ -124,7 +126,7 @@ def test_a_killed_installation_ends_its_self_test(good: Path, tmp_path: Path) ->
         assert _is_alive(child)
     finally:
         installer.kill()
-        installer.wait()
+        installer.wait(timeout=60)
     _wait_until(lambda: not _is_alive(child))
     assert not (tmp_path / "p" / "current").exists()
 
@@ -133,7 +135,7 @@ def test_the_self_test_has_a_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -
     """The kernel ends it, should the installer neither do so nor die."""
     monkeypatch.setattr(install_module, "SELF_TEST_TIMEOUT_S", 0)
     monkeypatch.setattr(install_module, "_GRACE_S", 1)
-    done = subprocess.run(["sleep", "600"], preexec_fn=install_module._end_with_parent(), check=False)
+    done = subprocess.run(["sleep", "600"], preexec_fn=install_module._end_with_parent(), check=False, timeout=120)
     assert done.returncode == -signal.SIGALRM
 
 
@@ -168,7 +170,7 @@ def test_without_torch_and_onnx(good: Path, tmp_path: Path) -> None:
         "assert not any(name.startswith('edgerecon.workshop.') for name in sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(good), str(tmp_path / "p")], capture_output=True, text=True
+        [sys.executable, "-c", script, str(good), str(tmp_path / "p")], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) <= 1e-5 and (tmp_path / "p" / "current" / "tiny.onnx").is_file()

@@ -35,7 +35,7 @@ def test_the_unit_and_the_script(
 ) -> None:
     only(monkeypatch, "onnxruntime", "tensorrt")
     folder = extract(bundle(RECIPE, models, device, tmp_path / "b.tar.gz").path, tmp_path)
-    subprocess.run(["sh", "-n", folder / "install.sh"], check=True)
+    subprocess.run(["sh", "-n", folder / "install.sh"], check=True, timeout=120)
     text = (folder / "edgerecon-stream.service").read_text()
     wanted = ("Type=notify\n", "WatchdogSec=", "LimitRTPRIO=10\n")
     wanted += (

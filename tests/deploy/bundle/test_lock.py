@@ -1,4 +1,4 @@
-"""The lock of a target and the wheel of this edgerecon, without a network but for the last test."""
+"""The lock of a target and the wheel of this edgerecon."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import subprocess
 import sys
 import zipfile
 from email.parser import BytesParser
+from importlib.metadata import distribution, files, requires
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 import edgerecon
 from edgerecon.core.errors import EdgereconError
@@ -99,8 +101,53 @@ def test_the_wheel_is_whole_and_the_same_each_time() -> None:
     assert not any("__pycache__" in name or name.endswith(".pyc") for name in names)
 
 
-@pytest.mark.slow  # downloads and installs
-@pytest.mark.timeout(900)  # installs from the package index: minutes beside load
+ALONE = """
+import sys
+from pathlib import Path
+sys.path[:0] = sys.argv[1:3]
+import edgerecon
+from edgerecon.deploy.bundle.acceptance import self_test
+print(edgerecon.__file__, self_test(Path(sys.argv[3])).max_error)
+import torch
+"""
+
+
+def required(name: str, extras: tuple[str, ...] = ()) -> set[str]:
+    """The installed packages that one needs, itself among them."""
+    found, left = set[tuple[str, tuple[str, ...]]](), [(name, extras)]
+    while left:
+        name, extras = left.pop()
+        if (name, extras) in found:
+            continue
+        found.add((name, extras))
+        for text in requires(name) or ():
+            one = Requirement(text)
+            if one.marker is None or any(one.marker.evaluate({"extra": extra}) for extra in extras or ("",)):
+                left.append((one.name, tuple(sorted(one.extras))))
+    return {name for name, _ in found}
+
+
+def test_the_wheel_and_its_requirements_pass_the_self_test(good: Path, tmp_path: Path) -> None:
+    """In an interpreter that has nothing else to import; from the package index: the test below."""
+    subprocess.run(["tar", "-xzf", good, "-C", tmp_path], check=True, timeout=60)
+    (folder,) = tmp_path.iterdir()
+    (tmp_path / "packages").mkdir()
+    for name in required("edgerecon", ("stream",)) - {"edgerecon"}:
+        for top in {file.parts[0] for file in files(name) or () if file.parts[0] not in ("..", "__pycache__")}:
+            link, place = tmp_path / "packages" / top, distribution(name).locate_file(top)
+            if not link.exists():
+                link.symlink_to(str(place))
+    with zipfile.ZipFile(io.BytesIO(own_wheel())) as archive:
+        archive.extractall(tmp_path / "wheel")
+    command = [sys.executable, "-S", "-E", "-c", ALONE, tmp_path / "wheel", tmp_path / "packages", folder]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    place, error = done.stdout.split()
+    assert place.startswith(str(tmp_path)) and float(error) < 1e-4, done.stderr
+    assert "No module named 'torch'" in done.stderr, "nothing else of this machine is borrowed"
+
+
+@pytest.mark.skipif("EDGERECON_INDEX" not in os.environ, reason="installs from the package index: make pins")
+@pytest.mark.timeout(900)  # minutes beside load
 def test_an_isolated_environment_passes_the_self_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what the archive brings: its wheel, and the packages of its lock, from the package index."""
     recipe = resource_dir("export") / "compact-despeckle.toml"
