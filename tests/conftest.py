@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import functools
 import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -57,12 +59,22 @@ def pytest_configure() -> None:
     os.environ["EDGERECON_CACHE"] = str(Path(tempfile.gettempdir()) / "edgerecon-tests-have-no-cache")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores: about a quarter of the time of a process goes by in waiting for others."""
+    from edgerecon.hardware.host import usable_cores
+
+    return usable_cores() + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files come first, so that no process begins one when the others are about to end."""
     slow = [Path(__file__).parent / name for name in SLOW]
     is_slow = functools.cache(lambda path: any(path.is_relative_to(each) for each in slow))
     for item in items:
         if is_slow(item.path) or "stored" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+    slow_files = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow_files)
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +113,27 @@ def _verbs_read_once() -> Iterator[None]:
     """typer compiles the hints of every verb anew for each call of the command, which only tests call twice."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("typer.main.get_command", functools.cache(typer.main.get_command))
+        yield
+
+
+@functools.cache
+def _translations(read: Callable[..., Any], *opset: int) -> Any:
+    return read(*opset)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _translations_are_read_once() -> Iterator[None]:
+    """torch's exporter lists the thousand operators that it translates anew for each network, in 0.6 s of some 1.5."""
+    with pytest.MonkeyPatch.context() as patch:
+        if module := sys.modules.get("torch.onnx._internal.exporter._registration"):
+            read = module.ONNXRegistry.from_torchlib
+
+            def copied(*opset: int) -> Any:
+                found = copy.copy(_translations(read, *opset))
+                found.functions = {target: list(each) for target, each in found.functions.items()}
+                return found
+
+            patch.setattr(module.ONNXRegistry, "from_torchlib", copied)
         yield
 
 

@@ -166,7 +166,7 @@ def test_workshop_verbs_without_torch_name_what_to_install(verb: list[str]) -> N
     blind = "import sys; sys.modules['torch'] = None; from edgerecon.cli import main as cli"
     script = f"{blind}; sys.argv = ['edgerecon', *{verb}]; cli.main()"
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, timeout=120)
     assert (done.returncode, done.stderr) == (
         1,
         "edgerecon: torch is not installed: run  pip install 'edgerecon[train]'\n",

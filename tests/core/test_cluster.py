@@ -73,8 +73,8 @@ def cluster() -> Iterator[Any]:
 
 
 def test_two_nodes_and_then_one(cluster: Any, tmp_path: Path) -> None:
+    from edgerecon.workshop.data.display.sample import simulate_sample
     from edgerecon.workshop.data.simulate import simulate
-    from edgerecon.workshop.data.simulate.sample import simulate_sample
 
     second = cluster.add_node(**_NODE)
     with spread_over(cluster.address) as spread:
@@ -86,7 +86,7 @@ def test_two_nodes_and_then_one(cluster: Any, tmp_path: Path) -> None:
             nodes |= {node for _, node in found}
         assert len(nodes) == 2, "both nodes worked"
 
-        assert simulate(tmp_path / "a.h5", 1, seed=5, spread=spread) == 1
+        assert simulate(tmp_path / "a.h5", 1, seed=5, spread=spread, kind="display") == 1
         import h5py
 
         with h5py.File(tmp_path / "a.h5") as file:

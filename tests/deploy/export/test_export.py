@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -118,23 +117,10 @@ def test_the_card_and_the_sums(shipped: ExportResult) -> None:
     digest = hashlib.sha256(shipped.model.read_bytes()).hexdigest()
     assert shipped.sha256 == digest
     assert (shipped.model.parent / "SHA256SUMS").read_text() == f"{digest}  tiny.onnx\n"
-    done = subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd=shipped.model.parent, capture_output=True)
+    done = subprocess.run(
+        ["sha256sum", "--check", "SHA256SUMS"], cwd=shipped.model.parent, capture_output=True, timeout=120
+    )
     assert done.returncode == 0
-
-
-def test_the_same_weights_give_the_same_bytes(shipped: ExportResult, checkpoint: Path, tmp_path: Path) -> None:
-    script = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
-        "from tests.deploy.export import test_export as t; from edgerecon.deploy.export.export import export;"
-        "export(t.RECIPE, Path(sys.argv[2]), Path(sys.argv[3]), figures=[t.FIGURE])"
-    )
-    out = tmp_path / "again.onnx"
-    subprocess.run(
-        [sys.executable, "-c", script, str(Path(__file__).parents[3]), str(checkpoint), str(out)],
-        check=True,
-        capture_output=True,
-    )
-    assert out.read_bytes() == shipped.model.read_bytes()
 
 
 def test_a_failed_gate_leaves_the_folder_as_it_was(

@@ -13,7 +13,7 @@ from edgerecon.quality.measures.ridges import SCALES
 from edgerecon.quality.measures.structure import structure_sums
 from edgerecon.workshop.data.display.sample import simulate_sample
 
-PAIRS = 60
+PAIRS = 24
 Image = np.ndarray
 
 

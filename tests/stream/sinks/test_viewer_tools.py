@@ -179,16 +179,17 @@ def test_picture_takes_seventy_percent_of_the_screen(page: playwright.Page) -> N
     assert page.is_visible("aside")
 
 
-@pytest.mark.parametrize("size", [(1920, 1080), (1366, 768), (1024, 768), (844, 390), (390, 844)])
-def test_wide_view_fits_every_screen(page: playwright.Page, size: tuple[int, int]) -> None:
-    page.set_viewport_size({"width": size[0], "height": size[1]})
-    before = area(page)
-    page.keyboard.press("i")
-    assert area(page) > before
-    for name in ("#picture", "#tools", "#state", "#frame-facts", "footer"):
-        box = page.locator(name).bounding_box()
-        assert box["x"] >= -0.5 and box["x"] + box["width"] <= size[0] + 0.5, name
-        assert box["y"] >= -0.5 and box["y"] + box["height"] <= size[1] + 0.5, name
+def test_wide_view_fits_every_screen(page: playwright.Page) -> None:
+    for size in ((1920, 1080), (1366, 768), (1024, 768), (844, 390), (390, 844)):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        before = area(page)
+        page.keyboard.press("i")
+        assert area(page) > before
+        for name in ("#picture", "#tools", "#state", "#frame-facts", "footer"):
+            box = page.locator(name).bounding_box()
+            assert box["x"] >= -0.5 and box["x"] + box["width"] <= size[0] + 0.5, (size, name)
+            assert box["y"] >= -0.5 and box["y"] + box["height"] <= size[1] + 0.5, (size, name)
+        page.keyboard.press("i")
 
 
 def test_full_screen_hides_the_figures_and_brings_them_back(page: playwright.Page) -> None:
@@ -231,7 +232,7 @@ def test_slider_sets_the_strength_of_the_stream(browser: playwright.Browser) -> 
     slider = page.locator("#strength")
     assert slider.is_visible() and slider.input_value() == "100"
     slider.fill("30")
-    assert knob.set.wait(20) and knob.strength == 0.3
+    assert knob.set.wait(60) and knob.strength == 0.3
     assert text(page, "strength-value") == "30 %"
     knob.strength = 0.6  # as another page sets it
     wait_for(page, "() => document.getElementById('strength').value === '60'")
