@@ -62,4 +62,3 @@ void edgerecon_cpu_close(void* network) { delete static_cast<Network*>(network);
 }  // extern "C"
 
 #include "das_calls.h"
-#include "nlm_calls.h"

@@ -118,7 +118,7 @@ def test_any_thread_may_run_it(machine: Machine) -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join()
+    thread.join(60)
     np.testing.assert_array_equal(found[0], expected)
     assert left == [0] == [len(machine.fake.stack)]
     engine.close()

@@ -72,7 +72,7 @@ def test_threads_and_memory(gpu: Gpu, tmp_path: Path) -> None:
     for side in [512, 1024] * 10:
         thread = threading.Thread(target=work, args=(side,))
         thread.start()
-        thread.join()
+        thread.join(60)
     assert len(free) == 20 and free[-1] >= free[3] - 4 * 1024**2
     engine.close()
 

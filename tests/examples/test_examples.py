@@ -79,7 +79,7 @@ def test_the_c_program_reads_the_ring_that_a_stream_writes(tmp_path: Path) -> No
 
     program, name = tmp_path / "reader", f"edgerecon-example-{os.getpid()}"
     source = EXAMPLES / "read_shared_ring.c"
-    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source], check=True)
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source], check=True, timeout=120)
     sink, seen = er.open_sink(f"shm://{name}"), []
 
     class Reader:
@@ -91,7 +91,9 @@ def test_the_c_program_reads_the_ring_that_a_stream_writes(tmp_path: Path) -> No
 
         def present(self, before: object, after: object, late: bool) -> None:
             if not seen:
-                done = subprocess.run([program, sink.name.removeprefix("shm://"), "1"], capture_output=True, text=True)
+                done = subprocess.run(
+                    [program, sink.name.removeprefix("shm://"), "1"], capture_output=True, text=True, timeout=120
+                )
                 seen.append(done.stdout)
 
         def close(self) -> None: ...

@@ -32,9 +32,9 @@ def test_profile_is_json_and_agrees_with_independent_sources() -> None:
 def test_commit_is_that_of_the_checkout(tmp_path: Path) -> None:
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
     assert host._commit(tmp_path) is None
-    subprocess.run([*git[:3], "init", "-q"], check=True)
+    subprocess.run([*git[:3], "init", "-q"], check=True, timeout=120)
     assert host._commit(tmp_path) is None, "a checkout without a commit has none to state"
-    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "one"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "one"], check=True, timeout=120)
     assert len(host._commit(tmp_path) or "") == 40
     (tmp_path / "site-packages").mkdir()
     assert host._commit(tmp_path / "site-packages") is None, "somebody else's repository is not ours"

@@ -80,7 +80,7 @@ def collector() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
     thread.start()
     yield f"otlp://127.0.0.1:{server.server_port}", got
     server.shutdown()
-    thread.join(10)
+    thread.join(60)
     server.server_close()
 
 

@@ -31,7 +31,7 @@ def simulate(
     count, height, width = frames.shape
     numbers = [str(n) for n in (width, height, count, *stalls, gap, 1)]
     done = subprocess.run(
-        [str(program), "frames.bin", "expected.bin", *numbers], cwd=here, capture_output=True, text=True
+        [str(program), "frames.bin", "expected.bin", *numbers], cwd=here, capture_output=True, text=True, timeout=120
     )
     result: dict[str, Any] = json.loads(done.stdout)
     return result

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import _thread
 import math
+import signal
 import threading
 import time
 from typing import Any, cast
@@ -78,7 +78,7 @@ def test_ctrl_c_ends_the_search_and_not_the_stream_alone(candidate: Candidate, m
     def press(*_: object) -> None:
         if not pressed.is_set():  # once: a later one would meet pytest instead of the search
             pressed.set()
-            _thread.interrupt_main()
+            signal.pthread_kill(cast(int, threading.main_thread().ident), signal.SIGINT)  # it wakes a thread that waits
 
     monkeypatch.setattr(proof._Judge, "present", press)
     with pytest.raises(KeyboardInterrupt):

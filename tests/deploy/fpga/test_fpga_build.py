@@ -71,10 +71,14 @@ def test_the_testbench_finds_one_wrong_byte(tmp_path: Path) -> None:
     frame = np.arange(35, dtype=np.uint8).reshape(5, 7)
     fpga_build._write_vectors(tmp_path / "vectors", {"odd": (frame, integer_reference.run(small, frame))})
     units = [str(path) for path in tmp_path.glob("*.cpp")]
-    subprocess.run(["g++", "-std=c++17", "-O0", "-Wno-unknown-pragmas", *units, "-o", tmp_path / "bench"], check=True)
+    subprocess.run(
+        ["g++", "-std=c++17", "-O0", "-Wno-unknown-pragmas", *units, "-o", tmp_path / "bench"], check=True, timeout=120
+    )
 
     def said() -> tuple[int, str]:
-        run = subprocess.run([tmp_path / "bench", tmp_path / "vectors"], capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            [tmp_path / "bench", tmp_path / "vectors"], capture_output=True, text=True, check=False, timeout=120
+        )
         return run.returncode, run.stdout
 
     assert said() == (0, "odd, 7 x 5: 0 bytes differ\n")

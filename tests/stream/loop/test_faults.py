@@ -59,21 +59,20 @@ def test_engine_fault_harms_its_own_frame_only(mood: object, why: str) -> None:
     np.testing.assert_array_equal(sink.frames[4].pixels, 1 - sink.befores[4])
 
 
-def test_engine_that_hangs_is_replaced_and_frames_shown_raw() -> None:
+def test_engine_that_hangs_is_replaced_and_frames_shown_raw(caplog: pytest.LogCaptureFixture) -> None:
     answer, ready = threading.Event(), threading.Event()
     sink = KeepSink(lambda call: ready.set() if call == 6 else None)
     fresh = FakeEngine()
 
     def reopen(spec: object) -> FakeEngine:
-        assert ready.wait(10)
+        assert ready.wait(60)
         return fresh
 
     def gate(index: int) -> None:
         if index > 8:
-            until(lambda: fresh.resets_before)  # the new engine has been warmed up …
-            time.sleep(0.02)  # … and takes over
+            until(lambda: "was opened again" in caplog.text)
 
-    hung = Moody(3, lambda: answer.wait(10) and None)
+    hung = Moody(3, lambda: answer.wait(60) and None)
     report = stream(GatedSource(ramp(14), gate), hung, [sink], policy="every", pace=False, hang_s=HANG_S, reopen=reopen)
     answer.set()
     assert report.counts["hung"] == 1 and report.counts["replaced"] == 1 and balanced(report)
@@ -97,7 +96,7 @@ def test_engine_that_answers_at_last_is_used_again() -> None:
 
     report = stream(
         GatedSource(ramp(14), gate),
-        Moody(3, lambda: answer.wait(10) and None),
+        Moody(3, lambda: answer.wait(60) and None),
         [logs],
         policy="every",
         pace=False,
@@ -116,7 +115,7 @@ def test_engines_that_hang_in_turn_are_not_opened_forever() -> None:
         def run(self, frame: Image, out: Image | None = None) -> Image:
             result = super().run(frame, out)
             if self.calls > 2:
-                answer.wait(10)
+                answer.wait(60)
             return result
 
     def reopen(spec: object) -> FakeEngine:
@@ -138,7 +137,7 @@ def test_engines_that_hang_in_turn_are_not_opened_forever() -> None:
     assert report.counts["hung"] >= 2 and balanced(report)
 
 
-def test_engine_that_keeps_failing_is_opened_anew() -> None:
+def test_engine_that_keeps_failing_is_opened_anew(caplog: pytest.LogCaptureFixture) -> None:
     fresh = FakeEngine()
 
     def always(call: int) -> None:
@@ -146,8 +145,7 @@ def test_engine_that_keeps_failing_is_opened_anew() -> None:
 
     def gate(index: int) -> None:
         if index == 20:
-            until(lambda: fresh.resets_before)
-            time.sleep(0.02)
+            until(lambda: "was opened again" in caplog.text)
 
     sink = KeepSink()
     report = stream(
@@ -200,7 +198,7 @@ def test_full_disk_costs_the_recording_alone_and_says_so(caplog: pytest.LogCaptu
 
 def test_slow_sink_holds_up_no_other_and_its_skips_are_counted() -> None:
     release = threading.Event()
-    slow, keep = KeepSink(lambda call: release.wait(10), "slow"), KeepSink(name="screen")
+    slow, keep = KeepSink(lambda call: release.wait(60), "slow"), KeepSink(name="screen")
     keep.quick = True
 
     def gate(index: int) -> None:
@@ -226,7 +224,7 @@ def test_source_that_stalls_is_seen_to_and_goes_on_by_itself(caplog: pytest.LogC
     source = LiveSource()
     for capture in ramp(2):
         source.give(capture)
-    threading.Thread(target=lambda: (stalled.wait(20), source.give(ramp(1)[0]), source.end())).start()
+    threading.Thread(target=lambda: (stalled.wait(60), source.give(ramp(1)[0]), source.end())).start()
     with caplog.at_level(logging.WARNING):
         report = stream(source, None, [], on_progress=look)
     assert report.counts["stalls"] == 1 and report.frames_in == 3 and not seen[-1].stalled
@@ -329,7 +327,7 @@ def test_source_that_never_answers_cannot_keep_the_stream(monkeypatch: pytest.Mo
     def gate(index: int) -> None:
         if index == 3:
             stop.set()
-            answer.wait(20)
+            answer.wait(60)
 
     report = stream(GatedSource(ramp(5), gate), None, [sink], policy="every", pace=False, stop=stop)
     answer.set()
@@ -364,7 +362,7 @@ def test_two_streams_at_once_leave_the_interpreter_as_it_was() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     assert {report.presented for report in reports} == {5, 60} and not any(enabled)
     assert (sys.getswitchinterval(), gc.isenabled()) == pytest.approx(before)
     assert gc.get_freeze_count() <= frozen  # some of what was frozen before may have ended

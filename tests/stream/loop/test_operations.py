@@ -158,7 +158,7 @@ def test_mailbox_wakes_whoever_waits_and_ends() -> None:
         overtaken = [mailbox.put(slot) for slot in slots]
         mailbox.close()
         mailbox.close()
-        thread.join(10)
+        thread.join(60)
         lost = [slot for slot in overtaken if slot is not None]
         assert not thread.is_alive() and mailbox.empty and mailbox.get() is None
         assert len(got) + len(lost) == 200 and {id(slot) for slot in (*got, *lost)} == {id(slot) for slot in slots}

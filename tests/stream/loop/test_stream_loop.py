@@ -74,13 +74,13 @@ def test_latest_drops_the_old_and_shows_the_newest() -> None:
         def frames(self):
             for index, capture in enumerate(super().frames()):
                 if index == 1:
-                    assert in_engine.wait(10)
+                    assert in_engine.wait(60)
                 yield capture
             captured_all.set()
 
     def act(call: int) -> None:
         in_engine.set()
-        assert captured_all.wait(10) and (call == 0 or shown.wait(10))
+        assert captured_all.wait(60) and (call == 0 or shown.wait(60))
 
     class Sink(KeepSink):
         def present(self, before, after, late):
@@ -98,7 +98,7 @@ def test_latest_drops_the_old_and_shows_the_newest() -> None:
 def test_slow_sink_drops_are_counted_where_they_happen() -> None:
     done = threading.Event()
     engine = FakeEngine(lambda call: done.set() if call == 4 else None)
-    sink = KeepSink(lambda call: done.wait(10) if call == 0 else None)
+    sink = KeepSink(lambda call: done.wait(60) if call == 0 else None)
 
     class Slow(ListSource):
         def frames(self):

@@ -45,13 +45,13 @@ def test_trace_tells_how_far_a_dropped_frame_came(tmp_path: Path) -> None:
 
     def gate(index: int) -> None:
         if index == 1:
-            assert in_engine.wait(10)
+            assert in_engine.wait(60)
         if index == 9:
             captured.set()
 
     def act(call: int) -> None:
         in_engine.set()
-        assert captured.wait(10)
+        assert captured.wait(60)
 
     stream(GatedSource(ramp(9), gate), FakeEngine(act), [], pace=False, trace=trace)
     trace.close()

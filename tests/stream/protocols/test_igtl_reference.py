@@ -32,7 +32,7 @@ def reference(tmp_path_factory) -> Path:
     program = tmp_path_factory.mktemp("reference") / "openigtlink_reference"
     source = Path(__file__).parents[2] / "support" / "openigtlink_reference.cpp"
     flags = ["-std=c++17", "-w", f"-I{HEADERS}", "-lOpenIGTLink", "-lpthread"]
-    subprocess.run([COMPILER, source, "-o", program, *flags], check=True)
+    subprocess.run([COMPILER, source, "-o", program, *flags], check=True, timeout=120)
     return program
 
 
@@ -56,7 +56,7 @@ def test_the_reference_library_reads_version_1_and_is_read(reference, rng) -> No
         transform, image, served = (json.loads(program.stdout.readline()) for _ in range(3))
     with closing(open_source(f"igtl://127.0.0.1:{served['port']}")) as source:
         back = next(source.frames())
-    assert program.wait(20) == 0
+    assert program.wait(60) == 0
 
     assert (transform["type"], transform["device"]) == ("TRANSFORM", "ProbeToTracker")
     np.testing.assert_array_equal(np.float32(transform["matrix"]), np.float32(probe))

@@ -83,7 +83,7 @@ class Foreign:
         return self.process.stdout.readline()
 
     def close(self) -> None:
-        self.process.communicate()
+        self.process.communicate(timeout=60)
 
 
 def put(ring: RingWriter, *greys: int, shape=(4, 6), captured_ns: int = 0) -> None:
@@ -110,7 +110,7 @@ def test_a_foreign_writer_killed_within_a_frame_starts_again(name) -> None:
         assert (grey(first), first.gap, first.image.dtype, first.image.shape) == (1000, 0, np.uint16, (6, 10))
         assert first.spacing_mm == (0.3, 0.2) and source.live
         writer.write(1, 13)
-        assert writer.process.wait(10) == -signal.SIGKILL
+        assert writer.process.wait(60) == -signal.SIGKILL
         again = Foreign(name)
         again.write(0, 2000)
         second = next(frames)  # nothing of the half-written frame
@@ -159,7 +159,7 @@ def test_a_reader_at_any_pace_accounts_for_every_frame(name) -> None:
             copy = None if capture.image is None else capture.image.copy()
             if copy is not None and not capture.torn():
                 assert (copy == number % 251).all()
-        thread.join()
+        thread.join(60)
     assert number == count - 1
 
 
@@ -184,7 +184,7 @@ def test_the_sink_writes_what_the_source_reads_at_any_size(name) -> None:
         thread.start()
         time.sleep(0.05)
         source.close()
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -324,7 +324,7 @@ def test_a_ring_is_taken_over_from_a_dead_writer_only(name) -> None:
             sink.open(INFO)
     finally:
         child.kill()
-        child.communicate()
+        child.communicate(timeout=60)
     sink.open(INFO)
     for size in (4, 40):
         sink.present(pixels[:size], Frame(pixels[:size], 0, 0), False)
@@ -339,7 +339,7 @@ def test_the_c_program_of_the_documentation_writes_a_ring(name, tmp_path) -> Non
     page = (Path(__file__).parents[3] / "docs" / "stream.md").read_text()
     source, program = tmp_path / "writer.c", tmp_path / "writer"
     source.write_text(page.partition("```c\n")[2].partition("```")[0])
-    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source], check=True)
+    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source], check=True, timeout=120)
     ring = ring_of(name)  # another writer's, which the program replaces
     with closing(open_source(f"shm://{name}")) as reader:
         with subprocess.Popen([program, name]) as writer:

@@ -115,7 +115,7 @@ def test_an_engine_that_fails_is_that_streams_alone(beds: Beds) -> None:
 
 def test_an_engine_that_hangs_is_that_streams_alone(beds: Beds) -> None:
     forever = threading.Event()
-    beds.engines["b"] = FakeEngine(lambda call: forever.wait(20) and None if call == 3 else None)
+    beds.engines["b"] = FakeEngine(lambda call: forever.wait(60) and None if call == 3 else None)
     looks = beds.serve()
     forever.set()
     assert unharmed(looks["a"]) and unharmed(looks["c"])
@@ -189,7 +189,7 @@ def test_engines_are_shared_where_the_runtime_allows() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
     for got, right in zip(results, wanted, strict=True):
         assert len(got) == 20 and all(np.array_equal(each, right) for each in got)
     one.close()

@@ -180,11 +180,11 @@ def test_a_scanner_that_is_switched_on_later_is_waited_for(
         until(lambda: urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10).status != 200)
     assert json.loads(caught.value.read())["streams"] == {"a": "waiting"}
     on.set()
-    assert one.wait(20) and one.look().tally.presented == FRAMES and one.look().error is None
+    assert one.wait(60) and one.look().tally.presented == FRAMES and one.look().error is None
     assert caplog.messages == ["stream 'a' waits for its source: connection refused"]
 
     on.clear()
     two = Worker(StreamTable(name="b", source="igtl://bed"))
     until(lambda: two.look().state == "waiting")
     two.stop()
-    assert two.wait(20) and two.look().state == "ended" and two.look().tally == Tally()
+    assert two.wait(60) and two.look().state == "ended" and two.look().tally == Tally()

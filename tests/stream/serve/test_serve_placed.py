@@ -87,7 +87,7 @@ def table(**more: Any) -> StreamTable:
 
 def lived(ray: PretendedRay, **more: Any) -> Look:
     placed = Placed(ray, table(**more))
-    assert placed.wait(20)
+    assert placed.wait(60)
     return placed.look()
 
 
@@ -136,7 +136,7 @@ def test_stopped_in_order() -> None:
     while placed.look().state != "running":
         time.sleep(0.001)
     placed.stop()
-    assert placed.wait(20) and ray.stopped == 1 and placed.look().tally == Tally(9, 9)
+    assert placed.wait(60) and ray.stopped == 1 and placed.look().tally == Tally(9, 9)
 
 
 def test_stopped_while_it_waits_for_a_place(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -146,7 +146,7 @@ def test_stopped_while_it_waits_for_a_place(monkeypatch: pytest.MonkeyPatch, cap
     while not caplog.messages:
         time.sleep(0.001)
     placed.stop()
-    assert placed.wait(20) and placed.look().state == "ended" and ray.killed == 1
+    assert placed.wait(60) and placed.look().state == "ended" and ray.killed == 1
     assert caplog.messages == ["stream 'a' waits for a machine with 0.5 CPUs and 1 GPUs free"]
 
 
@@ -163,7 +163,7 @@ def test_lost_while_it_is_stopped_is_not_started_again() -> None:
     while placed.look().state != "running":
         time.sleep(0.001)
     placed.stop()
-    assert placed.wait(20) and gone.is_set() and len(ray.tables) == 1
+    assert placed.wait(60) and gone.is_set() and len(ray.tables) == 1
     assert placed.look().tally == Tally(3, 2, lost=1) and placed.look().state == "ended"
 
 

@@ -8,10 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.support.stream_fakes import until
 
 SIM = "sim://?size=32x32&fps=100"
 
@@ -19,15 +20,15 @@ SIM = "sim://?size=32x32&fps=100"
 @pytest.mark.skipif(sys.platform != "linux", reason="SIGHUP and systemd")
 def test_as_a_service(tmp_path: Path) -> None:
     """One process: ready, a file that is refused, one that is taken, SIGTERM, the report, and the exit status."""
-    path, report = tmp_path / "streams.toml", tmp_path / "report.json"
+    path, report, told = tmp_path / "streams.toml", tmp_path / "report.json", tmp_path / "log"
     path.write_text(f'[[stream]]\nname = "a"\nsource = "{SIM}"\n')
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, told.open("w") as errors:
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(60)
         process = subprocess.Popen(
             [sys.executable, "-m", "edgerecon", "serve", str(path), "--json", str(report), "--log-json"],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=errors,
             text=True,
             env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
         )
@@ -39,12 +40,13 @@ def test_as_a_service(tmp_path: Path) -> None:
             path.write_text(f'[[stream]]\nname = "a"\nsource = "{SIM}"\n[[stream]]\nname = "b"\nsource = "nowhere"\n')
             process.send_signal(signal.SIGHUP)
             assert systemd.recv(200).startswith(b"RELOADING=1") and systemd.recv(200) == b"READY=1"
-            time.sleep(0.3)
+            until(lambda: "stream 'b' failed" in told.read_text())
             process.send_signal(signal.SIGTERM)
             assert systemd.recv(200) == b"STOPPING=1"
-            output, log = process.communicate(timeout=300)
+            output, _ = process.communicate(timeout=300)
         finally:
             process.kill()
+    log = told.read_text()
     assert process.returncode == 1 and "Traceback" not in log
     lines = log.strip().splitlines()
     assert lines[-1] == "edgerecon: 1 of 2 streams failed: 'b'"

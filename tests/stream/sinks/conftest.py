@@ -55,5 +55,5 @@ def pair(tmp_path: Path) -> tuple[str, str]:
         "-days",
         "2",
     ]
-    subprocess.run([*make, "-out", cert, "-keyout", key], check=True, capture_output=True)
+    subprocess.run([*make, "-out", cert, "-keyout", key], check=True, capture_output=True, timeout=120)
     return cert, key

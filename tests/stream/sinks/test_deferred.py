@@ -34,7 +34,7 @@ class Recorder:
     def open(self, info: StreamInfo) -> None: ...
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
-        self.gate.wait(20)
+        self.gate.wait(60)
         self.threads.add(threading.current_thread().name)
         if self.present_fault:
             raise self.present_fault

@@ -89,7 +89,7 @@ def dicomweb() -> Iterator[Archive]:
     found.uri = f"dicomweb://127.0.0.1:{server.server_port}/dicom-web"
     yield found
     server.shutdown()
-    thread.join(10)
+    thread.join(60)
     server.server_close()
 
 

@@ -114,7 +114,7 @@ def test_reader_never_sees_a_torn_frame() -> None:
         assert seen == sorted(seen), "an old frame never follows a new one"
     finally:
         stop.set()
-        writer.join()
+        writer.join(60)
 
 
 def test_points_since_are_those_missed_and_no_more() -> None:

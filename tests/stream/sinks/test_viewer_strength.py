@@ -79,7 +79,7 @@ def heard(page: ClientConnection) -> dict[str, object]:
 def test_a_page_sets_the_strength_and_others_hear_of_it(knob: Knob, page: ClientConnection) -> None:
     assert heard(page)["strength"] == 1.0
     page.send("strength 0.25")
-    assert knob.set.wait(20) and knob.strength == 0.25
+    assert knob.set.wait(60) and knob.strength == 0.25
     page.send("figures")
     assert heard(page)["counters"]["strength"] == 0.25  # type: ignore[index]
 

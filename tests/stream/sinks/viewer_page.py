@@ -75,7 +75,7 @@ class Streaming:
 
     def pause(self) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(60)
 
     def end(self) -> None:
         self.pause()

@@ -45,11 +45,11 @@ class Server:
                     else:
                         connection.sendall(step)
                 if number == len(scripts) - 1:
-                    self.hold.wait(10)
+                    self.hold.wait(60)
 
     def close(self) -> None:
         self.hold.set()
-        self._thread.join(5)
+        self._thread.join(60)
         self._listener.close()
 
 

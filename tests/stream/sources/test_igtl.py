@@ -109,7 +109,7 @@ def test_a_device_that_never_sends_is_told_from_those_that_do(igtl_serve, caplog
         watch.start()
         with pytest.raises(SourceError, match=r"'Caméra', '.x1b.2JOther'.*as in igtl://127.0.0.1:.*/Cam%C3%A9ra"):
             next(source.frames())
-        watch.join()
+        watch.join(60)
     assert r"no image of device 'Probe\x1b' came" in caplog.text
     assert "\x1b" not in caplog.text
 
@@ -248,7 +248,7 @@ def test_close_ends_a_source_that_waits(igtl_serve) -> None:
     thread.start()
     time.sleep(0.05)
     source.close()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive() and not rest
 
 

@@ -146,12 +146,12 @@ def test_the_pump_keeps_the_newest_and_counts_the_others() -> None:
         for number in range(10):
             yield Capture(np.full((1, 1), number, np.uint8), gap=int(number == 2))
         made.set()
-        taken.wait(10)
+        taken.wait(60)
         raise RuntimeError("the driver crashed")
 
     captures = pump(blocking(), closed)
     got = [next(captures)]
-    made.wait(10)
+    made.wait(60)
     while int(got[-1].image[0, 0]) < 9:
         got.append(next(captures))
     assert sum(1 + one.gap for one in got) == 11  # ten, and one that was lost before it came here
@@ -235,7 +235,7 @@ class Sender:
 
     def close(self) -> None:
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(60)
 
 
 def free_udp_port() -> int:

@@ -98,5 +98,5 @@ def test_looking_up_a_kind_loads_no_heavy_library() -> None:
         "import sys; from edgerecon.stream.sources.kind import source_kinds; source_kinds();"
         f"print([name for name in {heavy} if name in sys.modules])"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert found.stdout.strip() == "[]"
