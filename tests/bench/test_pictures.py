@@ -13,17 +13,21 @@ from edgerecon.quality.evaluate.sweep import Setting
 
 def test_the_page_is_made_from_the_result() -> None:
     found = json.loads(pictures.RESULT.read_text(encoding="utf-8"))["pictures"]
-    entries = []
-    for one in found.values():
-        for part in ("ours", "classical"):
+    entries, large = [], []
+    for name, one in found.items():
+        for part in {"ours", "classical", "large"} & set(one):
             one[part] = {key: math.nan if value is None else value for key, value in one[part].items()}
-        entries.append(pictures.entry(pictures.Recording(**one["recording"]), one))
-    assert pictures.page(entries) == pictures.PAGE.read_text(encoding="utf-8")
+        recording = pictures.Recording(**one["recording"])
+        entries.append(pictures.entry(recording, one))
+        if name in pictures.LARGE_REMARKS:
+            large.append(pictures.large_entry(recording, one))
+    assert pictures.page(entries, large) == pictures.PAGE.read_text(encoding="utf-8")
 
 
 def test_every_picture_is_there_and_the_set_is_small() -> None:
     files = {path.stem: path.stat().st_size for path in pictures.FOLDER.glob("*.webp")}
-    assert set(files) == {one.name for one in pictures.RECORDINGS} | {f"{pictures.CLIP}-moving"}
+    large = {f"{name}-large" for name in pictures.LARGE_REMARKS}
+    assert set(files) == {one.name for one in pictures.RECORDINGS} | large | {f"{pictures.CLIP}-moving"}
     assert len(pictures.RECORDINGS) == 12
     assert sum(files.values()) < 3e6
 
