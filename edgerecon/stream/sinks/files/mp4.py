@@ -183,7 +183,7 @@ def copy_plain(fragmented: Path, plain: Path, last_s: float | None = None, comme
     with (
         fragmented.open("rb", buffering=0) as raw,
         BudgetedFile(raw, fragmented.name, PACKET_AT_MOST, "holds packets that are larger than any frame") as file,
-        av.open(file, format="mp4") as source,
+        av.open(file, "r", format="mp4") as source,
         av.open(str(plain), "w", format="mp4", options={"movflags": "faststart"}) as to,
     ):
         if not source.streams.video:
@@ -194,8 +194,8 @@ def copy_plain(fragmented: Path, plain: Path, last_s: float | None = None, comme
             packet.stream = stream
             to.mux(packet)
             count += 1
-    with plain.open("rb") as file:
-        os.fsync(file.fileno())
+    with plain.open("rb") as copied:
+        os.fsync(copied.fileno())
     return count
 
 
