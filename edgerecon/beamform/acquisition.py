@@ -15,6 +15,8 @@ MAX_FRAMES = 1_000_000
 MAX_SIGNALS = 256_000_000
 """Numbers of one frame, transmits and elements together."""
 _EXAMPLE = {"sound_speed_m_s": ", such as c=1540"}
+_LARGEST = {"sample_rate_hz": 1e12, "sound_speed_m_s": 1e5, "carrier_hz": 1e12, "first_sample_s": 1.0}
+"""No scanner has more."""
 _NARROWEST = 0.2  # of a band, in carriers: a mirror image nearer than that lies in it
 
 
@@ -57,13 +59,13 @@ class Acquisition:
         """
         for key in ("sample_rate_hz", "sound_speed_m_s"):
             value = getattr(self, key)
-            if not np.isfinite(value) or value <= 0:
+            if not 0 < value <= _LARGEST[key]:  # NaN neither
                 said = (
                     f"is missing: give one{_EXAMPLE.get(key, '')}" if np.isnan(value) else f"makes no sense: {value:g}"
                 )
                 raise AcquisitionError(f"{name}: {key} {said}")
         for key in ("carrier_hz", "first_sample_s"):
-            if not np.isfinite(getattr(self, key)):
+            if not abs(getattr(self, key)) <= _LARGEST[key]:
                 raise AcquisitionError(f"{name}: {key} makes no sense: {getattr(self, key):g}")
         if self.carrier_hz < 0:
             raise AcquisitionError(f"{name}: carrier_hz makes no sense: {self.carrier_hz:g}")
@@ -93,7 +95,9 @@ class Acquisition:
             )
 
     def check_frame(self, name: str, signals: NDArray[np.generic]) -> None:
-        """Raises AcquisitionError when a frame's signals have another shape than this."""
+        """Raises AcquisitionError when a frame's signals are no numbers, or have another shape than this."""
+        if signals.dtype.kind not in "fiuc":
+            raise AcquisitionError(f"{name}: the signals of a frame are no numbers, but {signals.dtype}")
         if signals.shape != self.shape:
             raise AcquisitionError(
                 f"{name}: signals of the shape {signals.shape} do not fit {self.shape[0]} transmits, "

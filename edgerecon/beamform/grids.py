@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.beamform.acquisition import Acquisition
-from edgerecon.core.errors import UsageError
+from edgerecon.core.errors import AcquisitionError, UsageError
 from edgerecon.core.frame import MAX_PIXELS
 
 Array = NDArray[np.float64]
@@ -126,11 +126,17 @@ class PolarGrid:
 
 
 def default_grid(acquisition: Acquisition) -> CartesianGrid:
-    """Square pixels: as wide as the aperture, or as the fan of diverging waves; down to the last sample."""
+    """Square pixels: as wide as the aperture, or as the fan of diverging waves; down to the last sample.
+
+    Raises:
+        AcquisitionError: no sample is of an echo. UsageError: the pixels are more than are shown anywhere.
+    """
     last = (
         max(transmit.start_s for transmit in acquisition.transmits) + acquisition.samples / acquisition.sample_rate_hz
     )
     deepest = last * acquisition.sound_speed_m_s / 2
+    if deepest <= 0:
+        raise AcquisitionError("first_sample_s or start_s make no sense: every sample is older than its wave")
     x = acquisition.probe.element_x_m
     ends = float(x.min()), float(x.max())
     left, right = ends
@@ -142,6 +148,7 @@ def default_grid(acquisition: Acquisition) -> CartesianGrid:
     centre, reach = (left + right) / 2, (right - left) / 2
     first = min(_FIRST_ROW_M, 0.2 * deepest)
     step = max(2 * reach / (COLUMNS - 1), math.sqrt(2 * reach * (0.95 * deepest - first) / (COLUMNS * MAX_ROWS)), 1e-6)
+    _check_size((0.95 * deepest - first) / step + 1, 2 * reach / step + 1)
     across = centre + np.arange(-reach, reach + step / 2, step)
     return CartesianGrid(across, np.arange(first, 0.95 * deepest, step))
 
@@ -199,9 +206,9 @@ def _apex(acquisition: Acquisition) -> tuple[float, float]:
     return middle, float(probe.element_z_m.max()) - radius
 
 
-def _check_size(rows: int, columns: int) -> None:
+def _check_size(rows: float, columns: float) -> None:
     if not 1 <= rows * columns <= MAX_PIXELS:
-        raise UsageError(f"a grid of {columns} columns and {rows} rows: give 1 to {MAX_PIXELS:,} pixels")
+        raise UsageError(f"a grid of {columns:.0f} columns and {rows:.0f} rows: give 1 to {MAX_PIXELS:,} pixels")
 
 
 def _step(axis: Sequence[float] | Array) -> float:

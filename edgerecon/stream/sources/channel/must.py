@@ -71,7 +71,7 @@ def must_acquisition(name: str, key: str, shape: tuple[int, ...], param: Mapping
         values = param.get(field, np.zeros(0))
         return float(values[0]) if values.size and np.isfinite(values[0]) else default
 
-    if len(shape) not in (2, 3):
+    if len(shape) not in (2, 3) or 0 in shape:
         raise AcquisitionError(f"{name}: {key} of the shape {shape[::-1]} is not (samples, elements, frames)")
     elements, pitch, radius = shape[-2], number("pitch", 0.0), number("radius", np.inf)
     if not pitch:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
 
 from edgerecon.core.errors import AcquisitionError, SourceError, needed
 from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
+from edgerecon.stream.sources.channel.mat_5 import look_through
 from edgerecon.stream.sources.channel.must import FIELDS, must_acquisition
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query
-
-_WHOLE_AT_MOST = 1 << 30  # bytes
 
 
 def open_must_5(place: str, query: Query) -> ChannelSource:
@@ -23,18 +21,16 @@ def open_must_5(place: str, query: Query) -> ChannelSource:
         SourceError: see ``open_must``; or it is larger than is read whole. DependencyError: SciPy is absent.
     """
     with needed("stream", "scipy"):
-        from scipy.io import loadmat, whosmat
+        from scipy.io import loadmat
     path = Path(place)
-    shapes = {name: shape for name, shape, _ in whosmat(path)}
+    shapes = look_through(path, ("IQ", "RF"), "param")
     key = "IQ" if "IQ" in shapes else "RF"
     if key not in shapes or "param" not in shapes:
         raise SourceError(f"{path.name} holds no RF or IQ with param: channel data of MUST are known")
-    if math.prod(shapes[key]) * 16 > _WHOLE_AT_MOST:
-        raise SourceError(f"{path.name} is too large to be read whole: save it anew with -v7.3")
     found = loadmat(path, variable_names=[key, "param"], squeeze_me=False)
-    (told,) = np.atleast_1d(found["param"]).ravel()[:1]
-    if told.dtype.names is None:
-        raise AcquisitionError(f"{path.name}: param is no structure")
+    if not found["param"].size:
+        raise AcquisitionError(f"{path.name}: param is empty")
+    told = found["param"].flat[0]
     param = {name: np.asarray(told[name], np.float64).ravel() for name in FIELDS if name in told.dtype.names}
     signals = np.ascontiguousarray(found[key].T)  # (frames, elements, samples), as HDF5 shows them
     acquisition = must_acquisition(path.name, key, signals.shape, param)

@@ -38,6 +38,8 @@ def open_picmus(place: str, query: Query) -> ChannelSource:
                 f"{path.name}: data of the shape {shape} do not fit {angles.size} angles and {x.size} elements"
             )
         carrier = scalar(group, "modulation_frequency") or 0.0
+        if carrier > 0 and tuple(dataset(group, "data/imag").shape) != shape:
+            raise AcquisitionError(f"{path.name}: data/imag has another shape than data/real")
         initial = scalar(group, "initial_time") or 0.0
         prf = scalar(group, "PRF") or 0.0
         acquisition = Acquisition(

@@ -208,7 +208,13 @@ def _is_complex(file: h5py.File, key: str) -> bool:
 
 
 def _shape(file: h5py.File, key: str) -> tuple[int, ...]:
-    return tuple(dataset(file, f"{key}/real" if f"{key}/real" in file else key).shape)
+    """Raises SourceError where the two parts of complex values do not fit each other."""
+    if f"{key}/real" not in file:
+        return tuple(dataset(file, key).shape)
+    shape = tuple(dataset(file, f"{key}/real").shape)
+    if f"{key}/imag" in file and dataset(file, f"{key}/imag").shape != shape:
+        raise SourceError(f"{key}/imag has another shape than {key}/real")
+    return shape
 
 
 def _read(file: h5py.File, key: str, frame: int, frame_axis: bool, last: bool = False) -> NDArray[np.generic]:
