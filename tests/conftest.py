@@ -7,6 +7,7 @@ import fcntl
 import functools
 import gc
 import os
+import random
 import shutil
 import signal
 import sys
@@ -106,6 +107,15 @@ def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(autouse=True)
+def _same_numbers() -> None:
+    """What a test draws does not depend on which tests ran before it in the same process."""
+    random.seed(0)
+    np.random.seed(0)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
 def _ctrl_c() -> None:
     """Tests send Ctrl-C on purpose: neither a shell that starts background jobs with it ignored nor a library that took
     it for itself in an earlier test may change what it does."""
@@ -121,8 +131,8 @@ def _verbs_read_once() -> Iterator[None]:
 
 
 @functools.cache
-def _translations(read: Callable[..., Any], *opset: int) -> Any:
-    return read(*opset)
+def _translations(read: Callable[..., Any], **opset: int) -> Any:
+    return read(**opset)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -132,12 +142,12 @@ def _translations_are_read_once() -> Iterator[None]:
         if module := sys.modules.get("torch.onnx._internal.exporter._registration"):
             read = module.ONNXRegistry.from_torchlib
 
-            def copied(*opset: int) -> Any:
-                found = copy.copy(_translations(read, *opset))
+            def copied(**opset: int) -> Any:
+                found = copy.copy(_translations(read, **opset))
                 found.functions = {target: list(each) for target, each in found.functions.items()}
                 return found
 
-            patch.setattr(module.ONNXRegistry, "from_torchlib", copied)
+            patch.setattr(module.ONNXRegistry, "from_torchlib", staticmethod(copied))
         yield
 
 

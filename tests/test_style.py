@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -29,6 +30,18 @@ def test_a_file_has_at_most_400_lines() -> None:
     }
     assert len(lengths) > 600
     assert {path: lines for path, lines in lengths.items() if lines > LONGEST_FILE} == {}
+
+
+def test_programs_that_tests_run_have_a_limit_of_time() -> None:
+    endless = [
+        f"{path}:{call.lineno}"
+        for path, text in sources("tests", "bench/suites").items()
+        if "subprocess." in text
+        for call in ast.walk(ast.parse(text))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("subprocess.run", "subprocess.check_output")
+        if not {"timeout", None} & {keyword.arg for keyword in call.keywords}
+    ]
+    assert endless == []
 
 
 def test_the_formatter_formats_nearly_everything() -> None:
