@@ -25,7 +25,7 @@ help:
 	@echo 'make arm      install, test and stream on aarch64 by qemu-user, and compare every output (CONTRIBUTING.md)'
 	@echo 'make pins     check that the pinned versions install on Python 3.10 to 3.14, x86-64 and aarch64, and a bundle here'
 	@echo 'make release  check, build and tag a version; nothing is uploaded'
-	@echo 'make browser  fetch by npm what the demo in the browser runs on; then make docs puts the demo into the site'
+	@echo 'make browser  fetch and compile what the demo in the browser runs on; then make docs puts the demo into the site'
 	@echo 'make docs     the documentation as a site, into site/, with every link checked'
 	@echo 'make models   simulate, train and export the shipped models anew (about an hour and a half on 2 cores)'
 	@echo 'make figures  measure image quality again (RECORDINGS=folder: also on your own recordings)'
@@ -84,8 +84,9 @@ pins: $(DEV)
 release: $(DEV)
 	$(BIN)/python tools/release.py
 
-browser:
+browser: $(WHEELS)/.ready
 	timeout 600 npm ci --prefix tools/browser --no-audit --no-fund --loglevel=error
+	$(WHEELS)/bin/python tools/browser/kernels.py
 
 docs: $(DOCS)
 	$(BIN)/pytest -q tests/test_links.py

@@ -56,6 +56,7 @@ PAGES: Mapping[str, Blocks] = {
         "true picture": readme_quality.true_picture,
         "true speckle": readme_quality.true_speckle,
     },
+    "docs/try.md": {"browser": readme_speed.browser},
     "kernels/README.md": {"native": readme_speed.native_engine},
 }
 

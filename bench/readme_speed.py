@@ -146,6 +146,18 @@ def native_engine(folder: Path) -> str:
     return "\n".join([*lines, "", f"`{found['command']}`, {measured_on(found['host'])}{beside}."])
 
 
+def browser(folder: Path) -> str:
+    """The demo in the browser beside ONNX Runtime, which runs on the same processor."""
+    found = load(folder, "browser-demo")
+    ours, theirs, (ratio, low, high) = found["browser"], found["onnxruntime"], found["ratio"]
+    here = f"{ours['p50_ms']:.1f} ms a frame in the browser ({ours['fps']:.0f} frames/s; {ours['backend']}, int16)"
+    native = f"{theirs['p50_ms']:.1f} ms in ONNX Runtime with {theirs['threads']} threads"
+    times = f"{ratio:.2f} times as long ({low:.2f} to {high:.2f})"
+    busy = found["load"] > 2 * found["host"]["cores_logical"]
+    beside = f", beside other work (load {found['load']:.0f})" if busy else ""
+    return f"{here}, {native}: {times}; {measured_on(found['host'])}{beside}."
+
+
 def fit(folder: Path) -> str:
     """What ``edgerecon fit`` chose for two deadlines."""
     lines = [

@@ -1,7 +1,7 @@
 """For the site: the demo in the browser, of the viewer's page, this folder's try/, the model and what npm brings.
 
-Only text is kept in git: the runtime (WebAssembly 14 MB, WebGPU 27 MB) comes from tools/browser/node_modules/, where
-`make browser` puts it. Without it the site has a page in the demo's place that says so.
+Only text is kept in git: `make browser` compiles our kernels to tools/browser/build/, and puts the runtime for WebGPU
+(27 MB) into tools/browser/node_modules/. Without them the site has a page in the demo's place that says so.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from edgerecon.core.frame import to_uint8, to_unit
-from edgerecon.core.shipped import resource_dir
+from edgerecon.cpu.layers import read_layers
+from edgerecon.cpu.library import layers_image
+from edgerecon.modelfile.catalogue import model_path
+from edgerecon.modelfile.file import read_model
 from edgerecon.stream.sources import open_source
 
 ROOT = Path(__file__).resolve().parents[1]
 VIEWER = ROOT / "edgerecon" / "stream" / "sinks" / "viewer" / "page"
+MODEL = "compact-despeckle"
 PACKAGES = ROOT / "tools" / "browser" / "node_modules"
+KERNELS = ROOT / "tools" / "browser" / "build" / "kernels.wasm"
 RUNTIME = (
-    "ort.wasm.min.mjs",
-    "ort-wasm-simd-threaded.mjs",
-    "ort-wasm-simd-threaded.wasm",
     "ort.webgpu.min.mjs",
     "ort-wasm-simd-threaded.asyncify.mjs",
     "ort-wasm-simd-threaded.asyncify.wasm",
@@ -36,10 +38,14 @@ ABSENT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>edgereco
 NOTICES = "From npm: onnxruntime-web (MIT, Microsoft Corporation), dicom-parser (MIT, Chris Hafey).\n"
 
 
+def is_built() -> bool:
+    """Whether `make browser` has run."""
+    return (PACKAGES / "onnxruntime-web" / "dist").is_dir() and KERNELS.is_file()
+
+
 def demo_files() -> Iterator[tuple[str, bytes]]:
     """(name under try/, content) of all that docs/try/ itself does not hold."""
-    runtime = PACKAGES / "onnxruntime-web" / "dist"
-    if not runtime.is_dir():
+    if not is_built():
         yield "index.html", ABSENT.encode()
         return
     for path in VIEWER.iterdir():
@@ -47,10 +53,12 @@ def demo_files() -> Iterator[tuple[str, bytes]]:
             yield path.name, path.read_bytes()
     yield "index.html", _page((VIEWER / "index.html").read_text(encoding="utf-8")).encode()
     for name in RUNTIME:
-        yield f"ort/{name}", (runtime / name).read_bytes()
+        yield f"ort/{name}", (PACKAGES / "onnxruntime-web" / "dist" / name).read_bytes()
     yield "dicomParser.min.js", (PACKAGES / "dicom-parser" / "dist" / "dicomParser.min.js").read_bytes()
     yield "NOTICES.txt", NOTICES.encode()
-    yield "model.onnx", (resource_dir("export") / "compact-despeckle.onnx").read_bytes()
+    yield "model.onnx", model_path(MODEL).read_bytes()
+    yield "kernels.wasm", KERNELS.read_bytes()
+    yield from _network()
     yield from _sample()
 
 
@@ -62,6 +70,16 @@ def _page(viewer: str) -> str:
     assert found == 1, "the viewer's page begins otherwise: mend docs/browser_demo.py"
     styled = page.replace('href="style.css">', 'href="style.css">\n  <link rel="stylesheet" href="try.css">')
     return styled.replace("<title>edgerecon viewer</title>", "<title>edgerecon in your browser</title>")
+
+
+def _network() -> Iterator[tuple[str, bytes]]:
+    """The int16 form of the model, which our kernels run, as docs/try/network.js reads it."""
+    file = read_model(model_path(f"{MODEL}-int16"))
+    layers = read_layers(file)
+    about = {"model": MODEL, "precision": file.spec.precision, "layers": len(layers)}
+    about |= {"multiple": file.spec.size_multiple, "reach": max(1, file.spec.receptive_field // 2)}
+    yield "network.json", json.dumps(about).encode()
+    yield "network.bin", layers_image(layers)
 
 
 def _sample() -> Iterator[tuple[str, bytes]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import struct
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -230,18 +231,40 @@ def _described(layers: Sequence[Layer]) -> tuple[Any, list[Any]]:
     """The layers as C reads them, and the arrays that have to live as long as it does."""
     array, kept = (_Layer * len(layers))(), list[Any]()
     for row, layer in zip(array, layers, strict=True):
-        facts = {name: getattr(layer, name) for name in (*_NUMBERS, *_ARRAYS) if hasattr(layer, name)}
-        facts.pop("integers")
-        if form := layer.integers:
-            facts |= {"integers": form.weights, "floor": form.floor, "ceiling": form.ceiling}
-            facts |= {name: getattr(form, name) for name in ("offset", "shift", "gain", "step")}
-        for name, value in facts.items():
-            if name in _NUMBERS:
-                setattr(row, name, int(value))
-            elif value.size:
-                kept.append(np.ascontiguousarray(value, _ARRAYS[name]))
-                setattr(row, name, kept[-1].ctypes.data)
+        numbers, arrays = layer_fields(layer)
+        for name, number in numbers.items():
+            setattr(row, name, number)
+        for name, values in arrays.items():
+            kept.append(values)
+            setattr(row, name, values.ctypes.data)
     return array, kept
+
+
+def layer_fields(layer: Layer) -> tuple[dict[str, int], dict[str, NDArray[Any]]]:
+    """(numbers, arrays) of edgerecon_layer, in its order; an array that is null there is left out."""
+    facts = {name: getattr(layer, name) for name in (*_NUMBERS, *_ARRAYS) if hasattr(layer, name)}
+    facts.pop("integers")
+    if form := layer.integers:
+        facts |= {"integers": form.weights, "floor": form.floor, "ceiling": form.ceiling}
+        facts |= {name: getattr(form, name) for name in ("offset", "shift", "gain", "step")}
+    numbers = {name: int(facts.get(name, 0)) for name in _NUMBERS}
+    given = {name: facts[name] for name in _ARRAYS if name in facts and facts[name].size}
+    return numbers, {name: np.ascontiguousarray(values, _ARRAYS[name]) for name, values in given.items()}
+
+
+def layers_image(layers: Sequence[Layer]) -> bytes:
+    """The layers as a processor of 32 bits reads them, for kernels/cpu/browser.cpp: pointers count from the start."""
+    described, arrays = bytearray(), bytearray()
+    first = len(layers) * 4 * (len(_NUMBERS) + len(_ARRAYS))
+    for layer in layers:
+        numbers, given = layer_fields(layer)
+        places = dict.fromkeys(_ARRAYS, 0)
+        for name, values in given.items():
+            places[name] = first + len(arrays)
+            arrays += values.astype(values.dtype.newbyteorder("<")).tobytes()
+            arrays += bytes(-len(arrays) % 8)
+        described += struct.pack(f"<{len(_NUMBERS)}i{len(_ARRAYS)}I", *numbers.values(), *places.values())
+    return bytes(described + arrays)
 
 
 def _named(message: str, layers: Sequence[Layer]) -> str:

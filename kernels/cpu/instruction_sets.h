@@ -3,6 +3,7 @@
 //     portable   what the compiler makes of the vector extension for the baseline: SSE2, NEON, plain code
 //     avx2       AVX2 and FMA
 //     neon       of aarch64, whose baseline it is; 32 registers of 16 bytes
+//     wasm       of browsers, WebAssembly's vectors of 16 bytes
 //
 // Integer kernels give the same bits in every set; float32 kernels round differently where a set has no fused product.
 #pragma once
@@ -19,6 +20,8 @@
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
 #endif
 
 #define KERNEL TARGET static inline __attribute__((always_inline))
@@ -81,6 +84,25 @@ namespace neon {
 #undef BLOCK_TILES
 #undef TARGET
 }  // namespace neon
+#elif defined(__wasm_simd128__)
+namespace wasm {
+#define TARGET
+#define USES_WASM 1
+#define BLOCK_TILES 4
+#include "lanes.h"
+#include "winograd.h"
+#include "winograd_fp32.h"
+#include "requantise.h"
+#include "winograd_int16.h"
+#include "direct_fp32.h"
+#include "direct_int16.h"
+#include "frame_edges.h"
+#include "frame_bytes.h"
+#undef KEEP_IN_REGISTER
+#undef USES_WASM
+#undef BLOCK_TILES
+#undef TARGET
+}  // namespace wasm
 #endif
 
 struct InstructionSet {
@@ -107,6 +129,8 @@ inline const InstructionSet INSTRUCTION_SETS[] = {
     {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, KERNELS_OF(avx2)},
 #elif defined(__aarch64__)
     {"neon", [] { return true; }, KERNELS_OF(neon)},
+#elif defined(__wasm_simd128__)
+    {"wasm", [] { return true; }, KERNELS_OF(wasm)},
 #endif
     {"portable", [] { return true; }, KERNELS_OF(portable)},
 };

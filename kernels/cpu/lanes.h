@@ -1,5 +1,5 @@
 // Vectors of 32 bytes, written once for every processor: GCC's and Clang's vector extension, which becomes one AVX2
-// register, two of SSE2 or NEON, or plain code. Where a product has no operator (pairs of 16-bit factors, saturation,
+// register, two of SSE2, NEON or WebAssembly, or plain code. Where a product has no operator (pairs of 16-bit factors, saturation,
 // shifts by lane), it is spelled out for each set, and all forms give the same bits.
 //
 //     Floats   │ f0 │ f1 │ f2 │ f3 │ f4 │ f5 │ f6 │ f7 │
@@ -185,6 +185,60 @@ KERNEL Ints widened_first(Shorts s) {
 KERNEL Ints widened_second(Shorts s) {
     const HalvesOfShorts two = halves(s);
     return joined(vmovl_high_s16(two.low), vmovl_high_s16(two.high));
+}
+#define KEEP_IN_REGISTER(value)
+#elif USES_WASM
+struct Halves {
+    v128_t low, high;
+};
+template <class Vector>
+KERNEL Halves halves(Vector whole) {
+    Halves two;
+    memcpy(&two, &whole, sizeof two);
+    return two;
+}
+template <class Vector>
+KERNEL Vector joined(v128_t low, v128_t high) {
+    const Halves two = {low, high};
+    Vector whole;
+    memcpy(&whole, &two, sizeof whole);
+    return whole;
+}
+KERNEL Ints pair_products(Shorts a, Shorts b) {
+    const Halves x = halves(a), y = halves(b);
+    return joined<Ints>(wasm_i32x4_dot_i16x8(x.low, y.low), wasm_i32x4_dot_i16x8(x.high, y.high));
+}
+// No instruction shifts each lane by its own: bits 30 to 61 of a · 2^(30 − shift), which the loop around keeps.
+KERNEL v128_t shifted(v128_t a, v128_t factor) {
+    const v128_t low = wasm_u64x2_shr(wasm_i64x2_extmul_low_i32x4(a, factor), 30);
+    const v128_t high = wasm_u64x2_shr(wasm_i64x2_extmul_high_i32x4(a, factor), 30);
+    return wasm_i32x4_shuffle(low, high, 0, 2, 4, 6);
+}
+KERNEL Ints shifted(Ints a, Ints shift) {
+    const Halves x = halves(a), factor = halves((all(int32_t{1}) << 30) >> shift);
+    return joined<Ints>(shifted(x.low, factor.low), shifted(x.high, factor.high));
+}
+KERNEL v128_t clipped(v128_t a, v128_t floor, v128_t ceiling) { return wasm_i16x8_min(wasm_i16x8_max(a, floor), ceiling); }
+KERNEL Shorts narrowed(Ints a, Ints b, Shorts floor, Shorts ceiling) {
+    const Halves x = halves(a), y = halves(b), least = halves(floor), most = halves(ceiling);
+    return joined<Shorts>(clipped(wasm_i16x8_narrow_i32x4(x.low, y.low), least.low, most.low),
+                          clipped(wasm_i16x8_narrow_i32x4(x.high, y.high), least.high, most.high));
+}
+KERNEL Shorts narrowed_in_order(Ints a, Ints b, Shorts floor, Shorts ceiling) {
+    const Halves x = halves(a), y = halves(b), least = halves(floor), most = halves(ceiling);
+    return joined<Shorts>(clipped(wasm_i16x8_narrow_i32x4(x.low, x.high), least.low, most.low),
+                          clipped(wasm_i16x8_narrow_i32x4(y.low, y.high), least.high, most.high));
+}
+KERNEL Ints widened(const int16_t* from) {
+    return joined<Ints>(wasm_i32x4_load16x4(from), wasm_i32x4_load16x4(from + 4));
+}
+KERNEL Ints widened_first(Shorts s) {
+    const Halves two = halves(s);
+    return joined<Ints>(wasm_i32x4_extend_low_i16x8(two.low), wasm_i32x4_extend_low_i16x8(two.high));
+}
+KERNEL Ints widened_second(Shorts s) {
+    const Halves two = halves(s);
+    return joined<Ints>(wasm_i32x4_extend_high_i16x8(two.low), wasm_i32x4_extend_high_i16x8(two.high));
 }
 #define KEEP_IN_REGISTER(value)
 #else

@@ -5,14 +5,37 @@
 //                    thread 2 └─ work(2, piece 2) …                     ─┘
 //
 // The caller is worker 0. Nothing spins: whoever waits does so on a condition variable. Threads inherit the affinity of
-// the thread that makes the pool. A forked child has no threads but its own: there the caller takes every piece.
+// the thread that makes the pool. A forked child has no threads but its own: there the caller takes every piece. So does a
+// browser, whose workers share no memory (browser.cpp).
 #pragma once
+
+#include <functional>
+
+#if defined(__wasm__)
+
+struct Signal {  // nobody waits for the only thread
+    void clear() {}
+    void set() {}
+    void wait() {}
+};
+
+class ThreadPool {
+public:
+    using Work = std::function<void(int worker, int piece)>;
+
+    explicit ThreadPool(int) {}
+    bool of_this_process() const { return true; }
+    void run(int pieces, const Work& work) {
+        for (int piece = 0; piece < pieces; ++piece) work(0, piece);
+    }
+};
+
+#else
 
 #include <unistd.h>
 
 #include <atomic>
 #include <condition_variable>
-#include <functional>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -117,3 +140,5 @@ private:
     bool stopped_ = false;
     std::vector<std::thread> workers_;
 };
+
+#endif
