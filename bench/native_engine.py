@@ -13,18 +13,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from bench.eight_streams import measure as eight_streams
 from edgerecon.core.errors import EdgereconError
+from edgerecon.cpu.compile import find_compiler
 from edgerecon.cpu.layers import Kind, Layer, read_layers
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine
@@ -49,6 +52,7 @@ BUSY = 2.0
 """Load a processor above which wall time says nothing of the kernels: what is asked in it is left open."""
 
 Row = dict[str, Any]
+Measured = TypeVar("Measured")
 
 
 @dataclass(frozen=True)
@@ -70,16 +74,22 @@ def opened(ways: Iterable[tuple[str, str]], model: str, threads: int) -> Iterato
             sys.stderr.write(f"{backend} {precision}: {error}\n")
 
 
-def timed(engines: dict[str, Engine], shape: tuple[int, int], seconds: float) -> dict[str, dict[str, list[float]]]:
-    """Name → {cpu, wall}: milliseconds of each round, for about so many seconds, at least eight rounds."""
+def timed(
+    engines: dict[str, Engine], shape: tuple[int, int], seconds: float, frames: int = 1
+) -> dict[str, dict[str, list[float]]]:
+    """Name → {cpu, wall}: milliseconds of each round, for about so many seconds, at least eight rounds.
+
+    ``frames``: that an engine runs in its turn; the last one counts.
+    """
     frame = np.random.default_rng(0).random(shape, dtype=np.float32)
     out = np.empty_like(frame)
     spent: dict[str, dict[str, list[float]]] = {name: {"cpu": [], "wall": []} for name in engines}
     turn, end = 0, 0.0
     while turn < WARM_UP + 8 or time.perf_counter() < end:
         for name, engine in engines.items():
-            cpu, wall = time.process_time_ns(), time.perf_counter_ns()
-            engine.run(frame, out)
+            for _ in range(frames):
+                cpu, wall = time.process_time_ns(), time.perf_counter_ns()
+                engine.run(frame, out)
             if turn >= WARM_UP:
                 spent[name]["cpu"].append((time.process_time_ns() - cpu) / 1e6)
                 spent[name]["wall"].append((time.perf_counter_ns() - wall) / 1e6)
@@ -100,7 +110,7 @@ def multiply_adds(layers: Iterable[Layer]) -> float:
         if layer.kind in (Kind.UNSHUFFLE, Kind.SHUFFLE):
             continue
         less, more = sorted(map(abs, levels.get(layer.source, (0, 1))))
-        products = layer.kernel**2 if layer.kind is Kind.CONVOLUTION else 1
+        products: float = layer.kernel**2 if layer.kind is Kind.CONVOLUTION else 1
         if layer.winograd and 16 * more + 4 * less < 2**15:
             products = 36 / 16 if 68 * more + 32 * less < 2**15 else 24 / 8
         found += products * layer.inputs * layer.outputs * area[layer.target]
@@ -138,10 +148,28 @@ def compare(threads: int, shape: tuple[int, int], seconds: float) -> list[Row]:
 
 
 def two_over_one(seconds: float) -> float:
-    """Wall time of one thread over that of two, int16, interleaved."""
+    """Wall time of one thread over that of two, int16, interleaved; of two frames in a row the second, since a virtual
+    processor that slept through the other's turn takes a while to wake up."""
     engines = {str(n): open_engine(MODEL, "native", "int16", threads=n) for n in (1, 2)}
-    spent = timed(engines, SQUARE, seconds)
+    spent = timed(engines, SQUARE, seconds, frames=2)
     return median(spent["1"]["wall"]) / median(spent["2"]["wall"])
+
+
+def machine_ceiling() -> dict[str, float] | None:
+    """What two threads are over one where nothing but products in registers is done: see machine_ceiling.cpp. None
+    without a compiler or AVX2."""
+    source = Path(__file__).with_name("machine_ceiling.cpp")
+    try:
+        compiler = str(find_compiler().path)
+        with tempfile.TemporaryDirectory() as folder:
+            program = str(Path(folder) / "machine_ceiling")
+            flags = ["-std=c++17", "-O2", "-mavx2", "-mfma", "-pthread"]
+            subprocess.run([compiler, *flags, "-o", program, str(source)], check=True, capture_output=True, timeout=120)
+            said = subprocess.run([program], check=True, capture_output=True, text=True, timeout=120).stdout
+    except (EdgereconError, OSError, subprocess.SubprocessError) as error:
+        sys.stderr.write(f"machine ceiling: {error}\n")
+        return None
+    return {name: float(ratio) for name, ratio in (line.split() for line in said.splitlines())}
 
 
 def smallest(seconds: float) -> float:
@@ -205,7 +233,7 @@ def aims(rows: list[Row], streams: Row | None, seconds: float) -> list[Aim]:
     return [_aim(*one) for one in found]
 
 
-def in_wall_time(measure: Callable[[], float]) -> float | None:
+def in_wall_time(measure: Callable[[], Measured]) -> Measured | None:
     """What is measured in wall time, on a machine that has the time."""
     return measure() if os.getloadavg()[0] <= BUSY * (os.cpu_count() or 1) else None
 
@@ -253,6 +281,7 @@ def main() -> None:
         found = {
             "command": " ".join(sys.argv),
             "load": {"before": before, "after": os.getloadavg()},
+            "machine_ceiling_two_threads": in_wall_time(machine_ceiling),
             "aims": [asdict(one) for one in reached],
             "rows": rows,
             "streams": streams,
