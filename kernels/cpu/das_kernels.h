@@ -50,6 +50,7 @@ struct DasKernels {
 
 inline const DasKernels DAS_KERNELS[] = {
 #if defined(__x86_64__)
+    {"vnni", DAS_KERNELS_OF(avx2)},
     {"avx2", DAS_KERNELS_OF(avx2)},
 #endif
     {"portable", DAS_KERNELS_OF(portable)},

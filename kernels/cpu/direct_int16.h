@@ -25,10 +25,7 @@ KERNEL void direct_sums(const IntegerDirect& job, const int16_t* weights, int co
                 for (int t = 0; t < P; ++t) {
                     const Shorts pair = all_pairs(x + t * apart + k);
 #pragma GCC unroll 2
-                    for (int n = 0; n < N; ++n) {
-                        sum[t][n] += pair_products(pair, weight[n]);
-                        KEEP_IN_REGISTER(sum[t][n]);
-                    }
+                    for (int n = 0; n < N; ++n) add_pair_products(sum[t][n], pair, weight[n]);
                 }
             }
         }

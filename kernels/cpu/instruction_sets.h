@@ -2,6 +2,7 @@
 //
 //     portable   what the compiler makes of the vector extension for the baseline: SSE2, NEON, plain code
 //     avx2       AVX2 and FMA
+//     vnni       AVX-512 VNNI on vectors of 32 bytes: a pair's products and their sum are one instruction; float32 as in avx2
 //     neon       of aarch64, whose baseline it is; 32 registers of 16 bytes
 //     wasm       of browsers, WebAssembly's vectors of 16 bytes
 //
@@ -65,6 +66,22 @@ namespace avx2 {
 #undef BLOCK_TILES
 #undef TARGET
 }  // namespace avx2
+namespace vnni {
+#define TARGET __attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512vnni")))
+#define USES_AVX2 1
+#define USES_VNNI 1
+#define BLOCK_TILES MOST_TILES
+#include "lanes.h"
+#include "winograd.h"
+#include "requantise.h"
+#include "winograd_int16.h"
+#include "direct_int16.h"
+#undef KEEP_IN_REGISTER
+#undef USES_AVX2
+#undef USES_VNNI
+#undef BLOCK_TILES
+#undef TARGET
+}  // namespace vnni
 #elif defined(__aarch64__)
 namespace neon {
 #define TARGET
@@ -119,6 +136,13 @@ struct InstructionSet {
     void (*finish)(const BytesOut&);
 };
 
+#if defined(__x86_64__)
+inline bool has_vnni() {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
 #define KERNELS_OF(set)                                                                                    \
     set::convolve_winograd, set::convolve_winograd, set::convolve_direct, set::convolve_direct, set::unshuffle_row, \
         set::unshuffle_row, set::shuffle_row, set::expand_row, set::finish_row
@@ -126,6 +150,8 @@ struct InstructionSet {
 // From the fastest on; the last one runs everywhere.
 inline const InstructionSet INSTRUCTION_SETS[] = {
 #if defined(__x86_64__)
+    {"vnni", has_vnni, avx2::convolve_winograd, vnni::convolve_winograd, avx2::convolve_direct, vnni::convolve_direct, avx2::unshuffle_row,
+     avx2::unshuffle_row, avx2::shuffle_row, avx2::expand_row, avx2::finish_row},
     {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, KERNELS_OF(avx2)},
 #elif defined(__aarch64__)
     {"neon", [] { return true; }, KERNELS_OF(neon)},

@@ -306,6 +306,18 @@ KERNEL Floats rounded_product(Floats value) {
 }
 #endif
 
+// sum + a0·b0 + a1·b1 of each pair, modulo 2³².
+#if USES_VNNI
+KERNEL void add_pair_products(Ints& sum, Shorts a, Shorts b) {
+    sum = reinterpret_cast<Ints>(_mm256_dpwssd_epi32(reinterpret_cast<__m256i>(sum), reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+}
+#else
+KERNEL void add_pair_products(Ints& sum, Shorts a, Shorts b) {
+    sum += pair_products(a, b);
+    KEEP_IN_REGISTER(sum);
+}
+#endif
+
 // S pieces of a vector, from places that lie `apart` elements from each other.
 template <int S>
 KERNEL Shorts load_side_by_side(const int16_t* from, int64_t apart) {

@@ -26,10 +26,7 @@ KERNEL void add_pair(const int16_t* factor, int pitch, const int16_t* u, Ints (&
     for (int t = 0; t < T; ++t) {
         const Shorts x = all_pairs(factor + t * pitch);
 #pragma GCC unroll 2
-        for (int n = 0; n < N; ++n) {
-            sum[t][n] += pair_products(x, weight[n]);
-            KEEP_IN_REGISTER(sum[t][n]);
-        }
+        for (int n = 0; n < N; ++n) add_pair_products(sum[t][n], x, weight[n]);
     }
 }
 

@@ -48,6 +48,8 @@ def blocks(listing: str, function: str) -> list[list[str]]:
     [
         ("avx2 convolve_tilesILi4ELi6ELi1 Integer", "vpmaddwd"),
         ("avx2 convolve_tilesILi2ELi6ELi1 Integer", "vpmaddwd"),
+        ("vnni convolve_tilesILi4ELi6ELi1 Integer", "vpdpwssd"),
+        ("vnni convolve_tilesILi2ELi6ELi1 Integer", "vpdpwssd"),
         ("avx2 convolve_tilesILi6 Float", "vfmadd"),
     ],
 )
