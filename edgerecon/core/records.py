@@ -94,7 +94,7 @@ class Records(Mapping[str, Record]):
         for point in points_of(self._group):
             try:
                 value = point.load()
-            except Exception as error:  # noqa: BLE001 - a plug-in may fail in any way; the others still work
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plug-in may fail in any way; the others still work
                 _log.warning("the plug-in '%s' of %s cannot be loaded: %s", point.name, self._group, first_line(error))
                 continue
             if not (records := self._held(value)):

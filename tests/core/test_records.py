@@ -71,7 +71,11 @@ def test_a_name_that_is_taken_stays_ours(folder: str, monkeypatch, caplog) -> No
 
 @pytest.mark.parametrize(
     ("broken", "said"),
-    [(ImportError("no module named theirs"), "cannot be loaded: no module named theirs"), ("text", "is no Record")],
+    [
+        (ImportError("no module named theirs"), "cannot be loaded: no module named theirs"),
+        (SystemExit("it wants a licence"), "cannot be loaded: SystemExit: it wants a licence"),
+        ("text", "is no Record"),
+    ],
 )
 def test_a_broken_plug_in_is_left_out(monkeypatch, caplog, broken: object, said: str) -> None:
     plug_in(monkeypatch, GROUP, broken)

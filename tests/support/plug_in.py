@@ -21,7 +21,7 @@ def plug_in(monkeypatch: pytest.MonkeyPatch, group: str, record: object) -> None
     points = records.points_of(group)
 
     def load() -> object:
-        if isinstance(record, Exception):
+        if isinstance(record, BaseException):
             raise record
         return record
 

@@ -59,7 +59,7 @@ def write_module(text: str, weights: Path | None, out: Path) -> None:
             )
             assert program is not None
             out.write_bytes(program.model_proto.SerializeToString())
-    except Exception as error:  # noqa: BLE001 - the exporter raises what its passes raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the exporter raises what its passes raise
         raise ModelError(f"{text} cannot be exported: {first_line(error)}") from None
 
 
@@ -78,6 +78,8 @@ def _made(text: str) -> nn.Module:
         module = maker()
     except UsageError:
         raise
+    except SystemExit as error:
+        raise ModelError(f"{text} fails: {first_line(error)}") from None
     except Exception as error:  # noqa: BLE001 - it is the user's own code, which may raise anything
         raise ModelError(f"{text} fails: {type(error).__name__}: {first_line(error)}") from None
     if not isinstance(module, nn.Module):
@@ -130,6 +132,6 @@ def _example(module: nn.Module, text: str) -> Tensor:
             with torch.inference_mode():
                 module(example)
             return example
-        except Exception as error:  # noqa: BLE001 - it is the user's own code
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the user's own code
             reasons.append(first_line(error))
     raise ModelError(f"{text} does not run on a picture of 1 or 3 channels of {_SIZE[0]}×{_SIZE[1]}: {reasons[0]}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter_ns
 
 from edgerecon.core.errors import first_line
@@ -75,10 +76,8 @@ class FilterChain:
         self._sizes = []
         for chosen, run in self._running():
             name, began, before = chosen.record.name + behind, perf_counter_ns(), image.shape
-            try:
+            with _failing(chosen):
                 image = run(image)
-            except Exception as error:
-                raise FilterError(f"the filter {chosen.record.name} failed: {first_line(error)}") from error
             stages_ms[name] = stages_ms.get(name, 0.0) + (perf_counter_ns() - began) / 1e6
             self._sizes.append((before, image.shape))
         return image
@@ -92,8 +91,24 @@ class FilterChain:
     def _running(self) -> list[tuple[ChosenFilter, Run]]:
         wanted = self._settings.chosen
         if len(self._made) != len(wanted):
-            self._made = [(one, one.make()) for one in wanted]
+            self._made = [(one, _made(one)) for one in wanted]
         for at, one in enumerate(wanted):
             if self._made[at][0] is not one:
-                self._made[at] = (one, one.make())
+                self._made[at] = (one, _made(one))
         return self._made
+
+
+def _made(chosen: ChosenFilter) -> Run:
+    with _failing(chosen):
+        return chosen.make()
+
+
+@contextmanager
+def _failing(chosen: ChosenFilter) -> Iterator[None]:
+    """Whatever a filter raises costs the frame that it failed on: also what a library leaves the program by."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise FilterError(f"the filter {chosen.record.name} failed: {first_line(error)}") from error

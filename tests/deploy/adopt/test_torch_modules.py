@@ -41,6 +41,14 @@ class Wide(nn.Module):
     def forward(self, x):
         return self.conv(x)
 
+class Leaves(nn.Module):
+    def __init__(self):
+        raise SystemExit("usage: train.py DATA")
+
+class LeavesLater(nn.Module):
+    def forward(self, x):
+        raise SystemExit(2)
+
 answer = 42
 """
 KERNEL = torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16
@@ -110,9 +118,11 @@ def test_torchscript_exporter_is_taken(file: Path, weights: dict[str, torch.Tens
 @pytest.mark.parametrize(
     ("name", "kind", "says"),
     [
-        ("Absent", UsageError, "no class Absent: choose one of Denoiser, Needs, Wide"),
+        ("Absent", UsageError, "no class Absent: choose one of Denoiser, Needs, Wide, Leaves"),
         ("answer", UsageError, "no class answer"),
         ("Needs", ModelError, "fails: TypeError"),
+        ("Leaves", ModelError, "fails: SystemExit: usage"),
+        ("LeavesLater", ModelError, "does not run on a picture of 1 or 3 channels"),
         ("Wide", ModelError, "does not run on a picture of 1 or 3 channels"),
     ],
 )

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edgerecon.core.errors import EdgereconError, EngineError, SinkError, SourceError
 from edgerecon.core.frame import Image
+from edgerecon.stream.filters.chain import FilterSettings
+from edgerecon.stream.filters.engine import FilteredEngine
+from edgerecon.stream.filters.filter import ChosenFilter, stream_filters
+from edgerecon.stream.filters.source import filtered
 from edgerecon.stream.loop.report import StreamReport
 from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.sources.base import Capture
@@ -145,6 +150,34 @@ def test_capture(kind: str, edge: str) -> None:
     assert report.frames_in == FRAMES and report.failed == 1
     assert next(iter(report.failures)).startswith("unusable frame: ")
     assert (report.error is not None) == (not isinstance(KINDS[kind](), Exception))
+
+
+@kinds
+@pytest.mark.parametrize("edge", ["makes", "runs"])
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_filter(kind: str, edge: str, place: str) -> None:
+    act = Raises(kind, at=0 if edge == "makes" else AT)
+
+    def make(**values: float) -> Callable[[Image], Image]:
+        if edge == "makes":
+            act()
+        return lambda image: (act() if edge == "runs" else None) or image
+
+    settings = FilterSettings([ChosenFilter(replace(stream_filters()["median"], make=make), {})])
+    if place == "after":
+        report = run(engine=FilteredEngine(FakeEngine(), settings))
+        assert report.frames_in == FRAMES and report.failed == 0
+        assert report.presented == FRAMES and (edge == "makes" or report.raws == {"the engine failed": 1})
+    elif kind == "KeyboardInterrupt" and edge == "makes":
+        with pytest.raises(EdgereconError):  # it ends the source before its first frame
+            run(source=filtered(ListSource(ramp(FRAMES)), settings))
+    else:
+        report = run(source=filtered(ListSource(ramp(FRAMES)), settings))
+        if kind == "KeyboardInterrupt":
+            assert report.error is not None
+        else:
+            assert report.frames_in == FRAMES and report.failed == 1
+            assert next(iter(report.failures)).startswith("the filter median failed: ")
 
 
 def test_source_that_gives_something_else_than_captures() -> None:
