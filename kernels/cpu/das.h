@@ -108,7 +108,8 @@ private:
         const ThreadPool::Work one = [&](int worker, int piece) {
             const int top = first + piece / across * edge, left = piece % across * edge;
             DasWork& work = work_[worker];
-            work.take(top, left, std::min(edge, end - top), std::min(edge, told_.width - left), x_.data(), z_.data(), told_.width);
+            work.take(top, left, std::min(edge, end - top), std::min(edge, told_.width - left), edge == DAS_TILE_EDGE,
+                      x_.data(), z_.data(), told_.width);
             tile(work);
         };
         pool_.run(across * down, one);

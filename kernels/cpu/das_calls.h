@@ -7,6 +7,25 @@
 
 namespace {
 
+#if defined(__clang__)
+#define VECTORISED  // at -O2, too
+#else
+#define VECTORISED __attribute__((optimize("O3")))
+#endif
+
+// Numbers at any stride as float32; the usual strides are known when this is compiled, so that vectors are made of them.
+template <class Number>
+VECTORISED void convert(const Number* __restrict from, int64_t stride, int count, float* __restrict to) {
+    if (stride == 1) {
+        for (int n = 0; n < count; ++n) to[n] = static_cast<float>(from[n]);
+    } else if (stride == 2) {
+        for (int n = 0; n < count; ++n) to[n] = static_cast<float>(from[2 * int64_t{n}]);
+    } else {
+        for (int n = 0; n < count; ++n) to[n] = static_cast<float>(from[n * stride]);
+    }
+}
+#undef VECTORISED
+
 // A row's samples from −half · step on as float32, dealt into `step` parts; samples outside are zeros.
 template <class Number>
 void deal(const Number* from, int64_t stride, const DasFilter& filter, int pitch, float* to) {
@@ -14,7 +33,7 @@ void deal(const Number* from, int64_t stride, const DasFilter& filter, int pitch
     for (int first = 0; first < filter.step && first < filter.samples_in; ++first) {
         const int place = filter.half + first, count = (filter.samples_in - first + filter.step - 1) / filter.step;
         float* part = to + place % filter.step * pitch + place / filter.step;
-        for (int n = 0; n < count; ++n) part[n] = static_cast<float>(from[(first + int64_t{n} * filter.step) * stride]);
+        convert(from + first * stride, stride * filter.step, count, part);
     }
 }
 
@@ -50,8 +69,10 @@ struct DasLoad {
             return;
         }
         memory.resize(size_t(count) * parts + 8);
-        for (int n = 0; n < count; ++n)
-            for (int part = 0; part < parts; ++part) memory[n * parts + part] = static_cast<float>(from[n * sample + part]);
+        if (sample == parts) convert(from, 1, count * parts, memory.data());
+        else
+            for (int n = 0; n < count; ++n)
+                for (int part = 0; part < parts; ++part) memory[n * parts + part] = static_cast<float>(from[n * sample + part]);
         to.kernels().round(memory.data(), count * parts, gain, out + margin);
     }
 };

@@ -6,9 +6,9 @@
 //
 // Loads of pairs beat vgatherdps on Zen 3. Read once per instruction set, after lanes.h.
 
-KERNEL Floats magnitude(Floats a) { return larger(a, -a); }
-
 #if USES_AVX2
+KERNEL Floats magnitude(Floats a) { return reinterpret_cast<Floats>(_mm256_andnot_ps(_mm256_set1_ps(-0.f), reinterpret_cast<__m256>(a))); }
+KERNEL Floats where(SignedInts mask, Floats a) { return reinterpret_cast<Floats>(mask & reinterpret_cast<SignedInts>(a)); }
 KERNEL Floats root(Floats a) { return reinterpret_cast<Floats>(_mm256_sqrt_ps(reinterpret_cast<__m256>(a))); }
 // NaN becomes `most`.
 KERNEL Floats clamped(Floats a, Floats least, Floats most) {
@@ -22,6 +22,8 @@ KERNEL Floats reciprocal(Floats a) {
 }
 KERNEL bool any_of(SignedInts mask) { return !_mm256_testz_si256(reinterpret_cast<__m256i>(mask), reinterpret_cast<__m256i>(mask)); }
 #else
+KERNEL Floats magnitude(Floats a) { return larger(a, -a); }
+KERNEL Floats where(SignedInts mask, Floats a) { return mask ? a : all(0.f); }
 KERNEL Floats root(Floats a) {
     for (int lane = 0; lane < 8; ++lane) a[lane] = sqrtf(a[lane]);
     return a;
@@ -45,6 +47,11 @@ KERNEL Floats part_of_turn(Floats turns) {
 KERNEL Floats sine_within(Floats angle) {
     const Floats square = angle * angle;
     return angle * (((square * all(-1.85234483e-4f) + all(8.31322508e-3f)) * square - all(0.166656796f)) * square + all(0.999999241f));
+}
+
+// cos(π v) of v² from 0 to 1, to 5e-5 (fitted at Chebyshev's nodes).
+KERNEL Floats half_cosine(Floats square) {
+    return (((square * all(0.178207231f) - all(1.28735635f)) * square + all(4.04196511f)) * square - all(4.93273559f)) * square + all(0.999959021f);
 }
 
 // cos(2π turns), sin(2π turns) to 2e-5, from those of half the angle.

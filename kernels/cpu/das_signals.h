@@ -51,9 +51,14 @@ ENTRY void das_demodulate(const DasFilter& filter, const float* in, int pitch, f
 }
 
 ENTRY void das_round(const float* in, int count, float gain, int16_t* out) {
-    alignas(32) int32_t values[8];
-    for (int at = 0; at < count; at += 8) {
-        store(values, rounded(load(in + at) * all(gain)));  // `in` is filled up to a whole vector
-        for (int lane = 0; lane < 8 && at + lane < count; ++lane) out[at + lane] = static_cast<int16_t>(values[lane]);
+    const Shorts least = all(int16_t{-32767}), most = all(int16_t{32767});
+    const Ints rounding = reinterpret_cast<Ints>(all(12582912.f));
+    const auto values = [&](int at) TARGET { return rounded(load(in + at) * all(gain)) - rounding; };  // `in` is filled up to a whole vector
+    int at = 0;
+    for (; at + 16 <= count; at += 16) store(out + at, narrowed_in_order(values(at), values(at + 8), least, most));
+    for (; at < count; at += 8) {
+        alignas(32) int32_t eight[8];
+        store(eight, values(at));
+        for (int lane = 0; lane < 8 && at + lane < count; ++lane) out[at + lane] = static_cast<int16_t>(eight[lane]);
     }
 }

@@ -23,10 +23,10 @@ KERNEL bool hear(const DasShape& shape, const DasElement& element, const DasPixe
             if (!(heard.any[at / 8] = any_of(inside))) continue;
             if (shape.swing != 0) {
                 const Floats part = (lateral * reciprocal(larger(along, all(1e-6f))) - all(shape.flat)) * all(shape.stretch);
-                const Floats before = all(0.5f) - clamped(part, all(0.f), all(1.f));  // cos(π v) = sin(π (½ − v))
-                weight = all(shape.level) + all(shape.swing) * sine_within(before * all(3.14159265f));
+                const Floats beyond_flat = clamped(part, all(0.f), all(1.f));
+                weight = all(shape.level) + all(shape.swing) * half_cosine(beyond_flat * beyond_flat);
             }
-            weight = inside ? weight : all(0.f);
+            weight = where(inside, weight);
         }
         found = true;
         const Floats delay = root(dx * dx + dz * dz) + all(element.lens);

@@ -20,12 +20,17 @@ struct DasWork {
     const int16_t* rows[DAS_BLOCK];
     std::vector<float> memory;  // a row of samples while it is loaded, sums of many frames
     int top, left, down, across;  // the tile
+    bool by_columns;
     float centre_x, centre_z, radius;
 
-    // visit(place within the tile, pixel of the picture)
+    // visit(place within the tile, pixel of the picture). Column after column where a tile is summed for one frame: the edge
+    // of what an element hears is steep, and most columns lie on one side of it. Row after row where it is summed for many
+    // frames: neighbours of a row read the same samples, which fill the cache.
     template <class Visit>
     void each(int width, Visit visit) const {
-        for (int row = 0, at = 0; row < down; ++row)
+        for (int column = 0, at = 0; by_columns && column < across; ++column)
+            for (int row = 0; row < down; ++row, ++at) visit(at, size_t(top + row) * width + left + column);
+        for (int row = 0, at = 0; !by_columns && row < down; ++row)
             for (int column = 0; column < across; ++column, ++at) visit(at, size_t(top + row) * width + left + column);
     }
 
@@ -35,8 +40,8 @@ struct DasWork {
         for (int at = down * across; at < pixels.count; ++at) to[at] = to[down * across - 1];
     }
 
-    void take(int row, int column, int rows, int columns, const float* x, const float* z, int width) {
-        top = row, left = column, down = rows, across = columns;
+    void take(int row, int column, int rows, int columns, bool columns_first, const float* x, const float* z, int width) {
+        top = row, left = column, down = rows, across = columns, by_columns = columns_first;
         pixels.count = (down * across + 7) / 8 * 8;
         copy(x, width, pixels.x);
         copy(z, width, pixels.z);

@@ -36,6 +36,7 @@ class FormedSource:
         self.period_s: float | None = acquisition.period_s
         self.length: int | None = None
         self.spacing_mm: tuple[float, float] | None = self._form.spacing_mm
+        self._copy: NDArray[np.generic] = np.empty(0, np.int16)
 
     def frames(self) -> Iterator[Capture]:
         for capture in self._signals.frames():
@@ -45,11 +46,18 @@ class FormedSource:
         self._signals.close()
         self._form.close()
 
+    def _copied(self, signals: NDArray[np.generic]) -> NDArray[np.generic]:
+        """A frame's signals, which the writer may go on to change, in the same memory every time: no page faults."""
+        if (self._copy.shape, self._copy.dtype) != (signals.shape, signals.dtype):
+            self._copy = np.empty_like(signals)
+        np.copyto(self._copy, signals)
+        return self._copy
+
     def _formed(self, capture: Capture) -> Capture:
         if capture.image is None:
             return capture
         try:
-            values = np.array(capture.image)  # the writer may go on
+            values = self._copied(np.asarray(capture.image))
             if capture.torn is not None and capture.torn():
                 return Capture(None, "the writer changed it while it was copied", capture.gap, capture.captured_ns)
             picture, stages_ms = self._form(as_signals(values, self._acquisition, self.name))
