@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgerecon.cli import main as cli
 from edgerecon.workshop.data.simulate.dataset import FORMAT
-from tests.cli.command import Cli
+from tests.cli.command import Cli, in_this_process
 
 
 @pytest.fixture
 def edgerecon(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Run the command line in this process → (exit status, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["edgerecon", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "160")
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+    return in_this_process(monkeypatch, capsys)
 
 
 @pytest.fixture

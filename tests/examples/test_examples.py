@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -63,11 +64,17 @@ def test_page_of_examples_holds_all_of_them(monkeypatch: pytest.MonkeyPatch) -> 
     assert "## Denoise one frame\n" in page and "said by custom_engine" in page
 
 
-@pytest.mark.slow
-def test_train_tiny_model_ships_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.slow  # simulates, trains and exports
+def test_train_tiny_model_ships_a_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from edgerecon.modelfile.file import read_model
+    from edgerecon.workshop.data.simulate import sample
 
-    load("train_tiny_model").main(str(tmp_path), "4")
+    example = load("train_tiny_model")
+    monkeypatch.setattr(sample, "SIZE", 64)
+    monkeypatch.setattr(example, "simulate", partial(example.simulate, spread=map))  # in this process: it knows SIZE
+    example.main(str(tmp_path), "4")
     assert "shipped" in capsys.readouterr().out
     assert read_model(tmp_path / "tiny.onnx").spec.name == "tiny"
 

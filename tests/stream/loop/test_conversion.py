@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgerecon.cli import main as cli
 from edgerecon.stream.conversion import is_conversion
 from edgerecon.stream.sources import open_source
 from edgerecon.stream.sources.live.sim import SimSource
+from tests.cli.command import Cli, in_this_process
 
 
 @pytest.fixture
@@ -23,18 +22,8 @@ def cine(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["edgerecon", *map(str, arguments)])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    return in_this_process(monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("options", [[], ["--pace"], ["--sink", "null"], ["--seconds", "60"]])
