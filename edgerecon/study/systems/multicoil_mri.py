@@ -129,7 +129,7 @@ def _unrolled(network: Any, one: Scan) -> NDArray[np.float32]:
 def _tuned(ctx: Context, condition: Condition, validation: common.Slices) -> dict[str, float]:
     """Method → the weight that comes closest on validation slices (MSE)."""
     mask, iterations = condition.mask(ctx, validation.shape[-1]), _iterations(ctx)
-    facts = {name: list(weights) for name, (_, weights) in TUNED.items()} | {"shape": validation.shape}
+    facts: dict[str, Any] = {name: list(weights) for name, (_, weights) in TUNED.items()} | {"shape": validation.shape}
     facts |= coils.GRAIN
 
     def made() -> dict[str, NDArray[Any]]:
