@@ -59,7 +59,7 @@ def evaluate(
     if limit is not None and limit < 1:
         raise UsageError("the limit must be at least 1")
     if not data.exists():
-        raise DataError(f"{data} does not exist")
+        raise DataError(f"{data} does not exist: give a recording, a folder of them, or pairs of `edgerecon simulate`")
     progress = on_progress or (lambda what, done, total: None)
     if data.suffix.lower() in PAIR_SUFFIXES:
         if regions is not None:
