@@ -62,3 +62,4 @@ void edgerecon_cpu_close(void* network) { delete static_cast<Network*>(network);
 }  // extern "C"
 
 #include "das_calls.h"
+#include "nlm_calls.h"

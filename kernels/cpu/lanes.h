@@ -39,14 +39,13 @@ KERNEL Ints larger(Ints a, Ints b) {
     return reinterpret_cast<Ints>(x > y ? x : y);
 }
 
+#if !USES_AVX2
 // A pair of shorts in every lane.
 KERNEL Shorts all_pairs(const int16_t* pair) {
     uint32_t both;
     memcpy(&both, pair, sizeof both);
     return reinterpret_cast<Shorts>(Ints{both, both, both, both, both, both, both, both});
 }
-
-#if !USES_AVX2
 KERNEL Shorts load_halves(const int16_t* first, const int16_t* second) {
     Shorts both;
     memcpy(&both, first, 16);
@@ -65,6 +64,10 @@ KERNEL void store_halves(int16_t* first, int16_t* second, Shorts value) {
 #endif
 
 #if USES_AVX2
+// As a float, which GCC loads into all lanes at once; an integer goes by way of a general register.
+KERNEL Shorts all_pairs(const int16_t* pair) {
+    return reinterpret_cast<Shorts>(_mm256_broadcast_ss(reinterpret_cast<const float*>(pair)));
+}
 // Halves and quarters of a vector, from and to places that need not be neighbours.
 KERNEL Shorts load_halves(const int16_t* first, const int16_t* second) {
     const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(first));

@@ -30,8 +30,10 @@ KERNEL void add_pair(const int16_t* factor, int pitch, const int16_t* u, Ints (&
     }
 }
 
-template <int R, int T, int N>
-KERNEL void multiply(const int16_t* v, int pitch, int pairs, const int16_t* u, const int32_t* offset, int32_t* m) {
+// P: the pitch where it is known, so that places are constants; 0 where it is not.
+template <int R, int T, int N, int P>
+KERNEL void multiply_at(const int16_t* v, int any_pitch, int pairs, const int16_t* u, const int32_t* offset, int32_t* m) {
+    const int pitch = P ? P : any_pitch;
     for (int p = 0; p < 6 * (R + 2); ++p, v += T * pitch, m += 8 * T * N) {
         Ints sum[T][N];
 #pragma GCC unroll 8
@@ -51,6 +53,17 @@ KERNEL void multiply(const int16_t* v, int pitch, int pairs, const int16_t* u, c
 #pragma GCC unroll 2
             for (int n = 0; n < N; ++n) store(m + (t * N + n) * 8, sum[t][n]);
     }
+}
+
+template <int R, int T, int N, int S>
+KERNEL void multiply(const int16_t* v, int pitch, int pairs, const int16_t* u, const int32_t* offset, int32_t* m) {
+    if (S > 1) multiply_at<R, T, N, 16 / S>(v, pitch, pairs, u, offset, m);
+    else if (T > 1 && pitch == 16)
+        multiply_at<R, T, N, 16>(v, pitch, pairs, u, offset, m);
+    else if (T > 1 && pitch == 32)
+        multiply_at<R, T, N, 32>(v, pitch, pairs, u, offset, m);
+    else
+        multiply_at<R, T, N, 0>(v, pitch, pairs, u, offset, m);
 }
 
 // The vertical half of Aᵀ m A for one vector of channels of a tile: half[row][product's column].
@@ -166,15 +179,15 @@ TARGET __attribute__((noinline)) void convolve_tiles(const IntegerWinograd& job,
     const int products = 6 * (R + 2);
     if (job.end.step) {
         for (int chunk = 0; chunk < job.out_pitch; chunk += 8, u += products * pairs * 16) {
-            multiply<R, T, 1>(scratch, pitch, pairs, u, job.end.offset + chunk, m);
+            multiply<R, T, 1, S>(scratch, pitch, pairs, u, job.end.offset + chunk, m);
             scale_tiles<R, T, S>(job, m, first, chunk);
         }
     } else if (job.out_pitch == 8) {
-        multiply<R, T, 1>(scratch, pitch, pairs, u, job.end.offset, m);
+        multiply<R, T, 1, S>(scratch, pitch, pairs, u, job.end.offset, m);
         narrow_tiles_of_8<R, T, S>(job, m, first);
     } else {
         for (int chunk = 0; chunk < job.out_pitch; chunk += 16, u += products * pairs * 32) {
-            multiply<R, T, 2>(scratch, pitch, pairs, u, job.end.offset + chunk, m);
+            multiply<R, T, 2, S>(scratch, pitch, pairs, u, job.end.offset + chunk, m);
             narrow_tiles<R, T, S>(job, m, first, chunk);
         }
     }

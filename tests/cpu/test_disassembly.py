@@ -58,8 +58,10 @@ def test_inner_loops_keep_their_sums_in_registers(listing: str, function: str, p
     assert inner, "no loop holds as many products as it is unrolled for"
     for block in inner:
         at = [number for number, line in enumerate(block) if product in line]
-        spilt = [line for line in block[at[0] : at[-1] + 2] if SPILT.search(line)]
+        loop = block[at[0] : at[-1] + 2]
+        spilt = [line for line in loop if SPILT.search(line)]
         assert len(spilt) <= MOST_SPILT, spilt
+        assert not any("\tvmovd " in line for line in loop), "a factor goes by way of a general register"
 
 
 def test_the_portable_form_needs_no_newer_processor(listing: str) -> None:

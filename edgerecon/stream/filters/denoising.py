@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 
 import cv2
 import numpy as np
 
+from edgerecon.core.errors import EngineError
 from edgerecon.core.frame import Image, to_uint8
+from edgerecon.cpu.library import load_library
+from edgerecon.cpu.non_local_means import CpuNonLocalMeans
 from edgerecon.stream.filters.filter import Parameter, Run, StreamFilter
 
+_log = logging.getLogger(__name__)
 _SPARE, _ROUNDS = 8, 3
 """Directions beyond the rank that are followed, and power iterations on a first frame."""
 
@@ -64,14 +69,33 @@ def guided_by_itself(image: Image, epsilon: float, radius: int) -> Image:
 
 
 def non_local_means(h: float, patch: int, search: int) -> Run:
-    """Non-local means (Buades, Coll & Morel, CVPR 2005), OpenCV's at 8 bits.
+    """Non-local means (Buades, Coll & Morel, CVPR 2005): our kernels, else OpenCV's at 8 bits.
 
     Args:
         h: strength in levels. patch, search: sides of the compared patches and of the window, in pixels, made odd.
     """
+    try:
+        library = load_library()
+    except EngineError as error:
+        _log.warning("non-local-means runs on OpenCV, which takes several times as long: %s", error)
+        return _opencv_non_local_means(h, patch | 1, search | 1)
+    made: list[CpuNonLocalMeans] = []
 
     def run(image: Image) -> Image:
-        found = cv2.fastNlMeansDenoising(to_uint8(image), None, 255 * h, patch | 1, search | 1)
+        if not made or made[0].shape != image.shape:
+            made[:] = [
+                CpuNonLocalMeans(
+                    library, (image.shape[0], image.shape[1]), patch | 1, search | 1, h, cv2.getNumThreads()
+                )
+            ]
+        return made[0].run(image)
+
+    return run
+
+
+def _opencv_non_local_means(h: float, patch: int, search: int) -> Run:
+    def run(image: Image) -> Image:
+        found = cv2.fastNlMeansDenoising(to_uint8(image), None, 255 * h, patch, search)
         return np.asarray(found, np.uint8) * np.float32(1 / 255)
 
     return run
@@ -137,7 +161,7 @@ FILTERS = (
     ),
     StreamFilter(
         "non-local-means",
-        "averages patches that look alike, at 8 bits",
+        "averages patches that look alike",
         (
             Parameter("h", 0.1, 0.001, 1),
             Parameter("patch", 7, 1, 15, whole=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
@@ -14,10 +15,12 @@ from skimage.restoration import denoise_nl_means
 from skimage.transform import resize as sk_resize
 from skimage.transform import warp
 
-from edgerecon.core.errors import ConfigError, UsageError
+from edgerecon.core.errors import ConfigError, EngineError, UsageError
 from edgerecon.core.frame import Image, to_rgb, to_unit
 from edgerecon.core.pose import Plane, Pose, Transform
+from edgerecon.cpu.library import Library
 from edgerecon.engines import open_engine
+from edgerecon.stream.filters import denoising
 from edgerecon.stream.filters.chain import FilterSettings
 from edgerecon.stream.filters.engine import FilteredEngine
 from edgerecon.stream.filters.filter import open_filters, stream_filters
@@ -108,11 +111,27 @@ def test_geometry_is_that_of_scikit_image(image: Image) -> None:
     assert np.abs(sector - expected).mean() < 3e-3 and sector[0, 0] == 0
 
 
-def test_non_local_means_is_that_of_scikit_image(image: Image) -> None:
+def test_non_local_means_runs_on_opencv_without_the_kernels(
+    image: Image, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def absent() -> Library:
+        raise EngineError("not built")
+
+    monkeypatch.setattr(denoising, "load_library", absent)
     small = image[:48, :64]
     expected = denoise_nl_means(small, patch_size=7, patch_distance=5, h=0.1, fast_mode=True)
     found = ran("non-local-means:h=0.1,patch=7,search=11", small)
+    assert "OpenCV, which takes several times as long: not built" in caplog.text
     assert np.abs(found - expected).mean() < 0.02 and found.std() < small.std()
+
+
+@pytest.mark.usefixtures("native")
+def test_non_local_means_is_the_same_with_the_kernels(image: Image) -> None:
+    run = open_filters(["non-local-means:h=0.1,patch=6,search=10"])[0].make()
+    for part in (image, image[:40]):
+        levels = np.round(part * 255).astype(np.uint8)
+        expected = cv2.fastNlMeansDenoising(levels, None, 25.5, 7, 11)
+        assert np.abs(run(np.float32(levels / 255)) * 255 - expected).max() < 1
 
 
 def test_low_rank_is_the_best_of_its_rank(image: Image) -> None:
