@@ -100,6 +100,7 @@ def test_must_is_beamformed(tmp_path: Path, iq: bool) -> None:
         ({"c": None}, "sound_speed_m_s is missing"),
         ({"pitch": None}, "pitch"),
         ({"TXdelay": np.ones((3, 1))}, "TXdelay"),
+        ({"TXdelay": np.zeros((3, 1))}, "TXdelay"),
     ],
 )
 def test_wrong_must_fields_are_named(tmp_path: Path, changes: dict, words: str) -> None:

@@ -94,10 +94,11 @@ def must_acquisition(name: str, key: str, shape: tuple[int, ...], param: Mapping
 
 def _transmit(delay: Array, probe: Probe, start_s: float, name: str) -> Transmit:
     """A plane wave where all elements fire at once, else what the delays make."""
-    if not np.any(delay) and not np.any(probe.element_z_m):
-        return plane_wave(0.0, start_s)
-    if delay.size != probe.elements:
+    at_once = not np.any(delay) and not np.any(probe.element_z_m)
+    if delay.size != probe.elements and not (at_once and delay.size == 1):  # one 0 stands for all of a linear probe
         raise AcquisitionError(f"{name}: param.TXdelay has {delay.size} values for {probe.elements} elements")
+    if at_once:
+        return plane_wave(0.0, start_s)
     return transmit_by_delays(list(delay), start_s)
 
 
