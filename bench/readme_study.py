@@ -125,7 +125,7 @@ def networks(system: str, folder: Path) -> str:
     rows = [one for name, one in found.items() if name.partition("/")[0] == system]
     if not rows:
         return "*`long` has not trained its networks yet.*"
-    lines = ["| network in `long` | steps | minutes | held-out error |", "|---|---|---|---|"]
+    lines = ["| network in `long` | steps | minutes | held-out error, last quarter of the steps |", "|---|---|---|---|"]
     for one in rows:
         lines.append(f"| {one['name']} | {one['steps']:,} | {one['seconds'] / 60:.0f} | {_state(one)} |")
     return "\n".join(lines)
@@ -134,7 +134,7 @@ def networks(system: str, folder: Path) -> str:
 def _state(network: Found) -> str:
     if network["finished"]:
         return "at its plateau"
-    return "no measure" if network["falling"] is None else f"falling by {network['falling']:.0%} an hour"
+    return "no measure" if network["falling"] is None else f"fell by {network['falling']:.1%}"
 
 
 def weights(folder: Path) -> str:

@@ -199,10 +199,11 @@ def verdicts(results: Sequence[Result], trained: Mapping[str, Trained] = NONE) -
 
 
 def settled(stated: Stated, claim: Claim, trained: Mapping[str, Trained]) -> Claim:
-    """The verdict, undecided where more training could turn it, with a word on networks that still improve.
+    """The verdict, undecided where a loser was trained too little, with a word on networks that still improve.
 
-    What does not hold is settled when it is explained, or the praised networks have reached their plateaus. What holds
-    is settled when the networks below them have, or took as many steps as they did.
+    What does not hold is settled when the praised networks have reached their plateaus; of an adversarial one, which
+    has none, when the claim is explained. What holds is settled when the networks below them have reached theirs, or
+    took as many steps as they did.
     """
     better, worse = ([_of(stated, name, trained) for name in names] for names in (stated.better, stated.worse))
     going_on = {one.name: one for one in (*better, *worse) if one and not one.finished}
@@ -212,7 +213,8 @@ def settled(stated: Stated, claim: Claim, trained: Mapping[str, Trained]) -> Cla
     if claim.holds:
         turned = any(one and not one.finished and one.steps < steps for one in worse)
     else:
-        turned = not claim.explained and any(one and not one.finished for one in better)
+        improving = [one for one in better if one and not one.finished]
+        turned = any(not claim.explained or one.falling is not None for one in improving)
     stopped = f"Stopped at the budget: {'; '.join(map(str, going_on.values()))}"
     return replace(claim, holds=None if turned else claim.holds, evidence=f"{claim.evidence}. {stopped}")
 

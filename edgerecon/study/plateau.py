@@ -97,13 +97,13 @@ class History:
 
 
 def standing(name: str, history: History) -> Trained:
-    """How far a network came; its slope is that of the last quarter of its checks."""
+    """How far a network came."""
     checks = [loss for _, loss in history.checks]
     late = max(1, len(checks) * 3 // 4)
     falling = None
     if history.judged and len(checks) > late:
-        before, hours = min(checks[:late]), history.seconds / 3600 * (len(checks) - late) / len(checks)
-        falling = max(0.0, before - history.best) / max(abs(before), 1e-12) / max(hours, 1e-12)
+        before = min(checks[:late])
+        falling = max(0.0, before - history.best) / max(abs(before), 1e-12)
     return Trained(name, history.done, history.seconds, history.finished, falling)
 
 

@@ -111,8 +111,8 @@ class Trained:
 
     Attributes:
         seconds: of training, wall clock. finished: it reached its plateau, or its last step.
-        falling: share by which its error on held-out scenes fell in an hour at its last rate; None where that error
-        tells nothing, as of an adversarial training.
+        falling: share by which its error on held-out scenes fell in the last quarter of its steps; None where that
+        error tells nothing, as of an adversarial training.
     """
 
     name: str
@@ -122,7 +122,7 @@ class Trained:
     falling: float | None = None
 
     def __str__(self) -> str:
-        slope = "" if self.falling is None else f", its held-out error still falling by {self.falling:.0%} an hour"
+        slope = "" if self.falling is None else f", its held-out error fell by {self.falling:.1%} in the last quarter"
         return f"{self.name} after {self.steps:,} steps in {self.seconds / 60:.0f} min{slope}"
 
 

@@ -96,7 +96,8 @@ def test_claims_name_networks_that_exist(quick: StudyReport) -> None:
         (True, (9, False), (9, False), "", True),
         (False, (9, False), (5, True), "", None),
         (False, (9, True), (5, False), "", False),
-        (False, (9, False), (5, False), "physics", False),
+        (False, (9, False), (5, False), "physics", None),
+        (False, (9, True), (5, False), "physics", False),
         (None, (9, False), (5, False), "", None),
     ],
 )
@@ -111,8 +112,12 @@ def test_a_verdict_that_training_could_turn_is_open(
     }
     found = settled(stated, Claim("a over b", holds, "1 > 0", explained), trained)
     assert found.holds is expected
-    assert ("a after 9 steps in 2 min, its held-out error still falling by 25% an hour" in found.evidence) != better[1]
+    assert (
+        "a after 9 steps in 2 min, its held-out error fell by 25.0% in the last quarter" in found.evidence
+    ) != better[1]
     assert settled(stated, Claim("a over b", holds, "1 > 0"), {}).holds is holds, "a study of fixed steps"
+    unjudged = {name: replace(one, falling=None) for name, one in trained.items()}
+    assert explained == "" or settled(stated, Claim("a over b", holds, "1 > 0", explained), unjudged).holds is False
 
 
 def replace_claims(result: Result, holds: bool) -> Result:

@@ -121,11 +121,10 @@ def test_an_adversarial_training_takes_all_its_steps(tmp_path: Path, monkeypatch
 
 
 def test_how_far_a_network_came_is_read_from_its_checks() -> None:
-    """A quarter of two hours brought 1.0 down to 0.9: a fifth an hour."""
     history = History(done=40, seconds=7200, checks=[(10, 3.0), (20, 2.0), (30, 1.0), (40, 0.9)], best=0.9)
-    assert standing("a", history).falling == pytest.approx(0.2)
+    assert standing("a", history).falling == pytest.approx(0.1)
     history.judged = False
-    assert standing("a", history).falling is None and "falling" not in str(standing("a", history))
+    assert standing("a", history).falling is None and "fell" not in str(standing("a", history))
 
 
 def test_time_goes_to_those_that_improve() -> None:

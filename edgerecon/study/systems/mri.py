@@ -189,7 +189,6 @@ def _compare_sampling(ctx: Context, found: dict[str, dict[str, common.Slices]], 
     title = f"Adaptive undersampling: MRI at {ACCELERATION}× by the pattern of the lines"
     table = Table(title, common.METRICS, rows, data)
     ctx.result.tables.append(table)
-    ctx.result.claims += common.goals(table, "learned, U-Net")
     panels = {"truth": test, **{name: images["U-Net"] for name, images in found.items()}}
     ctx.result.pictures.append(common.picture("U-Net by sampling pattern", panels))
     by_subject = {name: common.scores(images["U-Net"], test)["psnr_db"] for name, images in found.items()}
