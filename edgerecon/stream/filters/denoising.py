@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 
 import cv2
 import numpy as np
@@ -82,12 +81,9 @@ def non_local_means(h: float, patch: int, search: int) -> Run:
     made: list[CpuNonLocalMeans] = []
 
     def run(image: Image) -> Image:
-        if not made or made[0].shape != image.shape:
-            made[:] = [
-                CpuNonLocalMeans(
-                    library, (image.shape[0], image.shape[1]), patch | 1, search | 1, h, cv2.getNumThreads()
-                )
-            ]
+        height, width = image.shape
+        if not made or made[0].shape != (height, width):
+            made[:] = [CpuNonLocalMeans(library, (height, width), patch | 1, search | 1, h, cv2.getNumThreads())]
         return made[0].run(image)
 
     return run
@@ -126,18 +122,24 @@ def low_rank(rank: int) -> Run:
 def temporal_low_rank(history: int, rank: int) -> Run:
     """The newest of some frames, in their best approximation of a rank: what flickers goes. Starts anew on another
     size."""
-    frames: deque[Image] = deque(maxlen=history)
+    frames = np.empty((history, 0), np.float32)
+    products = np.empty((history, history), np.float32)
+    turn, shape = 0, (0, 0)
 
     def run(image: Image) -> Image:
-        if not frames or frames[0].shape != image.shape:
-            frames.clear()
-            frames.extend([image] * history)
-        frames.append(image.copy())
-        flat = np.stack([frame.ravel() for frame in frames])
-        _, turns = np.linalg.eigh(flat @ flat.T)
+        nonlocal frames, turn, shape
+        newest, flat = turn % history, image.ravel()
+        if image.shape != shape:
+            shape, frames = (image.shape[0], image.shape[1]), np.tile(flat, (history, 1))
+            products[:] = flat @ flat
+        frames[newest] = flat
+        products[newest] = products[:, newest] = frames @ flat
+        turn += 1
+        _, turns = np.linalg.eigh(products)
         kept = turns[:, -min(rank, history) :]
-        weights = np.asarray(kept @ kept[-1], np.float32)
-        return np.clip(weights @ flat, 0, 1).reshape(image.shape)
+        weights = np.asarray(kept @ kept[newest], np.float32)
+        found = weights @ frames
+        return np.clip(found, 0, 1, out=found).reshape(shape)
 
     return run
 

@@ -80,13 +80,16 @@ def local_levels(radius: int, beta: float) -> Run:
     side = (2 * radius + 1,) * 2
 
     def run(image: Image) -> Image:
-        median = _median(image)
-        away = image - median
-        above = cv2.boxFilter(np.maximum(away, 0), -1, side, borderType=cv2.BORDER_REFLECT)
-        below = cv2.boxFilter(np.maximum(-away, 0), -1, side, borderType=cv2.BORDER_REFLECT)
-        minority = np.where(away >= 0, below - above, above - below) / (above + below + np.float32(1e-9))
-        away *= 1 - np.float32(beta) * np.clip(minority, 0, 1)
-        away += image.mean() - away.mean()
+        away = image - _median(image)
+        far = np.abs(away)
+        above_less_below = cv2.boxFilter(away, -1, side, borderType=cv2.BORDER_REFLECT)
+        above_and_below = cv2.boxFilter(far, -1, side, borderType=cv2.BORDER_REFLECT)
+        above_and_below += np.float32(1e-9)
+        share = cv2.divide(above_less_below, above_and_below)
+        drawn: Image = np.asarray(cv2.multiply(share, far, scale=beta), np.float32)
+        drawn += away  # towards the median on one side of it, and from it on the other: there the pixel stays
+        cv2.copyTo(drawn, cv2.compare(np.abs(drawn), far, cv2.CMP_LT), away)
+        away += np.float32(cv2.mean(image)[0] - cv2.mean(away)[0])
         return _clipped(away)
 
     return run

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgerecon.core.frame import Colour, Image, to_rgb, to_uint8
 from edgerecon.engines.base import Engine
-from edgerecon.stream.picture.strength import check_strength
+from edgerecon.stream.picture.strength import AdjustableStrength
 
 PALETTE = np.array(
     [
@@ -35,12 +35,12 @@ _SURE, _TOLD = 0.5, 3
 _TEXT_HEIGHT, _MARGIN = 0.03, 4
 
 
-class AnnotatingEngine:
+class AnnotatingEngine(AdjustableStrength):
     """An engine that gives no picture: the frame passes as it came, and what is said of it is drawn over it.
 
     Args:
         engine: gives a map or class scores, see ``ModelSpec``; is closed with this one.
-        strength: 1 draws as strongly as ``OPACITY`` says, 0 nothing; may be set at any time.
+        strength: 1 draws as strongly as ``OPACITY`` says, 0 nothing; see ``AdjustableStrength``.
 
     Attributes:
         spec: as of a model that gives pictures. overlay: of the last frame.
@@ -52,15 +52,6 @@ class AnnotatingEngine:
         self.spec = replace(engine.spec, model=replace(model, scale=1, fixed_output=None, overlay=""))
         self.strength = strength
         self.overlay: Colour | None = None
-
-    @property
-    def strength(self) -> float:
-        """How strongly it is drawn, in [0, 1]."""
-        return self._strength
-
-    @strength.setter
-    def strength(self, strength: float) -> None:
-        self._strength = check_strength(strength)
 
     def run(self, frame: Image, out: Image | None = None) -> Image:
         """See ``edgerecon.engines.base.Engine.run``; gives the frame."""

@@ -24,12 +24,31 @@ def check_strength(strength: float) -> float:
     return strength
 
 
-class BlendedEngine:
+class AdjustableStrength:
+    """A strength in [0, 1] that may be set at any time, and holds from the next frame on.
+
+    Raises:
+        UsageError, when it is set: it is beyond [0, 1].
+    """
+
+    _strength = 1.0
+
+    @property
+    def strength(self) -> float:
+        """Share of what the model says in the picture, in [0, 1]."""
+        return self._strength
+
+    @strength.setter
+    def strength(self, strength: float) -> None:
+        self._strength = check_strength(strength)
+
+
+class BlendedEngine(AdjustableStrength):
     """An engine whose output is blended with its input.
 
     Args:
         engine: gives images of the frame's size; is closed with this one.
-        strength: in [0, 1]; may be set at any time, and holds from the next frame on.
+        strength: see ``AdjustableStrength``.
 
     Raises:
         UsageError: a strength beyond [0, 1], or a model whose output has another size than its input.
@@ -49,15 +68,6 @@ class BlendedEngine:
         self._engine = engine
         self._copy = np.empty((0, 0), np.float32)
         self.strength = strength
-
-    @property
-    def strength(self) -> float:
-        """Share of the model in the picture, in [0, 1]."""
-        return self._strength
-
-    @strength.setter
-    def strength(self, strength: float) -> None:
-        self._strength = check_strength(strength)
 
     def run(self, frame: Image, out: Image | None = None) -> Image:
         """See ``edgerecon.engines.base.Engine.run``."""

@@ -79,7 +79,7 @@ def test_bilateral_is_its_formula(image: Image) -> None:
         weights = np.exp(-far - (shifted - image) ** 2 / (2 * levels**2))
         total, weight = total + weights * shifted, weight + weights
     found = ran("bilateral:size=15,levels=0.1,space=2", image)
-    assert np.abs(found - total / weight).mean() < 1e-3
+    assert np.abs(found - total / weight).max() < 1.5 / 255  # 8 bits in, 8 bits out
 
 
 def test_adaptive_contrast_is_that_of_scikit_image(image: Image) -> None:
