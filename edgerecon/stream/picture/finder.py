@@ -90,9 +90,10 @@ class TissueFinder:
 
     def _changed(self, frame: Image | Grey) -> bool:
         """Whether the surroundings have changed since the first frame that this was asked of."""
-        seen = _grey(frame.ravel()[self._area.watched]).ravel()
-        if not seen.size:
+        watched = frame.ravel()[self._area.watched]
+        if not watched.size:
             return False
+        seen = _grey(watched).ravel()
         if self._levels is None:
             self._levels = seen
         changed = np.mean(cv2.absdiff(seen, self._levels) > TEXT_MOVES) > _CHANGED
