@@ -127,7 +127,7 @@ def test_every_form_and_width(fused: Run, form: str, width: int, rng: np.random.
             assert np.linalg.norm(found - expected) <= tolerance * np.linalg.norm(expected)
 
 
-@pytest.mark.parametrize("name", ["compact-despeckle-small-fp16", "compact-despeckle-small-int8-trt"])
+@pytest.mark.parametrize("name", ["compact-despeckle-small-fp16", "compact-compound-int8-trt"])
 def test_files_mean_the_same_to_onnxruntime(fused: Run, name: str, rng: np.random.Generator) -> None:
     from contextlib import closing
 

@@ -210,7 +210,8 @@ def bundle(
 ) -> None:
     """Pack a model for a device.
 
-    The archive holds this edgerecon, a lock of what it needs there, checksums, an SBOM, a unit and an installer.
+    The archive holds this edgerecon, a lock of what it needs there, checksums, an SBOM, a unit and an installer. An
+    adopted ONNX file stands in place of the recipe.
     """
     from dataclasses import asdict
 
@@ -219,9 +220,10 @@ def bundle(
     from edgerecon.workshop.recipe import load_recipe
 
     check_json(json)
+    adopted = recipe.suffix == ".onnx"
     made = run(
-        load_recipe(recipe),
-        recipe.parent,
+        None if adopted else load_recipe(recipe),
+        recipe if adopted else recipe.parent,
         load_device(device),
         out,
         precision=precision,

@@ -16,7 +16,7 @@ import numpy as np
 
 from edgerecon.core import __version__
 from edgerecon.core.checksums import sha256
-from edgerecon.core.errors import GateError, RecipeError, UsageError
+from edgerecon.core.errors import GateError, UsageError
 from edgerecon.core.frame import Image, to_unit
 from edgerecon.deploy.bundle.acceptance import pack_frames
 from edgerecon.deploy.bundle.archive import CONFIG, BundleError, write_archive
@@ -25,13 +25,13 @@ from edgerecon.deploy.bundle.jetson import container_tag, is_jetson, jetson_note
 from edgerecon.deploy.bundle.lock import Target, download, lock, pins
 from edgerecon.deploy.bundle.own_wheel import own_wheel, wheel_name
 from edgerecon.deploy.bundle.packages import licence_texts, our_licence, target_packages
+from edgerecon.deploy.bundle.packed_model import PackedModel, of_file, of_recipe
 from edgerecon.deploy.bundle.sbom import sbom
 from edgerecon.engines import backends, open_engine
 from edgerecon.hardware.device import DeviceProfile
 from edgerecon.modelfile.file import ModelFile, read_model
 from edgerecon.modelfile.variants import check_precision, variant
 from edgerecon.workshop.recipe import Recipe
-from edgerecon.workshop.recipe_tables import ShapesTable
 
 LOCK = "requirements.txt"
 _TEMPLATES = Path(__file__).resolve().parent / "files"
@@ -50,7 +50,8 @@ class BundleResult:
     Attributes:
         path, sha256, size_kb: the archive. model, backend, precision: what it runs.
         why: of that precision, when it was not asked for. python, machine: what it installs on.
-        files: its names. max_error: of the model in ONNX Runtime here against the fp32 file, on the packed frames.
+        files: its names. max_error: of the model in ONNX Runtime here against its first file (fp32, but of an adopted
+            model in another precision), on the packed frames.
     """
 
     path: Path
@@ -67,8 +68,8 @@ class BundleResult:
 
 
 def bundle(
-    recipe: Recipe,
-    folder: Path,
+    recipe: Recipe | None,
+    source: Path,
     device: DeviceProfile,
     out: Path,
     *,
@@ -82,14 +83,16 @@ def bundle(
     engine: Path | None = None,
     wheels: bool = False,
 ) -> BundleResult:
-    """Pack a model of a recipe for a device, with the wheel of this edgerecon and a lock of what it needs there.
+    """Pack a model for a device, with the wheel of this edgerecon and a lock of what it needs there.
 
     The bytes depend on the model, the profile, this edgerecon and the lock alone.
 
     Args:
-        folder: where the recipe's ONNX files are, as a rule that of the recipe. out: a .tar.gz file.
+        recipe: of the model; None: the model is one ONNX file, which was adopted.
+        source: where the recipe's ONNX files are, as a rule its folder; or the adopted file. out: a .tar.gz file.
         precision: "fp32", "fp16", "bf16" (the fp32 file, run in bfloat16) or "int8"; default: what the profile prefers
-            on its first backend, where the recipe has such a file and a gate for it, else fp32.
+            on its first backend, where the recipe has such a file and a gate for it, else fp32; of an adopted file,
+            what it holds.
         backend: default: the first of the device's that this edgerecon has.
         threads: of the engine; default: all cores. deadline_ms: of the stream; default: the source's frame period.
         strength, protect, crop: of the stream, as ``edgerecon stream`` takes them.
@@ -106,15 +109,16 @@ def bundle(
         raise UsageError(f"a bundle is a .tar.gz file: write it to {out.name}.tar.gz")
     backend = _backend(device, backend)
     target = _target(device)
-    precision, why = _precision(recipe, folder, device, backend) if precision is None else (precision, "asked for")
+    packed = of_recipe(recipe, source) if recipe else of_file(source)
+    precision, why = _precision(packed, device, backend) if precision is None else (precision, "asked for")
     if precision == "bf16" and "bf16" not in backends()[backend].computes.get("fp32", ()):
         raise UsageError(f"backend {backend} has no bf16 for CPUs: choose another precision")
-    reference = read_model(folder / f"{recipe.model.name}.onnx")
-    name = _file_name(recipe.model.name, precision, backend)
-    model = reference if name == reference.path.name else read_model(folder / name)
+    reference = packed.first
+    same = precision == packed.precision
+    model = reference if same else read_model(reference.path.with_name(_file_name(packed.name, precision, backend)))
     _check_match(model, reference, precision)
-    tolerance = _tolerance(recipe, precision)
-    frames, max_error = _expected(model, reference, recipe.shapes)
+    tolerance = packed.tolerance(precision)
+    frames, max_error = _expected(model, reference, packed.sizes)
     if not max_error <= tolerance:
         raise GateError(
             f"{model.path.name} differs from {reference.path.name} by {max_error:.2g}, allowed is {tolerance:.2g}"
@@ -133,13 +137,13 @@ def bundle(
         model=model.path.name,
         engine=f"{model.path.stem}.{device.name}.engine" if engine else None,
         tolerance=tolerance,
-        recipe_hash=reference.spec.recipe_hash,
+        recipe_hash=packed.made_from,
         machine=target.machine,
         python=target.python,
     )
     extras = tuple(filter(None, ("stream", backends()[backend].extra)))
     needed = Needed(own_wheel(), lock(extras, target), extras, _downloaded(extras, target) if wheels else {})
-    files = _files(config, device, model, frames, engine, recipe.model.licence, needed)
+    files = _files(config, device, model, frames, engine, packed, needed)
     sha256 = write_archive(out, files, folder_name(config))
     return BundleResult(
         path=out,
@@ -177,15 +181,17 @@ def _target(device: DeviceProfile) -> Target:
     return Target(device.machine or platform.machine(), device.versions.get("python", here))
 
 
-def _precision(recipe: Recipe, folder: Path, device: DeviceProfile, backend: str) -> tuple[str, str]:
-    """What the profile prefers, or fp32, and why."""
+def _precision(packed: PackedModel, device: DeviceProfile, backend: str) -> tuple[str, str]:
+    """What the profile prefers, or what the first file holds, and why."""
     wanted = device.precision
+    if packed.precision != "fp32":
+        return packed.precision, f"{packed.first.path.name} holds it"
     if wanted in (None, "fp32") or backend != device.backends[0]:
         return "fp32", f"{device.name} prefers {wanted} on {device.backends[0]}" if wanted else "no other is preferred"
-    file = _file_name(recipe.model.name, str(wanted), backend)
-    if not (folder / file).is_file():
+    file = _file_name(packed.name, str(wanted), backend)
+    if not packed.first.path.with_name(file).is_file():
         return "fp32", f"{device.name} prefers {wanted}, and there is no {file}"
-    if recipe.gates.max_difference is None:
+    if packed.derived_limit is None:
         return "fp32", f"{device.name} prefers {wanted}, and the recipe has no gates.max_difference for it"
     return str(wanted), f"{device.name} prefers it"
 
@@ -220,26 +226,13 @@ def _check_match(model: ModelFile, reference: ModelFile, precision: str) -> None
     stored = "fp32" if precision == "bf16" else precision
     if model.spec.precision != stored:
         raise UsageError(f"{model.path.name} holds {model.spec.precision}, not {stored}: export it again")
-    if reference.spec.precision != "fp32":
-        raise UsageError(f"{reference.path.name} holds {reference.spec.precision}, not fp32: export it again")
     if model.spec.recipe_hash != reference.spec.recipe_hash:
         raise UsageError(f"{model.path.name} and {reference.path.name} are of different recipes: export both again")
 
 
-def _tolerance(recipe: Recipe, precision: str) -> float:
-    gates = recipe.gates
-    limit = gates.max_abs_error if precision == "fp32" else gates.max_difference
-    if limit is None:
-        raise RecipeError(
-            f"gates.max_difference: give it in the recipe of {recipe.model.name}; the self-test of a bundle in "
-            f"{precision} needs it"
-        )
-    return limit
-
-
-def _expected(model: ModelFile, reference: ModelFile, shapes: ShapesTable) -> tuple[bytes, float]:
-    """The packed frames with what the fp32 file makes of them, and how far the model in ONNX Runtime is from that."""
-    frames = speckle_frames(_sizes(shapes))
+def _expected(model: ModelFile, reference: ModelFile, sizes: Sequence[tuple[int, int]]) -> tuple[bytes, float]:
+    """The packed frames with what the first file makes of them, and how far the model in ONNX Runtime is from that."""
+    frames = speckle_frames(sizes)
     with (
         closing(open_engine(reference, "onnxruntime", threads=1)) as exact,
         closing(open_engine(model, "onnxruntime", threads=1)) as derived,
@@ -250,14 +243,6 @@ def _expected(model: ModelFile, reference: ModelFile, shapes: ShapesTable) -> tu
         path = Path(place) / "frames.npz"
         pack_frames(path, pairs)
         return path.read_bytes(), float(np.max(errors))
-
-
-def _sizes(shapes: ShapesTable) -> list[tuple[int, int]]:
-    """The fixed size, or the smallest one and an odd one, which is padded."""
-    if shapes.fixed:
-        return [shapes.fixed]
-    odd = [min(low + more, high) for low, high, more in zip(shapes.min, shapes.max, (37, 67), strict=True)]
-    return [shapes.min, (odd[0], odd[1])]
 
 
 def speckle_frames(sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
@@ -282,7 +267,7 @@ def _files(
     model: ModelFile,
     frames: bytes,
     engine: Path | None,
-    licence: str,
+    packed: PackedModel,
     needed: Needed,
 ) -> dict[str, bytes]:
     """Name → content of everything but SHA256SUMS."""
@@ -297,7 +282,7 @@ def _files(
             LOCK: needed.lock.encode(),
             f"wheels/{wheel_name()}": needed.wheel,
             **{f"wheels/{name}": content for name, content in needed.wheels.items()},
-            **{name: _filled(name, config, device, needed.lock).encode() for name in _documents(device)},
+            **{name: _filled(name, config, device, packed, needed.lock).encode() for name in _documents(device)},
         }
         if engine:
             files[str(config.engine)] = engine.read_bytes()
@@ -307,7 +292,7 @@ def _files(
     except OSError as error:
         raise BundleError(f"cannot make the bundle: {error}") from None
     system = dict(device.versions) if config.backend == "tensorrt" else {}
-    files["sbom.json"] = sbom(config.name, config.version, files, packages, system, licence)
+    files["sbom.json"] = sbom(config.name, config.version, files, packages, system, packed.licence)
     return files
 
 
@@ -318,7 +303,7 @@ def _documents(device: DeviceProfile) -> list[str]:
     return names
 
 
-def _filled(name: str, config: BundleConfig, device: DeviceProfile, lock_text: str) -> str:
+def _filled(name: str, config: BundleConfig, device: DeviceProfile, packed: PackedModel, lock_text: str) -> str:
     """A template with the facts of this bundle."""
     jetpack = device.versions.get("jetpack", "")
     gpu = backends()[config.backend].kind == "gpu"
@@ -330,7 +315,7 @@ def _filled(name: str, config: BundleConfig, device: DeviceProfile, lock_text: s
         model=config.model,
         backend=config.backend,
         precision=config.precision,
-        recipe=config.recipe_hash[:16],
+        origin=packed.origin,
         tolerance=f"{config.tolerance:g}",
         threads=f"threads: {config.threads or 'one for each core'}",
         deadline=f"{config.deadline_ms:g} ms" if config.deadline_ms else "the source's frame period",

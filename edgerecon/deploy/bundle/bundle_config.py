@@ -27,7 +27,7 @@ class BundleConfig(BaseModel):
         strength, protect, crop: as ``edgerecon stream`` takes them.
         model, engine, frames: files of the bundle; engine lies beside the model, or is None.
         tolerance: largest difference between the engine and ONNX Runtime on the fp32 file, grey levels in [0, 1].
-        recipe_hash: SHA-256 of the recipe that the model was made from.
+        recipe_hash: SHA-256 of the recipe that the model was made from, or of the file that was adopted.
         machine, python: what the lock of its requirements was resolved for; None in bundles without one.
     """
 

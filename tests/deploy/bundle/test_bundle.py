@@ -227,7 +227,7 @@ def test_what_cannot_be_bundled(
     if "engine" in facts:
         facts["engine"] = tmp_path / str(facts["engine"])
     with pytest.raises(error, match=message) as caught:
-        bundle(folder=models, **facts)  # type: ignore[arg-type]
+        bundle(source=models, **facts)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 

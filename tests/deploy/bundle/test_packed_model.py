@@ -1,0 +1,65 @@
+"""An adopted file is packed without a recipe, whatever kind of network it holds, and its self-test passes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from edgerecon.cli.main import app
+from edgerecon.core.errors import UsageError
+from edgerecon.deploy.adopt.adopt import adopt
+from edgerecon.deploy.adopt.inspect import OVERLAY, Asked
+from edgerecon.deploy.adopt.ranges import UNIT
+from edgerecon.deploy.bundle.acceptance import self_test
+from edgerecon.deploy.bundle.bundle import bundle
+from edgerecon.deploy.bundle.packed_model import of_file
+from tests.deploy.bundle.bundled import CPU, extract
+from tests.support import foreign_maps
+from tests.support.foreign_networks import Foreign, build
+
+KINDS = {
+    "signed": build(Foreign("n", given="-1..1", axes="NHWC", clip=True)),
+    "bytes": build(Foreign("n", given="0..255", dtype="uint8")),
+    "half": build(Foreign("n", dtype="float16")),
+    "residual": build(Foreign("n", way="noise")),
+    "twice": build(Foreign("n", scale=2)),
+    "tiled": build(Foreign("n", size=(96, 128), stiff=True)),
+    "probability": foreign_maps.probability(),
+}
+ASKED = {"probability": Asked(given=UNIT, way=OVERLAY)}
+
+
+def adopted(kind: str, folder: Path, asked: Asked) -> Path:
+    (folder / "foreign.onnx").write_bytes(KINDS[kind].SerializeToString())
+    adopt(folder / "foreign.onnx", folder / f"{kind}.onnx", asked)
+    return folder / f"{kind}.onnx"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.usefixtures("asked")
+def test_an_adopted_file_passes_its_self_test(kind: str, tmp_path: Path) -> None:
+    path = adopted(kind, tmp_path, ASKED.get(kind, Asked()))
+    made = bundle(None, path, CPU, tmp_path / "b.tar.gz", backend="onnxruntime", threads=1)
+    assert made.precision == ("fp16" if kind == "half" else "fp32") and made.max_error == 0
+    result = self_test(extract(made.path, tmp_path))
+    assert result.max_error <= 1e-6 and result.frames == (1 if kind == "tiled" else 2)
+
+
+@pytest.mark.usefixtures("asked")
+def test_the_verb_takes_an_adopted_file(tmp_path: Path) -> None:
+    path, told = adopted("signed", tmp_path, Asked()), tmp_path / "told.json"
+    words = ["bundle", path, "--device", CPU.name, "-o", tmp_path / "b.tar.gz", "--json", told]
+    result = CliRunner().invoke(app, list(map(str, words)))
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert json.loads(told.read_text())["model"] == "signed.onnx"
+    assert "adopted file `" in (extract(tmp_path / "b.tar.gz", tmp_path) / "README.md").read_text()
+
+
+def test_a_map_of_classes_has_no_self_test(tmp_path: Path) -> None:
+    (tmp_path / "foreign.onnx").write_bytes(foreign_maps.classes(4).SerializeToString())
+    adopt(tmp_path / "foreign.onnx", tmp_path / "map.onnx", Asked(given=UNIT))
+    with pytest.raises(UsageError, match=r"^map.onnx gives a map of classes, which has no self-test"):
+        of_file(tmp_path / "map.onnx")
