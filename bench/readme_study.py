@@ -121,14 +121,14 @@ def verdicts(system: str, folder: Path) -> str:
 
 def networks(system: str, folder: Path) -> str:
     """How far each network of a system came in ``long``."""
-    found = load(folder, "study-long").get("trained", {})
-    rows = [one for name, one in found.items() if name.partition("/")[0] == system]
+    report = load(folder, "study-long")
+    rows = [one for name, one in report.get("trained", {}).items() if name.partition("/")[0] == system]
     if not rows:
         return "*`long` has not trained its networks yet.*"
     lines = ["| network in `long` | steps | minutes | held-out error, last quarter of the steps |", "|---|---|---|---|"]
     for one in rows:
         lines.append(f"| {one['name']} | {one['steps']:,} | {one['seconds'] / 60:.0f} | {_state(one)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", f"({when(report['host'])}.)"])
 
 
 def _state(network: Found) -> str:

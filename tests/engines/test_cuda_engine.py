@@ -27,7 +27,7 @@ from edgerecon.modelfile.file import read_model
 from tests.support import fake_gpu
 
 SMALL = "compact-despeckle-small"
-MODELS = {"compact-compound": "fp32_16", f"{SMALL}-fp16": "fp16_16", f"{SMALL}-int8-trt": "mixed_16"}
+MODELS = {"compact-compound": "fp32_16", f"{SMALL}-fp16": "fp16_16", "compact-compound-int8-trt": "int8_16"}
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_frames_of_any_size(fake: fake_gpu.FakeGpu, name: str, rng: np.random.Ge
 
 
 def test_a_precision_opens_its_file(fake: fake_gpu.FakeGpu) -> None:
-    engine = open_engine(SMALL, "cuda", "int8")
+    engine = open_engine("compact-compound", "cuda", "int8")
     assert (engine.spec.precision, engine.spec.model.form) == ("int8", "signed")
     engine.close()
 
@@ -233,7 +233,7 @@ CHANGES = [
     ("compact-compound", _relu_away, "operator 3 is Tanh, not Relu"),
     ("compact-compound", _dilate, r"dilations \[2, 2\] and pads \[1, 1, 1, 1\]"),
     ("compact-compound", _no_residual, "the frame is not added"),
-    (f"{SMALL}-int8-trt", _unsigned_zero, "not to int8 around zero"),
+    ("compact-compound-int8-trt", _unsigned_zero, "not to int8 around zero"),
 ]
 
 
@@ -260,7 +260,7 @@ def test_unsigned_bytes_and_wide_networks_are_refused(tmp_path: Path) -> None:
 
 
 def test_damaged_bytes_never_end_in_anything_but_our_errors(tmp_path: Path, rng: np.random.Generator) -> None:
-    content = model_path(f"{SMALL}-int8-trt").read_bytes()
+    content = model_path("compact-compound-int8-trt").read_bytes()
     path = tmp_path / "damaged.onnx"
     refused = 0
     for _ in range(60):
