@@ -135,9 +135,11 @@ class Replacer:
         """Open no more, and close what was opened, but for what is still in a call. Waits a little for warm-ups: the
         caller is to close engines that nobody uses."""
         self._closed.set()
-        self.wait_warm(_LEFT_AFTER_S)
+        until = monotonic() + _LEFT_AFTER_S
         with self._lock:
-            self._abandoned += [one.engine for one in self._hung_warm_ups()]  # the frames ended in the same moment
+            while self._warming and monotonic() < until:
+                self._abandoned += [one.engine for one in self._hung_warm_ups()]  # the frames ended meanwhile
+                self._lock.wait(_LOOK_EVERY_S)
             idle = [engine for engine in self._own if engine not in self._abandoned]
         for engine in idle:
             self._let_go(engine)
