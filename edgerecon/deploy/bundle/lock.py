@@ -7,7 +7,6 @@ resolved lock is kept in the cache: packing again needs neither uv nor a network
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import distribution
+from importlib.util import find_spec
 from pathlib import Path
 
 from edgerecon.core.cache import cache_folder
@@ -120,7 +120,7 @@ def _resolved(wanted: str, target: Target) -> str:
 
 
 def _uv() -> list[str]:
-    if importlib.util.find_spec("uv") is not None:
+    if find_spec("uv") is not None:
         return [sys.executable, "-m", "uv"]
     if found := shutil.which("uv"):
         return [found]

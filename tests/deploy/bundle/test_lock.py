@@ -69,7 +69,7 @@ def test_pins_have_their_hashes() -> None:
 
 
 def test_without_uv_or_a_network_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock_module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(lock_module, "find_spec", lambda name: None)
     monkeypatch.setattr(lock_module.shutil, "which", lambda name: None)
     with pytest.raises(EdgereconError, match=r"uv, which resolves one, is absent: run  pip install uv$"):
         lock(("stream",), ORIN)
