@@ -16,14 +16,15 @@ Value = TypeVar("Value")
 class Profile:
     """smoke: seconds, for the tests, its figures mean nothing. quick: 40 minutes on 2 cores. full: one GPU, hours.
 
-    long: hours on 2 cores: the networks and scenes of quick, each trained until it stops improving, see ``turns``.
+    long: hours on 2 cores: the networks of quick and, where nothing else is said, its scenes, each network trained
+    until it stops improving, see ``turns``.
     """
 
     name: Size
 
-    def pick(self, *, smoke: Value, quick: Value, full: Value) -> Value:
-        """The value for this size."""
-        return {"smoke": smoke, "quick": quick, "long": quick, "full": full}[self.name]
+    def pick(self, *, smoke: Value, quick: Value, full: Value, long: Value | None = None) -> Value:
+        """The value for this size. long: default: that of quick."""
+        return {"smoke": smoke, "quick": quick, "long": quick if long is None else long, "full": full}[self.name]
 
 
 def profile(name: str) -> Profile:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from torch import Tensor
 from edgerecon.study.context import Context
 from edgerecon.study.labelled import classifier_batches, cross_entropy, labelled
 from edgerecon.study.scenes import HELD_OUT, held_out
-from edgerecon.study.training import Draw, Schedule
+from edgerecon.study.training import Draw, Schedule, digest
 from edgerecon.workshop.data.lesions import CLASSES
 from edgerecon.workshop.models.densenet import DenseNet
 from edgerecon.workshop.models.network import Network
@@ -132,7 +131,7 @@ def trained_networks(ctx: Context, scale: int, images: NDArray[np.uint8], alike:
             ),
             draw,
             Schedule(pick(smoke=1, quick=70, full=50_000), pick(smoke=1e-4, quick=3e-4, full=1e-4)),
-            {"start": _digest(start), "features": _digest(alike), "side": side},
+            {"start": digest(start), "features": digest(alike), "side": side},
             check,
         )
 
@@ -159,8 +158,3 @@ def trained_networks(ctx: Context, scale: int, images: NDArray[np.uint8], alike:
 
 def _again(network: Network) -> Network:
     return copy.deepcopy(network).requires_grad_(True)
-
-
-def _digest(network: torch.nn.Module) -> str:
-    content = b"".join(value.cpu().numpy().tobytes() for value in network.state_dict().values())
-    return hashlib.sha256(content).hexdigest()

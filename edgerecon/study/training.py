@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -28,10 +29,14 @@ Curve = list[tuple[int, float]]
 
 @dataclass(frozen=True)
 class Schedule:
-    """steps: of the optimiser. rate: after a linear rise over the first 5 %; falls to a hundredth along a cosine."""
+    """steps: of the optimiser. rate: after a linear rise over the first 5 %; falls to a hundredth along a cosine.
+
+    fixed: a long study takes these steps and no more, since other networks start from this one.
+    """
 
     steps: int
     rate: float = 1e-3
+    fixed: bool = False
 
     def at(self, step: int) -> float:
         warm = max(1, int(WARM_UP * self.steps))
@@ -115,6 +120,12 @@ def diverged(path: Path, done: int) -> str:
     """What to say of a loss that is not finite."""
     kept = f"the last good checkpoint is {path}" if path.exists() else "no checkpoint was written yet"
     return f"{path.stem}: the loss of batch {done} is not finite, training stops; {kept}"
+
+
+def digest(network: torch.nn.Module) -> str:
+    """Of its weights: what starts from a network trains anew when that one has changed."""
+    content = b"".join(value.cpu().contiguous().numpy().tobytes() for value in network.state_dict().values())
+    return hashlib.sha256(content).hexdigest()
 
 
 def _resume(step: Step, path: Path, key: str, rng: np.random.Generator) -> tuple[int, Curve]:

@@ -34,10 +34,10 @@ def train_in_turns(
     """Give ``step.network`` the turn that it has now, see ``train_for``; renew the page after every check and turn.
 
     Args:
-        schedule: of the quick profile: its rate is the first, its steps are the first turn.
+        schedule: of the quick profile: its rate is the first, its steps are the first turn; all, when it is fixed.
     """
-    most = schedule.steps * (LONGEST if isinstance(step, Supervised) else ADVERSARIAL)
-    plan = Plan(schedule.rate, max(1, schedule.steps // CHECKS), most)
+    times = 1 if schedule.fixed else LONGEST if isinstance(step, Supervised) else ADVERSARIAL
+    plan = Plan(schedule.rate, max(1, schedule.steps // CHECKS), schedule.steps * times)
     name = f"{path.parent.name}/{path.stem}"
 
     def on_check(history: History, network: nn.Module, batch: Batch) -> None:

@@ -21,7 +21,8 @@ from edgerecon.study.profile import Profile, profile
 from edgerecon.study.reconstruction import ReconstructionLoss
 from edgerecon.study.report import read_report
 from edgerecon.study.results import MSE, PSNR, Claim, Picture, Result, Row, Table, measured, ordering, paired
-from edgerecon.study.training import Schedule, train_network
+from edgerecon.study.training import Schedule, digest, train_network
+from edgerecon.study.turns import Turns
 from edgerecon.workshop.models.compact import Compact
 from edgerecon.workshop.train.steps import Adversarial, Supervised
 
@@ -240,6 +241,45 @@ def test_a_long_study_trains_in_rounds_and_shows_how_far_it_is(
     assert "small/net" in page and "1 of 1 networks have reached" in page and page.count("data:image/png") == 1
     again = running.run_study(Profile("long"), tmp_path, resume=True)
     assert again.results[0].curves == report.results[0].curves and system.made == 1
+
+
+def test_how_far_networks_came_outlives_their_folders(
+    system: ModuleType, tmp_path: Path, without_exports: None
+) -> None:
+    """A report that was brought along says how far networks came whose checkpoints were not."""
+    running.run_study(Profile("long"), tmp_path, budget_s=1e-9)
+    found = json.loads((tmp_path / "report.json").read_text())
+    gone = found["trained"]["small/net"] | {"name": "gone"}
+    found["trained"] = {"elsewhere/gone": gone, "small/net": found["trained"]["small/net"] | {"steps": 10**6}}
+    (tmp_path / "report.json").write_text(json.dumps(found))
+    report = running.run_study(Profile("long"), tmp_path, resume=True, budget_s=1e-9)
+    assert set(report.trained) == {"elsewhere/gone", "small/net"}
+    assert report.trained["elsewhere/gone"].steps == gone["steps"] and report.trained["small/net"].steps < 10**6
+
+
+def test_what_others_start_from_ends_with_its_first_turn(tmp_path: Path) -> None:
+    """However much time its turn has: those that started from it would have to begin anew."""
+    turns = Turns(tmp_path, None)
+    turns.shares["any/first"] = 60.0
+    (tmp_path / "any").mkdir()
+    ctx = Context(Profile("long"), tmp_path / "any", Result("any", "", ""), turns=turns)
+    ctx.train("first", step, batch, Schedule(3, fixed=True))
+    (found,) = turns.networks().values()
+    assert found.finished and found.done == 3
+
+
+def test_a_digest_is_of_the_weights_alone() -> None:
+    network = Compact(4, 2)
+    before = digest(network)
+    assert digest(network.to(memory_format=torch.channels_last)) == before
+    next(network.parameters()).data += 1
+    assert digest(network) != before
+
+
+def test_a_long_study_is_as_large_as_quick_unless_said() -> None:
+    sizes = {"smoke": 1, "quick": 2, "full": 3}
+    assert Profile("long").pick(**sizes) == 2 and Profile("long").pick(**sizes, long=4) == 4
+    assert Profile("quick").pick(**sizes, long=4) == 2
 
 
 def test_unknown_names_are_usage_errors() -> None:

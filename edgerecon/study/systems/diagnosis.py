@@ -20,7 +20,7 @@ from edgerecon.study.hallucination import contrast_kept, spurious_contrast
 from edgerecon.study.labelled import classifier_batches, cross_entropy, labelled, probabilities
 from edgerecon.study.results import Claim, Metric, Picture, Row, Table, measured, ordering, paired
 from edgerecon.study.scenes import held_out, ultrasound
-from edgerecon.study.training import Draw, Schedule
+from edgerecon.study.training import Draw, Schedule, digest
 from edgerecon.workshop.data.lesions import CLASSES
 from edgerecon.workshop.models.densenet import BLOCKS, DenseNet
 from edgerecon.workshop.models.unet import UNet
@@ -75,7 +75,7 @@ def run(ctx: Context) -> None:
             ctx, "train", pick(smoke=6, quick=270, full=6000), size, looks=pick(smoke=1, quick=2, full=8)
         ),
         "tuning": labelled(ctx, "tuning", pick(smoke=6, quick=90, full=600), size),
-        "test": labelled(ctx, "test", pick(smoke=6, quick=180, full=1500), size),
+        "test": labelled(ctx, "test", pick(smoke=6, quick=180, full=1500, long=540), size),
     }
     unet = _reconstruction(ctx)
     frames = {part: _versions(arrays, unet) for part, arrays in scenes.items()}
@@ -184,7 +184,7 @@ def _classifiers(
         "densenet201-first",
         lambda: Supervised(started(), cross_entropy),
         batches("train", RAW),
-        Schedule(pick(smoke=2, quick=100, full=8000), pick(smoke=1e-3, quick=1e-3, full=5e-4)),
+        Schedule(pick(smoke=2, quick=100, full=8000, long=300), pick(smoke=1e-3, quick=1e-3, full=5e-4), fixed=True),
         {"weights": os.environ.get(DENSENET201, "")},
         batches("tuning", RAW),
     )
@@ -201,8 +201,8 @@ def _classifiers(
             f"densenet201-{('raw', 'despeckled', 'unet', 'true')[index]}",
             lambda: Supervised(further(), cross_entropy),
             batches("train", name),
-            Schedule(pick(smoke=1, quick=24, full=3000), rate),
-            {"frames": name},
+            Schedule(pick(smoke=1, quick=24, full=3000, long=40), rate),
+            {"frames": name, "start": digest(first)},
             batches("tuning", name),
         )
     return found
