@@ -24,7 +24,7 @@ namespace {
 
 struct Picture {
     Picture(const Network& network, int height, int width)
-        : runner(network, height, width, 1, *find_instruction_set("")), pixels(size_t(height) * width), frame(pixels.size()), result(pixels.size()) {}
+        : runner(network, height, width, 1, find_network_kernels("")), pixels(size_t(height) * width), frame(pixels.size()), result(pixels.size()) {}
     Runner runner;
     std::vector<uint8_t> pixels;
     std::vector<float> frame, result;

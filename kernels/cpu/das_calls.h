@@ -83,9 +83,7 @@ extern "C" {
 
 void* edgerecon_cpu_das_open(const edgerecon_das* told, const char* set, char* error, int32_t size) {
     return guarded(error, size, [&] {
-        const DasKernels* kernels = find_das_kernels(set);
-        if (!kernels) throw std::invalid_argument(std::string("this processor does not have ") + set);
-        return new Beamformer(*told, *kernels);
+        return new Beamformer(*told, find_das_kernels(set));
     });
 }
 

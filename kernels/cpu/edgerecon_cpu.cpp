@@ -43,10 +43,9 @@ void* edgerecon_cpu_open(const edgerecon_layer* layers, int32_t count, char* err
 
 void* edgerecon_cpu_bind(void* network, int32_t height, int32_t width, int32_t threads, const char* set, char* error, int32_t size) {
     return guarded(error, size, [&] {
-        const InstructionSet* chosen = find_instruction_set(set);
-        if (!chosen) throw std::invalid_argument(std::string("this processor does not have ") + set);
+        const NetworkKernels& kernels = find_network_kernels(set);
         if (height < 1 || width < 1 || threads < 1) throw std::invalid_argument("sizes and threads start at 1");
-        return new Runner(*static_cast<Network*>(network), height, width, threads, *chosen);
+        return new Runner(*static_cast<Network*>(network), height, width, threads, kernels);
     });
 }
 

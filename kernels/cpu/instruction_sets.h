@@ -1,21 +1,18 @@
-// The kernels once per instruction set, and the choice of one at run time by CPUID.
+// The instruction sets that kernels are compiled for, and the choice of one at run time by CPUID. each_set.h compiles them.
 //
 //     portable   what the compiler makes of the vector extension for the baseline: SSE2, NEON, plain code
 //     avx2       AVX2 and FMA
-//     vnni       AVX-512 VNNI on vectors of 32 bytes: a pair's products and their sum are one instruction; float32 as in avx2
+//     vnni       AVX-512 VNNI on vectors of 32 bytes: a pair's products and their sum are one instruction; the rest as avx2
 //     neon       of aarch64, whose baseline it is; 32 registers of 16 bytes
 //     wasm       of browsers, WebAssembly's vectors of 16 bytes
 //
 // Integer kernels give the same bits in every set; float32 kernels round differently where a set has no fused product.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
-
-#include "rows.h"
+#include <stdexcept>
+#include <string>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -25,145 +22,45 @@
 #include <wasm_simd128.h>
 #endif
 
-#define KERNEL TARGET static inline __attribute__((always_inline))
-#define ENTRY TARGET static
-
-namespace portable {
-#define TARGET
-#define USES_AVX2 0
-#define BLOCK_TILES 1
-#include "lanes.h"
-#include "winograd.h"
-#include "winograd_fp32.h"
-#include "requantise.h"
-#include "winograd_int16.h"
-#include "direct_fp32.h"
-#include "direct_int16.h"
-#include "frame_edges.h"
-#include "frame_bytes.h"
-#undef KEEP_IN_REGISTER
-#undef USES_AVX2
-#undef BLOCK_TILES
-#undef TARGET
-}  // namespace portable
-
-#if defined(__x86_64__)
-namespace avx2 {
-#define TARGET __attribute__((target("avx2,fma")))
-#define USES_AVX2 1
-#define BLOCK_TILES MOST_TILES
-#include "lanes.h"
-#include "winograd.h"
-#include "winograd_fp32.h"
-#include "requantise.h"
-#include "winograd_int16.h"
-#include "direct_fp32.h"
-#include "direct_int16.h"
-#include "frame_edges.h"
-#include "frame_bytes.h"
-#undef KEEP_IN_REGISTER
-#undef USES_AVX2
-#undef BLOCK_TILES
-#undef TARGET
-}  // namespace avx2
-namespace vnni {
-#define TARGET __attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512vnni")))
-#define USES_AVX2 1
-#define USES_VNNI 1
-#define BLOCK_TILES MOST_TILES
-#include "lanes.h"
-#include "winograd.h"
-#include "requantise.h"
-#include "winograd_int16.h"
-#include "direct_int16.h"
-#undef KEEP_IN_REGISTER
-#undef USES_AVX2
-#undef USES_VNNI
-#undef BLOCK_TILES
-#undef TARGET
-}  // namespace vnni
-#elif defined(__aarch64__)
-namespace neon {
-#define TARGET
-#define USES_NEON 1
-#define BLOCK_TILES 4
-#include "lanes.h"
-#include "winograd.h"
-#include "winograd_fp32.h"
-#include "requantise.h"
-#include "winograd_int16.h"
-#include "direct_fp32.h"
-#include "direct_int16.h"
-#include "frame_edges.h"
-#include "frame_bytes.h"
-#undef KEEP_IN_REGISTER
-#undef USES_NEON
-#undef BLOCK_TILES
-#undef TARGET
-}  // namespace neon
-#elif defined(__wasm_simd128__)
-namespace wasm {
-#define TARGET
-#define USES_WASM 1
-#define BLOCK_TILES 4
-#include "lanes.h"
-#include "winograd.h"
-#include "winograd_fp32.h"
-#include "requantise.h"
-#include "winograd_int16.h"
-#include "direct_fp32.h"
-#include "direct_int16.h"
-#include "frame_edges.h"
-#include "frame_bytes.h"
-#undef KEEP_IN_REGISTER
-#undef USES_WASM
-#undef BLOCK_TILES
-#undef TARGET
-}  // namespace wasm
-#endif
-
 struct InstructionSet {
     const char* name;
     bool (*present)();
-    void (*float_winograd)(const FloatWinograd&, float*);
-    void (*integer_winograd)(const IntegerWinograd&, int16_t*);
-    void (*float_direct)(const FloatDirect&);
-    void (*integer_direct)(const IntegerDirect&);
-    void (*unshuffle)(const EdgeRow&, float*);
-    void (*unshuffle_integers)(const EdgeRow&, int16_t*);
-    void (*shuffle)(const EdgeRow&, const float*);
-    void (*expand)(const BytesIn&);
-    void (*finish)(const BytesOut&);
 };
 
 #if defined(__x86_64__)
+inline bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 inline bool has_vnni() {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+    return has_avx2() && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
 }
 #endif
+inline bool always() { return true; }
 
-#define KERNELS_OF(set)                                                                                    \
-    set::convolve_winograd, set::convolve_winograd, set::convolve_direct, set::convolve_direct, set::unshuffle_row, \
-        set::unshuffle_row, set::shuffle_row, set::expand_row, set::finish_row
-
-// From the fastest on; the last one runs everywhere.
-inline const InstructionSet INSTRUCTION_SETS[] = {
+// From the fastest on; the last one runs everywhere. OF_EACH_SET lists the address of a table in each, in the same order.
+inline constexpr InstructionSet INSTRUCTION_SETS[] = {
 #if defined(__x86_64__)
-    {"vnni", has_vnni, avx2::convolve_winograd, vnni::convolve_winograd, avx2::convolve_direct, vnni::convolve_direct, avx2::unshuffle_row,
-     avx2::unshuffle_row, avx2::shuffle_row, avx2::expand_row, avx2::finish_row},
-    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }, KERNELS_OF(avx2)},
+    {"vnni", has_vnni},
+    {"avx2", has_avx2},
+#define OF_EACH_SET(table) &vnni::table, &avx2::table, &portable::table
 #elif defined(__aarch64__)
-    {"neon", [] { return true; }, KERNELS_OF(neon)},
+    {"neon", always},
+#define OF_EACH_SET(table) &neon::table, &portable::table
 #elif defined(__wasm_simd128__)
-    {"wasm", [] { return true; }, KERNELS_OF(wasm)},
+    {"wasm", always},
+#define OF_EACH_SET(table) &wasm::table, &portable::table
+#else
+#define OF_EACH_SET(table) &portable::table
 #endif
-    {"portable", [] { return true; }, KERNELS_OF(portable)},
+    {"portable", always},
 };
+constexpr size_t INSTRUCTION_SET_COUNT = sizeof INSTRUCTION_SETS / sizeof *INSTRUCTION_SETS;
 
-// The set of that name, or the fastest where the name is empty; null when this processor lacks it.
-inline const InstructionSet* find_instruction_set(const char* name) {
-    for (const InstructionSet& one : INSTRUCTION_SETS)
-        if (one.present() && (!*name || !strcmp(name, one.name))) return &one;
-    return nullptr;
+// The table of the set of that name, or of the fastest where the name is empty. Throws std::invalid_argument where this
+// processor lacks it.
+template <class Kernels>
+const Kernels& find_kernels(const Kernels* const (&of_each_set)[INSTRUCTION_SET_COUNT], const char* name) {
+    for (size_t number = 0; number < INSTRUCTION_SET_COUNT; ++number) {
+        const InstructionSet& one = INSTRUCTION_SETS[number];
+        if (one.present() && (!*name || !strcmp(name, one.name))) return *of_each_set[number];
+    }
+    throw std::invalid_argument(std::string("this processor does not have ") + name);
 }

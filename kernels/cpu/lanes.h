@@ -6,8 +6,7 @@
 //     Ints     │ i0 │ i1 │ i2 │ i3 │ i4 │ i5 │ i6 │ i7 │
 //     Shorts   │s0 s1│s2 s3│s4 s5│s6 s7│s8 s9│ …  │ s14 s15 │
 //
-// This file and those that say "once per instruction set" are read by instruction_sets.h, inside a namespace of each
-// set: hence no include guard. KERNEL marks a function of that set that is inlined everywhere, ENTRY one that is called.
+// Read by each_set.h, as are the files that say "once per instruction set".
 
 typedef float Floats __attribute__((vector_size(32), aligned(4), may_alias));
 typedef uint32_t Ints __attribute__((vector_size(32), aligned(4), may_alias));  // unsigned: sums are modulo 2³²
@@ -60,6 +59,27 @@ KERNEL Shorts load_quarters(const int16_t* from, int64_t apart) {
 KERNEL void store_halves(int16_t* first, int16_t* second, Shorts value) {
     memcpy(first, &value, 16);
     memcpy(second, reinterpret_cast<const char*>(&value) + 16, 16);
+}
+#endif
+
+#if USES_NEON || USES_WASM
+// The two registers of a vector.
+template <class Register>
+struct Halves {
+    Register low, high;
+};
+template <class Register, class Vector>
+KERNEL Halves<Register> halves(Vector whole) {
+    Halves<Register> two;
+    memcpy(&two, &whole, sizeof two);
+    return two;
+}
+template <class Vector, class Register>
+KERNEL Vector joined(Register low, Register high) {
+    const Halves<Register> two = {low, high};
+    Vector whole;
+    memcpy(&whole, &two, sizeof whole);
+    return whole;
 }
 #endif
 
@@ -127,88 +147,44 @@ KERNEL Floats rounded_product(Floats value) {
 // GCC moves integer products out of a loop and spills them, which costs 1.7 times; an empty use of the sum forbids it.
 #define KEEP_IN_REGISTER(value) asm("" : "+x"(value))
 #elif USES_NEON
-struct HalvesOfShorts {
-    int16x8_t low, high;
-};
-struct HalvesOfInts {
-    int32x4_t low, high;
-};
-KERNEL HalvesOfShorts halves(Shorts s) {
-    HalvesOfShorts two;
-    memcpy(&two, &s, sizeof two);
-    return two;
-}
-KERNEL HalvesOfInts halves(Ints i) {
-    HalvesOfInts two;
-    memcpy(&two, &i, sizeof two);
-    return two;
-}
-KERNEL Shorts joined(int16x8_t low, int16x8_t high) {
-    const HalvesOfShorts two = {low, high};
-    Shorts s;
-    memcpy(&s, &two, sizeof s);
-    return s;
-}
-KERNEL Ints joined(int32x4_t low, int32x4_t high) {
-    const HalvesOfInts two = {low, high};
-    Ints i;
-    memcpy(&i, &two, sizeof i);
-    return i;
-}
 KERNEL int32x4_t pair_products(int16x8_t a, int16x8_t b) {
     return vpaddq_s32(vmull_s16(vget_low_s16(a), vget_low_s16(b)), vmull_high_s16(a, b));
 }
 KERNEL Ints pair_products(Shorts a, Shorts b) {
-    const HalvesOfShorts x = halves(a), y = halves(b);
-    return joined(pair_products(x.low, y.low), pair_products(x.high, y.high));
+    const auto x = halves<int16x8_t>(a), y = halves<int16x8_t>(b);
+    return joined<Ints>(pair_products(x.low, y.low), pair_products(x.high, y.high));
 }
 KERNEL Ints shifted(Ints a, Ints shift) {
-    const HalvesOfInts x = halves(a), n = halves(shift);
-    return joined(vshlq_s32(x.low, vnegq_s32(n.low)), vshlq_s32(x.high, vnegq_s32(n.high)));
+    const auto x = halves<int32x4_t>(a), n = halves<int32x4_t>(shift);
+    return joined<Ints>(vshlq_s32(x.low, vnegq_s32(n.low)), vshlq_s32(x.high, vnegq_s32(n.high)));
 }
 KERNEL Shorts narrowed(Ints a, Ints b, Shorts floor, Shorts ceiling) {
-    const HalvesOfInts x = halves(a), y = halves(b);
-    const HalvesOfShorts least = halves(floor), most = halves(ceiling);
+    const auto x = halves<int32x4_t>(a), y = halves<int32x4_t>(b);
+    const auto least = halves<int16x8_t>(floor), most = halves<int16x8_t>(ceiling);
     const int16x8_t low = vcombine_s16(vqmovn_s32(x.low), vqmovn_s32(y.low));
     const int16x8_t high = vcombine_s16(vqmovn_s32(x.high), vqmovn_s32(y.high));
-    return joined(vminq_s16(vmaxq_s16(low, least.low), most.low), vminq_s16(vmaxq_s16(high, least.high), most.high));
+    return joined<Shorts>(vminq_s16(vmaxq_s16(low, least.low), most.low), vminq_s16(vmaxq_s16(high, least.high), most.high));
 }
 KERNEL Shorts narrowed_in_order(Ints a, Ints b, Shorts floor, Shorts ceiling) {
-    const HalvesOfInts x = halves(a), y = halves(b);
-    const HalvesOfShorts least = halves(floor), most = halves(ceiling);
+    const auto x = halves<int32x4_t>(a), y = halves<int32x4_t>(b);
+    const auto least = halves<int16x8_t>(floor), most = halves<int16x8_t>(ceiling);
     const int16x8_t low = vcombine_s16(vqmovn_s32(x.low), vqmovn_s32(x.high));
     const int16x8_t high = vcombine_s16(vqmovn_s32(y.low), vqmovn_s32(y.high));
-    return joined(vminq_s16(vmaxq_s16(low, least.low), most.low), vminq_s16(vmaxq_s16(high, least.high), most.high));
+    return joined<Shorts>(vminq_s16(vmaxq_s16(low, least.low), most.low), vminq_s16(vmaxq_s16(high, least.high), most.high));
 }
-KERNEL Ints widened(const int16_t* from) { return joined(vmovl_s16(vld1_s16(from)), vmovl_s16(vld1_s16(from + 4))); }
+KERNEL Ints widened(const int16_t* from) { return joined<Ints>(vmovl_s16(vld1_s16(from)), vmovl_s16(vld1_s16(from + 4))); }
 KERNEL Ints widened_first(Shorts s) {
-    const HalvesOfShorts two = halves(s);
-    return joined(vmovl_s16(vget_low_s16(two.low)), vmovl_s16(vget_low_s16(two.high)));
+    const auto two = halves<int16x8_t>(s);
+    return joined<Ints>(vmovl_s16(vget_low_s16(two.low)), vmovl_s16(vget_low_s16(two.high)));
 }
 KERNEL Ints widened_second(Shorts s) {
-    const HalvesOfShorts two = halves(s);
-    return joined(vmovl_high_s16(two.low), vmovl_high_s16(two.high));
+    const auto two = halves<int16x8_t>(s);
+    return joined<Ints>(vmovl_high_s16(two.low), vmovl_high_s16(two.high));
 }
 #define KEEP_IN_REGISTER(value)
 #elif USES_WASM
-struct Halves {
-    v128_t low, high;
-};
-template <class Vector>
-KERNEL Halves halves(Vector whole) {
-    Halves two;
-    memcpy(&two, &whole, sizeof two);
-    return two;
-}
-template <class Vector>
-KERNEL Vector joined(v128_t low, v128_t high) {
-    const Halves two = {low, high};
-    Vector whole;
-    memcpy(&whole, &two, sizeof whole);
-    return whole;
-}
 KERNEL Ints pair_products(Shorts a, Shorts b) {
-    const Halves x = halves(a), y = halves(b);
+    const auto x = halves<v128_t>(a), y = halves<v128_t>(b);
     return joined<Ints>(wasm_i32x4_dot_i16x8(x.low, y.low), wasm_i32x4_dot_i16x8(x.high, y.high));
 }
 // No instruction shifts each lane by its own: bits 30 to 61 of a · 2^(30 − shift), which the loop around keeps.
@@ -218,17 +194,17 @@ KERNEL v128_t shifted(v128_t a, v128_t factor) {
     return wasm_i32x4_shuffle(low, high, 0, 2, 4, 6);
 }
 KERNEL Ints shifted(Ints a, Ints shift) {
-    const Halves x = halves(a), factor = halves((all(int32_t{1}) << 30) >> shift);
+    const auto x = halves<v128_t>(a), factor = halves<v128_t>((all(int32_t{1}) << 30) >> shift);
     return joined<Ints>(shifted(x.low, factor.low), shifted(x.high, factor.high));
 }
 KERNEL v128_t clipped(v128_t a, v128_t floor, v128_t ceiling) { return wasm_i16x8_min(wasm_i16x8_max(a, floor), ceiling); }
 KERNEL Shorts narrowed(Ints a, Ints b, Shorts floor, Shorts ceiling) {
-    const Halves x = halves(a), y = halves(b), least = halves(floor), most = halves(ceiling);
+    const auto x = halves<v128_t>(a), y = halves<v128_t>(b), least = halves<v128_t>(floor), most = halves<v128_t>(ceiling);
     return joined<Shorts>(clipped(wasm_i16x8_narrow_i32x4(x.low, y.low), least.low, most.low),
                           clipped(wasm_i16x8_narrow_i32x4(x.high, y.high), least.high, most.high));
 }
 KERNEL Shorts narrowed_in_order(Ints a, Ints b, Shorts floor, Shorts ceiling) {
-    const Halves x = halves(a), y = halves(b), least = halves(floor), most = halves(ceiling);
+    const auto x = halves<v128_t>(a), y = halves<v128_t>(b), least = halves<v128_t>(floor), most = halves<v128_t>(ceiling);
     return joined<Shorts>(clipped(wasm_i16x8_narrow_i32x4(x.low, x.high), least.low, most.low),
                           clipped(wasm_i16x8_narrow_i32x4(y.low, y.high), least.high, most.high));
 }
@@ -236,11 +212,11 @@ KERNEL Ints widened(const int16_t* from) {
     return joined<Ints>(wasm_i32x4_load16x4(from), wasm_i32x4_load16x4(from + 4));
 }
 KERNEL Ints widened_first(Shorts s) {
-    const Halves two = halves(s);
+    const auto two = halves<v128_t>(s);
     return joined<Ints>(wasm_i32x4_extend_low_i16x8(two.low), wasm_i32x4_extend_low_i16x8(two.high));
 }
 KERNEL Ints widened_second(Shorts s) {
-    const Halves two = halves(s);
+    const auto two = halves<v128_t>(s);
     return joined<Ints>(wasm_i32x4_extend_high_i16x8(two.low), wasm_i32x4_extend_high_i16x8(two.high));
 }
 #define KEEP_IN_REGISTER(value)
@@ -335,3 +311,4 @@ KERNEL Floats load_side_by_side(const float* from, int64_t) {
     static_assert(S == 1, "float32 maps hold whole vectors");
     return load(from);
 }
+#undef KEEP_IN_REGISTER

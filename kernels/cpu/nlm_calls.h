@@ -9,9 +9,7 @@ extern "C" {
 void* edgerecon_cpu_nlm_open(int32_t height, int32_t width, int32_t patch, int32_t search, float strength, int32_t threads,
                              const char* set, char* error, int32_t size) {
     return guarded(error, size, [&] {
-        const NlmKernels* kernels = find_nlm_kernels(set);
-        if (!kernels) throw std::invalid_argument(std::string("this processor does not have ") + set);
-        return new NonLocalMeans(height, width, patch, search, strength, threads, *kernels);
+        return new NonLocalMeans(height, width, patch, search, strength, threads, find_nlm_kernels(set));
     });
 }
 

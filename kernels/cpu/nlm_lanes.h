@@ -18,20 +18,6 @@ KERNEL Shorts rounded_product(Shorts a, Shorts b) {
     return reinterpret_cast<Shorts>(_mm256_mulhrs_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
 }
 #elif USES_NEON
-struct HalvesOfUnsigned {
-    uint16x8_t low, high;
-};
-KERNEL HalvesOfUnsigned unsigned_halves(Shorts s) {
-    HalvesOfUnsigned two;
-    memcpy(&two, &s, sizeof two);
-    return two;
-}
-KERNEL Shorts joined(uint16x8_t low, uint16x8_t high) {
-    const HalvesOfUnsigned two = {low, high};
-    Shorts s;
-    memcpy(&s, &two, sizeof s);
-    return s;
-}
 KERNEL uint16x8_t upper_product(uint16x8_t a, uint16x8_t b) {
     const uint32x4_t low = vmull_u16(vget_low_u16(a), vget_low_u16(b)), high = vmull_high_u16(a, b);
     return vuzp2q_u16(vreinterpretq_u16_u32(low), vreinterpretq_u16_u32(high));
@@ -40,16 +26,16 @@ KERNEL uint16x8_t rounded_product(uint16x8_t a, uint16x8_t b) {
     return vreinterpretq_u16_s16(vqrdmulhq_s16(vreinterpretq_s16_u16(a), vreinterpretq_s16_u16(b)));
 }
 KERNEL Shorts excess(Shorts a, Shorts b) {
-    const HalvesOfUnsigned x = unsigned_halves(a), y = unsigned_halves(b);
-    return joined(vqsubq_u16(x.low, y.low), vqsubq_u16(x.high, y.high));
+    const auto x = halves<uint16x8_t>(a), y = halves<uint16x8_t>(b);
+    return joined<Shorts>(vqsubq_u16(x.low, y.low), vqsubq_u16(x.high, y.high));
 }
 KERNEL Shorts upper_product(Shorts a, Shorts b) {
-    const HalvesOfUnsigned x = unsigned_halves(a), y = unsigned_halves(b);
-    return joined(upper_product(x.low, y.low), upper_product(x.high, y.high));
+    const auto x = halves<uint16x8_t>(a), y = halves<uint16x8_t>(b);
+    return joined<Shorts>(upper_product(x.low, y.low), upper_product(x.high, y.high));
 }
 KERNEL Shorts rounded_product(Shorts a, Shorts b) {
-    const HalvesOfUnsigned x = unsigned_halves(a), y = unsigned_halves(b);
-    return joined(rounded_product(x.low, y.low), rounded_product(x.high, y.high));
+    const auto x = halves<uint16x8_t>(a), y = halves<uint16x8_t>(b);
+    return joined<Shorts>(rounded_product(x.low, y.low), rounded_product(x.high, y.high));
 }
 #else
 KERNEL Shorts excess(Shorts a, Shorts b) { return (a - b) & reinterpret_cast<Shorts>(a > b); }

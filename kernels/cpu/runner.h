@@ -7,7 +7,7 @@
 
 #include <vector>
 
-#include "instruction_sets.h"
+#include "network_kernels.h"
 #include "network.h"
 #include "plan.h"
 #include "ring.h"
@@ -16,8 +16,8 @@
 class Runner {
 public:
     // Throws std::invalid_argument, std::bad_alloc, std::system_error.
-    Runner(const Network& network, int height, int width, int threads, const InstructionSet& set)
-        : network_(network), set_(set), plan_(make_plan(network, height, width, threads)),
+    Runner(const Network& network, int height, int width, int threads, const NetworkKernels& kernels)
+        : network_(network), kernels_(kernels), plan_(make_plan(network, height, width, threads)),
           pool_(std::min(threads, static_cast<int>(plan_.bands.size()))), seams_(plan_.bands.size()) {
         size_t scratch = 0, block = 0;
         for (const Layer& layer : network.layers) block = std::max(block, sizeof(float) * layer.shape.kernel * plan_.columns.back());
@@ -126,8 +126,8 @@ private:
         else if (layer.shape.kind == EDGERECON_SHUFFLE) shuffle(place, layer, row);
         else if (layer.tile_rows && layer.integer) integer_winograd(place, layer, row);
         else if (layer.tile_rows) float_winograd(place, layer, row);
-        else if (layer.integer) direct(place, layer, row, integer_direct(layer), set_.integer_direct);
-        else direct(place, layer, row, float_direct(layer), set_.float_direct);
+        else if (layer.integer) direct(place, layer, row, integer_direct(layer), kernels_.integer_direct);
+        else direct(place, layer, row, float_direct(layer), kernels_.float_direct);
     }
 
     int pitch(int map) const { return network_.maps[map].pitch; }
@@ -136,8 +136,8 @@ private:
         const edgerecon_layer& s = layer.shape;
         const int64_t width = plan_.columns[0];
         const EdgeRow job = {pixels(place, row * s.kernel, s.kernel), nullptr, width, 0, plan_.columns[s.target], s.kernel, pitch(s.target)};
-        if (network_.maps[s.target].integer()) set_.unshuffle_integers(job, write<int16_t>(place, s.target, row));
-        else set_.unshuffle(job, write<float>(place, s.target, row));
+        if (network_.maps[s.target].integer()) kernels_.unshuffle_integers(job, write<int16_t>(place, s.target, row));
+        else kernels_.unshuffle(job, write<float>(place, s.target, row));
     }
 
     void shuffle(Place& place, const Layer& layer, int row) const {
@@ -147,7 +147,7 @@ private:
         const float* frame = s.added || picture_ ? pixels(place, first, s.kernel) : nullptr;
         float* out = picture_ ? reinterpret_cast<float*>(place.picture.get()) : out_ + first * width;
         const EdgeRow job = {s.added ? frame : nullptr, out, width, width, plan_.columns[s.source], s.kernel, pitch(s.source)};
-        set_.shuffle(job, read<float>(place, s.source, row));
+        kernels_.shuffle(job, read<float>(place, s.source, row));
         if (picture_) finish(frame, out, first, s.kernel);
     }
 
@@ -158,7 +158,7 @@ private:
         float* to = reinterpret_cast<float*>(place.pixels.get());
         for (int row = 0; row < count; ++row) {
             const int64_t inside = std::min(std::max(first + row - picture_->margin, 0), picture_->height - 1);
-            set_.expand({picture_->seen + inside * picture_->seen_pitch, to + int64_t{row} * width, picture_->width, picture_->margin, width});
+            kernels_.expand({picture_->seen + inside * picture_->seen_pitch, to + int64_t{row} * width, picture_->width, picture_->margin, width});
         }
         return to;
     }
@@ -170,7 +170,7 @@ private:
             if (row < 0 || row >= p.height) continue;
             const uint8_t* tissue = p.tissue ? p.tissue + row * p.tissue_pitch : nullptr;
             const BytesOut job = {made + at, pixels + at, p.frame + row * p.frame_pitch, tissue, p.out + row * p.out_pitch, p.width, p.strength};
-            set_.finish(job);
+            kernels_.finish(job);
         }
     }
 
@@ -191,7 +191,7 @@ private:
                 job.out[i] = write<float>(place, s.target, row + i * s.dilation);
                 job.added[i] = s.added ? read<float>(place, s.added, row + i * s.dilation) : nullptr;
             }
-            set_.float_winograd(job, place.memory<float>());
+            kernels_.float_winograd(job, place.memory<float>());
         }
     }
 
@@ -212,7 +212,7 @@ private:
                 job.out[i] = write<char>(place, s.target, row + i * s.dilation);
                 job.added[i] = s.added ? read<int16_t>(place, s.added, row + i * s.dilation) : nullptr;
             }
-            set_.integer_winograd(job, place.memory<int16_t>());
+            kernels_.integer_winograd(job, place.memory<int16_t>());
         }
     }
 
@@ -279,7 +279,7 @@ private:
     }
 
     const Network& network_;
-    const InstructionSet& set_;
+    const NetworkKernels& kernels_;
     Plan plan_;
     ThreadPool pool_;
     std::vector<Place> places_;
