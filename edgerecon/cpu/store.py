@@ -34,13 +34,15 @@ def build() -> Stored:
     """The library for the sources of this installation: from the cache, else compiled now.
 
     Raises:
-        EngineError: there is no compiler, it refuses, or the cache cannot be written.
+        EngineError: there is no compiler, it refuses, the cache cannot be written, or the sources changed meanwhile.
     """
-    compiler = find_compiler()
-    path = _folder() / f"edgerecon_cpu.{_digest(source_digest(), compiler.version)}{SUFFIX}"
+    compiler, sources = find_compiler(), source_digest()
+    path = _folder() / f"edgerecon_cpu.{_digest(sources, compiler.version)}{SUFFIX}"
     if found := _read(path):
         return found
     content = compile_library(compiler)
+    if source_digest() != sources:
+        raise EngineError("the sources of the CPU kernels changed while they were compiled: build them again")
     seal(path, platform.machine(), compiler.version, content)
     return Stored(content, compiler.version, path)
 

@@ -6,7 +6,9 @@ convolution and ReLU as one operator. The schema is https://github.com/tensorflo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,13 @@ from edgerecon.core.errors import ModelError, UsageError
 from edgerecon.core.frame import Image
 from edgerecon.engines.backend import Backend, missing
 from edgerecon.engines.padded import PaddedEngine
+from edgerecon.engines.stderr_line import without_line
 from edgerecon.modelfile.file import ModelFile
 from edgerecon.modelfile.graph import Node, read_graph
 from edgerecon.modelfile.ports import INPUT, OUTPUT
 
 _VERSION = 3  # of the schema
+_SAID = threading.Event()
 _SHAPING = ("Identity", "Cast")
 """Operators that change the type of a tensor at most: everything is float32 here."""
 
@@ -36,6 +40,17 @@ def open_model(file: ModelFile, device: str | None, threads: int, precision: str
     if file.spec.state_channels or file.spec.fixed_output:
         raise ModelError(f"{file.path.name} carries state or gives no image: use backend onnxruntime")
     return LiteRtEngine(file, threads, precision)
+
+
+@contextmanager
+def _first_interpreter() -> Iterator[None]:
+    """Keep LiteRT from saying on stderr that it has a delegate, which it does once in a process."""
+    if _SAID.is_set():
+        yield
+        return
+    _SAID.set()
+    with without_line(b"Created TensorFlow Lite XNNPACK delegate"):
+        yield
 
 
 class LiteRtEngine(PaddedEngine):
@@ -54,8 +69,9 @@ class LiteRtEngine(PaddedEngine):
         from ai_edge_litert.interpreter import Interpreter
 
         content = _Translation(self._nodes, self._constants, padded).flatbuffer()
-        interpreter = Interpreter(model_content=content, num_threads=self.spec.threads)
-        interpreter.allocate_tensors()
+        with _first_interpreter():
+            interpreter = Interpreter(model_content=content, num_threads=self.spec.threads)
+            interpreter.allocate_tensors()
         self._first = interpreter.get_input_details()[0]["index"]
         self._last = interpreter.get_output_details()[0]["index"]
         self._interpreter = interpreter

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgerecon.core.errors import DataError
 from edgerecon.quality.targets import Targets
-from edgerecon.stream.sources.hdf5_file import one_line_errors, opened, table
+from edgerecon.stream.sources.hdf5_file import numbers, one_line_errors, opened
 
 _ROOT = "US/US_DATASET0000"
 _FIELDS = {
@@ -69,7 +69,7 @@ def _columns(group: Any, names: tuple[str, ...], name: str) -> NDArray[np.float6
         return np.zeros((0, len(names)))
     if len(there) < len(keys):
         raise DataError(f"{name}: {next(key for key in keys if key not in there)} is missing")
-    columns = [np.asarray(table(group, key), np.float64).ravel() for key in keys]
+    columns = [numbers(group, key).ravel() for key in keys]
     if len({one.size for one in columns}) != 1 or not all(np.all(np.isfinite(one)) for one in columns):
         raise DataError(f"{name}: {', '.join(keys)} do not fit each other, or are not finite")
     return np.stack(columns, 1)

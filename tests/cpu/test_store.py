@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from edgerecon.core.errors import EngineError
 from edgerecon.cpu import store
+from edgerecon.cpu.compile import Compiler
 
 
 @pytest.fixture
@@ -45,3 +47,19 @@ def test_library_of_other_sources_is_left_alone(installation: Path) -> None:
     seal(installation, platform.machine(), b"wheel")
     (installation.parent / "cpu" / "edgerecon_cpu.cpp").write_text("int two;")
     assert store.find_built() is None
+
+
+def test_sources_that_change_during_the_build_are_not_sealed(
+    installation: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compile_while_edited(compiler: Compiler) -> bytes:
+        (installation.parent / "cpu" / "edgerecon_cpu.cpp").write_text("int two;")
+        return b"of int one"
+
+    monkeypatch.setattr(store, "find_compiler", lambda: Compiler(Path("c++"), "a compiler"))
+    monkeypatch.setattr(store, "compile_library", compile_while_edited)
+    with pytest.raises(EngineError, match="changed while they were compiled: build them again"):
+        store.build()
+    assert store.find_built() is None
+    monkeypatch.setattr(store, "compile_library", lambda compiler: b"of int two")
+    assert store.build().content == b"of int two"

@@ -72,6 +72,20 @@ def test_a_build_is_kept_until_source_or_compiler_changes(
     assert store.obtain("blur").toolkit == "13.1.0" and len(builds) == 3
 
 
+def test_sources_that_change_during_the_build_are_not_sealed(
+    sources: Path, builds: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compile_while_edited(name: str, compiler: Compiler) -> FatBinary:
+        (sources / "blur_core.h").write_text("// edited\n")
+        return FatBinary(b"of the first sources", ())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "compile_kernel", compile_while_edited)
+        with pytest.raises(EngineError, match="changed while they were compiled: build it again"):
+            store.obtain("blur")
+    assert store.obtain("blur").content == b"machine code"
+
+
 def test_a_damaged_file_is_built_again(sources: Path, builds: list[str]) -> None:
     path = store.obtain("blur").path
     path.write_bytes(path.read_bytes()[:-1])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -33,3 +36,15 @@ def test_a_shipped_model_agrees_with_onnxruntime(name: str, shape: tuple[int, in
 def test_an_operator_that_is_not_translated_is_named() -> None:
     with pytest.raises(ModelError, match="backend litert has no operator QuantizeLinear"):
         open_engine(model_path("compact-despeckle-int8"), "litert", threads=1)
+
+
+def test_the_runtime_says_nothing_on_stderr() -> None:
+    """In a process of its own: it would say it once."""
+    code = (
+        "import sys, numpy as np\n"
+        "from edgerecon.engines import open_engine\n"
+        "open_engine('compact-despeckle', 'litert', threads=1).run(np.zeros((8, 8), np.float32))\n"
+        "print('after', file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert (done.stdout, done.stderr) == ("", "after\n")

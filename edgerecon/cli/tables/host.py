@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edgerecon.cli.tables.screen import print_table
+from edgerecon.cli.tables.screen import print_table, width_needed
 
 if TYPE_CHECKING:
     from edgerecon.cli.doctor import Check
@@ -36,21 +36,28 @@ def print_devices(console: Console, name: str | None, rows: list[dict[str, Any]]
             value = round(row["value"], 2) if isinstance(row["value"], float) else row["value"]
             table.add_row(row["key"], escape(str(value)), escape(row["source"]))
     else:
-        table = Table(caption="GFLOPS and GOPS: dense peak. The source of every number: edgerecon devices NAME")
-        for heading in ("device", "architecture", "capability", "GB", "GB/s", "peak", "W", "backends"):
-            table.add_column(heading, overflow="fold", no_wrap=heading in ("capability", "GB", "GB/s", "W"))
+        table = _devices(rows, ", ")
+        if width_needed(console, table) > console.width:
+            table = _devices(rows, ",\n")
         spare = ["capability", "architecture", "backends", "W", "GB"]
-        for row in rows:
-            peak = ", ".join(f"{precision} {rate:,.0f}" for precision, rate in row["peak"].items())
-            numbers = ("" if row[key] is None else f"{row[key]:g}" for key in ("memory_gb", "bandwidth_gbs"))
-            watts = "" if row["power_w"] is None else f"{row['power_w']:g}"
-            table.add_row(
-                row["name"],
-                escape(row["architecture"]),
-                row["compute_capability"] or "",
-                *numbers,
-                peak,
-                watts,
-                ", ".join(row["backends"]),
-            )
     print_table(console, table, spare)
+
+
+def _devices(rows: list[dict[str, Any]], between: str) -> Table:
+    """One line a device; what stands ``between`` the precisions of its peak may begin a line."""
+    table = Table(caption="GFLOPS and GOPS: dense peak. The source of every number: edgerecon devices NAME")
+    for heading in ("device", "architecture", "capability", "GB", "GB/s", "peak", "W", "backends"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("capability", "GB", "GB/s", "peak", "W"))
+    for row in rows:
+        numbers = ("" if row[key] is None else f"{row[key]:g}" for key in ("memory_gb", "bandwidth_gbs"))
+        watts = "" if row["power_w"] is None else f"{row['power_w']:g}"
+        table.add_row(
+            row["name"],
+            escape(row["architecture"]),
+            row["compute_capability"] or "",
+            *numbers,
+            between.join(f"{precision} {rate:,.0f}" for precision, rate in row["peak"].items()),
+            watts,
+            ", ".join(row["backends"]),
+        )
+    return table

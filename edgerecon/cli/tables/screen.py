@@ -66,27 +66,27 @@ def fit(console: Console, table: Table, spare: Sequence[str] = ()) -> list[str]:
     names.no_wrap = True
     left_out: list[str] = []
     for heading in spare:
-        if _needed(console, table) <= console.width:
+        if width_needed(console, table) <= console.width:
             break
         kept = [column for column in table.columns if str(column.header) != heading]
         if len(kept) < len(table.columns):
             left_out.append(heading)
             table.columns[:] = kept
-    if _needed(console, table) > console.width:
+    if width_needed(console, table) > console.width:
         names.no_wrap, names.overflow = False, "fold"
     _share_room(console, table)
     return left_out
 
 
-def _needed(console: Console, table: Table) -> int:
-    """Width below which a name or a number is cut, or a word of a text broken."""
+def width_needed(console: Console, table: Table) -> int:
+    """Characters: width below which a name or a number is cut, or a word of a text broken."""
     edges = len(table.columns) + 1
     return edges + sum(2 + _column_needed(console, column) for column in table.columns)
 
 
 def _share_room(console: Console, table: Table) -> None:
     """Give columns of text what is left: rich would shorten the longest ones first, and break their words."""
-    room = console.width - _needed(console, table)
+    room = console.width - width_needed(console, table)
     texts = sorted((c for c in table.columns if not c.no_wrap), key=lambda column: _measure(console, column).maximum)
     for left, column in zip(range(len(texts), 0, -1), texts, strict=True):
         needed = _column_needed(console, column)

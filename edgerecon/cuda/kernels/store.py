@@ -40,7 +40,8 @@ def obtain(name: str) -> Stored:
     A machine without a compiler takes what is in its cache, whichever compiler made it.
 
     Raises:
-        UsageError: no such kernel. EngineError: nvcc refuses, or there is none and nothing built of these sources.
+        UsageError: no such kernel. EngineError: nvcc refuses, there is none and nothing built of these sources, or the
+        sources changed meanwhile.
     """
     sources = source_digest(name)
     try:
@@ -55,6 +56,8 @@ def obtain(name: str) -> Stored:
     if found := _read(name, path, sources):
         return found
     content = compile_kernel(name, compiler).content
+    if source_digest(name) != sources:
+        raise EngineError(f"the sources of kernel {name} changed while they were compiled: build it again")
     write_sealed(path, _KIND, {"sources": sources, "toolkit": compiler.version}, content)
     return Stored(name, content, compiler.version, path)
 

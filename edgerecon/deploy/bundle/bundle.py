@@ -17,10 +17,11 @@ import numpy as np
 from edgerecon.core import __version__
 from edgerecon.core.checksums import sha256
 from edgerecon.core.errors import GateError, UsageError
+from edgerecon.core.files import read
 from edgerecon.core.frame import Image, to_unit
 from edgerecon.deploy.bundle.acceptance import pack_frames
-from edgerecon.deploy.bundle.archive import CONFIG, BundleError, write_archive
-from edgerecon.deploy.bundle.bundle_config import BundleConfig, make_config
+from edgerecon.deploy.bundle.archive import CONFIG, MAX_MEMBER, BundleError, write_archive
+from edgerecon.deploy.bundle.bundle_config import BundleConfig, check_archive_name, make_config
 from edgerecon.deploy.bundle.jetson import container_tag, is_jetson, jetson_notes
 from edgerecon.deploy.bundle.lock import Target, download, lock, pins
 from edgerecon.deploy.bundle.own_wheel import own_wheel, wheel_name
@@ -100,13 +101,15 @@ def bundle(
         wheels: pack the locked packages too, for a device without a network.
 
     Raises:
-        UsageError: unknown backend or precision, or one that does not exist there. ModelError: a file is missing or
+        UsageError: a model's name that cannot be a bundle's; unknown backend or precision, or one that does not exist
+        there. ModelError: a file is missing or
         broken. RecipeError: ``gates.max_difference`` is needed for this precision and not given.
         GateError: the model already differs by more than that here. BundleError: the archive cannot be written.
         EdgereconError: what the target needs is neither kept nor to be resolved here, see ``lock``.
     """
     if not out.name.endswith(".tar.gz"):
         raise UsageError(f"a bundle is a .tar.gz file: write it to {out.name}.tar.gz")
+    check_archive_name(recipe.model.name if recipe else source.stem)
     backend = _backend(device, backend)
     target = _target(device)
     packed = of_recipe(recipe, source) if recipe else of_file(source)
@@ -285,7 +288,7 @@ def _files(
             **{name: _filled(name, config, device, packed, needed.lock).encode() for name in _documents(device)},
         }
         if engine:
-            files[str(config.engine)] = engine.read_bytes()
+            files[str(config.engine)] = read(engine, MAX_MEMBER)
         card = model.path.with_suffix(".md")
         if card.is_file():
             files["MODEL_CARD.md"] = card.read_bytes()

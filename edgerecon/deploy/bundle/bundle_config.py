@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +14,7 @@ from edgerecon.modelfile.variants import check_precision
 from edgerecon.stream.picture.crop import parse_crop
 from edgerecon.stream.picture.protect import parse_protect
 
+_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$")]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
@@ -34,7 +36,7 @@ class BundleConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal[1] = 1
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+    name: str = Field(pattern=_NAME)
     version: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,31}$")
     device: Word
     backend: Word
@@ -51,6 +53,19 @@ class BundleConfig(BaseModel):
     recipe_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     machine: Word | None = None
     python: Word | None = None
+
+
+def check_archive_name(name: str) -> None:
+    """Refuse a model's name that cannot be a bundle's: it names the folder, the files and the unit on the device.
+
+    Raises:
+        UsageError: anything but small letters, digits, ".", "_" and "-".
+    """
+    if not re.fullmatch(_NAME, name, re.ASCII) or name.endswith("\n"):
+        raise UsageError(
+            f"a bundle cannot be named '{name}': rename the model to at most 64 small letters, digits, '.', '_' and "
+            "'-', the first one a letter or a digit"
+        )
 
 
 def make_config(**facts: object) -> BundleConfig:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgerecon.core.errors import DataError, EdgereconError, ModelError, UsageError, first_line, needed
+from edgerecon.core.errors import DataError, ModelError, UsageError, first_line, needed
 from edgerecon.core.files import read
 from edgerecon.deploy.export.network_file import quiet
+from edgerecon.workshop.weights_file import read_weights
 
 OPSET = 18
 _MAX_BYTES = 1 << 30
@@ -106,22 +106,21 @@ def _load(module: nn.Module, path: Path) -> None:
 
 
 def _weights(path: Path) -> Mapping[str, Any]:
-    try:
-        content = read(path, _MAX_BYTES)
-        if path.suffix == ".safetensors":
-            with needed("train", "safetensors"):
-                from safetensors.torch import load
-            return load(content)
-        found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise DataError(f"cannot read the weights {path}: {error.strerror or error}") from None
-    except EdgereconError:
-        raise
-    except Exception as error:  # noqa: BLE001 - both readers raise whatever the damage leads to
-        raise DataError(f"{path} holds no weights that are tensors alone ({first_line(error)})") from None
+    found = _safetensors(path) if path.suffix == ".safetensors" else read_weights(path)
     if not isinstance(found, Mapping):
         raise DataError(f"{path} holds no weights by name: save module.state_dict()")
     return found
+
+
+def _safetensors(path: Path) -> Mapping[str, Any]:
+    with needed("train", "safetensors"):
+        from safetensors.torch import load
+    try:
+        return load(read(path, _MAX_BYTES))
+    except OSError as error:
+        raise DataError(f"cannot read the weights {path}: {error.strerror or error}") from None
+    except Exception as error:  # noqa: BLE001 - the reader raises whatever the damage leads to
+        raise DataError(f"{path} is no file of safetensors, or it is damaged: {first_line(error)}") from None
 
 
 def _example(module: nn.Module, text: str) -> Tensor:

@@ -20,9 +20,12 @@ from edgerecon.stream.overwriting import refuse_overwriting
 from edgerecon.stream.picture.box import Box
 from edgerecon.stream.picture.crop import parse_crop
 from edgerecon.stream.picture.protect import parse_protect
+from edgerecon.stream.sinks import check_sink
 from edgerecon.stream.sinks.kind import kind_of
+from edgerecon.stream.sources import check_source
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Sink = Annotated[str, AfterValidator(accepted_by(check_sink))]
 _Filters = Annotated[tuple[str, ...], AfterValidator(accepted_by(open_filters))]
 _FiltersAfter = Annotated[_Filters, AfterValidator(accepted_by(lambda texts: refuse_resizing(open_filters(texts))))]
 
@@ -48,7 +51,7 @@ class StreamTable(_Table):
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$")
-    source: str = Field(min_length=1)
+    source: Annotated[str, Field(min_length=1), AfterValidator(accepted_by(check_source))]
     model: Annotated[str, AfterValidator(accepted_by(model_path))] | None = None
     backend: Annotated[str, AfterValidator(accepted_by(check_backend))] = "auto"
     precision: Annotated[str, AfterValidator(accepted_by(check_precision))] | None = None
@@ -58,7 +61,7 @@ class StreamTable(_Table):
     crop: Annotated[str, AfterValidator(accepted_by(parse_crop))] | None = None
     filters: _Filters = ()
     filters_after: _FiltersAfter = ()
-    sinks: tuple[str, ...] = ("null",)
+    sinks: tuple[_Sink, ...] = ("null",)
     deadline_ms: _Positive | None = None
     policy: Literal["latest", "every"] | None = None
     late: Literal["present", "skip"] = "present"

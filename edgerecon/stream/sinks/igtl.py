@@ -338,12 +338,17 @@ def open_igtl(place: str, query: Query) -> IgtlServerSink:
     Raises:
         UsageError: not such an address. SinkError, DependencyError: see ``IgtlServerSink``.
     """
+    return IgtlServerSink(*_address(place, query))
+
+
+def _address(place: str, query: Query) -> tuple[str, int, int]:
+    """Host, port and version of the protocol. Raises UsageError."""
     parts, version = split_uri(place), query.get("version", "2")
     if parts.path.strip("/"):
         raise UsageError(f"'{place}': give igtl://:PORT, or igtl://HOST:PORT to listen beyond this machine")
     if version not in ("1", "2"):
         raise UsageError(f"'{place}': version={version} is none of OpenIGTLink's headers: give version=1 or version=2")
-    return IgtlServerSink(parts.hostname or "127.0.0.1", PORT if parts.port is None else parts.port, int(version))
+    return parts.hostname or "127.0.0.1", PORT if parts.port is None else parts.port, int(version)
 
 
 SINK = SinkKind(
@@ -354,4 +359,5 @@ SINK = SinkKind(
     options=("version",),
     watched=True,
     open=open_igtl,
+    check=_address,
 )

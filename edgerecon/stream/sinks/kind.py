@@ -30,6 +30,8 @@ class SinkKind:
         name: as lists spell it. title: with its article, as sentences spell it.
         open: (place, options) → sink. The place is the absolute path of a recording, or an address without its options.
             Raises UsageError, SinkError, DependencyError.
+        check: (place, options); raises UsageError where ``open`` would, and opens nothing. None: nothing to check but
+            the options and what every address has.
         endings: of the recordings' names, in small letters.
         words: that an address begins with, up to ``:`` or ``?``, such as "viewer". schemes: of addresses.
         addresses: how an address is written, for people.
@@ -43,6 +45,7 @@ class SinkKind:
     name: str
     title: str
     open: Callable[[str, Query], Sink]
+    check: Callable[[str, Query], object] | None = None
     endings: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     schemes: tuple[str, ...] = ()

@@ -73,4 +73,5 @@ SINK = SinkKind(
     addresses=("shm://NAME",),
     watched=True,
     open=lambda place, query: ShmSink(place[len("shm://") :]),
+    check=lambda place, query: ring_path(place[len("shm://") :]),
 )

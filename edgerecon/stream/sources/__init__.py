@@ -7,7 +7,7 @@ from os.path import expanduser  # Path.expanduser raises for "~somebody" who is 
 from pathlib import Path
 from urllib.parse import unquote
 
-from edgerecon.core.errors import EdgereconError, SourceError, first_line, printable
+from edgerecon.core.errors import EdgereconError, SourceError, UsageError, first_line, printable
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.kind import (
     SourceKind,
@@ -21,7 +21,7 @@ from edgerecon.stream.sources.kind import (
 from edgerecon.stream.sources.query import Query, parse_query, refuse_unknown, split_query
 from edgerecon.stream.uri import split_uri
 
-__all__ = ["Capture", "Source", "SourceKind", "open_source"]
+__all__ = ["Capture", "Source", "SourceKind", "check_source", "open_source"]
 
 _TRIED_S = 4  # how long a readable frame is looked for in a recording that begins with damaged ones
 
@@ -60,6 +60,18 @@ def open_source(uri: str) -> Source:
         _refuse_unreadable(source)
         source.name = printable(source.name)
     return source
+
+
+def check_source(uri: str) -> None:
+    """Refuse a name that nothing can have, before anything is opened.
+
+    Raises:
+        UsageError: it holds a character of code 0; or a live source's port is out of range.
+    """
+    if "\0" in uri:
+        raise UsageError(f"'{uri}' is no name of a source: it holds a character of code 0")
+    if is_live(uri):
+        split_uri(uri)
 
 
 def _asked_for(uri: str) -> tuple[SourceKind, str, Query]:

@@ -85,6 +85,20 @@ def refuse_other_files(file: h5py.File) -> None:
         raise SourceError(f"{_name(file)}: '{found}' lies in another file: only data of the file itself are read")
 
 
+def group(file: h5py.Group, key: str) -> h5py.Group:
+    """A group of the file.
+
+    Raises:
+        SourceError: it is absent, or something else.
+    """
+    import h5py
+
+    found = file.get(key)
+    if not isinstance(found, h5py.Group):
+        raise SourceError(f"{_name(file)} holds no group '{key}'")
+    return found
+
+
 def dataset(file: h5py.Group, key: str) -> h5py.Dataset:
     """A dataset whose values lie in this very file, to be read by ``hdf5_chunks``.
 
@@ -116,6 +130,27 @@ def table(file: h5py.Group, key: str) -> NDArray[Any]:
     return read(found, 0, found.shape[0]) if found.shape else np.asarray(found[()])
 
 
+def numbers(file: h5py.Group, key: str, shape: tuple[int | None, ...] | None = None) -> NDArray[np.float64]:
+    """A small table of numbers, whole.
+
+    Args:
+        shape: that it must have, None for an axis of any length; default: any.
+
+    Raises:
+        SourceError: see ``table``; or it holds no numbers, or has another shape. The message names it.
+    """
+    found = dataset(file, key)
+    if found.dtype.kind not in "buif":
+        what = "text" if found.dtype.kind in "OSU" else found.dtype
+        raise SourceError(f"{_name(file)}: '{key}' holds {what}, no numbers")
+    if shape is not None and (
+        len(shape) != found.ndim or any(want not in (None, is_) for want, is_ in zip(shape, found.shape, strict=True))
+    ):
+        wanted = "×".join("any" if one is None else str(one) for one in shape)
+        raise SourceError(f"{_name(file)}: '{key}' has the shape {found.shape}, not {wanted}")
+    return np.asarray(table(file, key), np.float64)
+
+
 def references(file: h5py.Group, key: str) -> list[h5py.Reference] | None:
     """What a cell or an array of structures of MATLAB's refers to; None when the dataset holds values.
 
@@ -133,10 +168,14 @@ def references(file: h5py.Group, key: str) -> list[h5py.Reference] | None:
 
 
 def scalar(file: h5py.Group, key: str, default: float | None = None) -> float | None:
-    """A number, however many axes of length 1 it is wrapped in; ``default`` when it is absent or not finite."""
+    """A number, however many axes of length 1 it is wrapped in; ``default`` when it is absent or not finite.
+
+    Raises:
+        SourceError: see ``numbers``.
+    """
     if key not in file:
         return default
-    values = table(file, key).ravel()
+    values = numbers(file, key).ravel()
     return float(values[0]) if values.size and np.isfinite(values[0]) else default
 
 

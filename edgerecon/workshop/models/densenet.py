@@ -18,13 +18,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from edgerecon.core.errors import ModelError, first_line, needed
 from edgerecon.workshop.models.family import Family, Params, Width
 from edgerecon.workshop.models.network import Network
+from edgerecon.workshop.weights_file import read_weights
 
 BLOCKS = (6, 12, 48, 32)
 
@@ -98,13 +98,12 @@ class DenseNet(Network):
                 summed to one, which is a grey frame repeated three times.
 
         Raises:
-            ModelError: it cannot be read, or does not hold the layers of this network.
+            DataError: it cannot be read. ModelError: it does not hold the layers of this network.
         """
         try:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-            features = _features(found)
-        except Exception as error:  # noqa: BLE001 - torch.load raises whatever the damage leads to
-            raise ModelError(f"cannot read the weights in {path}: {first_line(error)}") from None
+            features = _features(read_weights(path))
+        except (AttributeError, TypeError, RuntimeError) as error:  # no weights by name
+            raise ModelError(f"{path} does not hold the weights of this network: {first_line(error)}") from None
         own = self.net.features.state_dict()
         missing = [name for name, value in own.items() if name not in features or features[name].shape != value.shape]
         if missing:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from edgerecon.core.errors import ModelError, first_line
 from edgerecon.workshop.models.densenet import DenseNet
+from edgerecon.workshop.weights_file import read_weights
 
 STAGES = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))
 """Convolutions and channels of VGG19 (Simonyan & Zisserman, ICLR 2015)."""
@@ -76,15 +77,15 @@ def vgg19_features(path: Path) -> VGG19Features:
     """VGG19 with the user's weights: a torch file with torchvision's names, "features.0.weight" and so on.
 
     Raises:
-        ModelError: it cannot be read, or does not hold them.
+        DataError: it cannot be read. ModelError: it does not hold them.
     """
     network = VGG19Features()
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        found = read_weights(path)
         weights = {name.removeprefix("features."): value for name, value in found.items()}
         network.layers.load_state_dict({name: weights[name] for name in network.layers.state_dict()})
     except KeyError as error:
         raise ModelError(f"{path} does not hold the weights of VGG19: features.{error.args[0]} is missing") from None
-    except Exception as error:  # noqa: BLE001 - torch.load raises whatever the damage leads to
-        raise ModelError(f"cannot read the weights in {path}: {first_line(error)}") from None
+    except (AttributeError, TypeError, RuntimeError) as error:  # of other shapes, or no weights by name
+        raise ModelError(f"{path} does not hold the weights of VGG19: {first_line(error)}") from None
     return network

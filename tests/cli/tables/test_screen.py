@@ -202,3 +202,15 @@ def test_names_do_not_command_the_terminal(make: Callable[[str], Any]) -> None:
     console.print(make(evil), markup=False)
     assert not any(ord(letter) < 32 and letter != "\n" or letter in "\u202e\udcff\x07" for letter in text_of(console))
     assert text_of(console).count("\\x1b[2J") >= (4 if make is str else 2), "spelled out"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_peaks_of_devices_are_not_folded(columns: int, capsys: pytest.CaptureFixture[str]) -> None:
+    peak = {"fp32": 66_900.0, "fp16": 989_400.0, "int8": 1_978_900.0}
+    row = {"name": "jetson-orin-nano-super", "architecture": "Ampere (GA10B)", "compute_capability": "8.7"}
+    row |= {"memory_gb": 8, "bandwidth_gbs": 102, "peak": peak, "power_w": 25, "backends": ["tensorrt", "onnxruntime"]}
+    print_devices(Screen(width=columns), None, [row])
+    shown = capsys.readouterr().out
+    for words in ("jetson-orin-nano-super", "fp32 66,900", "fp16 989,400", "int8 1,978,900"):
+        assert words in shown
+    assert max(map(len, shown.splitlines())) <= columns

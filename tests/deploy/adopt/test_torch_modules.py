@@ -139,14 +139,15 @@ def test_weights_that_run_code_are_not_read(file: Path, weights: dict[str, torch
             return Path.touch, (str(tmp_path / "run"),)
 
     torch.save({"model": Evil()}, tmp_path / "evil.pt")
-    with pytest.raises(DataError, match="no weights that are tensors alone"):
+    with pytest.raises(DataError, match="no weights that are tensors alone") as caught:
         write_module(f"{file}:Denoiser", tmp_path / "evil.pt", tmp_path / "a.onnx")
+    assert "weights_only" not in str(caught.value) and "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
     torch.save({"other.weight": KERNEL}, tmp_path / "other.pt")
     with pytest.raises(DataError, match="weights of another network"):
         write_module(f"{file}:Denoiser", tmp_path / "other.pt", tmp_path / "a.onnx")
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
-    with pytest.raises(DataError, match="no weights that are tensors alone"):
+    with pytest.raises(DataError, match="no file of safetensors"):
         write_module(f"{file}:Denoiser", tmp_path / "broken.safetensors", tmp_path / "a.onnx")
     with pytest.raises(DataError, match="cannot read the weights"):
         write_module(f"{file}:Denoiser", tmp_path / "absent.pt", tmp_path / "a.onnx")

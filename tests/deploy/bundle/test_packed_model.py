@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from edgerecon.deploy.adopt.adopt import adopt
 from edgerecon.deploy.adopt.inspect import OVERLAY, Asked
 from edgerecon.deploy.adopt.ranges import UNIT
 from edgerecon.deploy.bundle.acceptance import self_test
+from edgerecon.deploy.bundle.archive import BundleError
 from edgerecon.deploy.bundle.bundle import bundle
 from edgerecon.deploy.bundle.packed_model import of_file
 from tests.deploy.bundle.bundled import CPU, extract
@@ -63,3 +65,19 @@ def test_a_map_of_classes_has_no_self_test(tmp_path: Path) -> None:
     adopt(tmp_path / "foreign.onnx", tmp_path / "map.onnx", Asked(given=UNIT))
     with pytest.raises(UsageError, match=r"^map.onnx gives a map of classes, which has no self-test"):
         of_file(tmp_path / "map.onnx")
+
+
+@pytest.mark.parametrize("name", ["Étude", "UPPER", "two words", "-o", "a" * 65, "a\n", "_a"])
+def test_names_that_no_archive_has_are_refused_first(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a bundle cannot be named") as caught:
+        bundle(None, tmp_path / f"{name}.onnx", CPU, tmp_path / "b.tar.gz")  # before it is found missing
+    assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("asked")
+def test_an_engine_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    path = adopted("signed", tmp_path, Asked())
+    os.mkfifo(tmp_path / "pipe.engine")
+    with pytest.raises(BundleError, match="no plain file"):
+        bundle(None, path, CPU, tmp_path / "b.tar.gz", backend="onnxruntime", engine=tmp_path / "pipe.engine")
+    assert not (tmp_path / "b.tar.gz").exists()

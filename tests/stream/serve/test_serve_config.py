@@ -79,3 +79,25 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "b.toml").write_text("")
     with pytest.raises(ConfigError, match=r"b\.toml: there is no stream: write a \[\[stream\]\] table"):
         load_config(tmp_path / "b.toml")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('"viewer"', '"viewer:99999"'), r":11: stream\.sinks: .*'99999' is not an address: give viewer:PORT"),
+        (('"viewer"', '"igtl://:70000"'), r":11: stream\.sinks: .*has no port that can be"),
+        (('"viewer"', '"dicom://host:70000/T"'), r":11: stream\.sinks: .*has no port that can be"),
+        (('"viewer"', '"shm://a/b"'), r":11: stream\.sinks: .*is no name of a ring"),
+        (('"viewer"', '"viewer?colour=red"'), r":11: stream\.sinks: .*the viewer has no option 'colour'"),
+        (('"viewer"', '"viewr"'), r":11: stream\.sinks: .*unknown sink 'viewr'"),
+        (('"out.mp4"', '"out\\u0000.mp4"'), r":11: stream\.sinks: .*'out\\x00\.mp4' is no name"),
+        (('"sim://"', '"a\\u0000.dcm"'), r":4: stream\.source: .*is no name of a source"),
+        (('"sim://"', '"igtl://host:70000"'), r":4: stream\.source: .*has no port that can be"),
+        (('"bed 1"', '"bed\\u00001"'), r":3: stream\.name: "),
+    ],
+)
+def test_addresses_that_cannot_be_are_refused_at_load(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    (tmp_path / "streams.toml").write_text(GOOD.replace(*change, 1))
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(tmp_path / "streams.toml")
+    assert str(caught.value).isprintable()

@@ -195,7 +195,7 @@ def test_zea_refusals(tmp_path: Path) -> None:
     scan = zea_scan(PLANE[:1])
     wrong = {
         "sound_speed_m_s": {"sound_speed": float("nan")},
-        "fit": {"probe_geometry": np.zeros((3, 3))},
+        "probe_geometry": {"probe_geometry": np.zeros((3, 3))},
         "shape": {"t0_delays": np.zeros((2, 2))},
         "out of the image plane": {"azimuth_angles": np.ones(1)},
         "sample_rate_hz": {"sampling_frequency": 0.0},

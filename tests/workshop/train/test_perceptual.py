@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from edgerecon.core.errors import ModelError
+from edgerecon.core.errors import DataError, ModelError
 from edgerecon.workshop.models.densenet import DenseNet
 from edgerecon.workshop.train import perceptual
 from edgerecon.workshop.train.perceptual import OwnFeatures, PerceptualLoss, VGG19Features, vgg19_features
@@ -41,5 +41,5 @@ def test_weights_are_read_by_torchvisions_names(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(ModelError, match="2.bias is missing"):
         vgg19_features(tmp_path / "less.pth")
     (tmp_path / "torn.pth").write_bytes((tmp_path / "vgg.pth").read_bytes()[:100])
-    with pytest.raises(ModelError, match="cannot read"):
+    with pytest.raises(DataError, match="is damaged"):
         vgg19_features(tmp_path / "torn.pth")

@@ -78,4 +78,5 @@ SINK = SinkKind(
     shared=True,
     watched=True,
     open=lambda place, query: MetricsSink(address_of(place, query, PORT)),
+    check=lambda place, query: address_of(place, query, PORT),
 )

@@ -101,4 +101,5 @@ SINK = SinkKind(
     shared=True,
     watched=True,
     open=lambda place, query: ViewerSink(address_of(place, query, PORT)),
+    check=lambda place, query: address_of(place, query, PORT),
 )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from edgerecon.core.errors import AcquisitionError
 from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
 from edgerecon.stream.sources.files.hdf5_superblock import MAGIC
-from edgerecon.stream.sources.hdf5_file import dataset, one_line_errors, opened, table
+from edgerecon.stream.sources.hdf5_file import dataset, group, numbers, one_line_errors, opened
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query
 
@@ -40,7 +39,8 @@ def open_must(place: str, query: Query) -> ChannelSource:
     path = Path(place)
     with one_line_errors(path.name), opened(path) as file:
         key = "IQ" if "IQ" in file else "RF"
-        param = {name: _values(file["param"], name) for name in FIELDS if name in file["param"]}
+        told = group(file, "param")
+        param = {name: numbers(told, name).ravel() for name in FIELDS if name in told}
         acquisition = must_acquisition(path.name, key, tuple(dataset(file, key).shape), param)
 
     def read(frame: int) -> NDArray[np.generic]:
@@ -54,10 +54,6 @@ def open_must(place: str, query: Query) -> ChannelSource:
         return values[None]
 
     return ChannelSource(path.name, acquisition, read, query)
-
-
-def _values(group: Any, name: str) -> Array:
-    return np.asarray(table(group, name), np.float64).ravel()
 
 
 def must_acquisition(name: str, key: str, shape: tuple[int, ...], param: Mapping[str, Array]) -> Acquisition:

@@ -13,7 +13,7 @@ from edgerecon.core.errors import AcquisitionError
 from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
 from edgerecon.stream.sources.files.hdf5_superblock import MAGIC
-from edgerecon.stream.sources.hdf5_file import dataset, one_line_errors, opened, scalar, table
+from edgerecon.stream.sources.hdf5_file import dataset, group, numbers, one_line_errors, opened, scalar
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query
 
@@ -28,27 +28,29 @@ def open_picmus(place: str, query: Query) -> ChannelSource:
     """
     path = Path(place)
     with one_line_errors(path.name), opened(path) as file:
-        group = file[_ROOT]
-        shape = tuple(dataset(group, "data/real").shape)
-        angles = np.asarray(table(group, "angles"), np.float64).ravel()
-        geometry = np.asarray(table(group, "probe_geometry"), np.float64)
+        fields = group(file, _ROOT)
+        shape = tuple(dataset(fields, "data/real").shape)
+        angles = numbers(fields, "angles").ravel()
+        geometry = numbers(fields, "probe_geometry", (None, None))
+        if 3 not in geometry.shape:
+            raise AcquisitionError(f"{path.name}: 'probe_geometry' has the shape {geometry.shape}, no axis of x, y, z")
         x, _, z = geometry if geometry.shape[0] == 3 else geometry.T
         if len(shape) not in (3, 4) or shape[-3:-1] != (angles.size, x.size):
             raise AcquisitionError(
                 f"{path.name}: data of the shape {shape} do not fit {angles.size} angles and {x.size} elements"
             )
-        carrier = scalar(group, "modulation_frequency") or 0.0
-        if carrier > 0 and tuple(dataset(group, "data/imag").shape) != shape:
+        carrier = scalar(fields, "modulation_frequency") or 0.0
+        if carrier > 0 and tuple(dataset(fields, "data/imag").shape) != shape:
             raise AcquisitionError(f"{path.name}: data/imag has another shape than data/real")
-        initial = scalar(group, "initial_time") or 0.0
-        prf = scalar(group, "PRF") or 0.0
+        initial = scalar(fields, "initial_time") or 0.0
+        prf = scalar(fields, "PRF") or 0.0
         acquisition = Acquisition(
             probe=Probe(x, z),
             transmits=tuple(plane_wave(float(angle), initial) for angle in angles),
             samples=shape[-1],
-            sample_rate_hz=scalar(group, "sampling_frequency") or float("nan"),
+            sample_rate_hz=scalar(fields, "sampling_frequency") or float("nan"),
             carrier_hz=carrier,
-            sound_speed_m_s=scalar(group, "sound_speed") or float("nan"),
+            sound_speed_m_s=scalar(fields, "sound_speed") or float("nan"),
             iq=carrier > 0,
             frames=shape[0] if len(shape) == 4 else 1,
             period_s=angles.size / prf if prf > 0 else None,
@@ -66,8 +68,8 @@ def open_picmus(place: str, query: Query) -> ChannelSource:
     return ChannelSource(path.name, acquisition, read, query)
 
 
-def _frame(group: Any, key: str, frame: int, frames: bool) -> NDArray[np.float32]:
-    found = dataset(group, key)
+def _frame(fields: Any, key: str, frame: int, frames: bool) -> NDArray[np.float32]:
+    found = dataset(fields, key)
     values = read_values(found, frame, frame + 1)[0] if frames else read_values(found, 0, found.shape[0])
     return np.asarray(values, np.float32)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from edgerecon.core.errors import AcquisitionError, SourceError
 from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
 from edgerecon.stream.sources.files.hdf5_superblock import MAGIC
-from edgerecon.stream.sources.hdf5_file import dataset, one_line_errors, opened, scalar, table
+from edgerecon.stream.sources.hdf5_file import dataset, group, numbers, one_line_errors, opened, scalar
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query
 
@@ -34,15 +34,18 @@ def open_pybf(place: str, query: Query) -> ChannelSource:
 
 def _open(path: Path, query: Query) -> ChannelSource:
     with opened(path) as file:
-        frames = _natural(file["data/rf_data"])
-        shots = _natural(file[f"data/rf_data/{frames[0]}"]) if frames else []
+        frames = _natural(group(file, "data/rf_data"))
+        shots = _natural(group(file, f"data/rf_data/{frames[0]}")) if frames else []
         if not shots:
             raise SourceError(f"{path.name} holds no frame of channel data")
-        mode = next(iter(file["data/tx_mode"]), "") if "data/tx_mode" in file else ""
+        mode = next(iter(group(file, "data/tx_mode")), "") if "data/tx_mode" in file else ""
         if not mode.startswith("PW"):
             raise AcquisitionError(f"{path.name}: tx_mode '{mode}' is unknown: pybf's plane waves (PW…) are known")
-        angles = np.radians(np.asarray(table(file, f"data/tx_mode/{mode}"), np.float64).ravel()[: len(shots)])
-        elements, samples = dataset(file, f"data/rf_data/{frames[0]}/{shots[0]}").shape
+        angles = np.radians(numbers(file, f"data/tx_mode/{mode}").ravel()[: len(shots)])
+        first = dataset(file, f"data/rf_data/{frames[0]}/{shots[0]}")
+        if first.ndim != 2:
+            raise SourceError(f"{path.name}: '{shots[0]}' has the shape {first.shape}, not (elements, samples)")
+        elements, samples = first.shape
         if angles.size != len(shots):
             raise SourceError(f"{path.name} states {angles.size} angles for {len(shots)} waves")
         pitch = scalar(file, "trans_params/x_pitch") or 0.0
@@ -74,9 +77,9 @@ def _open(path: Path, query: Query) -> ChannelSource:
     return ChannelSource(path.name, acquisition, read, query)
 
 
-def _natural(group: Any) -> list[str]:
-    """The group's members, frame_2 before frame_10."""
-    return sorted(group, key=lambda name: [int(part) for part in re.findall(r"\d+", name)])
+def _natural(names: Iterable[str]) -> list[str]:
+    """Names of a group's members, frame_2 before frame_10."""
+    return sorted(names, key=lambda name: [int(part) for part in re.findall(r"\d+", name)])
 
 
 SOURCE = SourceKind(

@@ -99,24 +99,25 @@ def _refuse_large(file: h5py.File, key: str, name: str) -> None:
 
 
 def _acquisition(found: Any, waves: list[Any], shape: tuple[int, ...], iq: bool, name: str) -> Acquisition:
-    geometry = np.asarray(found.probe.geometry, np.float64)
+    geometry = _numbers(found.probe, "geometry", f"{name}: probe")
+    if geometry.ndim != 2 or 7 not in geometry.shape:
+        raise AcquisitionError(f"{name}: probe.geometry has the shape {geometry.shape}, not 7 values an element")
     x, _, z, azimuth, *_ = geometry if geometry.shape[0] == 7 else geometry.T
     if shape[1:3] != (len(waves), x.size):
         raise AcquisitionError(
             f"{name}: {shape[2]} channels and {shape[1]} waves do not fit its probe and its sequence"
         )
-    carrier = float(found.modulation_frequency or 0)
+    carrier = _number(found, "modulation_frequency", f"{name}: channel_data", 0.0)
     if not iq and not carrier and found.pulse is not None:
-        carrier = float(getattr(found.pulse, "center_frequency", None) or 0)
-    initial = float(found.initial_time or 0)
-    prf = float(found.PRF or 0)
+        carrier = _number(found.pulse, "center_frequency", f"{name}: pulse", 0.0)
+    initial, prf = _number(found, "initial_time", name, 0.0), _number(found, "PRF", name, 0.0)
     return Acquisition(
         probe=Probe(x, z, azimuth),
         transmits=tuple(_transmit(wave, initial, name) for wave in waves),
         samples=shape[3],
-        sample_rate_hz=_number(found.sampling_frequency),
+        sample_rate_hz=_number(found, "sampling_frequency", name, np.nan),
         carrier_hz=carrier,
-        sound_speed_m_s=_number(found.sound_speed),
+        sound_speed_m_s=_number(found, "sound_speed", name, np.nan),
         iq=iq,
         frames=shape[0],
         period_s=len(waves) / prf if prf > 0 else None,
@@ -124,23 +125,38 @@ def _acquisition(found: Any, waves: list[Any], shape: tuple[int, ...], iq: bool,
     )
 
 
-def _number(value: Any) -> float:
-    """NaN where the file does not state it."""
-    return float("nan") if value is None or np.size(value) != 1 else float(np.ravel(value)[0])
+def _numbers(holder: Any, field: str, where: str) -> NDArray[np.float64]:
+    """A field of an object that pyuff-ustb read; nothing where the file does not state it.
+
+    Raises:
+        AcquisitionError: it holds anything but numbers; the message names it.
+    """
+    value = getattr(holder, field, None)
+    try:
+        return np.asarray([] if value is None else value, np.float64)
+    except (TypeError, ValueError):
+        raise AcquisitionError(f"{where}.{field} holds no numbers") from None
+
+
+def _number(holder: Any, field: str, where: str, default: float) -> float:
+    """``default`` where the file does not state one number. Raises as ``_numbers``."""
+    values = _numbers(holder, field, where).ravel()
+    return float(values[0]) if values.size == 1 else default
 
 
 def _transmit(wave: Any, initial: float, name: str) -> Transmit:
     """USTB counts a wave's time from when it passes the origin, virtual sources included."""
     from pyuff_ustb import Wavefront
 
-    start = initial + float(wave.delay or 0)
-    if wave.wavefront == Wavefront.plane or np.isinf(wave.source.distance):
-        return plane_wave(float(wave.source.azimuth), start)
+    start = initial + _number(wave, "delay", f"{name}: sequence", 0.0)
+    place = {field: _number(wave.source, field, f"{name}: source", 0.0) for field in ("distance", "azimuth", "x", "z")}
+    if wave.wavefront == Wavefront.plane or np.isinf(place["distance"]):
+        return plane_wave(place["azimuth"], start)
     if wave.wavefront != Wavefront.spherical:
         raise AcquisitionError(
             f"{name}: wavefront '{wave.wavefront}' of a transmit is unknown: plane and spherical are known"
         )
-    x, z = float(wave.source.x), float(wave.source.z)
+    x, z = place["x"], place["z"]
     return diverging_wave(x, z, start) if z < 0 else focused_wave(x, z, start)
 
 
@@ -157,7 +173,7 @@ class BeamformedSource:
         refuse_unknown(query, ("range",), "beamformed data")
         self._range_db = number(query, "range", DYNAMIC_RANGE_DB, 1, 200)
         self._path, self._data, self.name = path, f"{key}/data", path.name
-        axes = [np.asarray(getattr(found.scan, axis, None), np.float64).ravel() for axis in ("x_axis", "z_axis")]
+        axes = [_numbers(found.scan, axis, f"{path.name}: scan").ravel() for axis in ("x_axis", "z_axis")]
         if min(axis.size for axis in axes) < 2 or not all(np.all(np.isfinite(axis)) for axis in axes):
             raise SourceError(f"{self.name} is beamformed on a scan that is not linear: give linear scans")
         self._across, self._down = (axis.size for axis in axes)
@@ -165,7 +181,7 @@ class BeamformedSource:
             raise SourceError(f"{self.name} declares {self._across}×{self._down} pixels: at most {MAX_PIXELS:,}")
         steps = [1e3 * float(np.ptp(axis)) / (axis.size - 1) for axis in axes]
         self.spacing_mm: tuple[float, float] | None = (steps[1], steps[0]) if min(steps) > 0 else None
-        rate = float(found.frame_rate or 0)
+        rate = _number(found, "frame_rate", path.name, 0.0)
         self.period_s = 1 / rate if rate > 0 else None
         with opened(path) as file:
             shape = _shape(file, self._data)

@@ -19,7 +19,7 @@ from edgerecon.stream.sources.files.hdf5_chunks import Frames
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
 from edgerecon.stream.sources.files.hdf5_superblock import MAGIC
 from edgerecon.stream.sources.flat import Layout
-from edgerecon.stream.sources.hdf5_file import dataset, one_line_errors, opened, scalar, table
+from edgerecon.stream.sources.hdf5_file import dataset, group, numbers, one_line_errors, opened, scalar
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query, number, refuse_unknown
 
@@ -52,7 +52,7 @@ def _open(path: Path, query: Query) -> Source:
             product = next(key for key in _PRODUCTS if f"{root}data/{key}" in file)
             return ImageSource(path, root, product, query)
         data = dataset(file, f"{root}data/raw_data")
-        acquisition = _acquisition(file[f"{root}scan"], tuple(data.shape), path.name)
+        acquisition = _acquisition(group(file, f"{root}scan"), tuple(data.shape), path.name)
 
     def read(frame: int) -> NDArray[np.generic]:
         with opened(path) as file:
@@ -66,14 +66,14 @@ def _open(path: Path, query: Query) -> Source:
 def _acquisition(scan: h5py.Group, shape: tuple[int, ...], name: str) -> Acquisition:
     if len(shape) != 5 or shape[4] not in (1, 2):
         raise SourceError(f"{name}: raw_data of the shape {shape} is not (frames, waves, samples, elements, 1 or 2)")
-    elements = np.asarray(table(scan, "probe_geometry"), np.float64)
-    if elements.shape != (shape[3], 3):
-        raise SourceError(f"{name}: a probe geometry of the shape {elements.shape} does not fit {shape[3]} elements")
+    elements = numbers(scan, "probe_geometry", (shape[3], 3))
     if np.ptp(elements[:, 1]) > np.ptp(elements[:, 0]) / 10:
         raise SourceError(f"{name} is of a matrix probe: give recordings of a row of elements")
     speed = scalar(scan, "sound_speed") or float("nan")
     probe = Probe(elements[:, 0], elements[:, 2], lens_delay_s=_lens_delay_s(scan, speed))
-    interval = table(scan, "time_to_next_transmit") if "time_to_next_transmit" in scan else None
+    interval = numbers(scan, "time_to_next_transmit") if "time_to_next_transmit" in scan else None
+    if interval is not None and interval.size % shape[1]:
+        raise SourceError(f"{name}: 'time_to_next_transmit' has {interval.size} values for {shape[1]} waves")
     period = float(np.median(interval.reshape(-1, shape[1]).sum(1))) if interval is not None and interval.size else 0.0
     return Acquisition(
         probe=probe,
@@ -121,12 +121,7 @@ def _angle(x: NDArray[np.float64], delay: NDArray[np.float64], speed: float) -> 
 
 
 def _each(scan: h5py.Group, key: str, shape: tuple[int, ...], default: float) -> NDArray[np.float64]:
-    if key not in scan:
-        return np.full(shape, default)
-    values = np.asarray(table(scan, key), np.float64)
-    if values.shape != shape:
-        raise SourceError(f"{Path(scan.file.filename).name}: scan/{key} has the shape {values.shape}, not {shape}")
-    return values
+    return numbers(scan, key, shape) if key in scan else np.full(shape, default)
 
 
 class ImageSource:

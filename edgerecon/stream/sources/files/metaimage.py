@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -16,25 +15,26 @@ from edgerecon.stream.protocols.sequence_fields import HEADER_BYTES, HEADER_LINE
 from edgerecon.stream.sources.base import Source
 from edgerecon.stream.sources.files.data_files import data_files, is_list
 from edgerecon.stream.sources.files.encoded import Encoding, open_at, refuse_long_text
+from edgerecon.stream.sources.files.header_fields import HeaderFields
 from edgerecon.stream.sources.files.sequence import open_with_poses
 from edgerecon.stream.sources.flat import FlatSource, Layout
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query
 
 TYPES = {
-    "MET_UCHAR": "u1",
-    "MET_CHAR": "i1",
-    "MET_ASCII_CHAR": "i1",
-    "MET_USHORT": "u2",
-    "MET_SHORT": "i2",
-    "MET_UINT": "u4",
-    "MET_INT": "i4",
-    "MET_ULONG": "u4",
-    "MET_LONG": "i4",  # MetaIO's long has 4 bytes
-    "MET_ULONG_LONG": "u8",
-    "MET_LONG_LONG": "i8",
-    "MET_FLOAT": "f4",
-    "MET_DOUBLE": "f8",
+    "met_uchar": "u1",
+    "met_char": "i1",
+    "met_ascii_char": "i1",
+    "met_ushort": "u2",
+    "met_short": "i2",
+    "met_uint": "u4",
+    "met_int": "i4",
+    "met_ulong": "u4",
+    "met_long": "i4",  # MetaIO's long has 4 bytes
+    "met_ulong_long": "u8",
+    "met_long_long": "i8",
+    "met_float": "f4",
+    "met_double": "f8",
 }
 _LIST_BYTES_AT_MOST = 16 << 20
 _KEPT = (
@@ -63,16 +63,13 @@ def open_metaimage(path: Path, rf: bool = False) -> FlatSource:
         SourceError: not a MetaImage, of an unknown kind, or its data lie outside the header's folder.
     """
     header, after, listed = read_header(path)
-    try:
-        sizes = [int(text) for text in header["dimsize"].split()]
-        letter = ">" if _is(header, "binarydatabyteordermsb") or _is(header, "elementbyteordermsb") else "<"
-        dtype = np.dtype(letter + TYPES[header["elementtype"].upper()])
-        channels = int(header.get("elementnumberofchannels", "1"))
-        skip = int(header.get("headersize", "0"))
-        file = header["elementdatafile"]
-        spacing = [float(text) for text in header.get("elementspacing", "").split()]
-    except (KeyError, ValueError) as error:
-        raise SourceError(f"{path.name} is not a MetaImage that can be read: {error} is missing or unknown") from error
+    sizes = header.whole_numbers("DimSize")
+    big = header.is_true("BinaryDataByteOrderMSB") or header.is_true("ElementByteOrderMSB")
+    dtype = np.dtype((">" if big else "<") + header.one_of("ElementType", TYPES))
+    channels = header.whole_number("ElementNumberOfChannels", 1)
+    skip = header.whole_number("HeaderSize", 0)
+    file = header.text("ElementDataFile")
+    spacing = header.numbers("ElementSpacing")
     if len(sizes) < 2:
         raise SourceError(f"{path.name} has {len(sizes)} dimension: an image has two, a recording three")
     shape = (sizes[1], sizes[0]) if channels == 1 else (sizes[1], sizes[0], channels)
@@ -83,7 +80,7 @@ def open_metaimage(path: Path, rf: bool = False) -> FlatSource:
     local = file.upper() == "LOCAL"
     files = [path] if local else data_files(path, file, listed)
     if skip == -1:
-        each = _bytes_at_end(path.name, header, layout, encoding) // len(files)
+        each = _bytes_at_end(header, layout, encoding) // len(files)
         opened = [partial(_open_end, data, each, encoding, dtype) for data in files]
     else:
         offset = skip if skip > 0 else after * local
@@ -91,13 +88,13 @@ def open_metaimage(path: Path, rf: bool = False) -> FlatSource:
     return FlatSource(path.name, layout, opened, _period(header), spacing_of(spacing[:2]), rf=rf)
 
 
-def _encoding(header: Mapping[str, str]) -> Encoding:
-    if header.get("binarydata", "true").lower() == "false":
+def _encoding(header: HeaderFields) -> Encoding:
+    if not header.is_true("BinaryData", default=True):
         return "text"
-    return "zlib" if _is(header, "compresseddata") else "raw"
+    return "zlib" if header.is_true("CompressedData") else "raw"
 
 
-def _bytes_at_end(name: str, header: Mapping[str, str], layout: Layout, encoding: Encoding) -> int:
+def _bytes_at_end(header: HeaderFields, layout: Layout, encoding: Encoding) -> int:
     """How many bytes the data are, where ``HeaderSize = -1`` says that they are the last ones of the file.
 
     Raises:
@@ -105,24 +102,25 @@ def _bytes_at_end(name: str, header: Mapping[str, str], layout: Layout, encoding
     """
     if encoding == "raw":
         return layout.count * layout.frame_bytes
-    size = header.get("compresseddatasize", "")
-    if encoding == "text" or not (size.isascii() and size.isdigit() and len(size) < 19):
-        raise SourceError(f"{name} says HeaderSize = -1 and not how long its data are: give the size of its header")
-    return int(size)
+    size = header.whole_number("CompressedDataSize", -1)
+    if encoding == "text" or size < 0:
+        raise SourceError(
+            f"{header.file} says HeaderSize = -1 and not how long its data are: give the size of its header"
+        )
+    return size
 
 
 def _open_end(path: Path, size: int, encoding: Encoding, dtype: np.dtype) -> IO[bytes]:
     return open_at(path, max(0, path.stat().st_size - size), encoding, dtype)
 
 
-def read_header(path: Path) -> tuple[dict[str, str], int, list[str]]:
+def read_header(path: Path) -> tuple[HeaderFields, int, list[str]]:
     """What a MetaImage says of itself.
 
     Lines are ``Key = value`` or ``Key: value``; empty ones are passed over.
 
     Returns:
-        The values by key in small letters, of the keys that are known here; where the data begin in a LOCAL file; the
-        lines that follow a LIST.
+        The fields that are known here; where the data begin in a LOCAL file; the lines that follow a LIST.
     """
     header: dict[str, str] = {}
     with path.open("rb") as file:
@@ -143,7 +141,7 @@ def read_header(path: Path) -> tuple[dict[str, str], int, list[str]]:
             raise SourceError(f"{path.name} is not a MetaImage, or its header is truncated or too long")
         after = file.tell()
         listed = file.read(_LIST_BYTES_AT_MOST) if is_list(header["elementdatafile"]) else b""
-    return header, after, listed.decode("utf-8", "surrogateescape").splitlines()
+    return HeaderFields(path.name, header), after, listed.decode("utf-8", "surrogateescape").splitlines()
 
 
 def _split(line: str) -> tuple[str, str, str]:
@@ -159,12 +157,8 @@ def spacing_of(column_row: list[float]) -> tuple[float, float] | None:
     return None if column_row == [1.0, 1.0] else (column_row[1], column_row[0])
 
 
-def _is(header: Mapping[str, str], key: str) -> bool:
-    return header.get(key, "").lower() in ("true", "1")
-
-
-def _period(header: Mapping[str, str]) -> float | None:
-    times = [value for key, value in header.items() if _TIMESTAMP.fullmatch(key)]
+def _period(header: HeaderFields) -> float | None:
+    times = [value for key, value in header.texts.items() if _TIMESTAMP.fullmatch(key)]
     try:
         steps = np.diff([float(time) for time in times])
     except ValueError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -22,6 +21,7 @@ from edgerecon.stream.sources.files.encoded import (
     skip_bytes,
     skip_lines,
 )
+from edgerecon.stream.sources.files.header_fields import HeaderFields, key_of
 from edgerecon.stream.sources.files.metaimage import spacing_of
 from edgerecon.stream.sources.files.sequence import open_with_poses
 from edgerecon.stream.sources.flat import FlatSource, Layout
@@ -76,6 +76,7 @@ _ENCODINGS: dict[str, Encoding] = {
     "text": "text",
     "ascii": "text",
 }
+_ENDIANS = {"little": "<", "big": ">"}
 _COLOURS_LAST = re.compile(r"(rgb|rgba|3|4)-color|vector|[34]-vector")
 _LIST_BYTES_AT_MOST = 16 << 20
 
@@ -90,21 +91,18 @@ def open_nrrd(path: Path) -> FlatSource:
         header's folder.
     """
     fields, after, listed = _read_header(path)
-    try:
-        sizes = [int(text) for text in fields["sizes"].split()]
-        dtype = np.dtype((">" if fields.get("endian", "").lower() == "big" else "<") + TYPES[fields["type"].lower()])
-        encoding = _ENCODINGS[fields["encoding"].lower()]
-        skips = int(fields.get("lineskip", "0")), int(fields.get("byteskip", "0"))
-    except (KeyError, ValueError) as error:
-        raise SourceError(f"{path.name} is not an NRRD that can be read: {error} is missing or unknown") from error
-    colour = _colour(path.name, fields.get("kinds", "").lower().split(), sizes)
+    sizes = fields.whole_numbers("sizes")
+    dtype = np.dtype(fields.one_of("endian", _ENDIANS, "little") + fields.one_of("type", TYPES))
+    encoding = fields.one_of("encoding", _ENCODINGS)
+    skips = fields.whole_number("line skip", 0), fields.whole_number("byte skip", 0)
+    colour = _colour(path.name, fields.text("kinds", "").lower().split(), sizes)
     if len(sizes) < 2 + colour:
         raise SourceError(f"{path.name} has {len(sizes)} dimension: an image has two, a recording three")
     width, height, *others = sizes[colour:]
     layout = Layout(math.prod(others), (height, width, *sizes[:colour]), dtype)
     layout.check(path.name)
     refuse_long_text(path.name, encoding, math.prod(layout.shape))
-    name = fields.get("datafile")
+    name = fields.text("data file", "")
     files = data_files(path, name, listed) if name else [path]
     size = layout.count * layout.frame_bytes // len(files)
     parts = [_Data(data, 0 if name else after, *skips, encoding, dtype, size) for data in files]
@@ -192,34 +190,29 @@ def _colour(name: str, kinds: list[str], sizes: list[int]) -> int:
     return int(first not in ("domain", "space"))
 
 
-def _read_header(path: Path) -> tuple[dict[str, str], int, list[str]]:
-    """The fields, their names in small letters without spaces; where attached data begin; the lines after a LIST."""
+def _read_header(path: Path) -> tuple[HeaderFields, int, list[str]]:
+    """The fields; where attached data begin; the lines after a LIST."""
     fields: dict[str, str] = {}
     with path.open("rb") as file:
         file.readline(16)
         for _ in range(HEADER_LINES):
             line = file.readline(1 << 16).decode("utf-8", "surrogateescape")
             if not line.strip():
-                return fields, file.tell(), []
+                return HeaderFields(path.name, fields), file.tell(), []
             if file.tell() > HEADER_BYTES:
                 break
             key, colon, value = line.partition(":")
             if colon and not line.startswith("#") and not value.startswith("="):  # := is a key of the user's
-                fields[key.replace(" ", "").lower()] = value.strip()
-                if key.replace(" ", "").lower() == "datafile" and is_list(value.strip()):
-                    return fields, 0, file.read(_LIST_BYTES_AT_MOST).decode("utf-8", "surrogateescape").splitlines()
+                fields[key_of(key)] = value.strip()
+                if key_of(key) == "datafile" and is_list(value.strip()):
+                    listed = file.read(_LIST_BYTES_AT_MOST).decode("utf-8", "surrogateescape").splitlines()
+                    return HeaderFields(path.name, fields), 0, listed
     raise SourceError(f"{path.name} has a header of more than {HEADER_LINES:,} lines or {HEADER_BYTES >> 20} MB")
 
 
-def _spacing(fields: Mapping[str, str]) -> list[float]:
+def _spacing(fields: HeaderFields) -> list[float]:
     """Of each axis: its ``spacings``, or the lengths of the ``space directions``; NaN or [] where it has none."""
-    try:
-        if "spacings" in fields:
-            return [float(text) for text in fields["spacings"].split()]
-        vectors = re.findall(r"none|\(([^)]*)\)", fields.get("spacedirections", ""))
-        return [math.hypot(*map(float, vector.split(","))) if vector else math.nan for vector in vectors]
-    except ValueError:
-        return []
+    return fields.numbers("spacings") or fields.lengths_of_vectors("space directions")
 
 
 SOURCE = SourceKind(
