@@ -38,14 +38,15 @@ Progress = Callable[[str, int, int], None]
 
 
 def chosen(only: Sequence[str]) -> tuple[str, ...]:
-    """The systems to run, in their own order; all when none is named.
+    """The systems to run, in their own order; all when none is named. only: SYSTEM or SYSTEM/NETWORK.
 
     Raises:
         UsageError: an unknown name.
     """
-    if unknown := [name for name in only if name not in SYSTEMS]:
+    named = [name.partition("/")[0] for name in only]
+    if unknown := [name for name in named if name not in SYSTEMS]:
         raise UsageError(f"there is no system '{unknown[0]}' in the study: choose from {', '.join(SYSTEMS)}")
-    return tuple(name for name in SYSTEMS if not only or name in only)
+    return tuple(name for name in SYSTEMS if not only or name in named)
 
 
 def run_study(
@@ -66,10 +67,12 @@ def run_study(
 
     Args:
         recordings: real ones, to evaluate on, never to train; see ``Context``.
+        only: see ``chosen``; networks that are named there share the time of their system, see ``Turns``.
         budget_s: wall clock of a long study's trainings, see ``Turns``; a later run goes on from there.
 
     Raises:
-        UsageError: see ``chosen``. EdgereconError: a system failed; what it had trained, and the report, stay.
+        UsageError: see ``chosen`` and ``Turns``.
+        EdgereconError: a system failed; what it had trained, and the report, stay.
     """
     progress = on_progress or (lambda what, done, total: None)
     report = _earlier(folder, profile) if resume else StudyReport(profile.name, [], [], {})
@@ -77,7 +80,10 @@ def run_study(
     if not resume:
         for name in systems:
             _clear(folder / name)
-    turns = Turns(folder, budget_s, progress) if profile.name == "long" else None
+    networks = [name for name in only if "/" in name]
+    if networks and profile.name != "long":
+        raise UsageError(f"{networks[0]}: only a long study trains networks one by one: add  --profile long")
+    turns = Turns(folder, budget_s, progress, named=networks) if profile.name == "long" else None
     for name in _queue(turns, systems):
         module = importlib.import_module(f"edgerecon.study.systems.{name}")
         result = Result(name, module.TITLE, module.PAPER)

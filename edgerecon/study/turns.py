@@ -5,14 +5,16 @@ was never trained takes as many steps as in the quick profile, however long that
 another network, whenever that one has changed. A later round deals out half of the time that is left, in proportion to
 the share by which the error on held-out scenes fell in a network's last turn; one that has reached its plateau gets
 none. What a round has left over, the next deals out. Every round measures its systems anew, so that none is short.
+Where networks of a system are named, the time of its later rounds is theirs alone.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from edgerecon.core.errors import UsageError
 from edgerecon.study.plateau import HISTORY, History, Turn, history_of, standing
 from edgerecon.study.results import Trained
 
@@ -28,6 +30,7 @@ class Turns:
     Args:
         folder: of the study. budget_s: wall clock of this run; None: until every network has reached its plateau.
         on_progress: called with (what, seconds used, seconds of the budget). clock: seconds.
+        named: SYSTEM/NETWORK, of those systems whose time is for a few networks.
     """
 
     def __init__(
@@ -36,8 +39,10 @@ class Turns:
         budget_s: float | None,
         on_progress: Callable[[str, int, int], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        named: Sequence[str] = (),
     ) -> None:
         self.folder, self.budget_s, self.clock = folder, budget_s, clock
+        self.named = tuple(named)
         self.progress = on_progress or (lambda what, done, total: None)
         self.start = clock()
         self.shares: dict[str, float] = {}
@@ -69,12 +74,26 @@ class Turns:
 
     def begin_round(self, systems: tuple[str, ...]) -> bool:
         """Deal out the next round; False when nothing is left to train, no time to train it in, or the last round
-        trained nothing (what stands in the folder may be of networks that no system has any more)."""
-        known = {name: one for name, one in self.networks().items() if name.partition("/")[0] in systems}
+        trained nothing (what stands in the folder may be of networks that no system has any more).
+
+        Raises:
+            UsageError: a network is named that its system does not have.
+        """
+        known = self._taking_part(systems)
         seconds = min(ROUND_S, max(self.left_s / 2, SHORTEST_S))
         self.shares = shares(known, seconds)
         steps, self.steps = self.steps, sum(one.done for one in known.values())
         return self.left_s > 0 and bool(self.shares) and self.steps != steps
+
+    def _taking_part(self, systems: tuple[str, ...]) -> dict[str, History]:
+        found: dict[str, History] = {}
+        for system in systems:
+            known = {name: one for name, one in self.networks().items() if name.startswith(f"{system}/")}
+            named = [name for name in self.named if name.startswith(f"{system}/")]
+            if known and (wrong := [name for name in named if name not in known]):
+                raise UsageError(f"there is no network '{wrong[0]}' in the study: choose from {', '.join(known)}")
+            found |= {name: known[name] for name in named if name in known} if named else known
+        return found
 
     def turn(self, name: str, first: int) -> Turn:
         """What a network may take now. first: steps of the quick profile, which a new training takes in any case."""

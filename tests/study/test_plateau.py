@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from edgerecon.core.errors import UsageError
 from edgerecon.study import plateau
 from edgerecon.study.plateau import CUTS, PATIENCE, History, Plan, Turn, history_of, standing, train_for
 from edgerecon.study.training import Draw
@@ -133,6 +134,17 @@ def test_time_goes_to_those_that_improve() -> None:
     assert found == pytest.approx({"a": 300.0, "b": 100.0}), "the turn of d would be too short to matter"
     assert shares({"d": History(gain=-0.1)}, 30.0) == {"d": 30.0} and shares({"c": networks["c"]}, 99.0) == {}
     assert all(turn >= LEAST_S for turn in shares({str(n): History() for n in range(50)}, 100.0).values())
+
+
+def test_time_goes_to_the_networks_that_are_named(tmp_path: Path) -> None:
+    turns = Turns(tmp_path, 100.0, clock=lambda: 0.0, named=["s/b"])
+    assert not turns.begin_round(("s",)), "nothing was trained yet: no name can be wrong"
+    for name in ("s/a", "s/b", "t/a"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        trained(tmp_path / f"{name}.pt", Turn(first=1))
+    assert turns.begin_round(("s", "t")) and set(turns.shares) == {"s/b", "t/a"}
+    with pytest.raises(UsageError, match="no network 's/c' in the study: choose from s/a, s/b"):
+        Turns(tmp_path, 100.0, named=["s/c"]).begin_round(("s",))
 
 
 def test_new_networks_start_first_and_known_ones_take_a_share(tmp_path: Path) -> None:

@@ -282,6 +282,12 @@ def test_a_long_study_is_as_large_as_quick_unless_said() -> None:
     assert Profile("quick").pick(**sizes, long=4) == 2
 
 
+def test_networks_are_named_in_a_long_study_alone(tmp_path: Path) -> None:
+    assert running.chosen(["diagnosis/unet"]) == ("diagnosis",)
+    with pytest.raises(UsageError, match="one by one: add  --profile long"):
+        running.run_study(SMOKE, tmp_path, ["diagnosis/unet"])
+
+
 def test_unknown_names_are_usage_errors() -> None:
     with pytest.raises(UsageError, match="no system 'gan'"):
         running.chosen(["gan"])

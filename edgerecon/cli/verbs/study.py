@@ -16,7 +16,10 @@ LOWEST = 19
 
 
 def study(
-    only: Annotated[list[str] | None, typer.Option(help="System to reproduce; repeatable; default: all.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="SYSTEM to reproduce, or SYSTEM/NETWORK of a long one; repeatable; default: all."),
+    ] = None,
     profile: Annotated[
         str, typer.Option(help="quick (40 minutes on 2 cores), long (to every network's plateau), full (on a GPU).")
     ] = "quick",
@@ -51,7 +54,8 @@ def study(
     from edgerecon.study.run import chosen, run_study
 
     check_json(json)
-    size, systems = size_of(profile), chosen(only or [])
+    size = size_of(profile)
+    chosen(only or [])
     if recordings is not None and not recordings.is_dir():
         raise UsageError(f"--recordings: {recordings} is not a folder")
     if budget is not None and profile != "long":
@@ -63,7 +67,7 @@ def study(
     screen = console(json)
     with work_bar(screen) as on_progress:
         report = run_study(
-            size, folder, systems, resume=resume, recordings=recordings, on_progress=on_progress, budget_s=budget
+            size, folder, only or [], resume=resume, recordings=recordings, on_progress=on_progress, budget_s=budget
         )
     print_study(screen, report)
     write_json(json, report.to_json())
