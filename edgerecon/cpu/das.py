@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.core.errors import EngineError
-from edgerecon.cpu.library import Library
+from edgerecon.cpu.library import Functions, Handle, Library
 
 MARGIN = 2
 """Zeros before and behind the samples of a row."""
 LANES = 16
 """Frames side by side come in multiples of this."""
 METHODS = {"das": 0, "cf": 1, "dmas": 2}
-_ERROR_BYTES = 300
 _POINTER = ctypes.c_void_p
 _NUMBERS = ("height", "width", "elements", "waves", "samples", "iq", "method", "threads")
 _REALS = ("cycles", "slope", "level", "swing", "flat")
@@ -54,6 +53,20 @@ class _Filter(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("phases", "step", "taps", "half", "samples")),
         *((name, _POINTER) for name in _FILTER_ARRAYS),
     ]
+
+
+_NUMBER, _LONG, _REAL, _TEXT = ctypes.c_int32, ctypes.c_int64, ctypes.c_float, ctypes.c_char_p
+_SAMPLES = (_POINTER, _NUMBER, _LONG, _LONG, _LONG, _NUMBER)
+_FUNCTIONS: Functions = {
+    "das_open": (_POINTER, (ctypes.POINTER(_Told), _TEXT, _TEXT, _NUMBER)),
+    "das_load": (None, (_POINTER, ctypes.POINTER(_Filter), *_SAMPLES, _REAL, _POINTER)),
+    "das_run": (None, (_POINTER, _POINTER, _REAL, _POINTER)),
+    "das_aperture": (None, (_POINTER, _POINTER, _REAL, _NUMBER, _NUMBER, _POINTER)),
+    "das_split": (None, (_POINTER, _POINTER, _REAL, _NUMBER, _POINTER)),
+    "das_interleave": (None, (_POINTER, ctypes.POINTER(_POINTER), _NUMBER, _NUMBER, _POINTER)),
+    "das_batch": (None, (_POINTER, _POINTER, _REAL, _NUMBER, _NUMBER, _POINTER)),
+    "das_close": (None, (_POINTER,)),
+}
 
 
 @dataclass(frozen=True)
@@ -106,7 +119,7 @@ class CpuBeamformer:
     def __init__(self, library: Library, job: Job, threads: int, instruction_set: str = "") -> None:
         self._job, self._library = job, library
         self._side_by_side = np.empty(0, np.int16)
-        _declare(library)
+        library.declare(_FUNCTIONS)
         told = _Told()
         facts: dict[str, Any] = {name: getattr(job, name) for name in _REALS} | {
             "height": job.shape[0],
@@ -127,10 +140,8 @@ class CpuBeamformer:
         }
         for name, array in kept.items():
             setattr(told, name, array.ctypes.data)
-        error = ctypes.create_string_buffer(_ERROR_BYTES)
-        self._handle = library.call("das_open")(ctypes.byref(told), instruction_set.encode(), error, _ERROR_BYTES)
-        if not self._handle:
-            raise EngineError(f"the CPU kernels cannot beamform this: {error.value.decode()}")
+        given = (ctypes.byref(told), instruction_set.encode())
+        self._handle = Handle(library, "das_open", "das_close", *given, refused=_refused)
 
     def rows(self) -> NDArray[np.int16]:
         """Memory for one frame's rows."""
@@ -151,7 +162,7 @@ class CpuBeamformer:
         strides = [stride // parts.itemsize for stride in signals.strides]
         told = filter.told if filter is not None else None
         self._library.call("das_load")(
-            self._handle,
+            self._handle.address,
             ctypes.byref(told) if told is not None else None,
             parts.ctypes.data,
             0 if parts.dtype == np.int16 else 1,
@@ -163,15 +174,17 @@ class CpuBeamformer:
 
     def run(self, rows: NDArray[np.int16], scale: float, out: NDArray[Any]) -> None:
         """(H, W), complex64 in IQ and float32 in RF."""
-        self._library.call("das_run")(self._handle, rows.ctypes.data, scale, out.ctypes.data)
+        self._library.call("das_run")(self._handle.address, rows.ctypes.data, scale, out.ctypes.data)
 
     def aperture(self, rows: NDArray[np.int16], scale: float, first: int, out: NDArray[np.complex64]) -> None:
         """Rows of pixels from ``first`` on, (rows, W, elements): what each element adds."""
-        self._library.call("das_aperture")(self._handle, rows.ctypes.data, scale, first, len(out), out.ctypes.data)
+        self._library.call("das_aperture")(
+            self._handle.address, rows.ctypes.data, scale, first, len(out), out.ctypes.data
+        )
 
     def split(self, rows: NDArray[np.int16], scale: float, out: NDArray[np.float32]) -> None:
         """Sums over each part of the aperture, (2 · parts, H, W): real parts, then imaginary parts."""
-        self._library.call("das_split")(self._handle, rows.ctypes.data, scale, len(out) // 2, out.ctypes.data)
+        self._library.call("das_split")(self._handle.address, rows.ctypes.data, scale, len(out) // 2, out.ctypes.data)
 
     def batch(self, frames: Sequence[NDArray[np.int16]], scale: float, out: NDArray[Any]) -> None:
         """Frames' rows → (frames, H, W), all of them in one pass."""
@@ -181,18 +194,18 @@ class CpuBeamformer:
             self._side_by_side = np.empty(shape, np.int16)
         rows = self._side_by_side
         pointers = (_POINTER * len(frames))(*(frame.ctypes.data for frame in frames))
-        self._library.call("das_interleave")(self._handle, pointers, len(frames), lanes, rows.ctypes.data)
+        self._library.call("das_interleave")(self._handle.address, pointers, len(frames), lanes, rows.ctypes.data)
         self.batch_interleaved(rows, scale, out)
 
     def batch_interleaved(self, rows: NDArray[np.int16], scale: float, out: NDArray[Any]) -> None:
         """``batch`` of rows whose frames lie side by side already."""
         self._library.call("das_batch")(
-            self._handle, rows.ctypes.data, scale, len(out), rows.shape[-1], out.ctypes.data
+            self._handle.address, rows.ctypes.data, scale, len(out), rows.shape[-1], out.ctypes.data
         )
 
-    def __del__(self) -> None:
-        if getattr(self, "_handle", None):
-            self._library.call("das_close")(self._handle)
+
+def _refused(reason: str) -> EngineError:
+    return EngineError(f"the CPU kernels cannot beamform this: {reason}")
 
 
 class Filter:
@@ -215,23 +228,3 @@ class Filter:
         self._kept = {name: np.ascontiguousarray(value, np.float32) for name, value in self._kept.items()}
         pointers = [self._kept[name].ctypes.data for name in _FILTER_ARRAYS]
         self.told = _Filter(taps.shape[0], step, taps.shape[1], half, turn.size, *pointers)
-
-
-def _declare(library: Library) -> None:
-    number, real, long = ctypes.c_int32, ctypes.c_float, ctypes.c_int64
-    for name, result, arguments in (
-        ("das_open", _POINTER, (ctypes.POINTER(_Told), ctypes.c_char_p, ctypes.c_char_p, number)),
-        (
-            "das_load",
-            None,
-            (_POINTER, ctypes.POINTER(_Filter), _POINTER, number, long, long, long, number, real, _POINTER),
-        ),
-        ("das_run", None, (_POINTER, _POINTER, real, _POINTER)),
-        ("das_aperture", None, (_POINTER, _POINTER, real, number, number, _POINTER)),
-        ("das_split", None, (_POINTER, _POINTER, real, number, _POINTER)),
-        ("das_interleave", None, (_POINTER, ctypes.POINTER(_POINTER), number, number, _POINTER)),
-        ("das_batch", None, (_POINTER, _POINTER, real, number, number, _POINTER)),
-        ("das_close", None, (_POINTER,)),
-    ):
-        function = library.call(name)
-        function.restype, function.argtypes = result, arguments

@@ -6,14 +6,14 @@ import ctypes
 import os
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.errors import EngineError, ModelError
+from edgerecon.core.errors import EdgereconError, EngineError, ModelError
 from edgerecon.core.frame import Image
 from edgerecon.cpu.layers import Layer
 from edgerecon.cpu.store import Stored, find_built
@@ -69,21 +69,30 @@ class _Picture(ctypes.Structure):
     )
 
 
+Functions = Mapping[str, tuple[Any, Sequence[Any]]]
+"""Of the interface: short name → types of the result and of the arguments."""
+_HANDLE, _TEXT, _NUMBER = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int32
+_FUNCTIONS: Functions = {
+    "instruction_set": (_TEXT, (_NUMBER,)),
+    "open": (_HANDLE, (ctypes.POINTER(_Layer), _NUMBER, _TEXT, _NUMBER)),
+    "bind": (_HANDLE, (_HANDLE, *(_NUMBER,) * 3, _TEXT, _TEXT, _NUMBER)),
+    "run": (None, (_HANDLE,) * 3),
+    "run_bytes": (_NUMBER, (_HANDLE, ctypes.POINTER(_Picture), _TEXT, _NUMBER)),
+    "unbind": (None, (_HANDLE,)),
+    "close": (None, (_HANDLE,)),
+}
+
+
 class Library:
     """The kernels, loaded once a process."""
 
     def __init__(self, stored: Stored) -> None:
         self._c = _load(stored)
-        handle, text = ctypes.c_void_p, ctypes.c_char_p
-        for name, result, arguments in (
-            ("instruction_set", text, (ctypes.c_int32,)),
-            ("open", handle, (ctypes.POINTER(_Layer), ctypes.c_int32, text, ctypes.c_int32)),
-            ("bind", handle, (handle, *(ctypes.c_int32,) * 3, text, text, ctypes.c_int32)),
-            ("run", None, (handle,) * 3),
-            ("run_bytes", ctypes.c_int32, (handle, ctypes.POINTER(_Picture), text, ctypes.c_int32)),
-            ("unbind", None, (handle,)),
-            ("close", None, (handle,)),
-        ):
+        self.declare(_FUNCTIONS)
+
+    def declare(self, functions: Functions) -> None:
+        """Tell ctypes the types of functions of the interface."""
+        for name, (result, arguments) in functions.items():
             function = self.call(name)
             function.restype, function.argtypes = result, arguments
 
@@ -107,16 +116,39 @@ class Library:
         return Network(self, layers)
 
 
+class Handle:
+    """An object that the kernels have opened, closed when this one is deleted.
+
+    Args:
+        open, close: functions of the interface. arguments: of ``open``, without its last two, the buffer of the error.
+        refused: makes the exception that is raised from the kernels' reason.
+    """
+
+    def __init__(
+        self, library: Library, open: str, close: str, *arguments: Any, refused: Callable[[str], EdgereconError]
+    ) -> None:
+        self._close = library.call(close)
+        error = ctypes.create_string_buffer(_ERROR_BYTES)
+        self.address = library.call(open)(*arguments, error, _ERROR_BYTES)
+        if not self.address:
+            raise refused(error.value.decode())
+
+    def __del__(self) -> None:
+        if getattr(self, "address", None):
+            self._close(self.address)
+
+
 class Network:
     """Packed weights, which any number of runners share."""
 
     def __init__(self, library: Library, layers: Sequence[Layer]) -> None:
         self._library = library
         described, _kept = _described(layers)
-        error = ctypes.create_string_buffer(_ERROR_BYTES)
-        self._handle = library.call("open")(described, len(layers), error, _ERROR_BYTES)
-        if not self._handle:
-            raise ModelError(f"backend native refuses the network: {_named(error.value.decode(), layers)}")
+
+        def refused(reason: str) -> ModelError:
+            return ModelError(f"backend native refuses the network: {_named(reason, layers)}")
+
+        self.handle = Handle(library, "open", "close", described, len(layers), refused=refused)
 
     def bind(self, height: int, width: int, threads: int, instruction_set: str = "") -> Runner:
         """Buffers and threads for frames of one size, on the fastest instruction set unless one is named.
@@ -126,10 +158,6 @@ class Network:
         """
         return Runner(self._library, self, height, width, threads, instruction_set)
 
-    def __del__(self) -> None:
-        if getattr(self, "_handle", None):
-            self._library.call("close")(self._handle)
-
 
 class Runner:
     """One stream's buffers and threads. One call at a time."""
@@ -138,12 +166,12 @@ class Runner:
         self, library: Library, network: Network, height: int, width: int, threads: int, instruction_set: str
     ) -> None:
         self._library, self._network, self._shape = library, network, (height, width)
-        error = ctypes.create_string_buffer(_ERROR_BYTES)
-        self._handle = library.call("bind")(
-            network._handle, height, width, threads, instruction_set.encode(), error, _ERROR_BYTES
-        )
-        if not self._handle:
-            raise EngineError(f"backend native cannot run {height}×{width} frames: {error.value.decode()}")
+
+        def refused(reason: str) -> EngineError:
+            return EngineError(f"backend native cannot run {height}×{width} frames: {reason}")
+
+        sizes = (height, width, threads, instruction_set.encode())
+        self._handle = Handle(library, "bind", "unbind", network.handle.address, *sizes, refused=refused)
 
     def run(self, frame: Image, out: Image) -> None:
         """float32, contiguous, (H, W) of the bound size into (H·scale, W·scale). Allocates nothing."""
@@ -151,7 +179,7 @@ class Runner:
             raise EngineError(f"backend native is bound to float32 frames of {self._shape[0]}×{self._shape[1]}")
         if out.dtype != np.float32 or not out.flags.c_contiguous:
             raise EngineError("backend native writes contiguous float32")
-        self._library.call("run")(self._handle, frame.ctypes.data, out.ctypes.data)
+        self._library.call("run")(self._handle.address, frame.ctypes.data, out.ctypes.data)
 
     def run_bytes(
         self,
@@ -185,12 +213,8 @@ class Runner:
             setattr(picture, name, array.ctypes.data)
             setattr(picture, f"{name}_pitch", array.strides[0])
         error = ctypes.create_string_buffer(_ERROR_BYTES)
-        if self._library.call("run_bytes")(self._handle, picture, error, _ERROR_BYTES):
+        if self._library.call("run_bytes")(self._handle.address, picture, error, _ERROR_BYTES):
             raise EngineError(f"backend native cannot run this frame: {error.value.decode()}")
-
-    def __del__(self) -> None:
-        if getattr(self, "_handle", None):
-            self._library.call("unbind")(self._handle)
 
 
 @cache
