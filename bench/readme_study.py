@@ -88,7 +88,8 @@ def trained(folder: Path) -> str:
             steps = sorted({curve[-1][0] for curve in system["curves"].values() if curve})
             shown = f"{steps[0]:,} to {steps[-1]:,}" if len(steps) > 1 else ", ".join(f"{n:,}" for n in steps)
             minutes = report["seconds"][system["name"]] / 60
-            lines.append(f"| {system['name']} | {name} | {minutes:.0f} | {shown} | {measured_on(report['host'])} |")
+            host = _host(report, system["name"])
+            lines.append(f"| {system['name']} | {name} | {minutes:.0f} | {shown} | {measured_on(host)} |")
     return "\n".join(lines)
 
 
@@ -96,7 +97,7 @@ def tables(system: str, folder: Path) -> str:
     """The system's tables by the longest profile that has them."""
     found = {}
     for name in PROFILES:
-        place = f"`{name}`, {when(load(folder, f'study-{name}')['host'])}"
+        place = f"`{name}`, {when(_host(load(folder, f'study-{name}'), system))}"
         for one in _system(folder, name, system).get("tables", ()):
             found[one["title"]] = (place, one)
     parts = [_table(*found[title], keys) for title, keys in SHOWN[system].items() if title in found]
@@ -115,7 +116,7 @@ def verdicts(system: str, folder: Path) -> str:
         words = [WORDS[one["holds"]] if _ran(one) else "" for one in claims]
         why = f" *{shown['explained']}*" if shown["explained"] else ""
         lines.append(f"| {quick['text']} | {words[0]} | {words[1]} | {shown['evidence']}.{why} |".replace("..", "."))
-    dates = "; ".join(f"`{name}`: {when(report['host'])}" for name, report in reports.items())
+    dates = "; ".join(f"`{name}`: {when(_host(report, system))}" for name, report in reports.items())
     return "\n".join([*lines, "", f"({dates}.)"])
 
 
@@ -128,7 +129,7 @@ def networks(system: str, folder: Path) -> str:
     lines = ["| network in `long` | steps | minutes | held-out error, last quarter of the steps |", "|---|---|---|---|"]
     for one in rows:
         lines.append(f"| {one['name']} | {one['steps']:,} | {one['seconds'] / 60:.0f} | {_state(one)} |")
-    return "\n".join([*lines, "", f"({when(report['host'])}.)"])
+    return "\n".join([*lines, "", f"({when(_host(report, system))}.)"])
 
 
 def _state(network: Found) -> str:
@@ -138,11 +139,16 @@ def _state(network: Found) -> str:
 
 
 def weights(folder: Path) -> str:
-    """What the networks reach that ship in export/study/."""
+    """What the networks reach that ship in export/study/, and the best classical method on the same scenes."""
     report = load(folder, "study-weights")
-    lines = ["| network | trained | kB | MSE | PSNR, dB | SSIM |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| network | trained | kB | MSE | PSNR, dB | SSIM | best classical, PSNR |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for row in report["rows"]:
         cells = [f"{row[key]['mean']:.{digits}f}" for key, digits in (("mse", 5), ("psnr_db", 2), ("ssim", 3))]
+        rival = row.get("classical", {}).get("psnr_db")
+        cells.append(f"{rival['method']} {rival['mean']:.2f}" if rival else "")
         lines.append(f"| `{row['model']}` | {row['trained']} | {row['size_kb']:.0f} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", f"({measured_on(report['host'])}.)"])
 
@@ -158,6 +164,11 @@ def speed(folder: Path) -> str:
         height, width = model["shape"]
         lines.append(f"| `{name}` | {height}×{width} | {model['macs_per_pixel']:,.0f} | {' | '.join(shown)} |")
     return "\n".join([*lines, "", f"({measured_on(report['host'])}, two threads.)"])
+
+
+def _host(report: Found, system: str) -> Found:
+    """With the date and the commit of the system's own figures, which an earlier run may have found."""
+    return {**report["host"], **report.get("measured", {}).get(system, {})}
 
 
 def _ran(claim: Found) -> bool:

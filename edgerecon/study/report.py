@@ -27,6 +27,7 @@ class StudyReport:
         results: one a system. speed: see ``time_models``. seconds: system → wall clock, resumed runs together.
         timed: rows of the latency table that an earlier run measured, as its JSON has them.
         trained: SYSTEM/NETWORK → how far it came; empty in a study of fixed steps.
+        measured: system → "commit" and "date" of its figures, which earlier runs may have found; of ``host`` otherwise.
     """
 
     profile: str
@@ -36,9 +37,11 @@ class StudyReport:
     host: dict[str, object] = field(default_factory=host_profile)
     timed: list[dict[str, Any]] = field(default_factory=list)
     trained: dict[str, Trained] = field(default_factory=dict)
+    measured: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def replace(self, result: Result) -> None:
         """Take a system's new result in place of an earlier one."""
+        self.measured[result.name] = provenance(self.host)
         earlier = {model.name for one in self.results if one.name == result.name for model in one.models}
         self.timed = [row for row in self.timed if row["model"] not in earlier]
         names = [one.name for one in self.results]
@@ -53,6 +56,7 @@ class StudyReport:
             "profile": self.profile,
             "seconds": {name: round(seconds, 1) for name, seconds in self.seconds.items()},
             "host": self.host,
+            "measured": self.measured,
             "claims": listed(self.results, self.trained),
             "trained": {name: plain(asdict(one)) for name, one in self.trained.items()},
             "systems": [_result(result) for result in self.results],
@@ -94,10 +98,18 @@ def read_report(path: Path) -> StudyReport:
         found = parse(path.read_bytes())
         results = [_read_result(system) for system in found["systems"]]
         trained = {name: Trained(**one) for name, one in found.get("trained", {}).items()}
-        return StudyReport(found["profile"], results, [], found["seconds"], found["host"], found["speed"], trained)
+        measured = {result.name: provenance(found["host"]) for result in results} | found.get("measured", {})
+        return StudyReport(
+            found["profile"], results, [], found["seconds"], found["host"], found["speed"], trained, measured
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = getattr(error, "strerror", None) or "it is no report of a study"
         raise DataError(f"cannot read {path}: {reason}; run  edgerecon study  without --resume") from None
+
+
+def provenance(host: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a host says by which code figures were found, and when."""
+    return {key: host[key] for key in ("commit", "date") if key in host}
 
 
 def _read_result(found: Mapping[str, Any]) -> Result:

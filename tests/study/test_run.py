@@ -257,6 +257,21 @@ def test_how_far_networks_came_outlives_their_folders(
     assert report.trained["elsewhere/gone"].steps == gone["steps"] and report.trained["small/net"].steps < 10**6
 
 
+def test_every_system_keeps_the_commit_of_its_own_figures(
+    system: ModuleType, tmp_path: Path, without_exports: None
+) -> None:
+    running.run_study(SMOKE, tmp_path)
+    found = json.loads((tmp_path / "report.json").read_text())
+    del found["measured"]
+    found["systems"].append(found["systems"][0] | {"name": "elsewhere"})
+    found["host"] |= {"commit": "older", "date": "2020-01-01"}
+    (tmp_path / "report.json").write_text(json.dumps(found))
+    running.run_study(SMOKE, tmp_path, resume=True)
+    kept = json.loads((tmp_path / "report.json").read_text())
+    assert kept["measured"]["elsewhere"] == {"commit": "older", "date": "2020-01-01"}
+    assert kept["measured"]["small"] == {key: kept["host"][key] for key in ("commit", "date")} != {"commit": "older"}
+
+
 def test_what_others_start_from_ends_with_its_first_turn(tmp_path: Path) -> None:
     """However much time its turn has: those that started from it would have to begin anew."""
     turns = Turns(tmp_path, None)

@@ -184,7 +184,7 @@ def _classifiers(
         "densenet201-first",
         lambda: Supervised(started(), cross_entropy),
         batches("train", RAW),
-        Schedule(pick(smoke=2, quick=100, full=8000, long=300), pick(smoke=1e-3, quick=1e-3, full=5e-4), fixed=True),
+        Schedule(pick(smoke=2, quick=100, full=8000, long=200), pick(smoke=1e-3, quick=1e-3, full=5e-4), fixed=True),
         {"weights": os.environ.get(DENSENET201, "")},
         batches("tuning", RAW),
     )
