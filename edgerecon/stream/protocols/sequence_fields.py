@@ -29,6 +29,21 @@ IMAGE = _IMAGE_NAME + _TRANSFORM
 _COORDINATES = "ReferenceCoordinates"
 
 
+ORIENTATION = "UltrasoundImageOrientation"
+"""Where columns and rows lead, as one letter each: to the marked or the unmarked side, far from the probe or near."""
+
+
+def reversed_axes(orientation: str) -> tuple[int, ...]:
+    """Axes of a stored image, 0 rows and 1 columns, that PLUS turns round to get the usual picture, MF.
+
+    The transforms are of that picture already.
+    """
+    letters = orientation.strip().upper()[:2]
+    if len(letters) < 2 or letters[0] not in "MU" or letters[1] not in "FN":
+        return ()  # RF lines lie along the rows: FM
+    return tuple(axis for axis, other in ((0, letters[1] == "N"), (1, letters[0] == "U")) if other)
+
+
 def fields_of(pose: Pose, shape: Sequence[int]) -> dict[str, str]:
     """The fields of a pose, by their names within the frame.
 

@@ -101,6 +101,7 @@ class FlatSource:
         parts: each gives as many frames as the others, one after the other. A part that is too short, missing or
             damaged costs its own frames.
         rf: the rows are beamformed RF lines: frames become B-mode, 60 dB deep, with the lines as columns.
+        reversed_axes: of a frame, 0 rows and 1 columns, that lie the other way round than they are to be shown.
     """
 
     live = False
@@ -113,6 +114,7 @@ class FlatSource:
         period_s: float | None = None,
         spacing_mm: tuple[float, float] | None = None,
         rf: bool = False,
+        reversed_axes: tuple[int, ...] = (),
     ) -> None:
         layout.check(name)
         if layout.count % len(parts):
@@ -123,7 +125,7 @@ class FlatSource:
         self.length: int | None = layout.count
         self._layout, self._parts = layout, parts
         self._scale: Scale | None = None
-        self._rf = rf
+        self._rf, self._reversed = rf, reversed_axes
         if rf:
             self._every = max(1, math.ceil(layout.shape[1] / _ROWS))
             if spacing_mm is not None:  # lines and samples change places
@@ -138,6 +140,8 @@ class FlatSource:
                 capture.image = compress(np.ascontiguousarray(envelope(capture.image, self._every).T))
             if self._scale is not None and capture.image is not None:
                 capture.image = self._scale(capture.image)
+            if self._reversed and capture.image is not None:
+                capture.image = np.ascontiguousarray(np.flip(capture.image, self._reversed))
             yield capture
 
     def _read(self) -> Iterator[Capture]:

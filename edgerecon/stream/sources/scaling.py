@@ -34,6 +34,11 @@ def stretch_bits(image: RawImage, bits: int) -> RawImage:
     return (np.minimum(image, used).astype(np.uint64) * full // used).astype(image.dtype)
 
 
+def bits_used(highest: float) -> int | None:
+    """How many bits values up to ``highest`` use of 16, of those that scanners use; None for all of them, or none."""
+    return next((bits for bits in _DEPTHS if 0 < highest < 1 << bits), None)
+
+
 @lru_cache(maxsize=8)
 def _stretched_levels(dtype: str, bits: int) -> RawImage:
     """Of every value of a type, what it becomes."""
@@ -155,7 +160,7 @@ class Scale:
             return None
         if needs_range(dtype):
             return None if dtype.kind == "f" and low >= 0.0 and high <= 1.0 else Range(low, high)
-        bits = next((bits for bits in _DEPTHS if 0 < high < 1 << bits), None)
+        bits = bits_used(high)
         if bits is not None:
             _log.warning("%s holds %d bits in 16: %d is shown as white", self._name, bits, (1 << bits) - 1)
         return bits

@@ -162,7 +162,10 @@ class _Text(_Decoder):
                 return b""
 
     def _bytes(self, tokens: list[bytes]) -> bytes:
-        values = np.array(tokens).astype(np.float64)
+        try:
+            values = np.array(tokens).astype(np.float64)
+        except ValueError:
+            raise ValueError("it holds text that is no number") from None
         if self._dtype.kind in "ui":
             limits = np.iinfo(self._dtype)
             if not np.all((values >= limits.min) & (values <= limits.max)):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.core.errors import SourceError
+from edgerecon.core.frame import RawImage
 from edgerecon.stream.protocols.pose_columns import read_poses
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.files.hdf5_chunks import Frames, read
@@ -54,7 +55,8 @@ def open_hdf5(place: str, query: Query) -> Source:
 class Hdf5Source:
     """A dataset of T×H×W, H×W, T×H×W×3 or H×W×3 frames, read one by one; what the HDF5 sink writes is such a file.
 
-    Attributes ``period_s`` and ``spacing_mm`` of the file are taken over. Grey levels are scaled as in
+    Attributes ``period_s`` and ``spacing_mm`` of the file are taken over, and ``IMAGE_WHITE_IS_ZERO`` of the dataset
+    (HDF5 Image specification). Grey levels are scaled as in
     ``flat``. A recording whose writer was killed plays as far as every part of it was written.
     """
 
@@ -73,6 +75,7 @@ class Hdf5Source:
             self.period_s = _positive(attribute(file, "period_s"), 1)
             self.spacing_mm = _positive(attribute(file, "spacing_mm"), 2)
             self._times_s = _times_s(file, count)
+            self._is_negative = attribute(found, "IMAGE_WHITE_IS_ZERO") in (1, [1])
             unpacked = found.chunks[0] if found.chunks and not self._single else 1  # frames, to look at one
         self._scale = None
         if self._layout.dtype != np.uint8:
@@ -84,6 +87,8 @@ class Hdf5Source:
         for capture in self._read(range(self._layout.count)):
             if self._scale is not None and capture.image is not None:
                 capture.image = self._scale(capture.image)
+            if self._is_negative and capture.image is not None:
+                capture.image = _inverted(capture.image)
             yield capture
 
     def _read(self, wanted: Iterable[int]) -> Iterator[Capture]:
@@ -101,6 +106,12 @@ class Hdf5Source:
                 yield Capture(image, pose=pose, time_s=time_s)
 
     def close(self) -> None: ...
+
+
+def _inverted(image: RawImage) -> RawImage:
+    """Bright where it was dark, in its type."""
+    white = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1
+    return (white - image).astype(image.dtype)
 
 
 def _times_s(file: h5py.File, count: int) -> NDArray[np.float64] | None:

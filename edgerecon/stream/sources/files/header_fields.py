@@ -11,6 +11,13 @@ from typing import TypeVar
 from edgerecon.core.errors import SourceError
 
 T = TypeVar("T")
+_MILLIMETRES = {
+    **dict.fromkeys(("", "?", "mm", "millimeter", "millimeters", "millimetre", "millimetres"), 1.0),
+    **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre", "centimetres"), 10.0),
+    **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1e3),
+    **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers", "micrometre"), 1e-3),
+}
+"""Of one unit; of none stated, 1."""
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _QUOTED_AT_MOST = 60  # characters
 
@@ -18,6 +25,11 @@ _QUOTED_AT_MOST = 60  # characters
 def key_of(name: str) -> str:
     """Small letters without spaces: writers spell a field in many ways."""
     return name.replace(" ", "").lower()
+
+
+def millimetres(unit: str) -> float:
+    """How many millimetres a unit of length has; NaN of another one, as of pixels or inches."""
+    return _MILLIMETRES.get(unit.strip().lower(), math.nan)
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,15 @@ class HeaderFields:
             return [float(word) for word in words]
         except ValueError:
             raise self._fault(name, "holds no numbers") from None
+
+    def refuse_other_count(self, name: str, stated: int, sizes: str) -> None:
+        """Refuse a header whose number of dimensions is not that of its sizes: nobody knows which of them is wrong.
+
+        Raises:
+            SourceError: it states another number.
+        """
+        if self.whole_number(name, stated) != stated:
+            raise self._fault(name, f"does not fit the {stated} numbers of '{sizes}'")
 
     def one_of(self, name: str, known: Mapping[str, T], default: str | None = None) -> T:
         """What a word of a format stands for, in whatever letters.

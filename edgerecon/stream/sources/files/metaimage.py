@@ -11,11 +11,11 @@ from typing import IO
 import numpy as np
 
 from edgerecon.core.errors import SourceError
-from edgerecon.stream.protocols.sequence_fields import HEADER_BYTES, HEADER_LINES, PREFIX
+from edgerecon.stream.protocols.sequence_fields import HEADER_BYTES, HEADER_LINES, ORIENTATION, PREFIX, reversed_axes
 from edgerecon.stream.sources.base import Source
 from edgerecon.stream.sources.files.data_files import data_files, is_list
 from edgerecon.stream.sources.files.encoded import Encoding, open_at, refuse_long_text
-from edgerecon.stream.sources.files.header_fields import HeaderFields
+from edgerecon.stream.sources.files.header_fields import HeaderFields, millimetres
 from edgerecon.stream.sources.files.sequence import open_with_poses
 from edgerecon.stream.sources.flat import FlatSource, Layout
 from edgerecon.stream.sources.kind import SourceKind
@@ -38,7 +38,10 @@ TYPES = {
 }
 _LIST_BYTES_AT_MOST = 16 << 20
 _KEPT = (
+    "ndims",
     "dimsize",
+    "distanceunits",
+    "ultrasoundimageorientation",
     "binarydata",
     "binarydatabyteordermsb",
     "elementbyteordermsb",
@@ -64,12 +67,14 @@ def open_metaimage(path: Path, rf: bool = False) -> FlatSource:
     """
     header, after, listed = read_header(path)
     sizes = header.whole_numbers("DimSize")
+    header.refuse_other_count("NDims", len(sizes), "DimSize")
     big = header.is_true("BinaryDataByteOrderMSB") or header.is_true("ElementByteOrderMSB")
     dtype = np.dtype((">" if big else "<") + header.one_of("ElementType", TYPES))
     channels = header.whole_number("ElementNumberOfChannels", 1)
     skip = header.whole_number("HeaderSize", 0)
     file = header.text("ElementDataFile")
-    spacing = header.numbers("ElementSpacing")
+    unit_mm = millimetres(header.text("DistanceUnits", ""))
+    spacing = [unit_mm * step for step in header.numbers("ElementSpacing")]
     if len(sizes) < 2:
         raise SourceError(f"{path.name} has {len(sizes)} dimension: an image has two, a recording three")
     shape = (sizes[1], sizes[0]) if channels == 1 else (sizes[1], sizes[0], channels)
@@ -85,7 +90,8 @@ def open_metaimage(path: Path, rf: bool = False) -> FlatSource:
     else:
         offset = skip if skip > 0 else after * local
         opened = [partial(open_at, data, offset, encoding, dtype) for data in files]
-    return FlatSource(path.name, layout, opened, _period(header), spacing_of(spacing[:2]), rf=rf)
+    turned = () if rf else reversed_axes(header.text(ORIENTATION, ""))
+    return FlatSource(path.name, layout, opened, _period(header), spacing_of(spacing[:2]), rf, turned)
 
 
 def _encoding(header: HeaderFields) -> Encoding:

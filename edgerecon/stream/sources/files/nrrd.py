@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 
 from edgerecon.core.errors import SourceError
-from edgerecon.stream.protocols.sequence_fields import HEADER_BYTES, HEADER_LINES
+from edgerecon.stream.protocols.sequence_fields import HEADER_BYTES, HEADER_LINES, ORIENTATION, reversed_axes
 from edgerecon.stream.sources.files.data_files import data_files, is_list
 from edgerecon.stream.sources.files.encoded import (
     SKIPPED_AT_MOST,
@@ -21,7 +21,7 @@ from edgerecon.stream.sources.files.encoded import (
     skip_bytes,
     skip_lines,
 )
-from edgerecon.stream.sources.files.header_fields import HeaderFields, key_of
+from edgerecon.stream.sources.files.header_fields import HeaderFields, key_of, millimetres
 from edgerecon.stream.sources.files.metaimage import spacing_of
 from edgerecon.stream.sources.files.sequence import open_with_poses
 from edgerecon.stream.sources.flat import FlatSource, Layout
@@ -78,6 +78,7 @@ _ENCODINGS: dict[str, Encoding] = {
 }
 _ENDIANS = {"little": "<", "big": ">"}
 _COLOURS_LAST = re.compile(r"(rgb|rgba|3|4)-color|vector|[34]-vector")
+_OTHER_COLOURS = ("hsv-color", "xyz-color")
 _LIST_BYTES_AT_MOST = 16 << 20
 
 
@@ -92,6 +93,7 @@ def open_nrrd(path: Path) -> FlatSource:
     """
     fields, after, listed = _read_header(path)
     sizes = fields.whole_numbers("sizes")
+    fields.refuse_other_count("dimension", len(sizes), "sizes")
     dtype = np.dtype(fields.one_of("endian", _ENDIANS, "little") + fields.one_of("type", TYPES))
     encoding = fields.one_of("encoding", _ENCODINGS)
     skips = fields.whole_number("line skip", 0), fields.whole_number("byte skip", 0)
@@ -108,7 +110,8 @@ def open_nrrd(path: Path) -> FlatSource:
     parts = [_Data(data, 0 if name else after, *skips, encoding, dtype, size) for data in files]
     parts[0].check(path.name)
     spacing = spacing_of(_spacing(fields)[colour : colour + 2])
-    return FlatSource(path.name, layout, [part.open for part in parts], spacing_mm=spacing)
+    turned = reversed_axes(fields.text(ORIENTATION, ""))
+    return FlatSource(path.name, layout, [part.open for part in parts], spacing_mm=spacing, reversed_axes=turned)
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,8 @@ def _colour(name: str, kinds: list[str], sizes: list[int]) -> int:
         raise SourceError(f"{name} has its frames on the first axis: save it with them on the last (kind: list)")
     if any(_COLOURS_LAST.fullmatch(kind) for kind in kinds[1:]):
         raise SourceError(f"{name} has its colours on a later axis: save it with them on the first")
+    if first in _OTHER_COLOURS:
+        raise SourceError(f"{name} holds colours of the kind '{first}': save it as RGB-color")
     if first in ("", "???", "none"):
         return int(len(sizes) in (3, 4) and sizes[0] in (3, 4) and sizes[1] > sizes[0])
     return int(first not in ("domain", "space"))
@@ -202,8 +207,9 @@ def _read_header(path: Path) -> tuple[HeaderFields, int, list[str]]:
             if file.tell() > HEADER_BYTES:
                 break
             key, colon, value = line.partition(":")
-            if colon and not line.startswith("#") and not value.startswith("="):  # := is a key of the user's
-                fields[key_of(key)] = value.strip()
+            own = value.startswith("=")  # := is a key of the user's
+            if colon and not line.startswith("#") and (not own or key == ORIENTATION):
+                fields[key_of(key)] = value.removeprefix("=" if own else "").strip()
                 if key_of(key) == "datafile" and is_list(value.strip()):
                     listed = file.read(_LIST_BYTES_AT_MOST).decode("utf-8", "surrogateescape").splitlines()
                     return HeaderFields(path.name, fields), 0, listed
@@ -211,8 +217,18 @@ def _read_header(path: Path) -> tuple[HeaderFields, int, list[str]]:
 
 
 def _spacing(fields: HeaderFields) -> list[float]:
-    """Of each axis: its ``spacings``, or the lengths of the ``space directions``; NaN or [] where it has none."""
-    return fields.numbers("spacings") or fields.lengths_of_vectors("space directions")
+    """Of each axis in mm: its ``spacings``, or the lengths of the ``space directions``; NaN or [] where it has none."""
+    if steps := fields.numbers("spacings"):
+        units = _units(fields, "units") or [""] * len(steps)
+        return [step * millimetres(unit) for step, unit in zip(steps, units, strict=False)]
+    units = _units(fields, "space units")
+    unit_mm = millimetres(units[0] if units else "") if len(set(units)) <= 1 else math.nan
+    return [length * unit_mm for length in fields.lengths_of_vectors("space directions")]
+
+
+def _units(fields: HeaderFields, name: str) -> list[str]:
+    """Words in quotes, one an axis."""
+    return re.findall(r'"([^"]*)"', fields.text(name, ""))
 
 
 SOURCE = SourceKind(

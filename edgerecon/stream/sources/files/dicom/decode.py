@@ -46,7 +46,7 @@ class FrameDecoder:
         self._allocated, self._stored = int(header.BitsAllocated), int(header.BitsStored)
         self._signed = int(header.get("PixelRepresentation") or 0) == 1
         self._planar = int(header.get("PlanarConfiguration") or 0)
-        self._color = str(header.PhotometricInterpretation)
+        self._color = str(header.PhotometricInterpretation).strip().upper()
         self._vr = vr or "OW"
         self._mislabelled: bool | None = None
         if self._color not in (*GREY, *_COLOR) or self._samples != (1 if self._color in GREY else 3):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +15,9 @@ from edgerecon.core.errors import SourceError
 from edgerecon.core.frame import RawImage
 from edgerecon.stream.sources.files.dicom.header import first_item, functional_group, number, value
 from edgerecon.stream.sources.files.dicom.tables import Lookup, read_lookup
-from edgerecon.stream.sources.scaling import stretch_bits
+from edgerecon.stream.sources.scaling import Statistics, bits_used, stretch_bits
+
+_log = logging.getLogger(__name__)
 
 _BLOCK = 1 << 20  # pixels that are looked up at once: NumPy takes 8 bytes for each
 Values = NDArray[np.float64]
@@ -61,20 +65,49 @@ class Display:
         self._bits = int(header.BitsStored)
         self._signed = int(header.get("PixelRepresentation") or 0) == 1
         self._first = -(1 << (self._bits - 1)) if self._signed else 0  # the value of the table's first entry
-        self._color = str(header.PhotometricInterpretation)
+        self._color = str(header.PhotometricInterpretation).strip().upper()
         self._modality = self._lookup("ModalityLUTSequence", self._signed)
         below_zero = self._signed or (number(header, "RescaleIntercept") or 0.0) < 0
         self._voi = self._lookup("VOILUTSequence", below_zero and self._modality is None)
+        self._low, self._high = self._first, self._first + (1 << self._bits) - 1  # stored values, black and white
         self._shown: tuple[tuple[_Rescale, _Window | None], RawImage] | None = None
         if self._color == "PALETTE COLOR":
             self._palette, self._first = _read_palette(header, self._signed)
+
+    @property
+    def states_no_range(self) -> bool:
+        """Whether 16 bits are shown and nothing says how many of them are used: no window, no lookup table."""
+        words = self._bits == 16 and self._color != "PALETTE COLOR" and self._modality is None and self._voi is None
+        return words and _window(self._header, 0) is None
+
+    def take_range(self, name: str, sample: Iterable[NDArray[Any]]) -> None:
+        """Take black and white from stored values of some frames, for all frames alike; the log says so.
+
+        Unsigned ones that use 8, 10, 12 or 14 bits are stretched from 0 on, signed ones from the lowest to the highest;
+        those that use more stay as they are.
+        """
+        statistics = Statistics()
+        for values in sample:
+            padding = self._is_padding(values.astype(np.int64))
+            statistics.add(values if not padding.any() else values[~padding].reshape(1, -1))
+        if statistics.low > statistics.high:
+            return
+        low, high = int(statistics.low), int(statistics.high)
+        bits = bits_used(max(high, -low))
+        if bits is None:
+            return
+        if low >= 0:
+            low, high = 0, (1 << bits) - 1
+        if low < high:
+            _log.warning("%s states no range of its 16 bits: %d is shown as black, %d as white", name, low, high)
+            self._low, self._high = low, high
 
     def show(self, values: NDArray[Any], frame: int) -> RawImage:
         """Stored values (H, W), or RGB (H, W, 3) → uint8 or uint16 as ``RawImage``."""
         if self._color == "PALETTE COLOR":
             return _look_up(self._palette, values, self._first)
         if not self._color.startswith("MONOCHROME"):
-            return stretch_bits(values, min(self._bits, 8 * values.itemsize))
+            return stretch_bits(values, min(self._bits, self._high.bit_length(), 8 * values.itemsize))
         steps = _rescale(self._header, frame), _window(self._header, frame)
         if self._shown is None or self._shown[0] != steps:
             self._shown = steps, self._table(*steps)
@@ -89,7 +122,7 @@ class Display:
         stored = np.arange(self._first, self._first + (1 << self._bits))
         if self._modality is None:
             values = rescale(stored.astype(np.float64))
-            low, high = float(values.min()), float(values.max())
+            low, high = sorted(rescale(np.array([self._low, self._high], np.float64)).tolist())
         else:
             values = self._modality[stored].astype(np.float64)
             low, high = 0.0, float(self._modality.full)

@@ -48,6 +48,7 @@ _WANTED = (
     "PixelPaddingRangeLimit",
     "FrameTime",
     "FrameTimeVector",
+    "FrameIncrementPointer",
     "CineRate",
     "RecommendedDisplayFrameRate",
     "SequenceOfUltrasoundRegions",

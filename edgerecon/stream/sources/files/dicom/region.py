@@ -13,6 +13,7 @@ from edgerecon.stream.sources.files.dicom.header import functional_group, magnit
 _log = logging.getLogger(__name__)
 
 _CENTIMETRES = 3  # Physical Units, PS3.3 C.8.5.5.1.15
+_NO_PICTURES = (2, 3, 4, 5)  # Region Spatial Format of M-mode, spectra, waveforms and graphics, C.8.5.5.1.1
 _SMALLEST = 4  # pixels that a region has on either side
 
 
@@ -77,6 +78,8 @@ def _to_region(item: Dataset, header: Dataset) -> Region | None:
     units = (value(item, "PhysicalUnitsXDirection"), value(item, "PhysicalUnitsYDirection"))
     steps = magnitude(item, "PhysicalDeltaY"), magnitude(item, "PhysicalDeltaX")
     right, bottom = magnitude(item, "RegionLocationMaxX1"), magnitude(item, "RegionLocationMaxY1")
+    if value(item, "RegionSpatialFormat") in _NO_PICTURES:
+        return None
     if units != (_CENTIMETRES, _CENTIMETRES) or not (steps[0] and steps[1] and right and bottom):
         return None
     if right > header.Columns or bottom > header.Rows:

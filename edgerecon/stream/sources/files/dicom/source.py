@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from edgerecon.core.errors import EdgereconError, SourceError, UsageError
 from edgerecon.core.frame import RawImage
@@ -19,6 +23,7 @@ from edgerecon.stream.sources.query import Query, number
 
 _HAS_GDCM = find_spec("gdcm") is not None
 _REGIONS_AT_MOST = 1000
+_SAMPLED = 8  # frames, to find a range that nothing states
 
 
 class DicomSource:
@@ -56,9 +61,19 @@ class DicomSource:
         self.lossy = lossy.of_dicom(header)
         self._display = Display(header)
         self.period_s = period_s(header, self.name)
+        if self._display.states_no_range:
+            self._display.take_range(self.name, self._sample())
         self._times_s = times_s(header, self._stored.length, self.period_s)
         self._region = choose_region(header, self.name, chosen)
         self.spacing_mm = self._region.spacing_mm if self._region else pixel_spacing_mm(header)
+
+    def _sample(self) -> Iterator[NDArray[Any]]:
+        """Stored values of a few frames, evenly spaced; what cannot be read is left to ``frames`` to tell."""
+        last = self._stored.length - 1
+        with self._stored.opened() as read:
+            for index in sorted({round(last * part / (_SAMPLED - 1)) for part in range(_SAMPLED)}):
+                with suppress(Exception):  # pydicom and its decoders raise many kinds on damaged data
+                    yield read(index)
 
     def frames(self) -> Iterator[Capture]:
         with self._stored.opened() as read:

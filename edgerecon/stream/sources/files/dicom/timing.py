@@ -7,23 +7,27 @@ import statistics
 from itertools import accumulate
 
 from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
 
-from edgerecon.stream.sources.files.dicom.header import magnitude, numbers_of
+from edgerecon.stream.sources.files.dicom.header import magnitude, number, numbers_of, value
 
 _log = logging.getLogger(__name__)
 
 _FASTEST_MS = 0.2  # 5 000 frames a second: ultrafast imaging
 _SECONDS_AT_LEAST = 1e-3
+_VECTOR = tag_for_keyword("FrameTimeVector")
 
 
 def period_s(header: Dataset, name: str) -> float | None:
     """Time between two frames: Frame Time, the median of Frame Time Vector, or a rate (PS3.3 C.7.6.5), or None.
 
+    Of a Frame Time and a Frame Time Vector, that which the Frame Increment Pointer names counts, else Frame Time.
+
     A Frame Time below 0.2 ms is no ultrasound cine: where a rate is stated, it counts, else the time is taken to be in
     seconds, and the log says so.
     """
     steps = _steps_ms(header)
-    step_ms = magnitude(header, "FrameTime") or (statistics.median(steps) if steps else None)
+    step_ms = statistics.median(steps) if steps else _frame_time_ms(header)
     rate = magnitude(header, "CineRate") or magnitude(header, "RecommendedDisplayFrameRate")
     if step_ms is None or step_ms >= _FASTEST_MS:
         return step_ms / 1e3 if step_ms else 1 / rate if rate else None
@@ -41,13 +45,20 @@ def period_s(header: Dataset, name: str) -> float | None:
 def times_s(header: Dataset, frames: int, period: float | None) -> list[float] | None:
     """Of each frame since the first, by the Frame Time Vector; None without one that fits the frames."""
     steps = _steps_ms(header)
-    if magnitude(header, "FrameTime") or period is None or len(steps) != frames - 1 or not steps:
+    if period is None or len(steps) != frames - 1 or not steps:
         return None
     unit = period / statistics.median(steps)  # seconds a step of the vector, whatever it was meant to be in
     return list(accumulate((step * unit for step in steps), initial=0.0))
 
 
+def _frame_time_ms(header: Dataset) -> float | None:
+    found = number(header, "FrameTime")
+    return found if found is not None and found > 0 else None
+
+
 def _steps_ms(header: Dataset) -> list[float]:
-    """The Frame Time Vector without its first element, which is 0; empty when it makes no sense."""
+    """The Frame Time Vector without its first element, which is 0; empty when it makes no sense or does not count."""
+    if _frame_time_ms(header) and value(header, "FrameIncrementPointer") != _VECTOR:
+        return []
     steps = numbers_of(header, "FrameTimeVector")[1:]
     return steps if steps and min(steps) >= 0 and statistics.median(steps) > 0 else []
