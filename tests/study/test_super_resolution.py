@@ -8,7 +8,7 @@ import torch
 
 from edgerecon.study.context import Context
 from edgerecon.study.profile import profile
-from edgerecon.study.results import Result
+from edgerecon.study.results import Result, Row, Table, measured
 from edgerecon.study.scenes import HELD_OUT
 from edgerecon.study.sr_training import crops, log_error
 from edgerecon.study.systems import super_resolution
@@ -29,6 +29,17 @@ def test_the_loss_is_the_psnr() -> None:
     a, b = torch.rand(3, 1, 16, 16), torch.rand(3, 1, 16, 16)
     psnr = [-10 * float(torch.log10(((x - y) ** 2).mean())) for x, y in zip(a, b, strict=True)]
     assert float(log_error(2)(a, a, b)) * -10 / np.log(10) == pytest.approx(np.mean(psnr), abs=1e-3)
+
+
+def test_what_has_learned_nothing_is_not_better_than_bicubic() -> None:
+    """SRResNet and RRDB start as bicubic: a thousandth of a dB, in every scene, is no verdict."""
+    bicubic = [30.0, 31.0, 29.0]
+    gains = {"SRCNN": 0.001, "SRResNet": 0.2, "RRDB": -0.2}
+    psnrs = {name: [value + gain for value in bicubic] for name, gain in gains.items()} | {"bicubic": bicubic}
+    methods = [*psnrs, "SRGAN", "ESRGAN"]
+    rows = tuple(Row(name, "trained", measured({"psnr_db": [30.0, 30.0]})) for name in methods)
+    claims = super_resolution._claims(4, Table("Enlargement ×4", super_resolution.METRICS, rows, ""), psnrs)
+    assert [claim.holds for claim in claims[:3]] == [None, True, False]
 
 
 def test_the_system_runs_with_every_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
