@@ -19,7 +19,7 @@ public:
     Beamformer(const edgerecon_das& told, const DasKernels& kernels) : told_(told), kernels_(kernels), pool_(told.threads), work_(told.threads) {
         if (std::min({told.height, told.width, told.elements, told.waves, told.samples, told.threads}) < 1)
             throw std::invalid_argument("sizes and threads start at 1");
-        if (told.samples > (1 << (31 - DAS_FRACTION)) - 4 * DAS_MARGIN) throw std::invalid_argument("more samples than delays can count");
+        if (told.samples > DAS_LONGEST) throw std::invalid_argument("more samples than delays can count");
         const size_t pixels = size_t(told.height) * told.width;
         x_.assign(told.x, told.x + pixels);
         z_.assign(told.z, told.z + pixels);
@@ -40,7 +40,7 @@ public:
     int64_t row() const { return int64_t{told_.samples + 2 * DAS_MARGIN} * parts(); }
 
     void run(const int16_t* rows, float scale, float* out) {
-        scale /= 1 << DAS_FRACTION;
+        scale /= DAS_UNIT;
         over_tiles(0, told_.height, DAS_TILE_EDGE, [&](DasWork& work) {
             DasWork::clear(work.total, work.pixels.count);
             if (told_.method == EDGERECON_DAS) sum_waves(work, rows, shape_);
@@ -53,7 +53,7 @@ public:
     // The sums over each part of the pixel's aperture, from its one edge to the other: parts × pixels of real parts, then
     // of imaginary ones. A part that no element lies in is 0.
     void split(const int16_t* rows, float scale, int count, float* out) {
-        scale /= 1 << DAS_FRACTION;
+        scale /= DAS_UNIT;
         const size_t pixels = size_t(told_.height) * told_.width;
         over_tiles(0, told_.height, DAS_TILE_EDGE, [&](DasWork& work) {
             for (int part = 0; part < count; ++part) {
@@ -69,7 +69,7 @@ public:
 
     // Every element's delayed and weighted signal, compounded over the transmits: count × width × elements, complex.
     void aperture(const int16_t* rows, float scale, int first, int count, float* out) {
-        scale /= 1 << DAS_FRACTION;
+        scale /= DAS_UNIT;
         const size_t before = size_t(first) * told_.width;
         memset(out, 0, size_t(count) * told_.width * told_.elements * 2 * sizeof(float));
         over_tiles(first, first + count, DAS_TILE_EDGE, [&](DasWork& work) {
@@ -93,8 +93,9 @@ public:
             for (int wave = 0; wave < told_.waves; ++wave) sum_lanes(work, rows, wave, lanes);
             work.each(told_.width, [&](int at, size_t pixel) {
                 for (int part = 0; part < parts(); ++part)
-                    for (int frame = 0; frame < frames; ++frame) {  // the order that interleaving leaves
-                        const int lane = frame % 16, place = frame - lane + lane % 4 + lane / 8 * 4 + lane / 4 % 2 * 8;
+                    for (int frame = 0; frame < frames; ++frame) {  // in RF in the order that interleaving leaves
+                        const int lane = frame % 16;
+                        const int place = told_.iq ? frame : frame - lane + lane % 4 + lane / 8 * 4 + lane / 4 % 2 * 8;
                         out[(frame * pixels + pixel) * parts() + part] = work.memory[size_t(at) * all_lanes + part * lanes + place] * scale / DAS_BATCH_UNIT;
                     }
             });
@@ -142,7 +143,7 @@ private:
         const size_t first = size_t(wave) * told_.height * told_.width;
         work.copy(transmit_.data() + first, told_.width, to.delay);
         if (!weight_.empty()) work.copy(weight_.data() + first, told_.width, work.weight);
-        kernels_.transmit_turn(shape_, to.delay, weight_.empty() ? nullptr : work.weight, turns_[wave], work.pixels.count, to.turn);
+        kernels_.transmit(shape_, weight_.empty() ? nullptr : work.weight, turns_[wave], work.pixels.count, to);
     }
 
     const int16_t* row_of(const int16_t* rows, int wave, int element) const {
@@ -150,7 +151,7 @@ private:
     }
 
     void add(DasWork& work, const int16_t* row, const DasTransmit& transmit, DasValues& sums) const {
-        (told_.iq ? kernels_.add_iq : kernels_.add_rf)(shape_, row, work.heard, transmit.delay, work.pixels.count, sums);
+        (told_.iq ? kernels_.add_iq : kernels_.add_rf)(shape_, row, work.heard, transmit.place, work.pixels.count, sums);
     }
 
     // Each transmit is summed over the elements, then turned and added: the fewest products.

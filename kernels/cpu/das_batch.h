@@ -1,7 +1,9 @@
-// Delay-and-sum of many frames of the same geometry, which lie side by side: one place and one pair of weights serve all.
+// Delay-and-sum of many frames of the same geometry, which lie side by side: one place and one set of factors serve all.
 //
-//     sample n     │ frame 0 … 15 │ 16 … 31 │      16 bits; IQ: all i, then all q
-//     sample n + 1 │ frame 0 … 15 │ 16 … 31 │      interleaved, so that one pair product is an interpolation
+//     RF: sample n     │ frame 0 … 15 │ 16 … 31 │      16 bits
+//         sample n + 1 │ frame 0 … 15 │ 16 … 31 │      interleaved, so that one pair product is an interpolation
+//     IQ: sample n     │ i₀ q₀ i₁ q₁ … i₇ q₇ │ …      pairs of a frame: one pair product is the real or the imaginary part of
+//                                                   a sample times its turn
 //
 // Sums of eight elements stay in 32-bit registers: 2¹⁵ · 2¹² · √2 · 8 < 2³¹. Floor: 12 instructions for 32 frames of RF.
 // Read once per instruction set.
@@ -27,36 +29,34 @@ KERNEL Shorts interleaved_low(Shorts a, Shorts b) { return interleaved(a, b, 0);
 KERNEL Shorts interleaved_high(Shorts a, Shorts b) { return interleaved(a, b, 4); }
 #endif
 
-// Both weights of an interpolation, times a factor, rounded to 16 bits.
-KERNEL Ints weighted(Floats fraction, Floats factor) {
-    const Floats scaled = factor * all(DAS_BATCH_UNIT), rounding = all(12582912.f);
-    const Ints upper = reinterpret_cast<Ints>(fraction * scaled + rounding);
-    const Ints lower = reinterpret_cast<Ints>((all(1.f) - fraction) * scaled + rounding);
-    return (upper << 16) | (lower & 0xFFFFu);
+// Two factors of 16 bits side by side, rounded.
+KERNEL Ints factors(Floats low, Floats high) {
+    const Floats rounding = all(12582912.f);
+    return (reinterpret_cast<Ints>(high + rounding) << 16) | (reinterpret_cast<Ints>(low + rounding) & 0xFFFFu);
 }
 
-// Where one element's samples lie for each pixel of a tile, and their weights; a transmit's turn is real in RF.
+// Where one element's samples lie for each pixel of a tile, and their factors; a transmit's turn is real in RF.
 ENTRY void das_place(const DasShape& shape, const DasHeard& heard, const DasTransmit& transmit, bool iq, int count, DasPlaces& to) {
     for (int at = 0; at < count; at += 8) {
         if (!heard.any[at / 8]) {
-            store(to.real + at, Ints{});
-            store(to.imag + at, Ints{});
+            for (int32_t* one : {to.place, to.real, to.next_real, to.imag, to.next_imag}) store(one + at, Ints{});
             continue;
         }
-        Floats delay = load(heard.delay + at) + load(transmit.delay + at);
-        delay = larger(smaller(delay, all(static_cast<float>(shape.samples))), all(-static_cast<float>(DAS_MARGIN)));
-        delay += all(static_cast<float>(DAS_MARGIN));
-        const SignedInts place = __builtin_convertvector(delay, SignedInts);
-        const Floats fraction = delay - __builtin_convertvector(place, Floats), real = load(heard.real + at), cosine = load(transmit.turn.real + at);
-        store(to.place + at, reinterpret_cast<Ints>(place));
+        const Ints place = within(load(heard.place + at) + load(transmit.place + at), shape.samples);
+        store(to.place + at, place >> DAS_FRACTION);
+        const Ints part = place & static_cast<uint32_t>(DAS_UNIT);
+        const Floats next = floats(part) * all(DAS_BATCH_UNIT / (1 << DAS_FRACTION)), first = all(DAS_BATCH_UNIT) - next;
+        const Floats real = load(heard.real + at), cosine = load(transmit.turn.real + at);
         if (!iq) {
-            store(to.real + at, weighted(fraction, real * cosine));
-            store(to.imag + at, Ints{});
+            store(to.real + at, factors(real * cosine * first, real * cosine * next));
             continue;
         }
         const Floats imag = load(heard.imag + at), sine = load(transmit.turn.imag + at);
-        store(to.real + at, weighted(fraction, real * cosine - imag * sine));
-        store(to.imag + at, weighted(fraction, real * sine + imag * cosine));
+        const Floats c = real * cosine - imag * sine, s = real * sine + imag * cosine;
+        store(to.real + at, factors(c * first, -s * first));
+        store(to.next_real + at, factors(c * next, -s * next));
+        store(to.imag + at, factors(s * first, c * first));
+        store(to.next_imag + at, factors(s * next, c * next));
     }
 }
 
@@ -88,23 +88,23 @@ ENTRY void das_batch_rf(const int16_t* const* rows, const DasPlaces* places, int
 ENTRY void das_batch_iq(const int16_t* const* rows, const DasPlaces* places, int elements, int count, int lanes, float* sums) {
     for (int at = 0; at < count; ++at, sums += 2 * lanes) {
         for (int lane = 0; lane < lanes; lane += 16) {
-            Ints low_i{}, high_i{}, low_q{}, high_q{};
+            Ints real[2]{}, imag[2]{};
             for (int e = 0; e < elements; ++e) {
-                if (!places[e].real[at] && !places[e].imag[at]) continue;
-                const int16_t* row = rows[e] + 2 * int64_t{places[e].place[at]} * lanes + lane;
-                const Shorts i = load(row), q = load(row + lanes), next_i = load(row + 2 * lanes), next_q = load(row + 3 * lanes);
-                const Shorts cosine = all_weights(places[e].real[at]), sine = all_weights(places[e].imag[at]);
-                const Shorts i_low = interleaved_low(i, next_i), q_low = interleaved_low(q, next_q);
-                low_i += pair_products(i_low, cosine) - pair_products(q_low, sine);
-                low_q += pair_products(i_low, sine) + pair_products(q_low, cosine);
-                const Shorts i_high = interleaved_high(i, next_i), q_high = interleaved_high(q, next_q);
-                high_i += pair_products(i_high, cosine) - pair_products(q_high, sine);
-                high_q += pair_products(i_high, sine) + pair_products(q_high, cosine);
+                const DasPlaces& to = places[e];
+                if (!to.real[at] && !to.next_real[at]) continue;
+                const int16_t* row = rows[e] + 2 * (int64_t{to.place[at]} * lanes + lane);
+                const Shorts to_real = all_weights(to.real[at]), to_imag = all_weights(to.imag[at]);
+                const Shorts next_to_real = all_weights(to.next_real[at]), next_to_imag = all_weights(to.next_imag[at]);
+                for (int half = 0; half < 2; ++half) {
+                    const Shorts first = load(row + 16 * half), next = load(row + 2 * lanes + 16 * half);
+                    real[half] += pair_products(first, to_real) + pair_products(next, next_to_real);
+                    imag[half] += pair_products(first, to_imag) + pair_products(next, next_to_imag);
+                }
             }
-            add_to(sums + lane, low_i);
-            add_to(sums + lane + 8, high_i);
-            add_to(sums + lanes + lane, low_q);
-            add_to(sums + lanes + lane + 8, high_q);
+            for (int half = 0; half < 2; ++half) {
+                add_to(sums + lane + 8 * half, real[half]);
+                add_to(sums + lanes + lane + 8 * half, imag[half]);
+            }
         }
     }
 }

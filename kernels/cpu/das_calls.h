@@ -117,8 +117,8 @@ void edgerecon_cpu_das_interleave(void* beamformer, const int16_t* const* frames
     const ThreadPool::Work one = [&](int, int number) {
         int16_t* to = rows + number * row * lanes;
         for (int64_t at = 0; at < row; at += parts)
-            for (int part = 0; part < parts; ++part)
-                for (int lane = 0; lane < lanes; ++lane) *to++ = lane < count ? frames[lane][number * row + at + part] : int16_t{0};
+            for (int lane = 0; lane < lanes; ++lane)
+                for (int part = 0; part < parts; ++part) *to++ = lane < count ? frames[lane][number * row + at + part] : int16_t{0};
     };
     of.pool().run(of.told().waves * of.told().elements, one);
 }

@@ -7,7 +7,9 @@ constexpr int DAS_TILE_EDGE = 16;                        // pixels a side: what 
 constexpr int DAS_TILE = DAS_TILE_EDGE * DAS_TILE_EDGE;  // pixels
 constexpr int DAS_WAVES = 12;                            // transmits that share one reckoning of an element's delays
 constexpr int DAS_MARGIN = 2;                            // zeros before and behind the samples of an element
-constexpr int DAS_FRACTION = 14;                         // bits of the interpolation's weights
+constexpr int DAS_FRACTION = 14;                         // bits of a delay behind the point, and of the interpolation's weights
+constexpr int DAS_UNIT = (1 << DAS_FRACTION) - 1;        // the sum of both weights
+constexpr int DAS_LONGEST = 1 << 16;                     // samples: the sum of two delays stays within 32 bits
 
 // An element: place, direction it looks in, and delay of its lens.
 struct DasElement {
@@ -26,29 +28,31 @@ struct DasShape {
 
 // The pixels of one tile, side by side and filled up to whole vectors.
 struct DasPixels {
-    alignas(32) float x[DAS_TILE];
-    alignas(32) float z[DAS_TILE];
+    alignas(64) float x[DAS_TILE];
+    alignas(64) float z[DAS_TILE];
     int count;
 };
 
-// What one element hears of a tile: delays in samples, weights (times the carrier's turn in IQ), and per vector of
+// What one element hears of a tile: delays in 2⁻¹⁴ samples, weights (times the carrier's turn in IQ), and per vector of
 // pixels whether any of them is heard.
 struct DasHeard {
-    alignas(32) float delay[DAS_TILE];
-    alignas(32) float real[DAS_TILE];
-    alignas(32) float imag[DAS_TILE];
+    alignas(64) int32_t place[DAS_TILE];
+    alignas(64) float real[DAS_TILE];
+    alignas(64) float imag[DAS_TILE];
     uint8_t any[DAS_TILE / 8];
 };
 
 // One complex value a pixel: a sum over elements, or the turn of a transmit.
 struct DasValues {
-    alignas(32) float real[DAS_TILE];
-    alignas(32) float imag[DAS_TILE];
+    alignas(64) float real[DAS_TILE];
+    alignas(64) float imag[DAS_TILE];
 };
 
-// A transmit over a tile: delays in samples, and its turn of the carrier times its weight.
+// A transmit over a tile: delays in samples, the same behind the row's margin in 2⁻¹⁴ samples, and its turn of the carrier
+// times its weight.
 struct DasTransmit {
-    alignas(32) float delay[DAS_TILE];
+    alignas(64) float delay[DAS_TILE];
+    alignas(64) int32_t place[DAS_TILE];
     DasValues turn;
 };
 
@@ -62,10 +66,12 @@ constexpr int DAS_BATCH_EDGE = 8;        // pixels a side of a tile of many fram
 constexpr int DAS_BLOCK = 8;             // elements whose sums stay in registers
 constexpr float DAS_BATCH_UNIT = 4096.f;  // of the weights of many frames
 
+// Where an element's samples lie, and pairs of 16-bit factors. RF: `real` holds both weights of the interpolation. IQ: of
+// a sample (i, q) and of the next one, the factors whose pair product is the real part, and those of the imaginary part.
 struct DasPlaces {
     alignas(32) int32_t place[DAS_BATCH_EDGE * DAS_BATCH_EDGE];
-    alignas(32) int32_t real[DAS_BATCH_EDGE * DAS_BATCH_EDGE];
-    alignas(32) int32_t imag[DAS_BATCH_EDGE * DAS_BATCH_EDGE];
+    alignas(32) int32_t real[DAS_BATCH_EDGE * DAS_BATCH_EDGE], next_real[DAS_BATCH_EDGE * DAS_BATCH_EDGE];
+    alignas(32) int32_t imag[DAS_BATCH_EDGE * DAS_BATCH_EDGE], next_imag[DAS_BATCH_EDGE * DAS_BATCH_EDGE];
 };
 
 // From RF to IQ: taps of `phases` polyphase filters (up-sampling) over every `step`-th sample (decimation); one of the

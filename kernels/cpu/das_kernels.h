@@ -7,9 +7,9 @@
 
 struct DasKernels {
     bool (*hear)(const DasShape&, const DasElement&, const DasPixels&, bool, DasHeard&);
-    void (*add_rf)(const DasShape&, const int16_t*, const DasHeard&, const float*, int, DasValues&);
-    void (*add_iq)(const DasShape&, const int16_t*, const DasHeard&, const float*, int, DasValues&);
-    void (*transmit_turn)(const DasShape&, const float*, const float*, float, int, DasValues&);
+    void (*add_rf)(const DasShape&, const int16_t*, const DasHeard&, const int32_t*, int, DasValues&);
+    void (*add_iq)(const DasShape&, const int16_t*, const DasHeard&, const int32_t*, int, DasValues&);
+    void (*transmit)(const DasShape&, const float*, float, int, DasTransmit&);
     void (*compound)(const DasValues&, const DasValues&, int, DasValues&);
     void (*fold)(int, const DasHeard&, const DasValues&, int, DasSums&);
     void (*place)(const DasShape&, const DasHeard&, const DasTransmit&, bool, int, DasPlaces&);

@@ -62,15 +62,24 @@ KERNEL void turned(Floats turns, Floats& cosine, Floats& sine) {
     sine = (s + s) * c;
 }
 
-// Delays as places in a row, which begins with its margin, and the pair of weights of every lane. Zeros lie around the
-// samples, so that what is out of reach is nothing; NaN is out of reach. last: samples, in every lane.
-KERNEL void placed(Floats delay, Floats last, uint32_t* place, uint32_t* weights) {
-    constexpr float unit = 1 << DAS_FRACTION;
-    delay = clamped(delay, all(-static_cast<float>(DAS_MARGIN)), last);
-    const SignedInts fixed = __builtin_convertvector(delay * all(unit) + all(DAS_MARGIN * unit), SignedInts);
-    const SignedInts fraction = fixed & ((1 << DAS_FRACTION) - 1);
-    *reinterpret_cast<SignedInts*>(place) = fixed >> DAS_FRACTION;
-    *reinterpret_cast<SignedInts*>(weights) = (fraction << 16) - fraction + (1 << DAS_FRACTION);
+// A delay in 2⁻¹⁴ samples; NaN is as far as can be.
+KERNEL Ints in_parts(Floats delay) {
+    const Floats most = all(static_cast<float>(DAS_LONGEST));
+    const Floats parts = clamped(delay, -most, most) * all(static_cast<float>(1 << DAS_FRACTION));
+    return reinterpret_cast<Ints>(__builtin_convertvector(parts, SignedInts));
+}
+
+// The sum of two delays, behind the row's margin. Zeros lie around the samples, so that what is out of reach is nothing:
+// what lies before them is, as a number without sign, behind them.
+KERNEL Ints within(Ints place, int samples) {
+    const Ints last = all(static_cast<int32_t>((samples + DAS_MARGIN) << DAS_FRACTION));
+    return place < last ? place : last;
+}
+
+// Both weights of an interpolation: DAS_UNIT − f, f.
+KERNEL Ints weights_of(Ints place) {
+    const Ints part = place & static_cast<uint32_t>(DAS_UNIT);
+    return (part << 16) | (part ^ static_cast<uint32_t>(DAS_UNIT));
 }
 
 KERNEL Shorts pairs_in(const uint32_t* pairs) { return *reinterpret_cast<const Shorts*>(pairs); }

@@ -30,7 +30,7 @@ KERNEL bool hear(const DasShape& shape, const DasElement& element, const DasPixe
         }
         found = true;
         const Floats delay = root(dx * dx + dz * dz) + all(element.lens);
-        store(heard.delay + at, delay);
+        store(heard.place + at, in_parts(delay));
         if (!iq) {
             store(heard.real + at, weight);
             continue;
@@ -55,14 +55,16 @@ struct DasAddresses {
     alignas(32) uint32_t weights[DAS_TILE];
 };
 
-KERNEL void reckon(const DasShape& shape, const DasHeard& heard, const float* transmit, int count, DasAddresses& to) {
-    const Floats last = all(static_cast<float>(shape.samples));
+KERNEL void reckon(const DasShape& shape, const DasHeard& heard, const int32_t* transmit, int count, DasAddresses& to) {
     for (int at = 0; at < count; at += 8) {
-        if (heard.any[at / 8]) placed(load(heard.delay + at) + load(transmit + at), last, to.place + at, to.weights + at);
+        if (!heard.any[at / 8]) continue;
+        const Ints place = within(load(heard.place + at) + load(transmit + at), shape.samples);
+        *reinterpret_cast<Ints*>(to.place + at) = place >> DAS_FRACTION;
+        *reinterpret_cast<Ints*>(to.weights + at) = weights_of(place);
     }
 }
 
-ENTRY void das_add_rf(const DasShape& shape, const int16_t* row, const DasHeard& heard, const float* transmit, int count, DasValues& sums) {
+ENTRY void das_add_rf(const DasShape& shape, const int16_t* row, const DasHeard& heard, const int32_t* transmit, int count, DasValues& sums) {
     DasAddresses to;
     reckon(shape, heard, transmit, count, to);
     for (int at = 0; at < count; at += 8) {
@@ -72,7 +74,7 @@ ENTRY void das_add_rf(const DasShape& shape, const int16_t* row, const DasHeard&
     }
 }
 
-ENTRY void das_add_iq(const DasShape& shape, const int16_t* row, const DasHeard& heard, const float* transmit, int count, DasValues& sums) {
+ENTRY void das_add_iq(const DasShape& shape, const int16_t* row, const DasHeard& heard, const int32_t* transmit, int count, DasValues& sums) {
     DasAddresses to;
     reckon(shape, heard, transmit, count, to);
     for (int at = 0; at < count; at += 8) {
@@ -87,14 +89,16 @@ ENTRY void das_add_iq(const DasShape& shape, const int16_t* row, const DasHeard&
     }
 }
 
-// exp(2πi (cycles · transmit + turns)) · weight of every pixel, for one transmit.
-ENTRY void das_transmit_turn(const DasShape& shape, const float* transmit, const float* weight, float turns, int count, DasValues& turn) {
+// Places of a transmit's delays, and exp(2πi (cycles · delay + turns)) · weight of every pixel.
+ENTRY void das_transmit(const DasShape& shape, const float* weight, float turns, int count, DasTransmit& to) {
     for (int at = 0; at < count; at += 8) {
+        const Floats delay = load(to.delay + at);
+        store(to.place + at, in_parts(delay) + all(static_cast<int32_t>(DAS_MARGIN << DAS_FRACTION)));
         Floats cosine, sine;
-        turned(load(transmit + at) * all(shape.cycles) + all(turns), cosine, sine);
+        turned(delay * all(shape.cycles) + all(turns), cosine, sine);
         const Floats scale = weight ? load(weight + at) : all(1.f);
-        store(turn.real + at, cosine * scale);
-        store(turn.imag + at, sine * scale);
+        store(to.turn.real + at, cosine * scale);
+        store(to.turn.imag + at, sine * scale);
     }
 }
 

@@ -42,7 +42,7 @@ struct DasWork {
 
     void take(int row, int column, int rows, int columns, bool columns_first, const float* x, const float* z, int width) {
         top = row, left = column, down = rows, across = columns, by_columns = columns_first;
-        pixels.count = (down * across + 7) / 8 * 8;
+        pixels.count = (down * across + 15) / 16 * 16;
         copy(x, width, pixels.x);
         copy(z, width, pixels.z);
         const auto ends_x = std::minmax_element(pixels.x, pixels.x + pixels.count);
