@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from edgerecon.study import reconstruction as common
-from edgerecon.study.context import Context
+from edgerecon.study.context import Arrays, Context
+from edgerecon.study.scenes import in_parallel
 from edgerecon.study.systems.sampling import equispaced_mask, variable_density_mask
 from edgerecon.workshop.data import multicoil
 from edgerecon.workshop.data.geometry_augment import random_affine
@@ -78,13 +80,46 @@ def scans(ctx: Context, condition: Condition, images: common.Slices, name: str) 
     return [scan(image, mask, middle, ctx.rng(f"{name} {index}")) for index, image in enumerate(flat)]
 
 
-def draw_magnitudes(
-    images: NDArray[Any], mask: Mask, middle: int, count: int, augment: bool, rng: np.random.Generator
-) -> Batch:
-    """Zero-filled magnitudes and what is wanted, N×1×H×W."""
-    found = [scan(image, mask, middle, rng) for image in _picked(images, count, augment, rng)]
-    zero_filled = [magnitude(multicoil.adjoint(one.k_space, one.maps, mask)) for one in found]
-    return common.tensors(zero_filled, [one.target for one in found])
+def magnitudes(ctx: Context, condition: Condition, images: common.Slices, name: str) -> Arrays:
+    """ "given", zero-filled, and "wanted", float16 (N, H, W): one scan of every slice, made once.
+
+    A scan takes as long as a step of the U-Net.
+    """
+    size = images.shape[-1]
+    flat = images.reshape(-1, size, size)
+    make = functools.partial(
+        _magnitudes, ctx.seed(f"{name} {condition.label}"), flat, condition.mask(ctx, size), condition.middle(size)
+    )
+    inputs = {"shape": flat.shape, "noise": NOISE, **GRAIN}
+
+    def made() -> Arrays:
+        given, wanted = (np.stack(part) for part in zip(*in_parallel(make, len(flat)), strict=True))
+        return {"given": given, "wanted": wanted}
+
+    return ctx.data(f"{condition.label}-{name}-magnitudes", inputs, made)
+
+
+def _magnitudes(
+    seed: int, images: NDArray[Any], mask: Mask, middle: int, index: int
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    one = scan(images[index], mask, middle, np.random.default_rng([seed, index]))
+    return zero_filled(one, mask).astype(np.float16), one.target.astype(np.float16)
+
+
+def zero_filled(one: Scan, mask: Mask) -> NDArray[np.float32]:
+    """The magnitude of what the coils saw, lines that were not measured being zero."""
+    return magnitude(multicoil.adjoint(one.k_space, one.maps, mask))
+
+
+def draw_magnitudes(scanned: Arrays, count: int, rng: np.random.Generator) -> Batch:
+    """What ``magnitudes`` made, N×1×H×W, half of it upside down: rows are problems of their own, columns are not."""
+    ways = [
+        (int(index), int(step))
+        for index, step in zip(
+            rng.integers(len(scanned["given"]), size=count), rng.choice((-1, 1), size=count), strict=True
+        )
+    ]
+    return common.tensors(*([scanned[key][index][::step] for index, step in ways] for key in ("given", "wanted")))
 
 
 def draw_k_space(

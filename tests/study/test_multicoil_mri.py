@@ -43,9 +43,20 @@ def test_what_was_never_trained_is_not_reported(tmp_path: Path) -> None:
 def test_both_networks_are_given_the_same_scan() -> None:
     images = np.random.default_rng(0).random((2, 32, 32)).astype(np.float32)
     mask = np.arange(32) % 2 == 0
-    shown, wanted = coils.draw_magnitudes(images, mask, 8, 2, False, np.random.default_rng(1))
-    given, rows = coils.draw_k_space(images, mask, 8, 2, 32, False, np.random.default_rng(1))
-    assert torch.equal(rows, wanted) and given.shape == (2, 2, 8, 32, 32) and given.is_complex()
-    k_space, maps = given.unbind(1)
-    again = (maps.conj() * torch.from_numpy(np.asarray(coils.multicoil.inverse(k_space.numpy())))).sum(1).abs()
-    torch.testing.assert_close(again.clamp(0, 1).float()[:, None], shown, atol=1e-5, rtol=0)
+    given, rows = coils.draw_k_space(images[:1], mask, 8, 1, 32, False, np.random.default_rng(1))
+    rng = np.random.default_rng(1)
+    rng.integers(1, size=1)  # which slice
+    one = coils.scan(images[0], mask, 8, rng)
+    assert np.array_equal(rows[0, 0], one.target) and given.shape == (1, 2, 8, 32, 32) and given.is_complex()
+    k_space, maps = given[0].numpy()
+    again = np.abs((maps.conj() * np.asarray(coils.multicoil.inverse(k_space))).sum(0)).clip(0, 1)
+    np.testing.assert_allclose(again, coils.zero_filled(one, mask), atol=1e-5)
+
+
+def test_pairs_are_turned_upside_down_together(rng: np.random.Generator) -> None:
+    given = rng.random((3, 6, 5)).astype(np.float16)
+    shown, wanted = coils.draw_magnitudes({"given": given, "wanted": given + 1}, 16, np.random.default_rng(0))
+    assert shown.shape == (16, 1, 6, 5) and torch.equal(wanted, (shown.half() + 1).float())
+    ways = [image for scan in given.astype(np.float32) for image in (scan, scan[::-1])]
+    seen = {next(n for n, way in enumerate(ways) if np.array_equal(way, image[0])) for image in shown.numpy()}
+    assert {n % 2 for n in seen} == {0, 1}

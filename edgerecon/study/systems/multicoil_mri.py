@@ -69,7 +69,7 @@ def _study(
     weights = _tuned(ctx, condition, validation)
     measured = coils.scans(ctx, condition, test, f"test {condition.label}")
     found = _classical(ctx, condition, measured, mask, weights)
-    raw = np.stack([magnitude(multicoil.adjoint(one.k_space, one.maps, mask)) for one in measured])
+    raw = np.stack([coils.zero_filled(one, mask) for one in measured])
     seen = common.apply(unet, raw)
     found = {ZERO_FILLED: raw, **found, UNET: seen}
     found[CONSISTENT] = np.stack(
@@ -98,8 +98,8 @@ def _networks(
     facts = {"mask": np.flatnonzero(mask).tolist(), "noise": coils.NOISE, "slices": len(images)} | coils.GRAIN
     count = ctx.profile.pick(smoke=1, quick=2, full=16)
     draws = [
-        functools.partial(coils.draw_magnitudes, part, mask, middle, count, part is images)
-        for part in (images, held_out)
+        functools.partial(coils.draw_magnitudes, coils.magnitudes(ctx, condition, part, name), count)
+        for name, part in (("train", train), ("validation", validation))
     ]
     unet = common.trained(ctx, labels[0], draws[0], facts, check=draws[1])
     rows, width, cascades = ctx.profile.pick(smoke=(16, 4, 2), quick=(64, 24, 6), full=(128, 24, 6))
