@@ -125,7 +125,7 @@ def latencies(models: dict[str, Network], recipe: Recipe, repeats: int) -> dict[
     return rows
 
 
-def main() -> None:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("edgerecon-runs/train.h5"))
     parser.add_argument("--held-out", type=Path, default=Path("edgerecon-runs/heldout.h5"))
@@ -139,7 +139,11 @@ def main() -> None:
     parser.add_argument("--distill", type=float, default=0.5)
     parser.add_argument("--repeats", type=int, default=100)
     parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
     host = host_profile()  # before the work: the commit may change while it runs
     recipe = recipe_of(arguments)
     held_out = load_pairs(arguments.held_out, ["pw31", "clean"])

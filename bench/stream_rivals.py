@@ -178,9 +178,7 @@ def gstreamer(job: Job) -> Seen:
 
 def holoscan(job: Job) -> Seen:
     """Three Python operators, a worker thread for each. Paced, the newest message replaces one that waits."""
-    from holoscan.conditions import CountCondition, PeriodicCondition
-    from holoscan.core import Application, ConditionType, IOSpec, Operator, OperatorSpec
-    from holoscan.schedulers import EventBasedScheduler
+    from holoscan.core import ConditionType, IOSpec, Operator, OperatorSpec
 
     seen: Seen = []
     newest = IOSpec.QueuePolicy.POP if job.period_s else None
@@ -221,19 +219,28 @@ def holoscan(job: Job) -> Seen:
         def compute(self, op_input, op_output, context) -> None:  # type: ignore[no-untyped-def]
             seen.append((op_input.receive("in")[0], time.perf_counter_ns()))
 
+    _run_holoscan(job, Source, Process, Present)
+    return seen
+
+
+def _run_holoscan(job: Job, source: Any, process: Any, present: Any) -> None:
+    """The three operators one after the other, on three threads."""
+    from holoscan.conditions import CountCondition, PeriodicCondition
+    from holoscan.core import Application
+    from holoscan.schedulers import EventBasedScheduler
+
     class Loop(Application):
         def compose(self) -> None:
             due = {"recess_period": int(job.period_s * 1e9), "policy": "NoCatchUpMissedTicks"}
             pace = [PeriodicCondition(self, **due)] if job.period_s else []
-            source = Source(self, CountCondition(self, job.count), *pace, name="source")
-            middle, last = Process(self, name="process"), Present(self, name="present")
-            self.add_flow(source, middle)
+            first = source(self, CountCondition(self, job.count), *pace, name="source")
+            middle, last = process(self, name="process"), present(self, name="present")
+            self.add_flow(first, middle)
             self.add_flow(middle, last)
 
     app = Loop()
     app.scheduler(EventBasedScheduler(app, worker_thread_number=3, name="threads"))
     app.run()
-    return seen
 
 
 def inference_pipeline(job: Job) -> Seen:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LONGEST_NAME, LONGEST_FILE, MOST_UNFORMATTED = 60, 400, 40
+LONGEST_NAME, LONGEST_FILE, LONGEST_FUNCTION, MOST_UNFORMATTED = 60, 400, 50, 40
 
 
 def sources(*folders: str) -> dict[str, str]:
@@ -30,6 +30,24 @@ def test_a_file_has_at_most_400_lines() -> None:
     }
     assert len(lengths) > 600
     assert {path: lines for path, lines in lengths.items() if lines > LONGEST_FILE} == {}
+
+
+def test_a_function_has_at_most_50_lines_beside_its_docstring() -> None:
+    lengths = {
+        f"{path}: {one.name}": code_lines(one)
+        for path, text in sources("edgerecon", "bench", "examples", "tools").items()
+        for one in ast.walk(ast.parse(text))
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert len(lengths) > 2000
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_FUNCTION} == {}
+
+
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function without its docstring, which describes and is never too long to read."""
+    first = function.body[0]
+    docstring = (first.end_lineno or 0) - first.lineno + 1 if ast.get_docstring(function) is not None else 0
+    return (function.end_lineno or 0) - function.lineno + 1 - docstring
 
 
 def test_programs_that_tests_run_have_a_limit_of_time() -> None:

@@ -28,6 +28,7 @@ from edgerecon.cpu.compile import FLAGS, Compiler, compile_library  # noqa: E402
 from edgerecon.cpu.store import SUFFIX, seal  # noqa: E402
 from edgerecon.deploy.bundle.bundle import bundle  # noqa: E402
 from edgerecon.deploy.bundle.lock import pins  # noqa: E402
+from edgerecon.deploy.bundle.packed_model import of_recipe  # noqa: E402
 from edgerecon.hardware.device import load_device  # noqa: E402
 from edgerecon.workshop.recipe import load_recipe  # noqa: E402
 from tools.arm_compare import compare  # noqa: E402
@@ -107,7 +108,7 @@ def make_bundle(folder: Path, board: str) -> Path:
     device = load_device(board)
     device = replace(device, versions={**device.versions, "python": PYTHON})
     recipe = load_recipe(ROOT / "export" / "compact-despeckle.toml")
-    bundle(recipe, ROOT / "export", device, archive, backend="onnxruntime", wheels=True)
+    bundle(of_recipe(recipe, ROOT / "export"), device, archive, backend="onnxruntime", wheels=True)
     shutil.rmtree(unpacked, ignore_errors=True)
     with tarfile.open(archive) as file:
         file.extractall(unpacked, filter="data")

@@ -55,7 +55,6 @@ def run_demo(
         SinkError: the folder cannot be written, or the viewer's port is taken.
         EdgereconError: whatever the model, the source or the stream raises.
     """
-    from edgerecon.report.stream_page import write_report
     from edgerecon.stream.engines import Engines
     from edgerecon.stream.loop.stream import stream
     from edgerecon.stream.overwriting import refuse_overwriting
@@ -71,8 +70,7 @@ def run_demo(
     with Engines(protect=AUTO) as engines, closing(open_source(source)) as cine:
         engine = engines.open(model)
         engines.look_at(cine)
-        length = cine.length or 45
-        snapshots = Snapshots((0, length // 3, 2 * length // 3))
+        snapshots = Snapshots(thirds(cine.length or 45))
         # The video is written behind the stream: its encoder takes as long as the model.
         video = DeferredSink(Beginning(open_sink(str(out_dir / VIDEO)), seconds or SECONDS))
         sinks: list[Sink] = [snapshots, video]
@@ -94,11 +92,22 @@ def run_demo(
                 viewer.close()  # gives the port back if the stream never began
     if video.skipped:
         say(f"{VIDEO} lacks {video.skipped} frames that came faster than this machine could encode them")
-    report.write(out_dir / JSON)
+    _write_reports(report, snapshots, out_dir)
+    return report
+
+
+def _write_reports(report: StreamReport, snapshots: Snapshots, folder: Path) -> None:
+    from edgerecon.report.stream_page import write_report
+
+    report.write(folder / JSON)
     page = {**report.to_json(), "quality": quality_rows(snapshots.pairs)}
     pictures = [(f"Frame {n}", to_uint8(before), to_uint8(after)) for n, before, after in snapshots.pairs]
-    write_report(out_dir / PAGE, page, pictures)
-    return report
+    write_report(folder / PAGE, page, pictures)
+
+
+def thirds(length: int) -> tuple[int, ...]:
+    """The first frame of each third of a recording."""
+    return 0, length // 3, 2 * length // 3
 
 
 class Beginning:

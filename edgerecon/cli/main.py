@@ -20,12 +20,17 @@ from edgerecon.cli.verbs import (
     adopt,
     beamform,
     bench,
+    build,
+    bundle,
     catalogue,
-    deploy,
+    evaluate,
+    export,
+    fit,
     kernels,
     recover,
     run,
     serve,
+    stream,
     study,
     workshop,
 )
@@ -48,12 +53,12 @@ app = typer.Typer(
 
 for verb in (
     *(run.demo, run.doctor, beamform.beamform, recover.recover, serve.serve, bench.bench),
-    *(workshop.simulate, workshop.train, workshop.evaluate, workshop.explain, study.study),
+    *(workshop.simulate, workshop.train, evaluate.evaluate, workshop.explain, study.study),
     *(catalogue.models, catalogue.devices),
-    *(adapt.adapt, adopt.adopt, deploy.export, deploy.build, deploy.fit, deploy.bundle, deploy.install),
+    *(adapt.adapt, adopt.adopt, export.export, build.build, fit.fit, bundle.bundle, bundle.install),
 ):
     app.command()(verb)
-app.command(cls=StreamCommand)(run.stream)
+app.command(cls=StreamCommand)(stream.stream)
 app.add_typer(kernels.app, name="kernels")
 
 

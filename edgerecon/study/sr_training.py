@@ -149,11 +149,15 @@ def trained_networks(ctx: Context, scale: int, images: NDArray[np.uint8], alike:
         pick(smoke=1e-3, quick=2e-3, full=2e-4),
     )
 
-    def esrgan(output: Tensor, small: Tensor, large: Tensor) -> Tensor:
+    adversarial("ESRGAN", found["RRDB"], _esrgan_content(alike), 5e-3, True)
+    return found
+
+
+def _esrgan_content(alike: PerceptualLoss) -> Loss:
+    def content(output: Tensor, small: Tensor, large: Tensor) -> Tensor:
         return alike(output, large) + 0.01 * (output - large).abs().mean()
 
-    adversarial("ESRGAN", found["RRDB"], esrgan, 5e-3, True)
-    return found
+    return content
 
 
 def _again(network: Network) -> Network:

@@ -15,34 +15,42 @@ from edgerecon.core.errors import UsageError
 RANGES = "0..1, 0..255, -1..1, imagenet, or LOW..HIGH"
 
 
+Model = Annotated[
+    str, typer.Argument(help="An ONNX file that edgerecon did not make; or FILE.py:CLASS of a torch module.")
+]
+Out = Annotated[Path | None, typer.Option("-o", "--out", help="ONNX file to write; default: MODEL-edgerecon.onnx.")]
+Task = Annotated[str | None, typer.Option(help="What it is for; default: restore, or enlarge.")]
+Data = Annotated[
+    Path | None, typer.Option(help="Recording or folder like the training data; default: the built-in cine.")
+]
+Range = Annotated[str | None, typer.Option(help=f"Grey levels that go in: {RANGES}; default: found by trial.")]
+OutputRange = Annotated[
+    str | None, typer.Option(help="Grey levels that come out; default: found by trial, or as they go in.")
+]
+Residual = Annotated[
+    str | None,
+    typer.Option(help="What the output is: image, noise, correction or overlay; default: found by trial."),
+]
+Output = Annotated[str | None, typer.Option(help="Name of the output to show, where there are several.")]
+NoiseLevel = Annotated[
+    float | None, typer.Option(help="For networks that ask for one: grey levels of 255.", min=0, max=255)
+]
+Weights = Annotated[
+    Path | None, typer.Option(help="Of a torch module: .safetensors, or a checkpoint of tensors alone.")
+]
+
+
 def adopt(
-    model: Annotated[
-        str, typer.Argument(help="An ONNX file that edgerecon did not make; or FILE.py:CLASS of a torch module.")
-    ],
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="ONNX file to write; default: MODEL-edgerecon.onnx.")
-    ] = None,
-    task: Annotated[str | None, typer.Option(help="What it is for; default: restore, or enlarge.")] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Recording or folder like the training data; default: the built-in cine.")
-    ] = None,
-    range: Annotated[
-        str | None, typer.Option(help=f"Grey levels that go in: {RANGES}; default: found by trial.")
-    ] = None,
-    output_range: Annotated[
-        str | None, typer.Option(help="Grey levels that come out; default: found by trial, or as they go in.")
-    ] = None,
-    residual: Annotated[
-        str | None,
-        typer.Option(help="What the output is: image, noise, correction or overlay; default: found by trial."),
-    ] = None,
-    output: Annotated[str | None, typer.Option(help="Name of the output to show, where there are several.")] = None,
-    noise_level: Annotated[
-        float | None, typer.Option(help="For networks that ask for one: grey levels of 255.", min=0, max=255)
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Of a torch module: .safetensors, or a checkpoint of tensors alone.")
-    ] = None,
+    model: Model,
+    out: Out = None,
+    task: Task = None,
+    data: Data = None,
+    range: Range = None,
+    output_range: OutputRange = None,
+    residual: Residual = None,
+    output: Output = None,
+    noise_level: NoiseLevel = None,
+    weights: Weights = None,
     json: Json = None,
 ) -> None:
     """Take in any image-to-image ONNX file.
@@ -66,14 +74,8 @@ def adopt(
     target = out or source.with_name(f"{source.stem}-edgerecon.onnx")
     check_out(target, ".onnx", "a model")
     refuse_overwriting([str(source)], [], [target])
-    asked = Asked(
-        task=task,
-        given=parse_range(range) if range else None,
-        returned=parse_range(output_range) if output_range else None,
-        way=parse_way(residual) if residual else None,
-        output=output,
-        noise_level=noise_level,
-    )
+    given, returned = (parse_range(one) if one else None for one in (range, output_range))
+    asked = Asked(task, given, returned, parse_way(residual) if residual else None, output, noise_level)
     screen = console(json)
     with TemporaryDirectory(prefix="edgerecon-adopt-") as folder, work_bar(screen) as on_progress:
         if is_torch:

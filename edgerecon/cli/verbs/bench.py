@@ -14,41 +14,48 @@ from edgerecon.cli.verbs.output import Json, check_json, check_out, console, wri
 from edgerecon.cli.verbs.size import frame_size
 from edgerecon.core.errors import EdgereconError
 
+Models = Annotated[list[str] | None, typer.Argument(help="Shipped names or ONNX files; none: all that ship.")]
+Backend = Annotated[list[str] | None, typer.Option(help="Engine to time; repeatable; default: all installed.")]
+Precision = Annotated[list[str] | None, typer.Option(help=f"{PRECISION_NAMES}; repeatable.")]
+Threads = Annotated[
+    list[int] | None, typer.Option(help="Threads of the engine; repeatable; default: this host's cores.", min=1)
+]
+Shape = Annotated[str, typer.Option(help="Size of the frames, HEIGHTxWIDTH.")]
+Scenario = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Load to put on each model's fastest row: realtime, or LoadGen's singlestream, multistream, "
+        "offline, server; repeatable."
+    ),
+]
+Recording = Annotated[str, typer.Option(help="Real frames to time on: a recording, or `sample`.")]
+Data = Annotated[
+    Path | None, typer.Option(help="Scenes with truth (edgerecon simulate); default: the eight that ship.")
+]
+Seconds = Annotated[float, typer.Option(help="About how long to time each row.", parser=duration_s, metavar="SECONDS")]
+Timeout = Annotated[
+    float, typer.Option(help="How long to wait for an engine that hangs.", parser=milliseconds, metavar="TIME")
+]
+Out = Annotated[Path | None, typer.Option("-o", "--out", help="Also write the result as a page (.html).")]
+Compare = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option(help="Two results, before and after: say what became slower; runs nothing."),
+]
+
 
 def bench(
-    models: Annotated[
-        list[str] | None, typer.Argument(help="Shipped names or ONNX files; none: all that ship.")
-    ] = None,
-    backend: Annotated[
-        list[str] | None, typer.Option(help="Engine to time; repeatable; default: all installed.")
-    ] = None,
-    precision: Annotated[list[str] | None, typer.Option(help=f"{PRECISION_NAMES}; repeatable.")] = None,
-    threads: Annotated[
-        list[int] | None, typer.Option(help="Threads of the engine; repeatable; default: this host's cores.", min=1)
-    ] = None,
-    shape: Annotated[str, typer.Option(help="Size of the frames, HEIGHTxWIDTH.")] = "512x512",
-    scenario: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Load to put on each model's fastest row: realtime, or LoadGen's singlestream, multistream, "
-            "offline, server; repeatable."
-        ),
-    ] = None,
-    recording: Annotated[str, typer.Option(help="Real frames to time on: a recording, or `sample`.")] = "sample",
-    data: Annotated[
-        Path | None, typer.Option(help="Scenes with truth (edgerecon simulate); default: the eight that ship.")
-    ] = None,
-    seconds: Annotated[
-        float, typer.Option(help="About how long to time each row.", parser=duration_s, metavar="SECONDS")
-    ] = 4.0,
-    timeout: Annotated[
-        float, typer.Option(help="How long to wait for an engine that hangs.", parser=milliseconds, metavar="TIME")
-    ] = "60s",  # type: ignore[assignment]
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Also write the result as a page (.html).")] = None,
-    compare: Annotated[
-        tuple[Path, Path] | None,
-        typer.Option(help="Two results, before and after: say what became slower; runs nothing."),
-    ] = None,
+    models: Models = None,
+    backend: Backend = None,
+    precision: Precision = None,
+    threads: Threads = None,
+    shape: Shape = "512x512",
+    scenario: Scenario = None,
+    recording: Recording = "sample",
+    data: Data = None,
+    seconds: Seconds = 4.0,
+    timeout: Timeout = "60s",  # type: ignore[assignment]
+    out: Out = None,
+    compare: Compare = None,
     json: Json = None,
 ) -> None:
     """Time every model on every runtime, with quality beside speed."""

@@ -40,7 +40,6 @@ def serve(
     from edgerecon.core import logs as json_log
     from edgerecon.stream.process.signals import signals_that_stop
     from edgerecon.stream.serve.config import load_config
-    from edgerecon.stream.serve.local import start_locally
     from edgerecon.stream.serve.report import failures, served
     from edgerecon.stream.serve.supervisor import Supervisor
 
@@ -48,16 +47,9 @@ def serve(
     if log_json:
         json_log.log_json()
     wanted = load_config(config)
-    start: AbstractContextManager[Make]
-    if ray is None:
-        start = start_locally()
-    else:
-        from edgerecon.stream.serve.placed import start_on_cluster
-
-        start = start_on_cluster(ray)
     screen, stop, reload, said = console(json), Event(), Event(), set[str]()
     with ExitStack() as stack:
-        make = stack.enter_context(start)
+        make = stack.enter_context(_start(ray))
         terminated = stack.enter_context(signals_that_stop(stop, reload))
         show = stack.enter_context(served_live(screen)) if tui else None
 
@@ -78,3 +70,14 @@ def serve(
     if failed := failures(looks):
         raise EdgereconError(failed)
     leave_if_interrupted(interrupted and not terminated.is_set())
+
+
+def _start(ray: str | None) -> AbstractContextManager[Make]:
+    """What makes the streams: processes here, or on a Ray cluster."""
+    if ray is None:
+        from edgerecon.stream.serve.local import start_locally
+
+        return start_locally()
+    from edgerecon.stream.serve.placed import start_on_cluster
+
+    return start_on_cluster(ray)

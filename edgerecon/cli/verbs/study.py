@@ -15,30 +15,38 @@ LOWEST = 19
 """Nice value of a long study, which is to disturb nobody."""
 
 
+Only = Annotated[
+    list[str] | None,
+    typer.Option(help="SYSTEM to reproduce, or SYSTEM/NETWORK of a long one; repeatable; default: all."),
+]
+Profile = Annotated[
+    str, typer.Option(help="quick (40 minutes on 2 cores), long (to every network's plateau), full (on a GPU).")
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        help="Time for the trainings of a long study, e.g. 8h, shared by who still improves; default: to the end.",
+        parser=duration_s,
+        metavar="TIME",
+    ),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where the last run stood.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("-o", "--out", help="Folder for networks and report; default: edgerecon-study/PROFILE."),
+]
+Recordings = Annotated[
+    Path | None, typer.Option(help="Folder of real recordings to evaluate on as well; nothing is trained on them.")
+]
+
+
 def study(
-    only: Annotated[
-        list[str] | None,
-        typer.Option(help="SYSTEM to reproduce, or SYSTEM/NETWORK of a long one; repeatable; default: all."),
-    ] = None,
-    profile: Annotated[
-        str, typer.Option(help="quick (40 minutes on 2 cores), long (to every network's plateau), full (on a GPU).")
-    ] = "quick",
-    budget: Annotated[
-        float | None,
-        typer.Option(
-            help="Time for the trainings of a long study, e.g. 8h, shared by who still improves; default: to the end.",
-            parser=duration_s,
-            metavar="TIME",
-        ),
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the last run stood.")] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option("-o", "--out", help="Folder for networks and report; default: edgerecon-study/PROFILE."),
-    ] = None,
-    recordings: Annotated[
-        Path | None, typer.Option(help="Folder of real recordings to evaluate on as well; nothing is trained on them.")
-    ] = None,
+    only: Only = None,
+    profile: Profile = "quick",
+    budget: Budget = None,
+    resume: Resume = False,
+    out: Out = None,
+    recordings: Recordings = None,
     json: Json = None,
 ) -> None:
     """Train, measure and time the published systems; one report.

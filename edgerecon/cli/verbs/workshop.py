@@ -1,4 +1,4 @@
-"""Verbs that make, measure and explain networks: simulate, train, evaluate, explain."""
+"""Verbs that make, measure and explain networks: simulate, train, explain."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgerecon.cli.verbs.names import PRECISION_NAMES, Model, RecipePath
+from edgerecon.cli.verbs.names import Model, RecipePath
 from edgerecon.cli.verbs.output import (
     Json,
     check_folder,
@@ -18,11 +18,10 @@ from edgerecon.cli.verbs.output import (
     say,
     write_json,
 )
-from edgerecon.cli.verbs.placement import Device, Tile, tile_size
 from edgerecon.core.errors import redacted
 
 if TYPE_CHECKING:
-    from edgerecon.cli.tables.screen import Screen
+    pass
 
 Ray = Annotated[str | None, typer.Option("--ray", help="Work on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT.")]
 
@@ -96,86 +95,6 @@ def train(
     screen.say(f"Best checkpoint: {best}\nCurves: {folder / 'curve.png'}")
     if new and not screen.quiet:
         screen.say(f"Next: edgerecon export {keep_recipe(made, recipe, folder)} --checkpoint {best}")
-
-
-def evaluate(
-    model: Model,
-    data: Annotated[Path, typer.Option(help="HDF5 pairs, a recording, or a folder of recordings.")],
-    tune: Annotated[
-        Path | None, typer.Option(help="Pairs to tune the classical filters on; default: the data.")
-    ] = None,
-    regions: Annotated[
-        Path | None, typer.Option(help="JSON boxes for a recording, or a PICMUS phantom; default: found automatically.")
-    ] = None,
-    method: Annotated[list[str] | None, typer.Option(help="Classical filter to compare with; repeatable.")] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(help="How many samples, or frames of each recording; default: all samples, 2 frames.", min=1),
-    ] = None,
-    pictures: Annotated[Path | None, typer.Option(help="Folder for a contact sheet and the trade-off plot.")] = None,
-    backend: Annotated[str, typer.Option(help="Engine to run on, or auto for the fastest installed.")] = "auto",
-    precision: Annotated[str | None, typer.Option(help=f"{PRECISION_NAMES}; default: the file's.")] = None,
-    device: Device = None,
-    tile: Tile = None,
-    ray: Ray = None,
-    json: Json = None,
-) -> None:
-    """Measure image quality beside tuned classical filters.
-
-    A beamforming method (das, dmas, cf, gcf, mv) in place of the model judges channel data by the field's measures, and
-    so does a model that beamforms.
-    """
-    from contextlib import closing
-
-    from edgerecon.beamform.methods import methods
-    from edgerecon.cli.tables.bars import work_bar
-    from edgerecon.cli.tables.evaluation import print_evaluation
-    from edgerecon.core.cluster import spread_over
-    from edgerecon.engines import open_engine
-    from edgerecon.quality.evaluate.evaluate import evaluate as run
-    from edgerecon.stream.sources.channel.learned import is_learned
-    from edgerecon.stream.sources.query import with_options
-
-    check_json(json)
-    check_folder(pictures)
-    screen = console(json)
-    if model in methods() or is_learned(model):
-        _evaluate_channel_data(screen, model, with_options(str(data), {"backend": backend}), regions, json)
-        return
-    with (
-        closing(open_engine(model, backend, precision, device, tile=tile_size(tile))) as engine,
-        spread_over(ray) as spread,
-        work_bar(screen) as on_progress,
-    ):
-        result = run(
-            engine,
-            data,
-            regions=regions,
-            methods=method,
-            limit=limit,
-            tune=tune,
-            on_progress=on_progress,
-            spread=spread,
-        )
-    print_evaluation(screen, result)
-    write_json(json, result.to_json())
-    if pictures:
-        from edgerecon.quality.evaluate.pictures import contact_sheet, tradeoff_plot
-
-        pictures.mkdir(parents=True, exist_ok=True)
-        contact_sheet(result, pictures / "contact-sheet.png")
-        if result.tradeoff:
-            tradeoff_plot(result, pictures / "trade-off.png")
-
-
-def _evaluate_channel_data(screen: Screen, method: str, data: str, targets: Path | None, json: Path | None) -> None:
-    """The method beside delay-and-sum."""
-    from edgerecon.cli.tables.channel_data import print_channel_evaluation
-    from edgerecon.quality.evaluate.channel_data import evaluate_channel_data
-
-    result = evaluate_channel_data(data, list(dict.fromkeys(("das", method))), targets)
-    print_channel_evaluation(screen, result)
-    write_json(json, result.to_json())
 
 
 def explain(

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
 
@@ -21,20 +21,20 @@ from edgerecon.core.files import read
 from edgerecon.core.frame import Image, to_unit
 from edgerecon.deploy.bundle.acceptance import pack_frames
 from edgerecon.deploy.bundle.archive import CONFIG, MAX_MEMBER, BundleError, write_archive
-from edgerecon.deploy.bundle.bundle_config import BundleConfig, check_archive_name, make_config
+from edgerecon.deploy.bundle.bundle_config import BundleConfig, StreamSettings, make_config
 from edgerecon.deploy.bundle.jetson import container_tag, is_jetson, jetson_notes
 from edgerecon.deploy.bundle.lock import Target, download, lock, pins
 from edgerecon.deploy.bundle.own_wheel import own_wheel, wheel_name
 from edgerecon.deploy.bundle.packages import licence_texts, our_licence, target_packages
-from edgerecon.deploy.bundle.packed_model import PackedModel, of_file, of_recipe
+from edgerecon.deploy.bundle.packed_model import PackedModel
 from edgerecon.deploy.bundle.sbom import sbom
 from edgerecon.engines import backends, open_engine
 from edgerecon.hardware.device import DeviceProfile
 from edgerecon.modelfile.file import ModelFile, read_model
 from edgerecon.modelfile.variants import check_precision, variant
-from edgerecon.workshop.recipe import Recipe
 
 LOCK = "requirements.txt"
+_SETTINGS = StreamSettings()
 _TEMPLATES = Path(__file__).resolve().parent / "files"
 _GPU = """\
 # The GPU's device nodes are open to these groups; the driver must have made them before (nvidia-persistenced does).
@@ -69,18 +69,13 @@ class BundleResult:
 
 
 def bundle(
-    recipe: Recipe | None,
-    source: Path,
+    packed: PackedModel,
     device: DeviceProfile,
     out: Path,
     *,
     precision: str | None = None,
     backend: str | None = None,
-    threads: int | None = None,
-    deadline_ms: float | None = None,
-    strength: float = 1.0,
-    protect: str = "auto",
-    crop: str | None = None,
+    settings: StreamSettings = _SETTINGS,
     engine: Path | None = None,
     wheels: bool = False,
 ) -> BundleResult:
@@ -89,54 +84,36 @@ def bundle(
     The bytes depend on the model, the profile, this edgerecon and the lock alone.
 
     Args:
-        recipe: of the model; None: the model is one ONNX file, which was adopted.
-        source: where the recipe's ONNX files are, as a rule its folder; or the adopted file. out: a .tar.gz file.
+        packed: ``of_recipe`` or ``of_file`` of ``edgerecon.deploy.bundle.packed_model``. out: a .tar.gz file.
         precision: "fp32", "fp16", "bf16" (the fp32 file, run in bfloat16) or "int8"; default: what the profile prefers
             on its first backend, where the recipe has such a file and a gate for it, else fp32; of an adopted file,
             what it holds.
         backend: default: the first of the device's that this edgerecon has.
-        threads: of the engine; default: all cores. deadline_ms: of the stream; default: the source's frame period.
-        strength, protect, crop: of the stream, as ``edgerecon stream`` takes them.
+        settings: of the stream on the device.
         engine: made by ``edgerecon build`` for this device; packed under the name by which its model finds it.
         wheels: pack the locked packages too, for a device without a network.
 
     Raises:
-        UsageError: a model's name that cannot be a bundle's; unknown backend or precision, or one that does not exist
-        there. ModelError: a file is missing or
-        broken. RecipeError: ``gates.max_difference`` is needed for this precision and not given.
-        GateError: the model already differs by more than that here. BundleError: the archive cannot be written.
-        EdgereconError: what the target needs is neither kept nor to be resolved here, see ``lock``.
+        UsageError: unknown backend or precision, or one that does not exist there. ModelError: a file is missing or
+            broken. RecipeError: ``gates.max_difference`` is needed for this precision and not given. GateError: the
+            model already differs by more than that here. BundleError: the archive cannot be written. EdgereconError:
+            what the target needs is neither kept nor to be resolved here, see ``lock``.
     """
     if not out.name.endswith(".tar.gz"):
         raise UsageError(f"a bundle is a .tar.gz file: write it to {out.name}.tar.gz")
-    check_archive_name(recipe.model.name if recipe else source.stem)
     backend = _backend(device, backend)
     target = _target(device)
-    packed = of_recipe(recipe, source) if recipe else of_file(source)
     precision, why = _precision(packed, device, backend) if precision is None else (precision, "asked for")
-    if precision == "bf16" and "bf16" not in backends()[backend].computes.get("fp32", ()):
-        raise UsageError(f"backend {backend} has no bf16 for CPUs: choose another precision")
-    reference = packed.first
-    same = precision == packed.precision
-    model = reference if same else read_model(reference.path.with_name(_file_name(packed.name, precision, backend)))
-    _check_match(model, reference, precision)
+    model = _model(packed, precision, backend)
     tolerance = packed.tolerance(precision)
-    frames, max_error = _expected(model, reference, packed.sizes)
-    if not max_error <= tolerance:
-        raise GateError(
-            f"{model.path.name} differs from {reference.path.name} by {max_error:.2g}, allowed is {tolerance:.2g}"
-        )
+    frames, max_error = _expected(model, packed, tolerance)
     config = make_config(
         name=model.path.stem,
         version=__version__,
         device=device.name,
         backend=backend,
         precision=precision,
-        threads=threads,
-        deadline_ms=deadline_ms,
-        strength=strength,
-        protect=protect,
-        crop=crop,
+        **asdict(settings),
         model=model.path.name,
         engine=f"{model.path.stem}.{device.name}.engine" if engine else None,
         tolerance=tolerance,
@@ -144,9 +121,7 @@ def bundle(
         machine=target.machine,
         python=target.python,
     )
-    extras = tuple(filter(None, ("stream", backends()[backend].extra)))
-    needed = Needed(own_wheel(), lock(extras, target), extras, _downloaded(extras, target) if wheels else {})
-    files = _files(config, device, model, frames, engine, packed, needed)
+    files = _files(config, device, model, frames, engine, packed, _needed(backend, target, wheels))
     sha256 = write_archive(out, files, folder_name(config))
     return BundleResult(
         path=out,
@@ -171,6 +146,11 @@ class Needed:
     lock: str
     extras: Sequence[str]
     wheels: Mapping[str, bytes]
+
+
+def _needed(backend: str, target: Target, wheels: bool) -> Needed:
+    extras = tuple(filter(None, ("stream", backends()[backend].extra)))
+    return Needed(own_wheel(), lock(extras, target), extras, _downloaded(extras, target) if wheels else {})
 
 
 def folder_name(config: BundleConfig) -> str:
@@ -225,6 +205,17 @@ def _file_name(name: str, precision: str, backend: str) -> str:
     return f"{name}{fitting[0].suffix}.onnx"
 
 
+def _model(packed: PackedModel, precision: str, backend: str) -> ModelFile:
+    """The file in a precision, beside the first one."""
+    if precision == "bf16" and "bf16" not in backends()[backend].computes.get("fp32", ()):
+        raise UsageError(f"backend {backend} has no bf16 for CPUs: choose another precision")
+    first = packed.first
+    same = precision == packed.precision
+    model = first if same else read_model(first.path.with_name(_file_name(packed.name, precision, backend)))
+    _check_match(model, first, precision)
+    return model
+
+
 def _check_match(model: ModelFile, reference: ModelFile, precision: str) -> None:
     stored = "fp32" if precision == "bf16" else precision
     if model.spec.precision != stored:
@@ -233,19 +224,27 @@ def _check_match(model: ModelFile, reference: ModelFile, precision: str) -> None
         raise UsageError(f"{model.path.name} and {reference.path.name} are of different recipes: export both again")
 
 
-def _expected(model: ModelFile, reference: ModelFile, sizes: Sequence[tuple[int, int]]) -> tuple[bytes, float]:
-    """The packed frames with what the first file makes of them, and how far the model in ONNX Runtime is from that."""
-    frames = speckle_frames(sizes)
+def _expected(model: ModelFile, packed: PackedModel, tolerance: float) -> tuple[bytes, float]:
+    """The packed frames with what the first file makes of them, and how far the model in ONNX Runtime is from that.
+
+    Raises:
+        GateError: further than the tolerance.
+    """
+    frames, reference = speckle_frames(packed.sizes), packed.first
     with (
         closing(open_engine(reference, "onnxruntime", threads=1)) as exact,
         closing(open_engine(model, "onnxruntime", threads=1)) as derived,
     ):
         pairs: list[tuple[np.ndarray, Image]] = [(frame, exact.run(to_unit(frame))) for frame in frames]
-        errors = [np.abs(derived.run(to_unit(frame)) - expected).max() for frame, expected in pairs]
+        max_error = float(np.max([np.abs(derived.run(to_unit(frame)) - expected).max() for frame, expected in pairs]))
+    if not max_error <= tolerance:
+        raise GateError(
+            f"{model.path.name} differs from {reference.path.name} by {max_error:.2g}, allowed is {tolerance:.2g}"
+        )
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "frames.npz"
         pack_frames(path, pairs)
-        return path.read_bytes(), float(np.max(errors))
+        return path.read_bytes(), max_error
 
 
 def speckle_frames(sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:

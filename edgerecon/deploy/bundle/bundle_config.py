@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -53,6 +54,22 @@ class BundleConfig(BaseModel):
     recipe_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
     machine: Word | None = None
     python: Word | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamSettings:
+    """How the model is streamed on the device, as ``edgerecon stream`` takes it.
+
+    Attributes:
+        threads: of the engine; None: all cores. deadline_ms: None: the source's frame period.
+        strength, protect, crop: see ``BundleConfig``.
+    """
+
+    threads: int | None = None
+    deadline_ms: float | None = None
+    strength: float = 1.0
+    protect: str = "auto"
+    crop: str | None = None
 
 
 def check_archive_name(name: str) -> None:

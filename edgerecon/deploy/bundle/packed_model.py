@@ -10,6 +10,7 @@ from edgerecon.core.checksums import sha256
 from edgerecon.core.errors import RecipeError, UsageError
 from edgerecon.deploy.adopt.maps import LABELS
 from edgerecon.deploy.adopt.proof import TOLERANCE
+from edgerecon.deploy.bundle.bundle_config import check_archive_name
 from edgerecon.modelfile.file import ModelFile, read_model
 from edgerecon.workshop.recipe import Recipe
 from edgerecon.workshop.recipe_tables import ShapesTable
@@ -66,8 +67,9 @@ def of_recipe(recipe: Recipe, folder: Path) -> PackedModel:
     """The model of a recipe, whose fp32 file is in a folder.
 
     Raises:
-        ModelError: the file is missing or broken. UsageError: it does not hold fp32.
+        ModelError: the file is missing or broken. UsageError: it does not hold fp32, or its name cannot be a bundle's.
     """
+    check_archive_name(recipe.model.name)
     reference = read_model(folder / f"{recipe.model.name}.onnx")
     if reference.spec.precision != "fp32":
         raise UsageError(f"{reference.path.name} holds {reference.spec.precision}, not fp32: export it again")
@@ -87,8 +89,10 @@ def of_file(path: Path) -> PackedModel:
     """An ONNX file of ours that has no recipe, since `edgerecon adopt` made it.
 
     Raises:
-        ModelError: the file is missing or broken. UsageError: it gives classes, whose self-test would be a vote.
+        ModelError: the file is missing or broken. UsageError: it gives classes, whose self-test would be a vote, or its
+        name cannot be a bundle's.
     """
+    check_archive_name(path.stem)
     model = read_model(path)
     if model.spec.overlay == LABELS:
         raise UsageError(f"{path.name} gives a map of classes, which has no self-test: adopt its probabilities")

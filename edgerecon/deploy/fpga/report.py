@@ -57,32 +57,6 @@ def report(network: IntegerNetwork, plan: Plan, device: DeviceProfile, checked: 
     """All that is known of a build, ready for JSON."""
     part = asdict(device.fpga) if device.fpga else {}
     cost = asdict(plan.cost)
-    rows = [
-        {
-            "layer": number,
-            "name": layer.name,
-            "inputs": layer.inputs,
-            "outputs": layer.outputs,
-            "dilation": layer.dilation,
-            "in_step": fold.in_step,
-            "out_step": fold.out_step,
-            "macs_per_cycle": 9 * fold.in_step * fold.out_step,
-            "cycles_per_cell": plan.interval if plan.distributed else interval_of(layer, fold),
-        }
-        for number, (layer, fold) in enumerate(zip(network.layers, plan.folds, strict=True), 1)
-    ]
-    frames = [
-        {
-            "shape": list(shape),
-            "cycles": plan.frame_cycles(*shape),
-            "cpp_cycles": cpp_cycles(network, plan, *shape),
-            "frames_per_second": plan.frames_per_second(*shape),
-            "milliseconds": plan.frame_cycles(*shape) / ASSUMED_CLOCK_MHZ / 1e3,
-            "first_output_cycles": plan.first_output_cycles(shape[1]),
-        }
-        for shape in SIZES
-        if shape[1] <= network.width
-    ]
     return Facts(
         {
             "made_by": "edgerecon build",
@@ -101,13 +75,46 @@ def report(network: IntegerNetwork, plan: Plan, device: DeviceProfile, checked: 
             "distributed": plan.distributed,
             "first_output_rows": first_output_rows(network),
             "residual_cells": residual_depth(network),
-            "layers": rows,
+            "layers": _layers(network, plan),
             "resources": {key: {"used": value, "available": part.get(key)} for key, value in cost.items()},
-            "frames": frames,
+            "frames": _frames(network, plan),
             "checked": asdict(checked),
             "unverified": list(UNVERIFIED),
         }
     )
+
+
+def _layers(network: IntegerNetwork, plan: Plan) -> list[dict[str, Any]]:
+    return [
+        {
+            "layer": number,
+            "name": layer.name,
+            "inputs": layer.inputs,
+            "outputs": layer.outputs,
+            "dilation": layer.dilation,
+            "in_step": fold.in_step,
+            "out_step": fold.out_step,
+            "macs_per_cycle": 9 * fold.in_step * fold.out_step,
+            "cycles_per_cell": plan.interval if plan.distributed else interval_of(layer, fold),
+        }
+        for number, (layer, fold) in enumerate(zip(network.layers, plan.folds, strict=True), 1)
+    ]
+
+
+def _frames(network: IntegerNetwork, plan: Plan) -> list[dict[str, Any]]:
+    """What the frame sizes that the build is wide enough for cost."""
+    return [
+        {
+            "shape": list(shape),
+            "cycles": plan.frame_cycles(*shape),
+            "cpp_cycles": cpp_cycles(network, plan, *shape),
+            "frames_per_second": plan.frames_per_second(*shape),
+            "milliseconds": plan.frame_cycles(*shape) / ASSUMED_CLOCK_MHZ / 1e3,
+            "first_output_cycles": plan.first_output_cycles(shape[1]),
+        }
+        for shape in SIZES
+        if shape[1] <= network.width
+    ]
 
 
 def cpp_cycles(network: IntegerNetwork, plan: Plan, height: int, width: int) -> int:

@@ -67,15 +67,12 @@ def evaluate_pairs(
         on_progress("evaluating", done, len(names))
 
     table = [_line(rows, method, parameters.get(method, {})) for method in ("input", "model", *methods)]
-    which = "the evaluation's own first" if tuning_file.resolve() == data.resolve() else f"{tuning_file.name}'s first"
     notes = [
         f"input field {source}, target field {target}; figures marked gain-matched are of outputs "
         "matched to the target by least-squares gain and offset; intervals are bootstrap 95 % over scenes"
     ]
     if methods:
-        notes.append(f"classical filters tuned for PSNR on {which} {len(tuning_names)} samples")
-        if tuning_file.resolve() == data.resolve():
-            notes.append("they were tuned on part of the samples they are evaluated on, which favours them")
+        notes += _tuning_notes(data, tuning_file, len(tuning_names))
     return Evaluation(
         spec.model.name,
         spec.backend,
@@ -88,6 +85,15 @@ def evaluate_pairs(
         notes=notes,
         panels=panels,
     )
+
+
+def _tuning_notes(data: Path, tuning_file: Path, samples: int) -> list[str]:
+    if tuning_file.resolve() != data.resolve():
+        return [f"classical filters tuned for PSNR on {tuning_file.name}'s first {samples} samples"]
+    return [
+        f"classical filters tuned for PSNR on the evaluation's own first {samples} samples",
+        "they were tuned on part of the samples they are evaluated on, which favours them",
+    ]
 
 
 def _measure(

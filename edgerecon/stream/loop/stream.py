@@ -103,26 +103,15 @@ def stream(
     scale = _common_scale(engines)
     options.scheduling.check()
     timing = _Timing.of(source, options)
-    overtake = options.policy == "latest"
-    wires = Wires(ring(scale), Mailbox(overtake), Mailbox(overtake), trace=trace, scheduling=options.scheduling)
-    wires.stop, wires.reset = stop or wires.stop, reset or wires.reset
+    wires = _wires(options, scale, trace, stop, reset)
     counters = wires.counters
     info = _info(source, engines[0].spec if engines else None, model_name, timing, scale, counters, controls)
     rungs = Ladder(engines, counters, timing.period_s, timing.budget_ms, steps=ladder is not None)
     replacer = Replacer(reopen, counters, timing.first_call_s)
-    capturer = Capturer(
-        wires,
-        play(source, options.loop and not timing.live),
-        period_s=timing.period_s if options.pace and not timing.live else None,
-        catch_up=not overtake,
-        live=timing.live,
-        spacing_mm=source.spacing_mm,
-        frames=options.frames,
-        seconds=options.seconds,
-        warm_up=partial(_warm_up, rungs, replacer, wires.slots, timing.warm_up_s, wires.stop),
-    )
+    warm_up = partial(_warm_up, rungs, replacer, wires.slots, timing.warm_up_s, wires.stop)
+    capturer = _capturer(source, options, timing, wires, warm_up)
     processor = Processor(wires, rungs, replacer, timing.hang_s)
-    fanout = Fanout(sinks, defer=overtake)
+    fanout = Fanout(sinks, defer=options.policy == "latest")
     presenter = Presenter(
         wires,
         fanout,
@@ -183,6 +172,35 @@ class _Timing:
     def warm_up_s(self) -> float:
         """How long the first frame waits for engines: those of a live source become ready behind the stream."""
         return self.hang_s if self.live else self.first_call_s + _HANG_AT_LEAST_S
+
+
+def _wires(
+    options: StreamOptions,
+    scale: int,
+    trace: Trace | None,
+    stop: threading.Event | None,
+    reset: threading.Event | None,
+) -> Wires:
+    overtake = options.policy == "latest"
+    wires = Wires(ring(scale), Mailbox(overtake), Mailbox(overtake), trace=trace, scheduling=options.scheduling)
+    wires.stop, wires.reset = stop or wires.stop, reset or wires.reset
+    return wires
+
+
+def _capturer(
+    source: Source, options: StreamOptions, timing: _Timing, wires: Wires, warm_up: Callable[[Capture], None]
+) -> Capturer:
+    return Capturer(
+        wires,
+        play(source, options.loop and not timing.live),
+        period_s=timing.period_s if options.pace and not timing.live else None,
+        catch_up=options.policy != "latest",
+        live=timing.live,
+        spacing_mm=source.spacing_mm,
+        frames=options.frames,
+        seconds=options.seconds,
+        warm_up=warm_up,
+    )
 
 
 def _info(

@@ -18,7 +18,9 @@ from edgerecon.deploy.bundle import install as install_module
 from edgerecon.deploy.bundle.acceptance import pack_frames, read_frames, self_test
 from edgerecon.deploy.bundle.archive import write_archive
 from edgerecon.deploy.bundle.bundle import BundleResult, bundle
+from edgerecon.deploy.bundle.bundle_config import StreamSettings
 from edgerecon.deploy.bundle.lock import Target
+from edgerecon.deploy.bundle.packed_model import of_recipe
 from edgerecon.hardware.device import load_device
 from edgerecon.workshop.recipe import Recipe
 from tests.deploy.bundle.bundled import CPU, LOCK, RECIPE, WHEEL
@@ -51,7 +53,13 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = folder / "tiny.tar.gz"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bundle_module, "lock", lambda extras, target: "")
-        bundle(INSTALLED, folder, load_device("x86-avx2"), out, backend="onnxruntime", threads=1)
+        bundle(
+            of_recipe(INSTALLED, folder),
+            load_device("x86-avx2"),
+            out,
+            backend="onnxruntime",
+            settings=StreamSettings(threads=1),
+        )
     return out
 
 
@@ -133,4 +141,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(models: Path, asked: object, tmp_path_factory: pytest.TempPathFactory) -> BundleResult:
     out = tmp_path_factory.mktemp("out") / "tiny.tar.gz"
-    return bundle(RECIPE, models, CPU, out, backend="onnxruntime", threads=1, deadline_ms=20)
+    return bundle(
+        of_recipe(RECIPE, models), CPU, out, backend="onnxruntime", settings=StreamSettings(threads=1, deadline_ms=20)
+    )

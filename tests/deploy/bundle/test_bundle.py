@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ from edgerecon.deploy.bundle import bundle as bundle_module
 from edgerecon.deploy.bundle.acceptance import read_config, read_frames, self_test
 from edgerecon.deploy.bundle.archive import BundleError
 from edgerecon.deploy.bundle.bundle import BundleResult, bundle, speckle_frames
+from edgerecon.deploy.bundle.bundle_config import StreamSettings
 from edgerecon.deploy.bundle.lock import Target
+from edgerecon.deploy.bundle.packed_model import of_recipe
 from edgerecon.engines import backends
 from edgerecon.hardware.device import load_device
 from edgerecon.workshop.recipe import Recipe
@@ -28,6 +31,7 @@ from tests.support.opened_files import opened_files
 
 pytestmark = pytest.mark.usefixtures("asked")
 
+SETTINGS = StreamSettings(threads=1, deadline_ms=20)
 FILES = {
     "MODEL_CARD.md",
     "README.md",
@@ -73,7 +77,7 @@ def test_the_same_inputs_give_the_same_bytes(made: BundleResult, models: Path, t
         "from tests.deploy.bundle import test_bundle as t;"
         "now = time.time; time.time = lambda: now() + 1e6; t.bundle_module.lock = lambda *asked: t.LOCK;"
         "folder, out = map(Path, sys.argv[2:]);"
-        "t.bundle(t.RECIPE, folder, t.CPU, out, backend='onnxruntime', threads=1, deadline_ms=20)"
+        "t.bundle(t.of_recipe(t.RECIPE, folder), t.CPU, out, backend='onnxruntime', settings=t.SETTINGS)"
     )
     out = tmp_path / "again.tar.gz"
     subprocess.run(
@@ -134,7 +138,7 @@ def test_the_configuration(made: BundleResult, tmp_path: Path) -> None:
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_a_bundle_reads_each_model_file_once(models: Path, tmp_path: Path, precision: str) -> None:
     with opened_files() as opens:
-        bundle(RECIPE, models, CPU, tmp_path / "b.tar.gz", precision=precision, backend="onnxruntime")
+        bundle(of_recipe(RECIPE, models), CPU, tmp_path / "b.tar.gz", precision=precision, backend="onnxruntime")
     expected = {"tiny.onnx": 1} | ({"tiny-int8.onnx": 1} if precision == "int8" else {})
     assert {
         name: count for name, count in opens.items() if name.startswith("tiny") and name.endswith(".onnx")
@@ -143,8 +147,8 @@ def test_a_bundle_reads_each_model_file_once(models: Path, tmp_path: Path, preci
 
 def test_int8_takes_the_form_of_its_runtime(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     only(monkeypatch, "onnxruntime", "tensorrt")
-    on_cpu = bundle(RECIPE, models, CPU, tmp_path / "cpu.tar.gz", precision="int8", backend="onnxruntime")
-    on_gpu = bundle(RECIPE, models, ORIN, tmp_path / "gpu.tar.gz", precision="int8")
+    on_cpu = bundle(of_recipe(RECIPE, models), CPU, tmp_path / "cpu.tar.gz", precision="int8", backend="onnxruntime")
+    on_gpu = bundle(of_recipe(RECIPE, models), ORIN, tmp_path / "gpu.tar.gz", precision="int8")
     assert (on_cpu.model, on_gpu.model, on_gpu.backend) == ("tiny-int8.onnx", "tiny-int8-trt.onnx", "tensorrt")
     assert 0 < on_cpu.max_error < on_gpu.max_error < 0.05
     (tmp_path / "cpu").mkdir()
@@ -158,7 +162,7 @@ def test_a_jetson_gets_a_container_and_its_power_modes(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(monkeypatch, "onnxruntime", "tensorrt")
-    bundle(RECIPE, models, ORIN, tmp_path / "b.tar.gz")
+    bundle(of_recipe(RECIPE, models), ORIN, tmp_path / "b.tar.gz")
     folder = extract(tmp_path / "b.tar.gz", tmp_path)
     docker = (folder / "Dockerfile.l4t").read_text()
     assert "\nFROM nvcr.io/nvidia/l4t-jetpack:r36.4.0\n" in docker and "current/tiny.onnx --backend tensorrt" in docker
@@ -174,14 +178,14 @@ def test_a_jetson_gets_a_container_and_its_power_modes(
 
 @pytest.mark.parametrize(("name", "why"), [("jetson-xavier-nx", "Python 3.8"), ("jetson-agx-thor", "no L4T image")])
 def test_no_container_where_none_would_run(models: Path, tmp_path: Path, name: str, why: str) -> None:
-    result = bundle(RECIPE, models, load_device(name), tmp_path / "b.tar.gz", backend="onnxruntime")
+    result = bundle(of_recipe(RECIPE, models), load_device(name), tmp_path / "b.tar.gz", backend="onnxruntime")
     assert "Dockerfile.l4t" not in result.files
     assert why in (extract(result.path, tmp_path) / "README.md").read_text()
 
 
 def test_a_fixed_size_is_the_one_tested(models: Path, tmp_path: Path) -> None:
     fixed = Recipe.model_validate(TABLES | {"shapes": {"fixed": [48, 80]}})
-    bundle(fixed, models, CPU, tmp_path / "b.tar.gz", backend="onnxruntime")
+    bundle(of_recipe(fixed, models), CPU, tmp_path / "b.tar.gz", backend="onnxruntime")
     pairs = read_frames(extract(tmp_path / "b.tar.gz", tmp_path) / "self_test.npz")
     assert [frame.shape for frame, _ in pairs] == [(48, 80)]
 
@@ -189,7 +193,7 @@ def test_a_fixed_size_is_the_one_tested(models: Path, tmp_path: Path) -> None:
 def test_an_engine_goes_along(models: Path, tmp_path: Path) -> None:
     engine = tmp_path / "tiny-8.7.engine"
     engine.write_bytes(b"engine" * 100)
-    result = bundle(RECIPE, models, CPU, tmp_path / "b.tar.gz", backend="onnxruntime", engine=engine)
+    result = bundle(of_recipe(RECIPE, models), CPU, tmp_path / "b.tar.gz", backend="onnxruntime", engine=engine)
     folder = extract(result.path, tmp_path)
     assert read_config(folder).engine == "tiny.x86-avx2.engine" in result.files
     assert (folder / "tiny.x86-avx2.engine").read_bytes() == engine.read_bytes()
@@ -222,12 +226,15 @@ STRICT = Recipe.model_validate({**TABLES, "gates": {"max_difference": 1e-4}})
 def test_what_cannot_be_bundled(
     models: Path, tmp_path: Path, changes: dict[str, object], error: type[EdgereconError], message: str
 ) -> None:
-    facts = {"recipe": RECIPE, "device": CPU, "out": "b.tar.gz", "backend": "onnxruntime", **changes}
+    known = {field.name for field in fields(StreamSettings)}
+    settings = StreamSettings(**{name: value for name, value in changes.items() if name in known})  # type: ignore[arg-type]
+    changes = {name: value for name, value in changes.items() if name not in known}
+    facts = {"device": CPU, "out": "b.tar.gz", "backend": "onnxruntime", **changes}
     facts["out"] = tmp_path / str(facts["out"])
     if "engine" in facts:
         facts["engine"] = tmp_path / str(facts["engine"])
     with pytest.raises(error, match=message) as caught:
-        bundle(source=models, **facts)  # type: ignore[arg-type]
+        bundle(of_recipe(facts.pop("recipe", RECIPE), models), settings=settings, **facts)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -239,10 +246,10 @@ def test_files_of_two_recipes_do_not_mix(models: Path, tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "tiny-int8.onnx")
     shutil.copy(models / "tiny.onnx", tmp_path)
     with pytest.raises(UsageError, match="different recipes"):
-        bundle(RECIPE, tmp_path, CPU, tmp_path / "b.tar.gz", precision="int8", backend="onnxruntime")
+        bundle(of_recipe(RECIPE, tmp_path), CPU, tmp_path / "b.tar.gz", precision="int8", backend="onnxruntime")
     shutil.copy(models / "tiny.onnx", tmp_path / "tiny-int8.onnx")
     with pytest.raises(UsageError, match="holds fp32, not int8"):
-        bundle(RECIPE, tmp_path, CPU, tmp_path / "b.tar.gz", precision="int8", backend="onnxruntime")
+        bundle(of_recipe(RECIPE, tmp_path), CPU, tmp_path / "b.tar.gz", precision="int8", backend="onnxruntime")
 
 
 def test_a_failed_write_leaves_the_older_bundle(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +261,7 @@ def test_a_failed_write_leaves_the_older_bundle(models: Path, tmp_path: Path, mo
 
     monkeypatch.setattr("os.replace", full)
     with pytest.raises(EdgereconError, match="No space left"):
-        bundle(RECIPE, models, CPU, out, backend="onnxruntime")
+        bundle(of_recipe(RECIPE, models), CPU, out, backend="onnxruntime")
     assert [path.name for path in tmp_path.iterdir()] == ["b.tar.gz"] and out.read_bytes() == b"older"
 
 
@@ -269,7 +276,7 @@ def test_the_lock_is_of_the_target(
         ("raspberry-pi-5", Target("aarch64", "3.11"), ("stream",)),
         ("x86-avx2", Target("x86_64", here), ("stream", "openvino")),
     ):
-        result = bundle(RECIPE, models, load_device(device), tmp_path / f"{device}.tar.gz", precision="fp32")
+        result = bundle(of_recipe(RECIPE, models), load_device(device), tmp_path / f"{device}.tar.gz", precision="fp32")
         assert asked[-1] == (extras, target) and (result.machine, result.python) == (target.machine, target.python)
         folder = extract(result.path, tmp_path)
         assert (folder / "requirements.txt").read_text() == LOCK
@@ -296,9 +303,9 @@ def test_the_precision_is_the_one_that_the_profile_prefers(
         (CPU, NO_LIMIT, None, "fp32", "has no gates.max_difference"),
         (ORIN, RECIPE, None, "fp32", "prefers fp16, and there is no tiny-fp16.onnx"),
     ):
-        result = bundle(recipe, models, device, tmp_path / "b.tar.gz", backend=backend)
+        result = bundle(of_recipe(recipe, models), device, tmp_path / "b.tar.gz", backend=backend)
         assert result.precision == precision and why in result.why
-    assert bundle(RECIPE, models, CPU, tmp_path / "b.tar.gz", precision="fp32").why == "asked for"
+    assert bundle(of_recipe(RECIPE, models), CPU, tmp_path / "b.tar.gz", precision="fp32").why == "asked for"
 
 
 def test_frames_that_are_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

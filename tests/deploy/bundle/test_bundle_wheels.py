@@ -15,6 +15,7 @@ from edgerecon.core.shipped import resource_dir
 from edgerecon.deploy.bundle import bundle as bundle_module
 from edgerecon.deploy.bundle.bundle import bundle
 from edgerecon.deploy.bundle.lock import Target, download
+from edgerecon.deploy.bundle.packed_model import of_recipe
 from edgerecon.hardware.device import load_device
 from edgerecon.workshop.recipe import load_recipe
 
@@ -76,8 +77,7 @@ def test_the_archive_holds_the_wheels_of_its_target(
     monkeypatch.setattr(bundle_module, "lock", lambda extras, target: lock_of(index))
     recipe = resource_dir("export") / "compact-despeckle.toml"
     made = bundle(
-        load_recipe(recipe),
-        recipe.parent,
+        of_recipe(load_recipe(recipe), recipe.parent),
         load_device(device),
         tmp_path / "b.tar.gz",
         backend="onnxruntime",

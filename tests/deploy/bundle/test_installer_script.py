@@ -16,6 +16,7 @@ import pytest
 from edgerecon import __version__
 from edgerecon.deploy.bundle.acceptance import read_config
 from edgerecon.deploy.bundle.bundle import BundleResult, bundle, stream_options
+from edgerecon.deploy.bundle.packed_model import of_recipe
 from edgerecon.hardware.device import DeviceProfile
 from tests.deploy.bundle.bundled import CPU, ORIN, RECIPE, WHEEL, extract, only
 
@@ -34,7 +35,7 @@ def test_the_unit_and_the_script(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: DeviceProfile
 ) -> None:
     only(monkeypatch, "onnxruntime", "tensorrt")
-    folder = extract(bundle(RECIPE, models, device, tmp_path / "b.tar.gz").path, tmp_path)
+    folder = extract(bundle(of_recipe(RECIPE, models), device, tmp_path / "b.tar.gz").path, tmp_path)
     subprocess.run(["sh", "-n", folder / "install.sh"], check=True, timeout=120)
     text = (folder / "edgerecon-stream.service").read_text()
     wanted = ("Type=notify\n", "WatchdogSec=", "LimitRTPRIO=10\n")

@@ -25,6 +25,7 @@ from edgerecon.deploy.bundle import lock as lock_module
 from edgerecon.deploy.bundle.bundle import bundle
 from edgerecon.deploy.bundle.lock import Target, lock, pins
 from edgerecon.deploy.bundle.own_wheel import ROOMS, own_wheel
+from edgerecon.deploy.bundle.packed_model import of_recipe
 from edgerecon.hardware.device import load_device
 from edgerecon.workshop.recipe import load_recipe
 
@@ -154,7 +155,11 @@ def test_an_isolated_environment_passes_the_self_test(tmp_path: Path, monkeypatc
     out = tmp_path / "b.tar.gz"
     try:
         bundle(
-            load_recipe(recipe), recipe.parent, load_device("x86-avx2"), out, backend="onnxruntime", precision="fp32"
+            of_recipe(load_recipe(recipe), recipe.parent),
+            load_device("x86-avx2"),
+            out,
+            backend="onnxruntime",
+            precision="fp32",
         )
     except EdgereconError as error:
         pytest.skip(f"the package index is out of reach: {error}")

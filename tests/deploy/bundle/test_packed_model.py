@@ -17,6 +17,7 @@ from edgerecon.deploy.adopt.ranges import UNIT
 from edgerecon.deploy.bundle.acceptance import self_test
 from edgerecon.deploy.bundle.archive import BundleError
 from edgerecon.deploy.bundle.bundle import bundle
+from edgerecon.deploy.bundle.bundle_config import StreamSettings
 from edgerecon.deploy.bundle.packed_model import of_file
 from tests.deploy.bundle.bundled import CPU, extract
 from tests.support import foreign_maps
@@ -44,7 +45,7 @@ def adopted(kind: str, folder: Path, asked: Asked) -> Path:
 @pytest.mark.usefixtures("asked")
 def test_an_adopted_file_passes_its_self_test(kind: str, tmp_path: Path) -> None:
     path = adopted(kind, tmp_path, ASKED.get(kind, Asked()))
-    made = bundle(None, path, CPU, tmp_path / "b.tar.gz", backend="onnxruntime", threads=1)
+    made = bundle(of_file(path), CPU, tmp_path / "b.tar.gz", backend="onnxruntime", settings=StreamSettings(threads=1))
     assert made.precision == ("fp16" if kind == "half" else "fp32") and made.max_error == 0
     result = self_test(extract(made.path, tmp_path))
     assert result.max_error <= 1e-6 and result.frames == (1 if kind == "tiled" else 2)
@@ -70,7 +71,7 @@ def test_a_map_of_classes_has_no_self_test(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["Étude", "UPPER", "two words", "-o", "a" * 65, "a\n", "_a"])
 def test_names_that_no_archive_has_are_refused_first(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a bundle cannot be named") as caught:
-        bundle(None, tmp_path / f"{name}.onnx", CPU, tmp_path / "b.tar.gz")  # before it is found missing
+        bundle(of_file(tmp_path / f"{name}.onnx"), CPU, tmp_path / "b.tar.gz")  # before it is found missing
     assert "\n" not in str(caught.value) and list(tmp_path.iterdir()) == []
 
 
@@ -79,5 +80,5 @@ def test_an_engine_that_is_no_file_is_refused(tmp_path: Path) -> None:
     path = adopted("signed", tmp_path, Asked())
     os.mkfifo(tmp_path / "pipe.engine")
     with pytest.raises(BundleError, match="no plain file"):
-        bundle(None, path, CPU, tmp_path / "b.tar.gz", backend="onnxruntime", engine=tmp_path / "pipe.engine")
+        bundle(of_file(path), CPU, tmp_path / "b.tar.gz", backend="onnxruntime", engine=tmp_path / "pipe.engine")
     assert not (tmp_path / "b.tar.gz").exists()

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgerecon.cli.verbs.deploy import build
+from edgerecon.cli.verbs.build import build
 from edgerecon.core.errors import EdgereconError, GateError, ModelError, UsageError
 from edgerecon.core.frame import to_unit
 from edgerecon.deploy.fpga import build as fpga_build

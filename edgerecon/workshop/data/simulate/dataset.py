@@ -82,12 +82,7 @@ def simulate(
         DataError: ``path`` holds something else, or cannot be written.
     """
     h5py = _h5py()
-    if samples < 1 or frames < 1:
-        raise UsageError("--samples and --sequence must be at least 1")
-    if kind not in KINDS:
-        raise UsageError(f"unknown kind of simulation '{kind}': choose one of {', '.join(KINDS)}")
-    if frames > 1 and not KINDS[kind].sequences:
-        raise UsageError(f"--kind {kind} makes single frames: leave out --sequence")
+    _check_asked(samples, frames, kind)
     if not path.name:
         raise DataError(f"{path} is no file: give a name, e.g. pairs.h5")
     header = {"format": FORMAT, "kind": kind, "seed": seed, "frames": frames, "simulator": KINDS[kind].version}
@@ -122,6 +117,15 @@ def simulate(
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror or error}; choose a writable place with space") from None
     return made
+
+
+def _check_asked(samples: int, frames: int, kind: str) -> None:
+    if samples < 1 or frames < 1:
+        raise UsageError("--samples and --sequence must be at least 1")
+    if kind not in KINDS:
+        raise UsageError(f"unknown kind of simulation '{kind}': choose one of {', '.join(KINDS)}")
+    if frames > 1 and not KINDS[kind].sequences:
+        raise UsageError(f"--kind {kind} makes single frames: leave out --sequence")
 
 
 def _h5py() -> Any:
