@@ -32,7 +32,7 @@ def load_recipe(path: str | Path) -> Recipe:
     except ValidationError as error:
         where, reason = first_fault(error, Recipe)
         keys = [str(part) for part in where]
-        raise RecipeError(f"{_place(files, keys)}: {dotted(where)}: {reason}") from None
+        raise RecipeError(": ".join(filter(None, (_place(files, keys), dotted(where), reason)))) from None
     _check_family(recipe, files)
     for key in ("zoom", "gain"):
         low, high = getattr(recipe.augment, key)

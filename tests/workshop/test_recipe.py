@@ -160,5 +160,5 @@ def test_a_loss_that_is_a_gate_is_refused(tmp_path: Path) -> None:
         (tmp_path / "sound.toml").write_text(text)
         load_recipe(tmp_path / "sound.toml")
     (tmp_path / "refused.toml").write_text(gated)
-    with pytest.raises(RecipeError, match="train.loss.edge teaches"):
+    with pytest.raises(RecipeError, match=r"refused\.toml: train\.loss\.edge teaches"):
         load_recipe(tmp_path / "refused.toml")

@@ -79,7 +79,7 @@ def read_recordings(paths: Sequence[str]) -> Material:
             else:
                 learning += _patches(frame, mask)
     if found < LEAST_FRAMES:
-        raise DataError(f"{found} frames that differ are too few to adapt to: give {LEAST_FRAMES} at least")
+        raise DataError(f"too few different frames to adapt to: {found}; give {LEAST_FRAMES} at least")
     if coloured > found / 2:
         raise DataError("the recordings are in colour all over: record the grey picture, without flow or tint")
     if not learning:
