@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +31,41 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+SOFTWARE_GPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
+"""With which Chromium offers WebGPU on the processor."""
+
+
 @pytest.fixture(scope="module")
-def page(site: str) -> Iterator[Any]:
-    """The page, once it shows frames; requests to other machines fail the test."""
-    playwright = pytest.importorskip("playwright.sync_api")
+def playwright() -> Iterator[Any]:
+    with pytest.importorskip("playwright.sync_api").sync_playwright() as running:
+        yield running
+
+
+@contextmanager
+def opened(playwright: Any, address: str, *arguments: str) -> Iterator[Any]:
+    """A page in headless Chromium; requests to other machines fail the test."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("Chromium is not installed")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=chromium, args=["--no-sandbox"], timeout=WAIT_MS)
-        page = browser.new_page(viewport={"width": 1280, "height": 860})
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(site, timeout=WAIT_MS)
-        page.wait_for_selector("body[data-state=live]", timeout=WAIT_MS)
+    options = ["--no-sandbox", *arguments]
+    browser = playwright.chromium.launch(executable_path=chromium, args=options, timeout=WAIT_MS)
+    page = browser.new_page(viewport={"width": 1280, "height": 860})
+    page.set_default_timeout(WAIT_MS)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    yield page
+    browser.close()
+    own = address.rpartition("/")[0]
+    assert all(url.startswith((own, "data:", "blob:")) for url in asked)
+
+
+@pytest.fixture(scope="module")
+def page(playwright: Any, site: str) -> Iterator[Any]:
+    """The demo's page, once it shows frames."""
+    with opened(playwright, site) as page:
+        page.wait_for_selector("body[data-state=live]")
         yield page
-        browser.close()
-    assert all(url.startswith((site, "data:", "blob:")) for url in asked)
 
 
 def test_sample_is_streamed_and_counted(page: Any) -> None:
@@ -59,10 +77,10 @@ def test_sample_is_streamed_and_counted(page: Any) -> None:
     assert "WebAssembly" in page.text_content("#engine") or "WebGPU" in page.text_content("#engine")
 
 
-def answered(page: Any, frame: np.ndarray, strength: float, options: str = "") -> np.ndarray:
+def answered(page: Any, frame: np.ndarray, strength: float, options: str = "backend=wasm") -> np.ndarray:
     """What the page's worker makes of a frame."""
     ask = """([options, width, height, data, strength]) => new Promise((done) => {
-        const worker = new Worker(`engine-worker.js?backend=wasm${options}`, {type: 'module'});
+        const worker = new Worker(`engine-worker.js?${options}`, {type: 'module'});
         worker.onmessage = ({data: answer}) => {
             if (answer.ready) worker.postMessage({width, height, data: new Uint8Array(data), strength});
             else { worker.terminate(); done(answer.failure ?? answer.unusable ?? Array.from(answer.data)); }
@@ -85,10 +103,52 @@ def frame() -> np.ndarray:
 def test_network_in_the_browser_is_the_networks(page: Any, frame: np.ndarray) -> None:
     with closing(open_engine("compact-despeckle", "onnxruntime", "fp32", threads=1)) as engine:
         expected = np.rint(255 * np.clip(engine.run(to_unit(frame)), 0, 1))
-    shown = answered(page, frame, 1, "&protect=none&threads=1")
+    shown = answered(page, frame, 1, "backend=wasm&protect=none&threads=1")
     assert np.abs(shown - expected).max() <= 2, "int16 is a level from fp32"
     assert np.abs(shown - frame).max() > 10
-    assert np.array_equal(answered(page, frame, 1, "&protect=none&threads=2"), shown), "whatever the threads"
+    two = answered(page, frame, 1, "backend=wasm&protect=none&threads=2")
+    assert np.array_equal(two, shown), "whatever the threads"
+
+
+def test_webgpu_makes_the_networks_picture(playwright: Any, site: str, frame: np.ndarray) -> None:
+    with closing(open_engine("compact-despeckle", "onnxruntime", "fp32", threads=1)) as engine:
+        expected = np.rint(255 * np.clip(engine.run(to_unit(frame)), 0, 1))
+    with opened(playwright, f"{site}bench.html", *SOFTWARE_GPU) as page:
+        if not page.evaluate("async () => Boolean(await navigator.gpu?.requestAdapter())"):
+            pytest.skip("this Chromium offers no WebGPU without a GPU")
+        shown = answered(page, frame, 1, "backend=webgpu&protect=none")
+        assert np.abs(shown - expected).max() <= 1
+        assert np.abs(shown - frame).max() > 10
+
+
+CHOOSE = """async (networks) => {
+    const {fastest} = await import('./choice.js'), now = performance.now, closed = [];
+    let clock = 0;
+    performance.now = () => clock;
+    try {
+        const chosen = await fastest(networks.map(([name, cost, levels]) => ({
+            name,
+            close: () => closed.push(name),
+            run: async ({data}) => {
+                clock += cost;
+                if (levels === null) throw new Error(name);
+                return data.map((level) => Math.min(level, 200) + levels);
+            },
+        })));
+        return [chosen.name, closed];
+    } finally {
+        performance.now = now;
+    }
+}"""
+"""On networks of (name, milliseconds a picture, levels off or null for an error): the chosen one, and those closed."""
+
+
+def test_faster_network_is_taken_if_it_is_right(page: Any) -> None:
+    wasm, gpu = ["wasm", 9, 0], ["webgpu", 3, 1]
+    assert page.evaluate(CHOOSE, [wasm, gpu]) == ["webgpu", ["wasm"]]
+    assert page.evaluate(CHOOSE, [wasm, ["webgpu", 30, 0]]) == ["wasm", ["webgpu"]]
+    assert page.evaluate(CHOOSE, [wasm, ["webgpu", 3, 2]]) == ["wasm", ["webgpu"]], "another picture"
+    assert page.evaluate(CHOOSE, [wasm, ["webgpu", 3, None]]) == ["wasm", ["webgpu"]], "an error"
 
 
 def test_surroundings_pass_as_they_came(page: Any) -> None:

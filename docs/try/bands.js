@@ -19,7 +19,13 @@ export async function open(about, bytes, asked = null) {
 
 class Bands {
   constructor(about, own, others) {
-    Object.assign(this, { about, own, others, threads: others.length + 1 });
+    const threads = others.length + 1;
+    Object.assign(this, { about, own, others, threads, precision: about.precision });
+    this.backend = `WebAssembly, ${threads} ${threads === 1 ? "thread" : "threads"}`;
+  }
+
+  close() {
+    this.others.forEach((worker) => worker.terminate());
   }
 
   /** strength · network + (1 − strength) · picture, in 8-bit grey; {width, height, data} → its bytes. */

@@ -1,5 +1,5 @@
 // Off the page's own thread: each frame's tissue through compact-despeckle, and the frame around it as it came. By WebGPU
-// where there is one, else by our own kernels in WebAssembly.
+// where there is one that is faster, else by our own kernels in WebAssembly. ?backend=wasm or webgpu takes the one named.
 
 import { TissueFinder } from "./finder.js";
 import { about, bytes } from "./network.js";
@@ -9,16 +9,22 @@ const finder = asked.get("protect") === "none" ? null : new TissueFinder(about.r
 let network = null;
 
 async function open() {
-  if (asked.get("backend") !== "wasm" && await self.navigator.gpu?.requestAdapter().catch(() => null)) {
-    try {
-      network = await (await import("./webgpu.js")).open();
-      return { model: about.model, backend: "WebGPU", precision: "fp32" };
-    } catch {
-      // an adapter that lacks what the network needs
-    }
+  const wanted = asked.get("backend"), opened = [];
+  if (wanted !== "webgpu") opened.push(await (await import("./bands.js")).open(about, bytes, asked.get("threads")));
+  if (wanted !== "wasm") opened.push(...await onGraphicsCard());
+  if (!opened.length) throw new Error("this browser offers no WebGPU");
+  network = opened.length > 1 ? await (await import("./choice.js")).fastest(opened) : opened[0];
+  return { model: about.model, backend: network.backend, precision: network.precision };
+}
+
+/** The network by WebGPU, or nothing where there is no adapter that can open it. */
+async function onGraphicsCard() {
+  if (!await self.navigator.gpu?.requestAdapter().catch(() => null)) return [];
+  try {
+    return [await (await import("./webgpu.js")).open()];
+  } catch {
+    return [];
   }
-  network = await (await import("./bands.js")).open(about, bytes, asked.get("threads"));
-  return { model: about.model, backend: `WebAssembly, ${network.threads} ${network.threads === 1 ? "thread" : "threads"}`, precision: about.precision };
 }
 
 /** The frame with its tissue denoised. */

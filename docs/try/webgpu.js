@@ -11,7 +11,11 @@ export async function open() {
 
 class Session {
   constructor(ort, session) {
-    Object.assign(this, { ort, session, size: [0, 0], input: null });
+    Object.assign(this, { ort, session, size: [0, 0], input: null, backend: "WebGPU", precision: "fp32" });
+  }
+
+  close() {
+    this.session.release();
   }
 
   /** strength · network + (1 − strength) · picture, in 8-bit grey; {width, height, data} → its bytes. */
