@@ -33,7 +33,7 @@ class Variant:
 
 VARIANTS = (
     Variant("fp32", "", "fp32", "", "every runtime"),
-    Variant("fp16", "-fp16", "fp16", "", "GPUs in half precision; CPU runtimes compute it in fp32"),
+    Variant("fp16", "-fp16", "fp16", "", "GPUs in half precision; on x86-64 CPU runtimes compute it in fp32"),
     Variant("bf16", "-bf16", "bf16", "", "half the size of fp32 with its range; weights in bfloat16"),
     Variant("int8", "-int8", "int8", "unsigned", "CPU runtimes; activations are unsigned"),
     Variant("int8-trt", "-int8-trt", "int8", "signed", "TensorRT and our CUDA kernels; activations are signed"),

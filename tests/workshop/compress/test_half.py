@@ -6,6 +6,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgerecon.core.errors import ModelError
+from edgerecon.modelfile.catalogue import model_path
 from edgerecon.workshop.compress.half import to_half
 from tests.support.compress_graphs import constant, conv, frames, graph_of, run, tiny_model
 
@@ -71,16 +72,30 @@ def test_a_graph_without_skip_and_with_odd_operators() -> None:
     np.testing.assert_allclose(run(made, pictures), run(model, pictures), atol=4e-3)
 
 
+def test_two_scales_read_the_frame_in_float32() -> None:
+    made = to_half(model_path("compact-despeckle").read_bytes())
+    types = _types(made)
+    first, *others = (node for node in made.graph.node if node.op_type in ("Conv", "ConvTranspose"))
+    assert {types[node.output[0]] for node in others} == {TensorProto.FLOAT16}
+    (relu,) = (node for node in made.graph.node if node.input[0] == first.output[0])
+    assert relu.op_type == "Relu"  # beside its convolution, with which runtimes fuse it
+    assert types[first.output[0]] == types[relu.output[0]] == TensorProto.FLOAT
+    assert constant(made, first.input[1]).dtype == np.float32
+
+
 def test_tensorrt_takes_it_strongly_typed() -> None:
     trt = pytest.importorskip("tensorrt_rtx")
-    logger = trt.Logger(trt.Logger.ERROR)
-    network = trt.Builder(logger).create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, logger)
-    assert parser.parse(to_half(tiny_model()).SerializeToString())
-    layers = [network.get_layer(index) for index in range(network.num_layers)]
-    convolutions = [layer for layer in layers if layer.type == trt.LayerType.CONVOLUTION]
-    assert [layer.get_output(0).dtype for layer in convolutions] == [trt.DataType.HALF] * 4
-    assert network.get_input(0).dtype == network.get_output(0).dtype == trt.DataType.FLOAT
+    half, single = trt.DataType.HALF, trt.DataType.FLOAT
+    two_scale = onnx.load(str(model_path("compact-despeckle")))
+    for model, expected in ((tiny_model(), [half] * 4), (two_scale, [single] + [half] * 6)):
+        builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
+        network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+        parser = trt.OnnxParser(network, builder.logger)
+        assert parser.parse(to_half(model).SerializeToString())
+        layers = [network.get_layer(index) for index in range(network.num_layers)]
+        convolutions = [layer for layer in layers if layer.type == trt.LayerType.CONVOLUTION]
+        assert [layer.get_output(0).dtype for layer in convolutions] == expected
+        assert network.get_input(0).dtype == network.get_output(0).dtype == single
 
 
 def test_bad_input() -> None:
