@@ -67,8 +67,15 @@ def design(acquisition: Acquisition, carrier_hz: float) -> Filter:
     low_pass /= low_pass.sum(1, keepdims=True)
     cycles = carrier_hz / rate
     time = np.arange(acquisition.samples * phases // step) * (step / phases)
-    taps = 2 * low_pass * np.exp(2j * np.pi * cycles * at)
+    taps = _without_dust(2 * low_pass * np.exp(2j * np.pi * cycles * at))
     return Filter(phases, step, half, taps, np.exp(-2j * np.pi * cycles * time), rate * phases / step)
+
+
+def _without_dust(taps: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """Parts that are 0 but for rounding as 0, which the kernels leave out."""
+    least = 1e-9 * np.abs(taps).max()
+    real, imag = (np.where(np.abs(part) < least, 0.0, part) for part in (taps.real, taps.imag))
+    return np.asarray(real + 1j * imag)
 
 
 def _sharpened(width: float, at: NDArray[np.float64], apart: float) -> NDArray[np.float64]:

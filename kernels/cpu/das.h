@@ -30,6 +30,7 @@ public:
             elements_.push_back({told.element_x[e], told.element_z[e], told.element_sine[e], told.element_cosine[e], told.element_lens[e]});
         shape_ = {told.iq ? told.cycles : 0, told.slope, told.level, told.swing, told.flat, told.flat < 1 ? 1 / (1 - told.flat) : 0, told.samples};
         for (DasWork& work : work_) work.transmits.resize(told.waves);
+        find_reach();
     }
 
     const edgerecon_das& told() const { return told_; }
@@ -37,6 +38,7 @@ public:
     ThreadPool& pool() { return pool_; }
     std::vector<float>& memory_of(int worker) { return work_[worker].memory; }
     int parts() const { return told_.iq ? 2 : 1; }
+    const DasReach& reach() const { return reach_; }
     int64_t row() const { return int64_t{told_.samples + 2 * DAS_MARGIN} * parts(); }
 
     void run(const int16_t* rows, float scale, float* out) {
@@ -114,6 +116,26 @@ private:
             tile(work);
         };
         pool_.run(across * down, one);
+    }
+
+    // Which samples any pixel hears: the others need not be made of RF.
+    void find_reach() {
+        for (DasWork& work : work_) work.least = told_.samples, work.most = 0;
+        over_tiles(0, told_.height, DAS_TILE_EDGE, [&](DasWork& work) {
+            float nearest = INFINITY, farthest = -INFINITY;
+            for (int wave = 0; wave < told_.waves; ++wave) {
+                work.copy(transmit_.data() + size_t(wave) * told_.height * told_.width, told_.width, work.weight);
+                const auto ends = std::minmax_element(work.weight, work.weight + work.pixels.count);
+                nearest = std::min(nearest, *ends.first), farthest = std::max(farthest, *ends.second);
+            }
+            for (int e = 0; e < told_.elements; ++e)
+                if (hears(work, e, shape_)) work.widen(nearest, farthest);
+        });
+        reach_ = {told_.samples, 0};
+        for (const DasWork& work : work_) {
+            reach_.first = std::min(reach_.first, std::max(0, static_cast<int>(work.least) - 1));
+            reach_.last = std::max(reach_.last, std::min(told_.samples, static_cast<int>(work.most) + 3));
+        }
     }
 
     DasShape shape_of(int part, int count) const {
@@ -226,4 +248,5 @@ private:
     std::vector<DasElement> elements_;
     std::vector<float> x_, z_, transmit_, weight_, turns_;
     DasShape shape_;
+    DasReach reach_;
 };

@@ -37,6 +37,17 @@ void deal(const Number* from, int64_t stride, const DasFilter& filter, int pitch
     }
 }
 
+// Which parts of a filter are not 0; see DasFilter.
+inline std::vector<uint8_t> uses_of(const edgerecon_das_filter& filter) {
+    std::vector<uint8_t> found(size_t(filter.phases) * filter.step, 0);
+    for (int number = 0; number < filter.phases * filter.taps; ++number) {
+        uint8_t& part = found[number / filter.taps * filter.step + number % filter.taps % filter.step];
+        if (filter.real[number] != 0) part |= DAS_USES_REAL;
+        if (filter.imag[number] != 0) part |= DAS_USES_IMAG;
+    }
+    return found;
+}
+
 struct DasLoad {
     Beamformer& to;
     const edgerecon_das_filter* filter;
@@ -46,6 +57,7 @@ struct DasLoad {
     int32_t samples_in;
     float gain;
     int16_t* rows;
+    std::vector<uint8_t> uses;  // of the filter, see das_job.h
 
     template <class Number>
     void row(int number, std::vector<float>& memory) const {
@@ -53,16 +65,18 @@ struct DasLoad {
         const Number* from = static_cast<const Number*>(data) + number / told.elements * wave + number % told.elements * element;
         int16_t* out = rows + number * to.row();
         const int margin = DAS_MARGIN * to.parts();
-        memset(out, 0, to.row() * sizeof(int16_t));
-        if (filter) {
-            const DasFilter bound = {filter->phases, filter->step, filter->taps, filter->half, samples_in, told.samples,
-                                     filter->real, filter->imag, filter->cosine, filter->sine};
-            const int pitch = std::max((samples_in + filter->half) / filter->step, told.samples / filter->phases) + filter->taps + 32;
+        if (filter) {  // what lies outside the reach stays 0
+            const int last = to.reach().last / filter->phases + 1;  // of a phase
+            const int heard = std::min(samples_in, last * filter->step + filter->half + 1);
+            const DasFilter bound = {filter->phases, filter->step, filter->taps, filter->half, heard, told.samples,
+                                     filter->real, filter->imag, filter->cosine, filter->sine, uses.data()};
+            const int pitch = std::max((heard + filter->half) / filter->step, last) + filter->taps + 32;
             memory.resize(size_t(pitch) * filter->step);
             deal(from, sample, bound, pitch, memory.data());
-            to.kernels().demodulate(bound, memory.data(), pitch, gain, out + margin);
+            to.kernels().demodulate(bound, to.reach(), memory.data(), pitch, gain, out + margin);
             return;
         }
+        memset(out, 0, to.row() * sizeof(int16_t));
         const int parts = to.parts(), count = std::min(samples_in, told.samples);
         if (std::is_same_v<Number, int16_t> && gain == 1 && sample == 1 && parts == 1) {
             memcpy(out + margin, from, count * sizeof(int16_t));
@@ -90,7 +104,7 @@ void* edgerecon_cpu_das_open(const edgerecon_das* told, const char* set, char* e
 void edgerecon_cpu_das_load(void* beamformer, const edgerecon_das_filter* filter, const void* data, int32_t kind, int64_t wave,
                             int64_t element, int64_t sample, int32_t samples_in, float gain, int16_t* rows) {
     Beamformer& to = *static_cast<Beamformer*>(beamformer);
-    const DasLoad load = {to, filter, data, kind, wave, element, sample, samples_in, gain, rows};
+    const DasLoad load = {to, filter, data, kind, wave, element, sample, samples_in, gain, rows, filter ? uses_of(*filter) : std::vector<uint8_t>()};
     const ThreadPool::Work one = [&](int worker, int number) {
         if (kind == EDGERECON_INT16) load.row<int16_t>(number, to.memory_of(worker));
         else load.row<float>(number, to.memory_of(worker));

@@ -80,4 +80,11 @@ struct DasFilter {
     int phases, step, taps, half, samples_in, samples;
     const float *real, *imag;  // phases × taps
     const float *cosine, *sine;
+    const uint8_t* uses;  // phases × step: whether any of the taps with a place in the step has a real, an imaginary part
+};
+constexpr uint8_t DAS_USES_REAL = 1, DAS_USES_IMAG = 2;
+
+// The samples of a row that some pixel hears: first … last − 1.
+struct DasReach {
+    int first, last;
 };

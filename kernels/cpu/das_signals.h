@@ -2,6 +2,9 @@
 //
 //     samples ──► every step-th (decimation) ──► Σ taps · sample, 16 outputs at once ──► · turn ──► 16 bits
 //
+// At four samples a carrier period every second tap is real and the others are imaginary: parts of the filter that are 0
+// are left out.
+//
 // Read once per instruction set.
 
 // To the nearest integer within 16 bits, in the low halves of the lanes.
@@ -9,29 +12,34 @@ KERNEL Ints rounded(Floats value) {
     return reinterpret_cast<Ints>(clamped(value, all(-32767.f), all(32767.f)) + all(12582912.f));
 }
 
-// One phase's outputs from `at` on, 16 of them: the taps are broadcast once for two vectors, and no sum waits for another.
-KERNEL void filtered(const DasFilter& filter, int phase, const float* in, int pitch, int at, Floats* i, Floats* q) {
-    const float *taps_real = filter.real + phase * filter.taps, *taps_imag = filter.imag + phase * filter.taps;
-    for (int half = 0; half < 2; ++half) i[half] = q[half] = Floats{};
-    for (int part = 0; part < filter.step; ++part) {
-        const float* from = in + part * pitch + at;
-        for (int tap = part; tap < filter.taps; tap += filter.step, ++from) {
-            const Floats real = all(taps_real[tap]), imag = all(taps_imag[tap]);
-            for (int half = 0; half < 2; ++half) {
-                const Floats x = load(from + 8 * half);
-                i[half] += x * real;
-                q[half] += x * imag;
-            }
-        }
+// Adds every step-th tap from `part` on, times its samples, to 16 outputs: a tap is broadcast once for two vectors.
+KERNEL void add_taps(const DasFilter& filter, const float* taps, int part, const float* from, Floats* sums) {
+    for (int tap = part; tap < filter.taps; tap += filter.step, ++from) {
+        const Floats factor = all(taps[tap]);
+        sums[0] += load(from) * factor;
+        sums[1] += load(from + 8) * factor;
     }
 }
 
-// in: the row's samples from −half · step on, dealt into `step` parts of `pitch` samples each. out: the row behind its margin.
-ENTRY void das_demodulate(const DasFilter& filter, const float* in, int pitch, float gain, int16_t* out) {
-    const int most = (filter.samples + filter.phases - 1) / filter.phases, turns = (most + 15) / 16 * 16;
+// One phase's outputs from `at` on, 16 of them.
+KERNEL void filtered(const DasFilter& filter, int phase, const float* in, int pitch, int at, Floats* i, Floats* q) {
+    for (int half = 0; half < 2; ++half) i[half] = q[half] = Floats{};
+    for (int part = 0; part < filter.step; ++part) {
+        const float* from = in + part * pitch + at;
+        const uint8_t uses = filter.uses[phase * filter.step + part];
+        if (uses & DAS_USES_REAL) add_taps(filter, filter.real + phase * filter.taps, part, from, i);
+        if (uses & DAS_USES_IMAG) add_taps(filter, filter.imag + phase * filter.taps, part, from, q);
+    }
+}
+
+// in: the row's samples from −half · step on, dealt into `step` parts of `pitch` samples each. out: the row behind its margin,
+// of which the samples that are read are made.
+ENTRY void das_demodulate(const DasFilter& filter, const DasReach& reach, const float* in, int pitch, float gain, int16_t* out) {
+    const int turns = ((filter.samples + filter.phases - 1) / filter.phases + 15) / 16 * 16;
+    const int least = reach.first / filter.phases / 16 * 16, most = (reach.last + filter.phases - 1) / filter.phases;
     for (int phase = 0; phase < filter.phases; ++phase) {
         const float *cosine = filter.cosine + phase * turns, *sine = filter.sine + phase * turns;
-        for (int at = 0; at < most; at += 16) {
+        for (int at = least; at < most; at += 16) {
             Floats i[2], q[2];
             alignas(32) int32_t pairs[16];
             filtered(filter, phase, in, pitch, at, i, q);

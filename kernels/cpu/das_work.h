@@ -22,6 +22,7 @@ struct DasWork {
     int top, left, down, across;  // the tile
     bool by_columns;
     float centre_x, centre_z, radius;
+    float least, most;  // places of samples that were heard so far, within the longest row
 
     // visit(place within the tile, pixel of the picture). Column after column where a tile is summed for one frame: the edge
     // of what an element hears is steep, and most columns lie on one side of it. Row after row where it is summed for many
@@ -50,6 +51,19 @@ struct DasWork {
         centre_x = (*ends_x.first + *ends_x.second) / 2;
         centre_z = (*ends_z.first + *ends_z.second) / 2;
         radius = std::hypot(*ends_x.second - *ends_x.first, *ends_z.second - *ends_z.first) / 2;
+    }
+
+    // Delays of what is heard, behind those of transmits; NaN is anywhere.
+    void widen(float nearest, float farthest) {
+        int32_t first = INT32_MAX, last = INT32_MIN;
+        for (int at = 0; at < pixels.count; ++at) {
+            if (!heard.any[at / 8]) continue;
+            first = std::min(first, heard.place[at]), last = std::max(last, heard.place[at]);
+        }
+        constexpr float part = 1.f / (1 << DAS_FRACTION), longest = DAS_LONGEST;
+        const float from = first * part + nearest, to = last * part + farthest;
+        least = from > 0 ? std::min(least, from) : 0;
+        most = to < longest ? std::max(most, to) : longest;
     }
 
     static void clear(DasValues& values, int count) {

@@ -83,6 +83,17 @@ def test_two_samples_a_period_are_enough(kernels: bool, grid: CartesianGrid) -> 
     assert error_db(Beamformer(acquisition, grid, settings, kernels=kernels)(echoes), expected) < -38
 
 
+@pytest.mark.parametrize("rate", [RATE, 2 * RATE, 0.6 * RATE, 1.03 * RATE])
+@pytest.mark.parametrize("z_mm", [(5.0, 7.0), (10.0, 14.0)])
+def test_samples_that_no_pixel_hears_are_left_out(native: None, rng, rate: float, z_mm: tuple[float, float]) -> None:
+    """Decimated, kept and up-sampled, against NumPy, which mixes all of a frame down."""
+    acquisition = replace(acquisition_of(TRANSMITS["plane"], TRANSMITS["focused"], samples=900), sample_rate_hz=rate)
+    few = CartesianGrid(np.linspace(-3e-3, 3e-3, 19), np.linspace(z_mm[0] * 1e-3, z_mm[1] * 1e-3, 21))
+    signals = (rng.standard_normal(acquisition.shape) * 1500).astype(np.int16)
+    found, expected = (Beamformer(acquisition, few, kernels=kernels)(signals) for kernels in (True, False))
+    assert error_db(found, expected) < -60
+
+
 @pytest.mark.parametrize("signal", ["iq", "analytic"])
 @pytest.mark.parametrize("method", methods())
 def test_points_lie_where_they_are(kernels: bool, grid: CartesianGrid, method: str, signal: str) -> None:
