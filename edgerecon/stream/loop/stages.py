@@ -21,14 +21,16 @@ def run_stages(
     stop: threading.Event,
     ended: threading.Event,
     on_progress: Callable[[], None] | None,
+    give_up: Callable[[], None],
 ) -> tuple[bool, list[str]]:
     """Run the stages until the last of them ends. Returns whether Ctrl-C ended it, and what stages failed by.
 
     Args:
         stages: in the order of the frames; the others end because the last one does, or soon after.
-        stop: set when Ctrl-C, a failing ``on_progress`` or a stage that fails is to end the stream.
+        stop: set when Ctrl-C or a failing ``on_progress`` is to end the stream.
         ended: set when the last stage has ended.
         on_progress: called four times a second in this thread.
+        give_up: called when a stage has failed, wherever it did; the other stages end by it.
     """
 
     # Not Thread.join: when Ctrl-C interrupts it, Python up to 3.12 takes a running thread for an ended one.
@@ -39,7 +41,7 @@ def run_stages(
             ended.set()
 
     threads = [
-        GuardedThread(name, stage, lambda error: stop.set())
+        GuardedThread(name, stage, lambda error: give_up())
         for name, stage in zip(map(_name, stages), (*stages[:-1], last), strict=True)
     ]
     interrupted = False

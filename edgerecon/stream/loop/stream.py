@@ -125,7 +125,7 @@ def stream(
     stages = [watch.run, capturer.run, processor.run, presenter.run]
     with collecting_between_frames():
         told = (lambda: on_progress(counters)) if on_progress else None
-        interrupted, failures = run_stages(stages, wires.stop, wires.ended, told)
+        interrupted, failures = run_stages(stages, wires.stop, wires.ended, told, wires.give_up)
     interrupted = (interrupted or capturer.interrupted) and not fanout.all_lost
     _close_books(counters, failures)
     _raise_what_ended(source, capturer, presenter, interrupted)

@@ -46,6 +46,12 @@ class Wires:
             self.drop(dropped, to, why)
             self.slots.append(dropped)
 
+    def give_up(self) -> None:
+        """End the stream because a stage has failed: nobody waits any more for what it would have handed over."""
+        self.stop.set()
+        self.captured.close()
+        self.processed.close()
+
     def drop(self, slot: Slot, by: str, why: str) -> None:
         """Count a frame as dropped, and trace how far it came."""
         self.counters.drop(by, why)

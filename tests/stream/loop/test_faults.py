@@ -12,9 +12,11 @@ import pytest
 from edgerecon.core.errors import SinkError, SourceError
 from edgerecon.core.frame import Image, Status
 from edgerecon.stream.accounting.counters import Counters
+from edgerecon.stream.loop.process import Processor
 from edgerecon.stream.loop.replace import ABANDONED_AT_MOST
 from edgerecon.stream.loop.report import StreamReport
 from edgerecon.stream.loop.stream import stream
+from edgerecon.stream.loop.watch import Watch
 from edgerecon.stream.sources.base import Capture
 from tests.support.stream_fakes import FakeEngine, GatedSource, KeepSink, ListSource, LiveSource, ramp, until
 
@@ -366,3 +368,16 @@ def test_two_streams_at_once_leave_the_interpreter_as_it_was() -> None:
     assert {report.presented for report in reports} == {5, 60} and not any(enabled)
     assert (sys.getswitchinterval(), gc.isenabled()) == pytest.approx(before)
     assert gc.get_freeze_count() <= frozen  # some of what was frozen before may have ended
+
+
+@pytest.mark.parametrize("stage", [Processor, Watch])
+def test_a_stage_that_never_begins_ends_the_stream(stage: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread waits for ever for one that is not there: the policy is the one whose capture waits."""
+
+    def run(self: object) -> None:
+        raise MemoryError("no room for a thread")
+
+    monkeypatch.setattr(stage, "run", run)
+    report = stream(ListSource(ramp(20)), FakeEngine(), [KeepSink()], policy="every", pace=False)
+    assert report.error == f"the {stage.__name__.lower()} failed: no room for a thread"
+    assert report.frames_in == report.presented + report.dropped + report.failed
