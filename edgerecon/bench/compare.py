@@ -11,6 +11,8 @@ from edgerecon.core.config import read_json
 from edgerecon.core.errors import DataError
 
 Key = tuple[str, str, str, int, tuple[int, ...]]
+Speed = tuple[float, float, float]
+Rows = dict[Key, dict[str, Any]]
 NEEDED = {"model", "backend", "precision", "threads", "shape", "status"}
 """Without which a row cannot be compared."""
 ALIKE = 5e-3
@@ -24,13 +26,13 @@ class Change:
     Attributes:
         verdict: "slower", "faster", "undecided" (the intervals overlap), "broken" (it runs no more, or wrongly),
             "mended", "gone" (not measured in the second run) or "new" (not measured in the first).
-        before, after: speed over the reference row of its own result, with interval; None where it did not run.
+        before, after: speed over the reference row, with interval; None where it did not run.
     """
 
     name: str
     verdict: str
-    before: tuple[float, float, float] | None
-    after: tuple[float, float, float] | None
+    before: Speed | None
+    after: Speed | None
     note: str = ""
 
 
@@ -55,11 +57,46 @@ def read_result(path: Path) -> dict[str, Any]:
 def compare(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
     """Rows of both results, matched by model, engine, threads and shape.
 
-    Speeds are those over each result's own reference row, so that a slower host does not count as a regression; a row
-    is slower when the whole interval lies below the whole interval before.
+    Speeds are those over a reference row of the same result, so that a slower host does not count as a regression: the
+    first row that ran, and where that is another one in either result, the first that ran in both. A row is slower when
+    the whole interval lies below the whole interval before.
     """
     old, new = ({_key(row): row for row in result["rows"]} for result in (before, after))
-    return [_change(key, old.get(key), new.get(key)) for key in {**old, **new}]
+    old_speeds, new_speeds = _over_one_row(old, new)
+    return [
+        _change(key, old.get(key), new.get(key), (old_speeds.get(key), new_speeds.get(key))) for key in {**old, **new}
+    ]
+
+
+def reference(before: dict[str, Any], after: dict[str, Any]) -> str | None:
+    """The row over which ``compare`` gives speeds, where it is not the reference of both results."""
+    old, new = ({_key(row): row for row in result["rows"]} for result in (before, after))
+    common = _common_row(old, new)
+    return _name(common) if common is not None else None
+
+
+def _common_row(old: Rows, new: Rows) -> Key | None:
+    """The first row that ran in both, where their own references differ; None else, and where no row did."""
+    ran = [[key for key, row in rows.items() if _speed(row)] for rows in (old, new)]
+    engines = all(keys and keys[0][4] for keys in ran)  # the suites have one reference, which is no row
+    if not engines or ran[0][0] == ran[1][0]:
+        return None
+    return next((key for key in ran[0] if key in ran[1]), None)
+
+
+def _over_one_row(old: Rows, new: Rows) -> tuple[dict[Key, Speed], dict[Key, Speed]]:
+    common = _common_row(old, new)
+    speeds = [{key: speed for key, row in rows.items() if (speed := _speed(row))} for rows in (old, new)]
+    if common is None:
+        return speeds[0], speeds[1]
+    return _divided(speeds[0], common), _divided(speeds[1], common)
+
+
+def _divided(speeds: dict[Key, Speed], by: Key) -> dict[Key, Speed]:
+    """Ratios whose intervals hold for any dependence between the two rows: they are wider rather than too narrow."""
+    middle, low, high = speeds[by]
+    over = {key: (one[0] / middle, one[1] / high, one[2] / low) for key, one in speeds.items()}
+    return over | {by: (1.0, 1.0, 1.0)}
 
 
 STOPS = {"slower": "became slower", "broken": "broke", "gone": "not measured in the second run"}
@@ -80,10 +117,15 @@ def _key(row: dict[str, Any]) -> Key:
     return row["model"], row["backend"], row["precision"], row["threads"], tuple(row["shape"])
 
 
-def _change(key: Key, before: dict[str, Any] | None, after: dict[str, Any] | None) -> Change:
+def _name(key: Key) -> str:
     engine = f", {key[2]} on {key[1]}, {key[3]} threads, {'×'.join(map(str, key[4]))}"
-    name = key[0] + (engine if key[4] else "")  # a benchmark of the suites is no engine
-    old, new = _speed(before), _speed(after)
+    return key[0] + (engine if key[4] else "")  # a benchmark of the suites is no engine
+
+
+def _change(
+    key: Key, before: dict[str, Any] | None, after: dict[str, Any] | None, speeds: tuple[Speed | None, Speed | None]
+) -> Change:
+    name, (old, new) = _name(key), speeds
     if before is None or after is None:
         verdict, run = ("new", "first") if before is None else ("gone", "second")
         return Change(name, verdict, old, new, f"not measured in the {run} run")
@@ -98,8 +140,8 @@ def _change(key: Key, before: dict[str, Any] | None, after: dict[str, Any] | Non
     return Change(name, verdict, old, new)
 
 
-def _speed(row: dict[str, Any] | None) -> tuple[float, float, float] | None:
-    if row is None or row["status"] != "ok" or not row.get("speed_interval"):
+def _speed(row: dict[str, Any]) -> Speed | None:
+    if row["status"] != "ok" or not row.get("speed_interval"):
         return None
     return row["speed"], *row["speed_interval"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgerecon.bench.compare import compare, read_result, regression_summary
+from edgerecon.bench.compare import compare, read_result, reference, regression_summary
 from edgerecon.bench.loadgen import read_summary, run_scenario
 from edgerecon.bench.markdown import markdown
 from edgerecon.bench.paced import paced
@@ -196,6 +196,21 @@ def test_intervals_decide_what_is_a_regression() -> None:
     assert "1 of 7 rows not measured in the second run: lost" in said
     notes = {one.name.partition(",")[0]: one.note for one in changes}
     assert notes["lost"] == "not measured in the second run" and notes["fresh"] == "not measured in the first run"
+
+
+def test_another_reference_row_makes_nothing_slower() -> None:
+    """A new engine that is twice as quick comes first: every other row keeps its speed over the first common one."""
+    alone = {"speed": 1.0, "speed_interval": (1.0, 1.0)}
+    half = {"speed": 0.5, "speed_interval": (0.48, 0.52)}
+    before = result(row_json("old", **alone), row_json("kept", speed=0.8, speed_interval=(0.78, 0.82)))
+    slow, kept = {"speed": 0.3, "speed_interval": (0.29, 0.31)}, {"speed": 0.4, "speed_interval": (0.39, 0.41)}
+    after = result(row_json("new", **alone), row_json("old", **half), row_json("kept", **kept))
+    found = {one.name.partition(",")[0]: one for one in compare(before, after)}
+    assert {name: one.verdict for name, one in found.items()} == {"old": "undecided", "kept": "undecided", "new": "new"}
+    assert found["kept"].after == pytest.approx((0.8, 0.39 / 0.52, 0.41 / 0.48))
+    assert (reference(before, after) or "").startswith("old,") and reference(before, before) is None
+    after["rows"][2] |= slow
+    assert [one.verdict for one in compare(before, after)] == ["undecided", "slower", "new"]
 
 
 def test_results_of_other_schemas_are_refused(tmp_path: Path) -> None:

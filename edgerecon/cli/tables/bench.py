@@ -118,9 +118,9 @@ def _print_stages(console: Console, rows: Sequence[Mapping[str, Any]], result: M
         console.print(f"{what}: {said}", markup=False, style="dim")
 
 
-def print_changes(console: Console, changes: Sequence[Change]) -> None:
-    """One line a row of two results."""
-    table = Table(caption="speed over each result's own reference row, with its 95 % interval")
+def print_changes(console: Console, changes: Sequence[Change], over: str | None = None) -> None:
+    """One line a row of two results. over: the row that speeds are given over; None: each result's own reference."""
+    table = Table(caption=f"speed over {escape(over or 'the reference row')}, with its 95 % interval")
     for head in ("row", "before", "after", "verdict", "note"):
         table.add_column(head, overflow="fold")
     for one in changes:

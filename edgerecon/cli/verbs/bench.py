@@ -94,13 +94,14 @@ def bench(
 def _compare(before: Path, after: Path, json: Path | None) -> None:
     from dataclasses import asdict
 
-    from edgerecon.bench.compare import compare, read_result, regression_summary
+    from edgerecon.bench.compare import compare, read_result, reference, regression_summary
     from edgerecon.cli.tables.bench import print_changes
     from edgerecon.stream.overwriting import refuse_overwriting
 
     refuse_overwriting([str(before), str(after)], [], [json] if json else [])
-    changes = compare(read_result(before), read_result(after))
-    print_changes(console(json), changes)
+    results = read_result(before), read_result(after)
+    changes = compare(*results)
+    print_changes(console(json), changes, reference(*results))
     write_json(json, {"changes": [asdict(one) for one in changes]})
     if stopped := regression_summary(changes):
         raise EdgereconError(stopped)
