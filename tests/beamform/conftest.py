@@ -35,7 +35,7 @@ def grid() -> CartesianGrid:
     return CartesianGrid(np.linspace(-4e-3, 4e-3, 19), np.linspace(4e-3, 15e-3, 37))
 
 
-@pytest.fixture(params=["kernels", "numpy"])
+@pytest.fixture(params=[pytest.param("kernels", marks=pytest.mark.slow), "numpy"])  # slow: they are compiled
 def kernels(request: pytest.FixtureRequest) -> bool:
     """Whether the CPU kernels beamform, or NumPy."""
     if request.param == "kernels":

@@ -251,6 +251,7 @@ def test_fit_for_a_device_that_is_not_here_is_a_bound(edgerecon: Cli, tmp_path: 
     assert json.loads((tmp_path / "f.json").read_text())["is_a_measurement"] is False
 
 
+@pytest.mark.slow  # packs and installs
 def test_bundle_then_install(edgerecon: Cli, tmp_path: Path) -> None:
     recipe = resource_dir("export") / "compact-despeckle.toml"
     bundle, prefix = tmp_path / "b.tar.gz", tmp_path / "prefix"
