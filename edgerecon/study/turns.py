@@ -68,9 +68,10 @@ class Turns:
                 found[f"{path.parent.name}/{name}"] = history
         return found
 
-    def standings(self) -> dict[str, Trained]:
-        """SYSTEM/NETWORK → how far it has come, ready for the report."""
-        return {name: standing(name.partition("/")[2], one) for name, one in self.networks().items()}
+    def standings(self, system: str) -> dict[str, Trained]:
+        """SYSTEM/NETWORK → how far it has come, ready for the report, of one system's networks."""
+        found = {name: one for name, one in self.networks().items() if name.startswith(f"{system}/")}
+        return {name: standing(name.partition("/")[2], one) for name, one in found.items()}
 
     def begin_round(self, systems: tuple[str, ...]) -> bool:
         """Deal out the next round; False when nothing is left to train, no time to train it in, or the last round

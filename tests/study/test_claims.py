@@ -116,6 +116,9 @@ def test_a_verdict_that_training_could_turn_is_open(
         "a after 9 steps in 2 min, its held-out error fell by 25.0% in the last quarter" in found.evidence
     ) != better[1]
     assert settled(stated, Claim("a over b", holds, "1 > 0"), {}).holds is holds, "a study of fixed steps"
+    twice = Stated("s", "a over b", None, ("a",), ("a",))
+    alone = settled(twice, Claim("a over b", holds, "1 > 0", explained), trained)
+    assert explained == "" or alone.holds is False, "one network on two kinds of frames: its steps favour neither"
     unjudged = {name: replace(one, falling=None) for name, one in trained.items()}
     assert explained == "" or settled(stated, Claim("a over b", holds, "1 > 0", explained), unjudged).holds is False
 
