@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
-from time import perf_counter_ns
+from time import monotonic, perf_counter_ns
 from typing import Any
 
 import cv2
@@ -44,7 +44,7 @@ class _Call:
     slot: Slot
     rung: Rung
     engine: Engine
-    started_ns: int
+    began_s: float
 
 
 @dataclass
@@ -137,7 +137,7 @@ class Processor:
     def _reconstruct(self, rung: Rung, engine: Engine, slot: Slot) -> tuple[Outcome, str | None]:
         """Run the engine, and put its output into ``slot.shown``. Returns why it cannot be shown, or None, beside."""
         follows, self._follows = self._follows, None
-        call = self._call = _Call(slot, rung, engine, slot.checked_ns)
+        call = self._call = _Call(slot, rung, engine, monotonic())
         failure: str | None = None
         result: Any = None
         try:
@@ -171,7 +171,7 @@ class Processor:
         """The slot of a call that has taken too long; the call's thread finds that it has been left to itself."""
         with self._lock:
             call = self._call
-            if call is None or perf_counter_ns() - call.started_ns < self.hang_s * 1e9:
+            if call is None or monotonic() - call.began_s < self.hang_s:
                 return None
             self._call = None
             self.wires.counters.hung += 1

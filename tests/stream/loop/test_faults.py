@@ -18,9 +18,7 @@ from edgerecon.stream.loop.report import StreamReport
 from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.loop.watch import Watch
 from edgerecon.stream.sources.base import Capture
-from tests.support.stream_fakes import FakeEngine, GatedSource, KeepSink, ListSource, LiveSource, ramp, until
-
-HANG_S = 0.3
+from tests.support.stream_fakes import FakeEngine, GatedSource, HangClock, KeepSink, ListSource, LiveSource, ramp, until
 
 
 def balanced(report: StreamReport) -> bool:
@@ -61,7 +59,7 @@ def test_engine_fault_harms_its_own_frame_only(mood: object, why: str) -> None:
     np.testing.assert_array_equal(sink.frames[4].pixels, 1 - sink.befores[4])
 
 
-def test_engine_that_hangs_is_replaced_and_frames_shown_raw(caplog: pytest.LogCaptureFixture) -> None:
+def test_engine_that_hangs_is_replaced_and_frames_shown_raw(caplog: pytest.LogCaptureFixture, clock: HangClock) -> None:
     answer, ready = threading.Event(), threading.Event()
     sink = KeepSink(lambda call: ready.set() if call == 6 else None)
     fresh = FakeEngine()
@@ -74,8 +72,10 @@ def test_engine_that_hangs_is_replaced_and_frames_shown_raw(caplog: pytest.LogCa
         if index > 8:
             until(lambda: "was opened again" in caplog.text)
 
-    hung = Moody(3, lambda: answer.wait(60) and None)
-    report = stream(GatedSource(ramp(14), gate), hung, [sink], policy="every", pace=False, hang_s=HANG_S, reopen=reopen)
+    hung = Moody(3, lambda: clock.hang(answer) and None)
+    report = stream(
+        GatedSource(ramp(14), gate), hung, [sink], policy="every", pace=False, hang_s=clock.HANG_S, reopen=reopen
+    )
     answer.set()
     assert report.counts["hung"] == 1 and report.counts["replaced"] == 1 and balanced(report)
     raw = [frame.sequence for frame in sink.frames if frame.status is Status.RAW]
@@ -87,7 +87,7 @@ def test_engine_that_hangs_is_replaced_and_frames_shown_raw(caplog: pytest.LogCa
     assert fresh.calls > 2
 
 
-def test_engine_that_answers_at_last_is_used_again() -> None:
+def test_engine_that_answers_at_last_is_used_again(clock: HangClock) -> None:
     answer = threading.Event()
     counters: list[Counters] = []
     logs = KeepSink(lambda call: answer.set() if call == 6 else None)
@@ -98,18 +98,18 @@ def test_engine_that_answers_at_last_is_used_again() -> None:
 
     report = stream(
         GatedSource(ramp(14), gate),
-        Moody(3, lambda: answer.wait(60) and None),
+        Moody(3, lambda: clock.hang(answer) and None),
         [logs],
         policy="every",
         pace=False,
-        hang_s=HANG_S,
+        hang_s=clock.HANG_S,
         on_progress=counters.append,
     )
     assert report.counts["hung"] == 1 and report.counts["replaced"] == 0
     assert logs.frames[3].status is Status.RAW and logs.frames[13].status is Status.OK
 
 
-def test_engines_that_hang_in_turn_are_not_opened_forever() -> None:
+def test_engines_that_hang_in_turn_are_not_opened_forever(caplog: pytest.LogCaptureFixture, clock: HangClock) -> None:
     answer = threading.Event()
     opened: list[FakeEngine] = []
 
@@ -117,26 +117,22 @@ def test_engines_that_hang_in_turn_are_not_opened_forever() -> None:
         def run(self, frame: Image, out: Image | None = None) -> Image:
             result = super().run(frame, out)
             if self.calls > 2:
-                answer.wait(60)
+                clock.hang(answer)
             return result
 
     def reopen(spec: object) -> FakeEngine:
         opened.append(Hangs())
         return opened[-1]
 
+    def gate(index: int) -> None:
+        until(lambda: caplog.text.count("was opened again") >= min(index, ABANDONED_AT_MOST))
+
     report = stream(
-        GatedSource(ramp(400), lambda index: time.sleep(0.005)),
-        Hangs(),
-        [],
-        policy="every",
-        pace=False,
-        hang_s=0.02,
-        reopen=reopen,
-        seconds=1.5,
+        GatedSource(ramp(20), gate), Hangs(), [], policy="every", pace=False, hang_s=clock.HANG_S, reopen=reopen
     )
     answer.set()
-    assert len(opened) <= ABANDONED_AT_MOST and report.counts["hung"] <= ABANDONED_AT_MOST + 1
-    assert report.counts["hung"] >= 2 and balanced(report)
+    assert len(opened) == ABANDONED_AT_MOST and report.counts["hung"] == ABANDONED_AT_MOST + 1
+    assert report.presented == report.raw_shown == 20 and balanced(report)
 
 
 def test_engine_that_keeps_failing_is_opened_anew(caplog: pytest.LogCaptureFixture) -> None:
