@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 import typing
@@ -21,6 +22,10 @@ from edgerecon.core.shipped import resource_dir
 from tests.support.hostile_inputs import NUMBERS, TEXTS, files
 
 HANG_S = 120
+OF_PYTHON = re.compile(
+    r"\b[A-Z][A-Za-z]+(Error|Exception)\b|invalid literal|could not convert|has no attribute|NoneType"
+)
+"""What Python says of a value, which tells a user nothing."""
 RECIPE = str(resource_dir("export") / "compact-despeckle.toml")
 VERBS: dict[str, dict[str, str]] = {
     "stream": {"source": "sample", "frames": "1", "seconds": "2"},
@@ -161,6 +166,8 @@ def test_a_hostile_argument_is_one_line(
         said = capfd.readouterr()
         assert status in (0, 1, 2), f"{value[:60]!r}: {said.err}"
         assert "Traceback" not in said.err, f"{value[:60]!r}: {said.err}"
+        assert not OF_PYTHON.search(said.err), f"{value[:60]!r}: {said.err}"
+        assert said.err or status != 2, f"{value[:60]!r} is refused without a word"
         assert "\x1b[2J" not in said.err + said.out, "a name must not drive the terminal"
         if status == 1:
             assert said.err.splitlines()[-1].startswith("edgerecon: "), f"{value[:60]!r}: {said.err}"
