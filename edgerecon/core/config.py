@@ -82,13 +82,13 @@ def read_json(path: Path, kind: type[EdgereconError], what: str) -> Any:
 
 
 def read_text(path: Path, kind: type[EdgereconError], what: str) -> str:
-    """A plain file of UTF-8 text.
+    """A plain file of UTF-8 text, without the byte order mark that editors on Windows begin it with.
 
     Raises:
         EdgereconError: of that kind, one line: missing, unreadable, no plain file, too large or no text.
     """
     try:
-        return read(path, MAX_TEXT).decode("utf-8").replace("\r\n", "\n")
+        return read(path, MAX_TEXT).decode("utf-8-sig").replace("\r\n", "\n")
     except (OSError, ValueError) as error:
         raise kind(f"cannot read {what}: {getattr(error, 'strerror', None) or error}") from None
 
