@@ -70,6 +70,11 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, change: tuple[str, 
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_file_of_an_editor_on_windows(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert [one.name for one in load_config(tmp_path / "a.toml").stream] == ["bed 1", "bed 2"]
+
+
 def test_a_file_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot read .*nowhere.toml: No such file"):
         load_config(tmp_path / "nowhere.toml")
