@@ -127,6 +127,7 @@ class Beamformer:
         """A frame as it is loaded, and its largest sample."""
         self.acquisition.check_frame(self.name, signals)
         if not self._sums:
+            self._check_finite(_peak(signals))
             carrier = centre_hz(signals, self.acquisition.sample_rate_hz)
             if not carrier:
                 raise AcquisitionError(f"{self.name}: carrier_hz is missing, and a frame holds no echo to find it in")
@@ -135,13 +136,15 @@ class Beamformer:
             signals = upsampled(signals, self._times)
         elif self.settings.signal == "analytic":
             signals = analytic(signals).astype(np.complex64)
-        values = np.ascontiguousarray(signals).view(np.float32) if np.iscomplexobj(signals) else signals
-        peak = max(float(values.max()), -float(values.min()))
+        peak = _peak(signals)
+        self._check_finite(peak)
+        return signals, peak
+
+    def _check_finite(self, peak: float) -> None:
         if not np.isfinite(peak):
             raise AcquisitionError(
                 f"{self.name}: the samples of a frame are not all finite: NaN or infinity among them"
             )
-        return signals, peak
 
     def _shares(self, signals: Array) -> list[Array]:
         """The signals of each sum."""
@@ -175,6 +178,14 @@ class Beamformer:
     def _filter(self, carrier_hz: float) -> Filter:
         self.acquisition.check_band(self.name, carrier_hz)
         return design(self.acquisition, carrier_hz)
+
+
+def _peak(signals: Array) -> float:
+    """The largest of real samples, or of the parts of complex ones; NaN or infinity if one of them is."""
+    values = signals
+    if np.iscomplexobj(signals):
+        values = np.ascontiguousarray(signals).view(signals.real.dtype)
+    return max(float(values.max()), -float(values.min()))  # NaN is both
 
 
 def _check_memory(acquisition: Acquisition, grid: Grid) -> None:

@@ -199,9 +199,13 @@ def test_zea_refusals(tmp_path: Path) -> None:
         "shape": {"t0_delays": np.zeros((2, 2))},
         "out of the image plane": {"azimuth_angles": np.ones(1)},
         "sample_rate_hz": {"sampling_frequency": 0.0},
+        "focus_distances": {"focus_distances": np.array([np.nan])},
+        "raw_data holds bool": {"raw": raw > 0},
+        "raw_data holds complex64": {"raw": raw.astype("c8")},
+        "not all finite": {"raw": raw.astype("f8") * 1e300},
     }
     for number, (words, change) in enumerate(wrong.items()):
-        path = zea(tmp_path / f"{number}.hdf5", raw, **(scan | change))
+        path = zea(tmp_path / f"{number}.hdf5", **({"raw": raw} | scan | change))
         with pytest.raises(SourceError, match=words) as caught:
             open_source(str(path))
         assert "\n" not in str(caught.value)

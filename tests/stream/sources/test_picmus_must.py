@@ -65,6 +65,8 @@ def test_picmus_is_beamformed(tmp_path: Path, iq: bool) -> None:
     [
         ({"sound_speed": None}, "sound_speed_m_s is missing"),
         ({"angles": np.zeros(2)}, "2 angles"),
+        ({"data/real": np.full((3, COUNT, TIME.size), np.nan, "f4")}, "not all finite"),
+        ({"data/real": np.zeros((3, COUNT, TIME.size), bool)}, "data/real holds bool"),
     ],
 )
 def test_wrong_picmus_fields_are_named(tmp_path: Path, changes: dict, words: str) -> None:
@@ -101,6 +103,9 @@ def test_must_is_beamformed(tmp_path: Path, iq: bool) -> None:
         ({"pitch": None}, "pitch"),
         ({"TXdelay": np.ones((3, 1))}, "TXdelay"),
         ({"TXdelay": np.zeros((3, 1))}, "TXdelay"),
+        ({"pitch": -PITCH}, "param.pitch"),
+        ({"radius": np.nan}, "param.radius"),
+        ({"t0": np.inf}, "param.t0"),
     ],
 )
 def test_wrong_must_fields_are_named(tmp_path: Path, changes: dict, words: str) -> None:

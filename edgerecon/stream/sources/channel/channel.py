@@ -99,6 +99,12 @@ def with_sound_speed(acquisition: Acquisition, query: Query) -> Acquisition:
     return replace(acquisition, sound_speed_m_s=number(query, "c", 1540.0, 100, 10_000))
 
 
+def check_real(name: str, field: str, dtype: np.dtype[Any]) -> None:
+    """Raises AcquisitionError when samples of ``dtype`` are no real numbers."""
+    if dtype.kind not in "iuf":
+        raise AcquisitionError(f"{name}: {field} holds {dtype}, no real numbers")
+
+
 class ChannelSource:
     """A recording of channel data.
 

@@ -65,13 +65,19 @@ def must_acquisition(name: str, key: str, shape: tuple[int, ...], param: Mapping
 
     def number(field: str, default: float) -> float:
         values = param.get(field, np.zeros(0))
-        return float(values[0]) if values.size and np.isfinite(values[0]) else default
+        if not values.size:
+            return default
+        if not np.isfinite(values[0]) and not (field == "radius" and values[0] > 0):
+            raise AcquisitionError(f"{name}: param.{field} makes no sense: {values[0]:g}")
+        return float(values[0])
 
     if len(shape) not in (2, 3) or 0 in shape:
         raise AcquisitionError(f"{name}: {key} of the shape {shape[::-1]} is not (samples, elements, frames)")
     elements, pitch, radius = shape[-2], number("pitch", 0.0), number("radius", np.inf)
     if not pitch:
         raise AcquisitionError(f"{name}: param.pitch is missing")
+    if min(pitch, radius) <= 0:
+        raise AcquisitionError(f"{name}: param.pitch {pitch:g} and param.radius {radius:g} have to be positive")
     probe = linear_array(elements, pitch) if np.isinf(radius) else curved_array(elements, pitch, radius)
     start, prf = number("t0", 0.0), number("PRF", 0.0)
     return Acquisition(

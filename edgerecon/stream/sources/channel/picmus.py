@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgerecon.beamform import Acquisition, Probe, plane_wave
 from edgerecon.core.errors import AcquisitionError
-from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
+from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource, check_real
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
 from edgerecon.stream.sources.files.hdf5_superblock import MAGIC
 from edgerecon.stream.sources.hdf5_file import dataset, group, numbers, one_line_errors, opened, scalar
@@ -30,6 +30,7 @@ def open_picmus(place: str, query: Query) -> ChannelSource:
     with one_line_errors(path.name), opened(path) as file:
         fields = group(file, _ROOT)
         shape = tuple(dataset(fields, "data/real").shape)
+        check_real(path.name, "data/real", dataset(fields, "data/real").dtype)
         angles = numbers(fields, "angles").ravel()
         geometry = numbers(fields, "probe_geometry", (None, None))
         if 3 not in geometry.shape:

@@ -13,7 +13,7 @@ from edgerecon.beamform import Acquisition, LogCompression, Probe, Transmit, env
 from edgerecon.beamform.detection import DYNAMIC_RANGE_DB
 from edgerecon.core.errors import AcquisitionError, SourceError
 from edgerecon.stream.sources.base import Capture, Source
-from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
+from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource, check_real
 from edgerecon.stream.sources.channel.scanner_wave import scanner_wave
 from edgerecon.stream.sources.files.hdf5_chunks import Frames
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
@@ -52,10 +52,11 @@ def _open(path: Path, query: Query) -> Source:
             product = next(key for key in _PRODUCTS if f"{root}data/{key}" in file)
             return ImageSource(path, root, product, query)
         data = dataset(file, f"{root}data/raw_data")
+        check_real(path.name, "raw_data", data.dtype)
         acquisition = _acquisition(group(file, f"{root}scan"), tuple(data.shape), path.name)
 
     def read(frame: int) -> NDArray[np.generic]:
-        with opened(path) as file:
+        with opened(path) as file, np.errstate(over="ignore"):  # what is too large is refused as infinity
             signals = np.asarray(read_values(dataset(file, f"{root}data/raw_data"), frame, frame + 1)[0], np.float32)
         signals = signals.transpose(0, 2, 1, 3)  # (waves, elements, samples, channels)
         return signals[..., 0] + 1j * signals[..., 1] if acquisition.iq else signals[..., 0]
@@ -103,6 +104,8 @@ def _transmits(scan: h5py.Group, shape: tuple[int, ...], probe: Probe, speed: fl
     focus = _each(scan, "focus_distances", (waves,), 0.0)
     polar = _each(scan, "polar_angles", (waves,), 0.0)
     origins = _each(scan, "transmit_origins", (waves, 3), 0.0)
+    if np.any(np.isnan(focus)):
+        raise AcquisitionError(f"{name}: focus_distances holds NaN: infinity and 0 stand for a plane wave")
     if np.any(_each(scan, "azimuth_angles", (waves,), 0.0)):
         raise AcquisitionError(f"{name}: azimuth_angles steer waves out of the image plane: they are not beamformed")
     for start, delay, on, distance, angle, origin in zip(initial, delays, fires, focus, polar, origins, strict=True):
