@@ -29,6 +29,7 @@ PAGES: Mapping[str, Blocks] = {
         "compound": readme_quality.compound,
         "picture": readme_quality.picture,
         "scenes": readme_quality.scenes,
+        "detection": readme_quality.detection,
         "real": readme_quality.real,
         "models": readme_speed.models,
         "studied": readme_speed.studied,

@@ -88,6 +88,25 @@ def scenes(folder: Path) -> str:
     return "\n".join([*lines, "", note])
 
 
+def detection(folder: Path) -> str:
+    """Whether a classifier that learnt from raw frames still finds lesions after a model."""
+    if not (folder / "detection.json").is_file():
+        return "Not measured yet: `python bench/detection.py --json bench/results/detection.json`."
+    found = load(folder, "detection")
+    heads = ("AUC, lesion or none", "less raw", "AUC, cyst or solid", "less raw")
+    lines = [f"| | {' | '.join(heads)} |", f"|---|{'--:|' * len(heads)}"]
+    for name, row in found["rows"].items():
+        cells = " | ".join(
+            with_interval(row[key], 3) for key in ("auc", "auc_less_raw", "cyst_auc", "cyst_auc_less_raw")
+        )
+        lines.append(f"| {f'`{name}`' if name.startswith('compact') else name} | {cells} |")
+    note = (
+        f"{found['scenes']['tested']} simulated scenes that the classifier did not see, with 95 % intervals over them; "
+        f"it learnt from {found['scenes']['trained']} raw ones for {found['steps']} steps ({when(found['host'])})."
+    )
+    return "\n".join([*lines, "", note])
+
+
 _WHOLE = {
     "level": ("mean level, after ÷ before", 2),
     "change": ("change between frames, after ÷ before", 2),

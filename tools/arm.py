@@ -169,12 +169,15 @@ def add_kernels(site: Path) -> None:
 
 
 def emulated(folder: Path, site: Path, *arguments: str) -> None:
-    """Run Python with these arguments and the packages of a folder as an aarch64 process."""
+    """Run Python with these arguments and the packages of a folder as an aarch64 process.
+
+    It does not run in the checkout, whose edgerecon ``-m`` would take instead of the installed one.
+    """
     qemu = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static") or "qemu-aarch64"
     python = folder / "root" / "usr" / "bin" / f"python{PYTHON}"
     paths = {"PYTHONPATH": str(site), "PYTHONHOME": str(folder / "root" / "usr")}
     there = {**os.environ, **paths, "OMP_NUM_THREADS": "1", "QEMU_CPU": CPU, "EDGERECON_CACHE": str(folder / "cache")}
-    run(qemu, "-L", str(folder / "root"), str(python), *arguments, env=there)
+    run(qemu, "-L", str(folder / "root"), str(python), *arguments, env=there, place=folder)
 
 
 @contextmanager
@@ -185,8 +188,8 @@ def step(name: str) -> Iterator[None]:
     sys.stdout.flush()
 
 
-def run(*command: str, env: dict[str, str] | None = None) -> None:
-    subprocess.run(command, check=True, timeout=SECONDS, env=env, cwd=ROOT)
+def run(*command: str, env: dict[str, str] | None = None, place: Path = ROOT) -> None:
+    subprocess.run(command, check=True, timeout=SECONDS, env=env, cwd=place)
 
 
 if __name__ == "__main__":
