@@ -13,9 +13,10 @@ import numpy as np
 from edgerecon.core.errors import UsageError
 from edgerecon.core.frame import Image
 from edgerecon.engines.base import Engine
+from edgerecon.engines.wrapped import WrappedEngine
 
 
-class TiledEngine:
+class TiledEngine(WrappedEngine):
     """An engine on tiles of another one; that is closed with it.
 
     Args:
@@ -26,6 +27,7 @@ class TiledEngine:
     """
 
     def __init__(self, engine: Engine, tile: tuple[int, int], halo: int) -> None:
+        super().__init__(engine)
         model = engine.spec.model
         multiple = model.size_multiple
         self._halo = -(-halo // multiple) * multiple  # so that every tile begins where the network's grid does
@@ -38,7 +40,7 @@ class TiledEngine:
                 f"multiples of {multiple} from {least} on"
             )
         self.spec = dataclasses.replace(engine.spec, model=dataclasses.replace(model, tile=None, halo=0))
-        self._engine, self._largest, self._fixed = engine, tile, model.tile is not None
+        self._largest, self._fixed = tile, model.tile is not None
         self._tile = tile
         self._shape: tuple[int, ...] = ()
 
@@ -61,13 +63,6 @@ class TiledEngine:
                 kept = self._output[_within(rows, top, scale), _within(columns, left, scale)]
                 np.copyto(result[_within(rows, 0, scale), _within(columns, 0, scale)], kept)
         return result
-
-    def reset(self) -> None:
-        """See ``Engine.reset``."""
-
-    def close(self) -> None:
-        """See ``Engine.close``."""
-        self._engine.close()
 
     def _prepare(self, shape: tuple[int, ...]) -> None:
         multiple = self.spec.model.size_multiple

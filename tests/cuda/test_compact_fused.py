@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from edgerecon.core.errors import EngineError
-from edgerecon.cuda.kernels.compact import Layer, buffer_sizes, choose_tiling, pack_network, recompute
+from edgerecon.cuda.kernels.compact import Layer, buffer_sizes, choose_tiling, pack_network
 from edgerecon.cuda.kernels.compile import source_folder
 from edgerecon.engines import open_engine
 from edgerecon.engines.cuda.compact_file import read_compact
@@ -203,6 +203,14 @@ def test_the_readmes_tiles_are_those_chosen() -> None:
             assert (tiling.rows, tiling.cols, tiling.tiles) == (int(rows), int(cols), int(tiles))
             assert abs(tiling.shared / 1024 - int(size)) <= 0.5
             assert recompute(dilations, tiling.rows, tiling.cols) == pytest.approx(float(again), abs=5e-3)
+
+
+def recompute(dilations: Sequence[int], rows: int, cols: int, width: int = 16) -> float:
+    """Multiply-accumulates of a tile, over those of its cells alone."""
+    products = [4 * width, *[width * width] * 4, 4 * width]
+    margins = [sum(dilations[index + 1 :]) for index in range(6)]
+    made = sum(each * (rows + 2 * m) * (cols + 2 * m) for m, each in zip(margins, products, strict=True))
+    return made / (rows * cols * sum(products))
 
 
 def test_recompute_of_one_tile_is_counted() -> None:

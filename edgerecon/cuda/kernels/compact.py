@@ -205,11 +205,6 @@ def buffer_sizes(form: str, width: int, dilations: Sequence[int], rows: int, col
     return first, first + second
 
 
-def recompute(dilations: Sequence[int], rows: int, cols: int, width: int = 16) -> float:
-    """Multiply-accumulates of a tile, over those of its cells alone."""
-    return _work(width, tuple(dilations), rows, cols) / (rows * cols * sum(_products(width)))
-
-
 def _work(width: int, dilations: tuple[int, ...], rows: int, cols: int) -> int:
     margins = [sum(dilations[index + 1 :]) for index in range(LAYERS)]
     return sum(each * (rows + 2 * m) * (cols + 2 * m) for m, each in zip(margins, _products(width), strict=True))

@@ -9,6 +9,7 @@ import numpy as np
 from edgerecon.core.errors import EngineError, UsageError
 from edgerecon.core.frame import Colour, Image
 from edgerecon.engines.base import Engine
+from edgerecon.engines.wrapped import WrappedEngine
 from edgerecon.stream.filters.chain import FilterChain, FilterError, FilterSettings
 from edgerecon.stream.filters.filter import ChosenFilter
 
@@ -19,7 +20,7 @@ def refuse_resizing(filters: Sequence[ChosenFilter]) -> None:
         raise UsageError(f"the filter {resizing} changes a frame's size: put it before the model, with --filter")
 
 
-class FilteredEngine:
+class FilteredEngine(WrappedEngine):
     """Another engine, filtered. Filters that remember frames start anew with it.
 
     Args:
@@ -34,8 +35,8 @@ class FilteredEngine:
 
     def __init__(self, engine: Engine, settings: FilterSettings) -> None:
         refuse_resizing(settings.chosen)
-        self.spec = engine.spec
-        self._engine, self._chain = engine, FilterChain(settings)
+        super().__init__(engine)
+        self._chain = FilterChain(settings)
         self.stages_ms: dict[str, float] = {}
 
     @property
@@ -58,9 +59,5 @@ class FilteredEngine:
 
     def reset(self) -> None:
         """See ``Engine.reset``."""
-        self._engine.reset()
+        super().reset()
         self._chain.start()
-
-    def close(self) -> None:
-        """See ``Engine.close``."""
-        self._engine.close()

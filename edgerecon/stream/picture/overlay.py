@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgerecon.core.frame import Colour, Image, to_rgb, to_uint8
 from edgerecon.engines.base import Engine
+from edgerecon.engines.wrapped import WrappedEngine
 from edgerecon.stream.picture.strength import AdjustableStrength
 
 PALETTE = np.array(
@@ -35,7 +36,7 @@ _SURE, _TOLD = 0.5, 3
 _TEXT_HEIGHT, _MARGIN = 0.03, 4
 
 
-class AnnotatingEngine(AdjustableStrength):
+class AnnotatingEngine(AdjustableStrength, WrappedEngine):
     """An engine that gives no picture: the frame passes as it came, and what is said of it is drawn over it.
 
     Args:
@@ -47,8 +48,9 @@ class AnnotatingEngine(AdjustableStrength):
     """
 
     def __init__(self, engine: Engine, strength: float = 1.0) -> None:
+        super().__init__(engine)
         model = engine.spec.model
-        self._engine, self._kind = engine, model.overlay
+        self._kind = model.overlay
         self.spec = replace(engine.spec, model=replace(model, scale=1, fixed_output=None, overlay=""))
         self.strength = strength
         self.overlay: Colour | None = None
@@ -62,14 +64,6 @@ class AnnotatingEngine(AdjustableStrength):
             return frame.copy()
         np.copyto(out, frame)
         return out
-
-    def reset(self) -> None:
-        """See ``Engine.reset``."""
-        self._engine.reset()
-
-    def close(self) -> None:
-        """See ``Engine.close``."""
-        self._engine.close()
 
 
 def _drawn_map(frame: Image, said: Image, kind: str, opacity: float) -> Colour:

@@ -17,6 +17,7 @@ import numpy as np
 from edgerecon.core.errors import EngineError
 from edgerecon.core.frame import GreyLevels, Image, to_unit
 from edgerecon.engines.base import ByteEngine, Engine, takes_bytes
+from edgerecon.engines.wrapped import WrappedEngine
 from edgerecon.stream.picture.area import Area, whole_frame
 from edgerecon.stream.picture.box import Box, outside_fault, parse_box
 from edgerecon.stream.picture.finder import SETTLED_AFTER, TissueFinder
@@ -55,7 +56,7 @@ def first_frames(source: Source) -> list[Image]:
     return found
 
 
-class ProtectedEngine:
+class ProtectedEngine(WrappedEngine):
     """An engine that changes tissue alone.
 
     Args:
@@ -67,8 +68,7 @@ class ProtectedEngine:
     """
 
     def __init__(self, engine: Engine, tissue: str | Box = AUTO) -> None:
-        self.spec = engine.spec
-        self._engine = engine
+        super().__init__(engine)
         self._reach = max(1, engine.spec.model.receptive_field // 2)
         self._tissue = tissue
         self._finder = TissueFinder(self._reach)
@@ -119,14 +119,6 @@ class ProtectedEngine:
             self._engine.run_bytes(seen, out, strength=strength)
         else:
             self._boxed(partial(self._run_box_of_bytes, self._engine, strength), seen, out)
-
-    def reset(self) -> None:
-        """See ``Engine.reset``."""
-        self._engine.reset()
-
-    def close(self) -> None:
-        """See ``Engine.close``."""
-        self._engine.close()
 
     def _look(self, frame: Image | GreyLevels) -> None:
         """Make ready for where the tissue of a frame is."""

@@ -11,6 +11,7 @@ import numpy as np
 from edgerecon.core.errors import UsageError
 from edgerecon.core.frame import GreyLevels, Image
 from edgerecon.engines.base import Engine, takes_bytes
+from edgerecon.engines.wrapped import WrappedEngine
 
 
 def check_strength(strength: float) -> float:
@@ -43,7 +44,7 @@ class AdjustableStrength:
         self._strength = check_strength(strength)
 
 
-class BlendedEngine(AdjustableStrength):
+class BlendedEngine(AdjustableStrength, WrappedEngine):
     """An engine whose output is blended with its input.
 
     Args:
@@ -64,8 +65,7 @@ class BlendedEngine(AdjustableStrength):
         spec = engine.spec.model
         if strength != 1 and (spec.scale != 1 or spec.fixed_output):
             raise UsageError(f"{spec.name} changes the size of a frame: its strength is 1")
-        self.spec = engine.spec
-        self._engine = engine
+        super().__init__(engine)
         self._copy = np.empty((0, 0), np.float32)
         self.strength = strength
 
@@ -112,11 +112,3 @@ class BlendedEngine(AdjustableStrength):
                 cv2.copyTo(seen, tissue, out)
         else:
             self._engine.run_bytes(seen, out, frame=frame, tissue=tissue, strength=strength)
-
-    def reset(self) -> None:
-        """See ``Engine.reset``."""
-        self._engine.reset()
-
-    def close(self) -> None:
-        """See ``Engine.close``."""
-        self._engine.close()
