@@ -89,6 +89,13 @@ LEARNED = {
 """Measures that are shown of every beamformer, and their digits."""
 
 
+def most_gcnr(rows: Mapping[str, Any]) -> str:
+    """What gCNR leaves to gain over delay-and-sum of one wave, since it ends at 1, and what 31 clean waves gain."""
+    das = rows["das"]["gcnr"]["mean"]
+    many = f", das-31 {rows['das-31']['gcnr']['mean'] - das:+.3f}" if "das-31" in rows else ""
+    return f"at most {1 - das:+.3f}{many}"
+
+
 def learned(folder: Path) -> str:
     """Every beamformer on every set of channel data, and what compact-beamform gains over delay-and-sum."""
     found = load(folder, "learned-beamforming")
@@ -101,7 +108,7 @@ def learned(folder: Path) -> str:
         ours = one["rows"]["compact-beamform"]
         width = ours["width_over_das"]["mean"]
         widths = "" if width is None else f" and lateral width {100 * width:+.0f} %"
-        gains.append(f"{kind} gCNR {ours['gcnr_over_das']['mean']:+.3f}{widths}")
+        gains.append(f"{kind} gCNR {ours['gcnr_over_das']['mean']:+.3f} ({most_gcnr(one['rows'])}){widths}")
     speed, note = found["speed"], f" {found['note']}." if found["note"] else ""
     return "\n".join(
         [
