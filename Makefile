@@ -138,6 +138,7 @@ study-quick study-long study-full: study-%: $(DEV)
 
 study-weights:  # what a long study has trained and ships
 	cp edgerecon-study/long/recurrent/models/study-conv-rnn.onnx export/study/
+	cp $(foreach task,denoising artefacts contrast,edgerecon-study/long/restoration/models/study-$(task)-dncnn.onnx) export/study/
 
 SHIPPED := compact-compound compact-despeckle compact-despeckle-large compact-despeckle-small compact-despeckle-w8d4 compact-fpga
 STUDIED := $(foreach name,tomography/models/study-ct-sparse super_resolution/models/study-srcnn-x2 \

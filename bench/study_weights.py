@@ -99,6 +99,9 @@ NETWORKS = (
         "1800 steps of 4 sequences of 8 frames, 64×64 pixels; about 6 minutes of one core",
         sequences,
     ),
+    Shipped("study-denoising-dncnn", "4311 steps of 12 crops of 64×64 pixels; four minutes of one core", restored),
+    Shipped("study-artefacts-dncnn", "600 steps of 12 crops of 64×64 pixels; half a minute of one core", restored),
+    Shipped("study-contrast-dncnn", "400 steps of 12 crops of 64×64 pixels; a few seconds of one core", restored),
 )
 
 

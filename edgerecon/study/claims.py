@@ -202,9 +202,9 @@ def settled(stated: Stated, claim: Claim, trained: Mapping[str, Trained]) -> Cla
     """The verdict, undecided where a loser was trained too little, with a word on networks that still improve.
 
     What does not hold is settled when the praised networks have reached their plateaus; of an adversarial one, which
-    has none, when the claim is explained; so is a claim about one network on two kinds of frames, to both of which its
-    steps are the same. What holds is settled when the networks below them have reached theirs, or
-    took as many steps as they did.
+    has none, when the claim is explained and no network below it took more steps; so is a claim about one network on
+    two kinds of frames, to both of which its steps are the same. What holds is settled when the networks below them
+    have reached theirs, or took as many steps as they did.
     """
     better, worse = ([_of(stated, name, trained) for name in names] for names in (stated.better, stated.worse))
     going_on = {one.name: one for one in (*better, *worse) if one and not one.finished}
@@ -216,7 +216,9 @@ def settled(stated: Stated, claim: Claim, trained: Mapping[str, Trained]) -> Cla
     else:
         improving = [one for one in better if one and not one.finished]
         alone = stated.better == stated.worse
-        turned = any(not claim.explained or (one.falling is not None and not alone) for one in improving)
+        most = max((one.steps for one in worse if one), default=0)
+        fair = [alone or (one.falling is None and one.steps >= most) for one in improving]
+        turned = bool(improving) and not (claim.explained and all(fair))
     stopped = f"Stopped at the budget: {'; '.join(map(str, going_on.values()))}"
     return replace(claim, holds=None if turned else claim.holds, evidence=f"{claim.evidence}. {stopped}")
 

@@ -121,6 +121,9 @@ def test_a_verdict_that_training_could_turn_is_open(
     assert explained == "" or alone.holds is False, "one network on two kinds of frames: its steps favour neither"
     unjudged = {name: replace(one, falling=None) for name, one in trained.items()}
     assert explained == "" or settled(stated, Claim("a over b", holds, "1 > 0", explained), unjudged).holds is False
+    longer = unjudged | {"s/b": replace(unjudged["s/b"], steps=10)}
+    turned = settled(stated, Claim("a over b", False, "1 > 0", "physics"), longer)
+    assert turned.holds is (False if better[1] else None), "an adversarial network took fewer steps than its twin"
 
 
 def replace_claims(result: Result, holds: bool) -> Result:
