@@ -23,16 +23,19 @@ from edgerecon.cli.verbs import (
     build,
     bundle,
     catalogue,
+    demo,
+    doctor,
     evaluate,
+    explain,
     export,
     fit,
     kernels,
     recover,
-    run,
     serve,
+    simulate,
     stream,
     study,
-    workshop,
+    train,
 )
 from edgerecon.cli.verbs.kinds_help import StreamCommand
 from edgerecon.cli.verbs.output import INTERRUPTED
@@ -52,8 +55,8 @@ app = typer.Typer(
 )
 
 for verb in (
-    *(run.demo, run.doctor, beamform.beamform, recover.recover, serve.serve, bench.bench),
-    *(workshop.simulate, workshop.train, evaluate.evaluate, workshop.explain, study.study),
+    *(demo.demo, doctor.doctor, beamform.beamform, recover.recover, serve.serve, bench.bench),
+    *(simulate.simulate, train.train, evaluate.evaluate, explain.explain, study.study),
     *(catalogue.models, catalogue.devices),
     *(adapt.adapt, adopt.adopt, export.export, build.build, fit.fit, bundle.bundle, bundle.install),
 ):

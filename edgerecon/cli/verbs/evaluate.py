@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgerecon.cli.verbs.names import PRECISION_NAMES, Model
-from edgerecon.cli.verbs.output import (
-    Json,
-    check_folder,
-    check_json,
-    console,
-    write_json,
-)
-from edgerecon.cli.verbs.placement import Device, Tile, tile_size
-from edgerecon.cli.verbs.workshop import Ray
+from edgerecon.cli.verbs.output import Json, check_folder, check_json, console, write_json
+from edgerecon.cli.verbs.placement import Device, Ray, Tile, tile_size
 
 if TYPE_CHECKING:
     from edgerecon.cli.tables.screen import Screen

@@ -19,6 +19,7 @@ Tile = Annotated[
     str | None,
     typer.Option(help="HEIGHTxWIDTH of pieces in which frames are run, where they do not fit the memory whole."),
 ]
+Ray = Annotated[str | None, typer.Option("--ray", help="Work on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT.")]
 
 
 def tile_size(text: str | None) -> tuple[int, int] | None:

@@ -1,24 +1,15 @@
-"""Verbs that show what this machine can do: demo, doctor."""
+"""The verb that shows a model at work."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from edgerecon.cli.verbs.duration import seconds as duration_s
-from edgerecon.cli.verbs.output import (
-    Json,
-    check_folder,
-    console,
-    leave_if_interrupted,
-    write_json,
-)
+from edgerecon.cli.verbs.output import check_folder, console, leave_if_interrupted
 from edgerecon.core.errors import EdgereconError
-
-if TYPE_CHECKING:
-    pass
 
 
 def demo(
@@ -48,21 +39,3 @@ def demo(
         raise EdgereconError(report.error)
     screen.say(f"Before | after: {out / VIDEO}\nEverything measured: {out / PAGE}")
     leave_if_interrupted(report.interrupted and not (view and seconds is None))  # there Ctrl-C is how it ends
-
-
-def doctor(
-    folder: Annotated[Path, typer.Argument(help="Also look here for recordings that were cut off.")] = Path("."),
-    json: Json = None,
-) -> None:
-    """Say what this machine can run, and what adds the rest."""
-    from dataclasses import asdict
-
-    from edgerecon.cli.doctor import diagnose
-    from edgerecon.cli.tables.host import doctor_table
-    from edgerecon.hardware.device import host_profile
-
-    checks = diagnose(folder)
-    console(json).print(doctor_table(checks))
-    write_json(json, {"checks": [asdict(check) for check in checks], "host": host_profile()})
-    if any(check.required and not check.ok for check in checks):
-        raise EdgereconError("something required is missing: see the commands above")
