@@ -13,9 +13,9 @@ from edgerecon.core.errors import EdgereconError
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the video, the page and the JSON report.")] = Path(
-        "edgerecon-demo"
-    ),
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="Folder for the video, the page and the JSON report.")
+    ] = Path("edgerecon-demo"),
     seconds: Annotated[
         float | None,
         typer.Option(
