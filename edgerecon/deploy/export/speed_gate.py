@@ -1,4 +1,10 @@
-"""A derived precision ships only where it is faster than the fp32 file, on devices of the kind that it is for."""
+"""A derived precision ships only where it is faster than the fp32 file, on the runtimes that it is for.
+
+A file is compared with its parent on the runtimes that run both: int8 on those of stock, int16 on ours. Our own fp32
+kernels are faster than int8 on a stock runtime, but run no int8: who has them is given their files by ``auto`` and
+``fit``, which time every file with every runtime. The int8 file is for the others, on Windows or macOS, on an NPU, or
+without a compiler, and there it has to be the faster one.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +19,8 @@ MADE_FOR = {"int8": "cpu", "int16": "cpu", "int8-trt": "gpu", "fp16": "gpu"}
 
 
 def slower_than_parent(rows: Sequence[Row], name: str) -> dict[str, str]:
-    """Files that are to stay here, by stem, with the reason: the fastest way to run each is slower than fp32's.
+    """Files that are to stay here, by stem, with the reason: no runtime that runs one is faster than fp32 is on
+    the fastest of these runtimes.
 
     Args:
         rows: of the files NAME.onnx, NAME-int8.onnx, ..., side by side on this host. name: the model's.
@@ -24,17 +31,22 @@ def slower_than_parent(rows: Sequence[Row], name: str) -> dict[str, str]:
         if kind is None:
             continue
         stem = name + one.suffix
-        own, parent = _fastest(rows, stem, kind), _fastest(rows, name + variant("fp32").suffix, kind)
-        if own is not None and parent is not None and _ms(own) >= _ms(parent):
-            found[stem] = f"{own.name} takes {_ms(own):.2f} ms for a frame here and {parent.name} {_ms(parent):.2f} ms"
+        own = _timed(rows, stem, kind)
+        runtimes = {row.setup.backend for row in own}
+        parents = [row for row in _timed(rows, name + variant("fp32").suffix, kind) if row.setup.backend in runtimes]
+        if not own or not parents:
+            continue
+        fastest, parent = min(own, key=_ms), min(parents, key=_ms)
+        if _ms(fastest) >= _ms(parent):
+            theirs = f"{parent.name} {_ms(parent):.2f} ms"
+            found[stem] = f"{fastest.name} takes {_ms(fastest):.2f} ms for a frame here and {theirs}"
     return found
 
 
-def _fastest(rows: Sequence[Row], stem: str, kind: str) -> Row | None:
+def _timed(rows: Sequence[Row], stem: str, kind: str) -> list[Row]:
     known = backends()
     own = [row for row in rows if row.ok and row.speed.latency_ms and row.setup.model == stem]
-    timed = [row for row in own if row.setup.backend in known and known[row.setup.backend].kind == kind]
-    return min(timed, key=_ms, default=None)
+    return [row for row in own if row.setup.backend in known and known[row.setup.backend].kind == kind]
 
 
 def _ms(row: Row) -> float:

@@ -9,7 +9,7 @@ from edgerecon.measure.row import Row, Setup, Speed
 
 
 def row(file: str, backend: str, p50: float, status: str = "ok") -> Row:
-    precision = "int8" if "int8" in file else "fp16" if "fp16" in file else "fp32"
+    precision = "int16" if "int16" in file else "int8" if "int8" in file else "fp16" if "fp16" in file else "fp32"
     setup = Setup(file, backend, precision, 1, (64, 64))
     return Row(setup, Speed(latency_ms={"p50": p50, "p99": p50}), status=status)
 
@@ -25,9 +25,20 @@ FP32 = [row("m", "onnxruntime", 3.0), row("m", "openvino", 2.0)]
         ([row("m-int8", "onnxruntime", 1.0, status="refused"), row("m-int8", "openvino", 2.0)], {"m-int8"}),
         ([row("m-int8-trt", "onnxruntime", 9.0), row("m-fp16", "openvino", 9.0)], set()),
         ([row("m-int8-trt", "tensorrt", 9.0), row("m", "tensorrt", 1.0)], {"m-int8-trt"}),
+        ([row("m", "native", 0.5), row("m-int8", "openvino", 1.0)], set()),
+        ([row("m", "native", 0.5), row("m-int16", "native", 0.6)], {"m-int16"}),
         ([], set()),
     ],
-    ids=["faster", "slower than the best", "faster but refused", "made for GPUs", "slower on a GPU", "not measured"],
+    ids=[
+        "faster",
+        "slower than the best",
+        "faster but refused",
+        "made for GPUs",
+        "slower on a GPU",
+        "native runs no int8",
+        "native runs int16",
+        "not measured",
+    ],
 )
 def test_slower_file_is_named(derived: list[Row], left: set[str]) -> None:
     found = slower_than_parent([*FP32, *derived], "m")
