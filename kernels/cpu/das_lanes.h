@@ -82,7 +82,7 @@ KERNEL Ints weights_of(Ints place) {
     return (part << 16) | (part ^ static_cast<uint32_t>(DAS_UNIT));
 }
 
-KERNEL Shorts pairs_in(const uint32_t* pairs) { return *reinterpret_cast<const Shorts*>(pairs); }
+KERNEL Shorts pairs_in(const uint32_t* pairs) { return load_as<Shorts>(pairs); }
 
 KERNEL Floats floats(Ints a) { return __builtin_convertvector(reinterpret_cast<SignedInts>(a), Floats); }
 

@@ -6,55 +6,57 @@
 //
 // Floor: kernel² · K fused multiply-adds a cell and output channel. Read once per instruction set.
 
-template <int P, int N>
+template <class Sums, int P, int N>
 KERNEL void direct_block(const FloatDirect& job, const float* weights, int column, int chunk) {
-    Floats sum[P][N];
-#pragma GCC unroll 8
+    constexpr int L = LANES<Sums>;
+    Sums sum[P][N];
+#pragma GCC unroll 16
     for (int t = 0; t < P; ++t)
 #pragma GCC unroll 2
-        for (int n = 0; n < N; ++n) sum[t][n] = load(job.end.bias + chunk + 8 * n);
+        for (int n = 0; n < N; ++n) sum[t][n] = load_as<Sums>(job.end.bias + chunk + L * n);
     const int64_t apart = static_cast<int64_t>(job.stride) * job.in_pitch;
     for (int ky = 0; ky < job.kernel; ++ky) {
         for (int kx = 0; kx < job.kernel; ++kx) {
             const int64_t cell = static_cast<int64_t>(column) * job.stride + kx * job.dilation - job.padding;
             const float* x = job.in[ky] + cell * job.in_pitch;
-            for (int k = 0; k < job.inputs; ++k, weights += 8 * N) {
-                Floats weight[N];
+            for (int k = 0; k < job.inputs; ++k, weights += L * N) {
+                Sums weight[N];
 #pragma GCC unroll 2
-                for (int n = 0; n < N; ++n) weight[n] = load(weights + 8 * n);
-#pragma GCC unroll 8
+                for (int n = 0; n < N; ++n) weight[n] = load_as<Sums>(weights + L * n);
+#pragma GCC unroll 16
                 for (int t = 0; t < P; ++t) {
-                    const Floats value = all(x[t * apart + k]);
+                    const auto value = in_all_lanes(x + t * apart + k);
 #pragma GCC unroll 2
-                    for (int n = 0; n < N; ++n) sum[t][n] += value * weight[n];
+                    for (int n = 0; n < N; ++n) add_products(sum[t][n], value, weight[n]);
                 }
             }
         }
     }
-    const Floats floor = all(job.end.relu ? 0.f : -INFINITY);
-#pragma GCC unroll 8
+    const Sums floor = Sums{} + (job.end.relu ? 0.f : -INFINITY);
+#pragma GCC unroll 16
     for (int t = 0; t < P; ++t) {
         const int64_t at = static_cast<int64_t>(column + t) * job.out_step + chunk;
 #pragma GCC unroll 2
         for (int n = 0; n < N; ++n) {
-            Floats value = larger(sum[t][n], floor);
-            if (job.added) value += load(job.added + at + 8 * n);
-            store(reinterpret_cast<float*>(job.out) + at + 8 * n, value);
+            Sums value = larger(sum[t][n], floor);
+            if (job.added) value += load_as<Sums>(job.added + at + L * n);
+            store(reinterpret_cast<float*>(job.out) + at + L * n, value);
         }
     }
 }
 
-template <int N>
+template <class Sums, int N>
 KERNEL void direct_chunk(const FloatDirect& job, const float* weights, int chunk) {
+    constexpr int B = LANES<WideFloats> == 16 ? 16 : 6;
     int column = 0;
-    for (; column + 6 <= job.columns; column += 6) direct_block<6, N>(job, weights, column, chunk);
-    for (; column < job.columns; ++column) direct_block<1, N>(job, weights, column, chunk);
+    for (; column + B <= job.columns; column += B) direct_block<Sums, B, N>(job, weights, column, chunk);
+    for (; column < job.columns; ++column) direct_block<Sums, 1, N>(job, weights, column, chunk);
 }
 
 ENTRY void convolve_direct(const FloatDirect& job) {
     const float* weights = job.weights;
     int chunk = 0;
     for (; chunk + 16 <= job.out_pitch; chunk += 16, weights += job.kernel * job.kernel * job.inputs * 16)
-        direct_chunk<2>(job, weights, chunk);
-    if (chunk < job.out_pitch) direct_chunk<1>(job, weights, chunk);
+        direct_chunk<WideFloats, 16 / LANES<WideFloats>>(job, weights, chunk);
+    if (chunk < job.out_pitch) direct_chunk<Floats, 1>(job, weights, chunk);
 }

@@ -91,11 +91,28 @@ KERNEL void unshuffle_cells(const EdgeRow& job, Cells* cells) {
     }
 }
 
-ENTRY void unshuffle_row(const EdgeRow& job, float* cells) { unshuffle_cells(job, cells); }
-ENTRY void unshuffle_row(const EdgeRow& job, int16_t* cells) { unshuffle_cells(job, cells); }
+// Asks for rows of pixels that will be needed when some more rows of cells are made: a frame is larger than the second-level
+// cache, and layers keep the processor busy until then. Addresses past the end do no harm.
+KERNEL void ask_for(const float* pixels, int64_t pitch, const EdgeRow& job) {
+    constexpr int ROWS_AHEAD = 8;
+    for (int row = 0; row < job.block; ++row) {
+        const float* from = pixels + (int64_t{ROWS_AHEAD} * job.block + row) * pitch;
+        for (int x = 0; x < job.columns * job.block; x += 16) __builtin_prefetch(from + x, 0, 2);
+    }
+}
+
+ENTRY void unshuffle_row(const EdgeRow& job, float* cells) {
+    ask_for(job.frame, job.frame_pitch, job);
+    unshuffle_cells(job, cells);
+}
+ENTRY void unshuffle_row(const EdgeRow& job, int16_t* cells) {
+    ask_for(job.frame, job.frame_pitch, job);
+    unshuffle_cells(job, cells);
+}
 
 ENTRY void shuffle_row(const EdgeRow& job, const float* cells) {
     const int block = job.block, first = block == 2 ? shuffle_fours(job, cells) : 0;
+    ask_for(job.out, job.out_pitch, job);
     for (int by = 0; by < block; ++by) {
         float* pixel = job.out + by * job.out_pitch + first * block;
         const float* from = cells + by * block + int64_t{first} * job.cell_pitch;

@@ -2,7 +2,7 @@
 //
 //     portable   what the compiler makes of the vector extension for the baseline: SSE2, NEON, plain code
 //     avx2       AVX2 and FMA
-//     vnni       AVX-512 VNNI on vectors of 32 bytes: a pair's products and their sum are one instruction; the rest as avx2
+//     vnni       AVX-512 with VNNI: vectors of 64 bytes; a pair's products and their sum are one instruction
 //     neon       of aarch64, whose baseline it is; 32 registers of 16 bytes
 //     wasm       of browsers, WebAssembly's vectors of 16 bytes
 //
@@ -30,7 +30,8 @@ struct InstructionSet {
 #if defined(__x86_64__)
 inline bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 inline bool has_vnni() {
-    return has_avx2() && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+    return has_avx2() && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni");
 }
 #endif
 inline bool always() { return true; }

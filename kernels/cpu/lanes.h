@@ -1,6 +1,7 @@
 // Vectors of 32 bytes, written once for every processor: GCC's and Clang's vector extension, which becomes one AVX2
-// register, two of SSE2, NEON or WebAssembly, or plain code. Where a product has no operator (pairs of 16-bit factors, saturation,
-// shifts by lane), it is spelled out for each set, and all forms give the same bits.
+// register, two of SSE2, NEON or WebAssembly, or plain code; AVX-512's of 64 bytes are in lanes_wide.h. Where a product has no
+// operator (pairs of 16-bit factors, saturation, shifts by lane), it is spelled out for each set, and all forms give the
+// same bits.
 //
 //     Floats   │ f0 │ f1 │ f2 │ f3 │ f4 │ f5 │ f6 │ f7 │
 //     Ints     │ i0 │ i1 │ i2 │ i3 │ i4 │ i5 │ i6 │ i7 │
@@ -8,17 +9,26 @@
 //
 // Read by each_set.h, as are the files that say "once per instruction set".
 
-typedef float Floats __attribute__((vector_size(32), aligned(4), may_alias));
-typedef uint32_t Ints __attribute__((vector_size(32), aligned(4), may_alias));  // unsigned: sums are modulo 2³²
-typedef uint16_t Shorts __attribute__((vector_size(32), aligned(2), may_alias));
-typedef int32_t SignedInts __attribute__((vector_size(32), aligned(4), may_alias));
+typedef float Floats __attribute__((vector_size(32)));
+typedef uint32_t Ints __attribute__((vector_size(32)));  // unsigned: sums are modulo 2³²
+typedef uint16_t Shorts __attribute__((vector_size(32)));
+typedef int32_t SignedInts __attribute__((vector_size(32)));
 
-KERNEL Floats load(const float* from) { return *reinterpret_cast<const Floats*>(from); }
-KERNEL Ints load(const int32_t* from) { return *reinterpret_cast<const Ints*>(from); }
-KERNEL Shorts load(const int16_t* from) { return *reinterpret_cast<const Shorts*>(from); }
-KERNEL void store(float* to, Floats value) { *reinterpret_cast<Floats*>(to) = value; }
-KERNEL void store(int32_t* to, Ints value) { *reinterpret_cast<Ints*>(to) = value; }
-KERNEL void store(int16_t* to, Shorts value) { *reinterpret_cast<Shorts*>(to) = value; }
+// Vectors of the kind that is named, from and to memory of any alignment.
+template <class Vector, class Element>
+KERNEL Vector load_as(const Element* from) {
+    Vector value;
+    memcpy(&value, from, sizeof value);
+    return value;
+}
+KERNEL Floats load(const float* from) { return load_as<Floats>(from); }
+KERNEL Ints load(const int32_t* from) { return load_as<Ints>(from); }
+KERNEL Shorts load(const int16_t* from) { return load_as<Shorts>(from); }
+template <class Element, class Vector>
+KERNEL void store(Element* to, Vector value) { memcpy(to, &value, sizeof value); }
+
+template <class Vector>
+constexpr int LANES = sizeof(Vector) / 4;
 
 KERNEL Floats all(float value) { return Floats{value, value, value, value, value, value, value, value}; }
 KERNEL Floats larger(Floats a, Floats b) { return a > b ? a : b; }
@@ -296,19 +306,4 @@ KERNEL void add_pair_products(Ints& sum, Shorts a, Shorts b) {
     KEEP_IN_REGISTER(sum);
 }
 #endif
-
-// S pieces of a vector, from places that lie `apart` elements from each other.
-template <int S>
-KERNEL Shorts load_side_by_side(const int16_t* from, int64_t apart) {
-    if constexpr (S == 4) return load_quarters(from, apart);
-    else if constexpr (S == 2)
-        return load_halves(from, from + apart);
-    else
-        return load(from);
-}
-template <int S>
-KERNEL Floats load_side_by_side(const float* from, int64_t) {
-    static_assert(S == 1, "float32 maps hold whole vectors");
-    return load(from);
-}
 #undef KEEP_IN_REGISTER

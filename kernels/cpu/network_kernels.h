@@ -14,10 +14,6 @@ struct NetworkKernels {
     void (*shuffle)(const EdgeRow&, const float*);
     void (*expand)(const BytesIn&);
     void (*finish)(const BytesOut&);
-
-    constexpr NetworkKernels with_integers(void (*winograd)(const IntegerWinograd&, int16_t*), void (*direct)(const IntegerDirect&)) const {
-        return {float_winograd, winograd, float_direct, direct, unshuffle, unshuffle_integers, shuffle, expand, finish};
-    }
 };
 
 #define KERNELS "network_set.h"

@@ -1,8 +1,7 @@
 // Sixteen unsigned numbers of 16 bits: distances, and the upper half of a product. All forms
 // give the same bits. Read once per instruction set, after lanes.h.
 
-KERNEL Shorts load(const uint16_t* from) { return *reinterpret_cast<const Shorts*>(from); }
-KERNEL void store(uint16_t* to, Shorts value) { *reinterpret_cast<Shorts*>(to) = value; }
+KERNEL Shorts load(const uint16_t* from) { return load_as<Shorts>(from); }
 
 #if USES_AVX2
 // a − b, or 0 where b is larger.

@@ -1,10 +1,10 @@
-// What becomes of the exact sums of an integer layer, 16 channels of one cell or 8 of two at a time.
+// What becomes of the exact sums of an integer layer, two vectors at a time.
 //
 //     z ──► z >> shift ──► clip to floor … ceiling ──► int16           z = sum with its offset, rounding included
 //     z ──► ρ(z) + gain·added + 2^shift/2 ──► >> shift ──► clip ──► int16         where a map is added
 //     z ──► z · step ──► float32                                       where the integers end
 //
-// Each channel has its own shift, gain and step. Floor: 3 instructions a vector of 8 sums. Read once per instruction set.
+// Each channel has its own shift, gain and step. Floor: 3 instructions a vector of sums. Read once per instruction set.
 
 struct Channels {
     Ints shift[2], gain[2], half[2], least;
@@ -35,28 +35,32 @@ KERNEL Shorts requantised(const Channels& c, Ints first, Ints second, const int1
     return requantised(c, first, second);
 }
 
-// Eight channels of two cells.
-struct EightChannels {
-    Ints shift, gain, half, least;
-    Shorts floor, ceiling;
+// The same where a vector holds whole cells of C channels, of one tile or of two.
+template <class Sums, int C>
+struct CellChannels {
+    Sums shift, gain, half, least;
+    ShortsLike<Sums> floor, ceiling;
 };
 
-KERNEL EightChannels eight_channels_of(const Requantise& end, int chunk) {
-    const Ints shift = load(end.shift + chunk);
-    return {shift,
-            end.gain ? load(end.gain + chunk) : Ints{},
-            (all(int32_t{1}) << shift) >> 1,
-            all(end.relu ? int32_t{0} : INT32_MIN),
-            all(static_cast<int16_t>(end.floor)),
-            all(static_cast<int16_t>(end.ceiling))};
+template <class Sums, int C>
+KERNEL CellChannels<Sums, C> cell_channels_of(const Requantise& end, int chunk) {
+    CellChannels<Sums, C> c;
+    c.shift = per_channel<C>(Sums{}, end.shift + chunk);
+    c.gain = end.gain ? per_channel<C>(Sums{}, end.gain + chunk) : Sums{};
+    c.half = ((Sums{} + 1) << c.shift) >> 1;
+    c.least = Sums{} + static_cast<uint32_t>(end.relu ? 0 : INT32_MIN);
+    c.floor = ShortsLike<Sums>{} + static_cast<uint16_t>(end.floor);
+    c.ceiling = ShortsLike<Sums>{} + static_cast<uint16_t>(end.ceiling);
+    return c;
 }
 
-KERNEL Shorts requantised(const EightChannels& c, Ints first, Ints second) {
-    return narrowed_in_order(shifted(first, c.shift), shifted(second, c.shift), c.floor, c.ceiling);
+// Two cells of each tile.
+template <class Sums, int C>
+KERNEL ShortsLike<Sums> requantised(const CellChannels<Sums, C>& c, Sums first, Sums second) {
+    return narrowed_cells<C>(shifted(first, c.shift), shifted(second, c.shift), c.floor, c.ceiling);
 }
 
-KERNEL Ints with_added(const EightChannels& c, Ints sum, const int16_t* added) {
-    return larger(sum, c.least) + widened(added) * c.gain + c.half;
+template <class Sums, int C>
+KERNEL Sums with_added(const CellChannels<Sums, C>& c, Sums sum, const int16_t* cell, int64_t beside) {
+    return larger(sum, c.least) + levels_of_cells<C>(Sums{}, cell, beside) * c.gain + c.half;
 }
-
-KERNEL Floats scaled(Ints sum, Floats step) { return __builtin_convertvector(reinterpret_cast<SignedInts>(sum), Floats) * step; }

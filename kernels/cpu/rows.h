@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-constexpr int MOST_TILES = 6;    // of one Winograd block: 6 × 2 sums fill 12 of 16 registers
+constexpr int MOST_TILES = 8;    // of one Winograd block: with AVX2 6, whose 6 × 2 sums fill 12 of 16 registers
 constexpr int MOST_TAPS = 9;     // of a direct kernel's edge
 
 // Four output rows of a 3×3 convolution, a dilation apart, and the six input rows they see. A row that lies outside the

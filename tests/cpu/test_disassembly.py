@@ -11,10 +11,10 @@ import pytest
 
 from edgerecon.cpu.store import Stored
 
-INNER_BLOCK = 48
-"""Products of four pairs of channels with 12 sums, or of four channels: a loop that is unrolled as it is written."""
+STEPS = 4
+"""Pairs of channels, or channels, of a turn of the inner loop: it is unrolled as it is written."""
 JUMP = re.compile(r"\tj[a-z]+\s|\tret")
-SPILT = re.compile(r"(?=.*%ymm).*\(%r[sb]p")
+SPILT = re.compile(r"(?=.*%[yz]mm).*\(%r[sb]p")
 MOST_SPILT = 2
 """A sum that is stored and read again in a turn of the loop: one product in 24 has such a neighbour."""
 
@@ -44,17 +44,19 @@ def blocks(listing: str, function: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("function", "product"),
+    ("function", "product", "sums"),
     [
-        ("avx2 convolve_tilesILi4ELi6ELi1 Integer", "vpmaddwd"),
-        ("avx2 convolve_tilesILi2ELi6ELi1 Integer", "vpmaddwd"),
-        ("vnni convolve_tilesILi4ELi6ELi1 Integer", "vpdpwssd"),
-        ("vnni convolve_tilesILi2ELi6ELi1 Integer", "vpdpwssd"),
-        ("avx2 convolve_tilesILi6 Float", "vfmadd"),
+        ("avx2 multiply_atIDv8_jLi4ELi6ELi2ELi16", "vpmaddwd", 12),
+        ("avx2 multiply_atIDv8_jLi2ELi6ELi2ELi16", "vpmaddwd", 12),
+        ("vnni multiply_atIDv16_jLi4ELi8ELi1ELi16", "vpdpwssd", 16),
+        ("vnni multiply_atIDv16_jLi2ELi8ELi1ELi16", "vpdpwssd", 16),
+        ("avx2 multiply_atIDv8_fLi6ELi2ELi16", "vfmadd", 12),
+        ("vnni multiply_atIDv16_fLi8ELi1ELi16", "vfmadd", 8),
     ],
 )
-def test_inner_loops_keep_their_sums_in_registers(listing: str, function: str, product: str) -> None:
-    inner = [block for block in blocks(listing, function) if sum(product in line for line in block) >= INNER_BLOCK]
+def test_inner_loops_keep_their_sums_in_registers(listing: str, function: str, product: str, sums: int) -> None:
+    whole = STEPS * sums
+    inner = [block for block in blocks(listing, function) if sum(product in line for line in block) >= whole]
     assert inner, "no loop holds as many products as it is unrolled for"
     for block in inner:
         at = [number for number, line in enumerate(block) if product in line]
@@ -65,5 +67,5 @@ def test_inner_loops_keep_their_sums_in_registers(listing: str, function: str, p
 
 
 def test_the_portable_form_needs_no_newer_processor(listing: str) -> None:
-    portable = [line for block in blocks(listing, "portable convolve_tiles") for line in block]
-    assert portable and not any("%ymm" in line for line in portable)
+    portable = [line for block in blocks(listing, "portable multiply_at") for line in block]
+    assert portable and not any(re.search("%[yz]mm", line) for line in portable)

@@ -35,7 +35,7 @@ RESULTS_OF(portable, )
 #if defined(__x86_64__)
 RESULTS_OF(avx2, __attribute__((target("avx2,fma"))))
 // What alone differs from AVX2 there.
-__attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512vnni"))) bool same_by_vnni(const int16_t* a, const int16_t* b, const int32_t* expected) {
+__attribute__((target("avx2,fma,avx512f,avx512dq,avx512bw,avx512vl,avx512vnni"))) bool same_by_vnni(const int16_t* a, const int16_t* b, const int32_t* expected) {
     int32_t found[8];
     auto sums = vnni::pair_products(vnni::load(a), vnni::load(a));
     vnni::add_pair_products(sums, vnni::load(a), vnni::load(b));
