@@ -91,6 +91,22 @@ struct DasLoad {
     }
 };
 
+// One row of every frame: its first samples, its second ones, …; a sample is a number or a pair (i, q). Lanes without a
+// frame are 0.
+template <class Sample>
+void side_by_side(const int16_t* const* frames, int count, int lanes, int64_t first, int64_t samples, int16_t* to) {
+    constexpr int parts = sizeof(Sample) / sizeof(int16_t);
+    if (count < lanes) memset(to, 0, samples * lanes * sizeof(Sample));
+    constexpr int64_t block = 16;  // of samples: what a frame holds of them is a line of the cache
+    for (int64_t begin = 0; begin < samples; begin += block) {
+        const int64_t end = std::min(begin + block, samples);
+        for (int lane = 0; lane < count; ++lane) {
+            const int16_t* from = frames[lane] + first;
+            for (int64_t at = begin; at < end; ++at) memcpy(to + (at * lanes + lane) * parts, from + at * parts, sizeof(Sample));
+        }
+    }
+}
+
 }  // namespace
 
 extern "C" {
@@ -126,13 +142,11 @@ void edgerecon_cpu_das_split(void* beamformer, const int16_t* rows, float scale,
 
 void edgerecon_cpu_das_interleave(void* beamformer, const int16_t* const* frames, int32_t count, int32_t lanes, int16_t* rows) {
     Beamformer& of = *static_cast<Beamformer*>(beamformer);
-    const int64_t row = of.row();
-    const int parts = of.parts();
     const ThreadPool::Work one = [&](int, int number) {
-        int16_t* to = rows + number * row * lanes;
-        for (int64_t at = 0; at < row; at += parts)
-            for (int lane = 0; lane < lanes; ++lane)
-                for (int part = 0; part < parts; ++part) *to++ = lane < count ? frames[lane][number * row + at + part] : int16_t{0};
+        const int64_t first = number * of.row();
+        int16_t* to = rows + first * lanes;
+        if (of.parts() == 2) side_by_side<uint32_t>(frames, count, lanes, first, of.row() / 2, to);
+        else side_by_side<int16_t>(frames, count, lanes, first, of.row(), to);
     };
     of.pool().run(of.told().waves * of.told().elements, one);
 }
