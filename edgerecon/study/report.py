@@ -27,7 +27,7 @@ class StudyReport:
         results: one a system. speed: see ``time_models``. seconds: system → wall clock, resumed runs together.
         timed: rows of the latency table that an earlier run measured, as its JSON has them.
         trained: SYSTEM/NETWORK → how far it came; empty in a study of fixed steps.
-        measured: system → "commit" and "date" of its figures, which earlier runs may have found; of ``host`` otherwise.
+        measured: system → where, by which commit and when its figures were found, which earlier runs may have done.
     """
 
     profile: str
@@ -108,8 +108,8 @@ def read_report(path: Path) -> StudyReport:
 
 
 def provenance(host: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a host says by which code figures were found, and when."""
-    return {key: host[key] for key in ("commit", "date") if key in host}
+    """What of a host says where figures were found, by which code, and when."""
+    return {key: host[key] for key in ("hostname", "cpu", "cores_logical", "commit", "date") if key in host}
 
 
 def _read_result(found: Mapping[str, Any]) -> Result:
