@@ -23,7 +23,7 @@ from edgerecon.deploy.adopt.foreign import ModelProto
 from edgerecon.deploy.adopt.hints import input_hint, output_hint
 from edgerecon.deploy.adopt.network import Network
 from edgerecon.deploy.adopt.range_trial import DIRECT, Answer, Reading, answer_for
-from edgerecon.deploy.adopt.ranges import SIGNED, Range
+from edgerecon.deploy.adopt.ranges import BYTE, SIGNED, Range
 
 GOOD = 0.1
 """Error up to which an answer needs no word from the graph."""
@@ -80,12 +80,13 @@ def choose(network: Network, model: ModelProto, answers: Sequence[Answer], frame
 
 
 def _fitting(answers: Sequence[Answer], given: Range | None, returned: Range | None) -> list[Answer]:
-    """Answers that what the graph names allows. Noise has both signs: no range without one holds it."""
+    """Answers that what the graph names allows. Noise has both signs and the frames' size: a sigmoid holds none, and a
+    tanh none of frames up to 255."""
 
     def fits(reading: Reading) -> bool:
         if given is not None and reading.given != given:
             return False
-        if returned is None or (reading.way != DIRECT and returned == SIGNED):
+        if returned is None or (reading.way != DIRECT and returned == SIGNED and reading.given != BYTE):
             return True
         return reading.way == DIRECT and reading.returned == returned
 
