@@ -4,8 +4,8 @@
 
 HoloHub's ``presets/benchmark.yml`` (NVIDIA, applications/ultrasound_postprocessing) has fourteen filters, and its
 application makes RGBA of what comes out: fifteen steps, 79.7 ms on its authors' RTX PRO 6000; they state no frame size.
-Here frames are 512×512, of the built-in cine. Non-local means are those of our CPU kernels where they
-are built, else OpenCV's, as the adaptive histograms are; both at 8 bits.
+Here frames are 512×512, of the built-in cine. Non-local means and diffusion are those of our CPU kernels where they
+are built, else OpenCV's; the adaptive histograms are OpenCV's at 8 bits.
 """
 
 from __future__ import annotations

@@ -61,4 +61,5 @@ void edgerecon_cpu_close(void* network) { delete static_cast<Network*>(network);
 }  // extern "C"
 
 #include "das_calls.h"
+#include "diffusion_calls.h"
 #include "nlm_calls.h"

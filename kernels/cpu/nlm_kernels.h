@@ -4,9 +4,11 @@
 #include "each_lanes.h"
 #include "nlm_job.h"
 
+// lanes: pixels of one vector, which is how many strips a row has.
 struct NlmKernels {
+    int lanes;
     void (*shift)(const NlmBlock&, int, int, int);
-    void (*collect)(uint16_t*, int, int32_t*);
+    void (*collect)(uint16_t*, int64_t, int32_t*);
 };
 
 #define KERNELS "nlm_set.h"

@@ -1,9 +1,23 @@
-// Sixteen unsigned numbers of 16 bits: distances, and the upper half of a product. All forms
-// give the same bits. Read once per instruction set, after lanes.h.
+// Unsigned numbers of 16 bits, sixteen or (AVX-512) thirty-two: distances, and the upper half of a product. All forms
+// give the same bits. Read once per instruction set, after lanes.h, but for AVX-512.
 
 KERNEL Shorts load(const uint16_t* from) { return load_as<Shorts>(from); }
 
-#if USES_AVX2
+#if USES_VNNI
+KERNEL Shorts all(int16_t value) { return reinterpret_cast<Shorts>(_mm512_set1_epi16(value)); }
+KERNEL Shorts excess(Shorts a, Shorts b) {
+    return reinterpret_cast<Shorts>(_mm512_subs_epu16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+}
+KERNEL Shorts upper_product(Shorts a, Shorts b) {
+    return reinterpret_cast<Shorts>(_mm512_mulhi_epu16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+}
+KERNEL Shorts rounded_product(Shorts a, Shorts b) {
+    return reinterpret_cast<Shorts>(_mm512_mulhrs_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+}
+KERNEL Shorts smaller(Shorts a, Shorts b) {
+    return reinterpret_cast<Shorts>(_mm512_min_epu16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+}
+#elif USES_AVX2
 // a − b, or 0 where b is larger.
 KERNEL Shorts excess(Shorts a, Shorts b) {
     return reinterpret_cast<Shorts>(_mm256_subs_epu16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
@@ -50,5 +64,7 @@ KERNEL Shorts rounded_product(Shorts a, Shorts b) {
 }
 #endif
 
+#if !USES_VNNI
 KERNEL Shorts smaller(Shorts a, Shorts b) { return a < b ? a : b; }
+#endif
 KERNEL Shorts distance(Shorts a, Shorts b) { return excess(a, b) | excess(b, a); }

@@ -17,54 +17,51 @@ KERNEL Shorts weights_of(Shorts x) {
     return excess(w, all(int16_t{16})) >> 4;
 }
 
-// The next row of squares into the ring, in place of the oldest; column sums run on. stopped: column sums, at most the limit.
-KERNEL void sum_columns(const NlmBlock& block, const uint16_t* p, const uint16_t* q, int count, uint16_t* squares, uint16_t* columns) {
+constexpr int NLM_LANES = sizeof(Shorts) / sizeof(uint16_t);
+
+// One row of p and q. The row `patch / 2` below them joins the column sums, in place of the oldest of the ring of squares;
+// column sums, at most the limit, run on along the row, and each patch sum is weighed, where asked.
+KERNEL void nlm_row(const NlmBlock& block, int64_t row, int64_t shift, int patch, uint16_t* squares, uint16_t* columns, bool weighs) {
+    const int half = patch / 2, octaves = patch <= 7 ? 3 : 4, doublings = block.doublings;
     const Shorts farthest = all(static_cast<int16_t>(block.farthest)), limit = all(static_cast<int16_t>(block.limit));
-    uint16_t* stopped = block.stopped;
-    const int doublings = block.doublings;
-    for (int x = 0; x < count; x += 16) {
-        Shorts far = smaller(distance(load(p + x), load(q + x)), farthest);
+    const Shorts last = all(static_cast<int16_t>(block.limit - 1));
+    const uint16_t *level = block.levels + row + half * (block.pitch - NLM_LANES), *value = block.values + row;
+    uint16_t *weight = block.weights + row, *sum = block.sums + row, *stopped = block.stopped;
+    Shorts patches = all(int16_t{0});
+    for (int at = 0, x = 0; at < block.strip + 2 * half; ++at, x += NLM_LANES) {
+        Shorts far = smaller(distance(load(level + x), load(level + shift + x)), farthest);
         for (int doubling = 0; doubling < doublings; ++doubling) far = smaller(far + far, farthest);
-        const Shorts square = rounded_product(far, far), sum = load(columns + x) - load(squares + x) + square;
+        const Shorts square = rounded_product(far, far), column = load(columns + x) - load(squares + x) + square;
         store(squares + x, square);
-        store(columns + x, sum);
-        store(stopped + x, smaller(sum, limit));
+        store(columns + x, column);
+        if (!weighs) continue;
+        const Shorts newest = smaller(column, limit);
+        patches += newest - load(stopped + x - patch * NLM_LANES);
+        store(stopped + x, newest);
+        if (at < 2 * half) continue;
+        const int64_t p = x - 2 * half * NLM_LANES, q = p + shift;
+        const Shorts w = weights_of(smaller(patches, last) << octaves), of_q = rounded_product(w, load(value + q)), of_p = rounded_product(w, load(value + p));
+        store(weight + p, load(weight + p) + w);
+        store(sum + p, load(sum + p) + of_q);
+        store(weight + q, load(weight + q) + w);
+        store(sum + q, load(sum + q) + of_p);
     }
-}
-
-KERNEL void weigh_row(const NlmBlock& block, const uint16_t* columns, int patch, int count, int64_t p, int64_t q) {
-    const Shorts limit = all(static_cast<int16_t>(block.limit - 1));
-    const int octaves = block.limit == 8192 ? 3 : 4;
-    const uint16_t *value_p = block.values + p, *value_q = block.values + q;
-    uint16_t *weight_p = block.weights + p, *weight_q = block.weights + q, *sum_p = block.sums + p, *sum_q = block.sums + q;
-    for (int x = 0; x < count; x += 16) {
-        Shorts sum = load(columns + x);
-#pragma GCC unroll 8
-        for (int column = 1; column < patch; ++column) sum += load(columns + x + column);
-        const Shorts w = weights_of(smaller(sum, limit) << octaves), of_q = rounded_product(w, load(value_q + x)), of_p = rounded_product(w, load(value_p + x));
-        store(weight_p + x, load(weight_p + x) + w);
-        store(sum_p + x, load(sum_p + x) + of_q);
-        store(weight_q + x, load(weight_q + x) + w);
-        store(sum_q + x, load(sum_q + x) + of_p);
-    }
-}
-
-// One row of p: levels of the row `patch / 2` below it join the column sums, which are then weighed unless they only begin.
-// Rows of p begin with a whole vector. memory: of this shift; turn: row of the ring that is the oldest.
-KERNEL void nlm_shift_row(const NlmBlock& block, int row, int down, int right, int patch, int turn, uint16_t* memory) {
-    const int half = patch / 2, first = right > 0 ? -(right + 15) / 16 * 16 : 0, last = block.width + (right < 0 ? -right : 0);
-    const int64_t shift = down * block.pitch + right, p = row * block.pitch + first;
-    const uint16_t* levels = block.levels + p + half * block.pitch - 16;
-    sum_columns(block, levels, levels + shift, last + half - first + 16, memory + turn * block.pitch, memory + patch * block.pitch);
-    if (row >= -down) weigh_row(block, block.stopped + 16 - half, patch, last - first, p, p + shift);
 }
 
 // `count` shifts down by `down` ≥ 0 rows and right by `right`, `right` + 1, … columns: rows that they share stay in the cache.
+// The column sums of a row above the first begin with nothing and are not weighed until they are whole.
 KERNEL void nlm_shift_by(const NlmBlock& block, int down, int right, int count, int patch) {
-    const int64_t memory = (patch + 1) * block.pitch;
+    const int64_t pitch = (block.strip + patch - 1) * NLM_LANES, memory = (patch + 1) * pitch;
     std::fill(block.memory, block.memory + count * memory, uint16_t{0});
-    for (int row = -down - patch + 1, turn = 0; row < block.rows; ++row, turn = turn + 1 == patch ? 0 : turn + 1)
-        for (int one = 0; one < count; ++one) nlm_shift_row(block, row, down, right + one, patch, turn, block.memory + one * memory);
+    for (int row = -down - patch + 1, turn = 0; row < block.rows; ++row, turn = turn + 1 == patch ? 0 : turn + 1) {
+        for (int one = 0; one < count; ++one) {
+            const int64_t from = row * block.pitch, shift = down * block.pitch + (right + one) * NLM_LANES;
+            uint16_t *squares = block.memory + one * memory + turn * pitch, *columns = block.memory + one * memory + patch * pitch;
+            if (row >= -down) nlm_row(block, from, shift, patch, squares, columns, true);
+            else
+                nlm_row(block, from, shift, patch, squares, columns, false);
+        }
+    }
 }
 
 ENTRY void nlm_shift(const NlmBlock& block, int down, int right, int count) {
@@ -75,12 +72,13 @@ ENTRY void nlm_shift(const NlmBlock& block, int down, int right, int count) {
         nlm_shift_by(block, down, right, count, block.patch);
 }
 
-// Adds the short sums to the long ones and begins the short ones anew.
-ENTRY void nlm_collect(uint16_t* shorts, int count, int32_t* longs) {
-    for (int x = 0; x < count; x += 8) {
-        typedef uint16_t EightShorts __attribute__((vector_size(16), aligned(2), may_alias));
-        EightShorts* eight = reinterpret_cast<EightShorts*>(shorts + x);
-        store(longs + x, load(longs + x) + __builtin_convertvector(*eight, Ints));
-        *eight = EightShorts{};
+// Adds `count` short sums to the long ones and begins the short ones anew.
+ENTRY void nlm_collect(uint16_t* shorts, int64_t count, int32_t* longs) {
+    constexpr int HALF = NLM_LANES / 2;
+    typedef uint16_t HalfOfShorts __attribute__((vector_size(2 * HALF), aligned(2), may_alias));
+    typedef uint32_t WideInts __attribute__((vector_size(4 * HALF), aligned(4), may_alias));
+    for (int64_t x = 0; x < count; x += HALF) {
+        *reinterpret_cast<WideInts*>(longs + x) += __builtin_convertvector(*reinterpret_cast<HalfOfShorts*>(shorts + x), WideInts);
+        *reinterpret_cast<HalfOfShorts*>(shorts + x) = HalfOfShorts{};
     }
 }

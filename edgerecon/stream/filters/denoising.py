@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 
 from edgerecon.core.errors import EngineError
 from edgerecon.core.frame import Image, to_uint8
-from edgerecon.cpu.library import load_library
+from edgerecon.cpu.diffusion import CpuDiffusion
+from edgerecon.cpu.frame_filter import CpuFrameFilter
+from edgerecon.cpu.library import Library, load_library
 from edgerecon.cpu.non_local_means import CpuNonLocalMeans
 from edgerecon.stream.filters.filter import Parameter, Run, StreamFilter
 
@@ -20,11 +23,19 @@ _SPARE, _ROUNDS = 8, 3
 
 def diffusion(iterations: int, kappa: float, step: float) -> Run:
     """Diffusion that stops at gradients: Perona & Malik, IEEE Trans. Pattern Anal. Mach. Intell. 12(7), 1990, with the
-    conductance exp(−(gradient / kappa)²).
+    conductance exp(−(gradient / kappa)²): our kernels, else OpenCV's arithmetic.
 
     Args:
         iterations: explicit steps. kappa: gradient in levels a pixel. step: of time, stable up to 0.25.
     """
+
+    def make(library: Library, shape: tuple[int, int]) -> CpuFrameFilter:
+        return CpuDiffusion(library, shape, iterations, kappa, step, cv2.getNumThreads())
+
+    return _with_kernels("diffusion", make, lambda: _opencv_diffusion(iterations, kappa, step))
+
+
+def _opencv_diffusion(iterations: int, kappa: float, step: float) -> Run:
     scale = -1 / kappa**2
 
     def run(image: Image) -> Image:
@@ -49,27 +60,41 @@ def diffusion(iterations: int, kappa: float, step: float) -> Run:
     return run
 
 
-def guided(radius: int, epsilon: float) -> Run:
-    """See ``guided_by_itself``."""
-    return lambda image: guided_by_itself(image, epsilon, radius)
-
-
 def guided_by_itself(image: Image, epsilon: float, radius: int) -> Image:
+    """See ``guided``."""
+    return guided(radius, epsilon)(image)
+
+
+def guided(radius: int, epsilon: float) -> Run:
     """Guided filter with the image as its own guide: He, Sun & Tang, IEEE Trans. Pattern Anal. 35(6), 2013, eqs. 5, 6.
 
     In every window the output is a·x + b with a = variance / (variance + epsilon); four box filters in all.
 
     Args:
-        epsilon: variance in squared levels below which a window is smoothed. radius: of the window in pixels.
+        radius: of the window in pixels. epsilon: variance in squared levels below which a window is smoothed.
     """
+    memory = np.empty((4, 0, 0), np.float32)
 
-    def mean(x: Image) -> Image:
-        return np.asarray(cv2.boxFilter(x, -1, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REFLECT), np.float32)
+    def mean(x: Image, out: Image) -> Image:
+        cv2.boxFilter(x, -1, (2 * radius + 1,) * 2, dst=out, borderType=cv2.BORDER_REFLECT)
+        return out
 
-    average = mean(image)
-    variance = np.maximum(mean(image * image) - average**2, 0)
-    gain = variance / (variance + np.float32(epsilon))
-    return np.clip(mean(gain) * image + mean((1 - gain) * average), 0, 1)
+    def run(image: Image) -> Image:
+        nonlocal memory
+        if memory.shape[1:] != image.shape:
+            memory = np.empty((4, *image.shape), np.float32)
+        spare, average, variance, gain = memory
+        mean(image, average)
+        mean(np.multiply(image, image, out=spare), variance)
+        variance -= np.multiply(average, average, out=spare)
+        np.maximum(variance, 0, out=variance)
+        np.divide(variance, np.add(variance, np.float32(epsilon), out=spare), out=gain)
+        average -= np.multiply(gain, average, out=spare)
+        found = mean(gain, spare) * image
+        found += mean(average, variance)
+        return np.clip(found, 0, 1, out=found)
+
+    return run
 
 
 def non_local_means(h: float, patch: int, search: int) -> Run:
@@ -78,17 +103,28 @@ def non_local_means(h: float, patch: int, search: int) -> Run:
     Args:
         h: strength in levels. patch, search: sides of the compared patches and of the window, in pixels, made odd.
     """
+
+    def make(library: Library, shape: tuple[int, int]) -> CpuFrameFilter:
+        return CpuNonLocalMeans(library, shape, patch | 1, search | 1, h, cv2.getNumThreads())
+
+    return _with_kernels("non-local-means", make, lambda: _opencv_non_local_means(h, patch | 1, search | 1))
+
+
+def _with_kernels(
+    name: str, make: Callable[[Library, tuple[int, int]], CpuFrameFilter], without: Callable[[], Run]
+) -> Run:
+    """Of the CPU kernels, made anew for frames of another size; ``without`` them where they are not built."""
     try:
         library = load_library()
     except EngineError as error:
-        _log.warning("non-local-means runs on OpenCV, which takes several times as long: %s", error)
-        return _opencv_non_local_means(h, patch | 1, search | 1)
-    made: list[CpuNonLocalMeans] = []
+        _log.warning("%s runs on OpenCV, which takes several times as long: %s", name, error)
+        return without()
+    made: list[CpuFrameFilter] = []
 
     def run(image: Image) -> Image:
         height, width = image.shape
         if not made or made[0].shape != (height, width):
-            made[:] = [CpuNonLocalMeans(library, (height, width), patch | 1, search | 1, h, cv2.getNumThreads())]
+            made[:] = [make(library, (height, width))]
         return made[0].run(image)
 
     return run
@@ -117,8 +153,8 @@ def low_rank(rank: int) -> Run:
             basis = np.linalg.qr(image @ (image.T @ basis))[0]
         held[:] = [basis]
         small = basis.T @ image
-        turns, _, _ = np.linalg.svd(small @ small.T)
-        kept = basis @ turns[:, : min(rank, count)]
+        _, turns = np.linalg.eigh(small @ small.T)
+        kept = basis @ turns[:, -min(rank, count) :]
         return np.clip(kept @ (kept.T @ image), 0, 1)
 
     return run

@@ -78,17 +78,22 @@ def local_levels(radius: int, beta: float) -> Run:
         radius: of the window, pixels. beta: how strongly.
     """
     side = (2 * radius + 1,) * 2
+    memory = np.empty((3, 0, 0), np.float32)
 
     def run(image: Image) -> Image:
+        nonlocal memory
+        if memory.shape[1:] != image.shape:
+            memory = np.empty((3, *image.shape), np.float32)
+        far, share, drawn = memory
         away = image - _median(image)
-        far = np.abs(away)
-        above_less_below = cv2.boxFilter(away, -1, side, borderType=cv2.BORDER_REFLECT)
-        above_and_below = cv2.boxFilter(far, -1, side, borderType=cv2.BORDER_REFLECT)
-        above_and_below += np.float32(1e-9)
-        share = cv2.divide(above_less_below, above_and_below)
-        drawn: Image = np.asarray(cv2.multiply(share, far, scale=beta), np.float32)
+        np.abs(away, out=far)
+        cv2.boxFilter(away, -1, side, dst=share, borderType=cv2.BORDER_REFLECT)
+        cv2.boxFilter(far, -1, side, dst=drawn, borderType=cv2.BORDER_REFLECT)
+        drawn += np.float32(1e-9)
+        cv2.divide(share, drawn, dst=share)
+        cv2.multiply(share, far, dst=drawn, scale=beta)
         drawn += away  # towards the median on one side of it, and from it on the other: there the pixel stays
-        cv2.copyTo(drawn, cv2.compare(np.abs(drawn), far, cv2.CMP_LT), away)
+        cv2.copyTo(drawn, cv2.compare(np.abs(drawn, out=share), far, cv2.CMP_LT), away)
         away += np.float32(cv2.mean(image)[0] - cv2.mean(away)[0])
         return _clipped(away)
 
