@@ -9,7 +9,7 @@ import typer
 
 from edgerecon.cli.verbs.duration import milliseconds
 from edgerecon.cli.verbs.names import RecipePath
-from edgerecon.cli.verbs.output import Json, check_json, say, write_json
+from edgerecon.cli.verbs.output import Json, check_json, check_out, say, write_json
 
 Device = Annotated[str, typer.Option(help="Device to pack for, a name of `edgerecon devices`.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Archive to write, a .tar.gz file.")]
@@ -62,6 +62,7 @@ def bundle(
     from edgerecon.workshop.recipe import load_recipe
 
     check_json(json)
+    check_out(out, ".tar.gz", "an archive")
     packed = of_file(recipe) if recipe.suffix == ".onnx" else of_recipe(load_recipe(recipe), recipe.parent)
     made = run(
         packed,
