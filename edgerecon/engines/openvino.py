@@ -76,6 +76,8 @@ class OpenVinoEngine(PaddedEngine):
                 # A thread that may not move waits whenever capture or presentation takes its core.
                 "ENABLE_CPU_PINNING": False,
             }
+        elif self._device == "AUTO":  # it may choose the CPU, or begin on it
+            self._settings["DEVICE_PROPERTIES"] = {"CPU": {"INFERENCE_PRECISION_HINT": "f32"}}
         try:
             model = self._core.read_model(file.content)
             ports = [
