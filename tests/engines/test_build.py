@@ -138,7 +138,7 @@ def _check_convolutions(network: Any, path: Path) -> None:
 
 
 def _check_types(network: Any, precision: str) -> None:
-    """Every convolution computes in the precision of the file."""
+    """Every convolution computes in the precision of the file, but in fp16 that which reads a frame for two scales."""
     assert network.get_input(0).dtype == network.get_output(0).dtype == trt.float32
     seen: Counter[str] = Counter()
     for layer in _layers(network, "CONVOLUTION"):
@@ -146,7 +146,11 @@ def _check_types(network: Any, precision: str) -> None:
         producers = [_producer(network, layer.get_input(i)) for i in range(min(2, layer.num_inputs))]
         quantised = all(producer is not None and producer.type.name == "DEQUANTIZE" for producer in producers)
         seen["int8" if quantised else {trt.float32: "fp32", trt.float16: "fp16"}[layer.get_output(0).dtype]] += 1
-    assert precision in seen and (precision == "int8" or set(seen) == {precision})
+    two_scales = bool(_layers(network, "DECONVOLUTION"))
+    others = {kind: count for kind, count in seen.items() if kind != precision}
+    assert precision in seen and (
+        precision == "int8" or others == ({"fp32": 1} if two_scales and precision == "fp16" else {})
+    )
     for layer in _layers(network, "QUANTIZE"):
         assert layer.get_output(0).dtype == trt.int8
     for layer in _layers(network, "DEQUANTIZE"):

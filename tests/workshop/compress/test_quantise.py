@@ -146,7 +146,7 @@ def test_the_unsigned_form_does_not_saturate(dilation: int) -> None:
     white = np.ones((32, 32), np.float32)
     made = quantise(model, {"frame": (0, 1), "x": (0, 1), "y": (0, 1)}, form="unsigned")
     expected = run(model, [white])[0]
-    assert expected[16, 16] == pytest.approx(1)
+    assert expected[16, 16] == pytest.approx(1, rel=1e-5)  # 144 products, summed in an order that the CPU decides
     np.testing.assert_allclose(run(made, [white])[0], expected, atol=0.02)
 
 
