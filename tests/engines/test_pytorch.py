@@ -139,6 +139,7 @@ CASES: list[tuple[str, dict[str, Any], list[np.ndarray | None]]] = [
     ("RNN", {"hidden_size": 4}, [_image(5, 2, 3), _image(1, 4, 3), _image(1, 4, 4)]),
     ("LSTM", {"hidden_size": 4}, [_image(5, 2, 3), _image(1, 16, 3), _image(1, 16, 4)]),
     ("Exp", {}, [X]),
+    *((operator, {}, [np.arange(-8, 9, dtype=np.float32) / 4]) for operator in ("Ceil", "Floor", "Round")),
     *((operator, {}, [np.abs(X) + 0.1]) for operator in ("Log", "Reciprocal", "Sqrt")),
     *(("ReduceSum", {"keepdims": keep}, [X, _ints(-1, 1)]) for keep in (0, 1)),
     ("ReduceSum", {}, [X]),

@@ -93,7 +93,10 @@ def _checked_graph(file: ModelFile) -> Any:
     except DecodeError:
         raise ModelError(f"{file.path} is corrupt: pytorch cannot read it") from None
     if unknown := sorted(set(map(str, _unknown(model.graph.node)))):
-        raise ModelError(f"pytorch has no operator {', '.join(unknown)}, which {file.path} needs: use another backend")
+        raise ModelError(
+            f"pytorch has no operator {', '.join(unknown)}, which {file.path} needs: use another backend; "
+            "explain wants a file exported without it"
+        )
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     if opset < OLDEST_OPSET:
         raise ModelError(f"{file.path} is of opset {opset}, pytorch runs {OLDEST_OPSET} and later: export it again")

@@ -306,6 +306,7 @@ OPERATORS: dict[str, Operator] = {
     "AveragePool": average_pool,
     "BatchNormalization": batch_normalization,
     "Cast": cast,
+    "Ceil": lambda a, x: torch.ceil(x),
     "Clip": clip,
     "Concat": lambda a, *parts: torch.cat(parts, a["axis"]),
     "Conv": conv,
@@ -315,6 +316,7 @@ OPERATORS: dict[str, Operator] = {
     "Div": div,
     "Exp": lambda a, x: torch.exp(x),
     "Expand": lambda a, x, shape: x * x.new_ones(shape.tolist()),  # both sides broadcast
+    "Floor": lambda a, x: torch.floor(x),
     "Gather": gather,
     "GlobalAveragePool": lambda a, x: x.mean(list(range(2, x.ndim)), keepdim=True),
     "Identity": lambda a, x: x,
@@ -334,6 +336,7 @@ OPERATORS: dict[str, Operator] = {
     "Reshape": reshape,
     "Resize": resize,
     "Shape": shape,
+    "Round": lambda a, x: torch.round(x),  # halves to even, as ONNX
     "Sigmoid": lambda a, x: torch.sigmoid(x),
     "Slice": slice_,
     "Softmax": lambda a, x: torch.softmax(x, a.get("axis", -1)),

@@ -6,8 +6,8 @@
     integrated gradients   (x − b)·∫₀¹ ∂f/∂x at b + α(x − b) dα, b = 0 (black)        Sundararajan et al., ICML 2017
 
 Integrated gradients add up to f(x) − f(b) (completeness), to the error of the sum that stands for the integral: the
-midpoint rule. In 8-bit networks gradients pass straight through the roundings (Bengio et al., arXiv:1308.3432), and the
-sum is no longer exact.
+midpoint rule. In 8-bit networks, and those that take or give integers, gradients pass straight through the roundings
+(Bengio et al., arXiv:1308.3432), and the sum is no longer exact.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from edgerecon.core.frame import Image
 from edgerecon.engines.pytorch.graph import TorchGraph
+from edgerecon.engines.pytorch.operators import OPERATORS, Operator
 from edgerecon.modelfile.file import ModelFile
 from edgerecon.modelfile.ports import OUTPUT
 from edgerecon.quality.regions import Box
@@ -121,6 +122,23 @@ def _dequantise(a: Mapping[str, Any], x: Tensor, step: Tensor, zero: Tensor | No
     return levels.to(step.dtype) * _along(step, x, a)
 
 
+def _straight(rounded: Operator) -> Operator:
+    """A rounding of floats that lets gradients pass as if it were not there."""
+
+    def operator(a: Mapping[str, Any], x: Tensor) -> Tensor:
+        return x + (rounded(a, x) - x).detach() if x.requires_grad else rounded(a, x)
+
+    return operator
+
+
+def _cast(a: Mapping[str, Any], x: Tensor) -> Tensor:
+    """Cast whose integers stay floats where gradients pass, so that they carry them: a uint8 network's input."""
+    found = OPERATORS["Cast"](a, x)
+    if not x.requires_grad or found.is_floating_point():
+        return found
+    return x + (found.to(x.dtype) - x).detach()
+
+
 def _along(parameter: Tensor, x: Tensor, a: Mapping[str, Any]) -> Tensor:
     """Of the tensor or of each channel, in a shape that broadcasts over ``x``."""
     if parameter.numel() == 1:
@@ -130,4 +148,9 @@ def _along(parameter: Tensor, x: Tensor, a: Mapping[str, Any]) -> Tensor:
     return parameter.reshape(shape)
 
 
-_STRAIGHT_THROUGH = {"QuantizeLinear": _quantise, "DequantizeLinear": _dequantise}
+_STRAIGHT_THROUGH: dict[str, Operator] = {
+    "QuantizeLinear": _quantise,
+    "DequantizeLinear": _dequantise,
+    "Cast": _cast,
+    **{name: _straight(OPERATORS[name]) for name in ("Round", "Floor", "Ceil")},
+}

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper
 
 torch = pytest.importorskip("torch")
 
@@ -118,6 +118,31 @@ def test_gradients_of_eight_bits(tmp_path: Path, frame: np.ndarray, form: str) -
     gradient = saliency(network, frame, BOX)
     assert gradient[BOX[0] : BOX[2], BOX[1] : BOX[3]].min() > 0
     assert np.isfinite(gradient).all() and gradient[-1].max() == 0
+
+
+@pytest.mark.parametrize("rounding", ["Round", "Floor", "Ceil"])
+def test_gradients_pass_through_integers(tmp_path: Path, frame: np.ndarray, rounding: str) -> None:
+    """frame → levels of 255 → uint8 → mean of 3×3 → rounded → frame: the gradient is that of the mean alone."""
+    nodes = [
+        helper.make_node("Mul", ["frame", "full"], ["levels"]),
+        helper.make_node(rounding, ["levels"], ["whole"]),
+        helper.make_node("Cast", ["whole"], ["bytes"], to=TensorProto.UINT8),
+        helper.make_node("Cast", ["bytes"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["floats", "w"], ["smooth"], pads=[1, 1, 1, 1]),
+        helper.make_node(rounding, ["smooth"], ["out"]),
+        helper.make_node("Div", ["out", "full"], ["reconstruction"]),
+    ]
+    constants = {"full": np.float32([255]), "w": np.full((1, 1, 3, 3), 1 / 9, np.float32)}
+    path = hand_made.save(tmp_path / "a.onnx", nodes, constants, receptive_field="1")
+    network = Differentiable(read_model(path))
+    x = network.frame(frame)
+    with torch.no_grad():
+        plain = network(x)
+    assert torch.equal(network(x.clone().requires_grad_()), plain)
+    np.testing.assert_array_equal(plain[0, 0].numpy(), open_engine(path, "pytorch", threads=1).run(frame))
+    found = saliency(network, frame, (10, 10, 11, 11))
+    np.testing.assert_allclose(found[9:12, 9:12], np.full((3, 3), 1 / 9), atol=1e-6)
+    assert np.count_nonzero(found) == 9
 
 
 def test_attention_gates_are_found_by_their_weights(tmp_path: Path) -> None:
