@@ -140,8 +140,9 @@ def numbers(file: h5py.Group, key: str, shape: tuple[int | None, ...] | None = N
         SourceError: see ``table``; or it holds no numbers, or has another shape. The message names it.
     """
     found = dataset(file, key)
-    if found.dtype.kind not in "buif":
-        what = "text" if found.dtype.kind in "OSU" else found.dtype
+    is_text = found.dtype.kind in "OSU" or text(attribute(found, "MATLAB_class")) == "char"  # MATLAB's are words
+    if is_text or found.dtype.kind not in "buif":
+        what = "text" if is_text else found.dtype
         raise SourceError(f"{_name(file)}: '{key}' holds {what}, no numbers")
     if shape is not None and (
         len(shape) != found.ndim or any(want not in (None, is_) for want, is_ in zip(shape, found.shape, strict=True))
@@ -171,11 +172,13 @@ def scalar(file: h5py.Group, key: str, default: float | None = None) -> float | 
     """A number, however many axes of length 1 it is wrapped in; ``default`` when it is absent or not finite.
 
     Raises:
-        SourceError: see ``numbers``.
+        SourceError: see ``numbers``; or it holds several that differ.
     """
     if key not in file:
         return default
     values = numbers(file, key).ravel()
+    if np.any(values != values[:1]) and not np.all(np.isnan(values)):
+        raise SourceError(f"{_name(file)}: '{key}' holds {values.size} values that differ: one is needed")
     return float(values[0]) if values.size and np.isfinite(values[0]) else default
 
 

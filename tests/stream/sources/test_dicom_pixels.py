@@ -101,6 +101,24 @@ def test_window_and_rescale_against_pydicom(tmp_path: Path, function: str | None
         np.testing.assert_allclose(to_unit(image), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("polarity", "shape", "told"),
+    [
+        ("MONOCHROME2", "INVERSE", True),
+        ("MONOCHROME2", "IDENTITY", False),
+        ("MONOCHROME1", "INVERSE", False),
+        ("MONOCHROME1", "IDENTITY", True),
+    ],
+)
+def test_the_polarity_decides_against_the_lut_shape(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, polarity: str, shape: str, told: bool
+) -> None:
+    frames = RNG.integers(0, 256, (2, 6, 8), np.uint8)
+    path = write(tmp_path / "a.dcm", frames, PhotometricInterpretation=polarity, PresentationLUTShape=shape)
+    np.testing.assert_array_equal(read(path), 255 - frames if polarity == "MONOCHROME1" else frames)
+    assert (f"a Presentation LUT Shape of {shape}" in caplog.text) is told
+
+
 def test_a_window_of_the_whole_range_changes_nothing(tmp_path: Path) -> None:
     frames = RNG.integers(0, 256, (2, 6, 8), np.uint8)
     path = write(tmp_path / "a.dcm", frames, WindowCenter=128, WindowWidth=256)

@@ -10,7 +10,7 @@ import pytest
 from edgerecon.core.errors import SourceError
 from edgerecon.stream.sources import open_source
 from tests.stream.sources.test_channel_sources import PLANE, raw_data, uff, zea, zea_scan
-from tests.stream.sources.test_picmus_must import must, picmus
+from tests.stream.sources.test_picmus_must import must, must_5, picmus
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'edgerecon[stream]'")
 
@@ -123,10 +123,33 @@ def test_a_field_of_picmus_is_named(tmp_path: Path, changes: dict, words: str) -
         ({"fs": WORDS}, "'fs' holds text, no numbers"),
         ({"TXdelay": WORDS}, "'TXdelay' holds text, no numbers"),
         ({"radius": WORDS}, "'radius' holds text, no numbers"),
+        ({"pitch": np.array([3e-4, 4e-4])}, "param.pitch holds 2 values that differ"),
     ],
 )
 def test_a_field_of_must_is_named(tmp_path: Path, changes: dict, words: str) -> None:
     assert words in refusal(must(tmp_path / "a.mat", False, **changes))
+
+
+def test_text_as_matlab_writes_it_is_no_number(tmp_path: Path) -> None:
+    """MATLAB 7.3 stores letters as words of 16 bits, which HDF5 calls numbers."""
+    path = must(tmp_path / "a.mat", False, pitch=np.array([[ord(letter)] for letter in "wide"], "u2"))
+    with h5py.File(path, "r+") as file:
+        file["param/pitch"].attrs["MATLAB_class"] = np.bytes_("char")
+    assert "'pitch' holds text, no numbers" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"pitch": "wide"}, "param.pitch holds text, no numbers"),
+        ({"pitch": "0.0003"}, "param.pitch holds text, no numbers"),
+        ({"fs": {"a": 1.0}}, "param.fs holds a cell or a structure, no numbers"),
+        ({"c": 1540 + 1j}, "param.c holds complex numbers, no real ones"),
+        ({"fc": [5e6, 6e6]}, "param.fc holds 2 values that differ"),
+    ],
+)
+def test_a_field_of_must_5_is_named(tmp_path: Path, changes: dict, words: str) -> None:
+    assert words in refusal(must_5(tmp_path / "a.mat", False, **changes))
 
 
 def test_a_parameter_list_of_must_that_is_a_dataset(tmp_path: Path) -> None:
@@ -147,6 +170,8 @@ def test_a_parameter_list_of_must_that_is_a_dataset(tmp_path: Path) -> None:
         ({"time_to_next_transmit": np.zeros(7)}, "'time_to_next_transmit' has 7 values for"),
         ({"time_to_next_transmit": WORDS}, "'time_to_next_transmit' holds text, no numbers"),
         ({"sound_speed": b"fast"}, "'sound_speed' holds text, no numbers"),
+        ({"sampling_frequency": np.array([4e7, 2e7])}, "'sampling_frequency' holds 2 values that differ"),
+        ({"demodulation_frequency": np.array([4e6, np.nan])}, "'demodulation_frequency' holds 2 values that differ"),
     ],
 )
 def test_a_field_of_zea_is_named(tmp_path: Path, changes: dict, words: str) -> None:

@@ -67,6 +67,8 @@ def must_acquisition(name: str, key: str, shape: tuple[int, ...], param: Mapping
         values = param.get(field, np.zeros(0))
         if not values.size:
             return default
+        if np.any(values[1:] != values[0]):
+            raise AcquisitionError(f"{name}: param.{field} holds {values.size} values that differ: one is needed")
         if not np.isfinite(values[0]) and not (field == "radius" and values[0] > 0):
             raise AcquisitionError(f"{name}: param.{field} makes no sense: {values[0]:g}")
         return float(values[0])

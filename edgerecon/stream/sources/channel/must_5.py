@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgerecon.core.errors import AcquisitionError, SourceError, needed
 from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
@@ -31,13 +33,22 @@ def open_must_5(place: str, query: Query) -> ChannelSource:
     if not found["param"].size:
         raise AcquisitionError(f"{path.name}: param is empty")
     told = found["param"].flat[0]
-    param = {name: np.asarray(told[name], np.float64).ravel() for name in FIELDS if name in told.dtype.names}
+    param = {field: _numbers(path.name, field, told[field]) for field in FIELDS if field in told.dtype.names}
     signals = np.ascontiguousarray(found[key].T)  # (frames, elements, samples), as HDF5 shows them
     acquisition = must_acquisition(path.name, key, signals.shape, param)
     frames = signals.reshape(-1, 1, *signals.shape[-2:])
     if np.iscomplexobj(frames):
         frames = frames.astype(np.complex64)
     return ChannelSource(path.name, acquisition, frames.__getitem__, query)
+
+
+def _numbers(name: str, field: str, value: NDArray[Any]) -> NDArray[np.float64]:
+    """Values of a field of ``param``, (N,). Raises AcquisitionError when they are text, a cell or complex."""
+    if value.dtype.kind not in "buif":
+        kinds = {"U": "text, no numbers", "c": "complex numbers, no real ones"}
+        what = kinds.get(value.dtype.kind, "a cell or a structure, no numbers")
+        raise AcquisitionError(f"{name}: param.{field} holds {what}")
+    return value.astype(np.float64).ravel()
 
 
 SOURCE = SourceKind(

@@ -80,6 +80,22 @@ class Display:
         words = self._bits == 16 and self._color != "PALETTE COLOR" and self._modality is None and self._voi is None
         return words and _window(self._header, 0) is None
 
+    def tell_contradiction(self, name: str) -> None:
+        """Log a Presentation LUT Shape that contradicts the polarity: INVERSE belongs to MONOCHROME1, IDENTITY to
+        MONOCHROME2 (PS3.3 C.11.6, as the image modules require it). The photometric interpretation decides."""
+        shape = str(value(self._header, "PresentationLUTShape") or "").strip().upper()
+        meant = {"INVERSE": "MONOCHROME1", "IDENTITY": "MONOCHROME2"}.get(shape, self._color)
+        if self._color.startswith("MONOCHROME") and meant != self._color:
+            bright = "low" if self._color == "MONOCHROME1" else "high"
+            _log.warning(
+                "%s is %s with a Presentation LUT Shape of %s, which belongs to %s: %s values are shown bright",
+                name,
+                self._color,
+                shape,
+                meant,
+                bright,
+            )
+
     def take_range(self, name: str, sample: Iterable[NDArray[Any]]) -> None:
         """Take black and white from stored values of some frames, for all frames alike; the log says so.
 

@@ -55,6 +55,7 @@ _WANTED = (
     "PixelSpacing",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
+    "PresentationLUTShape",
     "ModalityLUTSequence",
     "RescaleSlope",
     "RescaleIntercept",
