@@ -18,7 +18,7 @@ class ModelSpec:
         precision: "fp32", "fp16", "bf16", "int8" or "int16", as written in the file.
         quality: figures measured when the model was exported, e.g. {"psnr_db": 29.1}.
         receptive_field: side, in input pixels, of the square that one output pixel depends on.
-        macs_per_pixel: multiply-accumulates for one input pixel.
+        macs_per_pixel: multiply-accumulates for one input pixel; 0: not known.
         form: of int8, "unsigned" (for CPU runtimes), "signed" (for TensorRT) or "po2" (for FPGAs); else "".
         fixed_output: shape of what comes out when it is no image of the frame's size, e.g. (1, 2) for the probabilities
             of two classes; scale is then of no meaning.

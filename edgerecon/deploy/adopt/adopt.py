@@ -76,8 +76,8 @@ def adopt(
         "task": asked.task or _task(inspected),
         "precision": precision,
         "receptive_field": str(reach),
-        "macs_per_pixel": f"{macs:.6g}",
     }
+    facts |= {} if macs is None else {"macs_per_pixel": f"{macs:.6g}"}
     facts |= {"form": form} if form else {}
     wrapped = wrap(inspected.foreign.model, network, inspected.reading, sizes)
     onnx.helper.set_model_props(wrapped, {PREFIX + key: value for key, value in facts.items()})
@@ -86,7 +86,7 @@ def adopt(
     adoption.findings = [
         *inspected.findings,
         Finding("receptive field", f"{reach} pixels"),
-        Finding("arithmetic", f"{macs / 1e3:.3g} kMAC a pixel"),
+        Finding("arithmetic", "not known" if macs is None else f"{macs / 1e3:.3g} kMAC a pixel"),
         Finding("precision", precision),
     ]
     return adoption

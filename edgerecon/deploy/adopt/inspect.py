@@ -165,9 +165,10 @@ def _find_ranges(network: Network, model: ModelProto, asked: Asked, frames: Sequ
     said = [one for one in answers if any(_is_as_said(reading, asked) for reading in (one.reading, *one.alike))]
     if asked.given is None and asked.returned is None and asked.way is None:
         if chosen is None:
-            raise UsageError(_undecided(answers))
+            hints = range_choice.hints(network, model)
+            raise UsageError(_undecided(range_choice.fitting(network, model, answers), hints))
         return chosen.answer.reading, Finding("range", chosen.answer.title, chosen.sure, chosen.why)
-    if chosen is not None and said and chosen.answer in said:
+    if chosen is not None and any(chosen.answer.pictures is one.pictures for one in said):
         return chosen.answer.reading, Finding("range", chosen.answer.title, STATED, f"and {chosen.why}")
     stated = _stated(asked, said)
     if chosen is not None and _same_pictures(network, stated, chosen.answer, pictures):
@@ -222,10 +223,12 @@ def _same_pictures(network: Network, stated: Reading, best: Answer, pictures: Se
     return answer is not None and answer.same_as(best)
 
 
-def _undecided(answers: Sequence[Answer]) -> str:
+def _undecided(answers: Sequence[Answer], hints: Sequence[str]) -> str:
+    """The question. answers: none but those that what the graph names (``hints``) allows."""
     if not answers:
+        first = f"as {' and '.join(hints)}, " if hints else ""
         return (
-            "in no range that is known does the network continue real frames: say with --range, "
+            f"{first}in no range that is known does the network continue real frames: say with --range, "
             "--output-range and --residual what it was trained on (--residual overlay for a map of probabilities), or "
             "give --data like its training data"
         )

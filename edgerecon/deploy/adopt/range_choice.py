@@ -14,7 +14,7 @@ All else is to be asked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from edgerecon.deploy.adopt.foreign import ModelProto
 from edgerecon.deploy.adopt.hints import input_hint, output_hint
 from edgerecon.deploy.adopt.network import Network
 from edgerecon.deploy.adopt.range_trial import DIRECT, Answer, Reading, answer_for
-from edgerecon.deploy.adopt.ranges import BYTE, SIGNED, Range
+from edgerecon.deploy.adopt.ranges import BYTE, SIGNED
 
 GOOD = 0.1
 """Error up to which an answer needs no word from the graph."""
@@ -51,13 +51,11 @@ def choose(network: Network, model: ModelProto, answers: Sequence[Answer], frame
     Args:
         answers: all that are possible, see ``possible_answers``. frames: by which they were found.
     """
-    given = input_hint(model, network.ports.image.name)
-    returned = output_hint(model, network.result.port.name)
-    if hints := [hint for hint in (given, returned) if hint]:
-        answers = _fitting(answers, given and given[0], returned and returned[0])
+    if named := hints(network, model):
+        answers = fitting(network, model, answers)
         busy = _busy(answers)
         if len(busy) == 1:
-            return Choice(busy[0], "sure", " and ".join(why for _, why in hints))
+            return Choice(busy[0], "sure", " and ".join(named))
     if not answers:
         return None
     if len(answers) == 1 and answers[0].error <= GOOD and answers[0].change >= _IDLE:
@@ -79,18 +77,29 @@ def choose(network: Network, model: ModelProto, answers: Sequence[Answer], frame
     return Choice(best, "likely", "other ranges make the network do nothing, or drown its constants")
 
 
-def _fitting(answers: Sequence[Answer], given: Range | None, returned: Range | None) -> list[Answer]:
-    """Answers that what the graph names allows. Noise has both signs and the frames' size: a sigmoid holds none, and a
-    tanh none of frames up to 255."""
+def hints(network: Network, model: ModelProto) -> list[str]:
+    """By what the graph names its ranges."""
+    found = (input_hint(model, network.ports.image.name), output_hint(model, network.result.port.name))
+    return [hint[1] for hint in found if hint]
+
+
+def fitting(network: Network, model: ModelProto, answers: Sequence[Answer]) -> list[Answer]:
+    """Answers that what the graph names allows, each with none but the readings that it allows. Noise has both signs
+    and the frames' size: a sigmoid holds none, and a tanh none of frames up to 255."""
+    given = input_hint(model, network.ports.image.name)
+    returned = output_hint(model, network.result.port.name)
 
     def fits(reading: Reading) -> bool:
-        if given is not None and reading.given != given:
+        if given is not None and reading.given != given[0]:
             return False
-        if returned is None or (reading.way != DIRECT and returned == SIGNED and reading.given != BYTE):
+        if returned is None:
             return True
-        return reading.way == DIRECT and reading.returned == returned
+        if reading.way != DIRECT and returned[0] == SIGNED and reading.given != BYTE:
+            return True
+        return reading.way == DIRECT and reading.returned == returned[0]
 
-    return [one for one in answers if any(fits(reading) for reading in (one.reading, *one.alike))]
+    kept = [([reading for reading in (one.reading, *one.alike) if fits(reading)], one) for one in answers]
+    return [replace(one, reading=some[0], alike=tuple(some[1:])) for some, one in kept if some]
 
 
 def _busy(answers: Sequence[Answer]) -> list[Answer]:

@@ -70,7 +70,7 @@ def _table(fit: Fit) -> str:
     rows = [
         (
             one.candidate.name,
-            number(one.candidate.macs, 0),
+            number(one.candidate.macs or math.nan, 0),
             number(one.candidate.ssim, 3),
             number(one.candidate.psnr_db, 2),
             number(one.candidate.gcnr, 3),

@@ -95,5 +95,14 @@ def test_bounded_output_is_no_noise(end: str, gain: float, given: str, tmp_path:
     centred = graph.node("Sub", inner, graph.constant([0.5 if end == "Sigmoid" else 0.0]))
     path = tmp_path / "foreign.onnx"
     onnx.save(model(graph, graph.node(end, graph.node("Mul", centred, graph.constant([gain])))), path)
-    with pytest.raises(UsageError, match="say it with --range"):
+    with pytest.raises(UsageError, match=f"as it ends in a {end.lower()}, in no range .* --range") as caught:
         adopt(path, tmp_path / "mine.onnx", Asked())
+    assert "frame −" not in str(caught.value), "no form that the end cannot give is listed"
+
+
+def test_arithmetic_in_a_branch_is_not_known(tmp_path: Path) -> None:
+    """Its shapes are not seen from outside: no figure is better than 0."""
+    onnx.save(branch(), tmp_path / "foreign.onnx")
+    adoption = adopt(tmp_path / "foreign.onnx", tmp_path / "mine.onnx", Asked())
+    assert [one.found for one in adoption.findings if one.what == "arithmetic"] == ["not known"]
+    assert "edgerecon.macs_per_pixel" not in {one.key for one in onnx.load(adoption.path).metadata_props}
