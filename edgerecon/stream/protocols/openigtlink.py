@@ -29,7 +29,10 @@ _EXTENDED = struct.Struct(">HHII")
 _ENTRY = struct.Struct(">HHI")
 _IMAGE = struct.Struct(">HBBBBHHH12fHHHHHH")
 _MATRIX = struct.Struct(">12f")
-_SCALAR, _UINT8, _LITTLE_ENDIAN, _RAS, _LPS = 1, 3, 2, 1, 2
+_SCALAR, _UINT8, _BIG_ENDIAN, _LITTLE_ENDIAN, _RAS, _LPS = 1, 3, 1, 2, 1, 2
+_SCALAR_BYTES = {2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 4, 10: 4, 11: 8}
+"""Of one value, by the number of its type: integers of 8, 16 and 32 bits, float32 and float64."""
+
 _COORDINATES_AT, _MATRIX_AT = 5, 12  # in an image's header
 _ASCII, _UTF8 = 3, 106  # numbers of character sets, as IANA has them
 _CRC_PIECE = 1 << 16
@@ -125,6 +128,7 @@ def unpack_image(header: Header, body: bytes) -> ImageBody:
     """
     message = _pyigtl().ImageMessage()
     content, metadata, number = unwrap(header, body, "image")
+    _refuse_unread(content)
     fields = {"header_version": 1, "message_type": header.type, "device_name": "", "timestamp": 0.0}
     try:
         message.unpack(fields, content)  # as version 1, without metadata: pyigtl reads those in ASCII alone
@@ -149,6 +153,22 @@ def unpack_image(header: Header, body: bytes) -> ImageBody:
     spacing_mm = None if steps == (1.0, 1.0) else plausible_spacing(steps)
     valid = metadata.get(_IMAGE_STATUS, OK).strip().upper() != "INVALID"
     return ImageBody(pixels, spacing_mm, _index(metadata, number), plane, valid)
+
+
+def _refuse_unread(content: memoryview) -> None:
+    """Raises ValueError, which names the field, for what the standard has and nothing here reads."""
+    if len(content) < _IMAGE.size:
+        raise ValueError("damaged OpenIGTLink image: it is too short")
+    _, _, scalar, endian, _, *rest = _IMAGE.unpack_from(content)
+    size, offset, part = rest[:3], rest[-6:-3], rest[-3:]
+    if scalar not in _SCALAR_BYTES:
+        known = ", ".join(map(str, _SCALAR_BYTES))
+        raise ValueError(f"an OpenIGTLink image of scalar type {scalar}: {known} are read")
+    if endian not in (_BIG_ENDIAN, _LITTLE_ENDIAN) and _SCALAR_BYTES[scalar] > 1:
+        raise ValueError(f"an OpenIGTLink image of byte order {endian}: 1 is big-endian, 2 little-endian")
+    if any(offset) or part != size:
+        sides, whole = ("×".join(map(str, one)) for one in (part, size))
+        raise ValueError(f"an OpenIGTLink sub-image of {sides} voxels of {whole}: send whole images")
 
 
 def _axes(voxels: NDArray[Any]) -> tuple[int, int, int]:

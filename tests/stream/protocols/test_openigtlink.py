@@ -95,7 +95,7 @@ def test_damage_is_named() -> None:
         unpacked(good[:-1] + b"\7")
     unchecked = good[:50] + bytes(8) + good[58:]  # senders that make no checksum send 0
     assert unpacked(unchecked).pixels.mean() == 9
-    for damaged in (unchecked[:70], unchecked[:-3], unchecked[:73] + b"\x63" + unchecked[74:]):
+    for damaged in (unchecked[:70], unchecked[:-3]):
         with pytest.raises(ValueError, match="damaged OpenIGTLink image"):
             unpacked(damaged)
     with pytest.raises(ValueError, match="volume of 3 slices of 5×4"):
@@ -309,3 +309,29 @@ def test_pyigtl_reads_both_versions(version, rng) -> None:
     message.unpack(fields, data[HEADER_BYTES:])
     assert (fields["header_version"], message.message_id) == (version, 7 if version == 2 else 0)
     np.testing.assert_array_equal(message.image[0], image)
+
+
+def changed(at: int, data: bytes, dtype: str = "<u2") -> bytes:
+    """An image of 9×6 pixels with other bytes in its header, and without a checksum."""
+    whole = pyigtl_bytes(np.arange(54, dtype=dtype).reshape(1, 6, 9), version=1)
+    start = HEADER_BYTES + at
+    return whole[:50] + bytes(8) + whole[58:start] + data + whole[start + len(data) :]
+
+
+@pytest.mark.parametrize(
+    ("at", "data", "words"),
+    [
+        (3, b"\x63", "of scalar type 99"),
+        (3, b"\x0d", "of scalar type 13: 2, 3, 4, 5, 6, 7, 10, 11 are read"),
+        (4, b"\x03", "of byte order 3: 1 is big-endian, 2 little-endian"),
+        (60, b"\0\1", "an OpenIGTLink sub-image of 9×6×1 voxels of 9×6×1"),
+        (66, b"\0\4", "an OpenIGTLink sub-image of 4×6×1 voxels of 9×6×1"),
+    ],
+)
+def test_what_is_not_read_of_an_image_is_named(at: int, data: bytes, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        unpacked(changed(at, data))
+
+
+def test_bytes_have_no_order() -> None:
+    assert unpacked(changed(4, b"\x00", "u1")).pixels.shape == (6, 9)

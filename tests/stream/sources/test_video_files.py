@@ -259,3 +259,27 @@ def test_an_avi_without_its_index_has_the_length_of_its_head(tmp_path: Path) -> 
     data = path.read_bytes()
     path.write_bytes(data[: data.rindex(b"idx1")])
     assert open_source(str(path)).length == 6
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "dtype", "black", "white"),
+    [("gray", "u1", 16, 235), ("gray16le", "<u2", 4096, 60160), ("gray10le", "<u2", 64, 940)],
+)
+@pytest.mark.parametrize("limited", [True, False])
+def test_grey_video_has_the_range_that_it_states(
+    tmp_path: Path, pix_fmt: str, dtype: str, black: int, white: int, limited: bool
+) -> None:
+    """Of codecs that store luma alone: FFmpeg takes all of them to be of full range."""
+    full = {"gray": 255, "gray10le": 1023}.get(pix_fmt, 65535)
+    levels = np.linspace(black, white, 64) if limited else np.linspace(0, full, 64)
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        out = container.add_stream("ffv1", rate=25)
+        out.width, out.height, out.pix_fmt = 64, 48, pix_fmt
+        out.codec_context.color_range = frame_range = 1 if limited else 2
+        frame = av.VideoFrame(64, 48, pix_fmt)
+        row = np.zeros(frame.planes[0].line_size // np.dtype(dtype).itemsize, dtype)
+        row[:64] = np.rint(levels)
+        frame.planes[0].update(np.tile(row, 48).tobytes())
+        frame.color_range, frame.pts = frame_range, 0
+        container.mux([*out.encode(frame), *out.encode(None)])
+    np.testing.assert_allclose(to_unit(images(tmp_path / "a.mkv")[0])[5], np.linspace(0, 1, 64), atol=1.1 / 255)

@@ -46,6 +46,8 @@ _NO_COLOUR, _CHROMA_NOISE = 128, 12
 """The chroma of grey, and by how much compression moves it."""
 _COLOUR_NOISE = 24
 """By how much it moves red, green and blue apart."""
+_LIMITED = 1
+"""FFmpeg's number of the range from 16 to 235."""
 _CUT_OFF = "the file ends before this frame (truncated)"
 
 
@@ -265,8 +267,17 @@ def to_capture(frame: VideoFrame) -> Capture:
     image = _colours(frame, deep)
     if image is None:
         image = frame.to_ndarray(format="gray16le" if deep else "gray")
+        if len(frame.format.components) == 1 and frame.color_range == _LIMITED:
+            image = _full_range(image)  # FFmpeg takes all frames without colours to be of full range
     turn = turn_of(frame)
     return Capture(image if turn in (UPRIGHT, None) else upright(image, turn))
+
+
+def _full_range(image: RawImage) -> RawImage:
+    """Luma with black at 16 and white at 235 of 8 bits (ITU-R BT.601), or as far up in 16 bits → full scale."""
+    unit, full = (1, 255) if image.dtype == np.uint8 else (256, 65535)
+    scaled = (image.astype(np.float32) - 16 * unit) * (full / (219 * unit))
+    return np.rint(np.clip(scaled, 0, full)).astype(image.dtype)
 
 
 def _colours(frame: VideoFrame, deep: bool) -> RawImage | None:
