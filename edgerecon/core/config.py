@@ -5,6 +5,7 @@ Pydantic's own name neither the key that was meant nor what was given.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
@@ -91,6 +92,12 @@ def read_text(path: Path, kind: type[EdgereconError], what: str) -> str:
         return read(path, MAX_TEXT).decode("utf-8-sig").replace("\r\n", "\n")
     except (OSError, ValueError) as error:
         raise kind(f"cannot read {what}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def as_json(tables: Mapping[str, Any]) -> str:
+    """Tables of TOML for pydantic's strict JSON mode, which takes ``true`` and ``"3"`` for no numbers, but lists for
+    tuples. Dates become text."""
+    return json.dumps(tables, default=str)
 
 
 def first_fault(error: ValidationError, table: type) -> tuple[tuple[int | str, ...], str]:

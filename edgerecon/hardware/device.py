@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, Literal, cast
 
-from edgerecon.core.config import dotted, first_fault, read_toml
+from edgerecon.core.config import as_json, dotted, first_fault, read_toml
 from edgerecon.core.errors import DeviceError, UsageError
 from edgerecon.core.shipped import resource_dir
 from edgerecon.hardware.host import host_profile
@@ -187,7 +187,7 @@ def _read(name: str) -> DeviceProfile:
     path = resource_dir("devices") / f"{name}.toml"
     _, values = read_toml(path, DeviceError, str(path))
     try:
-        device = TypeAdapter(DeviceProfile).validate_python(values)
+        device = TypeAdapter(DeviceProfile).validate_json(as_json(values), strict=True)
     except ValidationError as error:
         keys, reason = first_fault(error, DeviceProfile)
         raise DeviceError(": ".join(filter(None, (str(path), dotted(keys), reason)))) from None

@@ -120,6 +120,8 @@ def test_unknown_name_lists_the_known_ones() -> None:
         (MINIMAL + "memory_gb = 8\n", r"board\.toml: memory_gb: name the document"),
         (MINIMAL + "memory_gb = -8\n[sources]\nmemory_gb = 'paper'\n", r"board\.toml: memory_gb: give a positive"),
         (MINIMAL + "cores = 'four'\n", r"board\.toml: cores: "),
+        (MINIMAL + "cores = '4'\n[sources]\ncores = 'paper'\n", r"board\.toml: cores: it should be a whole number"),
+        (MINIMAL + "[peak]\nint8 = true\n[sources]\npeak = 'a'\n", r"board\.toml: peak\.int8: it should be a number"),
         (MINIMAL + "[peak]\nfp12 = 5\n", r"board\.toml: peak\.fp12"),
         (MINIMAL + "[peak]\nint8 = 5\n[sources]\n'peak.fp32' = 'paper'\n", r"board\.toml: peak\.int8: name the doc"),
         (MINIMAL + "[peak]\nint8 = inf\n[sources]\npeak = 'paper'\n", r"board\.toml: peak\.int8: give a positive"),

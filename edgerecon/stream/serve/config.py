@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from edgerecon.core.config import accepted_by, dotted, first_fault, read_toml
+from edgerecon.core.config import accepted_by, as_json, dotted, first_fault, read_toml
 from edgerecon.core.errors import ConfigError, UsageError
 from edgerecon.engines import check_backend
 from edgerecon.modelfile.catalogue import model_path
@@ -90,13 +90,6 @@ class ServeConfig(_Table):
 
     stream: tuple[StreamTable, ...] = ()
 
-    @field_validator("stream", mode="before")
-    @classmethod
-    def _tables(cls, stream: object) -> object:
-        if not isinstance(stream, (list, tuple)):
-            raise ValueError("write [[stream]] above each stream's keys")
-        return stream
-
     @model_validator(mode="after")
     def _each_its_own(self) -> ServeConfig:
         if not self.stream:
@@ -124,9 +117,11 @@ def load_config(path: str | Path) -> ServeConfig:
     """
     text, tables = read_toml(Path(path), ConfigError, str(path))
     try:
-        return ServeConfig.model_validate(tables)
+        return ServeConfig.model_validate_json(as_json(tables), strict=True)
     except ValidationError as error:
         where, reason = first_fault(error, ServeConfig)
+        if where == ("stream",):
+            reason = "write [[stream]] above each stream's keys"
         line = _line_of(text, where)
         place, keys = (
             f"{path}:{line}" if line else f"{path}",
