@@ -121,7 +121,7 @@ class Capturer:
         except BaseException as error:  # noqa: BLE001 - a source may fail in any way; what was captured still counts
             self.error = error
         finally:
-            self._end()
+            self.end()
 
     def wait_for_first_frame(self) -> bool:
         """Wait until a recording has given its first frame. Returns False if it has none."""
@@ -138,9 +138,10 @@ class Capturer:
         if self.waiting_ns:
             self.interrupted = self.wires.stop.is_set()
             self.wires.stop.set()  # should the source give a frame after all, it is not captured
-            self._end()
+            self.end()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Let nobody wait for a frame any more."""
         self.waiting_ns = 0
         self.wires.over.set()
         self._looked.set()

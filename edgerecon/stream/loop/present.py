@@ -11,7 +11,7 @@ from functools import partial
 from math import inf
 from time import monotonic, perf_counter_ns
 
-from edgerecon.core.errors import SinkError, UsageError, first_line
+from edgerecon.core.errors import EdgereconError, SinkError, UsageError, first_line
 from edgerecon.core.frame import Frame, Status
 from edgerecon.measure.histogram import Histogram
 from edgerecon.stream.loop.fanout import CLOSE_S, CallAbandoned, Fanout
@@ -64,13 +64,16 @@ class Presenter:
     _counted: bool = False
     _done: threading.Event = field(default_factory=threading.Event)
     _failure: BaseException | None = None
+    _worker: GuardedThread = field(init=False)
 
     def run(self) -> None:
         """Watch over the working thread until the inbox is closed and empty; then close the sinks."""
         over_s = inf
         try:
-            GuardedThread("present", self._open_and_work, self._fail).start()
+            self._start(self._open_and_work)
             while not self._done.wait(_LOOK_EVERY_S):
+                if self._worker.vanished:
+                    raise EdgereconError("its thread ended before it had begun")
                 # a sink that hangs after the last frame is given up as soon as one that does not close
                 over_s = min(over_s, monotonic()) if self.wires.over.is_set() else inf
                 self._give_up_hung(_HUNG_S if monotonic() - over_s < CLOSE_S else CLOSE_S)
@@ -80,6 +83,10 @@ class Presenter:
             self.fanout.close()
         if self._failure is not None:
             raise self._failure
+
+    def _start(self, work: Callable[[], None]) -> None:
+        self._worker = GuardedThread("present", work, self._fail)
+        self._worker.start()
 
     def _fail(self, error: BaseException) -> None:
         self._failure = error
@@ -96,7 +103,7 @@ class Presenter:
         hung, self._slot = self._slot, None
         if hung is not None:
             self.wires.slots.append(Slot(hung.scale))  # in place of the one that the call still reads
-        GuardedThread("present", partial(self._work, hung), self._fail).start()
+        self._start(partial(self._work, hung))
 
     def _open_and_work(self) -> None:
         with suppress(UsageError):  # it was checked

@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgerecon.core.errors import UsageError, first_line
+from edgerecon.core.errors import EdgereconError, UsageError, first_line
 from edgerecon.core.frame import Image, Status, to_unit
 from edgerecon.engines.base import Engine, takes_bytes
 from edgerecon.stream.loop.ladder import Ladder, Rung
@@ -69,12 +69,15 @@ class Processor:
     _call: _Call | None = None
     _done: threading.Event = field(default_factory=threading.Event)
     _failure: BaseException | None = None
+    _worker: GuardedThread = field(init=False)
 
     def run(self) -> None:
         """Watch over the working thread until the inbox is closed and empty."""
         try:
             self._start(None)
             while not self._done.wait(min(self.hang_s / 4, 0.25)):
+                if self._worker.vanished:
+                    raise EdgereconError("its thread ended before it had begun")
                 self.replacer.abandon_hung()
                 hung = self._give_up_hung()
                 if hung is not None:
@@ -87,7 +90,8 @@ class Processor:
             raise self._failure
 
     def _start(self, slot: Slot | None) -> None:
-        GuardedThread("process", partial(self._work, slot), self._fail).start()
+        self._worker = GuardedThread("process", partial(self._work, slot), self._fail)
+        self._worker.start()
 
     def _fail(self, error: BaseException) -> None:
         self._failure = error
@@ -149,11 +153,9 @@ class Processor:
             failure = f"the engine failed: {first_line(error)}"
             if not isinstance(error, Exception):
                 self.wires.counters.record_error(f"{rung.name} raised {first_line(error)}")
-        with self._lock:
-            if self._call is not call:
-                self.replacer.returned(rung, engine)
-                return Outcome.ABANDONED, None
-            self._call = None
+        if not self._take_back(call):
+            self.replacer.returned(rung, engine)  # without the lock: it may close the engine, which may hang
+            return Outcome.ABANDONED, None
         slot.inferred_ns = perf_counter_ns()
         slot.after_ms, slot.overlay = getattr(engine, "stages_ms", None), getattr(engine, "overlay", None)
         slot.raw_why, trouble = _check(result, failure, slot)
@@ -166,6 +168,14 @@ class Processor:
             if self._failures % _FAILURES_IN_A_ROW == 0:
                 self.replacer.replace(rung, engine, slot.unit, still_in_use=False)
         return Outcome.RAW if slot.raw_why is not None else Outcome.RECONSTRUCTED, trouble
+
+    def _take_back(self, call: _Call) -> bool:
+        """End a call that came back. Returns False when the watchdog has given it up."""
+        with self._lock:
+            if self._call is not call:
+                return False
+            self._call = None
+        return True
 
     def _give_up_hung(self) -> Slot | None:
         """The slot of a call that has taken too long; the call's thread finds that it has been left to itself."""

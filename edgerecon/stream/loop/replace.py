@@ -42,7 +42,7 @@ class _WarmUp:
     engine: Engine
     frame: Image
     keep: bool
-    began_s: float = field(default_factory=monotonic)
+    began_s: float = field(default_factory=lambda: monotonic())  # the clock that says later how long it took
 
 
 class _GivenUp(Exception):

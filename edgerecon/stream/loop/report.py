@@ -167,7 +167,7 @@ def _error(capturer: Capturer, presenter: Presenter, interrupted: bool, failures
     errors = [*failures, *counters.errors, *presenter.fanout.failures]
     if capturer.error is not None:
         errors.insert(0, f"{name} failed: {first_line(capturer.error)}")
-    elif counters.presented == 0 and not interrupted and not presenter.fanout.all_lost:
+    elif counters.presented == 0 and not interrupted and not failures and not presenter.fanout.all_lost:
         why = max(counters.failures, key=counters.failures.__getitem__, default="")
         errors.insert(0, f"no frame of {name} could be shown{f': {why}' if why else ''}")
     return "; ".join(errors) or None

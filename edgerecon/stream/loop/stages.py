@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from edgerecon.core.errors import first_line
+from edgerecon.core.errors import EdgereconError, first_line
 from edgerecon.stream.process.guarded import GuardedThread
 
-_PROGRESS_EVERY_S = 0.25
+_LOOK_EVERY_S = 0.25
 _SAME_CTRL_C_S = 1.0
 _LEFT_AFTER_S = 2.0
 _log = logging.getLogger(__name__)
@@ -46,9 +46,8 @@ def run_stages(
     ]
     interrupted = False
     try:
-        for thread in threads:
-            thread.start()
-        while not ended.wait(_PROGRESS_EVERY_S if on_progress else None):
+        _start(threads)
+        while not _wait(threads, ended, give_up):
             if on_progress:
                 on_progress()
         if on_progress:
@@ -58,11 +57,36 @@ def run_stages(
     finally:
         if not ended.is_set():
             stop.set()
-        if threads[-1].ident is not None:
-            _drain(ended)
+        if threads[-1].ident is None:  # the others would wait for it
+            give_up()
+            ended.set()
+        _drain(threads, ended, give_up)
         _join([thread for thread in threads if thread.ident is not None])
-    failures = [f"the {one.name} failed: {first_line(one.failure)}" for one in threads if one.failure is not None]
-    return interrupted, failures
+    return interrupted, [f"the {one.name} failed: {_why(one)}" for one in threads if one.failure or one.vanished]
+
+
+def _start(threads: Sequence[GuardedThread]) -> None:
+    """Raises EdgereconError when there is no room for as many threads."""
+    for thread in threads:
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as error:
+            raise EdgereconError(
+                f"the stream cannot start its threads ({first_line(error)}): end other programs, or allow more threads"
+            ) from error
+
+
+def _wait(threads: Sequence[GuardedThread], ended: threading.Event, give_up: Callable[[], None]) -> bool:
+    """Wait a little for the last stage; give up when a thread has ended without a word. Returns whether it is over."""
+    if not ended.wait(_LOOK_EVERY_S) and any(thread.vanished for thread in threads):
+        give_up()
+        if threads[-1].vanished:
+            ended.set()
+    return ended.is_set()
+
+
+def _why(thread: GuardedThread) -> str:
+    return first_line(thread.failure) if thread.failure else "its thread ended before it had begun"
 
 
 def _name(stage: Callable[[], None]) -> str:
@@ -70,12 +94,12 @@ def _name(stage: Callable[[], None]) -> str:
     return type(owner).__name__.lower() if owner is not None else getattr(stage, "__name__", "stage")
 
 
-def _drain(ended: threading.Event) -> None:
+def _drain(threads: Sequence[GuardedThread], ended: threading.Event, give_up: Callable[[], None]) -> None:
     """Wait for the last stage. One Ctrl-C may arrive as two signals: only a later one gives the files up."""
     begun = time.monotonic()
     while not ended.is_set():
         try:
-            ended.wait()
+            _wait(threads, ended, give_up)
         except KeyboardInterrupt:
             if time.monotonic() - begun > _SAME_CTRL_C_S:
                 raise

@@ -95,6 +95,7 @@ def stream(
         TypeError: ``StreamOptions`` has no such field.
         SourceError: the source gave nothing at all.
         SinkError: a sink could not be opened; nothing is captured then.
+        EdgereconError: the system has no room for the stream's threads.
     """
     options = replace(options, **changes)
     refuse_opened_overwriting(source, sinks)
@@ -125,10 +126,10 @@ def stream(
     stages = [watch.run, capturer.run, processor.run, presenter.run]
     with collecting_between_frames():
         told = (lambda: on_progress(counters)) if on_progress else None
-        interrupted, failures = run_stages(stages, wires.stop, wires.ended, told, wires.give_up)
+        interrupted, failures = run_stages(stages, wires.stop, wires.ended, told, partial(_give_up, wires, capturer))
     interrupted = (interrupted or capturer.interrupted) and not fanout.all_lost
     _close_books(counters, failures)
-    _raise_what_ended(source, capturer, presenter, interrupted)
+    _raise_what_ended(source, capturer, presenter, interrupted or bool(failures))
     return make_report(capturer, presenter, engines[0].spec if engines else None, interrupted, failures)
 
 
@@ -259,16 +260,22 @@ def _warm_up(
     replacer.wait_warm(wait_s, stop)
 
 
+def _give_up(wires: Wires, capturer: Capturer) -> None:
+    wires.give_up()
+    capturer.end()
+
+
 def _close_books(counters: Counters, failures: Sequence[str]) -> None:
     """A frame that was in a stage when that stage failed, or in a call that never came back, is lost."""
     for _ in range(counters.frames_in - counters.settled):
         counters.fail(failures[0] if failures else "it did not come out of the stream")
 
 
-def _raise_what_ended(source: Source, capturer: Capturer, presenter: Presenter, interrupted: bool) -> None:
+def _raise_what_ended(source: Source, capturer: Capturer, presenter: Presenter, reported: bool) -> None:
+    """``reported``: whether the report says why there may be no frame."""
     if presenter.open_error is not None:
         raise presenter.open_error
-    if presenter.info.counters.frames_in or interrupted or capturer.time_is_up():
+    if presenter.info.counters.frames_in or reported or capturer.time_is_up():
         return
     if isinstance(capturer.error, EdgereconError):
         raise capturer.error

@@ -49,6 +49,7 @@ class Wires:
     def give_up(self) -> None:
         """End the stream because a stage has failed: nobody waits any more for what it would have handed over."""
         self.stop.set()
+        self.begin.set()
         self.captured.close()
         self.processed.close()
 

@@ -31,6 +31,7 @@ class GuardedThread(threading.Thread):
     ) -> None:
         super().__init__(name=name, daemon=True)
         self.failure: BaseException | None = None
+        self._told = False
         self._work, self._on_failure = work, on_failure
 
     def run(self) -> None:
@@ -39,6 +40,12 @@ class GuardedThread(threading.Thread):
         except BaseException as error:  # noqa: BLE001 - the edge of a thread: who waits for it is told
             self.failure = error
             self._tell(error)
+        self._told = True
+
+    @property
+    def vanished(self) -> bool:
+        """Whether it has ended and nobody was told: what a tracer raises in a thread's first line is caught by none."""
+        return self.ident is not None and not self.is_alive() and not self._told
 
     def check(self, kind: type[EdgereconError]) -> None:
         """Raises ``kind`` when the thread has failed: an error of that kind as it is, others on one line."""
