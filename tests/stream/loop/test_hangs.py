@@ -131,6 +131,22 @@ def test_engine_whose_first_call_hangs_is_replaced_each_time(answer: threading.E
     assert sink.frames[8].status is Status.OK
 
 
+def test_a_warm_up_is_timed_from_when_it_began(answer: threading.Event, clock: HangClock) -> None:
+    """By the watchdog's own clock: that another call hung before says nothing of it."""
+    over, began = threading.Event(), threading.Event()
+    over.set()
+    clock.hang(over)
+    engine, counters = SlowStart(lambda: (began.set(), answer.wait(300))), Counters()
+    rung, replacer = Rung("full", engine), Replacer(None, counters, clock.HANG_S)
+    replacer.warm_up(rung, np.zeros((8, 12), np.float32))
+    assert began.wait(300)
+    replacer.abandon_hung()
+    assert counters.hung == 0
+    answer.set()
+    replacer.wait_warm(300)
+    assert rung.engine is engine
+
+
 @pytest.mark.parametrize("how", ["stop", "seconds"])
 def test_stream_ends_in_time_although_the_first_call_hangs(how: str, answer: threading.Event, clock: HangClock) -> None:
     stop = threading.Event()

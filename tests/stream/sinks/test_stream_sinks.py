@@ -212,7 +212,7 @@ def test_unknown_sink_is_a_usage_error(uri: str) -> None:
 
 SCRIPT = """
 import sys
-from edgerecon.stream.loop import fanout
+from edgerecon.stream.loop import fanout, stages
 from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sinks.files import file_sink
@@ -227,7 +227,7 @@ class Tell(NullSink):
 progress, *files = sys.argv[1:]
 sinks = [*map(open_sink, files), Tell()]
 told = (lambda counters: None) if progress == "progress" else None
-fanout.CLOSE_S = file_sink.CLOSE_S = 300.0  # of a machine that does much else
+fanout.CLOSE_S = file_sink.CLOSE_S = stages._SAME_CTRL_C_S = 300.0  # of a machine that does much else
 report = stream(open_source("sample"), None, sinks, policy="every", loop=True, on_progress=told)
 assert report.interrupted and report.error is None
 assert report.frames_in == report.presented + report.dropped + report.failed
