@@ -25,6 +25,8 @@ from edgerecon.core.errors import AcquisitionError
 
 Array = NDArray[np.float64]
 KINDS = ("plane", "diverging", "focused", "element", "delays")
+_LARGEST = {"start_s": 2.0, "angle_rad": 2 * np.pi, "source_x_m": 1e6, "source_z_m": 1e6}
+"""No scanner has more; the pictures of more overflow to NaN."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ class Transmit:
         if self.kind not in KINDS:
             raise AcquisitionError(f"{name}: transmit kind '{self.kind}' is unknown: known are {', '.join(KINDS)}")
         for key in ("start_s", "angle_rad", "source_x_m", "source_z_m"):
-            if not np.isfinite(getattr(self, key)):
-                raise AcquisitionError(f"{name}: {key} of a transmit makes no sense: {getattr(self, key)}")
+            if not abs(getattr(self, key)) <= _LARGEST[key]:  # NaN neither
+                raise AcquisitionError(f"{name}: {key} of a transmit makes no sense: {getattr(self, key):g}")
         if self.kind == "delays" and (
             len(self.element_delay_s) != elements or not np.any(np.isfinite(self.element_delay_s))
         ):

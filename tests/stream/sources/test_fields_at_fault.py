@@ -217,6 +217,26 @@ def test_frames_of_pybf_that_are_no_group(tmp_path: Path) -> None:
     assert "no group 'data/rf_data'" in refusal(path)
 
 
+@pytest.mark.parametrize("field", ["sampling_frequency", "initial_time", "PRF", "sequence/sequence_0001/delay"])
+@pytest.mark.parametrize("value", [WORDS, np.array([[3.0, 4.0]])])
+def test_a_number_of_uff_that_is_none_is_named(tmp_path: Path, field: str, value: np.ndarray) -> None:
+    path = uff(tmp_path / "a.uff", PLANE)
+    with h5py.File(path, "r+") as file:
+        attributes = dict(file[f"channel_data/{field}"].attrs)
+        del file[f"channel_data/{field}"]
+        file[f"channel_data/{field}"] = value
+        file[f"channel_data/{field}"].attrs.update(attributes)
+    assert f"'{field}' holds no number, or several" in refusal(path)
+
+
+def test_a_delay_beyond_all_scanners_is_refused(tmp_path: Path) -> None:
+    """The picture was NaN."""
+    path = uff(tmp_path / "a.uff", PLANE)
+    with h5py.File(path, "r+") as file:
+        file["channel_data/sequence/sequence_0002/delay"][...] = 1e300
+    assert "start_s of a transmit makes no sense: 1e+300" in refusal(path)
+
+
 def test_a_field_of_uff_is_named(tmp_path: Path) -> None:
     path = uff(tmp_path / "a.uff", PLANE)
     with h5py.File(path, "r+") as file:

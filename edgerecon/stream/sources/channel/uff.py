@@ -78,11 +78,15 @@ def _open(path: Path, key: str, query: Query) -> Source:
     return ChannelSource(path.name, acquisition, read, query)
 
 
+_ONE_NUMBER = ("sampling_frequency", "modulation_frequency", "initial_time", "sound_speed", "PRF")
+
+
 def _refuse_large(file: h5py.File, key: str, name: str) -> None:
     """pyuff-ustb reads all of an object but its data whole.
 
     Raises:
         SourceError: that is more than any probe, scan and sequence take, or lies in another file.
+        AcquisitionError: a field that is one number holds text or several.
     """
     import h5py
 
@@ -92,6 +96,9 @@ def _refuse_large(file: h5py.File, key: str, name: str) -> None:
         if isinstance(found, h5py.Dataset) and at.partition("/")[0] != "data":
             checked = dataset(file, f"{key}/{at}")
             sizes.append(checked.size * checked.dtype.itemsize)
+            if at in _ONE_NUMBER or (at.startswith("sequence/") and at.endswith("/delay")):
+                if checked.size > 1 or checked.dtype.kind in "SO":
+                    raise AcquisitionError(f"{name}: '{at}' holds no number, or several: one is needed")
 
     file[key].visititems(look)
     if sum(sizes) > _STRUCTURE_AT_MOST:
