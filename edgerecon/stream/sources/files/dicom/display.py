@@ -82,7 +82,7 @@ class Display:
 
     def tell_contradiction(self, name: str) -> None:
         """Log a Presentation LUT Shape that contradicts the polarity: INVERSE belongs to MONOCHROME1, IDENTITY to
-        MONOCHROME2 (PS3.3 C.11.6, as the image modules require it). The photometric interpretation decides."""
+        MONOCHROME2 (PS3.3 C.7.6.1, General Image). The photometric interpretation decides."""
         shape = str(value(self._header, "PresentationLUTShape") or "").strip().upper()
         meant = {"INVERSE": "MONOCHROME1", "IDENTITY": "MONOCHROME2"}.get(shape, self._color)
         if self._color.startswith("MONOCHROME") and meant != self._color:
