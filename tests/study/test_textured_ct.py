@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
-from edgerecon.study.context import Context
+from edgerecon.study.context import Arrays, Context
 from edgerecon.study.profile import Profile
 from edgerecon.study.results import Result
 from edgerecon.study.systems import textured_ct
+from edgerecon.study.turns import Turns
 
 
 def test_every_method_is_measured_on_the_same_slices(tmp_path: Path) -> None:
@@ -21,3 +24,18 @@ def test_every_method_is_measured_on_the_same_slices(tmp_path: Path) -> None:
     assert all("best on validation slices" in row.note for row in table.rows[:3])
     made = np.load(tmp_path / "train.npz")
     assert made["slices"].shape == (3, 48, 48) and made["sinograms"].shape == (3, 48, 60)
+
+
+def test_a_budget_that_the_data_used_up_still_gives_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    turns = Turns(tmp_path, 1.0, clock=lambda: now[0])
+    tuned = textured_ct._tuned
+
+    def slow(ctx: Context, scans: Arrays) -> Any:
+        now[0] = 2.0
+        return tuned(ctx, scans)
+
+    monkeypatch.setattr(textured_ct, "_tuned", slow)
+    result = Result("textured_ct", textured_ct.TITLE, textured_ct.PAPER)
+    textured_ct.run(Context(Profile("smoke"), tmp_path / "textured_ct", result, turns=turns))
+    assert "U-Net, residual" in {row.method for row in result.tables[0].rows} and len(result.claims) == 3
