@@ -60,8 +60,8 @@ class TiledEngine(WrappedEngine):
             for left, columns in self._columns:
                 np.copyto(self._input, self._padded[top : top + self._tile[0], left : left + self._tile[1]])
                 self._engine.run(self._input, self._output)
-                kept = self._output[_within(rows, top, scale), _within(columns, left, scale)]
-                np.copyto(result[_within(rows, 0, scale), _within(columns, 0, scale)], kept)
+                kept = self._output[within(rows, top, scale), within(columns, left, scale)]
+                np.copyto(result[within(rows, 0, scale), within(columns, 0, scale)], kept)
         return result
 
     def _prepare(self, shape: tuple[int, ...]) -> None:
@@ -71,7 +71,7 @@ class TiledEngine(WrappedEngine):
             rows, columns = (-(-length // multiple) * multiple for length in shape)
             self._tile = min(rows, self._largest[0]), min(columns, self._largest[1])
         self._rows, self._columns = (
-            _spread(length, tile, self._halo, multiple) for length, tile in zip(shape, self._tile, strict=True)
+            spread(length, tile, self._halo, multiple) for length, tile in zip(shape, self._tile, strict=True)
         )
         ends = [places[-1][0] + tile for places, tile in zip((self._rows, self._columns), self._tile, strict=True)]
         self._padded = np.zeros((max(ends[0], shape[0]), max(ends[1], shape[1])), np.float32)
@@ -80,7 +80,7 @@ class TiledEngine(WrappedEngine):
         self._shape = shape
 
 
-def _spread(length: int, tile: int, halo: int, multiple: int) -> list[tuple[int, slice]]:
+def spread(length: int, tile: int, halo: int, multiple: int) -> list[tuple[int, slice]]:
     """Along one axis: where each tile begins, and what of the frame it gives."""
     begins = [0]
     while begins[-1] + tile < length:
@@ -90,5 +90,6 @@ def _spread(length: int, tile: int, halo: int, multiple: int) -> list[tuple[int,
     return [(begin, slice(*edges[at : at + 2])) for at, begin in enumerate(begins)]
 
 
-def _within(kept: slice, begin: int, scale: int) -> slice:
+def within(kept: slice, begin: int, scale: int) -> slice:
+    """Where in the result of a tile that begins there lies what is kept of the frame."""
     return slice((kept.start - begin) * scale, (kept.stop - begin) * scale)

@@ -311,6 +311,6 @@ def _ports(network: Network, sizes: Sizes, picture: str, state: str, scale: int)
 
 def _batch(network: Network, sizes: Sizes) -> int | str:
     """Of our ports: any number, where the network takes any and nothing inside is made for one frame."""
-    layout, brought_to_size = network.ports.layout, network.result.kind == SCORES and sizes.fixed
+    layout = network.ports.layout
     free = "N" in layout.axes and layout.batch == 1 and network.ports.image.dims[0] is None
-    return "N" if free and not brought_to_size else 1
+    return "N" if free and not sizes.fixed else 1  # one size inside is often one frame inside

@@ -113,7 +113,9 @@ def _reconstruct(
         engine.reset()  # the frames picked are far apart
         output = engine.run(image)
         if output.shape != image.shape:
-            raise UsageError(f"the model turns {image.shape} into {output.shape}: sizes must agree")
+            raise UsageError(
+                f"the model turns {image.shape} into {output.shape}; evaluate needs one that keeps the size"
+            )
         return output
 
     outputs: sweep.Frames = {}

@@ -85,11 +85,14 @@ def explain_frame(
         on_progress: called with (what, done, total).
 
     Raises:
-        UsageError: no such model, or a region outside the reconstruction. ModelError: see ``read_model``; or the file
-        holds operators that the reference lacks. EngineError: the frame is unusable. DependencyError: no torch or onnx.
+        UsageError: no such model, one of a map of classes, or a region outside the reconstruction. ModelError: see
+        ``read_model``; or the file holds operators that the reference lacks. EngineError: the frame is unusable.
+        DependencyError: no torch or onnx.
     """
     progress = on_progress or (lambda what, done, total: None)
     file = read_model(model_path(model))
+    if file.spec.overlay == "labels":
+        raise UsageError(f"{file.spec.name} gives a map of classes, which has no gradient: adopt its probabilities")
     engine = open_engine(file)
 
     def run(image: Image) -> Image:

@@ -21,14 +21,15 @@ _MARK = "attention"
 
 
 def gates(network: Differentiable, frame: Image) -> dict[str, Image]:
-    """ "attention 1", "attention 2", …: each gate of the graph in order, float32 H×W in [0, 1]; empty without gates.
+    """ "attention 1", "attention 2", …: each gate of the graph in order, float32 H×W in [0, 1]; empty without gates,
+    and for a file that runs in tiles, each of which has gates of its own.
 
     The channels of a gate are averaged; it is brought to the frame's size bilinearly.
     """
     import torch
 
     names = list(_gate_outputs(network.graph.nodes))
-    if not names:
+    if not names or network.spec.tile:
         return {}
     x = network.frame(frame)
     with torch.no_grad():

@@ -23,12 +23,12 @@ from torch import Tensor
 from edgerecon.core.frame import Image
 from edgerecon.engines.pytorch.graph import TorchGraph
 from edgerecon.engines.pytorch.operators import OPERATORS, Operator
+from edgerecon.engines.tiled import spread, within
 from edgerecon.modelfile.file import ModelFile
 from edgerecon.modelfile.ports import OUTPUT
 from edgerecon.quality.regions import Box
 
 STEPS = 64
-_BATCH = 4
 
 
 class Differentiable:
@@ -43,9 +43,29 @@ class Differentiable:
         return torch.from_numpy(np.ascontiguousarray(frame)).to(self.graph.device)[None, None]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """N×1×H×W → N×1×(H·scale)×(W·scale) or what the model's fixed output is, not clipped."""
+        """1×1×H×W → 1×1×(H·scale)×(W·scale) or what the model's fixed output is, not clipped."""
+        if self.spec.tile:
+            return self._on_tiles(x, self.spec.tile)
         height, width = self.spec.output_shape(*x.shape[-2:])
         return self.values(x)[OUTPUT][..., :height, :width]
+
+    def _on_tiles(self, x: Tensor, tile: tuple[int, int]) -> Tensor:
+        """As ``TiledEngine`` does: overlapping tiles, of each what its border does not darken."""
+        halo, scale = -(-self.spec.halo // self.multiple) * self.multiple, self.spec.scale
+        shape = x.shape[-2:]
+        rows, columns = (spread(length, side, halo, self.multiple) for length, side in zip(shape, tile, strict=True))
+        beyond = [
+            max(0, places[-1][0] + side - length)
+            for places, side, length in zip((rows, columns), tile, shape, strict=True)
+        ]
+        padded = F.pad(x, (0, beyond[1], 0, beyond[0]), mode="replicate")
+
+        def piece(top: int, kept: slice, left: int, beside: slice) -> Tensor:
+            found = self.graph(padded[..., top : top + tile[0], left : left + tile[1]])[OUTPUT]
+            return found[..., within(kept, top, scale), within(beside, left, scale)]
+
+        bands = [torch.cat([piece(*row, *column) for column in columns], -1) for row in rows]
+        return torch.cat(bands, -2)
 
     def values(self, x: Tensor, *names: str) -> dict[str, Tensor]:
         """Values of the graph by name, of the padded frame."""
@@ -79,16 +99,14 @@ def integrated(
     """
     x = network.frame(frame)
     total = torch.zeros_like(x)
-    for start in range(0, steps, _BATCH):
-        places = torch.arange(start, min(start + _BATCH, steps), device=x.device)
-        alphas = ((places + 0.5) / steps)[:, None, None, None]
-        total += _gradient(network, alphas * x, region).sum(0, keepdim=True)
-        on_step(start + len(places), steps)
+    for step in range(steps):  # one by one, since not every network takes several frames at once
+        total += _gradient(network, (step + 0.5) / steps * x, region)
+        on_step(step + 1, steps)
     return _as_image(x * total / steps)
 
 
 def _gradient(network: Differentiable, x: Tensor, region: Box) -> Tensor:
-    """∂f/∂x of each image of a batch."""
+    """∂f/∂x."""
     x = x.detach().requires_grad_()
     with torch.enable_grad():
         scores = _scores(network, x, region)
