@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgerecon.core.errors import UsageError
+from edgerecon.core.errors import EdgereconError, UsageError, first_line
 from edgerecon.engines.base import Engine
 from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.loop.report import StreamReport
@@ -77,10 +77,23 @@ def stream_beside(
             branch.close()
             ended[at].set()
 
+    def give_up(at: int) -> None:
+        stop.set()
+        shared.branches[at].close()
+        ended[at].set()
+
     threads = [GuardedThread(f"beside {at}", partial(run, at), lambda error: stop.set()) for at in range(len(engines))]
-    for thread in threads:
-        thread.start()
-    interrupted = _wait_for(ended, stop)
+    lost: EdgereconError | None = None
+    for at, thread in enumerate(threads):
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as error:
+            lost = lost or EdgereconError(f"{thread.name} cannot start ({first_line(error)}): allow more threads")
+            give_up(at)
+    interrupted = _wait_for(threads, ended, stop, give_up)
+    lost = lost or next((EdgereconError(f"the thread '{one.name}' was lost") for one in threads if one.vanished), None)
+    if lost is not None:
+        raise lost
     failed = next((thread.failure for thread in threads if thread.failure is not None), None)
     if failed is not None:
         raise failed
@@ -90,8 +103,13 @@ def stream_beside(
     return found
 
 
-def _wait_for(ended: Sequence[threading.Event], stop: threading.Event) -> bool:
-    """Wait for every stream. Returns whether Ctrl-C ended them.
+def _wait_for(
+    threads: Sequence[GuardedThread],
+    ended: Sequence[threading.Event],
+    stop: threading.Event,
+    give_up: Callable[[int], None],
+) -> bool:
+    """Wait for every stream, and give up one whose thread ended without a word. Returns whether Ctrl-C ended them.
 
     Not by Thread.join: when Ctrl-C interrupts it, Python up to 3.12 takes a running thread for an ended one.
     """
@@ -100,6 +118,9 @@ def _wait_for(ended: Sequence[threading.Event], stop: threading.Event) -> bool:
         try:
             for one in ended:
                 one.wait(_LOOK_EVERY_S)
+            for at, thread in enumerate(threads):
+                if thread.vanished and not ended[at].is_set():
+                    give_up(at)
         except KeyboardInterrupt:
             interrupted = True
             stop.set()

@@ -95,10 +95,12 @@ def _matrix(text: str) -> Matrix | None:
 
 
 def _time(text: str | None) -> float | None:
+    """Seconds; 0 is a time here, that of a recording's first frame."""
     try:
-        return plausible_time(float(text)) if text else None
+        seconds = float(text) if text else None
     except ValueError:
         return None
+    return seconds if seconds == 0 else plausible_time(seconds)
 
 
 def _text(matrix: Matrix) -> str:

@@ -12,11 +12,14 @@ import pytest
 
 from edgerecon.core.errors import EdgereconError
 from edgerecon.core.frame import Image, Status
+from edgerecon.stream.beside import stream_beside
+from edgerecon.stream.loop.options import StreamOptions
 from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.process.guarded import GuardedThread
 from tests.stream.loop.test_faults import balanced
 from tests.support.stream_fakes import FakeEngine, GatedSource, HangClock, KeepSink, ListSource, ramp, until
 
+AGAIN = StreamOptions(policy="every", pace=False, loop=True)
 STAGES = ["watch", "capturer", "processor", "presenter"]
 
 
@@ -149,3 +152,22 @@ def test_a_stream_of_too_slow_calls_ends(policy: str, clock: HangClock) -> None:
     )
     assert report.counts["hung"] >= 1 and report.error is None and balanced(report) and report.frames_in == 12
     assert report.raw_shown == report.presented
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_lost_stream_ends_those_beside_it(lose: set[str]) -> None:
+    lose.add("beside 1")
+    engines = [FakeEngine(), FakeEngine()]
+    with pytest.raises(EdgereconError, match="'beside 1' was lost"):
+        stream_beside(
+            ListSource(ramp(20)), engines, [[KeepSink()], [KeepSink()]], stop=threading.Event(), options=AGAIN
+        )
+
+
+def test_a_stream_without_a_thread_ends_those_beside_it(unstartable: set[str]) -> None:
+    unstartable.add("beside 1")
+    engines = [FakeEngine(), FakeEngine()]
+    with pytest.raises(EdgereconError, match="beside 1 cannot start"):
+        stream_beside(
+            ListSource(ramp(20)), engines, [[KeepSink()], [KeepSink()]], stop=threading.Event(), options=AGAIN
+        )
