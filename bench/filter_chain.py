@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -44,6 +45,8 @@ PRESET = (
     "temporal-low-rank:history=5,rank=3",
 )
 """Their values by our names: CLAHE's clip limit is theirs times 256 bins, a search distance of 11 is a window of 23."""
+
+ONE_BLAS_THREAD = "OPENBLAS_NUM_THREADS"
 
 
 def blue(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -91,6 +94,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
+    if ONE_BLAS_THREAD not in os.environ:  # as the edgerecon command sets it; NumPy reads it when it is imported
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {ONE_BLAS_THREAD: "1"})
     cv2.setNumThreads(asked.threads)
     frames = [np.float32(cv2.resize(to_unit(image), (SIDE, SIDE))) for image in read_frames()]
     found = measure(frames, asked.seconds)

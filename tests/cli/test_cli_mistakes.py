@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
 import subprocess
 import sys
@@ -199,3 +200,17 @@ def test_ctrl_c_during_imports_is_one_line() -> None:
     )
     done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "edgerecon: interrupted\n")
+
+
+def test_the_command_gives_blas_one_thread_unless_asked() -> None:
+    code = (
+        "import os, sys, types\nimport edgerecon.__main__ as m\nassert 'numpy' not in sys.modules\n"
+        "say = types.SimpleNamespace(main=lambda: print(os.environ['OPENBLAS_NUM_THREADS']))\n"
+        "sys.modules['edgerecon.cli.main'] = say\nm.main()"
+    )
+    without = {key: value for key, value in os.environ.items() if key != "OPENBLAS_NUM_THREADS"}
+    for environment, said in ((without, "1"), (without | {"OPENBLAS_NUM_THREADS": "3"}, "3")):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=environment, check=True
+        )
+        assert done.stdout.strip() == said

@@ -82,6 +82,14 @@ def test_bilateral_is_its_formula(image: Image) -> None:
     assert error.mean() < 1e-3 and error.max() < 1.5 / 255
 
 
+@pytest.mark.parametrize(("height", "size"), [(1, 5), (21, 5), (96, 31), (200, 7)])
+def test_bilateral_has_no_seam_between_its_bands(height: int, size: int) -> None:
+    image = np.random.default_rng(height).random((height, 40), dtype=np.float32)
+    found = ran(f"bilateral:size={size},levels=0.2,space=3", image)
+    assert found.shape == image.shape and found.dtype == np.float32
+    np.testing.assert_allclose(found, cv2.bilateralFilter(image, size, 0.2, 3), atol=1e-5)
+
+
 def test_adaptive_contrast_is_that_of_scikit_image(image: Image) -> None:
     """Both interpolate between tiles, each in its own way: they agree in what they do, not in every level."""
     found = ran("clahe:clip=2,tiles=4", image)
