@@ -142,9 +142,13 @@ def test_gzip_that_gives_nothing(tmp_path: Path, packed: bytes, peak: list[int])
 
 
 def test_skips_beyond_reason(tmp_path: Path, peak: list[int]) -> None:
-    for skip in (b"byte skip: 999999999999999", b"line skip: 999999999", b"byte skip: " + b"9" * 5000):
+    for skip, says in (
+        (b"byte skip: 999999999999999", "decoded bytes are to be skipped: at most"),
+        (b"line skip: 999999999", "it has no 999999999 lines to skip"),
+        (b"byte skip: " + b"9" * 5000, "the field 'byte skip' holds no whole numbers"),
+    ):
         (tmp_path / "a.nrrd").write_bytes(NRRD + b"gzip\n" + skip + b"\n\n" + gzip.compress(bytes(2400)))
-        refusal(tmp_path / "a.nrrd")
+        assert says in refusal(tmp_path / "a.nrrd")
 
 
 def test_text_beyond_reason(tmp_path: Path, peak: list[int]) -> None:

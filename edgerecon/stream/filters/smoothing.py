@@ -37,7 +37,7 @@ def bilateral(size: int, levels: float, space: float) -> Run:
 
     Floats: bytes take OpenCV half as long, but rounding to them is a mean error of 0.001 by itself. OpenCV takes one
     thread for a frame; here each band of rows has its own, with the rows around it that its windows reach."""
-    reach, bands = size // 2, max(1, min(cv2.getNumThreads(), 4))
+    reach, bands = max(1, size // 2), max(1, min(cv2.getNumThreads(), 4))
     threads = ThreadPoolExecutor(bands, thread_name_prefix="bilateral")
 
     def band(image: Image, top: int, bottom: int) -> Image:

@@ -82,7 +82,7 @@ def test_bilateral_is_its_formula(image: Image) -> None:
     assert error.mean() < 1e-3 and error.max() < 1.5 / 255
 
 
-@pytest.mark.parametrize(("height", "size"), [(1, 5), (21, 5), (96, 31), (200, 7)])
+@pytest.mark.parametrize(("height", "size"), [(1, 5), (21, 1), (21, 5), (96, 31), (200, 7), (200, 8)])
 def test_bilateral_has_no_seam_between_its_bands(height: int, size: int) -> None:
     image = np.random.default_rng(height).random((height, 40), dtype=np.float32)
     found = ran(f"bilateral:size={size},levels=0.2,space=3", image)
