@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import cv2
@@ -16,11 +15,8 @@ from edgerecon.deploy.adopt.adopt import adopt
 from edgerecon.deploy.adopt.inspect import Asked
 from edgerecon.deploy.adopt.quantise import export_int8
 from edgerecon.deploy.adopt.ranges import UNIT
-from edgerecon.deploy.fit import fit as fit_module
 from edgerecon.engines import open_engine
 from edgerecon.quality.evaluate.evaluate import evaluate
-from edgerecon.stream.serve.config import load_config
-from edgerecon.stream.serve.worker import Worker
 from tests.support import foreign_maps
 from tests.support.foreign_networks import Foreign, build
 
@@ -56,23 +52,3 @@ def test_evaluate_and_export_want_pictures(folder: Path) -> None:
     engine.close()
     with pytest.raises(UsageError, match="gives a map or scores: int8 wants"):
         export_int8(folder / "map.onnx")
-
-
-def test_fit_streams_an_adopted_map(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit_module, "stream_p99", lambda candidate, *given: (candidate.open().close(), 5.0)[1])
-    found = tmp_path / "fit.json"
-    ran("fit", "--deadline", "33ms", "--models", folder / "map.onnx", "--shape", "32x40", "--json", found)
-    assert json.loads(found.read_text())["predicted_p99_ms"] == 5.0
-
-
-def test_serve_streams_an_adopted_map(folder: Path, tmp_path: Path) -> None:
-    path = tmp_path / "streams.toml"
-    path.write_text(
-        f'[[stream]]\nname = "a"\nsource = "{folder}/frame.png"\nmodel = "{folder}/map.onnx"\n'
-        f'backend = "onnxruntime"\nsinks = ["{tmp_path}/out.npz"]\n'
-    )
-    worker = Worker(load_config(path).stream[0])
-    assert worker.wait(60)
-    look = worker.look()
-    assert look.error is None and look.tally.presented == 1
-    assert np.load(tmp_path / "out.npz")["frames"].shape == (1, 48, 64, 3)

@@ -139,6 +139,9 @@ def test_serve_loads_and_streams_the_kind(kind: str, folder: Path, tmp_path: Pat
     assert worker.wait(60)
     look = worker.look()
     assert look.error is None and look.tally.presented == 1
+    height, width = (KINDS[kind].scale * side for side in SIZE)
+    shape = (1, height, width, 3) if kind == "overlay" else (1, height, width)
+    assert np.load(tmp_path / "out.npz")["frames"].shape == shape
 
 
 def test_explain_sees_tiles_as_the_engine_does(folder: Path) -> None:
