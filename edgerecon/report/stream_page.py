@@ -48,8 +48,8 @@ def write_report(path: Path, report: Mapping[str, Any], pictures: Sequence[Pictu
     Args:
         path: the HTML file; its folder must exist.
         report: the JSON of ``stream --json`` with ``latency_histogram`` {"edges_ms", "counts"}, ``drops``
-            and ``failures`` (reason → count). ``quality`` may add rows {"measure", "before", "after",
-            "note"}. Absent keys leave their part of the page out.
+            and ``failures`` (reason → count), ``strength`` of the model. ``quality`` may add rows {"measure",
+            "before", "after", "note"}. Absent keys leave their part of the page out.
         pictures: shown side by side.
 
     Raises:
@@ -75,7 +75,9 @@ def render(report: Mapping[str, Any], pictures: Sequence[Picture] = ()) -> str:
 
 
 def _title(report: Mapping[str, Any]) -> str:
-    return f"{report.get('model', 'stream')} on {report.get('source', 'an unnamed source')}"
+    strength = report.get("strength")
+    share = "" if strength in (None, 1) else f" at {100 * strength:.0f} % strength"
+    return f"{report.get('model', 'stream')}{share} on {report.get('source', 'an unnamed source')}"
 
 
 def _head(report: Mapping[str, Any]) -> str:

@@ -133,13 +133,17 @@ def test_snapshots_copy_and_skip_raw_frames() -> None:
         assert (before == np.float32(sequence / 10)).all() and (after == before).all()
 
 
-def test_quality_rows_state_the_input_as_one(rng: np.random.Generator) -> None:
+def test_quality_rows_state_what_an_untouched_picture_has(rng: np.random.Generator) -> None:
     tissue = cv2.GaussianBlur(rng.rayleigh(0.2, (160, 160)).astype(np.float32), (3, 3), 0).clip(0, 1)
     tissue[:, 80:] *= 0.5
-    same = {str(row["measure"]): row for row in demo.quality_rows([(0, tissue, tissue)])}
-    assert [row["after"] for name, row in same.items() if name != "gCNR"] == pytest.approx([1.0, 1.0], abs=1e-4)
-    blurred = demo.quality_rows([(0, tissue, cv2.GaussianBlur(tissue, (0, 0), 2))])
-    assert blurred[0]["after"] > 1.2 and blurred[1]["after"] < 1.0
+    untouched = demo.quality_rows([(0, tissue, tissue)])
+    names = [row["measure"] for row in untouched]
+    assert names[:3] == ["Structure kept", "Speckle left", "Brightness moved, grey levels"]
+    assert [row["after"] for row in untouched] == pytest.approx([row["before"] for row in untouched], abs=1e-4)
+    blurred = {row["measure"]: row["after"] for row in demo.quality_rows([(0, tissue, cv2.blur(tissue, (5, 5)) * 0.9)])}
+    assert blurred["Structure kept"] < 0.9 and blurred["Speckle left"] < 0.7
+    moved = 255 * 0.1 * float(tissue.mean())
+    assert blurred["Brightness moved, grey levels"] == pytest.approx(moved, rel=0.1)
 
 
 def test_nothing_to_measure_gives_no_row() -> None:

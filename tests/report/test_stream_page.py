@@ -71,6 +71,7 @@ def test_page_states_the_figures_and_loads_nothing(report: dict[str, object], rn
     words = ("overtaken by a newer frame", "Not a medical device", "Not included", "Frame 7 &amp; more")
     for fact in facts + words:
         assert fact in page, fact
+    assert "at 75 % strength" in render({**report, "strength": 0.75}) and "strength" not in page
     links = parsed(page)
     assert "script" not in links.tags, "names from outside are escaped"
     assert links.loads and all(load.startswith("data:image/png;base64,") for load in links.loads)

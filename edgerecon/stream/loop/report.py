@@ -51,7 +51,7 @@ class StreamReport:
         engine: backend, precision, threads; why, where "auto" chose between two that it had measured.
         models: of several models one after the other, each: name, backend, precision, threads. Its times are those of
             its name in ``stages_ms``.
-        model, source: names.
+        model, source: names. strength: of the model at the end, from 0 to 1; None where it has none.
         host: see ``edgerecon.hardware.device.host_profile``.
         drops, failures, raws: how many were dropped, failed and shown raw, by reason.
         gaps: frames that were lost before they reached us; they are in none of the counts above.
@@ -92,6 +92,7 @@ class StreamReport:
     error: str | None = None
     latency_histogram: dict[str, list[float]] = field(default_factory=dict)
     models: list[dict[str, object]] = field(default_factory=list)
+    strength: float | None = None
 
     def to_json(self) -> dict[str, object]:
         """A plain dict of what JSON knows."""
@@ -150,6 +151,7 @@ def make_report(
         error=_error(capturer, presenter, interrupted, failures),
         latency_histogram=latency.bars(),
         models=[_part(one) for one in (engine.parts if engine else ())],
+        strength=info.controls.strength if info.controls else None,
     )
 
 
