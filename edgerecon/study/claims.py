@@ -84,7 +84,7 @@ def _multicoil_mri() -> list[Stated]:
     texts = [f"U-Net: {goal} ({title})" for goal in ("PSNR, dB at least 35", "SSIM at least 0.92")]
     texts += [f"U-Net over the best classical method ({title})"]
     return [
-        *(Stated("multicoil_mri", text, None, (unet,)) for text in texts),
+        *(Stated("multicoil_mri", text, reasons.coils_are_summed, (unet,)) for text in texts),
         Stated("multicoil_mri", f"Unrolled network 2 dB over the U-Net ({title})", None, (unrolled,), (unet,)),
     ]
 
@@ -156,9 +156,9 @@ def _diagnosis() -> list[Stated]:
     found = [Stated("diagnosis", text, None, (raw,))]
     for name, network in ((shipped, "despeckled"), (own, "unet"), (truth, "true")):
         better = f"Detection is better on {name} than on raw frames, by a classifier trained on"
-        reason = reasons.never_saw_such_frames(name)
+        reason, nothing = reasons.never_saw_such_frames(name), reasons.adds_nothing_to_the_frame(name)
         found += [
-            Stated("diagnosis", f"{better} it", None, (f"densenet201-{network}",), (raw,)),
+            Stated("diagnosis", f"{better} it", nothing, (f"densenet201-{network}",), (raw,)),
             Stated("diagnosis", f"{better} raw frames only", reason, (raw,), (raw,)),
         ]
     for name, networks in ((shipped, ()), (own, (unet,))):

@@ -122,23 +122,51 @@ def draw_magnitudes(scanned: Arrays, count: int, rng: np.random.Generator) -> Ba
     return common.tensors(*([scanned[key][index][::step] for index, step in ways] for key in ("given", "wanted")))
 
 
-def draw_k_space(
-    images: NDArray[Any], mask: Mask, middle: int, count: int, rows: int, augment: bool, rng: np.random.Generator
-) -> Batch:
-    """k-space with maps, complex N×2×C×rows×W, and what is wanted, N×1×rows×W: rows are problems of their own."""
-    found = [scan(image, mask, middle, rng) for image in _picked(images, count, augment, rng)]
-    top = int(rng.integers(images.shape[-2] - rows + 1))
-    cut = slice(top, top + rows)
-    given = np.stack([np.stack([one.k_space[:, cut], one.maps[:, cut]]) for one in found])
-    wanted = np.stack([one.target[cut] for one in found])
-    return torch.from_numpy(given), torch.from_numpy(wanted)[:, None]
+def kept_scans(ctx: Context, condition: Condition, images: common.Slices, count: int, name: str) -> Arrays:
+    """The first ``count`` slices, each turned, moved, scaled and scanned once: "k_space" complex64 (N, C, H, lines),
+    its measured columns; "maps" float16 (N, 2, C, H, W), real and imaginary part; "wanted" float16 (N, H, W).
+
+    Two scans take as long as a step of the unrolled network.
+    """
+    size = images.shape[-1]
+    flat = images.reshape(-1, size, size)[:count]
+    make = functools.partial(
+        _kept_scan, ctx.seed(f"{name} {condition.label}"), flat, condition.mask(ctx, size), condition.middle(size)
+    )
+    inputs = {"shape": flat.shape, "noise": NOISE, **GRAIN}
+
+    def made() -> Arrays:
+        found = zip(*in_parallel(make, len(flat)), strict=True)
+        return dict(zip(("k_space", "maps", "wanted"), map(np.stack, found), strict=True))
+
+    return ctx.data(f"{condition.label}-{name}-scans", inputs, made)
+
+
+def _kept_scan(
+    seed: int, images: NDArray[Any], mask: Mask, middle: int, index: int
+) -> tuple[multicoil.Complex, NDArray[np.float16], NDArray[np.float16]]:
+    rng = np.random.default_rng([seed, index])
+    one = scan(random_affine((images[index],), rng)[0], mask, middle, rng)
+    maps = np.stack([one.maps.real, one.maps.imag]).astype(np.float16)
+    return one.k_space[..., mask], maps, one.target.astype(np.float16)
+
+
+def draw_k_space(scanned: Arrays, mask: Mask, count: int, rows: int, rng: np.random.Generator) -> Batch:
+    """Bands of what ``kept_scans`` made, half of them upside down: k-space with maps, complex N×2×C×rows×W, and what is
+    wanted, N×1×rows×W. Rows are problems of their own."""
+    size = len(mask)
+    given, wanted = [], []
+    for index in rng.integers(len(scanned["wanted"]), size=count):
+        top, step = int(rng.integers(size - rows + 1)), int(rng.choice((-1, 1)))
+        band = slice(top, top + rows)
+        real, imaginary = (part[:, band][:, ::step].astype(np.float32) for part in scanned["maps"][index])
+        k_space = np.zeros((COILS, rows, size), np.complex64)
+        k_space[..., mask] = scanned["k_space"][index][:, band][:, ::step]
+        given.append(np.stack([k_space, real + 1j * imaginary]))
+        wanted.append(scanned["wanted"][index][band][::step].astype(np.float32))
+    return torch.from_numpy(np.stack(given).astype(np.complex64)), torch.from_numpy(np.stack(wanted))[:, None]
 
 
 def magnitude(image: NDArray[Any]) -> NDArray[np.float32]:
     """|x|, clipped to [0, 1]."""
     return np.clip(np.abs(image), 0, 1).astype(np.float32)
-
-
-def _picked(images: NDArray[Any], count: int, augment: bool, rng: np.random.Generator) -> list[NDArray[Any]]:
-    picked = [images[index] for index in rng.integers(len(images), size=count)]
-    return [random_affine((image,), rng)[0] for image in picked] if augment else picked

@@ -27,6 +27,8 @@ SNR = Metric("snr_db", "SNR, dB", "higher", 2)
 CNR = Metric("cnr", "CNR", "higher", 2)
 GCNR = Metric("gcnr", "gCNR", "higher", 3)
 METRICS = (MSE, PSNR, SSIM, MATCHED, SNR, CNR, GCNR)
+LEAST_DB = 0.05
+"""A difference in decibels that counts: one that is surely smaller is none, however narrow its interval."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,11 @@ def compare(
 
 
 def beats(found: Comparison, better: str, others: Iterable[str], metric: Metric, text: str) -> Claim:
-    """Whether a method is better than the best of others, scene by scene; open when 0 lies in the interval."""
+    """Whether a method is better than the best of others, scene by scene.
+
+    It is not when it is surely worse, or in decibels surely by less than ``LEAST_DB`` better; else it is open when 0
+    lies in the interval.
+    """
     sign = -1 if metric.better == "lower" else 1
     best = max(others, key=lambda name: sign * found.table.mean(name, metric.key))
     both = [
@@ -124,7 +130,8 @@ def beats(found: Comparison, better: str, others: Iterable[str], metric: Metric,
     ]
     difference = paired([a for a, _ in both], [b for _, b in both])
     ends = sign * difference["low"], sign * difference["high"]
-    holds = True if min(ends) > 0 else False if max(ends) < 0 else None
+    least = LEAST_DB if metric.label.endswith("dB") else 0.0
+    holds = False if max(ends) < least else True if min(ends) > 0 else None
     mean, low, high = (f"{difference[key]:+.{metric.digits}f}" for key in ("mean", "low", "high"))
     evidence = f"{metric.label}, {better} minus {best}, scene by scene: {mean} [{low}, {high}] ({found.table.title})"
     return Claim(text, holds, evidence)

@@ -1,9 +1,10 @@
 """Training a network until it stops improving on scenes that it does not learn from.
 
-The rate falls to a third whenever ``PATIENCE`` checks in a row were no better than the best by ``LEAST``, and the
-training ends at the fourth such plateau. What is checked, and kept when it is the best, is a running mean of the
-weights (Polyak & Juditsky, SIAM J. Control Optim. 30(4), 1992). An adversarial training has no loss that falls to a
-least value: it takes a fixed number of steps, and its last running mean is kept.
+The rate falls to a fifth whenever ``PATIENCE`` checks brought less than ``SLOW``, twice: most of what a rate can bring
+comes early, and the next one finds more in the same time. At the last rate the training ends when ``PATIENCE`` checks
+in a row were no better than the best by ``LEAST``: that is its plateau. What is checked, and kept when it is the best,
+is a running mean of the weights (Polyak & Juditsky, SIAM J. Control Optim. 30(4), 1992). An adversarial training has no
+loss that falls to a least value: it takes a fixed number of steps, and its last running mean is kept.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from edgerecon.workshop.train.checkpoint import load_checkpoint
 from edgerecon.workshop.train.interrupt import interrupt_between_steps
 from edgerecon.workshop.train.steps import Batch, Loss, Step, Supervised
 
-PATIENCE, LEAST, CUTS, CUT = 8, 2e-3, 3, 1 / 3
+PATIENCE, SLOW, LEAST, CUTS, CUT = 8, 0.05, 2e-3, 2, 1 / 5
 AVERAGED = 0.998
 """Share that the running mean keeps in a step, once it is long enough."""
 BATCHES = 8
@@ -68,7 +69,8 @@ class History:
 
     Attributes:
         curve, checks: (step, loss) in training since the check before, and on held-out scenes. best: least of checks.
-        since: checks since the best. cuts: of the rate. gain: share by which ``best`` fell in the last turn.
+        since: checks since the best. cuts: of the rate. cut: how many checks there were at the last one.
+        gain: share by which ``best`` fell in the last turn.
         judged: whether the held-out error tells how good it is; not so in an adversarial training.
     """
 
@@ -79,6 +81,7 @@ class History:
     best: float = math.inf
     since: int = 0
     cuts: int = 0
+    cut: int = 0
     gain: float = 1.0
     finished: bool = False
     judged: bool = True
@@ -90,10 +93,18 @@ class History:
         better = not math.isfinite(self.best) or checked < self.best - LEAST * abs(self.best)
         improved = checked < self.best
         self.best, self.since = min(self.best, checked), 0 if better else self.since + 1
-        if self.since >= PATIENCE:
-            self.since, self.cuts = 0, self.cuts + 1
-            self.finished = self.cuts > CUTS
+        if self.cuts < CUTS and self._slow():
+            self.since, self.cuts, self.cut = 0, self.cuts + 1, len(self.checks)
+        elif self.cuts >= CUTS and self.since >= PATIENCE:
+            self.finished = True
         return improved
+
+    def _slow(self) -> bool:
+        """Whether ``PATIENCE`` checks at one rate brought less than ``SLOW``."""
+        before = [loss for _, loss in self.checks[:-PATIENCE]]
+        if len(self.checks) - self.cut < PATIENCE or not before:
+            return False
+        return min(before) - self.best < SLOW * abs(min(before))
 
 
 def standing(name: str, history: History) -> Trained:

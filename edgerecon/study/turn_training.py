@@ -20,8 +20,9 @@ from edgerecon.study.training import Curve, Draw, Schedule
 from edgerecon.study.turns import Turns
 from edgerecon.workshop.train.steps import Batch, Step, Supervised
 
-CHECKS, LONGEST, ADVERSARIAL = 5, 200, 20
-"""Checks within the steps of quick; and times those steps, where a training ends at the latest."""
+CHECKS, APART, LONGEST, ADVERSARIAL = 5, 100, 200, 20
+"""Checks within the steps of quick; steps between two at most; and times those of quick, where a training ends at the
+latest. Eight checks are longer than what the running mean remembers, 500 steps."""
 PROGRESS, SAMPLE = "progress.html", ".sample.png"
 RENEWED_S = 20
 """How often a browser asks for the page again."""
@@ -37,7 +38,7 @@ def train_in_turns(
         schedule: of the quick profile: its rate is the first, its steps are the first turn; all, when it is fixed.
     """
     times = 1 if schedule.fixed else LONGEST if isinstance(step, Supervised) else ADVERSARIAL
-    plan = Plan(schedule.rate, max(1, schedule.steps // CHECKS), schedule.steps * times)
+    plan = Plan(schedule.rate, max(1, min(APART, schedule.steps // CHECKS)), schedule.steps * times)
     name = f"{path.parent.name}/{path.stem}"
 
     def on_check(history: History, network: nn.Module, batch: Batch) -> None:

@@ -5,7 +5,7 @@ was never trained takes as many steps as in the quick profile, however long that
 another network, whenever that one has changed. A later round deals out half of the time that is left, in proportion to
 the share by which the error on held-out scenes fell in a network's last turn; one that has reached its plateau gets
 none. What a round has left over, the next deals out. Every round measures its systems anew, so that none is short.
-Where networks of a system are named, the time of its later rounds is theirs alone.
+Where networks of a system are named, and were trained before, the time is theirs alone, and one round takes it all.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Turns:
             UsageError: a network is named that its system does not have.
         """
         known = self._taking_part(systems)
-        seconds = min(ROUND_S, max(self.left_s / 2, SHORTEST_S))
+        seconds = self.left_s if self._are_named(known) else min(ROUND_S, max(self.left_s / 2, SHORTEST_S))
         self.shares = shares(known, seconds)
         steps, self.steps = self.steps, sum(one.done for one in known.values())
         return self.left_s > 0 and bool(self.shares) and self.steps != steps
@@ -98,11 +98,24 @@ class Turns:
 
     def turn(self, name: str, first: int) -> Turn:
         """What a network may take now. first: steps of the quick profile, which a new training takes in any case."""
-        return Turn(self.shares.get(name, 0.0), first, self.left_s)
+        return Turn(self.shares.get(name, 0.0), 0 if self._stands_aside(name) else first, self.left_s)
 
     def reaches(self, name: str) -> bool:
         """Whether a network was trained before, or can be now."""
-        return self.left_s > 0 or (self.folder / f"{name}{HISTORY}").is_file()
+        return self._is_known(name) or (self.left_s > 0 and not self._stands_aside(name))
+
+    def _stands_aside(self, name: str) -> bool:
+        """Whether only other networks of its system are named, which were all trained before."""
+        system = name.partition("/")[0]
+        named = [one for one in self.named if one.startswith(f"{system}/")]
+        return bool(named) and name not in named and all(map(self._is_known, named))
+
+    def _is_known(self, name: str) -> bool:
+        return (self.folder / f"{name}{HISTORY}").is_file()
+
+    def _are_named(self, known: Mapping[str, History]) -> bool:
+        """Whether every network that takes part is named, so that no round need leave time for another."""
+        return self.budget_s is not None and bool(known) and all(name in self.named for name in known)
 
     def has_work(self, system: str) -> bool:
         """Whether a network of the system has a turn in this round."""

@@ -75,6 +75,17 @@ def test_a_guess_of_all_lines_needs_no_explanation(quick: StudyReport) -> None:
     assert reasons.adversary_moves_off_the_mean(table.title, "hole_psnr_db", "GAN", "CNN")(there) is None
 
 
+def test_what_is_computed_from_a_frame_tells_no_more() -> None:
+    long = {result.name: result for result in read_report(RESULTS / "study-long.json").results}
+    reason = reasons.adds_nothing_to_the_frame("compact-despeckle (shipped)")
+    assert "the ground truth, which is not computed from them" in (reason(long) or "")
+    better = replace(
+        long["diagnosis"],
+        tables=[raised(one, "compact-despeckle (shipped), trained on it", 0.99) for one in long["diagnosis"].tables],
+    )
+    assert reason(long | {"diagnosis": better}) is None, "a gain would contradict it"
+
+
 def test_claims_are_counted_by_their_verdict() -> None:
     texts = [one.text for one in STATED if one.system == "recurrent"]
     claims = [Claim(text, holds, "x") for text, holds in zip(texts, (True, False, None), strict=False)]

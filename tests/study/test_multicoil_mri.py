@@ -40,17 +40,22 @@ def test_what_was_never_trained_is_not_reported(tmp_path: Path) -> None:
     assert not ctx.result.tables and "not trained yet" in ctx.result.notes[0]
 
 
-def test_both_networks_are_given_the_same_scan() -> None:
-    images = np.random.default_rng(0).random((2, 32, 32)).astype(np.float32)
-    mask = np.arange(32) % 2 == 0
-    given, rows = coils.draw_k_space(images[:1], mask, 8, 1, 32, False, np.random.default_rng(1))
-    rng = np.random.default_rng(1)
-    rng.integers(1, size=1)  # which slice
-    one = coils.scan(images[0], mask, 8, rng)
-    assert np.array_equal(rows[0, 0], one.target) and given.shape == (1, 2, 8, 32, 32) and given.is_complex()
-    k_space, maps = given[0].numpy()
-    again = np.abs((maps.conj() * np.asarray(coils.multicoil.inverse(k_space))).sum(0)).clip(0, 1)
-    np.testing.assert_allclose(again, coils.zero_filled(one, mask), atol=1e-5)
+def test_bands_are_cut_from_the_scans_that_were_kept(tmp_path: Path) -> None:
+    ctx, condition = context(tmp_path), multicoil_mri.CONDITIONS[0]
+    images = np.random.default_rng(0).random((2, 1, 48, 48)).astype(np.float32)
+    mask = condition.mask(ctx, 48)
+    scanned = coils.kept_scans(ctx, condition, images, 2, "few")
+    assert scanned["k_space"].shape == (2, 8, 48, mask.sum()) and scanned["maps"].shape == (2, 2, 8, 48, 48)
+    given, wanted = coils.draw_k_space(scanned, mask, 12, 16, np.random.default_rng(1))
+    assert given.shape == (12, 2, 8, 16, 48) and given.is_complex() and wanted.shape == (12, 1, 16, 48)
+    assert not given[:, 0, ..., ~mask].any()
+    bands = [
+        (coils.multicoil.adjoint(k_space, maps, mask), image[0])
+        for (k_space, maps), image in zip(given.numpy(), wanted.numpy(), strict=True)
+    ]
+    blurred = [np.abs(band).mean(axis=1) for band, _ in bands]
+    for zero_filled, (_, image) in zip(blurred, bands, strict=True):
+        assert np.corrcoef(zero_filled, image.mean(axis=1))[0, 1] > 0.9, "rows of both stand in one order"
 
 
 def test_pairs_are_turned_upside_down_together(rng: np.random.Generator) -> None:

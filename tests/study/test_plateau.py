@@ -80,6 +80,10 @@ def test_a_plateau_cuts_the_rate_and_the_last_one_ends() -> None:
     for step in range(200):
         history.add(step, 0.5, 0.99**step)
     assert history.cuts == 0 and not history.finished, "what improves has no plateau"
+    history = History()
+    for step in range(200):
+        history.add(step, 0.5, 0.997**step)
+    assert history.cuts == CUTS and not history.finished, "what improves slowly gets a lower rate, and goes on"
 
 
 def test_training_ends_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +149,15 @@ def test_time_goes_to_the_networks_that_are_named(tmp_path: Path) -> None:
     assert turns.begin_round(("s", "t")) and set(turns.shares) == {"s/b", "t/a"}
     with pytest.raises(UsageError, match="no network 's/c' in the study: choose from s/a, s/b"):
         Turns(tmp_path, 100.0, named=["s/c"]).begin_round(("s",))
+
+
+def test_networks_that_are_not_named_stand_aside(tmp_path: Path) -> None:
+    turns = Turns(tmp_path, 100.0, clock=lambda: 0.0, named=["s/a"])
+    (tmp_path / "s").mkdir()
+    assert turns.turn("s/b", 7).first == 7 and turns.reaches("s/b"), "the one that is named was never trained"
+    trained(tmp_path / "s/a.pt", Turn(first=1))
+    assert turns.turn("s/b", 7).first == 0 and not turns.reaches("s/b") and turns.reaches("s/a")
+    assert turns.turn("t/b", 7).first == 7 and turns.begin_round(("s",)) and turns.shares == {"s/a": 100.0}
 
 
 def test_new_networks_start_first_and_known_ones_take_a_share(tmp_path: Path) -> None:

@@ -106,7 +106,8 @@ def test_methods_are_compared_scene_by_scene(rng: np.random.Generator) -> None:
     assert beats(found, "half", ["worse", "input"], PSNR, "c").holds is True
     assert beats(found, "half", ["worse", "input"], MSE, "c").holds is True
     assert beats(found, "worse", ["input"], PSNR, "c").holds is False
-    assert beats(found, "input", ["input"], PSNR, "c").holds is None
+    assert beats(found, "input", ["input"], PSNR, "c").holds is False, "less than LEAST_DB is no gain"
+    assert beats(found, "input", ["input"], MSE, "c").holds is None
     claim = beats(found, "half", ["worse", "input"], PSNR, "c")
     assert "half minus input" in claim.evidence and "+6.02" in claim.evidence
     shown = picture(found, cases, 1, "P")

@@ -43,6 +43,8 @@ KINDS: dict[str, Literal["reference", "trained"]] = {
     TRUE: "reference",
 }
 CYST = CLASSES.index("cyst")
+LEAST_AUC = 0.02
+"""A gain that counts: one that is surely smaller is none."""
 
 CYST_AUC = Metric("cyst_auc", "AUC, cyst or solid")
 CYST_SENSITIVITY = Metric("cyst_sensitivity", "sensitivity, cyst")
@@ -283,7 +285,7 @@ def _ask(
     for readers, scores in (("trained on it", own), ("trained on raw frames only", by_raw)):
         for name in (RECONSTRUCTED, STUDY, TRUE):
             gain = auc_difference(_scores(scores["test"][name])[0], raw, ill)
-            holds = True if gain["low"] > 0 else False if gain["high"] < 0 else None
+            holds = False if gain["high"] < LEAST_AUC else True if gain["low"] > 0 else None
             text = f"Detection is better on {name} than on raw frames, by a classifier {readers}"
             evidence = f"AUC {gain['mean']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}] on the same scenes"
             ctx.result.claims.append(Claim(text, holds, evidence))

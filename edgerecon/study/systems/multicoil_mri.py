@@ -93,9 +93,8 @@ def _networks(
     train: common.Slices,
     validation: common.Slices,
 ) -> tuple[Any, Any]:
-    size, middle = train.shape[-1], condition.middle(train.shape[-1])
-    images, held_out = (part.reshape(-1, size, size) for part in (train, validation))
-    facts = {"mask": np.flatnonzero(mask).tolist(), "noise": coils.NOISE, "slices": len(images)} | coils.GRAIN
+    slices = train.shape[0] * train.shape[1]
+    facts = {"mask": np.flatnonzero(mask).tolist(), "noise": coils.NOISE, "slices": slices} | coils.GRAIN
     count = ctx.profile.pick(smoke=1, quick=2, full=16)
     draws = [
         functools.partial(coils.draw_magnitudes, coils.magnitudes(ctx, condition, part, name), count)
@@ -103,9 +102,10 @@ def _networks(
     ]
     unet = common.trained(ctx, labels[0], draws[0], facts, check=draws[1])
     rows, width, cascades = ctx.profile.pick(smoke=(16, 4, 2), quick=(64, 24, 6), full=(128, 24, 6))
+    kept = ctx.profile.pick(smoke=2, quick=256, full=4096)
     draws = [
-        functools.partial(coils.draw_k_space, part, mask, middle, count, rows, part is images)
-        for part in (images, held_out)
+        functools.partial(coils.draw_k_space, coils.kept_scans(ctx, condition, part, kept, name), mask, count, rows)
+        for name, part in (("train", train), ("validation", validation))
     ]
     unrolled = ctx.train(
         labels[1],
@@ -114,7 +114,7 @@ def _networks(
         ),
         draws[0],
         Schedule(ctx.profile.pick(smoke=2, quick=150, full=30_000), 1e-3),
-        {**facts, "rows": rows},
+        {**facts, "rows": rows, "scans": kept},
         check=draws[1],
     )
     return unet, unrolled

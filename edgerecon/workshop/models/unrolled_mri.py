@@ -3,8 +3,14 @@
     k_{t+1} = k_t − η_t M (k_t − y) − F S N_t(Σ_c S_c* F⁻¹ k_t),   x = |Σ_c S_c* F⁻¹ k_T|
 
 in the notation of ``workshop.data.multicoil``: N_t is a U-Net of its own on the real and the imaginary part, which
-ends at zero, so that an untrained network is the zero-filled image. The sensitivities S are given, not learned. It
-takes k-space, not frames, hence it is no ``Network``: it is not exported and does not stream.
+ends at zero. k_0 is y, and where nothing was measured F S x_0 of the SENSE image
+
+    x_0 = argmin ‖A x − y‖² + ``WEIGHT``·‖x‖²,
+
+by ``ITERATIONS`` conjugate gradients: an untrained network is that image. From the zero-filled image (k_0 = y), as in
+the paper, a few gradient steps cannot do what the coils alone allow, and the networks would have to learn it. The
+sensitivities S are given, not learned. It takes k-space, not frames, hence it is no ``Network``: it is not exported and
+does not stream.
 
 The default has 6 cascades of width 24 and 419 670 parameters.
 """
@@ -14,6 +20,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+WEIGHT, ITERATIONS = 1e-2, 12
+"""Of the image that it starts from."""
 
 
 class UnrolledMRI(nn.Module):
@@ -33,12 +42,40 @@ class UnrolledMRI(nn.Module):
 
     def forward(self, given: Tensor) -> Tensor:
         measured, maps = given.unbind(1)
-        k_space = measured
+        k_space = self._start(measured, maps)
         for rate, network in zip(self.rates, self.networks, strict=True):
             correction = transform(maps * network(_combined(k_space, maps)).unsqueeze(1))
             k_space = k_space - rate * self.mask * (k_space - measured) - correction
         x = _combined(k_space, maps)
         return torch.sqrt(x.real**2 + x.imag**2 + 1e-12).unsqueeze(1)
+
+    @torch.no_grad()
+    def _start(self, measured: Tensor, maps: Tensor) -> Tensor:
+        """k_0."""
+        return measured + (1 - self.mask) * transform(maps * sense(measured, maps, self.mask).unsqueeze(1))
+
+
+def sense(measured: Tensor, maps: Tensor, mask: Tensor) -> Tensor:
+    """x_0, complex (N, H, W): conjugate gradients on Aᴴ A + weight, every row a problem of its own.
+
+    Args:
+        measured, maps: complex (N, C, H, W). mask: (W,).
+    """
+    x = torch.zeros_like(measured[:, 0])
+    residual = _combined(measured, maps)
+    direction, energy = residual, _energy(residual)
+    for _ in range(ITERATIONS):
+        ahead = _combined(mask * transform(maps * direction.unsqueeze(1)), maps) + WEIGHT * direction
+        step = energy / (direction.conj() * ahead).real.sum(-1, keepdim=True).clamp_min(1e-20)
+        x, residual = x + step * direction, residual - step * ahead
+        before, energy = energy, _energy(residual)
+        direction = residual + energy / before.clamp_min(1e-20) * direction
+    return x
+
+
+def _energy(image: Tensor) -> Tensor:
+    """‖·‖² of every row, (N, H, 1)."""
+    return (image.real**2 + image.imag**2).sum(-1, keepdim=True)
 
 
 def transform(image: Tensor) -> Tensor:
