@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from edgerecon.core.config import dotted, first_fault, read_toml
+from edgerecon.core.config import as_json, dotted, first_fault, read_toml
 from edgerecon.core.errors import RecipeError, UsageError
 from edgerecon.workshop.recipe_tables import Recipe, with_params
 
@@ -28,7 +28,7 @@ def load_recipe(path: str | Path) -> Recipe:
     path = Path(path)
     files: list[tuple[Path, str]] = []
     try:
-        recipe = Recipe.model_validate(_read(path, files))
+        recipe = Recipe.model_validate_json(as_json(_read(path, files)), strict=True)
     except ValidationError as error:
         where, reason = first_fault(error, Recipe)
         keys = [str(part) for part in where]
@@ -50,7 +50,7 @@ def _check_family(recipe: Recipe, files: list[tuple[Path, str]]) -> None:
     model = recipe.model
     try:
         family = find_family(model.family)
-        family.params.model_validate(model.params)
+        family.params.model_validate_json(as_json(model.params), strict=True)
     except UsageError as error:
         raise RecipeError(f"{_place(files, ['model', 'family'])}: model.family: {error}") from None
     except ValidationError as error:

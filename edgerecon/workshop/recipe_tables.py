@@ -22,7 +22,7 @@ Shape = tuple[Side, Side]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelTable(_Table):
@@ -174,7 +174,7 @@ class TrainTable(_Table):
     clip: float = Field(default=1.0, gt=0)
     validate_every: int = Field(default=500, ge=1)
     precision: Precision = "32-true"
-    seed: int = 1
+    seed: int = Field(default=1, ge=0, lt=1 << 32)
     start: Path | None = None
     loss: LossTable = LossTable()
 

@@ -104,7 +104,7 @@ def parse_config(content: bytes) -> BundleConfig:
         BundleError: not JSON, or a key that is unknown, absent or out of range (it is named).
     """
     try:
-        return BundleConfig.model_validate_json(content)
+        return BundleConfig.model_validate_json(content, strict=True)
     except ValidationError as error:
         raise BundleError(f"the bundle's {CONFIG} is not one that this edgerecon reads: {_first(error)}") from None
 

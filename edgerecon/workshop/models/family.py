@@ -37,7 +37,7 @@ Doubling = Annotated[int, Field(ge=2, le=4, multiple_of=2)]
 class Params(BaseModel):
     """Parameters of a family, with their ranges and defaults: the keys of ``[model.params]`` in a recipe."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
