@@ -202,3 +202,31 @@ def test_filters_without_a_bound_that_is_known_are_refused(tmp_path: Path) -> No
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("frames", (3, 64, 64), "i4", chunks=(1, 64, 64), scaleoffset=0)
     assert "its filter 6 unpacks without a bound that is known: repack it" in refusal(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("size", [512, 1024, 2048])
+def test_frames_behind_a_block_of_another_program(tmp_path: Path, size: int) -> None:
+    """A .mat of MATLAB 7.3 begins with such a block: one that holds no channel data ended in a traceback."""
+    with h5py.File(tmp_path / "a.h5", "w", userblock_size=size) as file:
+        file["frames"] = np.full((2, 8, 8), 9, np.uint8)
+    assert [int(capture.image.max()) for capture in open_source(str(tmp_path / "a.h5")).frames()] == [9, 9]
+    with h5py.File(tmp_path / "a.mat", "w", userblock_size=size) as file:
+        file["x"] = np.zeros((4, 4))
+    assert "holds x: known are a dataset 'frames' and the layouts" in refusal(tmp_path / "a.mat")
+
+
+def test_datasets_without_values_and_virtual_ones(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["frames"] = h5py.Empty("u1")
+    assert "'frames' is empty" in refusal(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["stored"] = np.zeros((2, 8, 8), np.uint8)
+        layout = h5py.VirtualLayout((2, 8, 8), "u1")
+        layout[:] = h5py.VirtualSource(".", "stored", (2, 8, 8))
+        file.create_virtual_dataset("frames", layout)
+    assert "put together of other datasets (virtual)" in refusal(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["frames"] = np.zeros((2, 8, 8), np.uint8)
+        file.attrs["period_s"], file.attrs["spacing_mm"] = h5py.Empty("f8"), "wide"
+    found = open_source(str(tmp_path / "a.h5"))
+    assert (found.period_s, found.spacing_mm) == (None, None)

@@ -98,7 +98,10 @@ def test_flat_parameters_replace_those_of_the_extended_recipe(tmp_path: Path) ->
         (TEXT + '[calibration]\nmethod = "median"\n', r"calibration\.method"),
         (TEXT + '[targets]\nprecisions = ["int4"]\n', r"targets\.precisions"),
         (TEXT + "[gates]\nmax_drop_psnr = 1\n", r"r\.toml:\d+: gates\.max_drop_psnr:"),
-        (TEXT.replace("steps = 10", "steps = true"), r"r\.toml:11: train\.steps: it should be a whole number, not True"),
+        (
+            TEXT.replace("steps = 10", "steps = true"),
+            r"r\.toml:11: train\.steps: it should be a whole number, not True",
+        ),
         (TEXT.replace("steps = 10", 'steps = "10"'), r"train\.steps: it should be a whole number, not '10'"),
         (TEXT + "seed = true\n", r"train\.seed: it should be a whole number, not True"),
         (TEXT + "seed = 4294967296\n", r"train\.seed: it should be less than 4294967296"),

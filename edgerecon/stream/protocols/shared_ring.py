@@ -14,8 +14,9 @@ Layout, little-endian, every field at a multiple of its size; a C program can wr
            32  f64 × 2  mm per row and per column, or 0
            64           pixels, row by row
 
-The stamp makes it a seqlock: a reader that finds another stamp after its copy has copied two frames at once. A ring is
-never shrunk (readers would crash): a larger one is made under another name and renamed over it.
+The stamp makes it a seqlock: a reader that finds another stamp after its copy has copied two frames at once. A ring of
+another size is made under another name and renamed over the old one. A writer that truncates its file instead takes the
+memory away from under its readers: they look at the file's size before each access, since the access would end them.
 """
 
 from __future__ import annotations
@@ -72,11 +73,13 @@ class RingFrame:
     spacing_mm: tuple[float, float] | None
     _words: NDArray[np.uint64]
     _stamp: int
-    _fence: threading.Lock
+    _ring: Ring
 
     def torn(self) -> bool:
-        """Whether the writer has begun to overwrite it."""
-        with self._fence:
+        """Whether the writer has begun to overwrite it, or has taken the memory away."""
+        if self._ring.changed:
+            return True
+        with self._ring.fence:
             return int(self._words[0]) != self._stamp
 
 
@@ -91,9 +94,9 @@ class Ring:
         with path.open("r+b" if writable else "rb") as file:
             self.identity = _identity(os.fstat(file.fileno()))
             memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ)
-        self._bytes = np.frombuffer(memory, np.uint8)
+        self._memory, self._bytes = memory, np.frombuffer(memory, np.uint8)
         # Taking and giving back a lock orders memory on every processor, as reading a number does not.
-        self._fence = threading.Lock()
+        self.fence = threading.Lock()
         if self._bytes.size < _HEAD or self._bytes[:8].tobytes() != MAGIC:
             raise ValueError("it is no ring of frames")
         self.slots = int(self._bytes[_SLOTS : _SLOTS + 4].view("<u4")[0])
@@ -102,15 +105,33 @@ class Ring:
             raise ValueError("its header is damaged")
         if _HEAD + self.slots * self._slot_bytes > self._bytes.size:
             raise ValueError("it is smaller than its header says")
+        self._head, self._counted, self._gone = self._bytes[:_WRITTEN].tobytes(), 0, False
+
+    @property
+    def changed(self) -> bool:
+        """Whether its writer has shrunk the file or written another header: what was mapped is no longer this ring, nor
+        will it be again."""
+        if not self._gone:
+            self._gone = self._memory.size() < self._bytes.size or self._bytes[:_WRITTEN].tobytes() != self._head
+        return self._gone
 
     @property
     def written(self) -> int:
-        with self._fence:
-            return self._word(_WRITTEN)
+        """Frames so far; 0 where it has ``changed``.
+
+        A count whose newest frame is not there is damaged: the one before it stands.
+        """
+        if self.changed:
+            return 0
+        with self.fence:
+            count = self._word(_WRITTEN)
+            if count == 0 or int(self._slot(count - 1)[:8].view("<u8")[0]) >= 2 * count:
+                self._counted = count
+        return self._counted
 
     @property
     def ended(self) -> bool:
-        return self._word(_ENDED) != 0
+        return self.changed or self._word(_ENDED) != 0
 
     def is_at(self, path: Path) -> bool:
         """Whether the name still leads to this memory."""
@@ -123,13 +144,15 @@ class Ring:
         """Frame ``number``, or None when it has been overwritten.
 
         Raises:
-            ValueError: what the slot says cannot be.
+            ValueError: what the slot says cannot be, or the ring has ``changed``.
         """
+        if self.changed:
+            raise ValueError("the writer changed the ring while it was read")
         slot = self._slot(number)
         words, stamp = slot[:16].view("<u8"), 2 * number + 2
         if int(words[0]) != stamp:
             return None
-        with self._fence:
+        with self.fence:
             captured_ns = int(words[1])
         height, width, channels, kind = (int(value) for value in slot[_SHAPE : _SHAPE + 16].view("<u4"))
         row, column = (float(value) for value in slot[_SPACING : _SPACING + 16].view("<f8"))
@@ -140,7 +163,7 @@ class Ring:
         if size > self._slot_bytes - _HEAD:
             raise ValueError(f"a frame of {width}×{height}×{channels} pixels is larger than its slot")
         pixels = slot[_HEAD : _HEAD + size].view(TYPES[kind]).reshape(shape)
-        return RingFrame(pixels, captured_ns, plausible_spacing((row, column)), words, stamp, self._fence)
+        return RingFrame(pixels, captured_ns, plausible_spacing((row, column)), words, stamp, self)
 
     def _slot(self, number: int) -> NDArray[np.uint8]:
         start = _HEAD + (number % self.slots) * self._slot_bytes
@@ -175,7 +198,7 @@ class RingWriter(Ring):
         slot = self._slot(self._next)
         slot[:8].view("<u8")[0] = 2 * self._next + 1
         kind = next(code for code, known in TYPES.items() if known == dtype)
-        with self._fence:
+        with self.fence:
             slot[_SHAPE : _SHAPE + 16].view("<u4")[:] = (*shape[:2], shape[2] if len(shape) == 3 else 1, kind)
         return slot[_HEAD : _HEAD + math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
 
@@ -184,10 +207,10 @@ class RingWriter(Ring):
         slot = self._slot(self._next)
         slot[_CAPTURED : _CAPTURED + 8].view("<u8")[0] = captured_ns
         slot[_SPACING : _SPACING + 16].view("<f8")[:] = spacing_mm or (0.0, 0.0)
-        with self._fence:
+        with self.fence:
             slot[:8].view("<u8")[0] = 2 * self._next + 2
         self._next += 1
-        with self._fence:
+        with self.fence:
             self._bytes[_WRITTEN : _WRITTEN + 8].view("<u8")[0] = self._next
 
     def close(self) -> None:

@@ -111,8 +111,11 @@ def dataset(file: h5py.Group, key: str) -> h5py.Dataset:
     name, found = _name(file), file.get(key)
     if not isinstance(found, h5py.Dataset):
         raise SourceError(f"{name} holds no dataset '{key}'")
+    if found.shape is None:
+        raise SourceError(f"{name}: '{key}' is empty")
     if found.external or found.is_virtual:
-        raise SourceError(f"{name}: '{key}' lies in another file: only data of the file itself are read")
+        where = "is put together of other datasets (virtual)" if found.is_virtual else "lies in another file"
+        raise SourceError(f"{name}: '{key}' {where}: only data of the file itself are read, so copy them into it")
     check_chunks(found, name)
     return found
 
@@ -183,10 +186,9 @@ def scalar(file: h5py.Group, key: str, default: float | None = None) -> float | 
 
 
 def attribute(found: h5py.Group | h5py.Dataset, key: str) -> Any:
-    """An attribute of a few values; None when it is absent or holds more."""
-    if key not in found.attrs or math.prod(found.attrs.get_id(key).shape) > _ATTRIBUTE_AT_MOST:
-        return None
-    return found.attrs[key]
+    """An attribute of a few values; None when it is absent, or holds more or none."""
+    shape = found.attrs.get_id(key).shape if key in found.attrs else None  # None as well: of an empty one
+    return None if shape is None or math.prod(shape) > _ATTRIBUTE_AT_MOST else found.attrs[key]
 
 
 def text(value: Any) -> str:

@@ -120,7 +120,8 @@ def kind_of_file(path: Path) -> SourceKind:
     alike = [kind for kind in kinds if kind.recognises(beginning) == furthest]
     layouts = [kind for kind in alike if kind.holds is not None]
     found = _layout(path, layouts) if layouts else None
-    return found or _best([kind for kind in alike if kind not in layouts], ending)
+    others = [kind for kind in alike if kind not in layouts]
+    return found or _best(others or [kind for kind in kinds if kind.fallback], ending)
 
 
 def _best(kinds: Iterable[SourceKind], ending: str) -> SourceKind:

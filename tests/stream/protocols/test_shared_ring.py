@@ -213,10 +213,58 @@ def test_rings_that_lie(name) -> None:
         path.write_bytes(lie)
         with pytest.raises(SourceError, match="cannot be read"):
             open_source(f"shm://{name}")
-    path.write_bytes(good + bytes(1000))
-    path.chmod(0)
     with pytest.raises(UsageError, match="no name of a ring"):
         open_source("shm://../etc/passwd")
+
+
+def in_place(path: Path, greys: tuple[int, ...], side: int, slots: int = 4) -> None:
+    """What a program does that opens its ring with O_TRUNC, and begins anew in the same file."""
+    slot_bytes = 64 + -(-side * side // 64) * 64
+    os.truncate(path, 0)
+    with path.open("r+b") as file:
+        file.truncate(64 + slots * slot_bytes)
+        for number, value in enumerate(greys):
+            file.seek(64 + number % slots * slot_bytes)
+            file.write(struct.pack("<QQIIIIdd16x", 2 * number + 2, 0, side, side, 1, 1, 0.2, 0.2))
+            file.write(bytes([value]) * (side * side))
+        file.seek(0)
+        file.write(struct.pack("<8sIIQQQ", b"EDGERNG1", slots, 0, slot_bytes, len(greys), 0))
+
+
+@pytest.mark.parametrize("side", [4, 5, 40], ids=["the same size", "a smaller slot", "a larger one"])
+def test_a_ring_that_is_truncated_does_not_end_its_reader(name, side) -> None:
+    ring = ring_of(name, frame_bytes=25 if side == 4 else 200, slots=4)
+    with closing(open_source(f"shm://{name}")) as source:
+        frames = source.frames()
+        put(ring, 1)
+        held = next(frames)
+        os.truncate(ring_path(name), 0)
+        assert held.torn()
+        in_place(ring_path(name), (7, 8), side)  # more frames than were read of the one before
+        found = [(grey(one), one.image.shape) for one in (next(frames), next(frames))]
+    assert found == [(7, (side, side)), (8, (side, side))]
+
+
+def test_a_ring_that_is_truncated_is_waited_for(name) -> None:
+    put(ring_of(name), 1)
+    opened = Ring(ring_path(name))
+    os.truncate(ring_path(name), 100)
+    assert (opened.changed, opened.written, opened.ended) == (True, 0, True)
+    with pytest.raises(ValueError, match="the writer changed the ring"):
+        opened.frame(0)
+
+
+def test_a_damaged_count_is_no_gap(name) -> None:
+    ring = ring_of(name)
+    with closing(open_source(f"shm://{name}")) as source:
+        frames = source.frames()
+        put(ring, 1)
+        assert grey(next(frames)) == 1
+        ring._bytes[24:32].view("<u8")[0] = 1 << 60
+        assert Ring(ring_path(name)).written == 0
+        put(ring, 2)
+        second = next(frames)
+    assert (grey(second), second.gap) == (2, 0)
 
 
 def test_frames_that_lie_are_faults(name) -> None:

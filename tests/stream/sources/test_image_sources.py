@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from edgerecon.core.errors import SourceError
 from edgerecon.core.frame import to_unit
 from edgerecon.stream.sources import open_source
 
@@ -168,3 +169,31 @@ def test_colour_is_known_by_content_not_by_name(tmp_path: Path) -> None:
         Pillow.fromarray(GREY).save(content, form, **({"lossless": True} if form == "WEBP" else {}))
         (tmp_path / "a.bin").write_bytes(content.getvalue())
         assert to_unit(images(tmp_path / "a.bin")[0]) == pytest.approx(GREY / 255, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["a.webp", "a.png", "a.gif"])
+def test_frames_of_an_animation_are_shown_as_long_as_each_says(tmp_path: Path, name: str) -> None:
+    frames = [Pillow.fromarray(np.full((8, 9), 40 * level, np.uint8)) for level in range(5)]
+    options = {"lossless": True} if name == "a.webp" else {}
+    durations = [40, 40, 500, 40, 40]
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], duration=durations, **options)
+    source = open_source(str(tmp_path / name))
+    assert source.period_s == pytest.approx(0.04)
+    times = [capture.time_s for capture in source.frames()]
+    assert times == pytest.approx([0.0, 0.04, 0.08, 0.58, 0.62])
+
+
+def test_an_animation_that_leaves_the_time_to_the_viewer(tmp_path: Path) -> None:
+    frames = [Pillow.fromarray(np.full((8, 9), 40 * level, np.uint8)) for level in range(4)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:], duration=[100, 0, 50, 50])
+    assert [capture.time_s for capture in open_source(str(tmp_path / "a.png")).frames()] == [0.0, 0.1, None, None]
+
+
+def test_names_that_lie_are_refused_without_names_of_python(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"\0")
+    with pytest.raises(SourceError, match="it is none that is known, or its beginning is damaged$"):
+        open_source(str(tmp_path / "a.png"))
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "a.zarr" / "zarr.json").write_text("{}")
+    with pytest.raises(SourceError, match=r"a Zarr store, which is written and not read: record into \.h5"):
+        open_source(str(tmp_path / "a.zarr"))

@@ -16,7 +16,7 @@ from edgerecon.core.frame import RawImage
 from edgerecon.stream.protocols.pose_columns import read_poses
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.files.hdf5_chunks import Frames, read
-from edgerecon.stream.sources.files.hdf5_superblock import MAGIC
+from edgerecon.stream.sources.files.hdf5_superblock import MAGIC, USER_BLOCKS
 from edgerecon.stream.sources.flat import layout_of
 from edgerecon.stream.sources.hdf5_file import (
     attribute,
@@ -138,7 +138,7 @@ def _positive(value: Any, count: int) -> Any:
 SOURCE = SourceKind(
     name="HDF5",
     title="an HDF5 recording of frames",
-    magic=(MAGIC,),
+    magic=(MAGIC, *((size, MAGIC) for size in USER_BLOCKS)),
     endings=(".h5", ".hdf5"),
     open=open_hdf5,
 )

@@ -12,7 +12,10 @@ import struct
 from pathlib import Path
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
-"""The first bytes of every HDF5 file."""
+"""The first bytes of every HDF5 file, or what follows another program's block, with which a .mat begins."""
+
+USER_BLOCKS = (512, 1024, 2048)
+"""Sizes of such blocks, in bytes; larger powers of two are allowed and not looked for."""
 
 _VERSION, _SIZE_OF_OFFSETS, _FLAGS = 8, 9, 11
 _WRITING, _SWMR = 1, 4

@@ -20,6 +20,7 @@ from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.scaling import Scale, sampled
 
 JPEG = b"\xff\xd8\xff"
+_ZARR = ("zarr.json", ".zgroup", ".zarray")
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 
 
@@ -27,14 +28,20 @@ class Pages(Protocol):
     """An open image file.
 
     Attributes:
-        count: how many pages it has. period_s: time between two of them, where it is an animation that says so.
+        count: how many pages it has. period_s: time between two of them, where the file says so.
+        spacing_mm: (row, column) of a pixel, where the file says so.
     """
 
     count: int
     period_s: float | None
+    spacing_mm: tuple[float, float] | None
 
     def page(self, index: int) -> RawImage:
         """One page, upright: see ``RawImage``; or int8 … int32 and the like. Raises many kinds on damaged files."""
+        ...
+
+    def shown_s(self) -> float | None:
+        """How long the page that was read last is shown, where an animation says it of each."""
         ...
 
     def close(self) -> None: ...
@@ -50,18 +57,20 @@ class ImageSource:
     """
 
     live: bool = False
-    spacing_mm: tuple[float, float] | None = None
 
     def __init__(self, path: Path) -> None:
         self.name = path.name or str(path)
         self._files = images_in(path) if path.is_dir() else [path]
         if not self._files:
+            if any((path / name).is_file() for name in _ZARR):
+                raise SourceError(f"{path} is a Zarr store, which is written and not read: record into .h5 instead")
             raise SourceError(f"{path} holds no images ({', '.join(ENDINGS)})")
         self._pages, self.period_s = 1, None
+        self.spacing_mm: tuple[float, float] | None = None
         if not path.is_dir():
             try:
                 with _open(path) as image:
-                    self._pages, self.period_s = image.count, image.period_s
+                    self._pages, self.period_s, self.spacing_mm = image.count, image.period_s, image.spacing_mm
             except Exception as error:
                 raise SourceError(f"{self.name} cannot be read as an image: {first_line(error)}") from error
         self.length: int | None = len(self._files) * self._pages
@@ -89,11 +98,16 @@ class ImageSource:
                 yield capture
             return
         with _open(self._files[0]) as image:
+            begins_s = None if self.period_s is None else 0.0  # by what each page before it says of itself
             for index in wanted:
+                shown_s = self.period_s
                 try:
                     capture = Capture(image.page(index))
+                    shown_s = image.shown_s()
                 except Exception as error:  # noqa: BLE001 - see above
                     capture = Capture(None, f"unreadable image: {first_line(error)}")
+                capture.time_s = begins_s
+                begins_s = None if begins_s is None or shown_s is None else begins_s + shown_s
                 yield capture
 
     def _sample(self) -> Iterator[RawImage]:

@@ -31,6 +31,8 @@ class PillowImage:
         ValueError, OSError, and other kinds: it cannot be read, or it is larger than ``MAX_PIXELS``.
     """
 
+    spacing_mm: tuple[float, float] | None = None
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open("rb")
@@ -72,6 +74,10 @@ class PillowImage:
         self._file.seek(0)
         return rgb(cv2.imdecode(np.frombuffer(self._file.read(), np.uint8), cv2.IMREAD_UNCHANGED))
 
+    def shown_s(self) -> float | None:
+        """How long the page that was read last is shown; None where the animation leaves it to the viewer."""
+        return _duration_s(self._image)
+
     def close(self) -> None:
         self._image.close()
         self._file.close()
@@ -84,10 +90,14 @@ def opened(file: IO[bytes] | BytesIO, formats: tuple[str, ...]) -> Pillow.Image:
         ValueError: it is larger than ``MAX_PIXELS``. OSError: it is no image.
     """
     from PIL import Image as Pillow
+    from PIL import UnidentifiedImageError
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # the limit below is ours
-        image = Pillow.open(file, formats=formats)
+        try:
+            image = Pillow.open(file, formats=formats)
+        except UnidentifiedImageError:  # which quotes Python's name of the open file
+            raise OSError("it is none that is known, or its beginning is damaged") from None
     check_size(image)
     return image
 
@@ -152,5 +162,10 @@ def _period_s(image: Pillow.Image) -> float | None:
     """Of the first frame; None where the animation leaves it to the viewer."""
     if image.format == "WEBP":
         image.load()  # it is told with the frame
+    return _duration_s(image)
+
+
+def _duration_s(image: Pillow.Image) -> float | None:
+    """Of the frame that was loaded."""
     milliseconds = image.info.get("duration")
     return milliseconds / 1e3 if isinstance(milliseconds, (int, float)) and 0 < milliseconds < 1e6 else None

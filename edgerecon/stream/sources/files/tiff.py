@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from edgerecon.core.frame import MAX_PIXELS, RawImage
 from edgerecon.stream.sources.files.pillow_image import check_size, opened, pixels_of, rgb, upright
 from edgerecon.stream.sources.files.tiff_directory import Page, find_pages, frames_behind, read_page
+from edgerecon.stream.sources.files.tiff_scale import read_scale
 from edgerecon.stream.sources.flat import MAX_FRAME_BYTES
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ class TiffImage:
         ValueError, OSError: it is damaged.
     """
 
-    period_s: float | None = None
-
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open("rb")
@@ -53,10 +52,14 @@ class TiffImage:
                 raise ValueError(
                     f"it is an ImageJ stack of {frames} frames with a directory of one: save it as BigTIFF"
                 )
+            scale = read_scale(self._file, self._pages[0][1])
         except BaseException:
             self._file.close()
             raise
         self.count = len(self._pages)
+        turned = scale.spacing_mm is not None and read_page(self._file, *self._pages[0]).orientation >= 5
+        self.spacing_mm = scale.spacing_mm[::-1] if scale.spacing_mm is not None and turned else scale.spacing_mm
+        self.period_s: float | None = scale.period_s if self.count > 1 else None
 
     def page(self, index: int) -> RawImage:
         page = read_page(self._file, *self._pages[index])
@@ -97,6 +100,10 @@ class TiffImage:
         if page.sample_format in (_UNSIGNED, _UNDEFINED) and page.bits in (10, 12, 14):
             return pixels >> (16 - page.bits)  # which it shifted up
         return pixels
+
+    def shown_s(self) -> float | None:
+        """All pages alike."""
+        return self.period_s
 
     def close(self) -> None:
         if self._pillow is not None:

@@ -18,7 +18,7 @@ _PAGES_AT_MOST = 50_000
 _ENTRIES_AT_MOST = 1_000
 _VALUES_AT_MOST = 1 << 20  # of a tag that is read here, such as the places of strips
 _BYTES_AT_MOST = 32 << 20  # of all tags of a page together: the library that decodes it reads them all
-_TEXT_AT_MOST = 256  # bytes of a description that are looked at
+_TEXT_AT_MOST = 1 << 16  # bytes of a description that are looked at
 _SIZES = np.array([0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8])  # bytes of a value, by its type
 _LETTERS = {1: "B", 3: "H", 4: "L", 13: "L", 16: "Q"}  # of the types that hold unsigned integers
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
@@ -82,6 +82,20 @@ def frames_behind(file: BinaryIO, offset: int) -> int:
     entries, _ = reader.entries(offset)
     stated = re.match(rb"ImageJ=[^\n]*\nimages=(\d{1,9})\n", reader.text(entries, 270))
     return int(stated[1]) if stated else 1
+
+
+def read_description(file: BinaryIO, offset: int) -> bytes:
+    """The beginning of the tag ImageDescription of a page; empty where it has none."""
+    reader = _Reader(file)
+    return reader.text(reader.entries(offset)[0], 270)
+
+
+def read_resolution(file: BinaryIO, offset: int) -> tuple[float, float] | None:
+    """Pixels per unit (down, across) of a page, as its tags say; None without them, or where they are not positive."""
+    reader = _Reader(file)
+    entries, _ = reader.entries(offset)
+    down, across = reader.ratio(entries, 283), reader.ratio(entries, 282)
+    return (down, across) if down > 0 and across > 0 else None
 
 
 def read_page(file: BinaryIO, index: int, offset: int) -> Page:
@@ -184,6 +198,21 @@ class _Reader:
         (place,) = self._unpack(self._next, value)
         self._file.seek(place)
         return self._file.read(min(int(found[0]["count"]), _TEXT_AT_MOST))
+
+    def ratio(self, entries: np.ndarray, tag: int) -> float:
+        """A tag of type RATIONAL; 0 where it is absent, of another type or damaged."""
+        found = entries[entries["tag"] == tag]
+        if not len(found) or int(found[0]["type"]) != 5 or int(found[0]["count"]) != 1:
+            return 0.0
+        value = found[0]["value"].tobytes()
+        if not self._big:
+            (place,) = self._unpack(self._next, value)
+            self._file.seek(place)
+            value = self._file.read(8)
+        if len(value) < 8:
+            return 0.0
+        above, below = self._unpack(f"{self.order}2L", value)
+        return above / below if below else 0.0
 
     def number(self, entries: np.ndarray, tag: int, default: int) -> int:
         return next(iter(self.numbers(entries, tag)), default)

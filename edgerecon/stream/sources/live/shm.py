@@ -90,7 +90,7 @@ class ShmSource:
         return Capture(frame.pixels, None, gap, captured_ns, frame.spacing_mm, frame.torn)
 
     def _look_again(self) -> None:
-        if self._ring.is_at(self._path) and not self._ring.written < self._next:
+        if self._ring.is_at(self._path) and not self._ring.changed and not self._ring.written < self._next:
             return
         try:
             ring = Ring(self._path)
