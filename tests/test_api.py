@@ -14,7 +14,7 @@ SIGNATURES = {
     "open_engine": "(model, backend, precision, device, threads, tile)",
     "open_source": "(uri)",
     "open_sink": "(uri)",
-    "evaluate": "(engine, data, regions, methods, limit, tune, on_progress, spread)",
+    "evaluate": "(engine, data, regions, methods, limit, tune, fields, on_progress, spread)",
     "load_recipe": "(path)",
     "load_device": "(name)",
     "list_models": "()",

@@ -67,7 +67,7 @@ class MixedTable(_Table):
         weight: the part. The others: see ``DataTable``.
     """
 
-    simulate: str
+    simulate: str = ""
     file: Path
     inputs: tuple[str, ...] = Field(min_length=1)
     target: str
@@ -78,7 +78,7 @@ class DataTable(_Table):
     """[data]: where training pairs come from.
 
     Attributes:
-        simulate: the command, seed included, that makes ``file``.
+        simulate: the command, seed included, that makes ``file``; empty: data of your own.
         file: the HDF5 pairs, relative to the working directory.
         inputs: fields that serve as input, drawn with equal probability. target: the field to reach.
         validation: fraction of the scenes held out to choose the checkpoint; a scene is never split.
@@ -86,7 +86,7 @@ class DataTable(_Table):
         mixed: further files that are learned from; validation is on ``file`` alone.
     """
 
-    simulate: str
+    simulate: str = ""
     file: Path
     inputs: tuple[str, ...] = Field(min_length=1)
     target: str

@@ -10,6 +10,7 @@ import typer
 from edgerecon.cli.verbs.names import PRECISION_NAMES, Model
 from edgerecon.cli.verbs.output import Json, check_folder, check_json, console, write_json
 from edgerecon.cli.verbs.placement import Device, Ray, Tile, tile_size
+from edgerecon.core.errors import UsageError
 
 if TYPE_CHECKING:
     from edgerecon.cli.tables.screen import Screen
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 Data = Annotated[Path, typer.Option(help="HDF5 pairs, a recording, or a folder of recordings.")]
 Tune = Annotated[Path | None, typer.Option(help="Pairs to tune the classical filters on; default: the data.")]
+Fields = Annotated[
+    str | None,
+    typer.Option(help="INPUT,TARGET: fields of the pairs; default: those of `simulate`.", metavar="INPUT,TARGET"),
+]
 Regions = Annotated[
     Path | None, typer.Option(help="JSON boxes for a recording, or a PICMUS phantom; default: found automatically.")
 ]
@@ -34,6 +39,7 @@ Precision = Annotated[str | None, typer.Option(help=f"{PRECISION_NAMES}; default
 def evaluate(
     model: Model,
     data: Data,
+    fields: Fields = None,
     tune: Tune = None,
     regions: Regions = None,
     method: Method = None,
@@ -54,7 +60,6 @@ def evaluate(
     from contextlib import closing
 
     from edgerecon.cli.tables.bars import work_bar
-    from edgerecon.cli.tables.evaluation import print_evaluation
     from edgerecon.core.cluster import spread_over
     from edgerecon.engines import open_engine
     from edgerecon.quality.evaluate.evaluate import evaluate as run
@@ -78,13 +83,29 @@ def evaluate(
             methods=method,
             limit=limit,
             tune=tune,
+            fields=_two_fields(fields),
             on_progress=on_progress,
             spread=spread,
         )
+    _show(screen, result, json, pictures)
+
+
+def _show(screen: Screen, result: Evaluation, json: Path | None, pictures: Path | None) -> None:
+    from edgerecon.cli.tables.evaluation import print_evaluation
+
     print_evaluation(screen, result)
     write_json(json, result.to_json())
     if pictures:
         _write_pictures(result, pictures)
+
+
+def _two_fields(named: str | None) -> tuple[str, str] | None:
+    if named is None:
+        return None
+    source, comma, target = named.partition(",")
+    if not (source and comma and target) or "," in target:
+        raise UsageError(f"--fields {named} is not INPUT,TARGET: name two fields, e.g. noisy,clean")
+    return source, target
 
 
 def _beamforms(model: str) -> bool:

@@ -36,4 +36,4 @@ def simulate(
     check_name(out, "HDF5", ".h5", ".hdf5")
     with spread_over(ray) as spread, count_bar(console(), f"Simulating {out.name}", "samples") as on_sample:
         made = run(out, samples, seed, sequence, on_sample=on_sample, spread=spread if ray else None, kind=kind)
-    say(f"{out}: {samples} samples, {made} of them new")
+    say(f"{out}: {samples} samples, {made} of them new" if made else f"{out} holds {samples} samples or more already")

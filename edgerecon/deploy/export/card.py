@@ -97,9 +97,17 @@ def _loss(weights: LossTable) -> str:
     return told + (detail if weights.detail else "")
 
 
+def _origin(recipe: Recipe) -> str:
+    """Where the training data come from; of data that no command simulated nothing else is said."""
+    data = recipe.data
+    if data.simulate and all(other.simulate for other in data.mixed):
+        return f"Simulated only; no recording of a person was trained on. `{data.simulate}`"
+    return f"Trained on `{data.file}`" + (f", made by `{data.simulate}`." if data.simulate else ".")
+
+
 def _mixed(recipe: Recipe) -> str:
     return "".join(
-        f" {other.weight:.0%} of the crops come from `{other.simulate}`, target `{other.target}`."
+        f" {other.weight:.0%} of the crops come from `{other.simulate or other.file}`, target `{other.target}`."
         for other in recipe.data.mixed
     )
 
@@ -160,7 +168,7 @@ pixel, receptive field {facts["receptive_field"]:.0f} pixels |
 
 ## Data
 
-Simulated only; no recording of a person was trained on. `{recipe.data.simulate}`
+{_origin(recipe)}
 
 Input {inputs}, target `{recipe.data.target}`.{_mixed(recipe)}{held_out} Validation on one scene in
 {max(2, round(1 / recipe.data.validation))} of the training file chooses the checkpoint.

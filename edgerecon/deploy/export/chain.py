@@ -99,7 +99,8 @@ class Chain:
         recipe = self.recipe
         for path in (recipe.data.file, recipe.calibration.file):
             if recipe.targets.precisions and path is not None and not path.exists():
-                raise DataError(f"{path} does not exist; calibration and gates need it: {recipe.data.simulate}")
+                made = f", made by  {recipe.data.simulate}" if recipe.data.simulate else ""
+                raise DataError(f"{path} does not exist: calibration and gates need it{made}")
 
     def _step(self, name: str, state: str) -> None:
         self.report.steps[name] = state

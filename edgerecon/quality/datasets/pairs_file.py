@@ -61,7 +61,7 @@ def _opened(path: Path) -> Iterator[Any]:
     with needed("bench", "h5py"):
         import h5py
     if not path.is_file():
-        raise DataError(f"{path} does not exist: make it with  edgerecon simulate {path}")
+        raise DataError(f"{path} does not exist: make it with  edgerecon simulate {path} --samples 64")
     try:
         file = h5py.File(path, "r")
         layout = file.attrs.get("format")
@@ -76,7 +76,8 @@ def _opened(path: Path) -> Iterator[Any]:
 def _image(file: Any, name: str, field: str, path: Path) -> Image:
     try:
         if field not in file[name]:
-            raise DataError(f"{path}: {name} has no '{field}', only {', '.join(sorted(file[name]))}")
+            known = ", ".join(sorted(file[name]))
+            raise DataError(f"{path}: {name} has no '{field}', only {known}: name them with --fields INPUT,TARGET")
         data = np.asarray(file[name][field])
     except _DAMAGE as error:
         raise DataError(f"{path}: {name} is damaged ({first_line(error)}): make the file anew") from error

@@ -55,6 +55,13 @@ def load_recordings(data: Path, frames_per_file: int) -> tuple[dict[str, list[Im
     return found, notes
 
 
+def is_recording(data: Path) -> bool:
+    """Whether it exists, or is a name that stands for a recording, such as "sample"."""
+    from edgerecon.stream.sources.kind import source_kinds
+
+    return data.exists() or any(str(data) in kind.words for kind in source_kinds().values())
+
+
 def _frames(path: Path, count: int) -> tuple[list[Image], list[str]]:
     from edgerecon.stream.sources import open_source
 
@@ -90,7 +97,7 @@ def load_clips(data: Path, names: list[str], length: int = 5) -> dict[str, list[
     clips = {}
     for name in names:
         path = data / name if data.is_dir() else data
-        if not path.is_file():  # a name that could not be printed as it is
+        if data.is_dir() and not path.is_file():  # a name that could not be printed as it is
             continue
         source = open_source(str(path))
         try:

@@ -42,13 +42,11 @@ def evaluate_pairs(
     tune_on: Path | None,
     on_progress: Progress,
     spread: Spread = map,
+    fields: tuple[str, str] | None = None,
 ) -> Evaluation:
     """See ``evaluate.evaluate``."""
     spec = engine.spec
-    if spec.model.task not in TASK_FIELDS:
-        known = ", ".join(TASK_FIELDS)
-        raise UsageError(f"no target is known for task '{spec.model.task}' (only {known}): evaluate on recordings")
-    source, target = TASK_FIELDS[spec.model.task]
+    source, target = fields or _simulated_fields(spec.model.task)
     names = sample_names(data, limit)
     tuning_file = tune_on or data
     tuning_names = sample_names(tuning_file, TUNING_SAMPLES)
@@ -85,6 +83,15 @@ def evaluate_pairs(
         notes=notes,
         panels=panels,
     )
+
+
+def _simulated_fields(task: str) -> tuple[str, str]:
+    if task not in TASK_FIELDS:
+        known = ", ".join(TASK_FIELDS)
+        raise UsageError(
+            f"no target is known for task '{task}' (only {known}): name the fields (--fields INPUT,TARGET)"
+        )
+    return TASK_FIELDS[task]
 
 
 def _tuning_notes(data: Path, tuning_file: Path, samples: int) -> list[str]:

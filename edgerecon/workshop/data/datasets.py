@@ -45,8 +45,11 @@ class Pairs:
         return Pairs({name: images[chosen] for name, images in self.fields.items()}, self.scenes[chosen])
 
 
-def load_pairs(path: str | Path, fields: Sequence[str]) -> Pairs:
+def load_pairs(path: str | Path, fields: Sequence[str], made_by: str = "") -> Pairs:
     """Read whole fields into memory, as they are kept.
+
+    Args:
+        fields: names of the datasets of each scene. made_by: the command that makes the file, for the error.
 
     Raises:
         DataError: missing or corrupt file, another layout, an absent field, or images that differ in size.
@@ -56,7 +59,7 @@ def load_pairs(path: str | Path, fields: Sequence[str]) -> Pairs:
         import h5py
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path} does not exist: make it with  edgerecon simulate {path}")
+        raise DataError(f"{path} does not exist: " + (f"make it with  {made_by}" if made_by else "check its path"))
     images: dict[str, list[Pixels]] = {name: [] for name in fields}
     scenes: list[int] = []
     try:
@@ -104,7 +107,8 @@ def split_by_scene(pairs: Pairs, validation: float) -> tuple[Pairs, Pairs]:
     every = max(2, round(1 / validation))
     held_out = pairs.scenes % every == every - 1
     if not held_out.any() or held_out.all():
-        raise DataError(f"{len(np.unique(pairs.scenes))} scenes are too few to hold out 1 in {every}: simulate more")
+        count = len(np.unique(pairs.scenes))
+        raise DataError(f"{count} scenes are too few to hold out 1 in {every}: add scenes, or raise data.validation")
     return pairs.subset(~held_out), pairs.subset(held_out)
 
 
@@ -206,10 +210,11 @@ def training_data(recipe: Recipe, table: TrainTable, data: Path | None) -> tuple
         DataError, DependencyError: see ``load_pairs``, ``split_by_scene`` and ``CropSampler``.
     """
     fields = tuple(dict.fromkeys((*recipe.data.inputs, recipe.data.target)))
-    pairs, held_out = split_by_scene(load_pairs(data or recipe.data.file, fields), recipe.data.validation)
+    made_by = "" if data else recipe.data.simulate
+    pairs, held_out = split_by_scene(load_pairs(data or recipe.data.file, fields, made_by), recipe.data.validation)
     mixed = [
         Share(
-            load_pairs(other.file, tuple(dict.fromkeys((*other.inputs, other.target)))),
+            load_pairs(other.file, tuple(dict.fromkeys((*other.inputs, other.target))), other.simulate),
             other.inputs,
             other.target,
             other.weight,

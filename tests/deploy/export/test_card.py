@@ -55,26 +55,27 @@ def test_figures_on_recordings(tmp_path: Path) -> None:
     assert len(figures_of(_write(tmp_path / "r.json", result))) == 2
 
 
+def _card(data: dict[str, object]) -> str:
+    table = {"file": "a.h5", "inputs": ["shown"], "target": "expected"} | data
+    train = {"steps": 1, "loss": dict.fromkeys(LossTable.model_fields, 0.5)}
+    recipe = Recipe.model_validate({"model": {"name": "m", "task": "despeckle"}, "data": table, "train": train})
+    keys = ("parameters", "macs_per_pixel", "receptive_field", "size_kb", "max_abs_error", "opset", "trained_steps")
+    return model_card(recipe, "m.toml", [], dict.fromkeys(keys, 1.0))
+
+
+def test_only_simulated_data_are_called_simulated() -> None:
+    own = {"file": "b.h5", "inputs": ["noisy"], "target": "clean", "weight": 0.2}
+    assert "Simulated only" in _card({"simulate": "edgerecon simulate a.h5"})
+    for data in ({}, {"simulate": "edgerecon simulate a.h5", "mixed": [own]}):
+        card = _card(data)
+        assert "Simulated only" not in card and "Trained on `a.h5`" in card
+    assert "20% of the crops come from `b.h5`" in card
+
+
 def test_the_card_names_every_training_file_and_every_loss() -> None:
     other = {"file": "b.h5", "inputs": ["pw31"], "target": "expected", "weight": 0.2}
     mixed = other | {"simulate": "edgerecon simulate b.h5"}
-    recipe = Recipe.model_validate(
-        {
-            "model": {"name": "m", "task": "despeckle"},
-            "data": {
-                "simulate": "edgerecon simulate a.h5 --kind display",
-                "file": "a.h5",
-                "inputs": ["shown"],
-                "target": "expected",
-                "mixed": [mixed],
-            },
-            "train": {"steps": 1, "loss": dict.fromkeys(LossTable.model_fields, 0.5)},
-        }
-    )
-    facts = dict.fromkeys(
-        ("parameters", "macs_per_pixel", "receptive_field", "size_kb", "max_abs_error", "opset", "trained_steps"), 1.0
-    )
-    card = model_card(recipe, "m.toml", [], facts)
+    card = _card({"simulate": "edgerecon simulate a.h5 --kind display", "mixed": [mixed]})
     assert "--kind display" in card and "20% of the crops come from `edgerecon simulate b.h5`" in card
     for term in ("0.5·L1 + 0.5·L1 (relative to the input's) + 0.5·(1 − SSIM) + 0.5·(1 − edge", "L1 up to 1.5 times"):
         assert term in card

@@ -140,6 +140,14 @@ def test_task_decides_the_fields(pairs: Path) -> None:
         evaluate(FakeEngine(blur, "segment"), pairs, methods=[])
 
 
+def test_named_fields_come_before_those_of_the_task(pairs: Path) -> None:
+    for task in ("despeckle", "segment"):
+        result = evaluate(FakeEngine(lambda x: x, task), pairs, methods=[], fields=("pw1", "pw31"))
+        assert result.line("input").measures["psnr_db"]["mean"] > 45
+    with pytest.raises(DataError, match="no 'other', only .*--fields"):
+        evaluate(FakeEngine(blur), pairs, methods=[], fields=("other", "clean"))
+
+
 def test_the_middle_of_a_sequence_is_measured(tmp_path: Path, scene) -> None:
     image, target = scene()
     path = tmp_path / "sequence.h5"
@@ -213,6 +221,8 @@ def test_wrong_arguments(pairs: Path, recordings: Path, tmp_path: Path) -> None:
         evaluate(FakeEngine(blur), pairs, regions=tmp_path / "r.json")
     with pytest.raises(UsageError, match="targets"):
         evaluate(FakeEngine(blur), recordings, tune=pairs)
+    with pytest.raises(UsageError, match="fields"):
+        evaluate(FakeEngine(blur), recordings, fields=("pw31", "clean"))
     with pytest.raises(DataError, match="exist"):
         evaluate(FakeEngine(blur), tmp_path / "absent")
     for data in (pairs, recordings):
@@ -298,6 +308,12 @@ def test_unreadable_files_of_a_folder_are_left_out_and_said(recordings: Path) ->
     result = evaluate(FakeEngine(blur), recordings, methods=[], limit=1)
     assert len({row["file"] for row in result.rows}) == 3
     assert any("left out" in note and "broken.npz, empty.png" in note for note in result.notes)
+
+
+def test_the_sample_is_a_recording() -> None:
+    result = evaluate(FakeEngine(blur), Path("sample"), methods=[], limit=1)
+    assert [row["file"] for row in result.rows if row["method"] == "model"] == ["sample"]
+    assert result.line("model").measures["flicker"]["mean"] > 0
 
 
 def test_nothing_readable(tmp_path: Path) -> None:

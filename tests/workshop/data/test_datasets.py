@@ -43,8 +43,16 @@ def test_no_scene_is_split(tmp_path: Path) -> None:
 
 
 def test_too_few_scenes(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="too few"):
+    with pytest.raises(DataError, match="too few .* raise data.validation"):
         split_by_scene(load_pairs(_write(tmp_path / "a.h5", samples=3), ["clean"]), 0.1)
+
+
+def test_an_absent_file_names_the_command_that_makes_it(tmp_path: Path) -> None:
+    made_by = "edgerecon simulate a.h5 --samples 5"
+    with pytest.raises(DataError, match=f"make it with  {made_by}$"):
+        load_pairs(tmp_path / "a.h5", ["clean"], made_by)
+    with pytest.raises(DataError, match="check its path"):
+        load_pairs(tmp_path / "a.h5", ["clean"])
 
 
 def test_crops_pair_the_same_image_and_repeat() -> None:
