@@ -50,18 +50,18 @@ def _recurrent() -> list[Stated]:
 
 
 def _tomography() -> list[Stated]:
-    ct, low, mri = "CT from 60 views", "Low-dose CT, 180 views", reasons.MRI_TABLE
+    (ct, low), mri = reasons.CT_TABLES, reasons.MRI_TABLE
     sparse, variable, lines = ("ct-sparse",), ("mri-variable",), ("ultrasound-lines",)
     goals = ("PSNR, dB at least 35", "SSIM at least 0.92")
-    found: list[tuple[str, tuple[str, ...]]] = [
-        (f"U-Net over total variation over FBP ({ct})", sparse),
-        (f"U-Net over total variation over FBP ({low})", ("ct-low-dose",)),
-        *((f"U-Net, residual: {goal} ({ct})", sparse) for goal in goals),
-        ("U-Net over total-variation compressed sensing over zero-filled", variable),
-        (f"U-Net: {goals[1]} ({mri})", variable),
-        ("U-Net over TV inpainting", lines),
-        ("U-Net over cubic interpolation", lines),
-        ("A 512×512 CT slice through the U-Net in under 1 s on 2 CPU cores", ()),
+    found: list[tuple[str, reasons.Reason | None, tuple[str, ...]]] = [
+        (f"U-Net over total variation over FBP ({ct})", reasons.flat_and_exact(ct), sparse),
+        (f"U-Net over total variation over FBP ({low})", reasons.flat_and_exact(low), ("ct-low-dose",)),
+        *((f"U-Net, residual: {goal} ({ct})", None, sparse) for goal in goals),
+        ("U-Net over total-variation compressed sensing over zero-filled", None, variable),
+        (f"U-Net: {goals[1]} ({mri})", reasons.one_coil_is_too_few, variable),
+        ("U-Net over TV inpainting", None, lines),
+        ("U-Net over cubic interpolation", None, lines),
+        ("A 512×512 CT slice through the U-Net in under 1 s on 2 CPU cores", None, ()),
     ]
     patterns = [
         Stated(
@@ -75,7 +75,7 @@ def _tomography() -> list[Stated]:
         for fixed in ("random", "variable density")
     ]
     guessed = Stated("tomography", f"U-Net: {goals[0]} ({mri})", reasons.energy_never_measured)
-    return [*(Stated("tomography", text, None, better) for text, better in found), *patterns, guessed]
+    return [*(Stated("tomography", *rest) for rest in found), *patterns, guessed]
 
 
 def _multicoil_mri() -> list[Stated]:

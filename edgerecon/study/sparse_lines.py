@@ -20,6 +20,7 @@ from edgerecon.workshop.train.steps import Batch
 
 EVERY = 3
 """One line in so many is fired: three times the frame rate."""
+NETWORK = "ultrasound-lines"
 WEIGHTS = (0.005, 0.01, 0.02, 0.04)
 TUNED_ON = 4
 UNET = "U-Net"
@@ -31,7 +32,7 @@ def run(ctx: Context) -> None:
     errors = [np.mean([mse(inpaint(image, weight), image) for image in few]) for weight in WEIGHTS]
     weight = WEIGHTS[int(np.argmin(errors))]
     draw, check = batches(ctx, train)
-    net = common.trained(ctx, "ultrasound-lines", draw, {"scenes": len(train), "every": EVERY}, check=check)
+    net = common.trained(ctx, NETWORK, draw, {"scenes": len(train), "every": EVERY}, check=check)
     flat = test.reshape(-1, *test.shape[-2:])
     tv = np.stack(list(in_parallel(functools.partial(_inpainted, flat, weight), len(flat))))
     methods = {name: np.stack([fill(image, how) for image in flat]) for name, how in INTERPOLATIONS.items()}

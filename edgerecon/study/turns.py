@@ -101,14 +101,18 @@ class Turns:
         return Turn(self.shares.get(name, 0.0), 0 if self._stands_aside(name) else first, self.left_s)
 
     def reaches(self, name: str) -> bool:
-        """Whether a network was trained before, or can be now."""
-        return self._is_known(name) or (self.left_s > 0 and not self._stands_aside(name))
+        """Whether a network was trained before, or can be now: not where only others of its system are named."""
+        return self._is_known(name) or (self.left_s > 0 and name in (self._named_beside(name) or (name,)))
 
     def _stands_aside(self, name: str) -> bool:
         """Whether only other networks of its system are named, which were all trained before."""
-        system = name.partition("/")[0]
-        named = [one for one in self.named if one.startswith(f"{system}/")]
+        named = self._named_beside(name)
         return bool(named) and name not in named and all(map(self._is_known, named))
+
+    def _named_beside(self, name: str) -> list[str]:
+        """The named networks of its system."""
+        system = name.partition("/")[0]
+        return [one for one in self.named if one.startswith(f"{system}/")]
 
     def _is_known(self, name: str) -> bool:
         return (self.folder / f"{name}{HISTORY}").is_file()

@@ -25,8 +25,10 @@ THREADS = 2
 def run(ctx: Context) -> None:
     ct.run(ctx)
     mri.run(ctx)
-    sparse_lines.run(ctx)
-    _time_a_slice(ctx)
+    if ctx.has_time(sparse_lines.NETWORK):
+        sparse_lines.run(ctx)
+    if ctx.has_time(ct.MAIN):
+        _time_a_slice(ctx)
     if ctx.profile.name != "full":
         ctx.result.notes.append(
             "Networks of this profile see about a thousand slices in a few hundred steps, and work at half resolution: "
