@@ -178,7 +178,7 @@ class Listener:
 
     def open(self, info: StreamInfo) -> None:
         self.tap = socket.create_connection(("127.0.0.1", self.igtl.port), timeout=20)
-        patience = time.monotonic() + 20
+        patience = time.monotonic() + 120
         while not self.igtl.clients and time.monotonic() < patience:
             time.sleep(0.005)
 
@@ -195,7 +195,7 @@ class Listener:
                 self.heard += message.encode()
             self.heard += message
         for address in (f"http://{page}/streams", f"{numbers}/metrics", f"{numbers}/healthz"):
-            self.heard += httpx.get(address).content
+            self.heard += httpx.get(address, timeout=120).content
 
     def close(self) -> None: ...
 

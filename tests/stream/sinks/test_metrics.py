@@ -33,7 +33,7 @@ def info(counters: Counters | None = None) -> StreamInfo:
 
 def samples(sink: MetricsSink) -> dict[tuple[str, ...], float]:
     """{(name, value of stream, value of another label): value}."""
-    text = httpx.get(f"http://127.0.0.1:{sink.port}/metrics").text
+    text = httpx.get(f"http://127.0.0.1:{sink.port}/metrics", timeout=120).text
     return {
         (sample.name, *(sample.labels[label] for label in sorted(sample.labels, reverse=True))): sample.value
         for family in text_string_to_metric_families(text)
@@ -42,7 +42,7 @@ def samples(sink: MetricsSink) -> dict[tuple[str, ...], float]:
 
 
 def health(sink: MetricsSink) -> tuple[int, dict[str, str]]:
-    answer = httpx.get(f"http://127.0.0.1:{sink.port}/healthz")
+    answer = httpx.get(f"http://127.0.0.1:{sink.port}/healthz", timeout=120)
     return answer.status_code, answer.json()["streams"]
 
 
@@ -83,7 +83,7 @@ def test_counters_and_latency_of_two_streams(monkeypatch: pytest.MonkeyPatch) ->
     finally:
         first.close()
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"http://127.0.0.1:{first.port}/metrics")
+        httpx.get(f"http://127.0.0.1:{first.port}/metrics", timeout=120)
 
 
 def test_health_of_a_stream_on_a_made_up_clock() -> None:
@@ -166,7 +166,7 @@ def test_names_of_files_do_not_command_whoever_reads_the_metrics() -> None:
     sink.open(replace(info(), source="bed\x1b[2J\x9b.dcm"))
     try:
         for path in ("metrics", "healthz"):
-            text = httpx.get(f"http://127.0.0.1:{sink.port}/{path}").text
+            text = httpx.get(f"http://127.0.0.1:{sink.port}/{path}", timeout=120).text
             assert "bed\\" in text and "\x1b" not in text and "\x9b" not in text
     finally:
         sink.close()
@@ -204,8 +204,8 @@ def test_beyond_loopback_metrics_want_the_token(monkeypatch: pytest.MonkeyPatch)
     try:
         for path in ("metrics", "healthz"):
             address = f"http://127.0.0.1:{sink.port}/{path}"
-            assert httpx.get(address).status_code == 401
-            assert httpx.get(address, headers={"Authorization": f"Bearer {sink.token}"}).status_code == 200
+            assert httpx.get(address, timeout=120).status_code == 401
+            assert httpx.get(address, headers={"Authorization": f"Bearer {sink.token}"}, timeout=120).status_code == 200
         assert sink.token and sink.token not in sink.name + sink.url
     finally:
         sink.close()

@@ -33,7 +33,7 @@ def test_rate_of_each_client_is_bounded_and_then_forgotten() -> None:
 def test_flood_of_requests_is_answered_429(viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "REQUESTS_PER_S", 0.0)
     monkeypatch.setattr(guard, "BURST", 10.0)
-    with httpx.Client() as client:
+    with httpx.Client(timeout=120) as client:
         codes = [client.get(at(viewer, "/streams")).status_code for _ in range(15)]
     assert codes == [200] * 10 + [429] * 5
 
@@ -46,7 +46,7 @@ def test_fork_bomb_of_pages_leaves_the_stream_unharmed(viewer: ViewerSink, monke
             pass
     present(viewer, 1)
     pages.pop().close()
-    patience = time.monotonic() + 20
+    patience = time.monotonic() + 120
     while viewer._channel.pages > 2 and time.monotonic() < patience:
         time.sleep(0.01)
     with page_of(viewer) as page:
@@ -73,7 +73,7 @@ def test_connections_that_say_nothing_are_bounded_and_end(
     assert all(map(is_cut, silent)), "each is cut when its time is over"
     until(lambda: not viewer._site._listener.inside)
     monkeypatch.undo()
-    assert httpx.get(at(viewer)).status_code == 200
+    assert httpx.get(at(viewer), timeout=120).status_code == 200
 
 
 def test_pipelined_requests_that_are_not_read_are_cut(viewer: ViewerSink, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,10 +134,10 @@ def test_share_is_that_of_an_address_or_of_a_subscriber() -> None:
 def test_long_requests_are_refused(viewer: ViewerSink) -> None:
     for size in (9000, 60_000):
         with pytest.raises(httpx.HTTPError):
-            httpx.get(at(viewer), headers={"Cookie": "y" * size}).raise_for_status()
+            httpx.get(at(viewer), headers={"Cookie": "y" * size}, timeout=120).raise_for_status()
         with pytest.raises(httpx.HTTPError):
-            httpx.get(at(viewer, "/?" + "y" * size)).raise_for_status()
-    assert httpx.get(at(viewer)).status_code == 200
+            httpx.get(at(viewer, "/?" + "y" * size), timeout=120).raise_for_status()
+    assert httpx.get(at(viewer), timeout=120).status_code == 200
 
 
 def test_garbage_on_the_wire_hurts_nobody(viewer: ViewerSink, rng: np.random.Generator) -> None:
@@ -145,4 +145,4 @@ def test_garbage_on_the_wire_hurts_nobody(viewer: ViewerSink, rng: np.random.Gen
         with socket.create_connection(("127.0.0.1", viewer.port), timeout=20) as raw:
             raw.sendall(rng.bytes(2000))
     present(viewer, 5)
-    assert httpx.get(at(viewer)).status_code == 200
+    assert httpx.get(at(viewer), timeout=120).status_code == 200

@@ -104,13 +104,13 @@ def test_beyond_loopback_any_name_but_only_our_own_page() -> None:
 
 
 def test_foreign_name_gets_neither_page_nor_frames(viewer: ViewerSink) -> None:
-    answer = httpx.get(at(viewer))
+    answer = httpx.get(at(viewer), timeout=120)
     assert answer.status_code == 200 and "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
     assert "server" not in answer.headers and answer.headers["Referrer-Policy"] == "no-referrer"
-    assert httpx.get(at(viewer), headers={"Host": f"localhost:{viewer.port}"}).status_code == 200
-    assert httpx.get(at(viewer), headers={"Host": "evil.example"}).status_code == 403
+    assert httpx.get(at(viewer), headers={"Host": f"localhost:{viewer.port}"}, timeout=120).status_code == 200
+    assert httpx.get(at(viewer), headers={"Host": "evil.example"}, timeout=120).status_code == 403
     for path in ("/../server.py", "/%2e%2e/server.py", "/index.html", "/page/style.css", "/.git/config"):
-        assert httpx.get(at(viewer, path)).status_code == 404, path
+        assert httpx.get(at(viewer, path), timeout=120).status_code == 404, path
     for method in ("POST", "PUT", "DELETE", "OPTIONS"):
         assert httpx.request(method, at(viewer, "/streams")).status_code == 405
     key = base64.b64encode(bytes(16)).decode()
@@ -129,7 +129,7 @@ def test_foreign_origin_is_refused_by_the_real_server(viewer: ViewerSink) -> Non
 def test_page_names_no_address_but_its_own(viewer: ViewerSink) -> None:
     scripts = [file.name for file in (Path(guard.__file__).parents[1] / "viewer" / "page").glob("*.js")]
     assert scripts
-    with httpx.Client() as browser:
+    with httpx.Client(timeout=120) as browser:
         texts = [browser.get(at(viewer, f"/{name}")).text for name in ("", "style.css", *scripts)]
     addresses = {found for text in texts for found in re.findall(r"\w+://[^/'\"`\s]+", text)}
     assert addresses <= {"http://www.w3.org"}, "that of SVG's XML namespace"
@@ -153,7 +153,7 @@ def test_token_is_made_beyond_loopback_and_only_there(monkeypatch: pytest.Monkey
 
 
 def test_without_the_token_nothing_of_a_stream_is_served(guarded: ViewerSink) -> None:
-    assert httpx.get(at(guarded)).status_code == 200, "the page that asks for the token"
+    assert httpx.get(at(guarded), timeout=120).status_code == 200, "the page that asks for the token"
     for headers in (
         {},
         {"Authorization": "Bearer wrong"},
@@ -161,18 +161,20 @@ def test_without_the_token_nothing_of_a_stream_is_served(guarded: ViewerSink) ->
         {"Authorization": "Bearer \xff"},
         {"Cookie": f"edgerecon-{guarded.port}=wrong"},
     ):
-        answer = httpx.get(at(guarded, "/streams"), headers={k: v.encode("latin-1") for k, v in headers.items()})
+        answer = httpx.get(
+            at(guarded, "/streams"), headers={k: v.encode("latin-1") for k, v in headers.items()}, timeout=120
+        )
         assert answer.status_code == 401 and "cine" not in answer.text
-    assert httpx.get(at(guarded, f"/streams?token={TOKEN}")).status_code == 401, "addresses end up in logs"
+    assert httpx.get(at(guarded, f"/streams?token={TOKEN}"), timeout=120).status_code == 401, "addresses end up in logs"
     with pytest.raises(InvalidStatus, match="401"), page_of(guarded):
         pass
-    assert httpx.get(at(guarded, "/streams"), headers=BEARER).json() == {"streams": ["cine"]}
+    assert httpx.get(at(guarded, "/streams"), headers=BEARER, timeout=120).json() == {"streams": ["cine"]}
     with page_of(guarded, additional_headers=BEARER) as page:
         assert "cine" in page.recv(timeout=20)
 
 
 def test_log_in_gives_a_cookie_without_the_token(guarded: ViewerSink) -> None:
-    with httpx.Client() as browser:
+    with httpx.Client(timeout=120) as browser:
         assert browser.post(at(guarded, "/login"), content="wrong").status_code == 401
         assert browser.post(at(guarded, "/login"), content="x" * 100_000).status_code == 413
         assert browser.post(at(guarded, "/login"), content=TOKEN, headers={"Origin": "http://evil"}).status_code == 403
@@ -202,7 +204,7 @@ def test_tls_handshake_that_does_not_end_is_cut(
         assert all(map(is_cut, silent))
         until(lambda: not sink._site._listener.inside)
         monkeypatch.setattr(connection_limits, "HANDSHAKE_S", 60.0)
-        assert httpx.get(f"https://127.0.0.1:{sink.port}/", verify=pair[0]).status_code == 200
+        assert httpx.get(f"https://127.0.0.1:{sink.port}/", verify=pair[0], timeout=120).status_code == 200
     finally:
         sink.close()
 
@@ -214,7 +216,7 @@ def test_certificate_makes_it_tls(pair: tuple[str, str], tmp_path: Path, monkeyp
     try:
         assert sink.url.startswith("https://")
         address = f"https://127.0.0.1:{sink.port}"
-        with httpx.Client(verify=cert) as browser:
+        with httpx.Client(verify=cert, timeout=120) as browser:
             answer = browser.post(f"{address}/login", content=TOKEN, headers={"Origin": address})
             assert answer.status_code == 204 and "Secure" in answer.headers["Set-Cookie"]
             assert browser.get(f"{address}/streams").status_code == 200

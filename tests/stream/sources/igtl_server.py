@@ -69,7 +69,7 @@ def present(igtl_sink: IgtlServerSink, number: int, shape=(6, 8)) -> None:
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.002)
