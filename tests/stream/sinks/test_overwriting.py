@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 
 import edgerecon as er
 from edgerecon.cli.demo import JSON, PAGE, VIDEO, run_demo
-from edgerecon.core.errors import ConfigError, UsageError
+from edgerecon.core.errors import ConfigError, SinkError, UsageError
+from edgerecon.stream.accounting.counters import Counters
 from edgerecon.stream.overwriting import refuse_overwriting
 from edgerecon.stream.serve.config import load_config
+from edgerecon.stream.sinks import StreamInfo, open_sink
 from edgerecon.stream.sinks.files.mp4 import Mp4Sink
 
 
@@ -158,3 +161,24 @@ def test_an_open_bracket_is_one_line(cine: Path, uri: str) -> None:
         with pytest.raises(er.EdgereconError) as caught:
             open_(uri)
         assert "\n" not in str(caught.value)
+
+
+def test_a_recording_of_another_process_is_not_replaced(tmp_path: Path) -> None:
+    """The one that ends later took the place of the other, which had said that it was recorded."""
+    other = subprocess.Popen(["sleep", "600"])
+    info = StreamInfo("probe", "none", "none", "fp32", 1 / 30, 33.0, None, Counters())
+    try:
+        for name in ("out.npz", "out[1].h5"):
+            part = tmp_path / f".{name}.{other.pid}.part"
+            part.touch()
+            with pytest.raises(SinkError, match=f"process {other.pid} is writing it"):
+                open_sink(str(tmp_path / name)).open(info)
+            assert list(tmp_path.iterdir()) == [part]
+            part.unlink()
+        (tmp_path / f".another-out.npz.{other.pid}.part").touch()
+        open_sink(str(tmp_path / "out.npz")).open(info)
+    finally:
+        other.kill()
+        other.wait(timeout=60)
+    (tmp_path / f".out.npz.{other.pid}.part").touch()
+    open_sink(str(tmp_path / "out.npz")).open(info)  # its process is gone

@@ -14,7 +14,7 @@ from pathlib import Path
 from edgerecon.core.errors import EdgereconError, SinkError, first_line
 from edgerecon.core.frame import Frame, Image
 from edgerecon.stream.sinks.base import StreamInfo
-from edgerecon.stream.sinks.files.part import Part, leftovers, written
+from edgerecon.stream.sinks.files.part import Part, leftovers, refuse_second_writer, written
 
 CLOSE_S = 5.0
 """How long closing a file takes at most, beside copying what is in it."""
@@ -55,6 +55,7 @@ class FileSink(ABC):
     def open(self, info: StreamInfo) -> None:
         self.info = info
         _name_leftovers(self.path.parent)
+        refuse_second_writer(self.path)
         self.part = Part(self.path)
         self._is_open = True
         self._begin()

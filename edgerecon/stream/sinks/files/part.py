@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 from edgerecon.core.errors import SinkError
@@ -103,6 +104,22 @@ def leftovers(folder: Path, endings: tuple[str, ...] | None = None) -> list[Left
             if not _is_written(path, match["pid"]):
                 found.append(Leftover(path, match["name"]))
     return found
+
+
+def refuse_second_writer(path: Path) -> None:
+    """Refuse a recording that another process writes: the one that ends later would take the place of the other.
+
+    Raises:
+        SinkError: a living process has begun a file of that name.
+    """
+    with suppress(OSError):
+        for part in path.parent.glob(f".{escape(path.name)}.*.part"):
+            match = _PART.fullmatch(part.name)
+            if match and match["name"] == path.name and int(match["pid"]) != os.getpid():
+                if is_own(part) and _is_written(part, match["pid"]):
+                    raise SinkError(
+                        f"cannot write {path}: process {match['pid']} is writing it: end that one, or take another name"
+                    )
 
 
 def is_own(path: Path) -> bool:
