@@ -39,6 +39,7 @@ class Beamformer:
 
     Attributes:
         load_ms, form_ms: of the last frame: samples to rows (mixing down), rows to picture.
+        full_scale: what the largest sample of a frame becomes in 16 bits, see ``Summation``; NaN before the first frame.
 
     Raises:
         AcquisitionError: see ``Acquisition.check``. UsageError: more pixels and transmits than delays are kept of.
@@ -70,6 +71,10 @@ class Beamformer:
     def backend(self) -> str:
         """ "cpu" on the kernels, "numpy" without."""
         return "numpy" if self._library is None else "cpu"
+
+    @property
+    def full_scale(self) -> float:
+        return min((one.full_scale for one in self._sums), default=float("nan"))
 
     def __call__(self, signals: Array) -> Array:
         """(transmits, elements, samples) → (H, W): complex64, or float32 of RF and of incoherent compounding.

@@ -18,6 +18,7 @@ from edgerecon.cpu.das import Filter as CpuFilter
 from edgerecon.cpu.library import Library
 
 _FULL_SCALE = 24_000.0  # of 16 bits: an envelope may exceed the largest RF sample
+_CLIPPED = 32_767.0
 _APERTURE_BYTES = 32 << 20
 _LANES = 32
 
@@ -29,6 +30,10 @@ class Summation:
 
     Args:
         filter: RF goes through it, or None. library: None for NumPy.
+
+    Attributes:
+        full_scale: what the largest sample of a frame becomes in 16 bits. It is lowered for the rest of a recording when
+            the envelope of a frame exceeds 16 bits, and that frame is loaded anew.
     """
 
     def __init__(
@@ -47,13 +52,12 @@ class Summation:
         self._many: list[Array] = []  # rows of frames that go in one pass
         self._heard: list[tuple[slice, NDArray[np.bool_]]] = []
         self._scale = 1.0
+        self.full_scale = _FULL_SCALE
         self._type = np.complex64 if job.iq else np.float32
 
     def load(self, signals: Array, peak: float) -> None:
         """A frame's samples, (transmits, elements, samples), whose largest is ``peak``."""
-        gain = self._gain(signals, peak)
-        self._fill(signals, gain, self._rows)
-        self._scale = 1 / gain
+        self._scale = 1 / self._fill([signals], peak, [self._rows])
 
     def form(self) -> Array:
         """The picture (H, W) of what was loaded."""
@@ -71,14 +75,12 @@ class Summation:
 
     def batch(self, frames: Sequence[Array], peak: float) -> Array:
         """(T, H, W) by delay-and-sum, up to 32 frames in one pass."""
-        gain = self._gain(frames[0], peak)
         while len(self._many) < min(len(frames), _LANES):
             self._many.append(self._engine.rows())
         found = np.empty((len(frames), *self._job.shape), self._type)
         for start in range(0, len(frames), _LANES):
             part = self._many[: len(frames) - start]
-            for rows, frame in zip(part, frames[start:], strict=False):
-                self._fill(frame, gain, rows)
+            gain = self._fill(frames[start : start + _LANES], peak, part)
             self._engine.batch(part, 1 / gain, found[start : start + _LANES])
         return found
 
@@ -86,17 +88,27 @@ class Summation:
         """From samples to 16 bits; integers that are kept as they are keep their values."""
         if isinstance(self._engine, NumpyBeamformer) or (signals.dtype == np.int16 and self._filter is None):
             return 1.0
-        return _FULL_SCALE / peak if peak > 0 else 1.0
+        return self.full_scale / peak if peak > 0 else 1.0
 
-    def _fill(self, signals: Array, gain: float, rows: Array) -> None:
+    def _fill(self, frames: Sequence[Array], peak: float, rows: Sequence[Array]) -> float:
+        """Frames as rows, all of them by the gain that is returned: the first one at which no envelope is clipped."""
+        while True:
+            gain = self._gain(frames[0], peak)
+            largest = max(self._loaded(frame, gain, to) for frame, to in zip(frames, rows, strict=True))
+            if largest <= _CLIPPED:
+                return gain
+            self.full_scale *= _FULL_SCALE / largest
+
+    def _loaded(self, signals: Array, gain: float, rows: Array) -> float:
+        """The largest of i and q that were mixed down; 0 of other rows."""
         if isinstance(self._engine, NumpyBeamformer):
             self._engine.load(demodulate(signals, self._filter) if self._filter else signals, gain, rows)
-            return
+            return 0.0
         if signals.dtype not in (np.int16, np.float32, np.complex64):
             signals = signals.astype(np.complex64 if np.iscomplexobj(signals) else np.float32)
         if np.iscomplexobj(signals):
             signals = np.ascontiguousarray(signals)
-        self._engine.load(signals, gain, rows, self._cpu_filter)
+        return self._engine.load(signals, gain, rows, self._cpu_filter)
 
     def _combined(self) -> Array:
         """Every element's signal, some rows of pixels at a time, into the method."""

@@ -59,7 +59,7 @@ _NUMBER, _LONG, _REAL, _TEXT = ctypes.c_int32, ctypes.c_int64, ctypes.c_float, c
 _SAMPLES = (_POINTER, _NUMBER, _LONG, _LONG, _LONG, _NUMBER)
 _FUNCTIONS: Functions = {
     "das_open": (_POINTER, (ctypes.POINTER(_Told), _TEXT, _TEXT, _NUMBER)),
-    "das_load": (None, (_POINTER, ctypes.POINTER(_Filter), *_SAMPLES, _REAL, _POINTER)),
+    "das_load": (_REAL, (_POINTER, ctypes.POINTER(_Filter), *_SAMPLES, _REAL, _POINTER)),
     "das_run": (None, (_POINTER, _POINTER, _REAL, _POINTER)),
     "das_aperture": (None, (_POINTER, _POINTER, _REAL, _NUMBER, _NUMBER, _POINTER)),
     "das_split": (None, (_POINTER, _POINTER, _REAL, _NUMBER, _POINTER)),
@@ -147,11 +147,14 @@ class CpuBeamformer:
         """Memory for one frame's rows."""
         return np.zeros((len(self._job.transmit), self._job.element_x.size, self._job.row), np.int16)
 
-    def load(self, signals: NDArray[Any], gain: float, rows: NDArray[np.int16], filter: Filter | None = None) -> None:
+    def load(self, signals: NDArray[Any], gain: float, rows: NDArray[np.int16], filter: Filter | None = None) -> float:
         """Samples, times ``gain``, as 16-bit rows; RF through ``filter`` to IQ.
 
         Args:
             signals: (waves, elements, samples) int16 or float32 at any strides; complex64 with contiguous samples.
+
+        Returns:
+            The largest of i and q that ``filter`` made; above 32767 it was clipped. 0 without a filter.
 
         Raises:
             ValueError: complex samples that do not lie side by side.
@@ -161,7 +164,7 @@ class CpuBeamformer:
         parts = signals.view(np.float32) if signals.dtype == np.complex64 else signals
         strides = [stride // parts.itemsize for stride in signals.strides]
         told = filter.told if filter is not None else None
-        self._library.call("das_load")(
+        peak = self._library.call("das_load")(
             self._handle.address,
             ctypes.byref(told) if told is not None else None,
             parts.ctypes.data,
@@ -171,6 +174,7 @@ class CpuBeamformer:
             gain,
             rows.ctypes.data,
         )
+        return float(peak)
 
     def run(self, rows: NDArray[np.int16], scale: float, out: NDArray[Any]) -> None:
         """(H, W), complex64 in IQ and float32 in RF."""

@@ -60,7 +60,7 @@ struct DasLoad {
     std::vector<uint8_t> uses;  // of the filter, see das_job.h
 
     template <class Number>
-    void row(int number, std::vector<float>& memory) const {
+    float row(int number, std::vector<float>& memory) const {
         const edgerecon_das& told = to.told();
         const Number* from = static_cast<const Number*>(data) + number / told.elements * wave + number % told.elements * element;
         int16_t* out = rows + number * to.row();
@@ -73,14 +73,13 @@ struct DasLoad {
             const int pitch = std::max((heard + filter->half) / filter->step, last) + filter->taps + 32;
             memory.resize(size_t(pitch) * filter->step);
             deal(from, sample, bound, pitch, memory.data());
-            to.kernels().demodulate(bound, to.reach(), memory.data(), pitch, gain, out + margin);
-            return;
+            return to.kernels().demodulate(bound, to.reach(), memory.data(), pitch, gain, out + margin);
         }
         memset(out, 0, to.row() * sizeof(int16_t));
         const int parts = to.parts(), count = std::min(samples_in, told.samples);
         if (std::is_same_v<Number, int16_t> && gain == 1 && sample == 1 && parts == 1) {
             memcpy(out + margin, from, count * sizeof(int16_t));
-            return;
+            return 0;
         }
         memory.resize(size_t(count) * parts + 8);
         if (sample == parts) convert(from, 1, count * parts, memory.data());
@@ -88,6 +87,7 @@ struct DasLoad {
             for (int n = 0; n < count; ++n)
                 for (int part = 0; part < parts; ++part) memory[n * parts + part] = static_cast<float>(from[n * sample + part]);
         to.kernels().round(memory.data(), count * parts, gain, out + margin);
+        return 0;
     }
 };
 
@@ -117,15 +117,18 @@ void* edgerecon_cpu_das_open(const edgerecon_das* told, const char* set, char* e
     });
 }
 
-void edgerecon_cpu_das_load(void* beamformer, const edgerecon_das_filter* filter, const void* data, int32_t kind, int64_t wave,
-                            int64_t element, int64_t sample, int32_t samples_in, float gain, int16_t* rows) {
+float edgerecon_cpu_das_load(void* beamformer, const edgerecon_das_filter* filter, const void* data, int32_t kind, int64_t wave,
+                             int64_t element, int64_t sample, int32_t samples_in, float gain, int16_t* rows) {
     Beamformer& to = *static_cast<Beamformer*>(beamformer);
     const DasLoad load = {to, filter, data, kind, wave, element, sample, samples_in, gain, rows, filter ? uses_of(*filter) : std::vector<uint8_t>()};
+    std::vector<float> peaks(to.told().threads, 0.f);
     const ThreadPool::Work one = [&](int worker, int number) {
-        if (kind == EDGERECON_INT16) load.row<int16_t>(number, to.memory_of(worker));
-        else load.row<float>(number, to.memory_of(worker));
+        std::vector<float>& memory = to.memory_of(worker);
+        const float peak = kind == EDGERECON_INT16 ? load.row<int16_t>(number, memory) : load.row<float>(number, memory);
+        peaks[worker] = std::max(peaks[worker], peak);
     };
     to.pool().run(to.told().waves * to.told().elements, one);
+    return *std::max_element(peaks.begin(), peaks.end());
 }
 
 void edgerecon_cpu_das_run(void* beamformer, const int16_t* rows, float scale, float* out) {

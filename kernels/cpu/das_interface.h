@@ -41,9 +41,10 @@ typedef struct {
 EDGERECON_API void* edgerecon_cpu_das_open(const edgerecon_das* told, const char* set, char* error, int32_t size);
 // data: (waves, elements, samples_in), int16 or float32, at any strides (in numbers; parts lie side by side where there is
 // no filter). gain: numbers to 16 bits. rows: waves × elements rows with their margins, zeros before their first use: of what
-// is filtered, only the samples that some pixel hears are made.
-EDGERECON_API void edgerecon_cpu_das_load(void* beamformer, const edgerecon_das_filter* filter, const void* data, int32_t kind,
-                                          int64_t wave, int64_t element, int64_t sample, int32_t samples_in, float gain, int16_t* rows);
+// is filtered, only the samples that some pixel hears are made. Returns the largest of i and q that a filter made, before it
+// was clipped to 32767; 0 without a filter.
+EDGERECON_API float edgerecon_cpu_das_load(void* beamformer, const edgerecon_das_filter* filter, const void* data, int32_t kind,
+                                           int64_t wave, int64_t element, int64_t sample, int32_t samples_in, float gain, int16_t* rows);
 EDGERECON_API void edgerecon_cpu_das_run(void* beamformer, const int16_t* rows, float scale, float* out);
 EDGERECON_API void edgerecon_cpu_das_aperture(void* beamformer, const int16_t* rows, float scale, int32_t first, int32_t count, float* out);
 // frames of rows become rows of lanes, a multiple of 16.

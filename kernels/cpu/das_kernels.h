@@ -15,7 +15,7 @@ struct DasKernels {
     void (*place)(const DasShape&, const DasHeard&, const DasTransmit&, bool, int, DasPlaces&);
     void (*batch_rf)(const int16_t* const*, const DasPlaces*, int, int, int, float*);
     void (*batch_iq)(const int16_t* const*, const DasPlaces*, int, int, int, float*);
-    void (*demodulate)(const DasFilter&, const DasReach&, const float*, int, float, int16_t*);
+    float (*demodulate)(const DasFilter&, const DasReach&, const float*, int, float, int16_t*);
     void (*round)(const float*, int, float, int16_t*);
 };
 

@@ -33,10 +33,11 @@ KERNEL void filtered(const DasFilter& filter, int phase, const float* in, int pi
 }
 
 // in: the row's samples from −half · step on, dealt into `step` parts of `pitch` samples each. out: the row behind its margin,
-// of which the samples that are read are made.
-ENTRY void das_demodulate(const DasFilter& filter, const DasReach& reach, const float* in, int pitch, float gain, int16_t* out) {
+// of which the samples that are read are made. Returns the largest of i and q before they are clipped to 16 bits.
+ENTRY float das_demodulate(const DasFilter& filter, const DasReach& reach, const float* in, int pitch, float gain, int16_t* out) {
     const int turns = ((filter.samples + filter.phases - 1) / filter.phases + 15) / 16 * 16;
     const int least = reach.first / filter.phases / 16 * 16, most = (reach.last + filter.phases - 1) / filter.phases;
+    Floats peak{};
     for (int phase = 0; phase < filter.phases; ++phase) {
         const float *cosine = filter.cosine + phase * turns, *sine = filter.sine + phase * turns;
         for (int at = least; at < most; at += 16) {
@@ -45,7 +46,9 @@ ENTRY void das_demodulate(const DasFilter& filter, const DasReach& reach, const 
             filtered(filter, phase, in, pitch, at, i, q);
             for (int half = 0; half < 2; ++half) {
                 const Floats c = load(cosine + at + 8 * half) * all(gain), s = load(sine + at + 8 * half) * all(gain);
-                store(pairs + 8 * half, (rounded(i[half] * c - q[half] * s) & 0xFFFFu) | (rounded(i[half] * s + q[half] * c) << 16));
+                const Floats real = i[half] * c - q[half] * s, imag = i[half] * s + q[half] * c;
+                peak = larger(peak, larger(magnitude(real), magnitude(imag)));
+                store(pairs + 8 * half, (rounded(real) & 0xFFFFu) | (rounded(imag) << 16));
             }
             int16_t* to = out + 2 * (at * filter.phases + phase);
             if (filter.phases == 1 && at + 16 <= most) {
@@ -56,6 +59,9 @@ ENTRY void das_demodulate(const DasFilter& filter, const DasReach& reach, const 
             for (int lane = 0; lane < 16 && lane < left; ++lane) memcpy(to + 2 * lane * filter.phases, pairs + lane, 4);
         }
     }
+    float largest = 0;
+    for (int lane = 0; lane < 8; ++lane) largest = peak[lane] > largest ? peak[lane] : largest;
+    return largest;
 }
 
 ENTRY void das_round(const float* in, int count, float gain, int16_t* out) {

@@ -83,6 +83,20 @@ def test_two_samples_a_period_are_enough(kernels: bool, grid: CartesianGrid) -> 
     assert error_db(Beamformer(acquisition, grid, settings, kernels=kernels)(echoes), expected) < -38
 
 
+@pytest.mark.parametrize("dtype", ["i2", "f4"])
+def test_saturated_rf_is_not_clipped_a_second_time(native: None, grid: CartesianGrid, rng, dtype: str) -> None:
+    """Samples at both ends of 16 bits: the envelope of such RF exceeds its largest sample."""
+    acquisition = acquisition_of(TRANSMITS["plane"])
+    signals = (32767 * np.sign(rng.standard_normal(acquisition.shape))).astype(dtype)
+    quick, exact = (Beamformer(acquisition, grid, kernels=kernels) for kernels in (True, False))
+    found = quick(signals)
+    assert error_db(found, exact(signals)) < -60
+    assert quick.full_scale < 24_000 == exact.full_scale
+    frames = [signals // 2, signals]
+    assert error_db(Beamformer(acquisition, grid).batch(frames), exact.batch(frames)) < -60
+    np.testing.assert_array_equal(quick(signals), found, "the scale stays for the rest of the recording")
+
+
 @pytest.mark.parametrize("rate", [RATE, 2 * RATE, 0.6 * RATE, 1.03 * RATE])
 @pytest.mark.parametrize("z_mm", [(5.0, 7.0), (10.0, 14.0)])
 def test_samples_that_no_pixel_hears_are_left_out(native: None, rng, rate: float, z_mm: tuple[float, float]) -> None:
