@@ -95,9 +95,12 @@ class Acquisition:
             )
 
     def check_frame(self, name: str, signals: NDArray[np.generic]) -> None:
-        """Raises AcquisitionError when a frame's signals are no numbers, or have another shape than this."""
+        """Raises AcquisitionError when a frame's signals are no such numbers, or have another shape than this."""
         if signals.dtype.kind not in "fiuc":
             raise AcquisitionError(f"{name}: the signals of a frame are no numbers, but {signals.dtype}")
+        if np.iscomplexobj(signals) != self.iq:
+            said, given = ("iq is true", "real") if self.iq else ("iq is false", "complex")
+            raise AcquisitionError(f"{name}: {said}, but the signals of a frame are {given}: {signals.dtype}")
         if signals.shape != self.shape:
             raise AcquisitionError(
                 f"{name}: signals of the shape {signals.shape} do not fit {self.shape[0]} transmits, "

@@ -24,6 +24,7 @@ from edgerecon.hardware.host import usable_cores
 
 Array = NDArray[Any]
 
+_LEAST, _MOST = 1e-30, 1e30  # samples of float64: float32 holds neither less nor more with room to sum
 _DELAYS_AT_MOST = 2 << 30
 """Bytes of one delay a pixel and transmit."""
 
@@ -39,7 +40,7 @@ class Beamformer:
 
     Attributes:
         load_ms, form_ms: of the last frame: samples to rows (mixing down), rows to picture.
-        full_scale: what the largest sample of a frame becomes in 16 bits, see ``Summation``; NaN before the first frame.
+        full_scale: what a frame's largest sample becomes in 16 bits, see ``Summation``; NaN before the first frame.
 
     Raises:
         AcquisitionError: see ``Acquisition.check``. UsageError: more pixels and transmits than delays are kept of.
@@ -149,6 +150,10 @@ class Beamformer:
         if not np.isfinite(peak):
             raise AcquisitionError(
                 f"{self.name}: the samples of a frame are not all finite: NaN or infinity among them"
+            )
+        if peak > _MOST or 0 < peak < _LEAST:
+            raise AcquisitionError(
+                f"{self.name}: the largest sample of a frame is {peak:.3g}: scale them to {_LEAST:g} to {_MOST:g}"
             )
 
     def _shares(self, signals: Array) -> list[Array]:

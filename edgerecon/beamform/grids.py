@@ -49,7 +49,7 @@ class CartesianGrid:
     """Columns ``x_m`` (W) and rows ``z_m`` (H), evenly spaced; what is beamformed is the picture.
 
     Raises:
-        UsageError: no pixels, or more than are shown anywhere.
+        UsageError: no pixels, or more than are shown anywhere; places that are no numbers.
     """
 
     x_m: Array
@@ -57,6 +57,8 @@ class CartesianGrid:
 
     def __post_init__(self) -> None:
         _check_size(*self.shape)
+        _check_finite("x_m", self.x_m)
+        _check_finite("z_m", self.z_m)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -82,7 +84,8 @@ class PolarGrid:
             curved one. columns: of the picture.
 
     Raises:
-        UsageError: no pixels or more than are shown anywhere, in the fan or in its picture; angles that make no fan.
+        UsageError: no pixels or more than are shown anywhere, in the fan or in its picture; angles that make no fan;
+            places that are no numbers.
     """
 
     def __init__(
@@ -95,6 +98,8 @@ class PolarGrid:
     ) -> None:
         self.range_m, self.angle_rad, self._apex = range_m, angle_rad, (apex_x_m, apex_z_m)
         _check_size(*self.shape)
+        _check_finite("range_m", range_m)
+        _check_finite("angle_rad", angle_rad)
         x, z = self.points_m()
         step = float(np.ptp(x)) / max(1, columns - 1)
         if not step > 0:
@@ -209,6 +214,11 @@ def _apex(acquisition: Acquisition) -> tuple[float, float]:
 def _check_size(rows: float, columns: float) -> None:
     if not 1 <= rows * columns <= MAX_PIXELS:
         raise UsageError(f"a grid of {columns:.0f} columns and {rows:.0f} rows: give 1 to {MAX_PIXELS:,} pixels")
+
+
+def _check_finite(name: str, axis: Array) -> None:
+    if not np.all(np.isfinite(axis)):
+        raise UsageError(f"{name} of a grid makes no sense: it holds NaN or infinity")
 
 
 def _step(axis: Sequence[float] | Array) -> float:

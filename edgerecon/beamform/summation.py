@@ -32,8 +32,8 @@ class Summation:
         filter: RF goes through it, or None. library: None for NumPy.
 
     Attributes:
-        full_scale: what the largest sample of a frame becomes in 16 bits. It is lowered for the rest of a recording when
-            the envelope of a frame exceeds 16 bits, and that frame is loaded anew.
+        full_scale: what the largest sample of a frame becomes in 16 bits. It is lowered for the rest of a recording
+            when the envelope of a frame exceeds 16 bits, and that frame is loaded anew.
     """
 
     def __init__(

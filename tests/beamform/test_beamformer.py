@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -81,6 +82,29 @@ def test_two_samples_a_period_are_enough(kernels: bool, grid: CartesianGrid) -> 
     expected = aperture_data(dense, grid, settings, point_echoes(dense, points, bandwidth_hz) * turn).sum((0, 3))
     echoes = point_echoes(acquisition, points, bandwidth_hz).real.astype(np.float32)
     assert error_db(Beamformer(acquisition, grid, settings, kernels=kernels)(echoes), expected) < -38
+
+
+@pytest.mark.parametrize("peak", [1e200, 1e-200])
+def test_samples_beyond_float32_are_refused(kernels: bool, grid: CartesianGrid, peak: float) -> None:
+    acquisition = acquisition_of(TRANSMITS["plane"])
+    with pytest.raises(AcquisitionError, match=re.escape(f"largest sample of a frame is {peak:.3g}")):
+        Beamformer(acquisition, grid, kernels=kernels)(np.full(acquisition.shape, peak))
+
+
+@pytest.mark.parametrize("iq", [False, True])
+def test_real_and_complex_samples_are_not_mixed_up(grid: CartesianGrid, iq: bool) -> None:
+    acquisition = acquisition_of(TRANSMITS["plane"], iq=iq)
+    signals = np.ones(acquisition.shape, np.float32 if iq else np.complex64)
+    with pytest.raises(AcquisitionError, match=f"iq is {str(iq).lower()}, but the signals of a frame are"):
+        Beamformer(acquisition, grid, kernels=False)(signals)
+
+
+def test_grids_without_places_are_refused() -> None:
+    for x_m in ([0.0, np.nan], [0.0, np.inf]):
+        with pytest.raises(UsageError, match="x_m of a grid makes no sense"):
+            CartesianGrid(np.array(x_m), np.array([1e-2, 2e-2]))
+    with pytest.raises(UsageError, match="angle_rad of a grid makes no sense"):
+        PolarGrid(np.linspace(1e-2, 2e-2, 5), np.array([-0.3, np.nan]))
 
 
 @pytest.mark.parametrize("dtype", ["i2", "f4"])

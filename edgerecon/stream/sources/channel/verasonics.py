@@ -6,10 +6,10 @@ Read are the structures of its programming manual, by their names there; lengths
     RcvData     int16 (rows, channels, frames), or a cell of them
     Receive     startSample, endSample, framenum, startDepth, decimSampleRate; bufnum, quadDecim, sampleMode,
                 demodFrequency
-    TX          Delay, Apod; focus, Steer, Origin
+    TX          Delay, Apod; waveform, focus, Steer, Origin, or FocalPt in place of these three
     Event       tx and rcv: which transmit belongs to which receive; without it, they come in the same order
     Trans       frequency (MHz), units, ElementPos; Connector or ConnectorES, lensCorrection
-    TW          peak
+    TW          peak, of each waveform
     Resource    Parameters.speedOfSound; RcvBuffer.lastFrame, where the ring of frames ends
 
 A sample lies at 2 · startDepth + number / rate, from when the first element fires; the pulse's peak comes ``TW.peak``
@@ -38,8 +38,10 @@ from edgerecon.stream.sources.query import Query
 
 _HEADER = 512
 """Bytes before the HDF5 file."""
-_MODES: Mapping[str, bool] = {"NS200BW": False, "custom": False, "BS100BW": True, "BS50BW": True}
-"""Sample mode → whether samples are I and −Q in turn."""
+_MODES: Mapping[str, bool] = {"NS200BW": False, "custom": False, "BS67BW": False, "BS100BW": True, "BS50BW": True}
+"""Sample mode → whether samples are I and −Q in turn, or RF at an even distance: BS67BW is sampled below its band."""
+_ALIKE = ("decimSampleRate", "quadDecim", "sampleMode", "demodFrequency")
+"""Of ``Receive``: what has to be the same for every transmit."""
 
 Array = NDArray[np.float64]
 
@@ -61,8 +63,9 @@ def open_verasonics(place: str, query: Query) -> ChannelSource:
             (workspace.number("Receive.startSample", one), workspace.number("Receive.endSample", one)) for one in waves
         ]
         samples = {int(last - first) + 1 for first, last in places}
-        if len(samples) != 1 or min(samples) < 1 or max(last for _, last in places) > rows:
+        if len(samples) != 1 or min(samples) < 1 or min(places)[0] < 1 or max(last for _, last in places) > rows:
             raise AcquisitionError(f"{path.name}: Receive.startSample and endSample do not fit one another, or RcvData")
+        _check_alike(workspace, waves)
         order = _channels(workspace, probe.elements, channels)
         iq = _is_iq(workspace, waves[0])
         rate = workspace.number("Receive.decimSampleRate", waves[0]) / workspace.number(
@@ -200,6 +203,15 @@ def _channels(workspace: _Workspace, elements: int, channels: int) -> NDArray[np
     return (found - 1).astype(np.intp)
 
 
+def _check_alike(workspace: _Workspace, waves: list[int]) -> None:
+    """Raises AcquisitionError where receives of one frame were sampled in different ways."""
+    for key in _ALIKE:
+        field = f"Receive.{key}"
+        values = {workspace.values(field, one, np.zeros(0)).tobytes() for one in waves}
+        if len(values) > 1:
+            raise AcquisitionError(f"{workspace.name}: {field} differs between the receives of a frame: give one value")
+
+
 def _is_iq(workspace: _Workspace, receive: int) -> bool:
     mode = workspace.text("Receive.sampleMode", receive, "NS200BW")
     if mode not in _MODES:
@@ -217,24 +229,40 @@ def _transmits(workspace: _Workspace, probe: Probe, waves: list[int]) -> list[Tr
         fires = workspace.values("TX.Apod", number, np.ones(probe.elements)).ravel() != 0
         if delay.size != probe.elements or fires.size != probe.elements:
             raise AcquisitionError(f"{workspace.name}: TX.Delay and TX.Apod do not fit {probe.elements} elements")
-        steer = workspace.values("TX.Steer", number, np.zeros(2)).ravel()
-        if steer.size > 1 and steer[1]:
-            raise AcquisitionError(f"{workspace.name}: TX.Steer leads out of the image plane: that is not beamformed")
-        origin = workspace.values("TX.Origin", number, np.zeros(3)).ravel() * wavelength
-        start = 2 * workspace.number("Receive.startDepth", receive) - workspace.number("TW.peak", 0, 0.0)
+        waveform = int(workspace.number("TX.waveform", number, 1.0)) - 1
+        start = 2 * workspace.number("Receive.startDepth", receive) - workspace.number("TW.peak", waveform, 0.0)
+        focus, angle, origin = _aim(workspace, number)
         found.append(
             scanner_wave(
-                workspace.number("TX.focus", number, 0.0) * wavelength,
-                float(steer[0]) if steer.size else 0.0,
-                (float(origin[0]), float(origin[2])) if origin.size > 2 else (0.0, 0.0),
+                focus * wavelength,
+                angle,
+                (origin[0] * wavelength, origin[1] * wavelength),
                 delay * wavelength / speed,
                 fires,
                 start * wavelength / speed - probe.lens_delay_s,
                 probe,
                 speed,
+                f"{workspace.name}: TX.Delay",
             )
         )
     return found
+
+
+def _aim(workspace: _Workspace, number: int) -> tuple[float, float, tuple[float, float]]:
+    """Focus, angle and origin (x, z) of a transmit, in wavelengths; a focal point is a focus from (0, 0)."""
+    steer = workspace.values("TX.Steer", number, np.zeros(2)).ravel()
+    if steer.size > 1 and steer[1]:
+        raise AcquisitionError(f"{workspace.name}: TX.Steer leads out of the image plane: that is not beamformed")
+    point = workspace.values("TX.FocalPt", number, np.zeros(0)).ravel()
+    if point.size > 2 and np.any(point):
+        if not np.all(np.isfinite(point)) or point[1]:
+            raise AcquisitionError(f"{workspace.name}: TX.FocalPt lies out of the image plane: that is not beamformed")
+        x, z = float(point[0]), float(point[2])
+        ahead = 1.0 if z >= 0 else -1.0
+        return ahead * float(np.hypot(x, z)), float(np.arctan2(ahead * x, ahead * z)), (0.0, 0.0)
+    origin = workspace.values("TX.Origin", number, np.zeros(3)).ravel()
+    place = (float(origin[0]), float(origin[2])) if origin.size > 2 else (0.0, 0.0)
+    return workspace.number("TX.focus", number, 0.0), float(steer[0]) if steer.size else 0.0, place
 
 
 def _transmit_numbers(workspace: _Workspace, waves: list[int]) -> list[int]:

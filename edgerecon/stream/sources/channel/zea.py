@@ -114,7 +114,9 @@ def _transmits(scan: h5py.Group, shape: tuple[int, ...], probe: Probe, speed: fl
         if plane and "polar_angles" not in scan:
             angle = _angle(probe.element_x_m[on], delay[on], speed)
         place = float(origin[0]), float(origin[2])
-        yield scanner_wave(float(distance), float(angle), place, delay, on, float(start), probe, speed)
+        yield scanner_wave(
+            float(distance), float(angle), place, delay, on, float(start), probe, speed, f"{name}: t0_delays"
+        )
 
 
 def _angle(x: NDArray[np.float64], delay: NDArray[np.float64], speed: float) -> float:
