@@ -20,15 +20,13 @@ from edgerecon.quality.filters.tuning import tune
 from edgerecon.quality.measures.full_reference import match_gain_offset, mse, psnr, snr, ssim
 from edgerecon.quality.measures.speckle import cnr, gcnr
 from edgerecon.quality.regions import Regions, crop
-from edgerecon.study.results import MSE, PSNR, SSIM, Claim, Metric, Picture, Row, Table, measured, paired
+from edgerecon.study.results import LEAST_DB, MSE, PSNR, SSIM, Claim, Metric, Picture, Row, Table, measured, paired
 
 MATCHED = Metric("matched_psnr_db", "PSNR after gain and offset, dB", "higher", 2)
 SNR = Metric("snr_db", "SNR, dB", "higher", 2)
 CNR = Metric("cnr", "CNR", "higher", 2)
 GCNR = Metric("gcnr", "gCNR", "higher", 3)
 METRICS = (MSE, PSNR, SSIM, MATCHED, SNR, CNR, GCNR)
-LEAST_DB = 0.05
-"""A difference in decibels that counts: one that is surely smaller is none, however narrow its interval."""
 
 
 @dataclass(frozen=True)

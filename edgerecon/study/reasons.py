@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 
-from edgerecon.study.results import PSNR, SSIM, Result
+from edgerecon.study.results import LEAST_DB, PSNR, SSIM, Result
 
 Results = Mapping[str, Result]
 """Name of a system → what it found."""
@@ -123,11 +123,13 @@ def adversary_moves_off_the_mean(title: str, metric: str, adversarial: str, twin
 
     def reason(results: Results) -> str | None:
         with_it, without = (_figure(results, title, method, metric) for method in (adversarial, twin))
-        if not with_it < without:
+        if not with_it < without + LEAST_DB:
             return None
+        alike = f", less than the {LEAST_DB:g} dB that count" if with_it >= without else ""
         return (
             "The mean over all that may be there has the least squared error, and an adversary asks for something "
-            f"else: {adversarial} is the network of {twin} with one, and has {with_it:.2f} dB for {without:.2f} dB."
+            f"else: {adversarial} is the network of {twin} with one, and has {with_it:.2f} dB for {without:.2f} "
+            f"dB{alike}."
         )
 
     return reason

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from edgerecon.measure.bootstrap import Interval, interval
 
 Array = NDArray[Any]
+LEAST_DB = 0.05
+"""A difference in decibels that counts: one that is surely smaller is none, however narrow its interval."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,20 @@ from numpy.typing import NDArray
 
 from edgerecon.quality.measures.full_reference import mse, psnr, ssim
 from edgerecon.study.context import Context
-from edgerecon.study.results import MSE, PSNR, SSIM, Claim, Metric, Picture, Row, Table, measured, ordering, paired
+from edgerecon.study.results import (
+    LEAST_DB,
+    MSE,
+    PSNR,
+    SSIM,
+    Claim,
+    Metric,
+    Picture,
+    Row,
+    Table,
+    measured,
+    ordering,
+    paired,
+)
 from edgerecon.study.scenes import ultrasound
 from edgerecon.study.sr_training import perceptual, trained_networks
 from edgerecon.workshop.models.network import Network
@@ -30,8 +43,6 @@ CLEAN = Metric("psnr_clean_db", "PSNR without speckle, dB", "higher", 2)
 TEXTURE = Metric("texture", "fine texture kept", "", 2)
 METRICS = (PSNR, SSIM, MSE, SPECKLED, CLEAN, TEXTURE)
 TARGET_DB = 33.0
-LEAST_DB = 0.05
-"""Gain over bicubic that counts: SRResNet and RRDB are bicubic while they have learned nothing."""
 CLASSICAL = {
     "nearest": cv2.INTER_NEAREST,
     "bilinear": cv2.INTER_LINEAR,
@@ -166,6 +177,7 @@ def _claims(scale: int, table: Table, psnrs: Mapping[str, list[float]]) -> list[
     claims = []
     for name in ("SRCNN", "SRResNet", "RRDB"):
         gain = paired(psnrs[name], psnrs["bicubic"])
+        # SRResNet and RRDB are bicubic while they have learned nothing.
         holds = True if gain["low"] > LEAST_DB else False if gain["high"] < 0 else None
         shown = f"{gain['mean']:+.2f} dB [{gain['low']:+.2f}, {gain['high']:+.2f}] scene by scene"
         claims.append(Claim(f"Learned over bicubic at ×{scale}: {name}", holds, shown))
