@@ -18,8 +18,9 @@ def simulate(
     kind: Annotated[
         str,
         typer.Option(
-            help="acoustic: plane waves in random tissue. display: what scanners show, far faster. channel: parts of "
-            "the aperture, for learned beamforming."
+            help="acoustic: plane waves in random tissue. display: what scanners show, far faster. lesions, recorded: "
+            "the same, of small lesions and of strongly coded recordings. channel: parts of the aperture, for learned "
+            "beamforming."
         ),
     ] = "acoustic",
     sequence: Annotated[int, typer.Option(help="Frames of each acoustic scene, 30 a second.", min=1)] = 1,

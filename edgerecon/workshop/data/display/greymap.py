@@ -20,6 +20,8 @@ from edgerecon.workshop.data.display.fields import Map
 LEVELS = 4096
 STEPS = 1024
 MARGIN = 0.7  # of the display range, below black and above white, that the table of expectations covers
+WHITE_ABOVE = (0.38, 0.95)
+"""Half of the tissue of most displays lies below mid-grey."""
 COHERENT_PARTS = np.array([0, 0.3, 0.5, 0.7, 0.85, 0.95, 1.0])
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 
@@ -73,16 +75,19 @@ class GreyMap:
         return np.asarray((_WEIGHTS / 2) @ self._level(steps[None] + spread[:, None]))
 
 
-def random_grey_map(rng: np.random.Generator, mean: Map, view: NDArray[np.bool_]) -> GreyMap:
+def random_grey_map(
+    rng: np.random.Generator, mean: Map, view: NDArray[np.bool_], above: tuple[float, float] = WHITE_ABOVE
+) -> GreyMap:
     """A scanner's settings for what it sees.
 
     Args:
         mean: expected intensity on samples. view: which of them the display shows.
+        above: how far white lies above the middle of the tissue, least and greatest, in parts of the dynamic range.
     """
     shown = mean[view] if view.any() else mean
     middle, bright = 10 * np.log10(np.quantile(shown, [0.5, 0.97]) + 1e-12)
     range_db = rng.uniform(35, 80)
-    white_db = max(middle + rng.uniform(0.38, 0.95) * range_db, bright - 3)  # half of the tissue lies below mid-grey
+    white_db = max(middle + rng.uniform(*above) * range_db, bright - 3)
     steps = np.linspace(0, 1, LEVELS + 1)
     curve = steps ** np.exp(rng.normal(0, 0.25))
     bend = rng.uniform(0, 0.7)

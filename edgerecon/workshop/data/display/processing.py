@@ -63,15 +63,28 @@ def resample(frame: Map, zoom: tuple[float, float]) -> Map:
     return cv2.resize(frame, None, fx=zoom[1], fy=zoom[0], interpolation=method)  # type: ignore[return-value]
 
 
-def coded(rng: np.random.Generator, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The frame after lossy coding, in a third of the cases: JPEG, or WebP, whose intra coding is a video codec's."""
+@dataclass(frozen=True)
+class Coding:
+    """Lossy coding: JPEG, or WebP, whose intra coding is a video codec's.
+
+    Attributes:
+        jpeg, webp: chance of each; the rest is not coded. jpeg_quality, webp_quality: least and greatest, the latter
+            left out.
+    """
+
+    jpeg: float = 0.2
+    webp: float = 0.13
+    jpeg_quality: tuple[int, int] = (45, 96)
+    webp_quality: tuple[int, int] = (40, 96)
+
+
+def coded(rng: np.random.Generator, frame: NDArray[np.uint8], coding: Coding) -> NDArray[np.uint8]:
+    """The frame after lossy coding, where chance has it."""
     chance = rng.random()
-    if chance < 0.2:
-        options = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(45, 96))]
-        return _through(".jpg", frame, options)
-    if chance < 0.33:
-        options = [cv2.IMWRITE_WEBP_QUALITY, int(rng.integers(40, 96))]
-        return _through(".webp", frame, options)
+    if chance < coding.jpeg:
+        return _through(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(*coding.jpeg_quality))])
+    if chance < coding.jpeg + coding.webp:
+        return _through(".webp", frame, [cv2.IMWRITE_WEBP_QUALITY, int(rng.integers(*coding.webp_quality))])
     return frame
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.workshop.data.display.fields import Map
+from edgerecon.workshop.data.display.examination import ANY, Examination
+from edgerecon.workshop.data.display.fields import Map, log_uniform
 from edgerecon.workshop.data.display.greymap import random_grey_map
 from edgerecon.workshop.data.display.overlay import put, random_overlays
 from edgerecon.workshop.data.display.processing import coded, random_post_processing, random_zoom, resample
@@ -21,24 +23,25 @@ PERSISTENCE = (1, 1, 1, 1, 2, 3)  # displayed frames that are averaged
 
 
 def simulate_sample(
-    seed: int, index: int, texture: Texture | None = None
+    seed: int, index: int, texture: Texture | None = None, examination: Examination = ANY
 ) -> tuple[dict[str, NDArray[np.uint8]], dict[str, float | str]]:
     """Simulate one pair.
 
     Args:
         seed, index: fix everything random about it. texture: see ``random_tissue``.
+        examination: what the display may show.
 
     Returns:
         Images by name, uint8 (SIZE, SIZE): "shown" and "expected"; and the parameters.
     """
     rng = np.random.default_rng([seed, index])
-    grain = random_grain(rng)
+    grain = random_grain(rng, examination.looks)
     scan = random_scan(rng, CANVAS, sampling(rng, grain))
-    tissue = random_tissue(rng, CANVAS, texture)
+    tissue = random_tissue(rng, CANVAS, texture, examination.chances, examination.drawn_in)
     diffuse, specular = (scan.to_beams(_linear(part)) for part in (tissue.diffuse, tissue.specular))
     echo = echoes(diffuse, specular, grain, scan.density)
-    grey_map = random_grey_map(rng, echo.mean, scan.to_beams(scan.view) > 0.5)
-    persistence = min(int(rng.choice(PERSISTENCE)), 16 // grain.looks)
+    grey_map = random_grey_map(rng, echo.mean, scan.to_beams(scan.view) > 0.5, examination.white_above)
+    persistence = min(int(rng.choice(PERSISTENCE)), max(16 // grain.looks, 1))
     looks = (grey_map.show(echo.realise(rng, grain.looks)) for _ in range(persistence))
     shown = np.asarray(sum(looks) / np.float32(persistence), np.float32)
     expected = grey_map.show_mean(echo.mean, echo.coherent, grain.looks)
@@ -55,7 +58,18 @@ def simulate_sample(
         "persistence": persistence,
         "range_db": grey_map.range_db,
     }
-    return {"shown": coded(rng, before), "expected": after}, facts
+    before = coded(rng, before, examination.coding)
+    if examination.enlarged and rng.random() < examination.enlarged:
+        before, after = _enlarged(rng, before, after)
+    return {"shown": before, "expected": after}, facts
+
+
+def _enlarged(rng: np.random.Generator, *frames: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
+    """The same window of each, enlarged to its size."""
+    side = round(SIZE / log_uniform(rng, 1.15, 2))
+    top, left = (int(corner) for corner in rng.integers(SIZE - side + 1, size=2))
+    parts = (frame[top : top + side, left : left + side] for frame in frames)
+    return tuple(np.asarray(cv2.resize(part, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC), np.uint8) for part in parts)
 
 
 def _linear(decibels: Map) -> Map:

@@ -9,6 +9,7 @@ to the variance, a mirror adds a mean (Rice), and looks are averaged as compound
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -39,14 +40,18 @@ class Grain:
     noise_growth_db: float
 
 
-def random_grain(rng: np.random.Generator) -> Grain:
-    """From nearly white (σ 0.2 px) to grains more than 12 px wide, as scanners show them: wider than high."""
+def random_grain(rng: np.random.Generator, looks: Sequence[int] = LOOKS) -> Grain:
+    """From nearly white (σ 0.2 px) to grains more than 12 px wide, as scanners show them: wider than high.
+
+    Args:
+        looks: what the number of looks is drawn from.
+    """
     axial = rng.uniform(0.2, 0.7) if rng.random() < 0.25 else log_uniform(rng, 0.5, 3)
     return Grain(
         axial,
         min(axial * log_uniform(rng, 0.9, 6), 7.0),
         log_uniform(rng, 1, 2.2) if rng.random() < 0.6 else 1.0,
-        int(rng.choice(LOOKS)),
+        int(rng.choice(looks)),
         rng.uniform(-55, -14),
         rng.uniform(0, 22) if rng.random() < 0.6 else 0.0,
     )

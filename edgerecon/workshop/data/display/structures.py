@@ -90,6 +90,18 @@ def lesions(rng: np.random.Generator, tissue: Tissue) -> None:
         tissue.diffuse += inside * np.float32(rng.uniform(-15, 10))
 
 
+def small_lesions(rng: np.random.Generator, tissue: Tissue) -> None:
+    """Regions of 4 to 30 pixels with sharp rims, each at least 3 dB darker or brighter than its surroundings."""
+    for _ in range(int(rng.integers(2, 8))):
+        shape, _, _ = _blob(rng, tissue.side, log_uniform(rng, 4, 30))
+        level = -rng.uniform(3, 15) if rng.random() < 0.6 else rng.uniform(3, 12)
+        inside = soft_mask(shape, rng.uniform(0.4, 1.5))
+        if rng.random() < 0.5:  # with an evenness of its own
+            mean = np.float32((tissue.diffuse * inside).sum() / max(float(inside.sum()), 1e-6))
+            tissue.diffuse += inside * (mean - tissue.diffuse) * np.float32(rng.uniform(0.3, 1))
+        tissue.diffuse += inside * np.float32(level)
+
+
 def calcifications(rng: np.random.Generator, tissue: Tissue) -> None:
     """Small bright spots; the larger ones cast a shadow to the bottom of the map."""
     side = tissue.side

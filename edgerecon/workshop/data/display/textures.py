@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -91,18 +91,18 @@ TEXTURES = (fibres, layers, dead_leaves, fractal, parenchyma)
 CHANCES = (0.3, 0.12, 0.14, 0.1, 0.34)
 
 
-def texture(rng: np.random.Generator, side: int) -> Map:
-    """One of ``TEXTURES``, drawn by ``CHANCES``."""
-    return TEXTURES[int(rng.choice(len(TEXTURES), p=CHANCES))](rng, side)
+def texture(rng: np.random.Generator, side: int, chances: Sequence[float] = CHANCES) -> Map:
+    """One of ``TEXTURES``, each with its chance."""
+    return TEXTURES[int(rng.choice(len(TEXTURES), p=chances))](rng, side)
 
 
-def patchwork(rng: np.random.Generator, side: int) -> Map:
+def patchwork(rng: np.random.Generator, side: int, chances: Sequence[float] = CHANCES) -> Map:
     """One texture, or two or three in neighbouring regions of different echogenicity."""
-    levels = texture(rng, side)
+    levels = texture(rng, side, chances)
     for _ in range(int(rng.choice([0, 1, 2], p=[0.25, 0.5, 0.25]))):
         scale = rng.uniform(0.15, 0.8) * side
         border = smooth_noise(rng, (side, side), scale * rng.uniform(0.3, 1), scale) > rng.normal(0, 0.7)
         region = soft_mask(np.where(border, np.uint8(255), np.uint8(0)), rng.uniform(0.5, 3))
-        other = texture(rng, side) + np.float32(rng.normal(0, 7))
+        other = texture(rng, side, chances) + np.float32(rng.normal(0, 7))
         levels = levels + region * (other - levels)
     return levels

@@ -46,10 +46,13 @@ class Kind:
 KINDS = {
     "acoustic": Kind(2, "edgerecon.workshop.data.simulate.sample", sequences=True),
     "display": Kind(1, "edgerecon.workshop.data.display.sample"),
+    "lesions": Kind(1, "edgerecon.workshop.data.display.small_lesions"),
+    "recorded": Kind(1, "edgerecon.workshop.data.display.recorded"),
     "channel": Kind(1, "edgerecon.workshop.data.simulate.channel"),
 }
-"""acoustic: plane waves in random tissue, "pw1" … "pw31", "clean" and "expected". display: "shown" and "expected".
-channel: "parts" of the aperture and "pw31"."""
+"""acoustic: plane waves in random tissue, "pw1" … "pw31", "clean" and "expected". display: "shown" and "expected";
+lesions, recorded: the same, of small lesions and of strongly coded recordings. channel: "parts" of the aperture and
+"pw31"."""
 
 
 def simulate(

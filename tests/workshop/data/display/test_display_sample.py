@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import h5py
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 
 from edgerecon.core.errors import DataError, UsageError
 from edgerecon.workshop.data.datasets import load_pairs
+from edgerecon.workshop.data.display import recorded, small_lesions
 from edgerecon.workshop.data.display.overlay import put, random_overlays
 from edgerecon.workshop.data.display.sample import NAMES, SIZE, simulate_sample
-from edgerecon.workshop.data.display.structures import NOTHING_DB
+from edgerecon.workshop.data.display.structures import NOTHING_DB, Tissue
+from edgerecon.workshop.data.display.structures import small_lesions as draw_lesions
 from edgerecon.workshop.data.display.tissue import random_tissue
 from edgerecon.workshop.data.simulate import simulate
 
@@ -75,3 +78,21 @@ def test_kinds_refuse_what_they_cannot_make(tmp_path: Path) -> None:
 def test_a_texture_of_ones_own_stands_without_structures(rng: np.random.Generator) -> None:
     tissue = random_tissue(rng, 32, lambda _, side: np.full((side, side), 3, np.float32))
     np.testing.assert_allclose(tissue.diffuse - tissue.specular, 3 - NOTHING_DB, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [small_lesions, recorded])
+def test_other_kinds_keep_brightness_and_name_finite_looks(kind: ModuleType) -> None:
+    moved = []
+    for index in range(8):
+        pair, facts = kind.simulate_sample(4, index)
+        assert tuple(pair) == NAMES and int(facts["looks"]) >= 1 and int(facts["persistence"]) >= 1
+        assert all(frame.shape == (SIZE, SIZE) and frame.dtype == np.uint8 for frame in pair.values())
+        moved.append(float(pair["shown"].mean()) - float(pair["expected"].mean()))
+    assert np.median(np.abs(moved)) < 2  # grey levels of 255; strong coding moves some
+
+
+def test_small_lesions_differ_by_three_decibels(rng: np.random.Generator) -> None:
+    flat = np.zeros((96, 96), np.float32)
+    tissue = Tissue(flat.copy(), np.full_like(flat, NOTHING_DB))
+    draw_lesions(rng, tissue)
+    assert np.abs(tissue.diffuse).max() > 2.9
