@@ -79,8 +79,8 @@ RECORDINGS = (
         "Heart, apical view",
         "https://github.com/pydicom/pydicom",
         "MIT",
-        "The septum, the valve and the walls stay. The scanner's bar below is text on grey, which a stream "
-        "protects once it has seen it stand still for longer than these seven frames: here it lost contrast.",
+        "The septum and the valve stay; the walls are softer than in the input. The scanner's bar below is text on "
+        "grey, which a stream protects once it has seen it stand still for longer than these seven frames: here it lost contrast.",
         gain=1.6,
     ),
     Recording(
@@ -163,7 +163,7 @@ RECORDINGS = (
         "https://zenodo.org/records/2598553",
         "CC-BY-4.0",
         "The recording is coded so strongly that what is taken away is blocks as much as speckle. Ours joins the steps "
-        "between blocks into strokes and keeps 0.92 of the structure's amplitude; the lines along the bright fascia in "
+        "between blocks into strokes and keeps 0.89 of the structure's amplitude; the lines along the bright fascia in "
         "the last panel are what it lost. The classical filter loses none and leaves the steps. Read the input here.",
     ),
     Recording(
@@ -180,8 +180,8 @@ RECORDINGS = (
         "Phantom with cysts",
         ITKPOCUS,
         "Apache-2.0",
-        "The cyst comes out of coarse grain with a rim. The dark spot and the streaks right of it are grain that was "
-        "taken for structure, which the smoother classical filter does not show.",
+        "The cyst comes out of coarse grain with a rim. The dark spot and a few faint streaks right of it are grain "
+        "that was taken for structure, which the smoother classical filter does not show.",
         gain=3.0,
         left=128,
         top=256,
@@ -191,7 +191,7 @@ LARGE_REMARKS = {
     "vessels": "Hardly to be told apart: the curl above is a little crisper, and the strands in the fat are the same.",
     "thigh": "Fascicles are a little crisper. Between them nothing changes.",
     "calf-moving": "The small one's strokes in place of the steps between coded blocks are there, too, and crisper.",
-    "cyst": "The dark spot is gone, and most of the streaks; the cyst's rim is softer.",
+    "cyst": "The dark spot and the streaks are gone; the cyst's rim is softer.",
 }
 """Name of a recording that the large model is shown on, too → what a reader sees who looks at it."""
 CLIP = "abdomen"
