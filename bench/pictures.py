@@ -80,7 +80,8 @@ RECORDINGS = (
         "https://github.com/pydicom/pydicom",
         "MIT",
         "The septum and the valve stay; the walls are softer than in the input. The scanner's bar below is text on "
-        "grey, which a stream protects once it has seen it stand still for longer than these seven frames: here it lost contrast.",
+        "grey, which a stream protects once it has seen it stand still for longer than these seven frames: here it "
+        "lost contrast.",
         gain=1.6,
     ),
     Recording(
@@ -191,7 +192,7 @@ LARGE_REMARKS = {
     "vessels": "Hardly to be told apart: the curl above is a little crisper, and the strands in the fat are the same.",
     "thigh": "Fascicles are a little crisper. Between them nothing changes.",
     "calf-moving": "The small one's strokes in place of the steps between coded blocks are there, too, and crisper.",
-    "cyst": "The dark spot and the streaks are gone; the cyst's rim is softer.",
+    "cyst": "The dark spot is gone, and most of the streaks; the cyst's rim is softer.",
 }
 """Name of a recording that the large model is shown on, too → what a reader sees who looks at it."""
 CLIP = "abdomen"
