@@ -3,7 +3,7 @@
 The public interface is what this module exports; everything below it may change between versions. Names are loaded
 when they are first used, so that ``import edgerecon`` is quick and pulls in no runtime.
 
-Example:
+Examples:
     >>> import numpy as np
     >>> import edgerecon as er
     >>> engine = er.open_engine("compact-despeckle")

@@ -65,3 +65,10 @@ def test_programs_that_tests_run_have_a_limit_of_time() -> None:
 def test_the_formatter_formats_nearly_everything() -> None:
     skipped = sum(text.count("# fmt: skip") for text in sources("edgerecon", "bench", "tests", "examples").values())
     assert skipped < MOST_UNFORMATTED
+
+
+def test_examples_have_the_heading_that_the_site_knows() -> None:
+    """Under "Example:" the site shows ">>>" as three quotations."""
+    known = [text.count("Examples:\n") for text in sources("edgerecon").values()]
+    assert sum(known) > 10
+    assert [path for path, text in sources("edgerecon").items() if re.search(r"^ *Example:\n *>>>", text, re.M)] == []

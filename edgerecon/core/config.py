@@ -130,7 +130,7 @@ def first_fault(error: ValidationError, table: type) -> tuple[tuple[int | str, .
 def accepted_by(check: Callable[[T], object]) -> Callable[[T], T]:
     """A validator for pydantic of a value that ``check`` accepts: it refuses others with the words of its UsageError.
 
-    Example:
+    Examples:
         >>> Backend = Annotated[str, AfterValidator(accepted_by(check_backend))]
     """
 

@@ -76,7 +76,7 @@ def open_engine(
             threads below 1. ModelError: see ``read_model``; also when the runtime refuses the model. DependencyError:
             the runtime is not installed. EngineError: it does not work here, e.g. bf16 on a CPU without it.
 
-    Example:
+    Examples:
         >>> engine = open_engine("compact-despeckle", precision="int8")
         >>> engine.spec.precision
         'int8'

@@ -29,7 +29,7 @@ class FrameFilter:
     Raises:
         UsageError, ModelError, EngineError: as ``open_engine``, or a strength or a region that makes no sense.
 
-    Example:
+    Examples:
         >>> with FrameFilter("compact-despeckle") as despeckle:
         ...     despeckle(np.zeros((24, 32), np.uint8)).shape
         (24, 32)

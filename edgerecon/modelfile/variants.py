@@ -87,7 +87,7 @@ def variant_of(spec: ModelSpec) -> Variant | None:
 def family(stem: str) -> str:
     """Name of the model that a file is one variant of.
 
-    Example:
+    Examples:
         >>> family("compact-despeckle-int8")
         'compact-despeckle'
     """

@@ -29,7 +29,7 @@ def sink_of(uri: str, model: str) -> str:
     Raises:
         UsageError: the sink is neither.
 
-    Example:
+    Examples:
         >>> sink_of("out.mp4", "small")
         'out-small.mp4'
     """
@@ -130,7 +130,7 @@ def _wait_for(
 def distinct_names(models: Sequence[str]) -> list[str]:
     """What tells the models of one command apart: their file stems, numbered where two are alike.
 
-    Example:
+    Examples:
         >>> distinct_names(["a/small.onnx", "b/small.onnx", "large"])
         ['small-1', 'small-2', 'large']
     """

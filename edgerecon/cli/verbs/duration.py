@@ -15,7 +15,7 @@ def milliseconds(text: str | float) -> float:
     Raises:
         UsageError: anything else, or a duration that is not above zero.
 
-    Example:
+    Examples:
         >>> milliseconds("0.1s")
         100.0
     """

@@ -11,7 +11,7 @@ Range: 1 all amplitude is kept, below 1 it is lost, above 1 it is sharpened. On 
 scores 1.00 ± 0.03 (``tests/quality/measures/test_structure.py``). Unlike the slope of second derivatives, where the
 truth itself scores 0.8, and unlike a correlation, where an output at half the amplitude scores 1.
 
-Example:
+Examples:
     >>> structure_kept(BeforeAfter(frame, cv2.GaussianBlur(frame, (0, 0), 2)))
     0.71
 """

@@ -99,7 +99,7 @@ def open_filters(texts: Sequence[str]) -> list[ChosenFilter]:
     Raises:
         UsageError: an unknown name or key, a value that is no number or beyond its limits, or a key given twice.
 
-    Example:
+    Examples:
         >>> open_filters(["median:size=5"])[0].values
         {'size': 5}
     """

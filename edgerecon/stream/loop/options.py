@@ -36,7 +36,7 @@ class StreamOptions:
         UsageError: a limit or the deadline is no number above 0, the policy or ``late`` is none of these words, or the
             crop is no box.
 
-    Example:
+    Examples:
         >>> StreamOptions(policy="every", pace=False).policy
         'every'
     """

@@ -20,7 +20,7 @@ def parse_box(text: str, option: str, meaning: str = "x,y,width,height") -> Box:
     Raises:
         UsageError: it is none, or empty.
 
-    Example:
+    Examples:
         >>> parse_box("10,20,300,200", "--crop")
         (10, 20, 300, 200)
     """

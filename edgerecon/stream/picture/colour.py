@@ -36,7 +36,7 @@ Mask = NDArray[np.uint8]
 def find_colour(raw: RawImage) -> Colour | None:
     """What is drawn in colour in a captured frame, (H, W, 3) RGB or (H, W, 4) RGBA; None in any other, and for none.
 
-    Example:
+    Examples:
         >>> frame = np.full((40, 60, 3), 90, np.uint8)
         >>> find_colour(frame) is None
         True

@@ -99,7 +99,7 @@ def _written(frame: Image, scores: Image, opacity: float) -> Colour:
 def said_of(scores: Image) -> list[str]:
     """Lines of text for class scores (1, K) in [0, 1], the likeliest first.
 
-    Example:
+    Examples:
         >>> said_of(np.float32([[0.25, 0.75]]))
         ['class 1: 75 %', 'class 0: 25 %']
     """

@@ -34,7 +34,7 @@ def parse_protect(text: str) -> str | Box:
     Raises:
         UsageError: anything else.
 
-    Example:
+    Examples:
         >>> parse_protect("10,20,300,200")
         (10, 20, 300, 200)
     """

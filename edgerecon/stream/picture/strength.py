@@ -54,7 +54,7 @@ class BlendedEngine(AdjustableStrength, WrappedEngine):
     Raises:
         UsageError: a strength beyond [0, 1], or a model whose output has another size than its input.
 
-    Example:
+    Examples:
         >>> import edgerecon as er
         >>> half = BlendedEngine(er.open_engine("compact-despeckle"), 0.5)
         >>> half.run(np.zeros((8, 8), np.float32)).shape

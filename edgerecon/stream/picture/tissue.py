@@ -51,7 +51,7 @@ def find_tissue(frames: Sequence[Grey], motion: Grey | None = None) -> Mask:
     Args:
         motion: see ``motion_of``, where it is known already.
 
-    Example:
+    Examples:
         >>> frame = np.zeros((64, 64), np.uint8)
         >>> frame[16:48, 16:48] = np.random.default_rng(0).integers(1, 255, (32, 32))
         >>> mask = find_tissue([frame])

@@ -31,7 +31,7 @@ def endpoint(address: str, signal: str) -> str:
     Raises:
         UsageError: no host, or something else that makes no sense.
 
-    Example:
+    Examples:
         >>> endpoint("otlp://localhost", "traces")
         'http://localhost:4318/v1/traces'
     """
