@@ -54,6 +54,8 @@ def evaluate(
 ) -> None:
     """Measure image quality beside tuned classical filters.
 
+    A model that enlarges is given frames reduced by area and compared with the frames themselves, beside interpolation.
+
     A beamforming method (das, dmas, cf, gcf, mv) in place of the model judges channel data by the field's measures, and
     so does a model that beamforms.
     """

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgerecon.core.errors import ModelError, UsageError, first_line, needed
 from edgerecon.core.files import read
+from edgerecon.deploy.adopt.bfloat16 import has_bfloat16_ports, widen
+from edgerecon.deploy.adopt.graph_parts import every_tensor
 from edgerecon.modelfile.file import MAX_BYTES, read_onnx
 
 with needed("adopt", "onnx"):
     import onnx
     from google.protobuf.message import DecodeError
-    from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+    from onnx import ModelProto, TensorProto
 
 _OLDEST_IR = 8
+_WEIGHTS_APART = 4
+"""IR version from which weights need not be inputs too; what is written has our inputs alone."""
 _OLDEST_OPSET = 11
 """Below it, Clip and Pad have their limits in attributes, and nobody exports so any more."""
 
@@ -68,7 +71,7 @@ def read_foreign(path: str | Path) -> ForeignModel:
 def _take_in_weights(found: ForeignModel) -> None:
     contents: dict[str, bytes] = {}
     left = MAX_BYTES
-    for tensor in _tensors(found.model):
+    for tensor in every_tensor(found.model):
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
         facts = {entry.key: entry.value for entry in tensor.external_data}
@@ -111,31 +114,11 @@ def _part(path: Path, name: str, content: bytes, facts: dict[str, str]) -> bytes
     return content[offset : offset + length]
 
 
-def _tensors(model: ModelProto) -> Iterator[TensorProto]:
-    yield from _graph_tensors(model.graph)
-    for function in model.functions:
-        yield from _node_tensors(function.node)
-
-
-def _graph_tensors(graph: GraphProto) -> Iterator[TensorProto]:
-    yield from graph.initializer
-    yield from _node_tensors(graph.node)
-
-
-def _node_tensors(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
-    for node in nodes:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
-            if attribute.HasField("g"):
-                yield from _graph_tensors(attribute.g)
-            for graph in attribute.graphs:
-                yield from _graph_tensors(graph)
-
-
 def _make_runnable(found: ForeignModel) -> None:
-    """Lower the IR version, then the opset, until ONNX Runtime opens the file."""
+    """Raise an old IR version; lower a new one, then the opset, until ONNX Runtime opens the file."""
+    if found.model.ir_version < _WEIGHTS_APART:
+        found.notes.append(f"IR version {found.model.ir_version} lists weights as inputs: raised to {_WEIGHTS_APART}")
+        found.model.ir_version = _WEIGHTS_APART
     if found.opset < _OLDEST_OPSET:
         _convert(found, _OLDEST_OPSET)
         found.notes.append(f"its opset is too old for what is added: converted to opset {_OLDEST_OPSET}")
@@ -152,6 +135,10 @@ def _make_runnable(found: ForeignModel) -> None:
         error = refusal(found.model)
     if found.opset != stated:
         found.notes.append(f"opset {stated} is newer than ONNX Runtime: converted to opset {found.opset}")
+    if "bfloat16" in error or has_bfloat16_ports(found.model):
+        widen(found.model)
+        found.notes.append("ONNX Runtime computes no bfloat16 on a CPU: taken as float32")
+        error = refusal(found.model)
     if error:
         raise ModelError(f"{found.path} cannot be run: {error}")
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.deploy.adopt.foreign import ModelProto, NodeProto, onnx
+from edgerecon.deploy.adopt.foreign import ModelProto, onnx
+from edgerecon.deploy.adopt.graph_parts import NodeProto
 from edgerecon.deploy.adopt.ranges import BYTE, SIGNED, UNIT, Range
 
 _PASSES = {"Cast", "Identity", "Transpose", "Squeeze", "Unsqueeze", "Reshape", "Round", "Concat", "Expand"}

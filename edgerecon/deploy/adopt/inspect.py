@@ -10,6 +10,7 @@ from pathlib import Path
 from edgerecon.core.errors import GateError, UsageError
 from edgerecon.core.frame import Image
 from edgerecon.deploy.adopt import range_choice
+from edgerecon.deploy.adopt.colours import COLOURED, colour_of_grey, one_of_three
 from edgerecon.deploy.adopt.foreign import ForeignModel, ModelProto, read_foreign
 from edgerecon.deploy.adopt.frames import centre_crop, trial_frames
 from edgerecon.deploy.adopt.halo import find_halo
@@ -23,6 +24,7 @@ from edgerecon.deploy.adopt.range_trial import (
     Reading,
     possible_answers,
     trial_pictures,
+    turned,
 )
 from edgerecon.deploy.adopt.ranges import Range
 from edgerecon.deploy.adopt.sizes import Sizes, find_network
@@ -117,10 +119,35 @@ def inspect(
     recorded = trial_frames(data)
     frames = [centre_crop(frame, network.ports.size) for frame in recorded]
     reading, range_finding = _find_reading(network, foreign.model, asked, frames)
+    range_finding = _with_doubt_of_colours(network, reading, range_finding, frames, asked)
     grid, halo = (1, 0) if network.result.kind == SCORES else _tiling(network, reading, sizes, recorded)
     findings = [*_port_findings(network, reading, sizes, halo), range_finding]
     findings += [Finding("file", note) for note in foreign.notes]
     return Inspected(foreign, network, sizes, reading, frames, findings, grid, halo)
+
+
+def _with_doubt_of_colours(
+    network: Network, reading: Reading | MapReading, found: Finding, frames: Sequence[Image], asked: Asked
+) -> Finding:
+    """The finding of the range, in doubt where three channels may be no colours.
+
+    Raises:
+        UsageError: a grey frame comes out coloured, and ``--residual`` does not say that it is a picture.
+    """
+    doubt = ""
+    if (spread := colour_of_grey(network, reading, frames)) > COLOURED:
+        doubt = f"a grey frame comes out coloured, by {spread * 255:.0f} grey levels: is it no red, green and blue?"
+        if asked.way is None:
+            raise UsageError(
+                f"{doubt} A network of Y, Cb and Cr is not taken; say --residual image where it is a picture all the "
+                "same, --residual overlay where the channels are classes"
+            )
+    elif one_of_three(network, reading):
+        doubt = "3 channels go in and 1 comes out: frames of a sequence would all be the same one"
+    if not doubt:
+        return found
+    _log.warning("%s", doubt)
+    return replace(found, sure=f"{found.sure}, in doubt", why=doubt)
 
 
 def _noise_level(network: Network, asked: Asked) -> float:
@@ -131,6 +158,11 @@ def _noise_level(network: Network, asked: Asked) -> float:
         return 0.0
     if asked.noise_level is None:
         names = ", ".join(map(str, network.ports.noise))
+        if not all(port.single or port.speaks_of_noise for port in network.ports.noise):
+            raise UsageError(
+                f"{names} is a picture beside '{network.ports.image.name}': where it is a map of the noise level, say "
+                "how much with --noise-level, e.g. 25 of 255 grey levels; a network of two pictures is not taken"
+            )
         raise UsageError(f"{names} asks for a noise level: say how much with --noise-level, e.g. 25 of 255 grey levels")
     return asked.noise_level / 255
 
@@ -166,13 +198,18 @@ def _find_ranges(network: Network, model: ModelProto, asked: Asked, frames: Sequ
     if asked.given is None and asked.returned is None and asked.way is None:
         if chosen is None:
             hints = range_choice.hints(network, model)
-            raise UsageError(_undecided(range_choice.fitting(network, model, answers), hints))
+            turn = "" if answers else turned(network, pictures)
+            raise UsageError(_undecided(range_choice.fitting(network, model, answers), hints, turn))
         return chosen.answer.reading, Finding("range", chosen.answer.title, chosen.sure, chosen.why)
     if chosen is not None and any(chosen.answer.pictures is one.pictures for one in said):
         return chosen.answer.reading, Finding("range", chosen.answer.title, STATED, f"and {chosen.why}")
     stated = _stated(asked, said)
     if chosen is not None and _same_pictures(network, stated, chosen.answer, pictures):
         return stated, Finding("range", stated.title, STATED)
+    if not answers and stated.way == DIRECT and (turn := turned(network, pictures)):
+        contradiction = f"it continues real frames when its output is {turn} alone"
+        _log.warning("the trial contradicts the network: %s", contradiction)
+        return stated, Finding("range", stated.title, f"{STATED}, in doubt", contradiction)
     better = chosen.answer if chosen is not None else _far_better(network, stated, answers, pictures)
     if better is None:
         return stated, Finding(
@@ -223,8 +260,13 @@ def _same_pictures(network: Network, stated: Reading, best: Answer, pictures: Se
     return answer is not None and answer.same_as(best)
 
 
-def _undecided(answers: Sequence[Answer], hints: Sequence[str]) -> str:
-    """The question. answers: none but those that what the graph names (``hints``) allows."""
+def _undecided(answers: Sequence[Answer], hints: Sequence[str], turn: str = "") -> str:
+    """The question. answers: none but those that what the graph names (``hints``) allows. turn: see ``turned``."""
+    if not answers and turn:
+        return (
+            f"the network continues real frames when its output is {turn} alone: do that inside the network, or say "
+            "with --range and --residual what it was trained on"
+        )
     if not answers:
         first = f"as {' and '.join(hints)}, " if hints else ""
         return (
@@ -278,5 +320,8 @@ def _port_findings(network: Network, reading: Reading | MapReading, sizes: Sizes
         size = f"{sizes.fixed[0]}×{sizes.fixed[1]} alone, in tiles with a halo of {halo} pixels"
     else:
         size = "any" if sizes.multiple == 1 else f"multiples of {sizes.multiple}"
+    if not sizes.alike:
+        why = "a part comes out otherwise in a larger picture: it sees all of it, or was exported for one size"
+        return [*found, Finding("frame size", size, LIKELY, why)]
     why = "the file states one size and was seen to run on others alike" if sizes.freed else ""
     return [*found, Finding("frame size", size, SURE, why)]

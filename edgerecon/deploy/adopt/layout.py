@@ -109,6 +109,8 @@ def _nearly(rows: int, columns: int, height: int, width: int) -> str:
             return f"rows and columns are exchanged ({shape}): transpose the output"
         if max(abs(rows - scale * height), abs(columns - scale * width)) <= max(2, min(height, width) // 4):
             return f"it gives {shape}, which is no whole multiple: pad or crop inside the network"
+    if 0 < height - rows == width - columns < min(height, width):
+        return f"it gives {shape}: convolutions without padding take its border away; pad inside the network"
     if rows < height and columns < width and height % max(rows, 1) == 0 and width % max(columns, 1) == 0:
         return f"it gives {shape}: a picture must not become smaller"
     return ""

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from edgerecon.deploy.adopt.foreign import ModelProto, NodeProto, onnx, open_session
+from edgerecon.deploy.adopt.foreign import ModelProto, onnx, open_session
+from edgerecon.deploy.adopt.graph_parts import NodeProto
 from edgerecon.deploy.adopt.network import Network
 
 _COUNTED = ("Conv", "ConvTranspose", "MatMul", "Gemm", "QLinearConv", "ConvInteger")

@@ -16,7 +16,7 @@ from edgerecon.core.frame import Image
 from edgerecon.deploy.adopt.foreign import ModelProto
 from edgerecon.deploy.adopt.hints import input_hint
 from edgerecon.deploy.adopt.network import Network
-from edgerecon.deploy.adopt.ranges import BYTE, RANGES, Range
+from edgerecon.deploy.adopt.ranges import OF_TYPE, RANGES, Range
 
 PROBABILITY, LABELS, SCORES = "probability", "labels", "scores"
 MOST_CLASSES = 256
@@ -83,8 +83,8 @@ def read_map(
 
 
 def _given(network: Network, model: ModelProto, said: Range | None, frames: Sequence[Image]) -> tuple[Range, str, str]:
-    if network.ports.image.dtype == np.uint8:
-        return BYTE, "sure", "it takes 8-bit pixels"
+    if network.ports.image.dtype in OF_TYPE:
+        return OF_TYPE[network.ports.image.dtype], "sure", f"it takes {network.ports.image.dtype} pixels"
     if said is not None:
         return said, "as you said", ""
     if hint := input_hint(model, network.ports.image.name):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgerecon.core.errors import GateError, first_line
 from edgerecon.core.frame import Image
 from edgerecon.deploy.adopt.ports import Ports, Result
-from edgerecon.deploy.adopt.ranges import UNIT, Range
+from edgerecon.deploy.adopt.ranges import OF_TYPE, UNIT, Range
 
 
 @dataclass
@@ -54,13 +54,17 @@ class Network:
             found.append(self._taken(np.asarray(output)))
         return found
 
+    def output(self, feeds: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """What comes out for inputs of the network's own, (channels, H, W) as it comes."""
+        return self._taken(np.asarray(self.session.run([self.result.port.name], feeds)[0]))
+
     def noise_value(self, given: Range) -> float:
         """The noise level as a network of that range is told it."""
         return self.noise_level * float(np.mean(given.gain))
 
     def _picture(self, frame: Image, given: Range) -> NDArray[np.float32]:
         values = given.of_levels(np.repeat(frame[None], self.ports.layout.channels, 0))
-        return np.rint(values) if self.ports.image.dtype == np.uint8 else values
+        return np.rint(values) if self.ports.image.dtype in OF_TYPE else values
 
     def _taken(self, output: NDArray[Any]) -> NDArray[np.float32]:
         if self.result.kind == "scores":

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,15 @@ from edgerecon.deploy.adopt.layout import Dims, Layout, input_layouts, output_la
 TRIED = (128, 192)
 """Rows and columns of the first trial, where the network leaves them open: unequal, and multiples of 64."""
 DIVISORS = (1, 2, 4, 8, 16, 32)
-"""Of the frame's size, that a state may have."""
+"""Of the frame's size, that a state or a map of the noise level may have."""
 
 _TYPES: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
     "tensor(float16)": np.dtype(np.float16),
     "tensor(double)": np.dtype(np.float64),
     "tensor(uint8)": np.dtype(np.uint8),
+    "tensor(int8)": np.dtype(np.int8),
+    "tensor(uint16)": np.dtype(np.uint16),
 }
 _LABEL_TYPES: dict[str, np.dtype[Any]] = {
     "tensor(int64)": np.dtype(np.int64),
@@ -45,6 +48,11 @@ class Port:
     @property
     def dtype(self) -> np.dtype[Any]:
         return (_TYPES | _LABEL_TYPES)[self.kind]
+
+    @property
+    def speaks_of_noise(self) -> bool:
+        """Whether its name does."""
+        return _NOISE.search(self.name) is not None
 
     @property
     def single(self) -> bool:
@@ -73,6 +81,7 @@ class Ports:
     Attributes:
         image: the picture that goes in, and its layout. noise: further inputs that say how noisy it is.
         outputs: that are no state, as the file states them. states: see ``State``.
+        noise_divisor: of the picture's size, that a map of the noise level has.
         size: rows and columns of the trial by which this was found.
     """
 
@@ -81,6 +90,7 @@ class Ports:
     noise: tuple[Port, ...] = ()
     states: tuple[State, ...] = ()
     outputs: tuple[Port, ...] = ()
+    noise_divisor: int = 1
     size: tuple[int, int] = TRIED
     results: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
@@ -89,18 +99,23 @@ class Ports:
         height, width = picture.shape[1:]
         given = {self.image.name: self.layout.lay(picture.astype(self.image.dtype))}
         for port in self.noise:
-            given[port.name] = np.full(noise_shape(port, self.layout, height, width), noise_level, port.dtype)
+            given[port.name] = np.full(self.noise_shape(port, height, width), noise_level, port.dtype)
         for state in self.states:
             shape = (self.layout.batch, state.channels, height // state.divisor, width // state.divisor)
             given[state.given.name] = np.zeros(shape, state.given.dtype)
         return given
 
+    def noise_shape(self, port: Port, height: int, width: int) -> tuple[int, ...]:
+        """Of a noise level for pictures of a size: one number, one a picture, or a map."""
+        if port.single:
+            return tuple(self.layout.batch if at == 0 and length is None else 1 for at, length in enumerate(port.dims))
+        layout = replace(self.layout, channels=self.noise_channels(port))
+        return layout.shape(height // self.noise_divisor, width // self.noise_divisor)
 
-def noise_shape(port: Port, layout: Layout, height: int, width: int) -> tuple[int, ...]:
-    """Of a noise level: one number, one a picture, or a map of the picture's size."""
-    if port.single:
-        return tuple(layout.batch if at == 0 and length is None else 1 for at, length in enumerate(port.dims))
-    return layout.shape(height, width)
+    def noise_channels(self, port: Port) -> int:
+        """Of a map of the noise level: what it states, else as many as the picture has."""
+        stated = dict(zip(self.layout.axes, port.dims, strict=False)).get("C")
+        return stated or self.layout.channels
 
 
 def find_ports(session: Any) -> Ports:
@@ -113,17 +128,17 @@ def find_ports(session: Any) -> Ports:
     outputs = [_port(value) for value in session.get_outputs()]
     pictures = [port for port in inputs if port.kind in _TYPES and not port.single and input_layouts(port.dims)]
     if not pictures:
-        known = "float32, float16 or uint8, with 1 or 3 channels"
+        known = "of float or 8 or 16 bits, with 1 or 3 channels"
         raise ModelError(f"no input is a picture ({known}): there is {', '.join(map(str, inputs)) or 'none'}")
-    image = min(pictures, key=lambda port: (bool(_NOISE.search(port.name)), inputs.index(port)))
+    image = min(pictures, key=lambda port: (port.speaks_of_noise, inputs.index(port)))
     noise, states = _further([port for port in inputs if port is not image], outputs)
     taken = {state.returned.name for state in states}
     rest = tuple(port for port in outputs if port.name not in taken)
     reasons: list[str] = []
     for layout in input_layouts(image.dims):
-        for divisors in _divisors(states):
-            tried = tuple(replace(one, divisor=divisor) for one, divisor in zip(states, divisors, strict=True))
-            ports = Ports(image, layout, noise, tried, rest, trial_size(image, layout))
+        for divisor, noise_divisor in product(_divisors(states), _divisors([one for one in noise if not one.single])):
+            tried = tuple(replace(one, divisor=divisor) for one in states)
+            ports = Ports(image, layout, noise, tried, rest, noise_divisor, trial_size(image, layout))
             try:
                 return replace(ports, results=_shapes(session, ports))
             except Exception as error:  # noqa: BLE001 - the runtime's exceptions share no base
@@ -159,7 +174,7 @@ def _further(inputs: Sequence[Port], outputs: Sequence[Port]) -> tuple[tuple[Por
             noise.append(port)
             continue
         returned = _returned(port, free)
-        if returned is not None and not _NOISE.search(port.name):
+        if returned is not None and not port.speaks_of_noise:
             if len(port.dims) != 4 or port.dims[1] is None:
                 raise ModelError(f"the state {port} is not batch×channels×rows×columns: export it so")
             free.remove(returned)
@@ -188,9 +203,9 @@ def _compatible(one: Dims, other: Dims) -> bool:
     return len(one) == len(other) and all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))
 
 
-def _divisors(states: Sequence[State]) -> list[tuple[int, ...]]:
-    """To be tried; all states have the same one."""
-    return [(divisor,) * len(states) for divisor in DIVISORS] if states else [()]
+def _divisors(ports: Sequence[State | Port]) -> Sequence[int]:
+    """To be tried; all states have the same one, and all maps."""
+    return DIVISORS if ports else (1,)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ continues a frame better than the frame. So an answer is found in this order:
    are trained for values of a certain size, and a frame that is far larger drowns them;
 3. what continues the frames far better than all others.
 
-All else is to be asked.
+All else is to be asked; so is an answer of [0, 255] which drowns the constants.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from edgerecon.deploy.adopt.foreign import ModelProto
 from edgerecon.deploy.adopt.hints import input_hint, output_hint
 from edgerecon.deploy.adopt.network import Network
 from edgerecon.deploy.adopt.range_trial import DIRECT, Answer, Reading, answer_for
-from edgerecon.deploy.adopt.ranges import BYTE, SIGNED
+from edgerecon.deploy.adopt.ranges import BYTE, OF_TYPE, SIGNED, Range
 
 GOOD = 0.1
 """Error up to which an answer needs no word from the graph."""
@@ -58,13 +58,15 @@ def choose(network: Network, model: ModelProto, answers: Sequence[Answer], frame
             return Choice(busy[0], "sure", " and ".join(named))
     if not answers:
         return None
-    if len(answers) == 1 and answers[0].error <= GOOD and answers[0].change >= _IDLE:
-        return Choice(answers[0], "sure", "no other range continues the frames")
+    only = answers[0]
+    if len(answers) == 1 and only.error <= GOOD and only.change >= _IDLE and not _drowns(network, only, frames):
+        return Choice(only, "sure", "no other range continues the frames")
     left = _with_effect(network, _busy(answers), frames)
     best = min(left, key=lambda one: one.error)
     others = [one for one in left if one is not best]
     if (
         best.error > GOOD
+        or _drowns(network, best, frames)
         or best.change < _IDLE
         or any(one.error + _FLOOR < CLEARLY * (best.error + _FLOOR) for one in others)
     ):
@@ -79,15 +81,22 @@ def choose(network: Network, model: ModelProto, answers: Sequence[Answer], frame
 
 def hints(network: Network, model: ModelProto) -> list[str]:
     """By what the graph names its ranges."""
-    found = (input_hint(model, network.ports.image.name), output_hint(model, network.result.port.name))
-    return [hint[1] for hint in found if hint]
+    return [hint[1] for hint in _named(network, model) if hint]
+
+
+def _named(network: Network, model: ModelProto) -> tuple[tuple[Range, str] | None, tuple[Range, str] | None]:
+    """What the graph names for input and output; of a port of whole numbers the type says more."""
+    given, returned = network.ports.image, network.result.port
+    return (
+        None if given.dtype in OF_TYPE else input_hint(model, given.name),
+        None if returned.dtype in OF_TYPE else output_hint(model, returned.name),
+    )
 
 
 def fitting(network: Network, model: ModelProto, answers: Sequence[Answer]) -> list[Answer]:
     """Answers that what the graph names allows, each with none but the readings that it allows. Noise has both signs
     and the frames' size: a sigmoid holds none, and a tanh none of frames up to 255."""
-    given = input_hint(model, network.ports.image.name)
-    returned = output_hint(model, network.result.port.name)
+    given, returned = _named(network, model)
 
     def fits(reading: Reading) -> bool:
         if given is not None and reading.given != given[0]:
@@ -114,6 +123,14 @@ def _with_effect(network: Network, answers: list[Answer], frames: Sequence[Image
     effects = {id(one): _effect_of_constants(network, one, frames) for one in answers}
     most = max((effects[id(one)] for one in answers if one.error <= GOOD), default=0.0)
     return [one for one in answers if effects[id(one)] > _DROWNED * most] or answers
+
+
+def _drowns(network: Network, answer: Answer, frames: Sequence[Image]) -> bool:
+    """Whether frames of [0, 255] are so large that the network's constants have no effect: then almost any network of
+    convolutions continues them, however it was trained."""
+    large = all(reading.given == BYTE for reading in (answer.reading, *answer.alike))
+    exact = network.ports.image.dtype in OF_TYPE
+    return large and not exact and _effect_of_constants(network, answer, frames) < _IDLE
 
 
 def _effect_of_constants(network: Network, answer: Answer, frames: Sequence[Image]) -> float:

@@ -18,7 +18,7 @@ from edgerecon.core.errors import EdgereconError
 from edgerecon.core.frame import Image
 from edgerecon.deploy.adopt.layout import grey
 from edgerecon.deploy.adopt.network import Network
-from edgerecon.deploy.adopt.ranges import BYTE, RANGES, Range
+from edgerecon.deploy.adopt.ranges import OF_TYPE, RANGES, Range
 
 DIRECT, MINUS, PLUS = "image", "frame − output", "frame + output"
 WAYS = (DIRECT, MINUS, PLUS)
@@ -33,6 +33,14 @@ _SETTLED = 8
 """Times that a recurrent network sees a frame before it is judged."""
 _BLOCK = 8
 _BEYOND, _BEYOND_SHARE = 0.1, 0.02
+_TURNED = 0.3
+"""Error up to which a turned output is taken for what the network gives."""
+_AS_IT_IS, _BACKWARDS = slice(None), slice(None, None, -1)
+_TURNS = {
+    "mirrored left to right": (_AS_IT_IS, _BACKWARDS),
+    "turned upside down": (_BACKWARDS, _AS_IT_IS),
+    "turned by half a circle": (_BACKWARDS, _BACKWARDS),
+}
 _GAINS = ((1.0, 0.0), (0.5, 0.0), (0.5, 0.45))
 """Gain and offset of the frames tried: as they are, dark, and bright."""
 
@@ -114,16 +122,29 @@ def answer_for(network: Network, reading: Reading, frames: Sequence[Image], at_m
     return None if outputs is None else judge(reading, frames, outputs, network.result.scale, at_most)
 
 
+def turned(network: Network, frames: Sequence[Image]) -> str:
+    """How the output has to be turned to continue the frames; "" where no turn does it."""
+    for given in _ranges(network.ports.image.dtype, network.ports.layout.channels):
+        outputs = _outputs(network, given, frames) or []
+        for name, turn in _TURNS.items() if outputs else ():
+            for returned in (one for one, way in _ways(network, given) if way == DIRECT):
+                found = [output[(slice(None), *turn)] for output in outputs]
+                answer = judge(Reading(given, returned), frames, found, network.result.scale)
+                if answer is not None and answer.error <= _TURNED:
+                    return name
+    return ""
+
+
 def _ranges(dtype: np.dtype[np.generic], channels: int) -> list[Range]:
-    if dtype == np.uint8:
-        return [BYTE]
+    if dtype in OF_TYPE:
+        return [OF_TYPE[dtype]]
     return [one for one in RANGES if one.fits(channels)]
 
 
 def _ways(network: Network, given: Range) -> list[tuple[Range, str]]:
     result = network.result
-    if result.port.dtype == np.uint8:
-        return [(BYTE, DIRECT)]
+    if result.port.dtype in OF_TYPE:
+        return [(OF_TYPE[result.port.dtype], DIRECT)]
     direct = [(one, DIRECT) for one in RANGES if one.fits(result.layout.channels)]
     first = sorted(direct, key=lambda pair: pair[0] != given)  # the same range is the plainest
     return [*first, *((given, way) for way in (MINUS, PLUS) if result.scale == 1)]

@@ -64,6 +64,12 @@ IMAGENET = Range(
     tuple(-mean / std for mean, std in zip(_MEAN, _STD, strict=True)),
 )
 RANGES = (UNIT, BYTE, SIGNED, IMAGENET)
+OF_TYPE = {
+    np.dtype(np.uint8): BYTE,
+    np.dtype(np.int8): _between(-128, 127, "[−128, 127]"),
+    np.dtype(np.uint16): _between(0, 65535, "[0, 65535]"),
+}
+"""Of pixels that are whole numbers: all that their type holds."""
 
 
 def parse_range(text: str) -> Range:

@@ -24,12 +24,14 @@ class Sizes:
 
     Attributes:
         multiple: rows and columns are multiples of it. fixed: the only size; None for networks that take any.
-        freed: whether the file states one size, and was seen to run on others alike.
+        freed: whether the file states one size, and was seen to run on others alike. alike: whether a part of a
+            picture comes out as it does in a larger one.
     """
 
     multiple: int = 1
     fixed: tuple[int, int] | None = None
     freed: bool = False
+    alike: bool = True
 
 
 def find_network(foreign: ForeignModel, output: str | None = None) -> tuple[Network, Sizes]:
@@ -42,6 +44,7 @@ def find_network(foreign: ForeignModel, output: str | None = None) -> tuple[Netw
         ModelError, UsageError: see ``find_ports`` and ``find_result``; or no size of frames runs as the first did.
     """
     stated = _open(foreign.model, output)
+    _check_batch(stated)
     fixed = _fixed(stated)
     for model in _freed(foreign.model, stated) if fixed or stated.ports.layout.batch > 1 else ():
         try:
@@ -51,7 +54,30 @@ def find_network(foreign: ForeignModel, output: str | None = None) -> tuple[Netw
                 return freed, replace(_measured(freed), freed=fixed is not None)
         except EdgereconError:  # it needs the size or the batch that it states
             continue
-    return stated, Sizes(1, fixed) if fixed else _measured(stated)
+    if fixed:
+        return stated, Sizes(1, fixed)
+    return stated, replace(_measured(stated), alike=bool(stated.ports.states) or _same(stated, stated, 3 / 4))
+
+
+def _check_batch(network: Network) -> None:
+    """See that pictures of a stated batch do not change each other.
+
+    Raises:
+        ModelError: they do: the batch is a sequence.
+    """
+    if network.ports.layout.batch == 1 or network.ports.states or network.result.kind == "scores":
+        return
+    pictures = np.random.default_rng(0).random((2, network.ports.layout.channels, *network.ports.size))
+    feeds, others = (network.ports.feeds(picture, network.noise_level) for picture in pictures)
+    alone = network.output(feeds)
+    feeds[network.ports.image.name] = np.concatenate(
+        [feeds[network.ports.image.name][:1], others[network.ports.image.name][1:]]
+    )
+    if np.abs(network.output(feeds) - alone).max() > _ALIKE * alone.std() + 1e-6:
+        raise ModelError(
+            f"the {network.ports.layout.batch} pictures of a batch of '{network.ports.image.name}' change each other: "
+            "a network of a sequence of frames is not taken"
+        )
 
 
 def _open(model: ModelProto, output: str | None) -> Network:
@@ -84,16 +110,21 @@ def _freed(model: ModelProto, stated: Network) -> Iterator[ModelProto]:
         yield copy
 
 
-def _same(stated: Network, freed: Network) -> bool:
-    """Whether a freed network does on a larger picture what the stated one does on a part of it."""
+def _same(stated: Network, freed: Network, share: float = 1 / 2) -> bool:
+    """Whether a freed network does on a larger picture what the stated one does on a part of it.
+
+    Args:
+        share: of the part, that is compared; what is nearer to its lower and right border sees the rest.
+    """
     if stated.ports.states or stated.result.kind == "scores":
-        return False
+        return stated is freed
     height, width = stated.ports.size
     rng = np.random.default_rng(0)
     large = rng.random((2 * height, 2 * width), dtype=np.float32)
+    large *= np.linspace(0.2, 1, 2 * width, dtype=np.float32)  # so that a part has another mean than the whole
     part = stated.run(large[:height, :width])
     scale = stated.result.scale
-    rows, columns = slice(0, scale * height // 2), slice(0, scale * width // 2)
+    rows, columns = (slice(0, int(share * scale * length)) for length in (height, width))
     expected, found = part[:, rows, columns], freed.run(large)[:, rows, columns]
     return bool(np.abs(expected - found).max() <= _ALIKE * expected.std() + 1e-6)
 

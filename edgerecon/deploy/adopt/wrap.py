@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from edgerecon.core import __version__
 from edgerecon.core.errors import ModelError, first_line
-from edgerecon.deploy.adopt.foreign import ModelProto, NodeProto, TensorProto, onnx
+from edgerecon.deploy.adopt.foreign import ModelProto, TensorProto, onnx
+from edgerecon.deploy.adopt.graph_parts import NodeProto
 from edgerecon.deploy.adopt.layout import LUMA, Layout
 from edgerecon.deploy.adopt.maps import LABELS, SCORES, MapReading
 from edgerecon.deploy.adopt.network import Network
-from edgerecon.deploy.adopt.ports import Port, noise_shape
+from edgerecon.deploy.adopt.ports import Port
 from edgerecon.deploy.adopt.range_trial import DIRECT, MINUS, Reading
+from edgerecon.deploy.adopt.ranges import OF_TYPE
 from edgerecon.deploy.adopt.sizes import Sizes
 from edgerecon.modelfile.ports import INPUT, OUTPUT, STATE_IN, STATE_OUT
 
@@ -134,7 +136,7 @@ def _before(graph: _Graph, network: Network, reading: Reading | MapReading, size
         shape = graph.constant(np.array([1, layout.channels, *sizes.fixed], np.int64))
         picture = graph.node("Resize", [picture, "", "", shape], nodes, mode="linear")
     picture = graph.affine(picture, gain, offset, nodes)
-    if ports.image.dtype == np.uint8:
+    if ports.image.dtype in OF_TYPE:
         picture = graph.node("Round", [picture], nodes)
     picture = _cast(graph, picture, ports.image, nodes)
     picture = _laid_out(graph, picture, layout, nodes)
@@ -172,15 +174,20 @@ def _noise(
     """A noise level as a constant: one number, or a map as large as the picture."""
     level = network.noise_value(reading.given)
     if port.single or sizes.fixed:
-        shape = noise_shape(port, network.ports.layout, *network.ports.size)
+        shape = network.ports.noise_shape(port, *network.ports.size)
         value = graph.constant(np.full(shape, level, port.dtype))
         _rename(graph, nodes, value, port.name)
         return
-    zero = graph.node("Mul", [INPUT, graph.constant(np.array(0, np.float32))], nodes)
+    ports, divisor = network.ports, network.ports.noise_divisor
+    small = INPUT
+    if divisor > 1:
+        small = graph.node("MaxPool", [INPUT], nodes, kernel_shape=[divisor] * 2, strides=[divisor] * 2)
+    zero = graph.node("Mul", [small, graph.constant(np.array(0, np.float32))], nodes)
     everywhere = graph.node("Add", [zero, graph.constant(np.array(level, np.float32))], nodes)
-    _rename(
-        graph, nodes, _laid_out(graph, _cast(graph, everywhere, port, nodes), network.ports.layout, nodes), port.name
-    )
+    channels = ports.noise_channels(port)
+    if channels > 1:
+        everywhere = graph.node("Concat", [everywhere] * channels, nodes, axis=1)
+    _rename(graph, nodes, _laid_out(graph, _cast(graph, everywhere, port, nodes), ports.layout, nodes), port.name)
 
 
 def _after(graph: _Graph, network: Network, reading: Reading) -> list[NodeProto]:

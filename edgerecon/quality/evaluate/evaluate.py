@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from edgerecon.core.cluster import Spread
 from edgerecon.core.errors import DataError, UsageError
 from edgerecon.engines.base import Engine
 from edgerecon.quality.datasets.recordings import is_recording
+from edgerecon.quality.evaluate.enlarged import evaluate_enlarged
 from edgerecon.quality.evaluate.evaluation import Evaluation, Progress
 from edgerecon.quality.evaluate.with_targets import evaluate_pairs
 from edgerecon.quality.evaluate.without_targets import evaluate_recordings
@@ -32,7 +34,7 @@ def evaluate(
     """Measure a model beside its input and classical filters.
 
     Args:
-        engine: an open engine whose output has the size of its input.
+        engine: an open engine. One that enlarges is measured on frames reduced by area, against the frames.
         data: HDF5 pairs (``.h5``, ``.hdf5``: measured against their targets), any recording that can be streamed
             ("sample", too), or a folder of recordings (measured against the input).
         regions: JSON boxes for recordings (see ``regions.read_regions``); default: found on each input frame.
@@ -54,7 +56,8 @@ def evaluate(
     """
     start = time.perf_counter()
     known = filters()
-    methods = list(known) if methods is None else list(dict.fromkeys(methods))
+    named = list(dict.fromkeys(methods or ()))
+    methods = list(known) if methods is None else named
     unknown = [name for name in methods if name not in known]
     if unknown:
         raise UsageError(f"no filter is called '{unknown[0]}': choose from {', '.join(known)}")
@@ -65,7 +68,11 @@ def evaluate(
     if not is_recording(data):
         raise DataError(f"{data} does not exist: give a recording, a folder of them, or pairs of `edgerecon simulate`")
     progress = on_progress or (lambda what, done, total: None)
-    if data.suffix.lower() in PAIR_SUFFIXES:
+    if (scale := engine.spec.model.scale) > 1:
+        told = {"--method": named, "--regions": regions, "--tune": tune, "--fields": fields}
+        _check_enlarging(scale, data, told)
+        result = evaluate_enlarged(engine, data, limit, progress)
+    elif data.suffix.lower() in PAIR_SUFFIXES:
         if regions is not None:
             raise UsageError("regions are for recordings: pairs are measured against their targets")
         result = evaluate_pairs(engine, data, methods, limit, tune, progress, spread, fields)
@@ -77,3 +84,18 @@ def evaluate(
         result = evaluate_recordings(engine, data, methods, limit, regions, progress, spread)
     result.seconds = time.perf_counter() - start
     return result
+
+
+def _check_enlarging(scale: int, data: Path, told: Mapping[str, object]) -> None:
+    """See that nothing is asked of a model that enlarges but what can be compared.
+
+    Raises:
+        UsageError: there are targets of the input's size, or filters and regions are named.
+    """
+    if data.suffix.lower() in PAIR_SUFFIXES:
+        raise UsageError(
+            f"the model enlarges ×{scale}, and the targets of {data.name} are as large as its inputs: give a recording"
+        )
+    for option, value in told.items():
+        if value:
+            raise UsageError(f"the model enlarges ×{scale} and is compared with interpolation: leave {option} out")

@@ -35,7 +35,7 @@ class Evaluation:
     """What was measured, how, and on what.
 
     Attributes:
-        model, backend, precision: of the engine. data: file or folder. kind: "pairs" or "recordings".
+        model, backend, precision: of the engine. data: file or folder. kind: "pairs", "recordings" or "enlarged".
         table: one line a method. rows: one a method and image: {"file", "image", "method", measures...}.
         advantage: pairs: measure → {"over": best classical method by it, mean, low, high} of the paired difference.
         front: recordings: structure kept against speckle left, see ``structure_front``.

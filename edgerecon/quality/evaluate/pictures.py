@@ -76,6 +76,8 @@ def _rank(line: MethodResult, evaluation: Evaluation) -> float:
     """The higher the better the filter."""
     if evaluation.kind == "pairs":
         return line.measures["psnr_db"]["mean"]
+    if evaluation.kind == "enlarged":
+        return line.measures["psnr_unmatched_db"]["mean"]
     structure, speckle = (line.measures[key]["mean"] for key in ("structure", "speckle_left"))
     allowed = evaluation.line("model").measures["speckle_left"]["mean"]
     return structure_score(structure) - max(0.0, speckle - allowed)

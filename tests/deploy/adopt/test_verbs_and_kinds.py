@@ -46,7 +46,7 @@ KINDS = {
     "twice": Kind(
         build(Foreign("n", body="srresnet", scale=2)),
         scale=2,
-        refused={"evaluate": "evaluate needs one that keeps the size"},
+        refused={"evaluate": "the model enlarges ×2 and is compared with interpolation: leave --method out"},
     ),
     "residual": Kind(build(Foreign("n", way="noise"))),
     "uint8": Kind(build(Foreign("n", given="0..255", dtype="uint8")), Asked(given=BYTE)),
