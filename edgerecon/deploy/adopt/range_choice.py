@@ -22,7 +22,7 @@ from edgerecon.core.frame import Image
 from edgerecon.deploy.adopt.foreign import ModelProto
 from edgerecon.deploy.adopt.hints import input_hint, output_hint
 from edgerecon.deploy.adopt.network import Network
-from edgerecon.deploy.adopt.range_trial import DIRECT, Answer, Reading, answer_for
+from edgerecon.deploy.adopt.range_trial import DIRECT, Answer, Reading, answer_for, blocks
 from edgerecon.deploy.adopt.ranges import BYTE, OF_TYPE, SIGNED, Range
 
 GOOD = 0.1
@@ -31,6 +31,8 @@ CLEARLY = 6.0
 """So many times worse is every answer that is not asked about."""
 _FLOOR = 0.01
 _IDLE = 1 / 255
+_COARSE = 0.25
+"""Share of the energy of what is taken away, that is in means of blocks."""
 _LARGER = 10.0
 _DROWNED = 0.2
 """Of the effect of constants under another answer, above which they matter."""
@@ -59,14 +61,15 @@ def choose(network: Network, model: ModelProto, answers: Sequence[Answer], frame
     if not answers:
         return None
     only = answers[0]
-    if len(answers) == 1 and only.error <= GOOD and only.change >= _IDLE and not _drowns(network, only, frames):
+    proven = only.error <= GOOD and only.change >= _IDLE and not _proves_nothing(network, only, frames)
+    if len(answers) == 1 and proven:
         return Choice(only, "sure", "no other range continues the frames")
     left = _with_effect(network, _busy(answers), frames)
     best = min(left, key=lambda one: one.error)
     others = [one for one in left if one is not best]
     if (
         best.error > GOOD
-        or _drowns(network, best, frames)
+        or _proves_nothing(network, best, frames)
         or best.change < _IDLE
         or any(one.error + _FLOOR < CLEARLY * (best.error + _FLOOR) for one in others)
     ):
@@ -123,6 +126,19 @@ def _with_effect(network: Network, answers: list[Answer], frames: Sequence[Image
     effects = {id(one): _effect_of_constants(network, one, frames) for one in answers}
     most = max((effects[id(one)] for one in answers if one.error <= GOOD), default=0.0)
     return [one for one in answers if effects[id(one)] > _DROWNED * most] or answers
+
+
+def _proves_nothing(network: Network, answer: Answer, frames: Sequence[Image]) -> bool:
+    return _drowns(network, answer, frames) or _is_coarse(answer, frames)
+
+
+def _is_coarse(answer: Answer, frames: Sequence[Image]) -> bool:
+    """Whether what a residual network takes away is no noise: it stays when blocks of it are averaged."""
+    if answer.reading.way == DIRECT:
+        return False
+    changes = [frame - picture for frame, picture in zip(frames, answer.pictures, strict=True)]
+    coarse, whole = (sum(float(np.mean(one**2)) for one in some) for some in (map(blocks, changes), changes))
+    return coarse > _COARSE * whole
 
 
 def _drowns(network: Network, answer: Answer, frames: Sequence[Image]) -> bool:

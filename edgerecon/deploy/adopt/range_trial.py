@@ -181,11 +181,12 @@ def judge(
 def _error(frame: Image, picture: Image, scale: int) -> float:
     """RMS error of the mean of blocks, over the spread of those of the frame; without those at the border, which show
     what a network takes for the outside."""
-    before, after = _blocks(frame, _BLOCK)[1:-1, 1:-1], _blocks(picture, _BLOCK * scale)[1:-1, 1:-1]
+    before, after = blocks(frame)[1:-1, 1:-1], blocks(picture, _BLOCK * scale)[1:-1, 1:-1]
     return float(np.sqrt(np.mean((after - before) ** 2)) / max(float(before.std()), 1e-6))
 
 
-def _blocks(picture: Image, side: int) -> Image:
+def blocks(picture: Image, side: int = _BLOCK) -> Image:
+    """The mean of every block."""
     rows, columns = (max(1, length // side) for length in picture.shape)
     return np.asarray(cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
 

@@ -239,3 +239,12 @@ def test_picture_that_changes_with_its_size_is_said(tmp_path: Path) -> None:
     (tmp_path / "f.onnx").write_bytes(model(graph, graph.node("Add", *shares)).SerializeToString())
     sizes = next(one for one in inspect(tmp_path / "f.onnx", Asked(given=UNIT)).findings if one.what == "frame size")
     assert sizes.sure == "likely" and "in a larger picture" in sizes.why
+
+
+def test_bent_brightness_is_no_noise(tmp_path: Path) -> None:
+    """Taken for noise of [−1, 1] it would change bright blocks alone, and as a whole."""
+    graph = Graph(18)
+    bent = graph.node("Pow", graph.node("Abs", limited(graph, "x", UNIT_NETWORK)), graph.constant(2.2))
+    (tmp_path / "f.onnx").write_bytes(model(graph, bent).SerializeToString())
+    with pytest.raises(UsageError, match="say it with --range"):
+        inspect(tmp_path / "f.onnx", Asked())
