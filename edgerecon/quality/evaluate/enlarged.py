@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import cv2
 import numpy as np
@@ -66,12 +67,7 @@ def evaluate_enlarged(engine: Engine, data: Path, limit: int | None, on_progress
         str(data),
         "enlarged",
         table,
-        [
-            {"file": file, "image": str(at), "method": method, **row}
-            for method, rows in measured.items()
-            for file, of in rows.items()
-            for at, row in enumerate(of)
-        ],
+        _flat(measured),
         advantage=_advantage(measured),
         notes=[
             f"the reference is the recorded frame; the input is that frame reduced ×{scale} by area (cv2.INTER_AREA)",
@@ -130,6 +126,16 @@ def _compared(outputs: sweep.Frames, references: sweep.Frames) -> sweep.Rows:
         ]
         for name, images in references.items()
     }
+
+
+def _flat(measured: dict[str, sweep.Rows]) -> list[dict[str, Any]]:
+    """One row a method and image."""
+    return [
+        {"file": file, "image": str(at), "method": method, **row}
+        for method, rows in measured.items()
+        for file, of in rows.items()
+        for at, row in enumerate(of)
+    ]
 
 
 def _advantage(measured: dict[str, sweep.Rows]) -> dict[str, dict[str, object]]:
