@@ -71,10 +71,19 @@ def pytest_xdist_auto_num_workers() -> int:
     return usable_cores() + 1
 
 
+@functools.cache
+def is_slow(path: Path) -> bool:
+    """Whether ``SLOW`` names it, or a folder that it is in."""
+    return any(path.is_relative_to(Path(__file__).parent / name) for name in SLOW)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What ``make test FAST=1`` leaves out is not even imported: torch and its like take longer than many tests."""
+    return True if config.option.markexpr == "not slow" and is_slow(collection_path) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow files come first, so that no process begins one when the others are about to end."""
-    slow = [Path(__file__).parent / name for name in SLOW]
-    is_slow = functools.cache(lambda path: any(path.is_relative_to(each) for each in slow))
     for item in items:
         if is_slow(item.path) or "stored" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)

@@ -131,7 +131,11 @@ def accepted_by(check: Callable[[T], object]) -> Callable[[T], T]:
     """A validator for pydantic of a value that ``check`` accepts: it refuses others with the words of its UsageError.
 
     Examples:
-        >>> Backend = Annotated[str, AfterValidator(accepted_by(check_backend))]
+        >>> def check(backend):
+        ...     if backend not in ("native", "openvino"):
+        ...         raise UsageError(f"unknown backend '{backend}'")
+        >>> accepted_by(check)("native")
+        'native'
     """
 
     def validator(value: T) -> T:

@@ -28,6 +28,17 @@ class EdgereconError(Exception):
     """Base of every error that edgerecon raises on purpose.
 
     Its message goes to screens, logs and reports: it is ``redacted`` and ``printable``.
+
+    Attributes:
+        exit_code: of the command that ends with it, 1 or 2.
+
+    Examples:
+        >>> from edgerecon.stream.sources import open_source
+        >>> try:
+        ...     open_source("absent.dcm")
+        ... except EdgereconError as error:
+        ...     print(str(error).partition(":")[0])
+        absent.dcm does not exist
     """
 
     exit_code = 1

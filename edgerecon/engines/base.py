@@ -27,7 +27,19 @@ class EngineSpec:
 
 
 class Engine(Protocol):
-    """Runs one frame at a time; not thread-safe; one instance a stream."""
+    """Runs one frame at a time; not thread-safe; one instance a stream.
+
+    Attributes:
+        spec: the model, and on what it was opened.
+
+    Examples:
+        >>> import numpy as np
+        >>> from edgerecon.engines import open_engine
+        >>> engine = open_engine("compact-despeckle-small", "onnxruntime")
+        >>> engine.run(np.zeros((240, 320), np.float32)).shape, engine.spec.precision
+        ((240, 320), 'fp32')
+        >>> engine.close()
+    """
 
     spec: EngineSpec
 

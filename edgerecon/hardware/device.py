@@ -139,7 +139,12 @@ class DeviceProfile:
 
 
 def device_names() -> list[str]:
-    """Names that ``load_device`` knows, "host" first."""
+    """Names that ``load_device`` knows, "host" first.
+
+    Examples:
+        >>> device_names()[0], "jetson-orin-nano" in device_names()
+        ('host', True)
+    """
     return [HOST, *sorted(path.stem for path in resource_dir("devices").glob("*.toml"))]
 
 
@@ -148,6 +153,10 @@ def load_device(name: str) -> DeviceProfile:
 
     Raises:
         UsageError: no such device. DeviceError: its file cannot be read or breaks a rule (file and key are named).
+
+    Examples:
+        >>> load_device("raspberry-pi-5").cores
+        4
     """
     if name == HOST:
         return _host()

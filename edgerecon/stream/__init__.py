@@ -2,6 +2,11 @@
 
 ``edgerecon.stream`` is this package and, called, the function ``edgerecon.stream.loop.stream.stream``: the public
 interface has a function of the package's name, and importing the package would otherwise hide the function.
+
+Examples:
+    >>> import edgerecon as er
+    >>> er.stream(er.open_source("sample"), None, [], policy="every", pace=False).to_json()["presented"]
+    30
 """
 
 from __future__ import annotations

@@ -24,6 +24,11 @@ def load_recipe(path: str | Path) -> Recipe:
     Raises:
         RecipeError: missing file, broken TOML, recipes that extend each other, or a key that is unknown, absent or out
             of range (it is named, with the file it stands in).
+
+    Examples:
+        >>> from edgerecon.core.shipped import resource_dir
+        >>> load_recipe(resource_dir("export") / "compact-despeckle.toml").model.family
+        'two_scale'
     """
     path = Path(path)
     files: list[tuple[Path, str]] = []

@@ -64,9 +64,11 @@ def test_demo_leaves_a_video_a_page_and_the_figures(
     assert page.count("data:image/png") == 6 and "gCNR" in page and "Not a medical device" in page
     lacking = sum(int(line.split(" lacks ")[1].split()[0]) for line in said if " lacks " in line)
     video = cv2.VideoCapture(str(out / demo.VIDEO))
-    assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == report.presented - lacking > 0
-    ok, picture = video.read()
-    assert ok and picture.shape[1] >= 640, "before and after, side by side"
+    pictures = []  # counted, for the header estimates their number from a mean rate
+    while (picture := video.read()[1]) is not None:
+        pictures.append(picture)
+    assert len(pictures) == report.presented - lacking > 0
+    assert pictures[0].shape[1] >= 640, "before and after, side by side"
 
 
 def test_viewer_is_opened_and_its_port_given_back(engine: Blur, tmp_path: Path) -> None:

@@ -53,6 +53,12 @@ def evaluate(
         SourceError: an unusable recording.
         EngineError: the model failed on a frame.
         DependencyError: scikit-image or h5py is absent.
+
+    Examples:
+        >>> from edgerecon.engines import open_engine
+        >>> found = evaluate(open_engine("compact-despeckle-small"), Path("sample"), methods=[], limit=1)
+        >>> found.line("model").measures["speckle_left"]["mean"] < 1
+        True
     """
     start = time.perf_counter()
     known = filters()

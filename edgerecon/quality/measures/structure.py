@@ -12,8 +12,12 @@ scores 1.00 ± 0.03 (``tests/quality/measures/test_structure.py``). Unlike the s
 truth itself scores 0.8, and unlike a correlation, where an output at half the amplitude scores 1.
 
 Examples:
-    >>> structure_kept(BeforeAfter(frame, cv2.GaussianBlur(frame, (0, 0), 2)))
-    0.71
+    >>> import cv2
+    >>> from edgerecon.core.frame import to_unit
+    >>> from edgerecon.stream.sources.still_frames import read_frames
+    >>> frame = to_unit(read_frames("sample", among=1)[0])
+    >>> round(structure_kept(BeforeAfter(frame, cv2.GaussianBlur(frame, (0, 0), 2))), 2)
+    0.7
 """
 
 from __future__ import annotations

@@ -96,6 +96,13 @@ def stream(
         SourceError: the source gave nothing at all.
         SinkError: a sink could not be opened; nothing is captured then.
         EdgereconError: the system has no room for the stream's threads.
+
+    Examples:
+        >>> from edgerecon.stream.sources import open_source
+        >>> report = stream(open_source("sample"), None, [], policy="every", pace=False)
+        >>> figures = report.to_json()
+        >>> figures["frames_in"], figures["presented"], figures["dropped"], figures["failed"]
+        (30, 30, 0, 0)
     """
     options = replace(options, **changes)
     refuse_opened_overwriting(source, sinks)

@@ -24,6 +24,10 @@ def open_sink(uri: str) -> Sink:
         UsageError: anything else, or an option that this kind does not have.
         SinkError: the port is taken, or the certificate cannot be used.
         DependencyError: an optional package is absent.
+
+    Examples:
+        >>> open_sink("null").name
+        'null'
     """
     kind, place, query = _asked_for(uri)
     return kind.open(place, query)

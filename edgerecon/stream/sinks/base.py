@@ -112,6 +112,19 @@ class Sink(Protocol):
     Optional attributes: ``path``: the file that is written, ``folder``: where files are made and deleted,
     ``refers_to``: a file that must stay; a stream refuses to begin when they are its source or another sink's.
     ``close_s``: how long ``close`` may take, where the default of ``Fanout`` is too short for what it has to write.
+
+    Examples:
+        >>> class Brightness:
+        ...     name = "brightness"
+        ...     def open(self, info): self.levels = []
+        ...     def present(self, before, after, late): self.levels.append(float(after.pixels.mean()))
+        ...     def close(self): pass
+        >>> from edgerecon.stream.loop.stream import stream
+        >>> from edgerecon.stream.sources import open_source
+        >>> sink = Brightness()
+        >>> report = stream(open_source("sample"), None, [sink], policy="every", pace=False, frames=3)
+        >>> len(sink.levels)
+        3
     """
 
     name: str

@@ -41,6 +41,12 @@ def open_source(uri: str) -> Source:
             readable frame; nothing is at the address. The message is one line.
         UsageError: an option that this kind does not have, or an address that makes no sense.
         DependencyError: a package that this kind needs is absent.
+
+    Examples:
+        >>> source = open_source("sample")
+        >>> source.length, next(source.frames()).image.shape
+        (30, (240, 320, 3))
+        >>> source.close()
     """
     if not uri:
         raise SourceError(f"the source has an empty name: give a file ({known_recordings()})")  # else it is this folder

@@ -29,6 +29,11 @@ class Capture:
             period after the frame before it.
         colour: what is drawn in colour in the frame, where ``image`` is grey; None: ``image`` says it.
         stages_ms: what the source itself spent on this frame, by step (channel data: demodulate, beamform, detect).
+
+    Examples:
+        >>> import numpy as np
+        >>> Capture(np.zeros((240, 320), np.uint8), gap=2).fault is None
+        True
     """
 
     image: RawImage | None
@@ -55,6 +60,16 @@ class Source(Protocol):
             are paced by their arrival. False for recordings.
 
     Optional: ``uri``, what ``open_source`` was asked for, so that no sink overwrites it.
+
+    Examples:
+        >>> import numpy as np
+        >>> class Ramp:
+        ...     name, period_s, spacing_mm, length, live = "ramp", 0.04, None, 2, False
+        ...     def frames(self): return (Capture(np.full((8, 8), 40 * n, np.uint8)) for n in range(2))
+        ...     def close(self): pass
+        >>> from edgerecon.stream.loop.stream import stream
+        >>> stream(Ramp(), None, [], policy="every", pace=False).to_json()["presented"]
+        2
     """
 
     live: bool

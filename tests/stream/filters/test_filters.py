@@ -163,7 +163,7 @@ def test_temporal_low_rank_keeps_what_frames_share(image: Image) -> None:
     assert np.abs(found - image).mean() < 0.7 * np.abs(noisy[-1] - image).mean()
 
 
-@pytest.mark.parametrize("kernels", [True, False])
+@pytest.mark.parametrize("kernels", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_diffusion_is_its_formula(
     image: Image, kernels: bool, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
