@@ -15,7 +15,7 @@ from edgerecon.cli.tables.stream import print_stream
 from edgerecon.cli.tui import counter_table
 from edgerecon.cli.verbs.output import check_json, check_name, console, leave_if_interrupted, write_json
 from edgerecon.cli.verbs.placement import tile_size
-from edgerecon.core.errors import EdgereconError, UsageError
+from edgerecon.core.errors import EdgereconError, UsageError, printable
 from edgerecon.core.logs import log_json
 from edgerecon.engines.base import Engine
 from edgerecon.stream.accounting.counters import Counters
@@ -263,7 +263,7 @@ def _say_recorded(screen: Screen, sinks: Sequence[Sink], report: StreamReport, l
     """Where recordings lie and, when they lack frames, what to do."""
     recordings = [one for one in sinks if isinstance(one, FileSink) and one.recorded]
     for one in recordings:
-        screen.say(f"Recorded {one.count} frames: {one.recorded}")
+        screen.say(f"Recorded {one.count} frames: {printable(str(one.recorded))}")
     lost = report.dropped + max(report.skips.values(), default=0)
     if recordings and lost:
         help = "give a quicker model or --ladder auto" if live else "--policy every --no-pace keeps all of them"

@@ -230,3 +230,17 @@ def test_datasets_without_values_and_virtual_ones(tmp_path: Path) -> None:
         file.attrs["period_s"], file.attrs["spacing_mm"] = h5py.Empty("f8"), "wide"
     found = open_source(str(tmp_path / "a.h5"))
     assert (found.period_s, found.spacing_mm) == (None, None)
+
+
+def test_groups_within_groups_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three hundred took 2.5 s of processor time to look through, and it grows by the square."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group: h5py.Group = file
+        for _ in range(100):
+            group = group.create_group("a")
+        file["frames"] = np.zeros((2, 8, 8), np.uint8)
+    assert "groups within groups, more than 32 deep" in refusal(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["frames"] = file["other"] = np.zeros((2, 8, 8), np.uint8)
+    monkeypatch.setattr("edgerecon.stream.sources.hdf5_file._LOOKED_S", -1.0)
+    assert "more objects than can be looked through" in refusal(tmp_path / "a.h5")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgerecon.cli.verbs.output import Json, check_json, say, write_json
-from edgerecon.core.errors import EdgereconError
+from edgerecon.core.errors import EdgereconError, printable
 
 
 def recover(
@@ -26,7 +26,7 @@ def recover(
     found = finish(folder)
     for one in found:
         if one.path is not None:
-            say(f"{one.path}: {one.frames} frames, from {one.cut.name}", json)
+            say(printable(f"{one.path}: {one.frames} frames, from {one.cut.name}"), json)
     if not found:
         say(f"no recording in {folder} was cut off", json)
     write_json(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import h5py
 
 _LINKS_AT_MOST = 200_000
+_DEEPEST = 32  # groups within groups: HDF5 takes the square of their number to look through them
+_LOOKED_S = 3.0  # processor time for which links are looked through
 _ATTRIBUTE_AT_MOST = 64  # values
 _TABLE_AT_MOST = 64 << 20  # bytes of a table that is read whole
 
@@ -67,22 +70,29 @@ def refuse_other_files(file: h5py.File) -> None:
     and one to a pipe waits for ever.
 
     Raises:
-        SourceError: an external link anywhere, or more links than can be looked through.
+        SourceError: an external link anywhere, or more or deeper links than can be looked through in a moment.
     """
     import h5py
 
-    seen = 0
+    seen, begun_s = 0, time.thread_time()
 
     def look(name: str, link: object) -> str | None:
+        """Why to refuse the file; h5py may lose what is raised here."""
         nonlocal seen
         seen += 1
         if seen > _LINKS_AT_MOST:
-            raise SourceError(f"{_name(file)} holds more than {_LINKS_AT_MOST:,} objects: no recording does")
-        return name if isinstance(link, h5py.ExternalLink) else None
+            return f" holds more than {_LINKS_AT_MOST:,} objects: no recording does"
+        if name.count("/") >= _DEEPEST:
+            return f" holds groups within groups, more than {_DEEPEST} deep: no recording does"
+        if time.thread_time() - begun_s > _LOOKED_S:
+            return f" holds more objects than can be looked through in {_LOOKED_S:g} s"
+        if isinstance(link, h5py.ExternalLink):
+            return f": '{name}' lies in another file: only data of the file itself are read"
+        return None
 
-    found = file.visititems_links(look)
-    if found is not None:
-        raise SourceError(f"{_name(file)}: '{found}' lies in another file: only data of the file itself are read")
+    why = file.visititems_links(look)
+    if why is not None:
+        raise SourceError(_name(file) + why)
 
 
 def group(file: h5py.Group, key: str) -> h5py.Group:
