@@ -59,8 +59,10 @@ def find_candidates(folder: Path, task: str) -> list[Candidate]:
         folder: or one ONNX file.
 
     Raises:
-        DataError: the folder holds no model of the task.
+        DataError: it does not exist, or holds no model of the task.
     """
+    if not folder.exists():
+        raise DataError(f"{folder} does not exist: give an ONNX file of ours, or a folder of them")
     files = [folder] if folder.is_file() else sorted(folder.glob("*.onnx"))
     every = [one for path in files for one in _ways(path, task)]
     found = list({(replace(one, path=Path()) if math.isfinite(one.ssim) else one): one for one in every[::-1]}.values())

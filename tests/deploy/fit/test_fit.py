@@ -151,3 +151,8 @@ def test_an_unknown_quality_does_not_pass() -> None:
     assert not Requirement(5.0, min_ssim=0.1).allows(unknown) and Requirement(5.0).allows(unknown)
     page = fit_page(Fit(Requirement(5.0), (64, 64), [tried(1.0, math.nan)], None, []))
     assert "No candidate states its SSIM" in page
+
+
+def test_an_absent_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="absent.onnx does not exist"):
+        find_candidates(tmp_path / "absent.onnx", "despeckle")
