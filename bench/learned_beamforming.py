@@ -6,7 +6,7 @@
 | set | |
 |---|---|
 | phantom | simulated by our own simulator: a geometry, scenes and seeds that no training saw |
-| aberrated | the same scenes through an aberrating layer, 3 % wrong in the speed of sound, and noise |
+| aberrated | the same scenes through an aberrating layer, 1.5 % wrong in the speed of sound, and noise |
 | pymust | the same kind of scene, echoes by PyMUST (left out where it is not installed) |
 | disk | a recording of a disk of speckle in water, in ../shared/ultrasound/channel (left out where it is not) |
 

@@ -59,7 +59,7 @@ def random_channel_acquisition(rng: np.random.Generator) -> Acquisition:
     wavelength = medium.wavelength(probe)
     spacing = float(rng.uniform(0.25, 0.5)) * wavelength
     grid = Grid(SIZE, spacing, float(np.exp(rng.uniform(np.log(12), np.log(110)))) * wavelength)
-    wrong = float(rng.uniform(0.985, 1.015)) if rng.random() < 0.6 else 1.0
+    wrong = float(rng.uniform(0.98, 1.02)) if rng.random() < 0.75 else 1.0
     noise = float(10 ** (rng.uniform(-40, 3) / 20))
     return Acquisition(
         probe=probe,
@@ -75,11 +75,11 @@ def random_channel_acquisition(rng: np.random.Generator) -> Acquisition:
 
 
 def random_screen(rng: np.random.Generator, probe: Probe) -> Screen:
-    """No aberration in a third of the scenes, else a smooth delay of 1 to 6 mm correlation length."""
+    """No aberration in a sixth of the scenes, else a smooth delay of 1 to 6 mm correlation length."""
     delay = gaussian_filter1d(rng.standard_normal(3 * probe.elements), float(rng.uniform(1e-3, 6e-3)) / probe.pitch / 2)
     delay = delay[probe.elements : 2 * probe.elements]
     delay = (delay - delay.mean()) / max(float(delay.std()), 1e-12)
-    strength = _ABERRATION_S * float(rng.uniform(0, 1)) if rng.random() < 2 / 3 else 0.0
+    strength = _ABERRATION_S * float(rng.uniform(0, 1)) if rng.random() < 5 / 6 else 0.0
     # What is a whole wavelength off cannot be learnt to be set right: high carriers see thinner layers.
     delay *= min(strength, 0.2 / probe.centre_frequency)
     gain = np.maximum(0.0, 1 + 0.1 * rng.standard_normal(probe.elements))
