@@ -149,6 +149,8 @@ def simulated(seed: int, aberrated: bool) -> Case:
         made, signals = echoes(scatterers, np.zeros(1), noise=0.05, rng=rng)
         return Case(f"phantom {seed}", made, signals, TARGETS, many)
     screen = random_screen(rng, PROBE)
+    while not screen.delay_s.any():  # one of six has no aberration
+        screen = random_screen(rng, PROBE)
     delay = screen.delay_s / max(float(screen.delay_s.std()), 1e-12) * 25e-9
     speed = SPEED * 1.015
     x, z, strength = scatterers
