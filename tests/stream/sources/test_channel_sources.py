@@ -257,7 +257,7 @@ def test_other_files_are_not_read(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "virtual.h5", "w") as file:
         file.create_virtual_dataset("frames", layout)
     for name in ("link", "raw", "virtual"):
-        with pytest.raises(SourceError, match="another file"):
+        with pytest.raises(SourceError, match="only data of the file itself are read"):
             open_source(str(tmp_path / f"{name}.h5"))
 
 
