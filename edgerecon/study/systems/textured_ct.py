@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,8 @@ WEIGHTS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
 RELAXATIONS = (0.05, 0.15, 0.4)
 TUNED_ON = 4
 Arrays = dict[str, NDArray[Any]]
-Reconstruct = Callable[[NDArray[Any]], NDArray[np.float32]]
+Reconstruct = functools.partial[NDArray[np.float32]]
+"""Of a sinogram; a partial, whose name and arguments tell what it made from what another makes."""
 
 
 def run(ctx: Context) -> None:
@@ -99,7 +100,7 @@ def _one_subject(seed: int, size: int, slices: int, index: int) -> Arrays:
 def _by(ctx: Context, name: str, sinograms: NDArray[Any], method: Reconstruct) -> NDArray[np.float16]:
     """Slices by a classical method, made once."""
     make = functools.partial(_reconstructed, sinograms, method)
-    inputs = {"method": repr(method), "shape": sinograms.shape}
+    inputs = {"method": method.func.__name__, **method.keywords, "shape": sinograms.shape}
     return ctx.data(
         name, inputs, lambda: {"images": np.stack(list(in_parallel(make, len(sinograms)))).astype(np.float16)}
     )["images"]
