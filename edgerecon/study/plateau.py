@@ -2,7 +2,7 @@
 
 The rate falls to a fifth whenever ``PATIENCE`` checks brought less than ``SLOW``, twice: most of what a rate can bring
 comes early, and the next one finds more in the same time. At the last rate the training ends when ``PATIENCE`` checks
-in a row were no better than the best by ``LEAST``: that is its plateau. What is checked, and kept when it is the best,
+together brought less than ``LEAST``: that is its plateau. What is checked, and kept when it is the best,
 is a running mean of the weights (Polyak & Juditsky, SIAM J. Control Optim. 30(4), 1992). An adversarial training has no
 loss that falls to a least value: it takes a fixed number of steps, and its last running mean is kept.
 """
@@ -69,7 +69,8 @@ class History:
 
     Attributes:
         curve, checks: (step, loss) in training since the check before, and on held-out scenes. best: least of checks.
-        since: checks since the best. cuts: of the rate. cut: how many checks there were at the last one.
+        mark, since: the last check that was better than the mark before it by ``LEAST``, and checks since then.
+        cuts: of the rate. cut: how many checks there were at the last one.
         gain: share by which ``best`` fell in the last turn.
         judged: whether the held-out error tells how good it is; not so in an adversarial training.
     """
@@ -79,6 +80,7 @@ class History:
     curve: Curve = field(default_factory=list)
     checks: Curve = field(default_factory=list)
     best: float = math.inf
+    mark: float = math.inf
     since: int = 0
     cuts: int = 0
     cut: int = 0
@@ -90,9 +92,10 @@ class History:
         """Note a check; returns whether it is the best."""
         self.curve.append((step, trained))
         self.checks.append((step, checked))
-        better = not math.isfinite(self.best) or checked < self.best - LEAST * abs(self.best)
+        better = not math.isfinite(self.mark) or checked < self.mark - LEAST * abs(self.mark)
         improved = checked < self.best
-        self.best, self.since = min(self.best, checked), 0 if better else self.since + 1
+        self.best = min(self.best, checked)
+        self.mark, self.since = (checked, 0) if better else (self.mark, self.since + 1)
         if self.cuts < CUTS and self._slow():
             self.since, self.cuts, self.cut = 0, self.cuts + 1, len(self.checks)
         elif self.cuts >= CUTS and self.since >= PATIENCE:
@@ -138,7 +141,8 @@ def _text(history: History) -> str:
 def _history(text: str | bytes) -> History:
     found = parse(text)
     points = {name: [(int(step), float(loss)) for step, loss in found[name]] for name in ("curve", "checks")}
-    return History(**found | points | {"best": math.inf if found["best"] is None else found["best"]})
+    least = {name: math.inf if found.get(name) is None else found[name] for name in ("best", "mark")}
+    return History(**found | points | least)
 
 
 def train_for(

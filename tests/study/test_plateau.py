@@ -86,6 +86,15 @@ def test_a_plateau_cuts_the_rate_and_the_last_one_ends() -> None:
     assert history.cuts == CUTS and not history.finished, "what improves slowly gets a lower rate, and goes on"
 
 
+def test_small_gains_that_add_up_are_no_plateau() -> None:
+    history = History()
+    for step in range(200):
+        history.add(step, 0.5, 0.999**step)
+    assert history.cuts == CUTS and not history.finished, (
+        "half of LEAST a check, but four times LEAST in PATIENCE checks"
+    )
+
+
 def test_training_ends_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plateau, "PATIENCE", 1)
     history, _ = trained(tmp_path / "a.pt", Turn(math.inf), plan=Plan(1e-12, 2, 10_000))
