@@ -15,11 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from edgerecon.core.errors import UsageError
+from edgerecon.study.claims import STATED
 from edgerecon.study.plateau import HISTORY, History, Turn, history_of, standing
 from edgerecon.study.results import Trained
 
 ROUND_S, SHORTEST_S, LEAST_S = 3600.0, 120.0, 20.0
 """Of a round when no budget is given, or a long one; of the last rounds; and the least turn that is worth starting."""
+STATED_NETWORKS = {f"{one.system}/{name}" for one in STATED for name in (*one.better, *one.worse)}
+"""Those that a claim waits for: they may be named before they were ever trained."""
 FLOOR = 1e-3
 """Of the gain that counts: a network that stood still in its last turn is asked once more while time is left."""
 
@@ -91,7 +94,7 @@ class Turns:
         for system in systems:
             known = {name: one for name, one in self.networks().items() if name.startswith(f"{system}/")}
             named = [name for name in self.named if name.startswith(f"{system}/")]
-            if known and (wrong := [name for name in named if name not in known]):
+            if known and (wrong := [name for name in named if name not in known and name not in STATED_NETWORKS]):
                 raise UsageError(f"there is no network '{wrong[0]}' in the study: choose from {', '.join(known)}")
             found |= {name: known[name] for name in named if name in known} if named else known
         return found

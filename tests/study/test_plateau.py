@@ -160,6 +160,13 @@ def test_time_goes_to_the_networks_that_are_named(tmp_path: Path) -> None:
         Turns(tmp_path, 100.0, named=["s/c"]).begin_round(("s",))
 
 
+def test_a_network_of_a_claim_may_be_named_before_it_was_trained(tmp_path: Path) -> None:
+    (tmp_path / "tomography").mkdir()
+    trained(tmp_path / "tomography/mri-variable.pt", Turn(first=1))
+    turns = Turns(tmp_path, 100.0, clock=lambda: 0.0, named=["tomography/ct-sparse"])
+    assert not turns.begin_round(("tomography",)) and turns.reaches("tomography/ct-sparse")
+
+
 def test_networks_that_are_not_named_stand_aside(tmp_path: Path) -> None:
     turns = Turns(tmp_path, 100.0, clock=lambda: 0.0, named=["s/a"])
     (tmp_path / "s").mkdir()
