@@ -160,9 +160,14 @@ def paired(a: Sequence[float], b: Sequence[float]) -> Interval:
 
 
 def ordering(table: Table, methods: Sequence[str], metric: Metric, text: str) -> Claim:
-    """Whether the methods rank as named, best first, by the means of a table."""
+    """Whether the methods rank as named, best first, by the means of a table.
+
+    Open when neighbours are closer than ``LEAST_DB``, in decibels, and no others contradict.
+    """
     means = [table.mean(method, metric.key) for method in methods]
     sign = -1 if metric.better == "lower" else 1
-    holds = all(sign * a > sign * b for a, b in zip(means, means[1:], strict=False))
+    least = min(sign * (a - b) for a, b in zip(means, means[1:], strict=False))
+    close = LEAST_DB if metric.label.endswith("dB") else 0.0
+    holds = None if abs(least) < close else least > 0
     shown = ", ".join(f"{method} {mean:.{metric.digits}f}" for method, mean in zip(methods, means, strict=True))
     return Claim(text, holds, f"{metric.label}: {shown} ({table.title})")

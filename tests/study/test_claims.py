@@ -11,7 +11,7 @@ import pytest
 from edgerecon.study import reasons
 from edgerecon.study.claims import NOT_RUN, STATED, Stated, count, listed, settled, verdicts
 from edgerecon.study.report import StudyReport, read_report
-from edgerecon.study.results import Claim, Result, Table, Trained
+from edgerecon.study.results import PSNR, Claim, Result, Row, Table, Trained, ordering
 from edgerecon.study.run import SYSTEMS
 
 RESULTS = Path(__file__).resolve().parents[2] / "bench/results"
@@ -153,3 +153,13 @@ def raised(table: Table, method: str, level: float) -> Table:
     same = {"mean": level, "low": level, "high": level}
     rows = [replace(row, values=dict.fromkeys(row.values, same)) if row.method == method else row for row in table.rows]
     return replace(table, rows=tuple(rows))
+
+
+def test_methods_closer_than_counts_have_no_order() -> None:
+    rows = [
+        Row(name, "trained", {"psnr_db": {"mean": mean}}) for name, mean in (("a", 36.02), ("b", 35.99), ("c", 30.0))
+    ]
+    table = Table("T", (PSNR,), tuple(rows), "d")
+    assert ordering(table, ("a", "b", "c"), PSNR, "x").holds is None
+    assert ordering(table, ("b", "c"), PSNR, "x").holds is True
+    assert ordering(table, ("c", "a", "b"), PSNR, "x").holds is False
