@@ -187,7 +187,7 @@ def _find_reading(
 def _find_ranges(network: Network, model: ModelProto, asked: Asked, frames: Sequence[Image]) -> tuple[Reading, Finding]:
     """The ranges of a network that gives pictures."""
     pictures = trial_pictures(frames)
-    answers = possible_answers(network, pictures)
+    answers = range_choice.drowned_last(network, possible_answers(network, pictures), pictures)
     if not answers and network.result.layout.channels == 3 and asked.way is None:
         raise UsageError(
             f"the 3 channels of '{network.result.port.name}' continue no frame: say --residual overlay where they are "
@@ -232,8 +232,12 @@ def _find_ranges(network: Network, model: ModelProto, asked: Asked, frames: Sequ
 def _far_better(
     network: Network, stated: Reading, answers: Sequence[Answer], pictures: Sequence[Image]
 ) -> Answer | None:
-    """An answer beside which what was said is of no account; None where there is none."""
-    if not answers or answers[0].error > range_choice.GOOD:
+    """An answer beside which what was said is of no account; None where there is none.
+
+    Args:
+        answers: the best first, those that drown the network's constants last.
+    """
+    if not answers or answers[0].error > range_choice.GOOD or range_choice.drowns(network, answers[0], pictures):
         return None
     own = range_choice.answer_for(network, stated, pictures, at_most=float("inf"))
     return answers[0] if own is None or own.error > range_choice.CLEARLY * answers[0].error else None

@@ -8,7 +8,8 @@ continues a frame better than the frame. So an answer is found in this order:
    are trained for values of a certain size, and a frame that is far larger drowns them;
 3. what continues the frames far better than all others.
 
-All else is to be asked; so is an answer of [0, 255] which drowns the constants.
+All else is to be asked; so is an answer of [0, 255] which drowns the constants. Such an answer contradicts no range
+that was stated, and is listed last.
 """
 
 from __future__ import annotations
@@ -114,6 +115,19 @@ def fitting(network: Network, model: ModelProto, answers: Sequence[Answer]) -> l
     return [replace(one, reading=some[0], alike=tuple(some[1:])) for some, one in kept if some]
 
 
+def drowns(network: Network, answer: Answer, frames: Sequence[Image]) -> bool:
+    """Whether frames of [0, 255] are so large that the network's constants have no effect: then almost any network of
+    convolutions continues them, however it was trained."""
+    large = all(reading.given == BYTE for reading in (answer.reading, *answer.alike))
+    exact = network.ports.image.dtype in OF_TYPE
+    return large and not exact and _effect_of_constants(network, answer, frames) < _IDLE
+
+
+def drowned_last(network: Network, answers: Sequence[Answer], frames: Sequence[Image]) -> list[Answer]:
+    """The same answers in their order, but for those that drown the network's constants: they prove nothing."""
+    return sorted(answers, key=lambda one: drowns(network, one, frames))
+
+
 def _busy(answers: Sequence[Answer]) -> list[Answer]:
     """Those under which the network does anything; all where it never does."""
     return [one for one in answers if one.change >= _IDLE] or list(answers)
@@ -129,7 +143,7 @@ def _with_effect(network: Network, answers: list[Answer], frames: Sequence[Image
 
 
 def _proves_nothing(network: Network, answer: Answer, frames: Sequence[Image]) -> bool:
-    return _drowns(network, answer, frames) or _is_coarse(answer, frames)
+    return drowns(network, answer, frames) or _is_coarse(answer, frames)
 
 
 def _is_coarse(answer: Answer, frames: Sequence[Image]) -> bool:
@@ -139,14 +153,6 @@ def _is_coarse(answer: Answer, frames: Sequence[Image]) -> bool:
     changes = [frame - picture for frame, picture in zip(frames, answer.pictures, strict=True)]
     coarse, whole = (sum(float(np.mean(one**2)) for one in some) for some in (map(blocks, changes), changes))
     return coarse > _COARSE * whole
-
-
-def _drowns(network: Network, answer: Answer, frames: Sequence[Image]) -> bool:
-    """Whether frames of [0, 255] are so large that the network's constants have no effect: then almost any network of
-    convolutions continues them, however it was trained."""
-    large = all(reading.given == BYTE for reading in (answer.reading, *answer.alike))
-    exact = network.ports.image.dtype in OF_TYPE
-    return large and not exact and _effect_of_constants(network, answer, frames) < _IDLE
 
 
 def _effect_of_constants(network: Network, answer: Answer, frames: Sequence[Image]) -> float:

@@ -18,6 +18,7 @@ from edgerecon.core import __version__
 from edgerecon.core.errors import ModelError, first_line
 from edgerecon.deploy.adopt.foreign import ModelProto, TensorProto, onnx
 from edgerecon.deploy.adopt.graph_parts import NodeProto
+from edgerecon.deploy.adopt.identities import drop_identities
 from edgerecon.deploy.adopt.layout import LUMA, Layout
 from edgerecon.deploy.adopt.maps import LABELS, SCORES, MapReading
 from edgerecon.deploy.adopt.network import Network
@@ -60,6 +61,7 @@ def wrap(model: ModelProto, network: Network, reading: Reading | MapReading, siz
     del inner.graph.node[:], inner.metadata_props[:]
     inner.graph.node.extend(nodes)
     inner.graph.initializer.extend(graph.constants)
+    drop_identities(inner)
     inner.producer_name, inner.producer_version, inner.doc_string = "edgerecon", __version__, ""
     try:
         onnx.checker.check_model(inner, full_check=False)

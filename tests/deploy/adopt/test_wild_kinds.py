@@ -231,6 +231,27 @@ def test_network_whose_constants_are_drowned_is_asked_about(tmp_path: Path) -> N
         inspect(tmp_path / "f.onnx", Asked())
 
 
+def test_drowned_answer_contradicts_no_stated_range(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Made for [0, 1], which it brightens by 20 grey levels; in [0, 255] the bias has no effect."""
+    graph = Graph(18)
+    y = graph.node("Relu", graph.conv("x", KERNEL[None, None], np.array([0.08])))
+    (tmp_path / "f.onnx").write_bytes(model(graph, y).SerializeToString())
+    found = next(one for one in inspect(tmp_path / "f.onnx", Asked(given=UNIT)).findings if one.what == "range")
+    assert (found.found, found.sure, found.why) == ("[0, 1]", "as you said", "the trial cannot tell")
+    assert "contradicts" not in caplog.text
+
+
+def test_drowned_answer_is_listed_last(tmp_path: Path) -> None:
+    """Of the two ranges that continue the frames, [0, 255] does so the better, as the bias has no effect there."""
+    graph = Graph(18)
+    y = graph.node("Relu", graph.conv("x", KERNEL[None, None], np.array([0.008])))
+    (tmp_path / "f.onnx").write_bytes(model(graph, y).SerializeToString())
+    with pytest.raises(UsageError) as caught:
+        inspect(tmp_path / "f.onnx", Asked())
+    listed = str(caught.value).split("Possible: ")[1].split("; ")
+    assert listed[0].startswith("[0, 1] ") and listed[-1].startswith("[0, 255] ")
+
+
 def test_picture_that_changes_with_its_size_is_said(tmp_path: Path) -> None:
     """The mean of a picture is of all of it; so is a mask that an exporter made for one size."""
     graph = Graph(18)
