@@ -17,6 +17,9 @@ from edgerecon.workshop.recipe_tables import Recipe, with_params
 
 __all__ = ["Recipe", "load_recipe"]
 
+MOST_EXTENDED = 16
+"""Recipes one upon another beyond which a chain is a mistake: the longest that ships is of six."""
+
 
 def load_recipe(path: str | Path) -> Recipe:
     """Read a recipe, and first the one it ``extends``: a file relative to its own, whose keys it adds to or replaces.
@@ -72,6 +75,8 @@ def _read(path: Path, files: list[tuple[Path, str]]) -> dict[str, Any]:
     """The tables of a recipe over those it extends; every file read is appended with its text, the given one first."""
     if any(path.resolve() == known.resolve() for known, _ in files):
         raise RecipeError(f"{files[-1][0]}: extends: {path} extends it in turn")
+    if len(files) > MOST_EXTENDED:
+        raise RecipeError(f"{files[0][0]}: extends: a chain of over {MOST_EXTENDED} recipes: write one that stands alone")
     asked = f", which {files[-1][0]} extends" if files else ""
     text, tables = read_toml(path, RecipeError, f"the recipe {path}{asked}")
     files.append((path, text))

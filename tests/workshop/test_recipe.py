@@ -6,7 +6,7 @@ import pytest
 
 from edgerecon.core.errors import RecipeError
 from edgerecon.core.shipped import resource_dir
-from edgerecon.workshop.recipe import load_recipe
+from edgerecon.workshop.recipe import MOST_EXTENDED, load_recipe
 from edgerecon.workshop.recipe_tables import PICTURE_GATES
 
 TEXT = """
@@ -150,6 +150,16 @@ def test_a_mistake_in_extending_names_the_file(tmp_path: Path, text: str, says: 
     with pytest.raises(RecipeError, match=says) as caught:
         load_recipe(tmp_path / "a.toml")
     assert "\n" not in str(caught.value)
+
+
+def test_long_chain_of_recipes_is_refused(tmp_path: Path) -> None:
+    last = MOST_EXTENDED + 1
+    for number in range(last):
+        (tmp_path / f"{number}.toml").write_text(f'extends = "{number + 1}.toml"\n')
+    (tmp_path / f"{last}.toml").write_text(TEXT)
+    assert load_recipe(tmp_path / "1.toml").train.steps == load_recipe(tmp_path / f"{last}.toml").train.steps
+    with pytest.raises(RecipeError, match=r"0\.toml: extends: a chain of over 16 recipes"):
+        load_recipe(tmp_path / "0.toml")
 
 
 def test_files_that_are_no_recipes(tmp_path: Path) -> None:
