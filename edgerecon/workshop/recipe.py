@@ -76,7 +76,7 @@ def _read(path: Path, files: list[tuple[Path, str]]) -> dict[str, Any]:
     if any(path.resolve() == known.resolve() for known, _ in files):
         raise RecipeError(f"{files[-1][0]}: extends: {path} extends it in turn")
     if len(files) > MOST_EXTENDED:
-        raise RecipeError(f"{files[0][0]}: extends: a chain of over {MOST_EXTENDED} recipes: write one that stands alone")
+        raise RecipeError(f"{files[0][0]}: extends: a chain of over {MOST_EXTENDED} recipes: write one without it")
     asked = f", which {files[-1][0]} extends" if files else ""
     text, tables = read_toml(path, RecipeError, f"the recipe {path}{asked}")
     files.append((path, text))
