@@ -16,7 +16,7 @@ export function saveSnapshot() {
     link.href = URL.createObjectURL(blob);
     link.download = fileName();
     link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+    setTimeout(() => URL.revokeObjectURL(link.href), 300_000); // a busy browser may begin to save it late
     say(`Saved as ${link.download}`);
   }, "image/png");
 }
