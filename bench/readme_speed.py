@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.readme_quality import load, measured_on, when
+from bench.readme_quality import load, measured_on
 from edgerecon.bench.compare import read_result
 from edgerecon.bench.markdown import markdown
 from edgerecon.modelfile.variants import family
@@ -34,7 +34,7 @@ def best(folder: Path) -> str:
         runs = f"{row['precision']} on {row['backend']}"
         lines.append(f"| `{name}` | {runs} | {times} | {row['fps']:.0f} | {row['psnr_db']:.2f} | {row['ssim']:.3f} |")
     height, width = found["shape"]
-    note = f"{width}×{height}, {measured_on(found['host'])} (`make bench`). **GPU, Jetson: not measured.**"
+    note = f"{width}×{height}, {measured_on(found['host'])} (`edgerecon bench`). **GPU, Jetson: not measured.**"
     return "\n".join([*lines, "", note])
 
 
@@ -120,12 +120,11 @@ def stream_peers(folder: Path) -> str:
 
 def streaming(folder: Path) -> str:
     """One line a benchmark of the stream and of the harness itself."""
-    lines = ["| what | measured | when |", "|---|---|---|"]
+    lines = ["| what | measured | where and when |", "|---|---|---|"]
     for what, name, says in STREAMING:
         found = load(folder, name)
-        lines.append(f"| {what} | {says(found)} | {when(found['host'])} |")
-    machine = measured_on(load(folder, "demo")["host"]).partition("),")[0]
-    return "\n".join([*lines, "", f"On {machine}), 512×512 where nothing else is said."])
+        lines.append(f"| {what} | {says(found)} | {measured_on(found['host'])} |")
+    return "\n".join([*lines, "", "512×512 where nothing else is said."])
 
 
 def native_engine(folder: Path) -> str:

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from math import isfinite
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from edgerecon.core.errors import SinkError
 from edgerecon.core.frame import Frame, Image, Status, to_uint8
+from edgerecon.report.page import at_strength
 
 if TYPE_CHECKING:
     from edgerecon.stream.accounting.counters import Counters
@@ -25,13 +26,13 @@ VIDEO, PAGE, JSON = "before-after.mp4", "report.html", "report.json"
 SECONDS = 10.0
 """How long a demo streams that nobody watches live, and how much of any demo the video holds."""
 STRENGTH = 0.75
-"""How strongly the demo applies its model: some grain stays, which people are used to see in a heart's walls."""
-SHOWN_MEASURES: Mapping[str, tuple[float, str]] = {
-    "structure": (1.0, "Amplitude of lines and edges: 1 keeps all of it, more is sharpening"),
-    "speckle_left": (1.0, "Deviation in calm tissue: lower is smoother"),
-    "brightness_moved": (0.0, "Change of the local mean"),
+"""How strongly the demo applies its model: some grain stays, which people are used to seeing in a heart's walls."""
+SHOWN_MEASURES = {
+    "structure": "Amplitude of lines and edges: 1 keeps all of it, more is sharpening",
+    "speckle_left": "Deviation in calm tissue: lower is smoother",
+    "brightness_moved": "Change of the local mean",
 }
-"""Key of a measure → the figure of a picture that was not changed, and what it says."""
+"""Key of a measure → what it says."""
 
 
 def run_demo(
@@ -90,7 +91,7 @@ def run_demo(
         if seconds is None and not view:
             seconds = SECONDS
         how_long = "until Ctrl-C" if seconds is None else f"for {seconds:g} s"
-        say(f"Streaming {cine.name} through {engine.spec.model.name} at {100 * STRENGTH:.0f} % strength {how_long}")
+        say(f"Streaming {cine.name} through {engine.spec.model.name}{at_strength(STRENGTH)} {how_long}")
         try:
             report = stream(
                 cine, engine, sinks, loop=True, seconds=seconds, on_progress=on_progress, controls=engines.controls
@@ -193,11 +194,12 @@ def quality_rows(pairs: list[tuple[int, Image, Image]]) -> list[dict[str, object
         return []
     frames = f"{len(same_size)} frame{'s' if len(same_size) > 1 else ''}"
     rows: list[dict[str, object]] = []
-    for key, (unchanged, note) in SHOWN_MEASURES.items():
+    for key, note in SHOWN_MEASURES.items():
         one = measures()[key]
-        after = _mean([one.of(BeforeAfter(before, after)) for before, after in same_size])
+        untouched = _mean([one.of(BeforeAfter(before, before)) for before, _ in same_size])
+        shown = _mean([one.of(BeforeAfter(before, after)) for before, after in same_size])
         heading = one.heading[0].upper() + one.heading[1:]
-        rows.append({"measure": heading, "before": unchanged, "after": after, "note": f"{note} ({frames})"})
+        rows.append({"measure": heading, "before": untouched, "after": shown, "note": f"{note} ({frames})"})
     found = [measure(before, after, find_regions(before)) for before, after in same_size]
     gcnr, change = _mean([m.gcnr for m in found]), _mean([m.gcnr_change for m in found])
     note = "How well brighter and darker tissue separate, from 0 to 1, in regions found automatically"

@@ -30,6 +30,11 @@ def write_page(path: Path, content: str) -> None:
     write(path, content.encode())
 
 
+def at_strength(strength: float | None) -> str:
+    """What follows a model's name where it is blended with its input: " at 75 % strength"; nothing for 1 and None."""
+    return "" if strength in (None, 1) else f" at {100 * strength:.0f} % strength"
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], kinds: str) -> str:
     """An HTML table of plain text; ``kinds`` holds "n" for each column of numbers."""
     marks = [' class="n"' if kind == "n" else "" for kind in kinds]

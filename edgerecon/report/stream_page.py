@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgerecon.core.errors import EdgereconError, SinkError
 from edgerecon.report.histogram_svg import histogram_svg
-from edgerecon.report.page import number, page, percent, table, write_page
+from edgerecon.report.page import at_strength, number, page, percent, table, write_page
 
 Picture = tuple[str, NDArray[np.uint8], NDArray[np.uint8]]
 """(caption, before, after): uint8 (H, W)."""
@@ -75,9 +75,8 @@ def render(report: Mapping[str, Any], pictures: Sequence[Picture] = ()) -> str:
 
 
 def _title(report: Mapping[str, Any]) -> str:
-    strength = report.get("strength")
-    share = "" if strength in (None, 1) else f" at {100 * strength:.0f} % strength"
-    return f"{report.get('model', 'stream')}{share} on {report.get('source', 'an unnamed source')}"
+    model = report.get("model", "stream") + at_strength(report.get("strength"))
+    return f"{model} on {report.get('source', 'an unnamed source')}"
 
 
 def _head(report: Mapping[str, Any]) -> str:

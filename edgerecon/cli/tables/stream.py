@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgerecon.cli.tables.screen import print_table
+from edgerecon.report.page import at_strength
 
 if TYPE_CHECKING:
     from edgerecon.stream.loop.report import StreamReport
@@ -19,8 +20,8 @@ ENGINE = ("backend", "precision", "threads")
 def print_stream(console: Console, report: StreamReport, timed: bool = True) -> None:
     """Latency by stage, and every frame's fate. ``timed``: whether it went against a deadline."""
     engine = report.engine
-    share = "" if report.strength in (None, 1) else f" at {100 * report.strength:.0f} % strength"
-    title = f"{report.source} → {report.model}{share} ({', '.join(str(engine[key]) for key in ENGINE)} threads)"
+    model = report.model + at_strength(report.strength)
+    title = f"{report.source} → {model} ({', '.join(str(engine[key]) for key in ENGINE)} threads)"
     table = Table(title=escape(title))
     table.add_column("milliseconds", no_wrap=True)
     names = ("p50", "p90", "p99", "p999", "max")

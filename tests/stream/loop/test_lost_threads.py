@@ -154,20 +154,19 @@ def test_a_stream_of_too_slow_calls_ends(policy: str, clock: HangClock) -> None:
     assert report.raw_shown == report.presented
 
 
+def stream_two_beside() -> None:
+    sinks = [[KeepSink()], [KeepSink()]]
+    stream_beside(ListSource(ramp(20)), [FakeEngine(), FakeEngine()], sinks, stop=threading.Event(), options=AGAIN)
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_lost_stream_ends_those_beside_it(lose: set[str]) -> None:
     lose.add("beside 1")
-    engines = [FakeEngine(), FakeEngine()]
     with pytest.raises(EdgereconError, match="'beside 1' was lost"):
-        stream_beside(
-            ListSource(ramp(20)), engines, [[KeepSink()], [KeepSink()]], stop=threading.Event(), options=AGAIN
-        )
+        stream_two_beside()
 
 
 def test_a_stream_without_a_thread_ends_those_beside_it(unstartable: set[str]) -> None:
     unstartable.add("beside 1")
-    engines = [FakeEngine(), FakeEngine()]
     with pytest.raises(EdgereconError, match="beside 1 cannot start"):
-        stream_beside(
-            ListSource(ramp(20)), engines, [[KeepSink()], [KeepSink()]], stop=threading.Event(), options=AGAIN
-        )
+        stream_two_beside()

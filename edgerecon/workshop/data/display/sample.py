@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.workshop.data.display.examination import ANY, Examination
+from edgerecon.workshop.data.display.examination import ANY, LESIONS, RECORDED, Examination
 from edgerecon.workshop.data.display.fields import Map, log_uniform
 from edgerecon.workshop.data.display.greymap import random_grey_map
 from edgerecon.workshop.data.display.overlay import put, random_overlays
@@ -62,6 +64,10 @@ def simulate_sample(
     if examination.enlarged and rng.random() < examination.enlarged:
         before, after = _enlarged(rng, before, after)
     return {"shown": before, "expected": after}, facts
+
+
+simulate_small_lesions = partial(simulate_sample, examination=LESIONS)
+simulate_recorded = partial(simulate_sample, examination=RECORDED)
 
 
 def _enlarged(rng: np.random.Generator, *frames: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:

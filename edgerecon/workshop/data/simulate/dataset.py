@@ -35,19 +35,20 @@ class Kind:
 
     Attributes:
         version: raised whenever the same seed would give other images.
-        module: has ``simulate_sample(seed, index)``, with ``frames`` as third argument where it makes ``sequences``.
+        module: has ``function(seed, index)``, with ``frames`` as third argument where it makes ``sequences``.
     """
 
     version: int
     module: str
+    function: str = "simulate_sample"
     sequences: bool = False
 
 
 KINDS = {
     "acoustic": Kind(2, "edgerecon.workshop.data.simulate.sample", sequences=True),
     "display": Kind(1, "edgerecon.workshop.data.display.sample"),
-    "lesions": Kind(1, "edgerecon.workshop.data.display.small_lesions"),
-    "recorded": Kind(1, "edgerecon.workshop.data.display.recorded"),
+    "lesions": Kind(1, "edgerecon.workshop.data.display.sample", "simulate_small_lesions"),
+    "recorded": Kind(1, "edgerecon.workshop.data.display.sample", "simulate_recorded"),
     "channel": Kind(1, "edgerecon.workshop.data.simulate.channel"),
 }
 """acoustic: plane waves in random tissue, "pw1" … "pw31", "clean" and "expected". display: "shown" and "expected";
@@ -189,6 +190,6 @@ def _job(kind: str, seed: int, frames: int, index: int) -> Sample:
     import cv2
 
     cv2.setNumThreads(1)
-    simulate_sample = importlib.import_module(KINDS[kind].module).simulate_sample
-    made: Sample = simulate_sample(seed, index, frames) if KINDS[kind].sequences else simulate_sample(seed, index)
+    simulate_one = getattr(importlib.import_module(KINDS[kind].module), KINDS[kind].function)
+    made: Sample = simulate_one(seed, index, frames) if KINDS[kind].sequences else simulate_one(seed, index)
     return made

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import h5py
 import numpy as np
@@ -11,13 +11,18 @@ import pytest
 
 from edgerecon.core.errors import DataError, UsageError
 from edgerecon.workshop.data.datasets import load_pairs
-from edgerecon.workshop.data.display import recorded, small_lesions
 from edgerecon.workshop.data.display.overlay import put, random_overlays
-from edgerecon.workshop.data.display.sample import NAMES, SIZE, simulate_sample
-from edgerecon.workshop.data.display.structures import NOTHING_DB, Tissue
-from edgerecon.workshop.data.display.structures import small_lesions as draw_lesions
+from edgerecon.workshop.data.display.sample import (
+    NAMES,
+    SIZE,
+    simulate_recorded,
+    simulate_sample,
+    simulate_small_lesions,
+)
+from edgerecon.workshop.data.display.structures import NOTHING_DB, Tissue, small_lesions
 from edgerecon.workshop.data.display.tissue import random_tissue
 from edgerecon.workshop.data.simulate import simulate
+from edgerecon.workshop.data.simulate.dataset import Sample
 
 
 def test_the_same_seed_gives_the_same_pair() -> None:
@@ -80,11 +85,11 @@ def test_a_texture_of_ones_own_stands_without_structures(rng: np.random.Generato
     np.testing.assert_allclose(tissue.diffuse - tissue.specular, 3 - NOTHING_DB, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [small_lesions, recorded])
-def test_other_kinds_keep_brightness_and_name_finite_looks(kind: ModuleType) -> None:
+@pytest.mark.parametrize("simulated", [simulate_small_lesions, simulate_recorded], ids=["lesions", "recorded"])
+def test_other_kinds_keep_brightness_and_name_finite_looks(simulated: Callable[[int, int], Sample]) -> None:
     moved = []
     for index in range(8):
-        pair, facts = kind.simulate_sample(4, index)
+        pair, facts = simulated(4, index)
         assert tuple(pair) == NAMES and int(facts["looks"]) >= 1 and int(facts["persistence"]) >= 1
         assert all(frame.shape == (SIZE, SIZE) and frame.dtype == np.uint8 for frame in pair.values())
         moved.append(float(pair["shown"].mean()) - float(pair["expected"].mean()))
@@ -94,5 +99,5 @@ def test_other_kinds_keep_brightness_and_name_finite_looks(kind: ModuleType) -> 
 def test_small_lesions_differ_by_three_decibels(rng: np.random.Generator) -> None:
     flat = np.zeros((96, 96), np.float32)
     tissue = Tissue(flat.copy(), np.full_like(flat, NOTHING_DB))
-    draw_lesions(rng, tissue)
+    small_lesions(rng, tissue)
     assert np.abs(tissue.diffuse).max() > 2.9
