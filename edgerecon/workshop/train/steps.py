@@ -13,6 +13,7 @@ Jolicoeur-Martineau, ICLR 2019, as in ESRGAN (Wang et al., ECCV Workshops 2018).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -42,7 +43,7 @@ class Supervised:
     """``loss(network(batch[0]), *batch)`` under Adam, gradients clipped to norm 1.
 
     Args:
-        half: compute in 16 bits where the device is a GPU (mixed precision; weights stay in 32).
+        half: compute in bf16 where the device is a GPU or a CPU with AMX (mixed precision; weights stay in 32 bits).
     """
 
     def __init__(self, network: nn.Module, loss: Loss, *, half: bool = True, weight_decay: float = 0.0) -> None:
@@ -139,7 +140,15 @@ def _towards(logits: Tensor, label: float) -> Tensor:
 
 
 def _mixed(example: Tensor, half: bool) -> torch.autocast:
-    return torch.autocast(example.device.type, dtype=torch.bfloat16, enabled=half and example.device.type == "cuda")
+    device = example.device.type
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=half and (device == "cuda" or multiplies_bf16()))
+
+
+@cache
+def multiplies_bf16() -> bool:
+    """Whether this CPU has AMX tiles for bf16: a step of a 3×3 network of 16 to 128 channels takes a third to a sixth
+    of its time with them (one Xeon core); without them bf16 is slower than fp32."""
+    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
 def _whole(output: Any) -> Any:
