@@ -47,6 +47,8 @@ def read_acquisition(path: Path) -> Acquisition:
     if not isinstance(transmits, list):
         raise AcquisitionError(f"{path}: transmits is a list of objects with a kind")
     period_s = _number(path, content, "period_s", 0.0)
+    if period_s < 0:
+        raise AcquisitionError(f"{path}: period_s is the time between two frames, not {period_s:g}")
     found = Acquisition(
         probe=probe,
         transmits=tuple(_transmit(path, one) for one in transmits),

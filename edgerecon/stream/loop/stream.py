@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +33,8 @@ from edgerecon.stream.picture.crop import cropped
 from edgerecon.stream.process.gc_guard import collecting_between_frames
 from edgerecon.stream.sinks.base import Controls, Sink, StreamInfo
 from edgerecon.stream.sources.base import Capture, Source
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_PERIOD_S = 1 / 30
 """Between two frames of a source that does not state its rate."""
@@ -158,8 +161,8 @@ class _Timing:
 
     @classmethod
     def of(cls, source: Source, options: StreamOptions) -> _Timing:
-        stated_s, live = source.period_s or 0.0, getattr(source, "live", False)
-        period_s = stated_s if _SHORTEST_S <= stated_s <= _LONGEST_S else DEFAULT_PERIOD_S
+        live = getattr(source, "live", False)
+        period_s = _period_s(source)
         deadline_ms = period_s * 1e3 if options.deadline_ms is None else options.deadline_ms
         patience_s = _HANG_DEADLINES * deadline_ms / 1e3
         return cls(
@@ -180,6 +183,16 @@ class _Timing:
     def warm_up_s(self) -> float:
         """How long the first frame waits for engines: those of a live source become ready behind the stream."""
         return self.hang_s if self.live else self.first_call_s + _HANG_AT_LEAST_S
+
+
+def _period_s(source: Source) -> float:
+    """As the source states it, else that of 30 frames a second; the log says where the stated one makes no sense."""
+    stated_s = source.period_s
+    if stated_s is not None and _SHORTEST_S <= stated_s <= _LONGEST_S:
+        return stated_s
+    if stated_s is not None:
+        _log.warning("%s states %g s between two frames: 30 frames a second are taken", source.name, stated_s)
+    return DEFAULT_PERIOD_S
 
 
 def _wires(

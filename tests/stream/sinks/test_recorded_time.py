@@ -185,3 +185,10 @@ def test_the_black_box_deletes_only_what_is_its_own(tmp_path: Path) -> None:
     broken = FakeEngine(lambda call: 1 / 0)
     stream(ListSource([Capture(np.zeros((8, 8), np.uint8))] * 4), broken, [box], policy="every", pace=False)
     assert (tmp_path / "mine.npz").exists() and not cut.exists()
+
+
+def test_an_mp4_is_read_back_with_its_spacing(tmp_path: Path) -> None:
+    record(tmp_path / "out.mp4", [0.0, 0.1, 0.2], [(0.2, 0.1)] * 3)
+    assert open_source(str(tmp_path / "out.mp4")).spacing_mm == (0.2, 0.1)
+    record(tmp_path / "none.mp4", [0.0, 0.1, 0.2], [None] * 3)
+    assert open_source(str(tmp_path / "none.mp4")).spacing_mm is None

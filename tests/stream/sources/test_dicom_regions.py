@@ -121,6 +121,14 @@ def test_colour_flow_over_the_tissue_is_no_second_region(tmp_path: Path, caplog:
     assert not caplog.records
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 12), (12, 1), (3, 3)])
+def test_a_region_that_is_the_whole_small_image(tmp_path: Path, shape: tuple[int, int]) -> None:
+    box = {"x0": 0, "y0": 0, "x1": shape[1] - 1, "y1": shape[0] - 1}
+    source = open_source(str(dicom(tmp_path / "a.dcm", np.full((2, *shape), 7, np.uint8), regions=[box])))
+    assert source.spacing_mm == pytest.approx((0.3, 0.2))
+    assert [capture.image.shape for capture in source.frames()] == [shape, shape]
+
+
 def test_pixel_measures_of_an_enhanced_volume(tmp_path: Path) -> None:
     measures, shared = pydicom.Dataset(), pydicom.Dataset()
     measures.PixelSpacing = [0.4, 0.2]

@@ -15,6 +15,7 @@ import numpy as np
 
 from edgerecon.core.errors import needed
 from edgerecon.core.frame import Colour, Frame, Image, Status, to_rgb
+from edgerecon.stream.protocols.spacing_comment import spacing_comment
 from edgerecon.stream.sinks.files.file_sink import FileSink
 from edgerecon.stream.sinks.files.panel import fit
 from edgerecon.stream.sinks.files.stamps import Stamp, Stamps
@@ -83,7 +84,7 @@ class Mp4Sink(FileSink):
             container.close()
         plain = self.part.temporary.with_suffix(".plain")
         try:
-            copy_plain(self.part.temporary, plain, self._stamps.period_s, _comment(self._stamps.spacing_mm))
+            copy_plain(self.part.temporary, plain, self._stamps.period_s, spacing_comment(self._stamps.spacing_mm))
             os.replace(plain, self.part.temporary)
         except (OSError, ValueError) as error:  # FFmpeg's errors are of these kinds
             _log.warning("%s stays fragmented: %s", self.path.name, error)
@@ -111,7 +112,7 @@ class Mp4Sink(FileSink):
         self._chroma = self._yuv[even[0] :].reshape(2, even[0] // 2, even[1] // 2)
         self._first = stamp
         self._container = av.open(str(self.part.temporary), "w", format="mp4", options=_FRAGMENTED)
-        self._container.metadata["comment"] = _comment(stamp.spacing_mm)
+        self._container.metadata["comment"] = spacing_comment(stamp.spacing_mm)
         stream = self._container.add_stream("libx264", rate=self._rate, options=_ENCODER)
         stream.height, stream.width = even
         stream.pix_fmt = "yuv420p"
@@ -218,10 +219,6 @@ def _lasting(source: InputContainer, file: BudgetedFile, last_s: float | None) -
     if held is not None:
         held.duration = round((last_s or 0.0) / held.time_base)
         yield held
-
-
-def _comment(spacing_mm: tuple[float, float] | None) -> str:
-    return f"pixel spacing {spacing_mm[0]:.9g} x {spacing_mm[1]:.9g} mm (row x column)" if spacing_mm else ""
 
 
 def _mark(luma: np.ndarray, left: int, text: str) -> None:

@@ -18,6 +18,7 @@ from edgerecon.core.errors import AcquisitionError
 from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
 from edgerecon.stream.sources.files.hdf5_superblock import MAGIC
+from edgerecon.stream.sources.frame_rate import period_of_rate
 from edgerecon.stream.sources.hdf5_file import dataset, group, numbers, one_line_errors, opened
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query
@@ -81,7 +82,7 @@ def must_acquisition(name: str, key: str, shape: tuple[int, ...], param: Mapping
     if min(pitch, radius) <= 0:
         raise AcquisitionError(f"{name}: param.pitch {pitch:g} and param.radius {radius:g} have to be positive")
     probe = linear_array(elements, pitch) if np.isinf(radius) else curved_array(elements, pitch, radius)
-    start, prf = number("t0", 0.0), number("PRF", 0.0)
+    start = number("t0", 0.0)
     return Acquisition(
         probe=probe,
         transmits=(_transmit(param.get("TXdelay", np.zeros(1)), probe, start, name),),
@@ -91,7 +92,7 @@ def must_acquisition(name: str, key: str, shape: tuple[int, ...], param: Mapping
         sound_speed_m_s=number("c", np.nan),
         iq=key == "IQ",
         frames=shape[0] if len(shape) == 3 else 1,
-        period_s=1 / prf if prf > 0 else None,
+        period_s=period_of_rate(name, number("PRF", 0.0) if param.get("PRF", np.zeros(0)).size else None),
         first_sample_s=start,
     )
 

@@ -13,6 +13,7 @@ from edgerecon.core.errors import AcquisitionError
 from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource, check_real
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
 from edgerecon.stream.sources.files.hdf5_superblock import MAGIC
+from edgerecon.stream.sources.frame_rate import period_of_rate
 from edgerecon.stream.sources.hdf5_file import dataset, group, numbers, one_line_errors, opened, scalar
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query
@@ -44,7 +45,7 @@ def open_picmus(place: str, query: Query) -> ChannelSource:
         if carrier > 0 and tuple(dataset(fields, "data/imag").shape) != shape:
             raise AcquisitionError(f"{path.name}: data/imag has another shape than data/real")
         initial = scalar(fields, "initial_time") or 0.0
-        prf = scalar(fields, "PRF") or 0.0
+        prf = scalar(fields, "PRF", float("nan")) if "PRF" in fields else None
         acquisition = Acquisition(
             probe=Probe(x, z),
             transmits=tuple(plane_wave(float(angle), initial) for angle in angles),
@@ -54,7 +55,7 @@ def open_picmus(place: str, query: Query) -> ChannelSource:
             sound_speed_m_s=scalar(fields, "sound_speed") or float("nan"),
             iq=carrier > 0,
             frames=shape[0] if len(shape) == 4 else 1,
-            period_s=angles.size / prf if prf > 0 else None,
+            period_s=period_of_rate(path.name, prf and prf / angles.size),
             first_sample_s=initial,
         )
 

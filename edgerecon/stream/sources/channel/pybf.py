@@ -14,6 +14,7 @@ from edgerecon.core.errors import AcquisitionError, SourceError
 from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
 from edgerecon.stream.sources.files.hdf5_superblock import MAGIC
+from edgerecon.stream.sources.frame_rate import period_of_rate
 from edgerecon.stream.sources.hdf5_file import dataset, group, numbers, one_line_errors, opened, scalar
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query
@@ -53,7 +54,7 @@ def _open(path: Path, query: Query) -> ChannelSource:
             scalar(file, "hardware_params/correction_time") or 0.0
         )
         rate = scalar(file, "data/f_sampling") or scalar(file, "hardware_params/f_sampling_hz") or 0.0
-        fps = scalar(file, "data/fps") or 0.0
+        fps = scalar(file, "data/fps", float("nan")) if "data/fps" in file else None
         carrier = scalar(file, "trans_params/f_central") or 0.0
     acquisition = Acquisition(
         probe=linear_array(elements, pitch),
@@ -64,7 +65,7 @@ def _open(path: Path, query: Query) -> ChannelSource:
         sound_speed_m_s=_SPEED,
         iq=False,
         frames=len(frames),
-        period_s=1 / fps if fps > 0 else None,
+        period_s=period_of_rate(path.name, fps),
     )
 
     def read(frame: int) -> NDArray[np.generic]:

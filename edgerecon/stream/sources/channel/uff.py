@@ -18,6 +18,7 @@ from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
 from edgerecon.stream.sources.files.hdf5_superblock import MAGIC
+from edgerecon.stream.sources.frame_rate import period_of_rate
 from edgerecon.stream.sources.hdf5_file import attribute, dataset, one_line_errors, opened, text
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query, number, refuse_unknown
@@ -117,7 +118,8 @@ def _acquisition(found: Any, waves: list[Any], shape: tuple[int, ...], iq: bool,
     carrier = _number(found, "modulation_frequency", f"{name}: channel_data", 0.0)
     if not iq and not carrier and found.pulse is not None:
         carrier = _number(found.pulse, "center_frequency", f"{name}: pulse", 0.0)
-    initial, prf = _number(found, "initial_time", name, 0.0), _number(found, "PRF", name, 0.0)
+    initial = _number(found, "initial_time", name, 0.0)
+    prf = None if found.PRF is None else _number(found, "PRF", name, 0.0)
     return Acquisition(
         probe=Probe(x, z, azimuth),
         transmits=tuple(_transmit(wave, initial, name) for wave in waves),
@@ -127,7 +129,7 @@ def _acquisition(found: Any, waves: list[Any], shape: tuple[int, ...], iq: bool,
         sound_speed_m_s=_number(found, "sound_speed", name, np.nan),
         iq=iq,
         frames=shape[0],
-        period_s=len(waves) / prf if prf > 0 else None,
+        period_s=period_of_rate(name, prf and prf / len(waves)),
         first_sample_s=initial,
     )
 
@@ -188,8 +190,8 @@ class BeamformedSource:
             raise SourceError(f"{self.name} declares {self._across}×{self._down} pixels: at most {MAX_PIXELS:,}")
         steps = [1e3 * float(np.ptp(axis)) / (axis.size - 1) for axis in axes]
         self.spacing_mm: tuple[float, float] | None = (steps[1], steps[0]) if min(steps) > 0 else None
-        rate = _number(found, "frame_rate", path.name, 0.0)
-        self.period_s = 1 / rate if rate > 0 else None
+        rate = None if found.frame_rate is None else _number(found, "frame_rate", path.name, 0.0)
+        self.period_s = period_of_rate(path.name, rate)
         with opened(path) as file:
             shape = _shape(file, self._data)
         pixels = self._across * self._down

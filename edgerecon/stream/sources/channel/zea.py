@@ -19,6 +19,7 @@ from edgerecon.stream.sources.files.hdf5_chunks import Frames
 from edgerecon.stream.sources.files.hdf5_chunks import read as read_values
 from edgerecon.stream.sources.files.hdf5_superblock import MAGIC
 from edgerecon.stream.sources.flat import Layout
+from edgerecon.stream.sources.frame_rate import taken_period_s
 from edgerecon.stream.sources.hdf5_file import dataset, group, numbers, one_line_errors, opened, scalar
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query, number, refuse_unknown
@@ -75,7 +76,7 @@ def _acquisition(scan: h5py.Group, shape: tuple[int, ...], name: str) -> Acquisi
     interval = numbers(scan, "time_to_next_transmit") if "time_to_next_transmit" in scan else None
     if interval is not None and interval.size % shape[1]:
         raise SourceError(f"{name}: 'time_to_next_transmit' has {interval.size} values for {shape[1]} waves")
-    period = float(np.median(interval.reshape(-1, shape[1]).sum(1))) if interval is not None and interval.size else 0.0
+    period = float(np.median(interval.reshape(-1, shape[1]).sum(1))) if interval is not None and interval.size else None
     return Acquisition(
         probe=probe,
         transmits=tuple(_transmits(scan, shape, probe, speed, name)),
@@ -85,7 +86,7 @@ def _acquisition(scan: h5py.Group, shape: tuple[int, ...], name: str) -> Acquisi
         sound_speed_m_s=speed,
         iq=shape[4] == 2,
         frames=shape[0],
-        period_s=period if np.isfinite(period) and period > 0 else None,
+        period_s=taken_period_s(name, period),
     )
 
 

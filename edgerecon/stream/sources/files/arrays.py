@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import zipfile
 import zlib
@@ -12,11 +13,13 @@ from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from edgerecon.core.errors import SourceError, first_line
 from edgerecon.stream.sources.base import Source
 from edgerecon.stream.sources.files.array_columns import ColumnsSource
 from edgerecon.stream.sources.flat import FlatSource, OpenBytes, layout_of
+from edgerecon.stream.sources.frame_rate import period_of_rate
 from edgerecon.stream.sources.kind import SourceKind
 
 _HEADER_AT_MOST = 10_000  # bytes: NumPy's own limit, which it checks after it has read them all
@@ -65,17 +68,27 @@ class _Archive:
         with zipfile.ZipFile(self._path) as archive:  # the archive's own file stays open until the member is closed
             return archive.open(f"{name}.npy")
 
+    def number(self, name: str) -> float | None:
+        """One number, NaN where it is none; None when it is absent."""
+        if name not in self.headers:
+            return None
+        found = self._values(name, 1)
+        return float(found[0]) if found is not None else math.nan
+
     def numbers(self, name: str, count: int) -> list[float]:
         """Positive numbers from a small array; empty when it is absent or makes no sense."""
+        values = self._values(name, count)
+        return values.tolist() if values is not None and np.all(np.isfinite(values) & (values > 0)) else []
+
+    def _values(self, name: str, count: int) -> NDArray[np.float64] | None:
         shape, _, dtype = self.headers.get(name, ((0,), False, np.dtype("f8")))
         if int(np.prod(shape, dtype=object)) != count or dtype.kind not in "uif":
-            return []
+            return None
         try:
             with self.open(name) as stream:
-                values = np.asarray(npy.read_array(stream, allow_pickle=False), np.float64).ravel()
+                return np.asarray(npy.read_array(stream, allow_pickle=False), np.float64).ravel()
         except (*_DAMAGE, TypeError):
-            return []
-        return values.tolist() if np.all(np.isfinite(values) & (values > 0)) else []
+            return None
 
 
 class _Small(io.FileIO):
@@ -96,11 +109,11 @@ def _open_npz(path: Path) -> Source:
         found = ", ".join(images) or "no array of two or more dimensions"
         raise SourceError(f"{path.name} must hold its frames under the key 'frames'; it holds {found}")
     chosen = "frames" if "frames" in images else images[0]
-    fps, spacing = archive.numbers("fps", 1), archive.numbers("spacing_mm", 2)
+    spacing = archive.numbers("spacing_mm", 2)
     source = _flat(
         path.name,
         lambda: archive.open(chosen),
-        period_s=1 / fps[0] if fps else None,
+        period_s=period_of_rate(path.name, archive.number("fps")),
         spacing_mm=(spacing[0], spacing[1]) if spacing else None,
     )
     columns = {name: (shape, dtype) for name, (shape, fortran, dtype) in archive.headers.items() if not fortran}

@@ -18,6 +18,7 @@ from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.files.hdf5_chunks import Frames, read
 from edgerecon.stream.sources.files.hdf5_superblock import MAGIC, USER_BLOCKS
 from edgerecon.stream.sources.flat import layout_of
+from edgerecon.stream.sources.frame_rate import taken_period_s
 from edgerecon.stream.sources.hdf5_file import (
     attribute,
     dataset,
@@ -72,7 +73,7 @@ class Hdf5Source:
             self._layout = replace(layout, count=count)
             self._layout.check(self.name)
             self.length: int | None = count
-            self.period_s = _positive(attribute(file, "period_s"), 1)
+            self.period_s = _period_s(file, self.name)
             self.spacing_mm = _positive(attribute(file, "spacing_mm"), 2)
             self._times_s = _times_s(file, count)
             self._is_negative = attribute(found, "IMAGE_WHITE_IS_ZERO") in (1, [1])
@@ -122,6 +123,16 @@ def _times_s(file: h5py.File, count: int) -> NDArray[np.float64] | None:
     if values.ndim != 1 or values.dtype.kind != "f" or len(values) < count or not np.all(np.isfinite(values[:count])):
         return None
     return np.asarray(values, np.float64)
+
+
+def _period_s(file: h5py.File, name: str) -> float | None:
+    if "period_s" not in file.attrs:
+        return None
+    try:
+        values = np.asarray(attribute(file, "period_s"), np.float64).ravel()
+    except (TypeError, ValueError):
+        values = np.zeros(0)
+    return taken_period_s(name, float(values[0]) if values.size == 1 else math.nan)
 
 
 def _positive(value: Any, count: int) -> Any:

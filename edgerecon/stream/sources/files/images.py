@@ -16,6 +16,7 @@ from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.files.lossy import of_images
 from edgerecon.stream.sources.files.tiff_directory import MAGIC as TIFF
 from edgerecon.stream.sources.flat import MAX_FRAMES
+from edgerecon.stream.sources.frame_rate import taken_period_s
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.scaling import Scale, sampled
 
@@ -65,12 +66,14 @@ class ImageSource:
             if any((path / name).is_file() for name in _ZARR):
                 raise SourceError(f"{path} is a Zarr store, which is written and not read: record into .h5 instead")
             raise SourceError(f"{path} holds no images ({', '.join(ENDINGS)})")
-        self._pages, self.period_s = 1, None
+        self._pages = 1
+        self.period_s: float | None = None
         self.spacing_mm: tuple[float, float] | None = None
         if not path.is_dir():
             try:
                 with _open(path) as image:
-                    self._pages, self.period_s, self.spacing_mm = image.count, image.period_s, image.spacing_mm
+                    self._pages, self.spacing_mm = image.count, image.spacing_mm
+                    self.period_s = taken_period_s(self.name, image.period_s)
             except Exception as error:
                 raise SourceError(f"{self.name} cannot be read as an image: {first_line(error)}") from error
         self.length: int | None = len(self._files) * self._pages

@@ -18,6 +18,7 @@ from edgerecon.stream.sources.files.encoded import Encoding, open_at, refuse_lon
 from edgerecon.stream.sources.files.header_fields import HeaderFields, millimetres
 from edgerecon.stream.sources.files.sequence import open_with_poses
 from edgerecon.stream.sources.flat import FlatSource, Layout
+from edgerecon.stream.sources.frame_rate import taken_period_s
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query
 
@@ -90,8 +91,9 @@ def open_metaimage(path: Path, rf: bool = False) -> FlatSource:
     else:
         offset = skip if skip > 0 else after * local
         opened = [partial(open_at, data, offset, encoding, dtype) for data in files]
+    period_s = _period(header, path.name) if rf else None  # else that of the poses' times, see ``sequence``
     turned = () if rf else reversed_axes(header.text(ORIENTATION, ""))
-    return FlatSource(path.name, layout, opened, _period(header), spacing_of(spacing[:2]), rf, turned)
+    return FlatSource(path.name, layout, opened, period_s, spacing_of(spacing[:2]), rf, turned)
 
 
 def _encoding(header: HeaderFields) -> Encoding:
@@ -163,14 +165,14 @@ def spacing_of(column_row: list[float]) -> tuple[float, float] | None:
     return None if column_row == [1.0, 1.0] else (column_row[1], column_row[0])
 
 
-def _period(header: HeaderFields) -> float | None:
+def _period(header: HeaderFields, name: str) -> float | None:
     times = [value for key, value in header.texts.items() if _TIMESTAMP.fullmatch(key)]
     try:
         steps = np.diff([float(time) for time in times])
     except ValueError:
         return None
     step = float(np.median(steps)) if len(steps) else 0.0
-    return step if math.isfinite(step) and step > 0 else None
+    return taken_period_s(name, step or None)  # times that are all alike tell nothing
 
 
 def _open(place: str, query: Query) -> Source:

@@ -12,6 +12,7 @@ from pathlib import Path
 from edgerecon.core.pose import Plane
 from edgerecon.stream.protocols.sequence_fields import HEADER_LINES, INVALID, PREFIX, pose_of
 from edgerecon.stream.sources.base import Capture, Source
+from edgerecon.stream.sources.frame_rate import taken_period_s
 
 _FIELD = re.compile(rb"Seq_Frame(\d{1,7})_([^\s:=]+)\s*:?=\s*(.*?)\s*", re.DOTALL)
 _TIMED_FRAMES = 1000
@@ -88,7 +89,8 @@ class SequenceSource:
         self.length = None if source.length is None else max(0, source.length - fields.count_invalid())
         poses = [pose_of(said, (1, 1)) for _, said in islice(fields, _TIMED_FRAMES)]
         plane = poses[0].plane if poses else None
-        self.period_s = source.period_s or _period_s([one.timestamp_s for one in poses if one.timestamp_s is not None])
+        times = [one.timestamp_s for one in poses if one.timestamp_s is not None]
+        self.period_s = source.period_s or taken_period_s(self.name, _period_s(times))
         self.spacing_mm = source.spacing_mm or (_spacing(plane) if plane is not None else None)
 
     def frames(self) -> Iterator[Capture]:
@@ -126,7 +128,7 @@ def _is_invalid(fields: Fields) -> bool:
 def _period_s(times: list[float]) -> float | None:
     """Median of the steps between the frames' own times."""
     step_s = statistics.median(after - before for before, after in pairwise(times)) if len(times) > 1 else 0.0
-    return step_s if step_s > 0 else None
+    return step_s or None  # times that are all alike tell nothing
 
 
 def _spacing(plane: Plane) -> tuple[float, float] | None:

@@ -59,7 +59,7 @@ class TiffImage:
         self.count = len(self._pages)
         turned = scale.spacing_mm is not None and read_page(self._file, *self._pages[0]).orientation >= 5
         self.spacing_mm = scale.spacing_mm[::-1] if scale.spacing_mm is not None and turned else scale.spacing_mm
-        self.period_s: float | None = scale.period_s if self.count > 1 else None
+        self.period_s = scale.period_s if self.count > 1 else None
 
     def page(self, index: int) -> RawImage:
         page = read_page(self._file, *self._pages[index])

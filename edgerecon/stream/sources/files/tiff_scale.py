@@ -24,7 +24,7 @@ _NUMBER = r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?"
 
 @dataclass(frozen=True)
 class TiffScale:
-    """period_s, spacing_mm (row, column): None where the file does not say."""
+    """period_s as it is stated, spacing_mm (row, column): None where the file does not say."""
 
     period_s: float | None = None
     spacing_mm: tuple[float, float] | None = None
@@ -52,7 +52,7 @@ def _of_imagej(text: str, resolution: tuple[float, float] | None) -> TiffScale:
     interval, fps = _number(said.get("finterval")), _number(said.get("fps"))
     seconds = _SECONDS.get(said.get("tunit", "s").strip())
     period = interval * seconds if interval and seconds else 1 / fps if fps else None
-    return TiffScale(_plausible_period(period), spacing)
+    return TiffScale(period, spacing)
 
 
 def _of_ome(pixels: str) -> TiffScale:
@@ -67,7 +67,7 @@ def _of_ome(pixels: str) -> TiffScale:
     seconds = _SECONDS.get(said("TimeIncrementUnit") or "s")
     interval = _number(said("TimeIncrement"))
     period = interval * seconds if interval and seconds else None
-    return TiffScale(_plausible_period(period), plausible_spacing((steps[0], steps[1])))
+    return TiffScale(period, plausible_spacing((steps[0], steps[1])))
 
 
 def _number(text: str | None) -> float | None:
@@ -79,8 +79,3 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if value > 0 else None
-
-
-def _plausible_period(period_s: float | None) -> float | None:
-    """From 10 000 frames a second to one in ten minutes."""
-    return period_s if period_s is not None and 1e-4 <= period_s <= 600 else None

@@ -15,11 +15,14 @@ import numpy as np
 
 from edgerecon.core.errors import SourceError, needed
 from edgerecon.core.frame import MAX_PIXELS, RawImage
+from edgerecon.stream.protocols.spacing_comment import spacing_of_comment
 from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.files import lossy
+from edgerecon.stream.sources.files.avi_rate import states_no_rate
 from edgerecon.stream.sources.files.budgeted_file import BudgetedFile
 from edgerecon.stream.sources.files.display_matrix import UPRIGHT, turn_of, upright
 from edgerecon.stream.sources.files.mp4_index import PACKET_AT_MOST, check_sample_tables
+from edgerecon.stream.sources.frame_rate import LONGEST_S, SHORTEST_S, period_of_rate, taken_period_s
 from edgerecon.stream.sources.kind import SourceKind, known_recordings
 
 if TYPE_CHECKING:
@@ -55,8 +58,9 @@ class VideoSource:
     """The first video stream of a file, as luma (RGB where it has colour), upright. A damaged packet is a fault, and
     decoding goes on behind it.
 
-    Frames carry the time stamps of the file; ``period_s`` is the median of their steps. ``length`` counts the frames
-    that are shown, where the container has an index of them.
+    Frames carry the time stamps of the file; ``period_s`` is the median of their steps. A rate that no recording has is
+    ignored, with its time stamps, and the log says so. ``length`` counts the frames that are shown, where the container
+    has an index of them. ``spacing_mm`` is what a recording of ours says.
 
     Raises:
         SourceError: not a video that FFmpeg can read, or larger than MAX_PIXELS.
@@ -64,7 +68,6 @@ class VideoSource:
     """
 
     live: bool = False
-    spacing_mm: tuple[float, float] | None = None
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -79,12 +82,13 @@ class VideoSource:
             aspect = stream.sample_aspect_ratio
             if aspect and aspect != 1:
                 _log.warning("%s has pixels of %s: they are shown square, as they are stored", self.name, aspect)
-            self.period_s = _period_s(container, stream, file)
+            self.period_s, self._timed = _period_s(container, stream, file, self.name)
+            self.spacing_mm: tuple[float, float] | None = spacing_of_comment(container.metadata.get("comment", ""))
             self.lossy = lossy.of_video(stream)
 
     def frames(self) -> Iterator[Capture]:
         with self._open() as (container, file):
-            yield from _Decoding(container, file).captures()
+            yield from _Decoding(container, file, self._timed).captures()
 
     @contextmanager
     def _open(self) -> Iterator[tuple[InputContainer, BudgetedFile]]:
@@ -122,8 +126,8 @@ class VideoSource:
 class _Decoding:
     """Frames and faults of a container, from its packets."""
 
-    def __init__(self, container: InputContainer, file: BudgetedFile) -> None:
-        self._container, self._file = container, file
+    def __init__(self, container: InputContainer, file: BudgetedFile, timed: bool) -> None:
+        self._container, self._file, self._is_timed = container, file, timed
         self._stream = container.streams.video[0]
         self._stamped = any(name in _STAMPED for name in container.format.name.split(","))
         self._packets = 0
@@ -180,7 +184,7 @@ class _Decoding:
             self._begun = True
 
     def _timed(self, capture: Capture, pts: int | None) -> Capture:
-        if pts is not None and self._stream.time_base is not None:
+        if self._is_timed and pts is not None and self._stream.time_base is not None:
             capture.time_s = float(pts * self._stream.time_base)
         return capture
 
@@ -198,21 +202,26 @@ def _shown(stream: VideoStream, file: BudgetedFile) -> int:
     return shown if shown and stream.frames and not _is_cut(stream, file) else stream.frames
 
 
-def _period_s(container: InputContainer, stream: VideoStream, file: BudgetedFile) -> float | None:
-    """Median step between the first frames; the exact rate of the container where it is the same.
+def _period_s(
+    container: InputContainer, stream: VideoStream, file: BudgetedFile, name: str
+) -> tuple[float | None, bool]:
+    """Median step between the first frames, the exact rate of the container where it is the same; and whether the time
+    stamps can be true.
 
     Consumes packets of the container.
     """
     raw = container.format.name in _RAW
     stated = stream.codec_context.framerate if raw else stream.average_rate
-    nominal = float(1 / stated) if stated and 0.1 <= stated <= 10_000 else None
-    if raw or stream.time_base is None:
-        return nominal
-    steps = _steps_s(container, stream, file)
-    median = statistics.median(steps) if steps else None
-    if median is None or not 1e-4 <= median <= 10:
-        return nominal
-    return nominal if nominal and abs(nominal - median) <= float(stream.time_base) else median
+    rate = 0.0 if container.format.name == "avi" and states_no_rate(file) else float(stated) if stated else None
+    steps = [] if raw or stream.time_base is None else _steps_s(container, stream, file)
+    if not steps or rate == 0:
+        nominal = rate and 1 / rate if stream.frames == 1 else period_of_rate(name, rate)
+        return nominal, nominal is not None and not raw
+    median = statistics.median(steps)
+    nominal = 1 / rate if rate and 1 / LONGEST_S <= rate <= 1 / SHORTEST_S else None
+    if taken_period_s(name, median) is None:
+        return nominal, False
+    return (nominal if nominal and abs(nominal - median) <= float(stream.time_base or 0) else median), True
 
 
 def _steps_s(container: InputContainer, stream: VideoStream, file: BudgetedFile) -> list[float]:

@@ -14,6 +14,7 @@ from edgerecon.stream.process.backoff import Backoff
 from edgerecon.stream.sources.base import Capture, Source
 from edgerecon.stream.sources.files import lossy
 from edgerecon.stream.sources.files.video import prepare, to_capture
+from edgerecon.stream.sources.frame_rate import period_of_rate
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.live.gaps import Gaps
 from edgerecon.stream.sources.live.pump import pump
@@ -73,7 +74,7 @@ class NetworkVideoSource:
         stream = container.streams.video[0]
         self.lossy = lossy.of_video(stream)
         rate = stream.average_rate or stream.guessed_rate
-        self.period_s: float | None = float(1 / rate) if rate and 0.1 <= rate <= 1000 else None
+        self.period_s = period_of_rate(self.name, float(rate)) if rate else None
         if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
             container.close()
             raise SourceError(f"{self.name} sends more than {MAX_PIXELS:,} pixels a frame")

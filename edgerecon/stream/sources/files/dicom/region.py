@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 _CENTIMETRES = 3  # Physical Units, PS3.3 C.8.5.5.1.15
 _NO_PICTURES = (2, 3, 4, 5)  # Region Spatial Format of M-mode, spectra, waveforms and graphics, C.8.5.5.1.1
-_SMALLEST = 4  # pixels that a region has on either side
+_SMALLEST = 4  # pixels that a region has on either side, unless it is the whole image
 
 
 @dataclass(frozen=True)
@@ -77,16 +77,17 @@ def choose_region(header: Dataset, name: str, chosen: int | None) -> Region | No
 def _to_region(item: Dataset, header: Dataset) -> Region | None:
     units = (value(item, "PhysicalUnitsXDirection"), value(item, "PhysicalUnitsYDirection"))
     steps = magnitude(item, "PhysicalDeltaY"), magnitude(item, "PhysicalDeltaX")
-    right, bottom = magnitude(item, "RegionLocationMaxX1"), magnitude(item, "RegionLocationMaxY1")
+    right, bottom = number(item, "RegionLocationMaxX1"), number(item, "RegionLocationMaxY1")
     if value(item, "RegionSpatialFormat") in _NO_PICTURES:
         return None
-    if units != (_CENTIMETRES, _CENTIMETRES) or not (steps[0] and steps[1] and right and bottom):
+    if units != (_CENTIMETRES, _CENTIMETRES) or not (steps[0] and steps[1]):
         return None
-    if right > header.Columns or bottom > header.Rows:
+    if right is None or bottom is None or right > header.Columns or bottom > header.Rows:
         return None  # the image was resized after the region was written: it is no longer true
     left, top = (int(number(item, f"RegionLocationMin{axis}0") or 0) for axis in "XY")
     bottom, right = min(int(bottom) + 1, header.Rows), min(int(right) + 1, header.Columns)
-    if min(top, left) < 0 or min(bottom - top, right - left) < _SMALLEST:
+    whole = (top, left, bottom, right) == (0, 0, header.Rows, header.Columns)
+    if min(top, left) < 0 or (min(bottom - top, right - left) < _SMALLEST and not whole):
         return None
     return Region(top, left, bottom, right, (10 * steps[0], 10 * steps[1]))
 

@@ -10,11 +10,13 @@ from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 
 from edgerecon.stream.sources.files.dicom.header import magnitude, number, numbers_of, value
+from edgerecon.stream.sources.frame_rate import period_of_rate, taken_period_s
 
 _log = logging.getLogger(__name__)
 
 _FASTEST_MS = 0.2  # 5 000 frames a second: ultrafast imaging
 _SECONDS_AT_LEAST = 1e-3
+_RATES = ("CineRate", "RecommendedDisplayFrameRate")
 _VECTOR = tag_for_keyword("FrameTimeVector")
 
 
@@ -28,9 +30,12 @@ def period_s(header: Dataset, name: str) -> float | None:
     """
     steps = _steps_ms(header)
     step_ms = statistics.median(steps) if steps else _frame_time_ms(header)
-    rate = magnitude(header, "CineRate") or magnitude(header, "RecommendedDisplayFrameRate")
-    if step_ms is None or step_ms >= _FASTEST_MS:
-        return step_ms / 1e3 if step_ms else 1 / rate if rate else None
+    rate = next((found for key in _RATES if (found := magnitude(header, key))), None)
+    if step_ms is None:
+        _say_where_none_is_true(header, name)
+        return period_of_rate(name, rate)
+    if step_ms >= _FASTEST_MS:
+        return taken_period_s(name, step_ms / 1e3)
     told = f"{name} states a frame time of {step_ms:g} ms, {1e3 / step_ms:,.0f} frames a second"
     if rate:
         _log.warning("%s: its rate of %g frames a second is taken instead", told, rate)
@@ -49,6 +54,13 @@ def times_s(header: Dataset, frames: int, period: float | None) -> list[float] |
         return None
     unit = period / statistics.median(steps)  # seconds a step of the vector, whatever it was meant to be in
     return list(accumulate((step * unit for step in steps), initial=0.0))
+
+
+def _say_where_none_is_true(header: Dataset, name: str) -> None:
+    """Tell a cine that states its rate by no number above 0 from one that states none."""
+    stated = [key for key in ("FrameTime", *_RATES) if key in header]
+    if stated and not any(magnitude(header, key) for key in _RATES) and (number(header, "NumberOfFrames") or 1) > 1:
+        _log.warning("%s states no frame rate that makes sense: its %s is ignored", name, " and ".join(stated))
 
 
 def _frame_time_ms(header: Dataset) -> float | None:
