@@ -37,7 +37,7 @@ from edgerecon.cli.verbs import (
     study,
     train,
 )
-from edgerecon.cli.verbs.kinds_help import StreamCommand
+from edgerecon.cli.verbs.kinds_help import ListingCommand
 from edgerecon.cli.verbs.output import INTERRUPTED
 from edgerecon.core import __version__
 from edgerecon.core.errors import DependencyError, EdgereconError, LoadError, UsageError, printable
@@ -55,13 +55,14 @@ app = typer.Typer(
 )
 
 for verb in (
-    *(demo.demo, doctor.doctor, beamform.beamform, recover.recover, serve.serve, bench.bench),
+    *(demo.demo, doctor.doctor, recover.recover, serve.serve, bench.bench),
     *(simulate.simulate, train.train, evaluate.evaluate, explain.explain, study.study),
     *(catalogue.models, catalogue.devices),
     *(adapt.adapt, adopt.adopt, export.export, build.build, fit.fit, bundle.bundle, bundle.install),
 ):
     app.command()(verb)
-app.command(cls=StreamCommand)(stream.stream)
+app.command(cls=ListingCommand)(stream.stream)
+app.command(cls=ListingCommand)(beamform.beamform)
 app.add_typer(kernels.app, name="kernels")
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
 from edgerecon.core.config import as_json, dotted, first_fault, read_toml
@@ -149,7 +150,11 @@ def device_names() -> list[str]:
 
 
 def load_device(name: str) -> DeviceProfile:
-    """Profile of a device by name; "host" is this machine, its peak rates and bandwidth measured (about two seconds).
+    """Profile of a device.
+
+    Args:
+        name: one of ``device_names()``, or the path of a TOML file of one's own; "host" is this machine, its peak rates
+            and bandwidth measured (about two seconds).
 
     Raises:
         UsageError: no such device. DeviceError: its file cannot be read or breaks a rule (file and key are named).
@@ -160,9 +165,12 @@ def load_device(name: str) -> DeviceProfile:
     """
     if name == HOST:
         return _host()
+    if name.endswith(".toml"):
+        return _read(Path(name).absolute())
     if name not in device_names():
-        raise UsageError(f"no device '{name}': choose one of {', '.join(device_names())}")
-    return _read(name)
+        known = ", ".join(device_names())
+        raise UsageError(f"no device '{name}': choose one of {known}, or give a TOML file of your own")
+    return _read(resource_dir("devices") / f"{name}.toml")
 
 
 def device_table(name: str | None = None) -> list[dict[str, Any]]:
@@ -179,7 +187,7 @@ def device_table(name: str | None = None) -> list[dict[str, Any]]:
     if name is not None:
         device = load_device(name)
         return [{"key": key, "value": value, "source": device.source(key)} for key, value in device.facts()]
-    return [_summary(_read(known)) for known in device_names() if known != HOST]
+    return [_summary(load_device(known)) for known in device_names() if known != HOST]
 
 
 def _summary(device: DeviceProfile) -> dict[str, Any]:
@@ -190,18 +198,17 @@ def _summary(device: DeviceProfile) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def _read(name: str) -> DeviceProfile:
+def _read(path: Path) -> DeviceProfile:
     from pydantic import TypeAdapter, ValidationError
 
-    path = resource_dir("devices") / f"{name}.toml"
     _, values = read_toml(path, DeviceError, str(path))
     try:
         device = TypeAdapter(DeviceProfile).validate_json(as_json(values), strict=True)
     except ValidationError as error:
         keys, reason = first_fault(error, DeviceProfile)
         raise DeviceError(": ".join(filter(None, (str(path), dotted(keys), reason)))) from None
-    if device.name != name:
-        raise DeviceError(f"{path}: name: it is '{device.name}', make it that of the file, '{name}'")
+    if device.name != path.stem:
+        raise DeviceError(f"{path}: name: it is '{device.name}', make it that of the file, '{path.stem}'")
     return device
 
 

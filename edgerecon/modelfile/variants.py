@@ -21,6 +21,8 @@ class Variant:
         key: how runtimes, recipes and tests name it. suffix: of the file's stem.
         precision, form: as the file's metadata state them. purpose: one phrase for documents.
         standard: its operators are ONNX's own; others run on what names the key alone.
+        convert: "module:function" that makes the file from the bytes of the fp32 file and needs no calibration; it
+            returns an ``onnx.ModelProto``. "": made from calibration data (``deploy.export``), or the fp32 file.
     """
 
     key: str
@@ -29,12 +31,27 @@ class Variant:
     form: str
     purpose: str
     standard: bool = True
+    convert: str = ""
 
 
 VARIANTS = (
     Variant("fp32", "", "fp32", "", "every runtime"),
-    Variant("fp16", "-fp16", "fp16", "", "GPUs in half precision; on x86-64 CPU runtimes compute it in fp32"),
-    Variant("bf16", "-bf16", "bf16", "", "half the size of fp32 with its range; weights in bfloat16"),
+    Variant(
+        "fp16",
+        "-fp16",
+        "fp16",
+        "",
+        "GPUs in half precision; on x86-64 CPU runtimes compute it in fp32",
+        convert="edgerecon.workshop.compress.half:to_half",
+    ),
+    Variant(
+        "bf16",
+        "-bf16",
+        "bf16",
+        "",
+        "half the size of fp32 with its range; weights in bfloat16",
+        convert="edgerecon.workshop.compress.brain_float:to_brain_float",
+    ),
     Variant("int8", "-int8", "int8", "unsigned", "CPU runtimes; activations are unsigned"),
     Variant("int8-trt", "-int8-trt", "int8", "signed", "TensorRT and our CUDA kernels; activations are signed"),
     Variant("int16", "-int16", "int16", "", "our CPU kernels; exact integers", standard=False),

@@ -12,7 +12,7 @@ from edgerecon.core.errors import EdgereconError
 
 BeamformOption = Annotated[
     str | None,
-    typer.Option("--beamform", help="Method for channel data: das, dmas, cf, gcf, mv, or a model; default: das."),
+    typer.Option("--beamform", help="Method for channel data: {methods}, or a model; default: das."),
 ]
 GridOption = Annotated[
     str | None,
@@ -21,7 +21,7 @@ GridOption = Annotated[
 
 
 def beamform(
-    file: Annotated[str, typer.Argument(help="Channel data: UFF, zea, PICMUS, pybf or MAT 7.3.")],
+    file: Annotated[str, typer.Argument(help="Channel data: {channel}.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Complex pictures: .npz, .h5 or .uff.")],
     method: BeamformOption = None,
     grid: GridOption = None,

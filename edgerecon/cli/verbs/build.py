@@ -13,7 +13,9 @@ from edgerecon.core.errors import UsageError
 
 def build(
     model: Annotated[str, typer.Argument(help="Shipped name or ONNX file; int8 for TensorRT is MODEL-int8-trt.")],
-    device: Annotated[str, typer.Option(help="A name of `devices`, or host for the GPU that is here.")] = "host",
+    device: Annotated[
+        str, typer.Option(help="A name of `devices`, a TOML file, or host for the GPU that is here.")
+    ] = "host",
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", help="Engine file; default: its place in the cache. For an FPGA a folder."),

@@ -56,8 +56,8 @@ def evaluate(
 
     A model that enlarges is given frames reduced by area and compared with the frames themselves, beside interpolation.
 
-    A beamforming method (das, dmas, cf, gcf, mv) in place of the model judges channel data by the field's measures, and
-    so does a model that beamforms.
+    Channel data are judged by the field's measures, with a model that beamforms or a beamforming method (das, mv, …) in
+    place of the model.
     """
     from contextlib import closing
 

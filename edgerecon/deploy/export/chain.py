@@ -19,7 +19,7 @@ from edgerecon.core.files import write
 from edgerecon.deploy.export.card import Figure, precision_table
 from edgerecon.deploy.export.export import trace, write_sums
 from edgerecon.deploy.export.measure import Material, Measured, material, measure_all, quality
-from edgerecon.deploy.export.precisions import CONVERTED, make_converted, make_int8, make_int16
+from edgerecon.deploy.export.precisions import make_converted, make_int8, make_int16
 from edgerecon.deploy.export.report import REPORT, ExportReport
 from edgerecon.deploy.export.speed_gate import slower_than_parent
 from edgerecon.deploy.export.steps import Facts, Steps, file_hash
@@ -169,11 +169,11 @@ class Chain:
         """fp16, bf16, int8, po2 and int16 files, as [targets] asks."""
         source, targets = self._path(""), self.recipe.targets
         inputs = {"fp32": file_hash(source), "data": file_hash(self.recipe.data.file), **self._table("gates")}
-        for key, convert in CONVERTED.items():
-            if key in targets.precisions:
-                out = self._path(variant(key).suffix)
-                work = partial(make_converted, convert, self.recipe, source, out, frames)
-                self.steps.run(key, inputs, [out.name], work)
+        for kind in VARIANTS:
+            if kind.convert and kind.key in targets.precisions:
+                out = self._path(kind.suffix)
+                work = partial(make_converted, kind, self.recipe, source, out, frames)
+                self.steps.run(kind.key, inputs, [out.name], work)
                 yield out
         file = self.recipe.calibration.file
         seen = inputs | {

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from pkgutil import resolve_name
 
 from edgerecon.core.errors import GateError
 from edgerecon.core.files import write
@@ -16,12 +17,11 @@ from edgerecon.deploy.export.measure import Material, compare, losses, quality
 from edgerecon.deploy.export.steps import Facts
 from edgerecon.engines import open_engine
 from edgerecon.modelfile.file import read_model
+from edgerecon.modelfile.variants import Variant
 from edgerecon.quality.measures.restoration import violations
 from edgerecon.workshop.compress import graph
-from edgerecon.workshop.compress.brain_float import to_brain_float
 from edgerecon.workshop.compress.calibration import calibrate, calibration_frames
 from edgerecon.workshop.compress.graph import ModelProto
-from edgerecon.workshop.compress.half import to_half
 from edgerecon.workshop.compress.int16 import int16_ways
 from edgerecon.workshop.compress.quantise import Form, quantise
 from edgerecon.workshop.compress.sensitivity import most_sensitive_first
@@ -34,19 +34,13 @@ SEARCHED = 24
 """Validation frames on which the dearest convolutions are found."""
 
 
-CONVERTED: Mapping[str, Callable[[bytes], ModelProto]] = {"fp16": to_half, "bf16": to_brain_float}
-"""Variants that need no calibration: key → what makes the file from the fp32 file."""
-
-
-def make_converted(
-    convert: Callable[[bytes], ModelProto], recipe: Recipe, source: Path, out: Path, frames: Material
-) -> Facts:
-    """A file of 16 bits.
+def make_converted(kind: Variant, recipe: Recipe, source: Path, out: Path, frames: Material) -> Facts:
+    """A file that needs no calibration, made from the fp32 file by the function that its variant names.
 
     Raises:
-        GateError: it misses a gate; there is nothing gentler than 16 bits.
+        GateError: it misses a gate; a conversion has no gentler form.
     """
-    _write(convert(source.read_bytes()), out, frames)
+    _write(resolve_name(kind.convert)(source.read_bytes()), out, frames)
     if refused := _refusals(recipe, out, source, frames):
         raise GateError(f"{out.name}: {'; '.join(refused)}")
     return {}
