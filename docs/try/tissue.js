@@ -5,6 +5,7 @@ import { components } from "./components.js";
 
 export const LOOKED_AT = 8, TEXT_MOVES = 8;
 const TOLERANCE = 2, LARGE = 0.005, ISLAND = 0.05, NEARLY_ALL = 0.8, STILL = 0.1, COMMON = 0.05, CONTRAST = 24;
+const EVEN = 0.85, DENSE = 0.9, CLOSED = 9;
 const TRACE_CONTRAST = 48, TRACE_WIDTH = 0.1, GAP = 9, ALIKE = 0.4;
 
 /** frames: {width, height, data} of one size. Returns bytes: 1 where tissue is, 0 elsewhere. */
@@ -46,7 +47,7 @@ function borderOf(width, height) {
   return [...row(0), ...row(height - 1), ...column(0), ...column(width - 1)];
 }
 
-/** Still areas of a grey level that is common at the border, that reach it and are large. */
+/** Still and even areas of a grey level that is common at the border, that reach it and are large. */
 function surroundings(data, moved, width, height) {
   const found = new Uint8Array(data.length), border = borderOf(width, height);
   for (const level of commonLevels(border.map((at) => data[at]))) {
@@ -55,9 +56,22 @@ function surroundings(data, moved, width, height) {
     const large = new Uint8Array(count);
     for (const at of border) large[labels[at]] = area[labels[at]] >= LARGE * data.length ? 1 : 0;
     large[0] = 0;
+    large.forEach((one, label) => {
+      if (one) large[label] = isConstant(data, labels, label, width, height) ? 1 : 0;
+    });
     add(found, like.map((_, at) => large[labels[at]]));
   }
   return found;
+}
+
+/** Whether an area of about one level is as even and as free of holes as what no echo has reached. */
+function isConstant(data, labels, label, width, height) {
+  const area = Uint8Array.from(labels, (one) => one === label ? 1 : 0), counts = new Array(256).fill(0);
+  area.forEach((one, at) => { counts[data[at]] += one; });
+  const sum = (values) => values.reduce((total, one) => total + one, 0), size = sum(counts);
+  const level = counts.indexOf(Math.max(...counts)), even = sum(counts.slice(Math.max(0, level - 1), level + 2));
+  const closed = widest(widest(area, width, height, CLOSED, Math.max), width, height, CLOSED, Math.min);
+  return even >= EVEN * size && size >= DENSE * sum(closed);
 }
 
 /** Grey levels that many pixels of the border have, the most common first; three at most. */

@@ -138,7 +138,8 @@ class LossTable(_Table):
     """[train.loss]: weights of the mean absolute error, of 1 − SSIM and of 1 − edge preservation.
 
     The error counts relative to that of the input, crop by crop (``l1``), or in grey levels (``absolute``), and up to
-    1 + ``detail`` times as much where the target stands out of its surroundings. Edges are against the input, over the
+    1 + ``detail`` times as much where the target stands out of its surroundings, and up to ``regions`` times more where
+    a region of it as large as a small lesion does. Edges are against the input, over the
     crops that [augment] changed: they stand for a scanner's display, where grain is as coarse as structure. On crops as
     simulated the target alone decides.
     """
@@ -146,6 +147,7 @@ class LossTable(_Table):
     l1: float = Field(default=1.0, ge=0)
     absolute: float = Field(default=0.0, ge=0)
     detail: float = Field(default=0.0, ge=0)
+    regions: float = Field(default=0.0, ge=0)
     ssim: float = Field(default=0.2, ge=0)
     edge: float = Field(default=0.0, ge=0)
 

@@ -91,7 +91,7 @@ def test_flat_parameters_replace_those_of_the_extended_recipe(tmp_path: Path) ->
         (TEXT + "[augment]\ngain = [0.0, 1.0]\n", r"augment\.gain"),
         (TEXT + "crop = 20\n[train.loss]\nedge = 1.0\n", r"train\.crop"),
         (TEXT + "[train.loss]\nssim = -1\n", r"r\.toml:13: train\.loss\.ssim: it should be .*, not -1"),
-        (TEXT + "[train.loss]\nl2 = 1\n", r"r\.toml:13: train\.loss\.l2: .*Known: l1, absolute, detail, ssim, edge$"),
+        (TEXT + "[train.loss]\nl2 = 1\n", r"r\.toml:13: train\.loss\.l2: .*Known: .*regions, ssim, edge$"),
         (TEXT + "[shapes]\nmin = [600, 64]\n", r"r\.toml:\d+: shapes: .*ascending order"),
         (TEXT + "[shapes]\nfixed = [0, 64]\n", r"shapes\.fixed"),
         (TEXT + "[prune]\nratio = 1.0\n", r"prune\.ratio"),

@@ -94,7 +94,8 @@ def _loss(weights: LossTable) -> str:
     ]
     told = " + ".join(f"{weight:g}·{term}" for weight, term in terms if weight)
     detail = f", L1 up to {1 + weights.detail:g} times as much where the target stands out of its surroundings"
-    return told + (detail if weights.detail else "")
+    regions = f", and {weights.regions:g} more where a region as large as a small lesion does"
+    return told + (detail if weights.detail else "") + (regions if weights.regions else "")
 
 
 def _origin(recipe: Recipe) -> str:

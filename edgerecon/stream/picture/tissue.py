@@ -29,6 +29,9 @@ _TOLERANCE = 2
 """Grey levels by which it moves what is constant."""
 _LARGE = 0.005
 """Share of the frame: a smaller area is no surroundings."""
+_EVEN, _DENSE, _CLOSED = 0.85, 0.9, 9
+"""Least share of the surroundings' pixels that is within one grey level of the most common one, and least share of them
+where gaps of fewer pixels than that are closed. Dark tissue has more levels, and its speckle leaves holes."""
 _ISLAND, _NEARLY_ALL = 0.05, 0.8
 """Largest share of the frame that a graphic within the surroundings has, and the share of it that stands still."""
 _STILL = 0.1
@@ -82,7 +85,7 @@ def motion_of(frames: Sequence[Grey]) -> Grey:
 
 
 def _surroundings(frame: Grey, still: _Area) -> _Area:
-    """Still areas of a grey level that is common at the border, that reach it and are large."""
+    """Still and even areas of a grey level that is common at the border, that reach it and are large."""
     found = np.zeros(frame.shape, bool)
     for level in _common_levels(_border(frame)):
         like = (cv2.inRange(frame, level - _TOLERANCE, level + _TOLERANCE) > 0) & still
@@ -91,8 +94,19 @@ def _surroundings(frame: Grey, still: _Area) -> _Area:
         large[_border(labels)] = True
         large &= stats[:, cv2.CC_STAT_AREA] >= _LARGE * frame.size
         large[0] = False
+        for label in np.flatnonzero(large):
+            large[label] = _constant(frame, labels == label)
         found |= large[labels]
     return found
+
+
+def _constant(frame: Grey, area: _Area) -> bool:
+    """Whether an area of about one level is as even and as free of holes as what no echo has reached."""
+    counts = np.bincount(frame[area], minlength=256)
+    level, size = int(counts.argmax()), int(counts.sum())
+    even = int(counts[max(0, level - 1) : level + 2].sum())
+    closed = cv2.morphologyEx(area.view(np.uint8), cv2.MORPH_CLOSE, np.ones((_CLOSED, _CLOSED), np.uint8))
+    return even >= _EVEN * size and size >= _DENSE * cv2.countNonZero(closed)
 
 
 def _border(image: NDArray[np.generic]) -> NDArray[np.generic]:

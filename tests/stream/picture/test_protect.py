@@ -74,6 +74,23 @@ def test_all_of_a_frame_without_surroundings_is_tissue() -> None:
         assert (protected.run(frame) == plain.run(frame)).all()
 
 
+@pytest.mark.parametrize("count", [1, LOOKED_AT])
+def test_dark_tissue_at_the_border_stays_tissue(count: int) -> None:
+    """Deep shadow of level 6 beside a margin of level 2: speckle of few grey levels that hardly moves."""
+    random = np.random.default_rng(4)
+    speckle = cv2.GaussianBlur(random.normal(0, 1, (240, 320)).astype(np.float32), (0, 0), 2.0)
+    shadow = 6 + 2.2 * speckle / speckle.std()
+    frames = []
+    for _ in range(count):
+        frame = np.rint(np.clip(shadow + random.normal(0, 0.3, shadow.shape), 0, 255)).astype(np.uint8)
+        frame[:150] = np.clip(random.rayleigh(45, (150, 320)), 14, 230)
+        frame[:, 300:] = 2
+        frames.append(frame)
+    mask = find_tissue(frames)
+    assert not mask[:, 302:].any(), "the margin"
+    assert (mask[152:, :298] > 0).mean() > 0.99, "the shadow"
+
+
 def test_an_anechoic_cyst_within_tissue_stays_tissue() -> None:
     random = np.random.default_rng(1)
     rows, columns = np.mgrid[:120, :160]

@@ -79,6 +79,18 @@ def test_detail_of_the_target_counts_more() -> None:
     assert float(loss(flat, b, b)) == pytest.approx(0.01 / 32, rel=1e-3)
 
 
+def test_regions_that_stand_out_count_more() -> None:
+    """The middle of a lesion of 16 pixels, 0.2 darker than tissue, weighs 1 + regions times as much as that tissue."""
+    b = torch.full((1, 1, 88, 88), 0.5)
+    b[..., 36:52, 36:52] = 0.3
+    lesion, tissue = b.clone(), b.clone()
+    lesion[..., 44, 44] -= 0.01
+    tissue[..., 4, 4] -= 0.01
+    loss = ReconstructionLoss(LossTable(l1=0, absolute=1, regions=3, ssim=0))
+    assert float(loss(lesion, b, b)) == pytest.approx(0.04 / 88**2, rel=1e-3)
+    assert float(loss(tissue, b, b)) == pytest.approx(0.01 / 88**2, rel=1e-3)
+
+
 def test_crops_as_simulated_are_free_of_the_edge_term(rng: np.random.Generator) -> None:
     a, b, x = _batches(rng)
     weights = LossTable(l1=0, ssim=0, edge=1)
