@@ -160,6 +160,13 @@ def test_odd_names_are_one_line(edgerecon: Cli) -> None:
         assert_one_line(edgerecon("stream", "sample", *option), 1, "File name too long")
 
 
+def test_study_refuses_a_wrong_system_before_it_imports_torch() -> None:
+    blind = "import sys; sys.modules['torch'] = None; from edgerecon.cli import main as cli"
+    script = f"{blind}; sys.argv = ['edgerecon', 'study', '--only', 'nosuch']; cli.main()"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and "there is no system 'nosuch' in the study" in done.stderr
+
+
 @pytest.mark.parametrize(
     "verb", [["train", "export/compact-despeckle.toml"], ["study"], ["explain", "compact-despeckle", "sample"]]
 )

@@ -12,7 +12,7 @@ from edgerecon.study import reasons
 from edgerecon.study.claims import NOT_RUN, STATED, Stated, count, listed, settled, verdicts
 from edgerecon.study.report import StudyReport, read_report
 from edgerecon.study.results import PSNR, Claim, Result, Row, Table, Trained, ordering
-from edgerecon.study.run import SYSTEMS
+from edgerecon.study.systems import SYSTEMS
 
 RESULTS = Path(__file__).resolve().parents[2] / "bench/results"
 

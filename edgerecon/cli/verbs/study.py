@@ -54,12 +54,9 @@ def study(
     A long study runs at the lowest priority, goes on after anything with --resume, and shows how far it has come in
     progress.html in its folder.
     """
-    from edgerecon.cli.tables.bars import work_bar
-    from edgerecon.cli.tables.study import print_study
     from edgerecon.core.errors import UsageError
-    from edgerecon.study.output import PAGE
     from edgerecon.study.profile import profile as size_of
-    from edgerecon.study.run import chosen, run_study
+    from edgerecon.study.systems import chosen
 
     check_json(json)
     size = size_of(profile)
@@ -68,9 +65,15 @@ def study(
         raise UsageError(f"--recordings: {recordings} is not a folder")
     if budget is not None and profile != "long":
         raise UsageError(f"--budget: the profile {profile} trains for fixed steps: add  --profile long")
+    check_folder(out)
+
+    from edgerecon.cli.tables.bars import work_bar  # after the checks: what follows imports torch, which takes seconds
+    from edgerecon.cli.tables.study import print_study
+    from edgerecon.study.output import PAGE
+    from edgerecon.study.run import run_study
+
     if profile == "long" and hasattr(os, "nice"):  # Windows has none
         os.nice(LOWEST)
-    check_folder(out)
     folder = out or Path("edgerecon-study") / profile
     screen = console(json)
     with work_bar(screen) as on_progress:

@@ -3,9 +3,11 @@ from __future__ import annotations
 import io
 import math
 
+import pytest
 from rich.console import Console
 
 from edgerecon.cli.doctor import Check
+from edgerecon.cli.tables import bars
 from edgerecon.cli.tables.bars import count_bar, frame_bar, work_bar
 from edgerecon.cli.tables.evaluation import print_evaluation
 from edgerecon.cli.tables.host import doctor_table
@@ -58,6 +60,20 @@ def test_the_place_on_the_trade_off() -> None:
     place["advantage_percent"]["mean"] = math.nan  # of frames without speckle
     print_evaluation(console, Evaluation("m", "b", "fp32", "d", "recordings", [], [], tradeoff=place))
     assert "No speckle SNR, and so no advantage" in _text(console) and "nan" not in _text(console)
+
+
+def test_without_a_terminal_a_line_says_how_far_the_work_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    console, quiet = _console(), _console()
+    with work_bar(quiet) as on_progress:
+        on_progress("tuning", 1, 2)
+    monkeypatch.setattr(bars, "LINE_EVERY_S", 0.0)
+    with count_bar(console, "Simulating a.h5", "samples") as on_sample:
+        on_sample(1, 3)
+        on_sample(2, 3)
+    with work_bar(console) as on_progress:
+        on_progress("tuning [0]", 1, 2)
+    assert _text(console) == "Simulating a.h5: 1 of 3\nSimulating a.h5: 2 of 3\ntuning [0]: 1 of 2\n"
+    assert _text(quiet) == "", "less than ten seconds of work need no line"
 
 
 def test_bars_show_only_on_a_terminal() -> None:
