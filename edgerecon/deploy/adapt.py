@@ -91,7 +91,7 @@ def adapt(
 def _recipe(model: str) -> Recipe:
     recipes = {name: resource_dir("export") / f"{name}.toml" for name in shipped_models()}
     found = {name: load_recipe(path) for name, path in recipes.items() if path.exists()}
-    known = [name for name, recipe in found.items() if recipe.model.task != "beamform"]  # that one makes the pictures
+    known = [name for name, recipe in found.items() if recipe.model.task == "despeckle"]  # which displays teach
     if model not in known:
         raise UsageError(f"'{model}' cannot be adapted: give one of {', '.join(known)}")
     return found[model]
