@@ -15,7 +15,7 @@ from edgerecon.core.files import write
 from edgerecon.core.frame import Image, to_unit
 from edgerecon.core.shipped import resource_dir
 from edgerecon.deploy.export.measure import picture
-from edgerecon.deploy.export.network_file import check_graph, network_graph
+from edgerecon.deploy.export.network_file import NOT_STATED, check_graph, network_graph
 from edgerecon.deploy.export.parity import max_abs_error
 from edgerecon.engines import open_engine
 from edgerecon.modelfile.catalogue import model_path, shipped_models
@@ -101,7 +101,8 @@ def write_onnx(recipe: Recipe, checkpoint: Path, out: Path) -> None:
     """Write a checkpoint of the recipe's network as an fp32 file, behind the parity gate."""
     network = load_model(recipe, checkpoint)
     name = f"{recipe.model.name}-adapted"
-    facts = {"name": name, "task": recipe.model.task, "recipe_hash": recipe.sha256(), "licence": recipe.model.licence}
+    licence = recipe.model.licence or NOT_STATED
+    facts = {"name": name, "task": recipe.model.task, "recipe_hash": recipe.sha256(), "licence": licence}
     graph = network_graph(network, facts)
     check_graph(graph)
     content = graph.SerializeToString(deterministic=True)

@@ -87,7 +87,10 @@ def _read(path: Path, files: list[tuple[Path, str]]) -> dict[str, Any]:
         return tables
     if not isinstance(base, str):
         raise RecipeError(f"{path}: extends: give the name of a recipe file")
-    return _over(tables, _read(path.parent / base, files))
+    below = _read(path.parent / base, files)
+    if isinstance(model := below.get("model"), dict):
+        model.pop("licence", None)  # of the other recipe's weights
+    return _over(tables, below)
 
 
 def _over(tables: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:

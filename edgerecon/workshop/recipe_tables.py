@@ -33,7 +33,8 @@ class ModelTable(_Table):
         family: a name in ``edgerecon.workshop.models.family.families``.
         params: of the family, e.g. ``{"width": 16}``; what is left out stands at the family's own default. ``width``,
             ``depth`` and ``dilations`` may stand in [model] itself.
-        title: one line for the model card.
+        title: one line for the model card. licence: of the weights, an SPDX expression; "": not stated. A recipe that
+            extends another one does not inherit it.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
@@ -41,7 +42,7 @@ class ModelTable(_Table):
     family: str = "compact"
     params: dict[str, Any] = {}
     title: str = ""
-    licence: str = "Apache-2.0"
+    licence: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -326,7 +327,7 @@ class Recipe(_Table):
 
         Parameters of the network count among the keys of [model], before its title, and only where they are not the
         family's defaults. An int16 file follows from what the others follow from, and came later than they.
-        So did the gates of the picture, which judge what is made.
+        So did the gates of the picture, which judge what is made. Apache-2.0 was the default licence.
         """
         tables = self.model_dump(exclude_defaults=True)
         if "int16" in self.targets.precisions:
@@ -337,6 +338,8 @@ class Recipe(_Table):
             tables["gates"] = gates
         model = tables["model"]
         model.pop("params", None)
+        if model.get("licence") == "Apache-2.0":
+            del model["licence"]
         last = {key: model.pop(key) for key in ("title", "licence") if key in model}
         tables["model"] = {**model, **self.model.shape.model_dump(exclude_defaults=True), **last}
         return hashlib.sha256(to_json(tables)).hexdigest()

@@ -130,6 +130,16 @@ def test_a_recipe_may_extend_another(tmp_path: Path) -> None:
     assert made.model.name == "other" and made.train.loss.ssim == 0.5
 
 
+def test_a_licence_is_stated_by_each_recipe_for_itself(tmp_path: Path) -> None:
+    bare = load_recipe(_write(tmp_path, TEXT))
+    licensed = TEXT.replace("[model]\n", '[model]\nlicence = "Apache-2.0"\n', 1)
+    base = load_recipe(_write(tmp_path, licensed))
+    child = tmp_path / "child.toml"
+    child.write_text('extends = "r.toml"\n')
+    assert (bare.model.licence, base.model.licence, load_recipe(child).model.licence) == ("", "Apache-2.0", "")
+    assert bare.sha256() == base.sha256(), "hashes from when it was the default stay valid"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

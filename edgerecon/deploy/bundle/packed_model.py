@@ -16,6 +16,8 @@ from edgerecon.workshop.recipe import Recipe
 from edgerecon.workshop.recipe_tables import ShapesTable
 
 _SIZES = (128, 160), (101, 131)
+OF_ITS_AUTHOR = "LicenseRef-of-its-author"
+"""SPDX for weights whose author named no licence."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def of_recipe(recipe: Recipe, folder: Path) -> PackedModel:
         derived_limit=gates.max_difference,
         made_from=made_from,
         origin=f"recipe `{made_from[:16]}`",
-        licence=recipe.model.licence,
+        licence=recipe.model.licence or OF_ITS_AUTHOR,
     )
 
 
@@ -104,7 +106,7 @@ def of_file(path: Path) -> PackedModel:
         derived_limit=TOLERANCE["int8"],
         made_from=made_from,
         origin=f"adopted file `{made_from[:16]}`",
-        licence="LicenseRef-of-its-author",
+        licence=OF_ITS_AUTHOR,
     )
 
 

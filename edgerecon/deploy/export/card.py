@@ -10,6 +10,7 @@ from typing import Any
 
 from edgerecon.core.config import read_json
 from edgerecon.core.errors import DataError
+from edgerecon.deploy.export.network_file import NOT_STATED
 from edgerecon.measure.row import Row
 from edgerecon.quality.measures.measure import measures
 from edgerecon.workshop.recipe import Recipe
@@ -165,7 +166,7 @@ pixel, receptive field {facts["receptive_field"]:.0f} pixels |
 | File | `{model.name}.onnx`, {facts["size_kb"]:.1f} kB, float32, ONNX opset {facts["opset"]:.0f}, any frame size |
 | Input, output | {_PORTS.get(model.task, _PICTURES)} |
 | Recipe | `{recipe_name}`, hash `{recipe.sha256()[:16]}` |
-| Licence | {model.licence} |
+| Licence | {model.licence or NOT_STATED} |
 
 ## Data
 

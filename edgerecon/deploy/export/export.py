@@ -13,7 +13,7 @@ from edgerecon.core.checksums import SUMS, sha256
 from edgerecon.core.errors import EdgereconError, GateError
 from edgerecon.core.files import write
 from edgerecon.deploy.export.card import Figure, model_card
-from edgerecon.deploy.export.network_file import OPSET, check_graph, network_graph
+from edgerecon.deploy.export.network_file import NOT_STATED, OPSET, check_graph, network_graph
 from edgerecon.deploy.export.parity import max_abs_error
 from edgerecon.modelfile.file import PREFIX
 from edgerecon.workshop.models.network import Network
@@ -137,7 +137,7 @@ def to_onnx(model: Network, recipe: Recipe, quality: dict[str, float]) -> Any:
             "task": recipe.model.task,
             "recipe_hash": recipe.sha256(),
             "quality": _quality(quality),
-            "licence": recipe.model.licence,
+            "licence": recipe.model.licence or NOT_STATED,
         },
     )
 

@@ -26,6 +26,8 @@ OPSET = 18
 """The lowest that the dynamo exporter writes, for the older parsers of Jetson's TensorRT; with it goes IR version 8."""
 IR_VERSION = 8
 NOTICE = "For research and engineering. Not a medical device; not for clinical use."
+NOT_STATED = "not stated"
+"""Licence of a network whose author named none."""
 TOLERANCE = 1e-4
 """Between torch and ONNX Runtime, grey levels in [0, 1]: deep networks add up more rounding than the compact one."""
 
@@ -40,7 +42,7 @@ def save_network(network: Network, path: Path, *, name: str, task: str, toleranc
         GateError: the difference is above ``tolerance``, or the file is not valid ONNX. EdgereconError: the folder
         cannot be written.
     """
-    graph = network_graph(network.eval(), {"name": name, "task": task, "recipe_hash": "", "licence": "Apache-2.0"})
+    graph = network_graph(network.eval(), {"name": name, "task": task, "recipe_hash": "", "licence": NOT_STATED})
     check_graph(graph)
     content = graph.SerializeToString(deterministic=True)
     error = max_abs_error(content, network)

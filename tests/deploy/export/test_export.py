@@ -13,6 +13,7 @@ import torch
 from onnx.reference import ReferenceEvaluator
 
 from edgerecon.core.errors import DataError, EdgereconError, GateError
+from edgerecon.deploy.bundle.packed_model import of_recipe
 from edgerecon.deploy.export import export as export_module
 from edgerecon.deploy.export.card import Figure
 from edgerecon.deploy.export.export import ExportResult, export
@@ -121,6 +122,12 @@ def test_the_card_and_the_sums(shipped: ExportResult) -> None:
         ["sha256sum", "--check", "SHA256SUMS"], cwd=shipped.model.parent, capture_output=True, timeout=120
     )
     assert done.returncode == 0
+
+
+def test_an_unstated_licence_is_said_to_be_unstated(shipped: ExportResult) -> None:
+    assert RECIPE.model.licence == "" and "| Licence | not stated |" in shipped.card.read_text()
+    assert {one.key: one.value for one in onnx.load(shipped.model).metadata_props}["edgerecon.licence"] == "not stated"
+    assert of_recipe(RECIPE, shipped.model.parent).licence == "LicenseRef-of-its-author"
 
 
 def test_a_failed_gate_leaves_the_folder_as_it_was(
