@@ -118,7 +118,7 @@ def _key(row: dict[str, Any]) -> Key:
 
 
 def _name(key: Key) -> str:
-    engine = f", {key[2]} on {key[1]}, {key[3]} threads, {'×'.join(map(str, key[4]))}"
+    engine = f", {key[2]} on {key[1]}, {key[3]} thread{'s' * (key[3] != 1)}, {'×'.join(map(str, key[4]))}"
     return key[0] + (engine if key[4] else "")  # a benchmark of the suites is no engine
 
 

@@ -12,6 +12,8 @@ from edgerecon.report.axes import LEFT, RIGHT, WIDTH, Axes, Scale, svg
 
 TOP, BOTTOM = 20.0, 56.0
 HUES = (174, 32, 262, 210, 340, 90, 12, 300)
+LETTER = 7.2
+"""Width of a letter on a page, in units of the view box."""
 SHOWN_DIGITS = 3
 """Of a quality."""
 Line = tuple[str, Sequence[tuple[float, float]]]
@@ -23,22 +25,34 @@ def bars(rows: Sequence[tuple[str, float, float]]) -> str:
     if not rows:
         return ""
     names, step = 400.0, 26.0
-    x = Scale(0.0, max(max(p50, p99) for _, p50, p99 in rows), names, WIDTH - RIGHT - 60)
+    room = 6 + LETTER * max(len(f"{_number(p50)} to {_number(p99)}") for _, p50, p99 in rows)
+    x = Scale(0.0, max(max(p50, p99) for _, p50, p99 in rows), names, WIDTH - room)
     height, parts = TOP + step * len(rows) + BOTTOM, []
     for i, (label, p50, p99) in enumerate(rows):
         y = TOP + step * i
-        inside = x(p50) - names > 44
+        inside = x(p50) - names > 12 + LETTER * len(_number(p50))
         parts.append(
-            f'<text x="{names - 8:.0f}" y="{y + 16:.0f}" text-anchor="end">{escape(label)}</text>'
+            f'<text x="{names - 8:.0f}" y="{y + 16:.0f}" text-anchor="end">{escape(_shortened(label, names - 8))}</text>'
             f'<rect class="bar" x="{names:.1f}" y="{y + 4:.1f}" width="{max(x(p50) - names, 1):.1f}" height="16">'
             f"<title>{escape(label)}: p50 {p50:.2f} ms, p99 {p99:.2f} ms</title></rect>"
             f'<path class="mark" d="M{x(p50):.1f} {y + 12:.1f}H{x(p99):.1f}M{x(p99):.1f} {y + 7:.1f}v10"/>'
-            f'<text x="{x(p99) + 6:.1f}" y="{y + 16:.0f}">{"" if inside else f"{p50:.3g} to "}{p99:.3g}</text>'
+            f'<text x="{x(p99) + 6:.1f}" y="{y + 16:.0f}">{"" if inside else f"{_number(p50)} to "}{_number(p99)}</text>'
         )
         if inside:
             at = x(p50) - 6
-            parts.append(f'<text class="on-bar" x="{at:.1f}" y="{y + 16:.0f}" text-anchor="end">{p50:.3g}</text>')
+            parts.append(f'<text class="on-bar" x="{at:.1f}" y="{y + 16:.0f}" text-anchor="end">{_number(p50)}</text>')
     return svg(WIDTH, height, "Median latency of each row, the line reaches to its 99th percentile", parts)
+
+
+def _number(value: float) -> str:
+    """Three digits, and never as a power of ten."""
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+
+
+def _shortened(label: str, room: float) -> str:
+    """A label that fits; its end, which says how the row ran, stays."""
+    most = int(room / LETTER)
+    return label if len(label) <= most else "…" + label[len(label) - most + 1 :]
 
 
 def lines(

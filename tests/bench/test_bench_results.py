@@ -285,3 +285,15 @@ def test_loadgens_summary_is_read_or_refused(tmp_path: Path) -> None:
         "figure": "99.0th percentile latency (ms)",
         "value": 2.5,
     }
+
+
+@pytest.mark.parametrize("slowest", [0.3, 9.99, 28.94, 1234.5, 98765.0])
+def test_the_numbers_and_labels_of_bars_fit_the_plot(slowest: float) -> None:
+    label = "a-model-of-a-long-name-that-somebody-gave-to-a-file-of-theirs, fp32 on onnxruntime, 1 thr."
+    svg = bars([(label, 0.251, slowest), ("b", slowest / 3, slowest)])
+    for x, anchor, text in re.findall(r'<text[^>]* x="([\d.]+)" y="\d+"( text-anchor="end")?>([^<]+)</text>', svg):
+        width = 6.3 * len(text)  # of DejaVu Sans at 12, which is wide
+        low, high = (float(x) - width, float(x)) if anchor else (float(x), float(x) + width)
+        assert low >= 0 and high <= 960, text
+        assert "e+" not in text
+    assert "onnxruntime, 1 thr.</text>" in svg and f"<title>{label}" in svg
