@@ -31,12 +31,13 @@ def bars(rows: Sequence[tuple[str, float, float]]) -> str:
     for i, (label, p50, p99) in enumerate(rows):
         y = TOP + step * i
         inside = x(p50) - names > 12 + LETTER * len(_number(p50))
+        name, numbers = escape(_shortened(label, names - 8)), ("" if inside else f"{_number(p50)} to ") + _number(p99)
         parts.append(
-            f'<text x="{names - 8:.0f}" y="{y + 16:.0f}" text-anchor="end">{escape(_shortened(label, names - 8))}</text>'
+            f'<text x="{names - 8:.0f}" y="{y + 16:.0f}" text-anchor="end">{name}</text>'
             f'<rect class="bar" x="{names:.1f}" y="{y + 4:.1f}" width="{max(x(p50) - names, 1):.1f}" height="16">'
             f"<title>{escape(label)}: p50 {p50:.2f} ms, p99 {p99:.2f} ms</title></rect>"
             f'<path class="mark" d="M{x(p50):.1f} {y + 12:.1f}H{x(p99):.1f}M{x(p99):.1f} {y + 7:.1f}v10"/>'
-            f'<text x="{x(p99) + 6:.1f}" y="{y + 16:.0f}">{"" if inside else f"{_number(p50)} to "}{_number(p99)}</text>'
+            f'<text x="{x(p99) + 6:.1f}" y="{y + 16:.0f}">{numbers}</text>'
         )
         if inside:
             at = x(p50) - 6

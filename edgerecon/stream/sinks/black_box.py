@@ -189,6 +189,8 @@ class BlackBoxSink:
 
 def _write(folder: Path, tape: Tape | None, faults: list[dict[str, object]], info: StreamInfo, most: int) -> None:
     size = 2 * tape.frames[0].size * len(tape.stamps) + 4096 if tape else 4096
+    with written(folder):
+        folder.mkdir(parents=True, exist_ok=True)  # it may have been removed
     _make_room(folder, most - size)
     name = f"{_next_number(folder):06d}-{_now().replace(':', '-')}-{faults[0]['fault']}"
     counters = {key: value for key, value in info.counters.snapshot().items() if isinstance(value, int | float)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sinks.files.recover import recover
 from edgerecon.stream.sources.base import Capture
 from tests.stream.sinks.test_recover import as_of_another_process, present
-from tests.support.stream_fakes import KeepSink, ListSource
+from tests.support.stream_fakes import KeepSink, ListSource, ramp
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install 'edgerecon[stream]'")
 zarr = pytest.importorskip("zarr", reason="zarr is not installed: pip install 'edgerecon[stream]'")
@@ -105,3 +106,22 @@ def test_zarr_writes_nothing_behind_a_write_that_failed(tmp_path: Path, monkeypa
     said = fill(tmp_path, "out.zarr", 1_000_000)
     assert said == f"cannot write {tmp_path / 'out.zarr'}: No space left on device"
     assert "c/" in calls[-1] and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.h5", "out.zarr", *SPOOLED])
+def test_a_folder_moved_while_recording_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("edgerecon.stream.sinks.files.file_sink._LOOK_EVERY_S", 0.0)
+    folder = tmp_path / "moved"
+    folder.mkdir()
+
+    def move(call: int) -> None:
+        if call == 20:
+            folder.rename(tmp_path / "elsewhere")
+
+    sinks = [KeepSink(move), open_sink(str(folder / name))]
+    report = stream(ListSource(ramp(COUNT)), None, sinks, policy="every", pace=False)
+    found = re.search(r"is gone; the (\d+) frames until then were removed or moved$", report.error or "")
+    assert found and int(found[1]) <= 20
+    assert (report.presented, report.counts["sinks_lost"]) == (COUNT, 1)

@@ -273,6 +273,18 @@ def test_black_box_notices_faults_of_others(tmp_path: Path) -> None:
     assert {"sink-lost", "frames-lost", "frame-unreadable"} <= set(faults)
 
 
+def test_black_box_makes_a_folder_that_was_removed_again(tmp_path: Path) -> None:
+    folder = tmp_path / "box"
+
+    def remove(call: int) -> None:
+        if call == 2:
+            folder.rmdir()
+
+    items = [*ramp(4), Capture(None, "damaged")]
+    stream(ListSource(items), None, [KeepSink(remove), BlackBoxSink(folder)], policy="every", pace=False)
+    assert [path.suffix for path in sorted(folder.iterdir())] == [".jsonl", ".npz"]
+
+
 def test_black_box_without_faults_writes_nothing(tmp_path: Path) -> None:
     report = stream(
         ListSource(ramp(30)), None, [open_sink(f"black-box:{tmp_path / 'box'}")], policy="every", pace=False

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
+from time import monotonic
 
 from edgerecon.core.errors import EdgereconError, SinkError, first_line
 from edgerecon.core.frame import Frame, Image
@@ -21,6 +22,9 @@ CLOSE_S = 5.0
 
 _SLOWEST_DISK = 5e6
 """Bytes a second that are written once more: an SD card, beside a stream."""
+
+_LOOK_EVERY_S = 1.0
+"""How often a recording looks whether its file is still there: the system lets a removed one be written on."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +55,7 @@ class FileSink(ABC):
         self._is_open = self._failed = False
         self._ending, self._calling = threading.Lock(), threading.Lock()
         self._given_up = False
+        self._look_at_s = 0.0
 
     def open(self, info: StreamInfo) -> None:
         self.info = info
@@ -62,6 +67,7 @@ class FileSink(ABC):
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
         with self._one_call(), self._failing():
+            self._refuse_removed()
             self._write(before, after, late)
         self.count += 1
 
@@ -93,6 +99,14 @@ class FileSink(ABC):
         if self._calling.acquire(blocking=False):
             self._calling.release()
             self._leave()
+
+    def _refuse_removed(self) -> None:
+        """Raises SinkError when the file or its folder was removed: hours would be recorded into nothing."""
+        now = monotonic()
+        if now >= self._look_at_s:
+            self._look_at_s = now + _LOOK_EVERY_S
+            if not self.part.temporary.exists():
+                raise SinkError(f"cannot write {self.path}: {self.part.temporary.name} is gone")
 
     @property
     def close_s(self) -> float:
