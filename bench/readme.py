@@ -40,11 +40,11 @@ PAGES: Mapping[str, Blocks] = {
         "fit": readme_speed.fit,
         "study counts": readme_study.counts,
     },
-    "docs/stream.md": {
+    "docs/stream/sources.md": {"sources": readme_kinds.sources},
+    "docs/stream/sinks.md": {"sinks": readme_kinds.sinks},
+    "docs/stream/serve.md": {"serve keys": readme_kinds.serve_keys},
+    "docs/stream/model.md": {
         "strengths": readme_quality.strengths,
-        "sources": readme_kinds.sources,
-        "sinks": readme_kinds.sinks,
-        "serve keys": readme_kinds.serve_keys,
         "whole frames": readme_quality.whole,
         "protect": readme_quality.protect,
         "border": readme_quality.border,

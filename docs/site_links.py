@@ -5,12 +5,21 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import Any
 
-_OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)#\s]+)(?:#[^)\s]*)?\)")
+_UPWARDS = re.compile(r"\[([^\]]+)\]\((\.\./[^)#\s]+)(?:#[^)\s]*)?\)")
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """``[text](../path)`` → ``text (`path`)``; the path alone where the text is the same."""
-    return _OUTSIDE.sub(lambda link: f"`{link[2]}`" if link[1] in link[2] else f"{link[1]} (`{link[2]}`)", markdown)
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """A link out of docs/, ``[text](../path)``, → ``text (`path`)``; the path alone where the text is the same."""
+    folder = posixpath.join("docs", posixpath.dirname(page.file.src_uri))
+
+    def shown(link: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join(folder, link[2]))
+        if path.startswith("docs/"):
+            return link[0]
+        return f"`{path}`" if link[1] in path else f"{link[1]} (`{path}`)"
+
+    return _UPWARDS.sub(shown, markdown)

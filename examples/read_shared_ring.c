@@ -1,6 +1,6 @@
 /* Reads the frames that `edgerecon stream … --sink shm://NAME` shows, and prints the mean of each.
    cc -O2 -o read_shared_ring read_shared_ring.c && ./read_shared_ring NAME [FRAMES]
-   The layout is described in docs/stream.md. */
+   The layout is described in docs/stream/scanners.md. */
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdint.h>

@@ -13,7 +13,7 @@ from typer.main import get_command
 from edgerecon.cli.main import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("*.md", "docs/*.md", "*/README.md", "kernels/hls/README.md")
+PAGES = ("*.md", "docs/*.md", "docs/*/*.md", "*/README.md", "kernels/hls/README.md")
 TEXTS = sorted({path for page in PAGES for path in ROOT.glob(page)})
 CODE = re.compile(r"^```\w*\n((?s:.*?))^```|((?:^(?: {4}|\t).*\n)+)|`([^`\n]+)`", re.MULTILINE)
 TYPED = re.compile(r"\s*(?:[A-Z_]+=\S+ )*(?:\S*bin/)?((?:edgerecon(?! needs)|make) [a-z].*)")

@@ -25,7 +25,7 @@ from edgerecon.stream.sources.base import Source
 
 AUTO = "auto"
 EDGE = 4
-"""Pixels by which a frame is continued beyond its border for the model (docs/stream.md has what it is worth)."""
+"""Pixels by which a frame is continued beyond its border for the model (docs/stream/model.md has what it is worth)."""
 
 
 class Engines:

@@ -1,6 +1,6 @@
 """A ring of frames in shared memory, /dev/shm/NAME, that one process writes and others read without a copy.
 
-Layout, little-endian, every field at a multiple of its size; a C program can write it (see docs/stream.md):
+Layout, little-endian, every field at a multiple of its size; a C program can write it (see docs/stream/scanners.md):
 
     ring    0  char[8]  "EDGERNG1", written last when the ring is made
             8  u32      slots, at least 4

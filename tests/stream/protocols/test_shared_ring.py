@@ -384,7 +384,7 @@ def test_a_ring_is_taken_over_from_a_dead_writer_only(name) -> None:
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 def test_the_c_program_of_the_documentation_writes_a_ring(name, tmp_path) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "stream.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "stream" / "scanners.md").read_text()
     source, program = tmp_path / "writer.c", tmp_path / "writer"
     source.write_text(page.partition("```c\n")[2].partition("```")[0])
     subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source], check=True, timeout=120)
