@@ -75,6 +75,7 @@ class Beamformer:
 
     @property
     def full_scale(self) -> float:
+        """What the largest sample of a frame becomes in 16 bits, see ``Summation``; NaN before the first frame."""
         return min((one.full_scale for one in self._sums), default=float("nan"))
 
     def __call__(self, signals: Array) -> Array:

@@ -33,6 +33,7 @@ class Probe:
 
     @property
     def elements(self) -> int:
+        """Number of elements."""
         return self.element_x_m.size
 
     def check(self, name: str) -> None:

@@ -31,9 +31,14 @@ class Grid(Protocol):
     """
 
     @property
-    def shape(self) -> tuple[int, int]: ...
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of the picture."""
+        ...
+
     @property
-    def spacing_mm(self) -> tuple[float, float]: ...
+    def spacing_mm(self) -> tuple[float, float]:
+        """(row, column) distance of pixels of the picture, in mm."""
+        ...
 
     def points_m(self) -> tuple[Array, Array]:
         """x and z of every pixel, each (H, W)."""
@@ -62,17 +67,21 @@ class CartesianGrid:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
         return self.z_m.size, self.x_m.size
 
     @property
     def spacing_mm(self) -> tuple[float, float]:
+        """(row, column) distance of pixels, in mm."""
         return _step(self.z_m) * 1e3, _step(self.x_m) * 1e3
 
     def points_m(self) -> tuple[Array, Array]:
+        """Lateral position x and depth z of every pixel, in metres, each of ``shape``."""
         x, z = np.meshgrid(self.x_m, self.z_m)
         return x, z
 
     def picture(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The values themselves: the grid's points are the pixels."""
         return values
 
 
@@ -114,13 +123,16 @@ class PolarGrid:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """(ranges, angles)."""
         return self.range_m.size, self.angle_rad.size
 
     @property
     def spacing_mm(self) -> tuple[float, float]:
+        """(row, column) distance of pixels of the scan-converted picture, in mm."""
         return self._step_m * 1e3, self._step_m * 1e3
 
     def points_m(self) -> tuple[Array, Array]:
+        """Lateral position x and depth z of every point, in metres, each of ``shape``."""
         angle, distance = np.meshgrid(self.angle_rad, self.range_m)
         return self._apex[0] + distance * np.sin(angle), self._apex[1] + distance * np.cos(angle)
 

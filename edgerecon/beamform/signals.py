@@ -49,6 +49,7 @@ class Filter:
 
     @property
     def samples(self) -> int:
+        """Number of samples that the filter gives."""
         return self.turn.size
 
 

@@ -27,6 +27,7 @@ class Cell:
 
     @property
     def label(self) -> str:
+        """The cell in one phrase, e.g. ``compact-despeckle, fp32 on openvino, 2 threads``."""
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         return f"{self.file.path.stem}, {self.precision} on {self.backend}, {threads}"
 

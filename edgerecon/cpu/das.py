@@ -100,6 +100,7 @@ class Job:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """(rows, columns) of the points."""
         height, width = self.x.shape
         return height, width
 

@@ -43,6 +43,7 @@ class Histogram:
 
     @property
     def max_ms(self) -> float | None:
+        """Longest duration in ms; None when nothing was counted."""
         return self.max_ns / 1e6 if self.count else None
 
     def bars(self, merge: int = 3) -> dict[str, list[float]]:

@@ -34,4 +34,5 @@ class Calibration:
 
     @property
     def noisy(self) -> bool:
+        """Whether the machine was too busy for its timings to be trusted."""
         return self.spread > QUIET

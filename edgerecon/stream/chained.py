@@ -37,6 +37,7 @@ class ChainedEngine:
 
     @property
     def overlay(self) -> Colour | None:
+        """Colour that the last model draws over the frame, or None."""
         return getattr(self._engines[-1], "overlay", None)
 
     def run(self, frame: Image, out: Image | None = None) -> Image:

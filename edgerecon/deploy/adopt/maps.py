@@ -44,6 +44,7 @@ class MapReading:
 
     @property
     def title(self) -> str:
+        """The reading as questions and reports spell it."""
         return _TITLES[self.way].format(self.classes)
 
     def picture(self, frame: Image, output: NDArray[np.float32]) -> Image:

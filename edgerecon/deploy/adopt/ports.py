@@ -47,6 +47,7 @@ class Port:
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """NumPy type of the pixels."""
         return (_TYPES | _LABEL_TYPES)[self.kind]
 
     @property

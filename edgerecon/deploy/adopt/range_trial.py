@@ -62,6 +62,7 @@ class Reading:
 
     @property
     def title(self) -> str:
+        """The reading as questions and reports spell it."""
         if self.way != DIRECT:
             return f"{self.given.title}; {self.way}"
         return self.given.title if self.given == self.returned else f"{self.given.title} → {self.returned.title}"
@@ -88,6 +89,7 @@ class Answer:
         return " or ".join(one.title for one in (self.reading, *self.alike))
 
     def same_as(self, other: Answer) -> bool:
+        """Whether both answers give the same pictures, clipped to [0, 1] and within ``SAME``."""
         pairs = zip(self.pictures, other.pictures, strict=True)
         return all(np.abs(np.clip(a, 0, 1) - np.clip(b, 0, 1)).max() <= SAME for a, b in pairs)
 

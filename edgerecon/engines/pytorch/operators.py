@@ -55,6 +55,7 @@ _TYPES = {
 
 
 def conv(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """ONNX Conv."""
     top, left, bottom, right = a.get("pads", (0, 0, 0, 0))
     strides, dilations = a.get("strides", (1, 1)), a.get("dilations", (1, 1))
     if (top, left) == (bottom, right):
@@ -63,6 +64,7 @@ def conv(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -
 
 
 def conv_transpose(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """ONNX ConvTranspose."""
     top, left, bottom, right = a.get("pads", (0, 0, 0, 0))
     more, dilations = a.get("output_padding", (0, 0)), a.get("dilations", (1, 1))
     full = F.conv_transpose2d(x, weight, bias, a.get("strides", (1, 1)), 0, more, a.get("group", 1), dilations)
@@ -70,11 +72,13 @@ def conv_transpose(a: Attributes, x: Tensor, weight: Tensor, bias: Tensor | None
 
 
 def max_pool(a: Attributes, x: Tensor) -> Tensor:
+    """ONNX MaxPool."""
     pads, ceil = _symmetric(a), bool(a.get("ceil_mode", 0))
     return F.max_pool2d(x, a["kernel_shape"], a.get("strides", (1, 1)), pads, a.get("dilations", (1, 1)), ceil)
 
 
 def average_pool(a: Attributes, x: Tensor) -> Tensor:
+    """ONNX AveragePool."""
     pads, ceil = _symmetric(a), bool(a.get("ceil_mode", 0))
     with_pads = bool(a.get("count_include_pad", 0))
     return F.avg_pool2d(x, a["kernel_shape"], a.get("strides", (1, 1)), pads, ceil, with_pads)
@@ -88,24 +92,29 @@ def _symmetric(a: Attributes) -> tuple[int, int]:
 
 
 def batch_normalization(a: Attributes, x: Tensor, *statistics: Tensor) -> Tensor:
+    """ONNX BatchNormalization, as in inference."""
     scale, bias, mean, variance = statistics
     return F.batch_norm(x, mean, variance, scale, bias, eps=a.get("epsilon", 1e-5))
 
 
 def prelu(_: Attributes, x: Tensor, slope: Tensor) -> Tensor:
+    """ONNX PRelu."""
     return torch.where(x < 0, slope * x, x)
 
 
 def clip(_: Attributes, x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+    """ONNX Clip."""
     x = x if low is None else torch.maximum(x, low)
     return x if high is None else torch.minimum(x, high)
 
 
 def div(_: Attributes, x: Tensor, y: Tensor) -> Tensor:
+    """ONNX Div; integers are rounded towards zero."""
     return x / y if x.is_floating_point() else torch.div(x, y, rounding_mode="trunc")
 
 
 def space_to_depth(a: Attributes, x: Tensor) -> Tensor:
+    """ONNX SpaceToDepth."""
     n, c, h, w = x.shape
     b = a["blocksize"]
     cells = x.reshape(n, c, h // b, b, w // b, b).permute(0, 3, 5, 1, 2, 4)
@@ -113,6 +122,7 @@ def space_to_depth(a: Attributes, x: Tensor) -> Tensor:
 
 
 def depth_to_space(a: Attributes, x: Tensor) -> Tensor:
+    """ONNX DepthToSpace, in both modes."""
     n, c, h, w = x.shape
     b = a["blocksize"]
     if a.get("mode", "DCR") == "CRD":
@@ -124,6 +134,7 @@ def depth_to_space(a: Attributes, x: Tensor) -> Tensor:
 def resize(
     a: Attributes, x: Tensor, roi: Tensor | None = None, scales: Tensor | None = None, sizes: Tensor | None = None
 ) -> Tensor:
+    """ONNX Resize."""
     if sizes is not None:
         ends = [int(size) for size in sizes]
         factors = [end / side for end, side in zip(ends, x.shape, strict=True)]
@@ -179,6 +190,7 @@ def _indices(values: np.ndarray | Sequence[int], like: Tensor) -> Tensor:
 
 
 def cast(a: Attributes, x: Tensor) -> Tensor:
+    """ONNX Cast."""
     return x.to(_TYPES[a["to"]])
 
 
@@ -193,6 +205,7 @@ def quantize_linear(a: Attributes, x: Tensor, scale: Tensor, zero: Tensor | None
 
 
 def dequantize_linear(a: Attributes, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
+    """ONNX DequantizeLinear: (x − zero) · scale."""
     levels = x.to(torch.int32)
     if zero is not None:
         levels = levels - _along(zero, x, a).to(torch.int32)
@@ -209,6 +222,7 @@ def _along(parameter: Tensor, x: Tensor, a: Attributes) -> Tensor:
 
 
 def reshape(a: Attributes, x: Tensor, shape: Tensor) -> Tensor:
+    """ONNX Reshape."""
     sides = [int(side) for side in shape]
     if not a.get("allowzero", 0):
         sides = [x.shape[axis] if side == 0 else side for axis, side in enumerate(sides)]
@@ -216,12 +230,14 @@ def reshape(a: Attributes, x: Tensor, shape: Tensor) -> Tensor:
 
 
 def transpose(a: Attributes, x: Tensor) -> Tensor:
+    """ONNX Transpose; without ``perm`` the axes are reversed."""
     return x.permute(a.get("perm", tuple(reversed(range(x.ndim)))))
 
 
 def slice_(
     _: Attributes, x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None
 ) -> Tensor:
+    """ONNX Slice."""
     count = len(starts)
     along = range(count) if axes is None else axes.tolist()
     by = [1] * count if steps is None else steps.tolist()
@@ -232,6 +248,7 @@ def slice_(
 
 
 def gather(a: Attributes, x: Tensor, indices: Tensor) -> Tensor:
+    """ONNX Gather; negative indices count from the end."""
     axis = a.get("axis", 0) % x.ndim
     places = torch.where(indices < 0, indices + x.shape[axis], indices)
     picked = x.index_select(axis, places.flatten().long())
@@ -239,10 +256,12 @@ def gather(a: Attributes, x: Tensor, indices: Tensor) -> Tensor:
 
 
 def shape(a: Attributes, x: Tensor) -> Tensor:
+    """ONNX Shape."""
     return _indices(x.shape[a.get("start", 0) : a.get("end")], x)
 
 
 def reduce_mean(a: Attributes, x: Tensor, axes: Tensor | None = None) -> Tensor:
+    """ONNX ReduceMean; the axes are an attribute before opset 18."""
     along = a.get("axes") if axes is None else axes.tolist()  # an attribute before opset 18
     if not along:
         return x if a.get("noop_with_empty_axes", 0) else x.mean(list(range(x.ndim)), bool(a.get("keepdims", 1)))
@@ -255,6 +274,7 @@ def reduce_sum(a: Attributes, x: Tensor, axes: Tensor | None = None) -> Tensor:
 
 
 def rnn(a: Attributes, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None = None) -> Tensor:
+    """ONNX RNN, with ReLU or tanh."""
     bend = torch.relu if "Relu" in a.get("activations", ()) else torch.tanh
 
     def unit(total: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
@@ -264,6 +284,8 @@ def rnn(a: Attributes, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None = None)
 
 
 def lstm(a: Attributes, x: Tensor, w: Tensor, r: Tensor, b: Tensor | None = None) -> Tensor:
+    """ONNX LSTM, gates in the order i, o, f, c."""
+
     def unit(total: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         i, o, f, g = total.chunk(4, dim=-1)
         cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
@@ -291,6 +313,7 @@ def _recurrent(
 
 
 def unsqueeze(_: Attributes, x: Tensor, axes: Tensor) -> Tensor:
+    """ONNX Unsqueeze."""
     rank = x.ndim + len(axes)
     for axis in sorted(int(axis) % rank for axis in axes):
         x = x.unsqueeze(axis)
@@ -298,6 +321,7 @@ def unsqueeze(_: Attributes, x: Tensor, axes: Tensor) -> Tensor:
 
 
 def squeeze(_: Attributes, x: Tensor, axes: Tensor | None = None) -> Tensor:
+    """ONNX Squeeze."""
     return x.squeeze() if axes is None else x.squeeze(tuple(axes.tolist()))
 
 

@@ -28,13 +28,24 @@ class Profile(Protocol):
     """What a build asks of a device profile (``edgerecon.hardware.device.DeviceProfile`` has it)."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Of the device."""
+        ...
+
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """``gpu``, ``cpu``, ``fpga`` …"""
+        ...
+
     @property
-    def compute_capability(self) -> str | None: ...
+    def compute_capability(self) -> str | None:
+        """Of an NVIDIA GPU, e.g. ``8.7``; None for other devices."""
+        ...
+
     @property
-    def backends(self) -> tuple[str, ...]: ...
+    def backends(self) -> tuple[str, ...]:
+        """Runtimes in order of preference."""
+        ...
 
 
 @dataclass(frozen=True)

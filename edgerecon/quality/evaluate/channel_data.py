@@ -70,6 +70,7 @@ class ChannelEvaluation:
     rows: list[ChannelMeasures] = field(default_factory=list)
 
     def to_json(self) -> Mapping[str, object]:
+        """Plain values; what could not be measured is None."""
         rows = [{key: None if value != value else value for key, value in asdict(row).items()} for row in self.rows]
         return {"source": self.source, "targets": asdict(self.targets), "rows": rows}
 

@@ -43,6 +43,7 @@ class Setting:
 
     @property
     def label(self) -> str:
+        """Method and parameters in one phrase."""
         return f"{self.method} {json.dumps(self.parameters)}"
 
     def point(self, files: Iterable[str] | None = None) -> Point:

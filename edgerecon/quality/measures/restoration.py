@@ -69,15 +69,29 @@ class Gates(Protocol):
     """Limits, as ``edgerecon.workshop.recipe.GateTable`` has them; None does not gate."""
 
     @property
-    def max_drop_psnr_db(self) -> float | None: ...
+    def max_drop_psnr_db(self) -> float | None:
+        """PSNR that may be lost, in dB."""
+        ...
+
     @property
-    def max_drop_ssim(self) -> float | None: ...
+    def max_drop_ssim(self) -> float | None:
+        """SSIM that may be lost."""
+        ...
+
     @property
-    def max_drop_gcnr(self) -> float | None: ...
+    def max_drop_gcnr(self) -> float | None:
+        """gCNR that may be lost."""
+        ...
+
     @property
-    def max_mean_shift(self) -> float | None: ...
+    def max_mean_shift(self) -> float | None:
+        """Change of the mean grey level that is allowed, in [0, 1]."""
+        ...
+
     @property
-    def max_difference(self) -> float | None: ...
+    def max_difference(self) -> float | None:
+        """Largest difference of a pixel that is allowed, in [0, 1]."""
+        ...
 
 
 def check(

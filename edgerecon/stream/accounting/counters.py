@@ -69,6 +69,7 @@ class Counters:
         return self.presented + self.dropped + self.failed
 
     def captured(self) -> None:
+        """Count a frame that came in."""
         with self._lock:
             self.frames_in += 1
 

@@ -111,6 +111,7 @@ class Capturer:
     _recorded: RecordedClock = field(default_factory=RecordedClock)
 
     def run(self) -> None:
+        """Take frames until the source ends or the stream is over; the work of one thread."""
         self._asked_ns = perf_counter_ns()
         try:
             with suppress(UsageError):  # it was checked

@@ -74,6 +74,7 @@ class Fanout:
 
     @property
     def failures(self) -> list[str]:
+        """Why sinks were lost, a sentence each."""
         return list(self._lost.values())
 
     @property

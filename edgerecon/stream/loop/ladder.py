@@ -70,6 +70,7 @@ class Ladder:
 
     @property
     def rung(self) -> Rung:
+        """The rung on which the stream stands."""
         return self.rungs[self.at]
 
     def observe(self, missed: int, infer_ms: float | None, rest_ms: float, shape: tuple[int, ...]) -> None:

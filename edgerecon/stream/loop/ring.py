@@ -190,6 +190,7 @@ class Mailbox:
 
     @property
     def empty(self) -> bool:
+        """Whether no frame waits."""
         return self._slot is None
 
     def close(self) -> None:

@@ -35,6 +35,7 @@ class Watch:
         self.stall_s = self.stall_s or max(_STALL_PERIODS * self.period_s, _STALL_AT_LEAST_S)
 
     def run(self) -> None:
+        """Look after the stream until it has ended; the work of one thread."""
         enough_ns = 0
         while not self.wires.ended.wait(min(_LOOK_EVERY_S, self.stall_s / 2)):
             self._look()

@@ -68,6 +68,7 @@ class Area:
 
     @property
     def box(self) -> Box:
+        """(rows, columns) of the box around the tissue, as slices."""
         return self.rows, self.columns
 
     def cover(self, frame: Image | GreyLevels, box: Image | GreyLevels) -> None:

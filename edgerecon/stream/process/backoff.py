@@ -23,4 +23,5 @@ class Backoff:
         return not ended
 
     def reset(self) -> None:
+        """Begin again with the shortest wait, after a success."""
         self._delay_s = self._first_s

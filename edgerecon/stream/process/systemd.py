@@ -35,10 +35,14 @@ class Progress(Protocol):
     """How many frames came in, and how many of them have had their fate: ``Counters``, or the sum of several."""
 
     @property
-    def frames_in(self) -> int: ...
+    def frames_in(self) -> int:
+        """Frames that came in so far."""
+        ...
 
     @property
-    def settled(self) -> int: ...
+    def settled(self) -> int:
+        """Frames whose fate is known: presented, dropped or failed."""
+        ...
 
 
 class Service:

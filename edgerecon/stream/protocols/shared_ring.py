@@ -131,6 +131,7 @@ class Ring:
 
     @property
     def ended(self) -> bool:
+        """Whether the writer has ended, or the file is no longer the ring that was opened."""
         return self.changed or self._word(_ENDED) != 0
 
     def is_at(self, path: Path) -> bool:

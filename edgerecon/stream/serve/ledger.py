@@ -32,10 +32,12 @@ class Tally:
 
     @property
     def in_flight(self) -> int:
+        """Frames on their way: neither presented nor dropped, failed or lost."""
         return self.frames_in - self.presented - self.dropped - self.failed - self.lost
 
     @property
     def settled(self) -> int:
+        """Frames whose fate is known."""
         return self.frames_in - self.in_flight
 
     @property
@@ -78,6 +80,7 @@ class Look:
 
     @property
     def has_ended(self) -> bool:
+        """Whether the stream is over, in order or not."""
         return self.state in ("ended", "failed")
 
     def to_plain(self) -> dict[str, Any]:
@@ -86,4 +89,5 @@ class Look:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Look:
+        """The look that ``plain`` describes, as it comes from another process."""
         return cls(**{**plain, "tally": Tally.of(plain["tally"]), "addresses": tuple(plain["addresses"])})

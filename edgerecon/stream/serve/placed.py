@@ -82,12 +82,15 @@ class Placed:
         threading.Thread(target=self._run, name=f"follow {table.name}", daemon=True).start()
 
     def stop(self) -> None:
+        """See ``Running.stop``."""
         self._stop.set()
 
     def wait(self, timeout_s: float) -> bool:
+        """See ``Running.wait``."""
         return self._ended.wait(timeout_s)
 
     def look(self) -> Look:
+        """See ``Running.look``."""
         past, lives, now = self._account
         over = now.has_ended and self._ended.is_set()
         state = now.state if over or not now.has_ended else "running"  # not over before this thread is

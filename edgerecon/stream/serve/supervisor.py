@@ -30,11 +30,17 @@ class Running(Protocol):
 
     table: StreamTable
 
-    def stop(self) -> None: ...
+    def stop(self) -> None:
+        """Ask the stream to end in order; returns at once."""
+        ...
 
-    def wait(self, timeout_s: float) -> bool: ...
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until the stream is over, or for ``timeout_s`` seconds; returns whether it is over."""
+        ...
 
-    def look(self) -> Look: ...
+    def look(self) -> Look:
+        """State and counters now."""
+        ...
 
 
 Make = Callable[[StreamTable, int, Callable[[], None]], Running]

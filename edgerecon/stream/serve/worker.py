@@ -78,6 +78,7 @@ class Worker:
         return self._gone.wait(timeout_s)
 
     def look(self) -> Look:
+        """See ``Running.look``."""
         counters = self._counters or Counters()
         counts = counters.snapshot()
         state = "waiting" if self._waiting else "starting" if self._counters is None else "running"

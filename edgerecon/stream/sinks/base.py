@@ -129,7 +129,9 @@ class Sink(Protocol):
 
     name: str
 
-    def open(self, info: StreamInfo) -> None: ...
+    def open(self, info: StreamInfo) -> None:
+        """Get ready, before the first frame. Raises SinkError when nothing could be written."""
+        ...
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
         """Show one frame.

@@ -72,6 +72,7 @@ class Tape:
     next: int = 0
 
     def in_order(self) -> list[int]:
+        """Indices of the stored frames, oldest first."""
         length = len(self.frames)
         return [(self.next - len(self.stamps) + index) % length for index in range(len(self.stamps))]
 

@@ -59,6 +59,7 @@ class Client:
     _parts: list[memoryview] = field(default_factory=list)
 
     def offer(self, number: int, message: list[memoryview]) -> None:
+        """Queue a message; the oldest one that waits is left out when too many do."""
         if self.last is not None:
             self.dropped += number - self.last - 1
         self.last = number
@@ -103,6 +104,7 @@ class Client:
 
     @property
     def busy(self) -> bool:
+        """Whether messages wait or one is half sent."""
         return bool(self._parts or self.waiting)
 
 
@@ -177,6 +179,7 @@ class IgtlServerSink:
 
     @property
     def skipped(self) -> int:
+        """Messages that slow clients did not get."""
         return self._dropped_before + sum(client.dropped for client in tuple(self.clients))
 
     def open(self, info: StreamInfo) -> None:

@@ -44,6 +44,7 @@ class Layout:
 
     @property
     def frame_bytes(self) -> int:
+        """Bytes of one frame."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     def check(self, name: str) -> None:

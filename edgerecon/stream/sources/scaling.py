@@ -85,6 +85,7 @@ class Statistics:
         self.count, self._total, self._power = 0, 0.0, 0.0
 
     def add(self, image: RawImage) -> None:
+        """Take the finite values of one frame into account."""
         for rows in _blocks(image):
             values = image[rows].astype(np.float64)
             if image.dtype.kind == "f":

@@ -59,6 +59,7 @@ def taylor(groups: Sequence[Group], model: nn.Module, batches: Iterable[Batch]) 
 
 
 def is_depthwise(layer: Any) -> bool:
+    """Whether each channel of a convolution is filtered by itself."""
     return isinstance(layer, nn.modules.conv._ConvNd) and layer.groups == layer.out_channels > 1
 
 

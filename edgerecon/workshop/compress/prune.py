@@ -47,6 +47,7 @@ class PruneReport:
     steps: tuple[PruneStep, ...]
 
     def to_json(self) -> dict[str, Any]:
+        """Plain values."""
         return asdict(self)
 
 

@@ -208,6 +208,7 @@ class RoundedModule(GraphModule):
         }
 
     def inputs(self, node: NodeProto, inputs: list[Any]) -> list[Any]:
+        """The inputs of a node, rounded to the int8 grid where the plan says so."""
         if node.name in self.plan.floating:
             return inputs
         rounded = [

@@ -22,6 +22,7 @@ RNN = nn.RNNBase
 
 
 def is_cell(module: nn.Module) -> bool:
+    """Whether a module is a recurrent cell."""
     return isinstance(getattr(module, "hidden_channels", None), int)
 
 

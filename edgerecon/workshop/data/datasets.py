@@ -42,6 +42,7 @@ class Pairs:
         return values.astype(np.float32) if values.ndim == 4 else np.divide(values[:, None], 255, dtype=np.float32)
 
     def subset(self, chosen: NDArray[np.bool_]) -> Pairs:
+        """The pairs where ``chosen``, a mask over the samples, is true."""
         return Pairs({name: images[chosen] for name, images in self.fields.items()}, self.scenes[chosen])
 
 

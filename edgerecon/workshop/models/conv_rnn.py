@@ -58,6 +58,7 @@ class ConvRnn(Temporal):
         return sum(p.numel() for name, p in self.named_parameters() if name.endswith("weight")) / CHANNELS
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``Temporal.step``."""
         z = unshuffled(x)
         kept = []
         for k, cell in enumerate(self.cells):

@@ -50,6 +50,7 @@ class Hybrid(Temporal):
         return sum(p.numel() for name, p in self.named_parameters() if name.endswith("weight")) / CHANNELS
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """See ``Temporal.step``."""
         z = unshuffled(x)
         for layer in self.describe:
             z = F.relu(layer(z))

@@ -53,6 +53,7 @@ class RRDB(Network):
 
     @property
     def receptive_field(self) -> int:
+        """See ``Network``."""
         return max(self._window(phase) for phase in range(self.scale))
 
     def _window(self, phase: int) -> int:

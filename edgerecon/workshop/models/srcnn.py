@@ -49,6 +49,7 @@ class SRCNN(Network):
 
     @property
     def receptive_field(self) -> int:
+        """See ``Network``."""
         reach = sum(side // 2 for side in SIDES)
         windows = (self.enlarge.reach(phase - reach, phase + reach) for phase in range(self.scale))
         return max(high - low + 1 for low, high in windows)

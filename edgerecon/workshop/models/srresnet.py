@@ -45,6 +45,7 @@ class SRResNet(Network):
 
     @property
     def receptive_field(self) -> int:
+        """See ``Network``."""
         return max(self._window(phase) for phase in range(self.scale))
 
     def _window(self, phase: int) -> int:

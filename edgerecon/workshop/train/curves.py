@@ -43,6 +43,7 @@ class Curve:
         os.replace(partial, path)
 
     def add(self, row: Row) -> None:
+        """Append a row, to the file at once."""
         self.rows.append(row)
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, _COLUMNS).writerow(asdict(row))

@@ -60,6 +60,7 @@ class Part:
             put_in_place(whole or self.temporary, self.path)
 
     def discard(self) -> None:
+        """Remove the temporary file or folder."""
         if self.temporary.is_dir():
             shutil.rmtree(self.temporary, ignore_errors=True)
         else:

@@ -91,6 +91,7 @@ class Batch:
 
     @property
     def full(self) -> bool:
+        """Whether no further frame fits."""
         return self.count == len(self.columns["frames"])
 
 

@@ -74,6 +74,7 @@ class Stamps:
         return len(self.sequences)
 
     def add(self, stamp: Stamp) -> None:
+        """Append the stamp of one frame; spacings that differ make ``spacing_mm`` None."""
         if not self.sequences:
             self.spacing_mm = stamp.spacing_mm
         elif self.spacing_mm != stamp.spacing_mm:

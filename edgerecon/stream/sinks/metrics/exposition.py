@@ -57,6 +57,7 @@ class MetricsSite(Site):
         )
 
     def app(self) -> ASGIApp:
+        """The web application: ``/metrics`` and ``/healthz``."""
         routes = [Route("/metrics", self._metrics), Route("/healthz", self._healthz)]
         return Guard(Starlette(routes=routes), self.rules)
 
@@ -77,6 +78,7 @@ class MetricsSite(Site):
             return dict(self._streams)
 
     def plan(self, states: Mapping[str, str]) -> None:
+        """See ``Site.plan``; what was taken out and has ended is counted no more."""
         super().plan(states)
         with self._changing:
             for name in [name for name, one in self._streams.items() if name not in states and one.health.ended]:

@@ -31,6 +31,7 @@ class ViewerSite(Site):
     kind = "viewer"
 
     def app(self) -> ASGIApp:
+        """The web application: the page, the list of streams, and the socket that carries frames."""
         self._channels: dict[str, Channel] = {}
         files = [Route(path, _page_file) for path in _FILES]
         routes = [*files, Route("/streams", self._list), WebSocketRoute("/ws", self._look)]
@@ -69,6 +70,7 @@ class ViewerSite(Site):
         asyncio.run_coroutine_threadsafe(removed(), self.loop).result(FAREWELL_S + 1)
 
     async def tick(self) -> None:
+        """Send a heartbeat to every page, again and again."""
         while True:
             await asyncio.sleep(_REMIND_S)
             for channel in self._channels.values():

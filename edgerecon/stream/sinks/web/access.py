@@ -32,6 +32,7 @@ class Access:
 
     @property
     def scheme(self) -> str:
+        """``https`` with a certificate, else ``http``."""
         return "https" if self.address.certificate else "http"
 
     def url(self, port: int) -> str:
@@ -44,9 +45,11 @@ class Access:
         return self.url(port) + (f"#token={self.token}" if self.generated else "")
 
     def admits_token(self, offered: str) -> bool:
+        """Whether a request that offers this token may pass; compared in constant time."""
         return self.token is None or _same(offered, self.token)
 
     def admits_session(self, offered: str) -> bool:
+        """Whether a cookie of this session may pass; compared in constant time."""
         return self.token is None or _same(offered, self.session)
 
     @property

@@ -32,6 +32,7 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
+        """Whether only this machine can reach the address."""
         return self.host in LOOPBACK
 
 

@@ -81,6 +81,7 @@ class ImageSource:
 
     @property
     def lossy(self) -> str | None:
+        """How the images were compressed with loss, see ``StreamInfo.lossy``."""
         return of_images(self._files)
 
     def frames(self) -> Iterator[Capture]:

@@ -57,6 +57,7 @@ class PillowImage:
         return max(1, min(count - first, MAX_FRAMES, room)), first
 
     def page(self, index: int) -> RawImage:
+        """The pixels of one page, upright. index: from 0."""
         if self.count > 1:
             self._image.seek(index + self._first)
         check_size(self._image)

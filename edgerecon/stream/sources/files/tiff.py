@@ -62,6 +62,7 @@ class TiffImage:
         self.period_s = scale.period_s if self.count > 1 else None
 
     def page(self, index: int) -> RawImage:
+        """The pixels of one page, upright. index: from 0. Raises ValueError: a size that is not read."""
         page = read_page(self._file, *self._pages[index])
         if not 0 < page.width * page.height <= MAX_PIXELS:
             raise ValueError(f"{page.width}×{page.height} pixels: 1 to {MAX_PIXELS:,} are read")

@@ -263,6 +263,7 @@ def _is_cut(stream: VideoStream, file: BudgetedFile) -> bool:
 
 
 def prepare(stream: VideoStream) -> None:
+    """Let a decoder use one thread, bound the frame size, and fail on damaged data."""
     context = stream.codec_context
     context.thread_count = 1  # threads would delay frames and take cores from the engine
     context.options = {"max_pixels": str(MAX_PIXELS), "err_detect": "explode"}

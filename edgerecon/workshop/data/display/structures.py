@@ -27,6 +27,7 @@ class Tissue:
 
     @property
     def side(self) -> int:
+        """Height and width in pixels."""
         return len(self.diffuse)
 
 

@@ -35,10 +35,12 @@ class Grid:
 
     @property
     def x(self) -> NDArray[np.float64]:
+        """Lateral positions of the columns, in metres, around 0."""
         return np.asarray((np.arange(self.size) - (self.size - 1) / 2) * self.spacing, np.float64)
 
     @property
     def z(self) -> NDArray[np.float64]:
+        """Depths of the rows, in metres."""
         return np.asarray(self.depth + np.arange(self.size) * self.spacing, np.float64)
 
 

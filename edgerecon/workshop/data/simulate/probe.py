@@ -44,9 +44,11 @@ class Medium:
 
     @property
     def nepers_per_metre_hertz(self) -> float:
+        """Attenuation in Np / (m · Hz)."""
         return self.attenuation * 100 / (20 / math.log(10)) / 1e6
 
     def wavelength(self, probe: Probe) -> float:
+        """Of the probe's centre frequency, in metres."""
         return self.sound_speed / probe.centre_frequency
 
     def downshift(self, probe: Probe, path: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -125,6 +125,7 @@ class Vessel:
 
 
 def coordinates() -> tuple[Array, Array]:
+    """(x, y) of every cell of the map, in widths of the field of view; x is 0 in the middle, y is 0 at the probe."""
     axis = (np.arange(RESOLUTION) + 0.5) / RESOLUTION * (1 + 2 * MARGIN) - MARGIN
     x, y = np.meshgrid(axis - 0.5, axis)
     return x, y

@@ -29,10 +29,12 @@ class Region:
 
     @property
     def area(self) -> int:
+        """In pixels."""
         return (self.bottom - self.top) * (self.right - self.left)
 
     @property
     def box(self) -> tuple[int, int, int, int]:
+        """(top, left, bottom, right) in pixels; bottom and right are exclusive."""
         return self.top, self.left, self.bottom, self.right
 
 
