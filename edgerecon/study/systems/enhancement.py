@@ -50,7 +50,7 @@ def run(ctx: Context) -> None:
     frames = ctx.profile.pick(smoke=1, quick=3, full=2)
     train = ultrasound(ctx, "train", ctx.profile.pick(smoke=6, quick=160, full=3000), size, frames)
     test = cases(
-        ultrasound(ctx, "unseen", ctx.profile.pick(smoke=3, quick=96, full=200), size),
+        ultrasound(ctx, "unseen", ctx.profile.pick(smoke=3, quick=96, full=200, long=288), size),
         faint_and_noisy,
         ctx.rng("test frames"),
     )
