@@ -109,9 +109,7 @@ def _networks(
     ]
     unrolled = ctx.train(
         labels[1],
-        lambda: Supervised(
-            UnrolledMRI(torch.from_numpy(mask), cascades, width), common.ReconstructionLoss(), half=False
-        ),
+        lambda: Supervised(UnrolledMRI(torch.from_numpy(mask), cascades, width), common.ReconstructionLoss()),
         draws[0],
         Schedule(ctx.profile.pick(smoke=2, quick=150, full=30_000), 1e-3),
         {**facts, "rows": rows, "scans": kept},
