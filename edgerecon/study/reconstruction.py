@@ -157,5 +157,5 @@ def _reached(table: Table, method: str, metric: Metric, goal: float) -> Claim:
     return Claim(
         f"{method}: {metric.label} at least {goal:g} ({table.title})",
         None if inside else values["mean"] >= goal,
-        f"{metric.label} {shown}, {table.data}",
+        f"{metric.label} {shown}",
     )
