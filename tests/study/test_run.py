@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from edgerecon.core.errors import EdgereconError, UsageError
-from edgerecon.study import degraded, plateau
+from edgerecon.study import degraded, plateau, systems
 from edgerecon.study import run as running
 from edgerecon.study.context import Context
 from edgerecon.study.profile import Profile, profile
@@ -175,7 +175,7 @@ def system(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
     module.run = run  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(running, "SYSTEMS", ("small",))
+    monkeypatch.setattr(systems, "SYSTEMS", ("small",))
     return module
 
 

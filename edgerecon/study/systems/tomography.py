@@ -29,7 +29,7 @@ def run(ctx: Context) -> None:
         sparse_lines.run(ctx)
     if ctx.has_time(ct.MAIN):
         _time_a_slice(ctx)
-    if ctx.profile.name != "full":
+    if ctx.profile.name in ("smoke", "quick"):
         ctx.result.notes.append(
             "Networks of this profile see about a thousand slices in a few hundred steps, and work at half resolution: "
             "that is the likeliest reason where they stay behind total variation or the paper's figures, but only the "
