@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -30,6 +30,12 @@ HOST = "host"
 """Name of the device this process runs on."""
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
+_LARGEST = 1e15
+"""Of a profile's numbers: a thousand times the fastest device of today, in 10⁹ operations a second."""
+
+_FORMS = {"compute_capability": (r"[0-9]+\.[0-9]+", "8.7"), "versions.python": (r"3\.[0-9]+", "3.10")}
+"""Of facts in words: a regular expression, and an example."""
+
 _STRICT = {"extra": "forbid"}
 
 
@@ -109,8 +115,11 @@ class DeviceProfile:
     def __post_init__(self) -> None:
         facts = dict(self.facts())
         for key, value in facts.items():
-            if isinstance(value, (int, float)) and not 0 < value < math.inf:
-                raise ValueError(f"{key}: give a positive number, not {value}")
+            if isinstance(value, (int, float)) and not 0 < value <= _LARGEST:
+                raise ValueError(f"{key}: give a positive number of at most {_LARGEST:g}, not {value:g}")
+            form, example = _FORMS.get(key, ("", ""))
+            if form and not re.fullmatch(form, str(value)):
+                raise ValueError(f"{key}: it is written like {example}, not '{value}'")
             if not self.source(key):
                 raise ValueError(f"{key}: name the document behind it in [sources]")
         for key in self.sources:

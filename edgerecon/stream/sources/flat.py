@@ -83,6 +83,8 @@ def layout_of(name: str, shape: tuple[int, ...], dtype: np.dtype) -> Layout:
     """
     picture = len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4) and shape[1] > shape[2])
     whole = (1, *shape) if picture else shape
+    if len(whole) == 4 and whole[1] in (1, 3, 4) and whole[3] > 4:
+        raise SourceError(f"{name} has the shape {shape}, channels first: save it with np.moveaxis(frames, 1, -1)")
     if len(whole) not in (3, 4):
         raise SourceError(f"{name} has the shape {shape}: frames are T×H×W, H×W, T×H×W×3 or H×W×3")
     return Layout(whole[0], whole[1:], dtype)

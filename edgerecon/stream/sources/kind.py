@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -137,6 +138,8 @@ def _layout(path: Path, kinds: Iterable[SourceKind]) -> SourceKind | None:
 
 
 def _beginning(path: Path, count: int) -> bytes:
+    if path.is_symlink() and not path.exists():
+        raise SourceError(f"{path} is a link to {os.readlink(path)}, which is not there (of git-annex: git annex get)")
     if not path.exists():
         raise SourceError(f"{path} does not exist: give a file ({known_recordings()})")
     if not path.is_file():

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgerecon.core.errors import SourceError
 from edgerecon.core.frame import to_unit
 from edgerecon.stream.sources import open_source
 from tests.stream.sources.playing import FRAMES, RNG, faults, images, refusal
@@ -251,3 +252,10 @@ def test_nrrd_with_its_frames_first(tmp_path: Path) -> None:
     head = b"NRRD0005\ntype: uchar\ndimension: 4\nsizes: 5 10 12 1\nkinds: list domain domain domain\n"
     path.write_bytes(head + b"encoding: raw\n\n" + FRAMES.tobytes())
     assert "frames on the first axis: save it with them on the last" in refusal(path)
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 24, 30), (4, 3, 24, 30)])
+def test_channels_before_rows_are_refused_with_what_to_do(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(shape, np.uint8))
+    with pytest.raises(SourceError, match=r"channels first: save it with np\.moveaxis\(frames, 1, -1\)"):
+        open_source(str(tmp_path / "a.npy"))

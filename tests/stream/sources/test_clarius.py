@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 import subprocess
 from itertools import islice
@@ -10,7 +11,11 @@ from pathlib import Path
 import pytest
 
 from edgerecon.core.errors import SourceError, UsageError
+from edgerecon.core.frame import plausible_spacing
 from edgerecon.stream.sources import open_source
+from edgerecon.stream.sources.base import Capture
+from edgerecon.stream.sources.live.clarius import ImageInfo, _capture
+from edgerecon.stream.sources.live.gaps import Gaps
 
 FAKE = Path(__file__).parents[2] / "support" / "fake_cast.c"
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
@@ -69,3 +74,35 @@ def test_older_library_is_refused_before_it_is_called(tmp_path: Path) -> None:
 def test_address_without_library_host_or_port_is_refused(address: str) -> None:
     with pytest.raises(UsageError, match="clarius://HOST:PORT"):
         open_source(address)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"bits_per_pixel": 12}, "8×6, 12 bits in 192 bytes"),
+        ({"bits_per_pixel": 16}, "8×6, 16 bits"),
+        ({"bits_per_pixel": 24}, "8×6, 24 bits"),
+        ({"bits_per_pixel": -8}, "8×6, -8 bits"),
+        ({"width": -8, "height": -6}, "-8×-6"),
+        ({"width": 1 << 30, "height": 1 << 30}, "1073741824×1073741824"),
+        ({"image_size": -1}, "in -1 bytes"),
+        ({"format": 2}, "a compressed image"),
+        ({"format": 7}, "a compressed image"),
+    ],
+)
+def test_an_image_that_contradicts_itself_is_a_fault(changes: dict[str, int], said: str) -> None:
+    assert said in (captured(**changes).fault or "")
+
+
+@pytest.mark.parametrize("step", [float("nan"), float("inf"), -250.0, 0.0, 1e300])
+def test_an_impossible_pixel_size_is_none(step: float) -> None:
+    capture = captured(microns_per_pixel=step, origin_x=float("nan"), angle=float("nan"), fps=float("nan"))
+    assert capture.image is not None and capture.fault is None
+    assert plausible_spacing(capture.spacing_mm) is None
+
+
+def captured(**changes: float) -> Capture:
+    """Of an image of 8×6 grey pixels, but for ``changes`` of what the library says of it."""
+    said = {"width": 8, "height": 6, "bits_per_pixel": 8, "image_size": 192, "format": 1, "microns_per_pixel": 250.0}
+    pixels = ctypes.create_string_buffer(192)
+    return _capture(ctypes.addressof(pixels), ImageInfo(**said | changes), Gaps())

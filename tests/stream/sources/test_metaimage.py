@@ -125,3 +125,10 @@ def test_data_elsewhere_are_refused_unless_a_link_leads_there(tmp_path: Path) ->
     (tmp_path / "in/b.raw").write_bytes(RAW)
     path = write(tmp_path / "in/a.mhd", ElementDataFile=f"{tmp_path}/in/../in/b.raw")
     np.testing.assert_array_equal(images(path), FRAMES)
+
+
+def test_the_size_of_voxels_stands_in_for_their_spacing(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mha", RAW, ElementSize="0.2 0.3 1")  # as ITK reads it
+    assert open_source(str(path)).spacing_mm == (0.3, 0.2)
+    path = write(tmp_path / "a.mha", RAW, ElementSize="0.2 0.3 1", ElementSpacing="0.4 0.5 1")
+    assert open_source(str(path)).spacing_mm == (0.5, 0.4)

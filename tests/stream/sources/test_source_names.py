@@ -94,3 +94,17 @@ def test_control_characters_of_names_do_not_reach_the_terminal(
     shown = "".join(capfd.readouterr())
     assert r"none\x1b[31m\u202e.npy" in shown and r"the file red\x1b[31m" in shown
     assert not set("\x1b\x07\u202e") & set(shown)
+
+
+def test_a_link_that_leads_nowhere_is_told_from_a_missing_file(tmp_path: Path) -> None:
+    for name, target in (("annexed.mp4", ".git/annex/objects/x.mp4"), ("loop.mp4", "loop.mp4")):
+        (tmp_path / name).symlink_to(target)
+        with pytest.raises(SourceError, match=f"{name} is a link to {target}, which is not there"):
+            open_source(str(tmp_path / name))
+
+
+def test_a_folder_without_images_names_a_recording_in_it(tmp_path: Path) -> None:
+    for name in ("b.mha", "a.dcm", "notes.txt"):
+        (tmp_path / name).touch()
+    with pytest.raises(SourceError, match=r"holds no images .*; give a recording by itself: .*/a\.dcm$"):
+        open_source(str(tmp_path))

@@ -17,7 +17,7 @@ from edgerecon.stream.sources.files.lossy import of_images
 from edgerecon.stream.sources.files.tiff_directory import MAGIC as TIFF
 from edgerecon.stream.sources.flat import MAX_FRAMES
 from edgerecon.stream.sources.frame_rate import taken_period_s
-from edgerecon.stream.sources.kind import SourceKind
+from edgerecon.stream.sources.kind import SourceKind, source_kinds
 from edgerecon.stream.sources.scaling import Scale, sampled
 
 JPEG = b"\xff\xd8\xff"
@@ -65,7 +65,7 @@ class ImageSource:
         if not self._files:
             if any((path / name).is_file() for name in _ZARR):
                 raise SourceError(f"{path} is a Zarr store, which is written and not read: record into .h5 instead")
-            raise SourceError(f"{path} holds no images ({', '.join(ENDINGS)})")
+            raise SourceError(f"{path} holds no images ({', '.join(ENDINGS)}){_other_recording(path)}")
         self._pages = 1
         self.period_s: float | None = None
         self.spacing_mm: tuple[float, float] | None = None
@@ -144,6 +144,14 @@ def images_in(folder: Path) -> list[Path]:
     if len(found) > MAX_FRAMES:
         raise SourceError(f"{folder} holds more than {MAX_FRAMES:,} images")
     return sorted(found, key=lambda path: natural_order(path.name))
+
+
+def _other_recording(folder: Path) -> str:
+    """A hint at what lies there instead: of a folder only images are taken together."""
+    endings = {ending for kind in source_kinds().values() for ending in kind.endings}
+    with os.scandir(folder) as entries:
+        name = min((entry.name for entry in entries if os.path.splitext(entry.name)[1].lower() in endings), default="")
+    return f"; give a recording by itself: {folder / name}" if name else ""
 
 
 def _is_image(entry: os.DirEntry[str]) -> bool:

@@ -51,6 +51,7 @@ _KEPT = (
     "headersize",
     "elementdatafile",
     "elementspacing",
+    "elementsize",
     "compresseddata",
     "compresseddatasize",
 )
@@ -75,7 +76,7 @@ def open_metaimage(path: Path, rf: bool = False) -> FlatSource:
     skip = header.whole_number("HeaderSize", 0)
     file = header.text("ElementDataFile")
     unit_mm = millimetres(header.text("DistanceUnits", ""))
-    spacing = [unit_mm * step for step in header.numbers("ElementSpacing")]
+    spacing = [unit_mm * step for step in header.numbers("ElementSpacing") or header.numbers("ElementSize")]
     if len(sizes) < 2:
         raise SourceError(f"{path.name} has {len(sizes)} dimension: an image has two, a recording three")
     shape = (sizes[1], sizes[0]) if channels == 1 else (sizes[1], sizes[0], channels)

@@ -37,6 +37,10 @@ _LOOK_AFTER_S = 0.2
 _OF_VERSION_12 = "cusCastAddImageOverlay"
 """Libraries before it take other arguments, and would be called wrongly."""
 _FAILURE = -1
+_CHANNELS = {8: 1, 32: 4}
+"""By the bits of a pixel: grey, or colour with transparency."""
+_UNCOMPRESSED = (0, 1)
+"""Of CusImageFormat: pixels in 32 or in 8 bits; the others are JPEG and PNG."""
 
 
 class _Tgc(ctypes.Structure):
@@ -160,13 +164,17 @@ class ClariusSource:
 
     def _arrived(self, image: int | None, info: Any, positions: int, position: Any) -> None:
         """Called by a thread of the library; the pixels are its own again afterwards."""
-        self._inbox.put(_capture(image, info.contents, self._gaps))
+        if info:  # what is raised here reaches nobody
+            self._inbox.put(_capture(image, info.contents, self._gaps))
 
 
 def _capture(image: int | None, info: ImageInfo, gaps: Gaps) -> Capture:
-    height, width, channels = info.height, info.width, info.bits_per_pixel // 8
+    height, width, channels = info.height, info.width, _CHANNELS.get(info.bits_per_pixel, 0)
+    if info.format not in _UNCOMPRESSED:
+        gaps.damaged()
+        return Capture(None, f"a compressed image (format {info.format}): it is not one that was asked for")
     fits = height > 0 and width > 0 and height * width <= MAX_PIXELS
-    if not image or not fits or channels not in (1, 4) or info.image_size < height * width * channels:
+    if not image or not fits or not channels or info.image_size < height * width * channels:
         gaps.damaged()
         return Capture(None, f"an image of {width}×{height}, {info.bits_per_pixel} bits in {info.image_size} bytes")
     shape = (height, width) if channels == 1 else (height, width, 4)
