@@ -28,7 +28,8 @@ import numpy as np
 from bench.eight_streams import measure as eight_streams
 from edgerecon.core.errors import EdgereconError
 from edgerecon.cpu.compile import find_compiler
-from edgerecon.cpu.layers import Kind, Layer, read_layers
+from edgerecon.cpu.graph_layers import read_layers
+from edgerecon.cpu.layers import Kind, Layer
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine
 from edgerecon.hardware.device import host_profile

@@ -6,7 +6,7 @@ import copy
 
 from edgerecon.core.errors import UsageError
 from edgerecon.core.frame import GreyLevels, Image
-from edgerecon.cpu.layers import read_layers
+from edgerecon.cpu.graph_layers import read_layers
 from edgerecon.cpu.library import NOT_BUILT, REMEDY, Runner, load_library
 from edgerecon.cpu.store import find_built
 from edgerecon.engines.backend import Backend

@@ -9,7 +9,8 @@ import pytest
 
 from edgerecon.core.errors import ModelError
 from edgerecon.core.shipped import resource_dir
-from edgerecon.cpu.layers import Kind, Layer, read_layers
+from edgerecon.cpu.graph_layers import read_layers
+from edgerecon.cpu.layers import Kind, Layer
 from edgerecon.cpu.library import Library
 from edgerecon.cpu.quantise import TWO_ROWS, dearest_maps, levels_of, quantise, quantise_ranges
 from edgerecon.cpu.ranges import map_ranges

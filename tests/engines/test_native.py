@@ -19,7 +19,7 @@ from edgerecon.cpu import compile as compiling
 from edgerecon.cpu import library as loading
 from edgerecon.cpu import store
 from edgerecon.cpu.compile import Compiler
-from edgerecon.cpu.layers import read_layers
+from edgerecon.cpu.graph_layers import read_layers
 from edgerecon.engines import backends, open_engine
 from edgerecon.engines.base import takes_bytes
 from edgerecon.modelfile.catalogue import find_file, model_path, shipped_models

@@ -25,7 +25,7 @@ def colour_of_grey(network: Network, reading: Reading | MapReading, frames: Sequ
         levels = (
             reading.returned.to_levels(output)
             if reading.way == DIRECT
-            else output / np.asarray(reading.given.gain, np.float32).reshape(-1, 1, 1)
+            else output / np.asarray(reading.returned.gain, np.float32).reshape(-1, 1, 1)
         )
         squares.append(np.mean((np.clip(levels, -1, 1).max(0) - np.clip(levels, -1, 1).min(0)) ** 2))
     return float(np.sqrt(np.mean(squares)))

@@ -27,6 +27,7 @@ from edgerecon.deploy.adopt.range_trial import (
     turned,
 )
 from edgerecon.deploy.adopt.ranges import Range
+from edgerecon.deploy.adopt.response import doubt_of_response
 from edgerecon.deploy.adopt.sizes import Sizes, find_network
 
 _log = logging.getLogger(__name__)
@@ -119,31 +120,37 @@ def inspect(
     recorded = trial_frames(data)
     frames = [centre_crop(frame, network.ports.size) for frame in recorded]
     reading, range_finding = _find_reading(network, foreign.model, asked, frames)
-    range_finding = _with_doubt_of_colours(network, reading, range_finding, frames, asked)
+    range_finding = _with_doubts(network, reading, range_finding, frames, asked)
     grid, halo = (1, 0) if network.result.kind == SCORES else _tiling(network, reading, sizes, recorded)
     findings = [*_port_findings(network, reading, sizes, halo), range_finding]
     findings += [Finding("file", note) for note in foreign.notes]
     return Inspected(foreign, network, sizes, reading, frames, findings, grid, halo)
 
 
-def _with_doubt_of_colours(
+def _with_doubts(
     network: Network, reading: Reading | MapReading, found: Finding, frames: Sequence[Image], asked: Asked
 ) -> Finding:
-    """The finding of the range, in doubt where three channels may be no colours.
+    """The finding of the range, in doubt where three channels may be no colours, or the picture is out of place.
 
     Raises:
-        UsageError: a grey frame comes out coloured, and ``--residual`` does not say that it is a picture.
+        UsageError: that is so, and ``--residual`` does not say that the picture is meant so.
     """
-    doubt = ""
+    doubt = remedy = ""
     if (spread := colour_of_grey(network, reading, frames)) > COLOURED:
         doubt = f"a grey frame comes out coloured, by {spread * 255:.0f} grey levels: is it no red, green and blue?"
-        if asked.way is None:
-            raise UsageError(
-                f"{doubt} A network of Y, Cb and Cr is not taken; say --residual image where it is a picture all the "
-                "same, --residual overlay where the channels are classes"
-            )
+        remedy = (
+            "A network of Y, Cb and Cr is not taken; say --residual image where it is a picture all the same, "
+            "--residual overlay where the channels are classes"
+        )
+    elif isinstance(reading, Reading) and (doubt := doubt_of_response(network, reading, frames)):
+        way = next(key for key, one in _RESIDUALS.items() if one == reading.way)
+        remedy = f"(error in the export?); say --residual {way} where it is meant so"
+        if reading.way != DIRECT:
+            remedy += ", with --output-range 0..2 where it gives twice the noise of [0, 1]"
     elif one_of_three(network, reading):
         doubt = "3 channels go in and 1 comes out: frames of a sequence would all be the same one"
+    if remedy and asked.way is None:
+        raise UsageError(f"{doubt} {remedy}")
     if not doubt:
         return found
     _log.warning("%s", doubt)
@@ -201,6 +208,8 @@ def _find_ranges(network: Network, model: ModelProto, asked: Asked, frames: Sequ
             turn = "" if answers else turned(network, pictures)
             raise UsageError(_undecided(range_choice.fitting(network, model, answers), hints, turn))
         return chosen.answer.reading, Finding("range", chosen.answer.title, chosen.sure, chosen.why)
+    if chosen is not None and doubt_of_response(network, chosen.answer.reading, frames):
+        chosen = None  # it speaks against nothing that was said
     if chosen is not None and any(chosen.answer.pictures is one.pictures for one in said):
         return chosen.answer.reading, Finding("range", chosen.answer.title, STATED, f"and {chosen.why}")
     stated = _stated(asked, said)

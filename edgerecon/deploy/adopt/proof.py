@@ -13,6 +13,7 @@ from edgerecon.core.frame import Image
 from edgerecon.deploy.adopt.maps import LABELS, MapReading
 from edgerecon.deploy.adopt.network import Network
 from edgerecon.deploy.adopt.range_trial import Reading
+from edgerecon.deploy.difference import OTHER_CLASS, difference
 from edgerecon.engines import backends, open_engine
 from edgerecon.modelfile.spec import ModelSpec
 
@@ -20,9 +21,6 @@ TOLERANCE = {"fp32": 1e-4, "fp16": 4e-3, "bf16": 2e-2, "int8": 2e-2}
 """Between the two on ONNX Runtime, grey levels in [0, 1], by the precision of the file."""
 ELSEWHERE = 0.5 / 255
 """Between ONNX Runtime and another runtime, RMS: that computes in another order, and in int8 by other roundings."""
-OTHER_CLASS = 2e-3
-"""Share of the pixels of a map of classes, that may be of another class: two may be equally likely."""
-_SAME_CLASS = 0.5 / 255
 _STEPS = 3
 
 
@@ -37,7 +35,7 @@ def prove(
     Raises:
         GateError: the network gives NaN or infinity, or the two differ.
     """
-    worst, classes = 0.0, reading.way == LABELS
+    worst = 0.0
     with closing(open_engine(path, "onnxruntime")) as engine:
         for name, frame in _pictures(frames):
             sequence = [frame, frame[:, ::-1].copy(), frame][: _STEPS if spec.state_channels else 1]
@@ -46,10 +44,9 @@ def prove(
                 raise GateError(f"the network gives NaN or infinity for {name}: it cannot be streamed")
             engine.reset()
             for one, wanted in zip(sequence, expected, strict=True):
-                difference = np.abs(engine.run(one) - np.clip(wanted, 0, 1))
-                # A class has no neighbours: of a map of classes it counts where, not by how much, the two differ.
-                worst = max(worst, float((difference > _SAME_CLASS).mean() if classes else difference.max()))
-    limit = OTHER_CLASS if classes else TOLERANCE[spec.precision]
+                error = difference(spec, engine.run(one), np.clip(wanted, 0, 1))
+                worst = float(np.maximum(worst, error))  # NaN stays, and fails the gate
+    limit = OTHER_CLASS if reading.way == LABELS else TOLERANCE[spec.precision]
     if not worst <= limit:
         raise GateError(f"the adopted file and the network differ by {worst:.2g}, allowed is {limit:.2g}")
     return worst

@@ -34,6 +34,8 @@ _FLOOR = 0.01
 _IDLE = 1 / 255
 _COARSE = 0.25
 """Share of the energy of what is taken away, that is in means of blocks."""
+_ONE_SIDED = 0.1
+"""Of the size of what is taken away on one side of zero, that there must be on the other."""
 _LARGER = 10.0
 _DROWNED = 0.2
 """Of the effect of constants under another answer, above which they matter."""
@@ -57,7 +59,7 @@ def choose(network: Network, model: ModelProto, answers: Sequence[Answer], frame
     if named := hints(network, model):
         answers = fitting(network, model, answers)
         busy = _busy(answers)
-        if len(busy) == 1:
+        if len(busy) == 1 and (busy[0].change >= _IDLE or busy[0].reading.way == DIRECT):
             return Choice(busy[0], "sure", " and ".join(named))
     if not answers:
         return None
@@ -143,7 +145,7 @@ def _with_effect(network: Network, answers: list[Answer], frames: Sequence[Image
 
 
 def _proves_nothing(network: Network, answer: Answer, frames: Sequence[Image]) -> bool:
-    return drowns(network, answer, frames) or _is_coarse(answer, frames)
+    return drowns(network, answer, frames) or _is_coarse(answer, frames) or _is_one_sided(answer, frames)
 
 
 def _is_coarse(answer: Answer, frames: Sequence[Image]) -> bool:
@@ -153,6 +155,15 @@ def _is_coarse(answer: Answer, frames: Sequence[Image]) -> bool:
     changes = [frame - picture for frame, picture in zip(frames, answer.pictures, strict=True)]
     coarse, whole = (sum(float(np.mean(one**2)) for one in some) for some in (map(blocks, changes), changes))
     return coarse > _COARSE * whole
+
+
+def _is_one_sided(answer: Answer, frames: Sequence[Image]) -> bool:
+    """Whether what a residual network takes away is nearly all above zero, or below: noise is of both signs."""
+    if answer.reading.way == DIRECT:
+        return False
+    changes = [frame - picture for frame, picture in zip(frames, answer.pictures, strict=True)]
+    above, below = (sum(float(np.maximum(sign * one, 0).mean()) for one in changes) for sign in (1, -1))
+    return min(above, below) < _ONE_SIDED * max(above, below)
 
 
 def _effect_of_constants(network: Network, answer: Answer, frames: Sequence[Image]) -> float:

@@ -18,7 +18,7 @@ from edgerecon.core.errors import EdgereconError
 from edgerecon.core.frame import Image
 from edgerecon.deploy.adopt.layout import grey
 from edgerecon.deploy.adopt.network import Network
-from edgerecon.deploy.adopt.ranges import OF_TYPE, RANGES, Range
+from edgerecon.deploy.adopt.ranges import BYTE, OF_TYPE, RANGES, UNIT, Range
 
 DIRECT, MINUS, PLUS = "image", "frame − output", "frame + output"
 WAYS = (DIRECT, MINUS, PLUS)
@@ -57,15 +57,14 @@ class Reading:
         """Levels (H·s, W·s) of what came out for a frame of levels (H, W)."""
         if self.way == DIRECT:
             return grey(self.returned.to_levels(output))
-        change = grey(output / np.asarray(self.given.gain, np.float32).reshape(-1, 1, 1))
+        change = grey(output / np.asarray(self.returned.gain, np.float32).reshape(-1, 1, 1))
         return np.asarray(frame - change if self.way == MINUS else frame + change, np.float32)
 
     @property
     def title(self) -> str:
         """The reading as questions and reports spell it."""
-        if self.way != DIRECT:
-            return f"{self.given.title}; {self.way}"
-        return self.given.title if self.given == self.returned else f"{self.given.title} → {self.returned.title}"
+        ranges = self.given.title if self.given == self.returned else f"{self.given.title} → {self.returned.title}"
+        return ranges if self.way == DIRECT else f"{ranges}; {self.way}"
 
 
 @dataclass(frozen=True)
@@ -149,13 +148,24 @@ def _ways(network: Network, given: Range) -> list[tuple[Range, str]]:
         return [(OF_TYPE[result.port.dtype], DIRECT)]
     direct = [(one, DIRECT) for one in RANGES if one.fits(result.layout.channels)]
     first = sorted(direct, key=lambda pair: pair[0] != given)  # the same range is the plainest
-    return [*first, *((given, way) for way in (MINUS, PLUS) if result.scale == 1)]
+    if result.scale > 1:
+        return first
+    noise = [given, UNIT] if given == BYTE else [given]  # frames that the network divides by 255 have noise of [0, 1]
+    return [*first, *((returned, way) for returned in noise for way in (MINUS, PLUS))]
+
+
+def settled(network: Network, given: Range, before: Image, frame: Image) -> NDArray[np.float32]:
+    """What comes out for a frame, from a recurrent network after it has seen the one before for a while.
+
+    Raises:
+        GateError: the network fails on it.
+    """
+    return network.run_sequence([*[before] * (_SETTLED - 1 if network.ports.states else 0), frame], given)[-1]
 
 
 def _outputs(network: Network, given: Range, frames: Sequence[Image]) -> list[NDArray[np.float32]] | None:
-    steps = _SETTLED if network.ports.states else 1
     try:
-        outputs = [network.run_sequence([frame] * steps, given)[-1] for frame in frames]
+        outputs = [settled(network, given, frame, frame) for frame in frames]
     except EdgereconError:
         return None
     return outputs if all(np.isfinite(output).all() for output in outputs) else None

@@ -199,9 +199,8 @@ def _after(graph: _Graph, network: Network, reading: Reading) -> list[NodeProto]
     picture = _channels_first(graph, _output(graph, network, nodes), layout, nodes)
     picture = _first_of_batch(graph, picture, layout.batch, nodes)
     direct = reading.way == DIRECT
-    read = reading.returned if direct else reading.given
-    gain = np.resize(read.gain, layout.channels)
-    offset = np.resize(read.offset, layout.channels) if direct else np.zeros(layout.channels)
+    gain = np.resize(reading.returned.gain, layout.channels)
+    offset = np.resize(reading.returned.offset, layout.channels) if direct else np.zeros(layout.channels)
     if layout.channels == 1:
         picture = graph.affine(picture, 1 / gain, -offset / gain, nodes)
     else:  # luminance is a convolution of 1×1, which takes the range in as well

@@ -22,6 +22,7 @@ from edgerecon.core.errors import EdgereconError, GateError
 from edgerecon.core.frame import Image, to_unit
 from edgerecon.deploy.bundle.archive import CONFIG, BundleError
 from edgerecon.deploy.bundle.bundle_config import BundleConfig, parse_config
+from edgerecon.deploy.difference import difference
 from edgerecon.engines import open_engine
 
 MAX_FRAME_BYTES = 256 << 20
@@ -29,7 +30,7 @@ MAX_FRAME_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class SelfTest:
-    """max_error: largest difference found, tolerance: largest allowed, both grey levels in [0, 1]."""
+    """max_error: largest difference found, tolerance: largest allowed, see ``edgerecon.deploy.difference``."""
 
     max_error: float
     tolerance: float
@@ -53,7 +54,7 @@ def self_test(folder: Path) -> SelfTest:
             found = engine.run(frame)
             if found.shape != expected.shape:
                 raise BundleError(f"the bundle's {config.frames} was made for another model: make the bundle again")
-            worst = float(np.maximum(worst, np.abs(found - expected).max()))  # NaN stays, and fails the gate
+            worst = float(np.maximum(worst, difference(engine.spec.model, found, expected)))  # NaN stays and fails
         spec = engine.spec
     if not worst <= config.tolerance:
         raise GateError(

@@ -28,6 +28,7 @@ from edgerecon.deploy.bundle.own_wheel import own_wheel, wheel_name
 from edgerecon.deploy.bundle.packages import licence_texts, our_licence, target_packages
 from edgerecon.deploy.bundle.packed_model import PackedModel
 from edgerecon.deploy.bundle.sbom import sbom
+from edgerecon.deploy.difference import difference
 from edgerecon.engines import backends, open_engine
 from edgerecon.hardware.device import DeviceProfile
 from edgerecon.modelfile.file import ModelFile, read_model
@@ -236,7 +237,8 @@ def _expected(model: ModelFile, packed: PackedModel, tolerance: float) -> tuple[
         closing(open_engine(model, "onnxruntime", threads=1)) as derived,
     ):
         pairs: list[tuple[np.ndarray, Image]] = [(frame, exact.run(to_unit(frame))) for frame in frames]
-        max_error = float(np.max([np.abs(derived.run(to_unit(frame)) - expected).max() for frame, expected in pairs]))
+        errors = [difference(model.spec, derived.run(to_unit(frame)), expected) for frame, expected in pairs]
+    max_error = float(np.max(errors))
     if not max_error <= tolerance:
         raise GateError(
             f"{model.path.name} differs from {reference.path.name} by {max_error:.2g}, allowed is {tolerance:.2g}"

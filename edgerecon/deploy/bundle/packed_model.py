@@ -11,6 +11,7 @@ from edgerecon.core.errors import RecipeError, UsageError
 from edgerecon.deploy.adopt.maps import LABELS
 from edgerecon.deploy.adopt.proof import TOLERANCE
 from edgerecon.deploy.bundle.bundle_config import check_archive_name
+from edgerecon.deploy.difference import OTHER_CLASS
 from edgerecon.modelfile.file import ModelFile, read_model
 from edgerecon.workshop.recipe import Recipe
 from edgerecon.workshop.recipe_tables import ShapesTable
@@ -27,7 +28,8 @@ class PackedModel:
     Attributes:
         first: its fp32 file; of an adopted model the one file, whatever it holds. Its others stand beside it.
         sizes: (H, W) of the frames of the self-test.
-        limit: largest difference between the device and ONNX Runtime here that is allowed, grey levels in [0, 1].
+        limit: largest difference between the device and ONNX Runtime here that is allowed, see
+            ``edgerecon.deploy.difference``.
         derived_limit: the same of its files in another precision; None: the recipe gives none.
         made_from: SHA-256 of the recipe, or of the file that was adopted. origin: the same in words. licence: SPDX.
     """
@@ -91,19 +93,17 @@ def of_file(path: Path) -> PackedModel:
     """An ONNX file of ours that has no recipe, since `edgerecon adopt` made it.
 
     Raises:
-        ModelError: the file is missing or broken. UsageError: it gives classes, whose self-test would be a vote, or its
-        name cannot be a bundle's.
+        ModelError: the file is missing or broken. UsageError: its name cannot be a bundle's.
     """
     check_archive_name(path.stem)
     model = read_model(path)
-    if model.spec.overlay == LABELS:
-        raise UsageError(f"{path.name} gives a map of classes, which has no self-test: adopt its probabilities")
+    classes = model.spec.overlay == LABELS
     made_from = model.spec.recipe_hash or sha256(model.content)
     return PackedModel(
         first=model,
         sizes=[model.spec.tile] if model.spec.tile else _SIZES,
-        limit=TOLERANCE[model.spec.precision],
-        derived_limit=TOLERANCE["int8"],
+        limit=OTHER_CLASS if classes else TOLERANCE[model.spec.precision],
+        derived_limit=OTHER_CLASS if classes else TOLERANCE["int8"],
         made_from=made_from,
         origin=f"adopted file `{made_from[:16]}`",
         licence=OF_ITS_AUTHOR,

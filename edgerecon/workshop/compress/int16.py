@@ -17,7 +17,8 @@ import numpy as np
 
 from edgerecon.core.errors import ModelError
 from edgerecon.core.frame import Image
-from edgerecon.cpu.layers import Kind, Layer, read_layers
+from edgerecon.cpu.graph_layers import read_layers
+from edgerecon.cpu.layers import Kind, Layer
 from edgerecon.cpu.quantise import dearest_maps, quantise_ranges
 from edgerecon.cpu.ranges import map_ranges
 from edgerecon.modelfile.file import ModelFile

@@ -50,6 +50,26 @@ def after_output(*nodes: tuple[str, dict[str, object], tuple[np.ndarray, ...]]) 
     return spoil
 
 
+def before_input(*nodes: tuple[str, dict[str, object], tuple[np.ndarray, ...]]) -> Mutation:
+    """Operators in front of the input."""
+
+    def spoil(model: onnx.ModelProto) -> None:
+        graph, name = model.graph, "x"
+        added = []
+        for number, (kind, attributes, constants) in enumerate(nodes):
+            names = [f"b{number}_{at}" for at in range(len(constants))]
+            graph.initializer.extend(numpy_helper.from_array(*pair) for pair in zip(constants, names, strict=True))
+            added.append(helper.make_node(kind, [name, *names], [f"b{number}"], **attributes))
+            name = f"b{number}"
+        for node in graph.node:
+            node.input[:] = [name if one == "x" else one for one in node.input]
+        kept = list(graph.node)
+        del graph.node[:]
+        graph.node.extend([*added, *kept])
+
+    return spoil
+
+
 def cropped(rows: int, columns: int, axes: str) -> Mutation:
     """The output without its last rows and columns."""
     ends = np.int64([-one if one else 2**31 for one in (rows, columns)])

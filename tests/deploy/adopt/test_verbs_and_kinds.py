@@ -55,7 +55,6 @@ KINDS = {
         refused={
             "evaluate": "gives no picture",
             "explain": "gives a map of classes, which has no gradient",
-            "bundle": "gives a map of classes, which has no self-test",
         },
     ),
     "tiled": Kind(build(Foreign("n", size=(32, 48), stiff=True))),

@@ -10,11 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from edgerecon.cli.main import app
-from edgerecon.core.errors import UsageError
+from edgerecon.core.errors import GateError, UsageError
+from edgerecon.core.frame import to_uint8
 from edgerecon.deploy.adopt.adopt import adopt
 from edgerecon.deploy.adopt.inspect import OVERLAY, Asked
 from edgerecon.deploy.adopt.ranges import UNIT
-from edgerecon.deploy.bundle.acceptance import self_test
+from edgerecon.deploy.bundle.acceptance import pack_frames, read_config, read_frames, self_test
 from edgerecon.deploy.bundle.archive import BundleError
 from edgerecon.deploy.bundle.bundle import bundle
 from edgerecon.deploy.bundle.bundle_config import StreamSettings
@@ -31,8 +32,11 @@ KINDS = {
     "twice": build(Foreign("n", scale=2)),
     "tiled": build(Foreign("n", size=(96, 128), stiff=True)),
     "probability": foreign_maps.probability(),
+    "classes": foreign_maps.classes(4),
+    "scores": foreign_maps.scores(5),
 }
-ASKED = {"probability": Asked(given=UNIT, way=OVERLAY)}
+SAID = Asked(given=UNIT)
+ASKED = {"probability": Asked(given=UNIT, way=OVERLAY), "classes": SAID, "scores": SAID}
 
 
 def adopted(kind: str, folder: Path, asked: Asked) -> Path:
@@ -61,11 +65,17 @@ def test_the_verb_takes_an_adopted_file(tmp_path: Path) -> None:
     assert "adopted file `" in (extract(tmp_path / "b.tar.gz", tmp_path) / "README.md").read_text()
 
 
-def test_a_map_of_classes_has_no_self_test(tmp_path: Path) -> None:
-    (tmp_path / "foreign.onnx").write_bytes(foreign_maps.classes(4).SerializeToString())
-    adopt(tmp_path / "foreign.onnx", tmp_path / "map.onnx", Asked(given=UNIT))
-    with pytest.raises(UsageError, match=r"^map.onnx gives a map of classes, which has no self-test"):
-        of_file(tmp_path / "map.onnx")
+@pytest.mark.usefixtures("asked")
+def test_self_test_counts_pixels_of_another_class(tmp_path: Path) -> None:
+    path = adopted("classes", tmp_path, ASKED["classes"])
+    made = bundle(of_file(path), CPU, tmp_path / "b.tar.gz", backend="onnxruntime", settings=StreamSettings(threads=1))
+    folder = extract(made.path, tmp_path)
+    packed = folder / read_config(folder).frames
+    pairs = [(to_uint8(frame), expected) for frame, expected in read_frames(packed)]
+    pairs[0][1][:2] = 3 / 255
+    pack_frames(packed, pairs)
+    with pytest.raises(GateError, match=r"differs from the reference by 0\.0.* allowed is 0\.002"):
+        self_test(folder)
 
 
 @pytest.mark.parametrize("name", ["Étude", "UPPER", "two words", "-o", "a" * 65, "a\n", "_a"])

@@ -10,7 +10,7 @@ import pytest
 
 from edgerecon.core.errors import ModelError, UsageError
 from edgerecon.core.frame import Image
-from edgerecon.cpu.layers import read_layers
+from edgerecon.cpu.graph_layers import read_layers
 from edgerecon.cpu.quantise import quantise
 from edgerecon.engines import open_engine
 from edgerecon.modelfile.catalogue import find_file
