@@ -21,6 +21,7 @@ SHOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "tomography": {
         "CT from 60 views": ("psnr_db", "ssim", "vif"),
+        "Low-dose CT, 180 views": ("psnr_db", "ssim", "vif"),
         "MRI at 4×, variable density sampling": ("psnr_db", "ssim", "vif"),
         "Ultrasound from one scan line in 3": ("psnr_db", "ssim", "vif"),
         "Adaptive undersampling: MRI at 4× by the pattern of the lines": ("psnr_db", "ssim", "vif"),
