@@ -263,7 +263,7 @@ def _say_recorded(screen: Screen, sinks: Sequence[Sink], report: StreamReport, l
     """Where recordings lie and, when they lack frames, what to do."""
     recordings = [one for one in sinks if isinstance(one, FileSink) and one.recorded]
     for one in recordings:
-        screen.say(f"Recorded {one.count} frames: {printable(str(one.recorded))}")
+        screen.say(f"Recorded {one.count} frame{'s' * (one.count != 1)}: {printable(str(one.recorded))}")
     lost = report.dropped + max(report.skips.values(), default=0)
     if recordings and lost:
         help = "give a quicker model or --ladder auto" if live else "--policy every --no-pace keeps all of them"

@@ -138,6 +138,8 @@ def test_unwritable_output_is_one_line_before_anything_runs(tmp_path: Path, name
             stream(ListSource(ramp(3)), None, [keep, open_sink(str(bad))])
         assert "\n" not in str(caught.value)
     assert not keep.frames and keep.closed == 2
+    with pytest.raises(SinkError, match=r"there is no folder .*/absent: make it, or give another$"):
+        play(ramp(1), tmp_path / "absent" / name)
     (tmp_path / name).mkdir()
     with pytest.raises(SinkError, match="is a folder"):
         play(ramp(1), tmp_path / name)

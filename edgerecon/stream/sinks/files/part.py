@@ -52,6 +52,8 @@ class Part:
         with written(path):
             if path.exists() and not path.is_file():
                 raise SinkError(f"cannot write {path}: it is {'a folder' if path.is_dir() else 'a pipe or a device'}")
+            if not path.parent.is_dir():
+                raise SinkError(f"cannot write {path}: there is no folder {path.parent}: make it, or give another")
             self.temporary = _new_file(path)
 
     def finish(self, whole: Path | None = None) -> None:
