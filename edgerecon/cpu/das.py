@@ -17,6 +17,8 @@ MARGIN = 2
 """Zeros before and behind the samples of a row."""
 LANES = 16
 """Frames side by side come in multiples of this."""
+CACHE_LINE = 64
+"""Bytes."""
 METHODS = {"das": 0, "cf": 1, "dmas": 2}
 _POINTER = ctypes.c_void_p
 _NUMBERS = ("height", "width", "elements", "waves", "samples", "iq", "method", "threads")
@@ -196,7 +198,7 @@ class CpuBeamformer:
         lanes = -(-len(frames) // LANES) * LANES
         shape = (*frames[0].shape, lanes)
         if self._side_by_side.shape != shape:
-            self._side_by_side = np.empty(shape, np.int16)
+            self._side_by_side = _aligned(shape)
         rows = self._side_by_side
         pointers = (_POINTER * len(frames))(*(frame.ctypes.data for frame in frames))
         self._library.call("das_interleave")(self._handle.address, pointers, len(frames), lanes, rows.ctypes.data)
@@ -207,6 +209,14 @@ class CpuBeamformer:
         self._library.call("das_batch")(
             self._handle.address, rows.ctypes.data, scale, len(out), rows.shape[-1], out.ctypes.data
         )
+
+
+def _aligned(shape: tuple[int, ...]) -> NDArray[np.int16]:
+    """Memory that begins a line of the cache: no vector of samples lies in two of them."""
+    size = int(np.prod(shape)) * 2
+    memory = np.empty(size + CACHE_LINE, np.uint8)
+    first = -memory.ctypes.data % CACHE_LINE
+    return memory[first : first + size].view(np.int16).reshape(shape)
 
 
 def _refused(reason: str) -> EngineError:

@@ -43,7 +43,7 @@ public:
 
     void run(const int16_t* rows, float scale, float* out) {
         scale /= DAS_UNIT;
-        over_tiles(0, told_.height, DAS_TILE_EDGE, [&](DasWork& work) {
+        over_tiles(0, told_.height, DAS_TILE_EDGE, DAS_TILE_EDGE, [&](DasWork& work) {
             DasWork::clear(work.total, work.pixels.count);
             if (told_.method == EDGERECON_DAS) sum_waves(work, rows, shape_);
             else
@@ -57,7 +57,7 @@ public:
     void split(const int16_t* rows, float scale, int count, float* out) {
         scale /= DAS_UNIT;
         const size_t pixels = size_t(told_.height) * told_.width;
-        over_tiles(0, told_.height, DAS_TILE_EDGE, [&](DasWork& work) {
+        over_tiles(0, told_.height, DAS_TILE_EDGE, DAS_TILE_EDGE, [&](DasWork& work) {
             for (int part = 0; part < count; ++part) {
                 DasWork::clear(work.total, work.pixels.count);
                 sum_waves(work, rows, shape_of(part, count));
@@ -74,7 +74,7 @@ public:
         scale /= DAS_UNIT;
         const size_t before = size_t(first) * told_.width;
         memset(out, 0, size_t(count) * told_.width * told_.elements * 2 * sizeof(float));
-        over_tiles(first, first + count, DAS_TILE_EDGE, [&](DasWork& work) {
+        over_tiles(first, first + count, DAS_TILE_EDGE, DAS_TILE_EDGE, [&](DasWork& work) {
             sum_elements(work, rows, [&](int element) {
                 work.each(told_.width, [&](int at, size_t pixel) {
                     if (!work.heard.any[at / 8]) return;
@@ -88,40 +88,41 @@ public:
 
     // rows: waves × elements × row × lanes, frames side by side. out: frames × pixels, complex in IQ.
     void batch(const int16_t* rows, float scale, int frames, int lanes, float* out) {
-        const size_t pixels = size_t(told_.height) * told_.width;
-        const int all_lanes = lanes * parts();
-        over_tiles(0, told_.height, DAS_BATCH_EDGE, [&](DasWork& work) {
-            work.memory.assign(size_t(work.pixels.count) * all_lanes, 0.f);
+        over_tiles(0, told_.height, DAS_BATCH_DOWN, DAS_BATCH_ACROSS, [&](DasWork& work) {
+            work.memory.assign(size_t(work.pixels.count) * lanes * parts(), 0.f);
             for (int wave = 0; wave < told_.waves; ++wave) sum_lanes(work, rows, wave, lanes);
-            work.each(told_.width, [&](int at, size_t pixel) {
-                for (int part = 0; part < parts(); ++part)
-                    for (int frame = 0; frame < frames; ++frame) {  // in RF in the order that interleaving leaves
-                        const int lane = frame % 16;
-                        const int place = told_.iq ? frame : frame - lane + lane % 4 + lane / 8 * 4 + lane / 4 % 2 * 8;
-                        out[(frame * pixels + pixel) * parts() + part] = work.memory[size_t(at) * all_lanes + part * lanes + place] * scale / DAS_BATCH_UNIT;
-                    }
-            });
+            for (int frame = 0; frame < frames; ++frame) write_frame(work, scale / DAS_BATCH_UNIT, frame, lanes, out);
         });
     }
 
 private:
     template <class Tile>
-    void over_tiles(int first, int end, int edge, Tile tile) {
-        const int across = (told_.width + edge - 1) / edge, down = (end - first + edge - 1) / edge;
+    void over_tiles(int first, int end, int rows, int columns, Tile tile) {
+        const int across = (told_.width + columns - 1) / columns, down = (end - first + rows - 1) / rows;
         const ThreadPool::Work one = [&](int worker, int piece) {
-            const int top = first + piece / across * edge, left = piece % across * edge;
+            const int top = first + piece / across * rows, left = piece % across * columns;
             DasWork& work = work_[worker];
-            work.take(top, left, std::min(edge, end - top), std::min(edge, told_.width - left), edge == DAS_TILE_EDGE,
+            work.take(top, left, std::min(rows, end - top), std::min(columns, told_.width - left), rows == DAS_TILE_EDGE,
                       x_.data(), z_.data(), told_.width);
             tile(work);
         };
         pool_.run(across * down, one);
     }
 
+    // One frame of a tile of many, row after row; its lane is that which interleaving leaves.
+    void write_frame(const DasWork& work, float scale, int frame, int lanes, float* out) const {
+        const int lane = frame % 16, all_lanes = lanes * parts();
+        const float* sums = work.memory.data() + (told_.iq ? frame : frame - lane + lane % 4 + lane / 8 * 4 + lane / 4 % 2 * 8);
+        float* picture = out + size_t(frame) * told_.height * told_.width * parts();
+        work.each(told_.width, [&](int at, size_t pixel) {
+            for (int part = 0; part < parts(); ++part) picture[pixel * parts() + part] = sums[size_t(at) * all_lanes + part * lanes] * scale;
+        });
+    }
+
     // Which samples any pixel hears: the others need not be made of RF.
     void find_reach() {
         for (DasWork& work : work_) work.least = told_.samples, work.most = 0;
-        over_tiles(0, told_.height, DAS_TILE_EDGE, [&](DasWork& work) {
+        over_tiles(0, told_.height, DAS_TILE_EDGE, DAS_TILE_EDGE, [&](DasWork& work) {
             float nearest = INFINITY, farthest = -INFINITY;
             for (int wave = 0; wave < told_.waves; ++wave) {
                 work.copy(transmit_.data() + size_t(wave) * told_.height * told_.width, told_.width, work.weight);

@@ -129,22 +129,89 @@ KERNEL void add_to(float* sums, __m512i value) {
     _mm512_storeu_ps(sums, _mm512_add_ps(_mm512_loadu_ps(sums), _mm512_cvtepi32_ps(value)));
 }
 
-// 16 frames at once; see das_batch.h.
+// Two factors of 16 bits side by side, rounded: `factors` of das_batch.h.
+KERNEL __m512i factors(__m512 low, __m512 high) {
+    const __m512 rounding = wide(12582912.f);
+    const __m512i first = _mm512_castps_si512(_mm512_add_ps(low, rounding)), second = _mm512_castps_si512(_mm512_add_ps(high, rounding));
+    return _mm512_mask_mov_epi16(first, 0xAAAAAAAA, _mm512_slli_epi32(second, 16));
+}
+
+KERNEL void place_iq(const DasHeard& heard, const DasValues& turn, int at, __m512 first, __m512 next, DasPlaces& to) {
+    const __m512 real = _mm512_load_ps(heard.real + at), imag = _mm512_load_ps(heard.imag + at);
+    const __m512 cosine = _mm512_load_ps(turn.real + at), sine = _mm512_load_ps(turn.imag + at);
+    const __m512 c = _mm512_fmsub_ps(real, cosine, _mm512_mul_ps(imag, sine)), s = _mm512_fmadd_ps(real, sine, _mm512_mul_ps(imag, cosine));
+    const __m512 c_first = _mm512_mul_ps(c, first), s_first = _mm512_mul_ps(s, first), c_next = _mm512_mul_ps(c, next), s_next = _mm512_mul_ps(s, next);
+    const __m512 none = _mm512_setzero_ps();
+    _mm512_store_si512(to.real + at, factors(c_first, _mm512_sub_ps(none, s_first)));
+    _mm512_store_si512(to.next_real + at, factors(c_next, _mm512_sub_ps(none, s_next)));
+    _mm512_store_si512(to.imag + at, factors(s_first, c_first));
+    _mm512_store_si512(to.next_imag + at, factors(s_next, c_next));
+}
+
+// Where one element's samples lie for each pixel of a tile of many frames, and their factors: `das_place` of das_batch.h.
+ENTRY void das_place(const DasShape& shape, const DasHeard& heard, const DasTransmit& transmit, bool iq, int count, DasPlaces& to) {
+    const __m512 unit = wide(DAS_BATCH_UNIT);
+    for (int at = 0; at < count; at += 16) {
+        if (!heard.any[at / 8]) {
+            for (int32_t* one : {to.place, to.real, to.next_real, to.imag, to.next_imag}) _mm512_store_si512(one + at, _mm512_setzero_si512());
+            continue;
+        }
+        const __m512i place = place_of(shape, heard.place + at, transmit.place + at), part = _mm512_and_si512(place, _mm512_set1_epi32(DAS_UNIT));
+        _mm512_store_si512(to.place + at, _mm512_srli_epi32(place, DAS_FRACTION));
+        const __m512 next = _mm512_mul_ps(_mm512_cvtepi32_ps(part), wide(DAS_BATCH_UNIT / (1 << DAS_FRACTION))), first = _mm512_sub_ps(unit, next);
+        if (iq) {
+            place_iq(heard, transmit.turn, at, first, next, to);
+            continue;
+        }
+        const __m512 weight = _mm512_mul_ps(_mm512_load_ps(heard.real + at), _mm512_load_ps(transmit.turn.real + at));
+        _mm512_store_si512(to.real + at, factors(_mm512_mul_ps(weight, first), _mm512_mul_ps(weight, next)));
+    }
+}
+
+// The sums of 16 frames. A product waits 5 cycles for the one before in the same register, so that those of a sample and
+// of its neighbour are kept apart.
+struct FrameSums {
+    __m512i real, imag, next_real, next_imag;
+};
+
+// The factors of one element at one pixel.
+struct Factors {
+    __m512i real, imag, next_real, next_imag;
+};
+
+KERNEL void add_frames(const int16_t* row, int lanes, const Factors& by, FrameSums& sums) {
+    const __m512i first = _mm512_loadu_si512(row), next = _mm512_loadu_si512(row + 2 * lanes);
+    sums.real = _mm512_dpwssd_epi32(sums.real, first, by.real);
+    sums.imag = _mm512_dpwssd_epi32(sums.imag, first, by.imag);
+    sums.next_real = _mm512_dpwssd_epi32(sums.next_real, next, by.next_real);
+    sums.next_imag = _mm512_dpwssd_epi32(sums.next_imag, next, by.next_imag);
+}
+
+KERNEL void add_to(float* sums, int lanes, const FrameSums& more) {
+    add_to(sums, _mm512_add_epi32(more.real, more.next_real));
+    add_to(sums + lanes, _mm512_add_epi32(more.imag, more.next_imag));
+}
+
+// 32 frames at once, for which the factors are loaded once, or the last 16 ones; see das_batch.h.
+template <bool BOTH>
+KERNEL void frames_iq(const int16_t* const* rows, const DasPlaces* places, int elements, int at, int lanes, int lane, float* sums) {
+    FrameSums low{}, high{};
+    for (int e = 0; e < elements; ++e) {
+        const DasPlaces& to = places[e];
+        const int16_t* row = rows[e] + 2 * (int64_t{to.place[at]} * lanes + lane);
+        const Factors by = {_mm512_set1_epi32(to.real[at]), _mm512_set1_epi32(to.imag[at]), _mm512_set1_epi32(to.next_real[at]),
+                            _mm512_set1_epi32(to.next_imag[at])};
+        add_frames(row, lanes, by, low);
+        if (BOTH) add_frames(row + 32, lanes, by, high);
+    }
+    add_to(sums + lane, lanes, low);
+    if (BOTH) add_to(sums + lane + 16, lanes, high);
+}
+
 ENTRY void das_batch_iq(const int16_t* const* rows, const DasPlaces* places, int elements, int count, int lanes, float* sums) {
     for (int at = 0; at < count; ++at, sums += 2 * lanes) {
-        for (int lane = 0; lane < lanes; lane += 16) {
-            __m512i real = _mm512_setzero_si512(), imag = real;
-            for (int e = 0; e < elements; ++e) {
-                const DasPlaces& to = places[e];
-                const int16_t* row = rows[e] + 2 * (int64_t{to.place[at]} * lanes + lane);
-                const __m512i first = _mm512_loadu_si512(row), next = _mm512_loadu_si512(row + 2 * lanes);
-                real = _mm512_dpwssd_epi32(real, first, _mm512_set1_epi32(to.real[at]));
-                imag = _mm512_dpwssd_epi32(imag, first, _mm512_set1_epi32(to.imag[at]));
-                real = _mm512_dpwssd_epi32(real, next, _mm512_set1_epi32(to.next_real[at]));
-                imag = _mm512_dpwssd_epi32(imag, next, _mm512_set1_epi32(to.next_imag[at]));
-            }
-            add_to(sums + lane, real);
-            add_to(sums + lanes + lane, imag);
-        }
+        int lane = 0;
+        for (; lane + 32 <= lanes; lane += 32) frames_iq<true>(rows, places, elements, at, lanes, lane, sums);
+        if (lane < lanes) frames_iq<false>(rows, places, elements, at, lanes, lane, sums);
     }
 }

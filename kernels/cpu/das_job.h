@@ -62,16 +62,18 @@ struct DasSums : DasValues {
     alignas(32) float second[DAS_TILE];  // CF: how many were heard; DMAS: imaginary part
 };
 
-constexpr int DAS_BATCH_EDGE = 8;        // pixels a side of a tile of many frames
+constexpr int DAS_BATCH_DOWN = 8;        // rows of a tile of many frames
+constexpr int DAS_BATCH_ACROSS = 16;     // and its columns
+constexpr int DAS_BATCH_TILE = DAS_BATCH_DOWN * DAS_BATCH_ACROSS;
 constexpr int DAS_BLOCK = 8;             // elements whose sums stay in registers
 constexpr float DAS_BATCH_UNIT = 4096.f;  // of the weights of many frames
 
 // Where an element's samples lie, and pairs of 16-bit factors. RF: `real` holds both weights of the interpolation. IQ: of
 // a sample (i, q) and of the next one, the factors whose pair product is the real part, and those of the imaginary part.
 struct DasPlaces {
-    alignas(32) int32_t place[DAS_BATCH_EDGE * DAS_BATCH_EDGE];
-    alignas(32) int32_t real[DAS_BATCH_EDGE * DAS_BATCH_EDGE], next_real[DAS_BATCH_EDGE * DAS_BATCH_EDGE];
-    alignas(32) int32_t imag[DAS_BATCH_EDGE * DAS_BATCH_EDGE], next_imag[DAS_BATCH_EDGE * DAS_BATCH_EDGE];
+    alignas(64) int32_t place[DAS_BATCH_TILE];
+    alignas(64) int32_t real[DAS_BATCH_TILE], next_real[DAS_BATCH_TILE];
+    alignas(64) int32_t imag[DAS_BATCH_TILE], next_imag[DAS_BATCH_TILE];
 };
 
 // From RF to IQ: taps of `phases` polyphase filters (up-sampling) over every `step`-th sample (decimation); one of the

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from edgerecon.beamform import Beamformer, CartesianGrid, PolarGrid, Settings, curved_array, parse_grid, plane_wave
+from edgerecon.beamform.job import make_job
 from edgerecon.beamform.methods import methods
 from edgerecon.beamform.signals import upsampled
 from edgerecon.core.errors import AcquisitionError, UsageError
+from edgerecon.cpu.das import CpuBeamformer
+from edgerecon.cpu.library import load_library
 from tests.beamform.conftest import TRANSMITS, acquisition_of
 from tests.beamform.formulas import CARRIER, RATE, aperture_data, error_db, point_echoes
 
@@ -202,6 +205,29 @@ def test_many_frames_are_the_frames(native: None, grid: CartesianGrid, rng) -> N
         assert error_db(found, expected) < -60
 
 
+@pytest.mark.parametrize("iq", [True, False])
+def test_many_frames_agree_in_every_instruction_set(native: None, grid: CartesianGrid, rng, iq: bool) -> None:
+    """40 frames in 48 lanes: a pair of vectors of frames, and one vector."""
+    acquisition = acquisition_of(TRANSMITS["plane"], iq=iq)
+    settings = Settings(signal="iq" if iq else "rf")
+    job = make_job(acquisition, acquisition.transmits, grid, settings, 450, RATE, CARRIER if iq else 0.0, "das")
+    frames, expected = [], []
+    for name in load_library().instruction_sets():
+        one = CpuBeamformer(load_library(), job, 2, name)
+        if not frames:
+            frames = [one.rows() for _ in range(40)]
+            for rows in frames:
+                signals = noise(rng, acquisition.shape)
+                one.load(signals if iq else signals.real.copy(), 5000.0, rows)
+        found = np.empty((40, *grid.shape), np.complex64 if iq else np.float32)
+        one.batch(frames, 1.0, found)
+        expected.append(found)
+    singly = np.empty_like(expected[0])
+    for rows, picture in zip(frames, singly, strict=True):
+        one.run(rows, 1.0, picture)
+    assert all(error_db(found, singly) < -60 and error_db(found, expected[0]) < -70 for found in expected)
+
+
 def test_incoherent_compounding_adds_powers(kernels: bool, grid: CartesianGrid, rng) -> None:
     both = acquisition_of(TRANSMITS["plane"], TRANSMITS["diverging"], iq=True)
     signals = noise(rng, both.shape)
@@ -233,10 +259,6 @@ def test_curved_arrays_and_fans(kernels: bool, rng) -> None:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_threads_and_instruction_sets_agree(native: None, grid: CartesianGrid, rng, threads: int) -> None:
-    from edgerecon.beamform.job import make_job
-    from edgerecon.cpu.das import CpuBeamformer
-    from edgerecon.cpu.library import load_library
-
     acquisition = acquisition_of(TRANSMITS["plane"], iq=True)
     signals, pictures = noise(rng, acquisition.shape), []
     job = make_job(acquisition, acquisition.transmits, grid, Settings(), 450, RATE, CARRIER, "das")

@@ -69,3 +69,8 @@ def test_inner_loops_keep_their_sums_in_registers(listing: str, function: str, p
 def test_the_portable_form_needs_no_newer_processor(listing: str) -> None:
     portable = [line for block in blocks(listing, "portable multiply_at") for line in block]
     assert portable and not any(re.search("%[yz]mm", line) for line in portable)
+
+
+def test_sums_of_many_frames_stay_in_registers(listing: str) -> None:
+    inner = [block for block in blocks(listing, "vnni das_batch_iq") if sum("vpdpwssd" in line for line in block) == 8]
+    assert inner and not any(SPILT.search(line) for block in inner for line in block)
