@@ -25,7 +25,7 @@ import numpy as np
 from edgerecon.core.errors import EdgereconError
 from edgerecon.core.frame import Image, to_uint8, to_unit
 from edgerecon.core.shipped import resource_dir
-from edgerecon.deploy.adapt import judge, write_onnx
+from edgerecon.deploy.adapt import compare_with_shipped, write_onnx
 from edgerecon.hardware.device import host_profile
 from edgerecon.modelfile.catalogue import model_path
 from edgerecon.modelfile.file import read_model
@@ -80,14 +80,16 @@ def row(name: str, paths: list[str], model: str, displays: Path, steps: int) -> 
         (folder / PLAN).write_text(json.dumps({"steps": steps}))
         write_onnx(recipe, tune(recipe, folder, 0, resume=True), folder / "matched.onnx")
         found: dict[str, object] = {"scanner": name, "frames": len(material.frames), "distance": round(nearer, 2)}
-        found["matched"] = judge(recipe, model, folder / "matched.onnx", material, folder).to_json()
+        found["matched"] = compare_with_shipped(recipe, model, folder / "matched.onnx", material, folder).to_json()
         neighbours(paths, folder / "neighbours.h5")
         other = adapted_recipe(recipe, folder, steps)
         data = other.data.model_copy(update={"file": folder / "neighbours.h5", "mixed": ()})
         other = other.model_copy(update={"data": data})
         best = train(other, run_dir=folder / "neighbours", weights=folder / START, accelerator="cpu")
         write_onnx(recipe, best, folder / "neighbours.onnx")
-        found["neighbours"] = judge(recipe, model, folder / "neighbours.onnx", material, folder).to_json()
+        found["neighbours"] = compare_with_shipped(
+            recipe, model, folder / "neighbours.onnx", material, folder
+        ).to_json()
     return found | {"cpu_s": round(time.process_time() - began)}
 
 

@@ -83,20 +83,20 @@ class NumpyBeamformer:
         x, z = self._x[picture], self._z[picture]
         turns = [self._turn(wave, picture) for wave in range(len(job.transmit))]
         for element in range(job.element_x.size):
-            weight, delay = self._hears(element, x, z)
+            weight, delay = self._weight_and_delay(element, x, z)
             heard = weight != 0
             if not heard.any():
                 continue
             near = weight[heard].astype(rows.dtype)
             if job.iq:
-                near *= _turned(job.cycles * delay[heard])
+                near *= _phasors(job.cycles * delay[heard])
             signal = np.zeros(x.shape, rows.dtype)
             for wave, turn in enumerate(turns):
                 at = delay[heard] + self._transmit[wave][picture][heard]
                 signal[heard] += _sampled(rows[wave, element], at, job.samples) * near * turn(heard)
             yield element, heard, signal
 
-    def _hears(self, element: int, x: NDArray[np.float32], z: NDArray[np.float32]) -> tuple[Any, Any]:
+    def _weight_and_delay(self, element: int, x: NDArray[np.float32], z: NDArray[np.float32]) -> tuple[Any, Any]:
         job = self._job
         dx, dz = x - np.float32(job.element_x[element]), z - np.float32(job.element_z[element])
         weight = np.ones(x.shape, np.float32)
@@ -120,11 +120,11 @@ class NumpyBeamformer:
         weight = job.transmit_weight[wave][picture] if job.transmit_weight is not None else np.float32(1)
         if not job.iq:
             return lambda heard: weight[heard] if isinstance(weight, np.ndarray) else weight
-        turn = weight * _turned(job.cycles * self._transmit[wave][picture] + job.turns[wave])
+        turn = weight * _phasors(job.cycles * self._transmit[wave][picture] + job.turns[wave])
         return lambda heard: turn[heard]
 
 
-def _turned(turns: NDArray[np.floating]) -> Complex:
+def _phasors(turns: NDArray[np.floating]) -> Complex:
     """exp(2πi · turns)."""
     angle = 2 * np.pi * (turns - np.round(turns))
     return (np.cos(angle) + 1j * np.sin(angle)).astype(np.complex64)

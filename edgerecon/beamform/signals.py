@@ -79,13 +79,13 @@ def _without_dust(taps: NDArray[np.complex128]) -> NDArray[np.complex128]:
     return np.asarray(real + 1j * imag)
 
 
-def _sharpened(width: float, at: NDArray[np.float64], apart: float) -> NDArray[np.float64]:
-    """A low pass whose gain rises as linear interpolation's mean gain falls, outputs lying ``apart`` samples apart.
+def _sharpened(width: float, at: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:
+    """A low pass whose gain rises as linear interpolation's mean gain falls, outputs lying ``spacing`` samples apart.
 
     At ω radians an output and a part u of the way to the next, interpolation's gain is √(1 − 2u(1 − u)(1 − cos ω)), in
     the mean 1 − (1 − cos ω) / 6 to first order. Twice ``_SHARPENING`` is a little more: better at the band's edge.
     """
-    near = np.sinc(width * (at - apart)) + np.sinc(width * (at + apart))
+    near = np.sinc(width * (at - spacing)) + np.sinc(width * (at + spacing))
     return np.asarray((1 + 2 * _SHARPENING) * np.sinc(width * at) - _SHARPENING * near)
 
 

@@ -78,7 +78,7 @@ def run_demo(
     _make_folder(out_dir)
     with Engines(protect=AUTO, strength=STRENGTH) as engines, closing(open_source(source)) as cine:
         engine = engines.open(model)
-        engines.look_at(cine)
+        engines.find_tissue(cine)
         snapshots = Snapshots(thirds(cine.length or 45))
         # The video is written behind the stream: its encoder takes as long as the model.
         video = DeferredSink(Beginning(open_sink(str(out_dir / VIDEO)), seconds or SECONDS))

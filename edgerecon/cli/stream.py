@@ -129,13 +129,13 @@ def run_stream(asked: StreamRequest) -> None:
         opened = _open(asked, source, box, stack)
         _say_where(screen, [one for some in opened.sinks for one in some])
         options = _options(asked, opened.source, box, scheduling)
-        told = stack.enter_context(_progress(asked, opened.source, screen))
+        show_progress = stack.enter_context(_progress(asked, opened.source, screen))
         terminated = stack.enter_context(signals_that_stop(stop, reset))
         how: dict[str, Any] = {
             "options": options,
             "reopen": opened.engines.reopen,
             "stop": stop,
-            "on_progress": told,
+            "on_progress": show_progress,
             "controls": opened.engines.controls,
         }
         if asked.beside:
@@ -195,7 +195,7 @@ def _open(asked: StreamRequest, uri: str, box: Box | None, stack: ExitStack) -> 
     )
     ladder = engines.open_ladder(models[0] if models else None, asked.ladder or [])
     source = stack.enter_context(closing(filtered(open_source(uri), before)))
-    engines.look_at(cropped(source, box))
+    engines.find_tissue(cropped(source, box))
     sinks = [[open_sink(uri) for uri in uris] for uris in asked.sinks]
     trace = stack.enter_context(closing(open_trace(asked.trace, source.name))) if asked.trace else None
     return Opened(engines, opened, ladder, source, sinks, trace)
@@ -228,11 +228,11 @@ def _progress(asked: StreamRequest, source: Source, screen: Screen) -> Iterator[
     title = f"{source.name} → {', '.join(asked.models or []) or 'as it is'}"
     with counter_table(screen, title, shown_ms) if asked.tui else frame_bar(screen) as show:
 
-        def told(counters: Counters) -> None:
+        def show_progress(counters: Counters) -> None:
             show(counters)
             service.beat(counters)
 
-        yield told
+        yield show_progress
 
 
 def _say_reports(

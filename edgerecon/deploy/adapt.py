@@ -81,7 +81,7 @@ def adapt(
     on_progress("Judging", 0, 1)
     adapted = folder / f"{recipe.model.name}-adapted.onnx"
     write_onnx(recipe, best, adapted)
-    verdict = judge(recipe, model, adapted, material, folder)
+    verdict = compare_with_shipped(recipe, model, adapted, material, folder)
     if verdict.refusals:
         raise GateError(f"nothing shipped: {verdict.refusals[0]}; the model that ships stays the better one here")
     write(out, adapted.read_bytes())
@@ -112,7 +112,7 @@ def write_onnx(recipe: Recipe, checkpoint: Path, out: Path) -> None:
     write(out, content)
 
 
-def judge(recipe: Recipe, shipped: str, adapted: Path, material: Material, folder: Path) -> Verdict:
+def compare_with_shipped(recipe: Recipe, shipped: str, adapted: Path, material: Material, folder: Path) -> Verdict:
     """Compare a model with the shipped one it comes from."""
     held_out = split_by_scene(load_pairs(folder / MATCHED, ("shown", "expected")), _VALIDATION)[1]
     psnr, figures = [], []

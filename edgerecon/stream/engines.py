@@ -94,7 +94,7 @@ class Engines:
             raise UsageError(f"{model} makes pictures of channel data: give it as  --beamform {model}")
         return engine
 
-    def look_at(self, source: Source) -> None:
+    def find_tissue(self, source: Source) -> None:
         """Find the tissue of a recording before it is played, for every engine; a live source is not asked.
 
         Raises:

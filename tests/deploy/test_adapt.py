@@ -59,7 +59,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 def test_the_better_model_is_written(
     folder: Path, recordings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: list[Path]
 ) -> None:
-    monkeypatch.setattr(adapt_module, "judge", lambda *rest: BETTER)
+    monkeypatch.setattr(adapt_module, "compare_with_shipped", lambda *rest: BETTER)
     monkeypatch.setattr(tune_module, "_steps", lambda *rest: 2)
     out, told = tmp_path / "mine.onnx", list[str]()
     verdict = adapt(
@@ -75,7 +75,7 @@ def test_the_better_model_is_written(
 def test_the_worse_model_is_not(
     folder: Path, recordings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: list[Path]
 ) -> None:
-    monkeypatch.setattr(adapt_module, "judge", lambda *rest: WORSE)
+    monkeypatch.setattr(adapt_module, "compare_with_shipped", lambda *rest: WORSE)
     monkeypatch.setattr(adapt_module, "tune", lambda *rest: folder / START)
     with pytest.raises(GateError, match="nothing shipped: 29.00 dB .* stays the better one here"):
         adapt(recordings, MODEL, tmp_path / "mine.onnx", folder, minutes=0.001, displays=0)

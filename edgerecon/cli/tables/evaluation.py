@@ -49,7 +49,7 @@ def print_evaluation(console: Console, result: Evaluation) -> None:
     of = f"{result.model} on {result.data} ({result.backend}, {result.precision})"
     _print_methods(console, result, main, of)
     if any(name in known for name in names):
-        print_table(console, _of_the_model(result), [])
+        print_table(console, _model_table(result), [])
     _print_methods(console, result, old, f"{of}, gain-matched (for one more release)" if main else of)
     place = result.front or {}
     if "classical_structure" in place:
@@ -86,7 +86,7 @@ def _print_methods(console: Console, result: Evaluation, names: Sequence[str], t
     print_table(console, table, spare)
 
 
-def _of_the_model(result: Evaluation) -> Table:
+def _model_table(result: Evaluation) -> Table:
     """Every measure of the picture, one a line."""
     from edgerecon.quality.measures.measure import measures
 

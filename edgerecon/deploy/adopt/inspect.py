@@ -22,9 +22,9 @@ from edgerecon.deploy.adopt.range_trial import (
     PLUS,
     Answer,
     Reading,
+    find_orientation,
     possible_answers,
     trial_pictures,
-    turned,
 )
 from edgerecon.deploy.adopt.ranges import Range
 from edgerecon.deploy.adopt.response import doubt_of_response
@@ -205,7 +205,7 @@ def _find_ranges(network: Network, model: ModelProto, asked: Asked, frames: Sequ
     if asked.given is None and asked.returned is None and asked.way is None:
         if chosen is None:
             hints = range_choice.hints(network, model)
-            turn = "" if answers else turned(network, pictures)
+            turn = "" if answers else find_orientation(network, pictures)
             raise UsageError(_undecided(range_choice.fitting(network, model, answers), hints, turn))
         return chosen.answer.reading, Finding("range", chosen.answer.title, chosen.sure, chosen.why)
     if chosen is not None and doubt_of_response(network, chosen.answer.reading, frames):
@@ -215,7 +215,7 @@ def _find_ranges(network: Network, model: ModelProto, asked: Asked, frames: Sequ
     stated = _stated(asked, said)
     if chosen is not None and _same_pictures(network, stated, chosen.answer, pictures):
         return stated, Finding("range", stated.title, STATED)
-    if not answers and stated.way == DIRECT and (turn := turned(network, pictures)):
+    if not answers and stated.way == DIRECT and (turn := find_orientation(network, pictures)):
         contradiction = f"it continues real frames when its output is {turn} alone"
         _log.warning("the trial contradicts the network: %s", contradiction)
         return stated, Finding("range", stated.title, f"{STATED}, in doubt", contradiction)
@@ -274,7 +274,7 @@ def _same_pictures(network: Network, stated: Reading, best: Answer, pictures: Se
 
 
 def _undecided(answers: Sequence[Answer], hints: Sequence[str], turn: str = "") -> str:
-    """The question. answers: none but those that what the graph names (``hints``) allows. turn: see ``turned``."""
+    """The question to ask. answers: those that ``hints``, names in the graph, allow. turn: see ``find_orientation``."""
     if not answers and turn:
         return (
             f"the network continues real frames when its output is {turn} alone: do that inside the network, or say "

@@ -105,8 +105,8 @@ def possible_answers(network: Network, frames: Sequence[Image]) -> list[Answer]:
         outputs = _outputs(network, given, frames)
         if outputs is None:
             continue
-        for returned, way in _ways(network, given):
-            answer = judge(Reading(given, returned, way), frames, outputs, network.result.scale)
+        for returned, way in _output_readings(network, given):
+            answer = evaluate_reading(Reading(given, returned, way), frames, outputs, network.result.scale)
             if answer is None:
                 continue
             same = next((at for at, other in enumerate(found) if answer.same_as(other)), None)
@@ -120,17 +120,17 @@ def possible_answers(network: Network, frames: Sequence[Image]) -> list[Answer]:
 def answer_for(network: Network, reading: Reading, frames: Sequence[Image], at_most: float = POSSIBLE) -> Answer | None:
     """What one reading gives; None where it does not continue the frames."""
     outputs = _outputs(network, reading.given, frames)
-    return None if outputs is None else judge(reading, frames, outputs, network.result.scale, at_most)
+    return None if outputs is None else evaluate_reading(reading, frames, outputs, network.result.scale, at_most)
 
 
-def turned(network: Network, frames: Sequence[Image]) -> str:
+def find_orientation(network: Network, frames: Sequence[Image]) -> str:
     """How the output has to be turned to continue the frames; "" where no turn does it."""
     for given in _ranges(network.ports.image.dtype, network.ports.layout.channels):
         outputs = _outputs(network, given, frames) or []
         for name, turn in _TURNS.items() if outputs else ():
-            for returned in (one for one, way in _ways(network, given) if way == DIRECT):
+            for returned in (one for one, way in _output_readings(network, given) if way == DIRECT):
                 found = [output[(slice(None), *turn)] for output in outputs]
-                answer = judge(Reading(given, returned), frames, found, network.result.scale)
+                answer = evaluate_reading(Reading(given, returned), frames, found, network.result.scale)
                 if answer is not None and answer.error <= _TURNED:
                     return name
     return ""
@@ -142,7 +142,7 @@ def _ranges(dtype: np.dtype[np.generic], channels: int) -> list[Range]:
     return [one for one in RANGES if one.fits(channels)]
 
 
-def _ways(network: Network, given: Range) -> list[tuple[Range, str]]:
+def _output_readings(network: Network, given: Range) -> list[tuple[Range, str]]:
     result = network.result
     if result.port.dtype in OF_TYPE:
         return [(OF_TYPE[result.port.dtype], DIRECT)]
@@ -171,7 +171,7 @@ def _outputs(network: Network, given: Range, frames: Sequence[Image]) -> list[ND
     return outputs if all(np.isfinite(output).all() for output in outputs) else None
 
 
-def judge(
+def evaluate_reading(
     reading: Reading,
     frames: Sequence[Image],
     outputs: Sequence[NDArray[np.float32]],
@@ -181,7 +181,7 @@ def judge(
     """The answer of a reading; None where it does not continue the frames, or adds noise instead of taking it away."""
     pictures = tuple(reading.picture(frame, output) for frame, output in zip(frames, outputs, strict=True))
     errors = [_error(frame, picture, scale) for frame, picture in zip(frames, pictures, strict=True)]
-    if not max(errors) <= at_most or any(_beyond(picture) for picture in pictures):
+    if not max(errors) <= at_most or any(_out_of_range(picture) for picture in pictures):
         return None
     small = [_reduced(picture, scale) for picture in pictures]
     if reading.way != DIRECT and not _cleans(frames, small):
@@ -210,16 +210,16 @@ def _reduced(picture: Image, scale: int) -> Image:
     return np.asarray(cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _beyond(picture: Image) -> bool:
+def _out_of_range(picture: Image) -> bool:
     return float(np.mean((picture < -_BEYOND) | (picture > 1 + _BEYOND))) > _BEYOND_SHARE
 
 
 def _cleans(frames: Sequence[Image], pictures: Sequence[Image]) -> bool:
     """Whether less fine detail is in the pictures than in the frames: a residual network takes noise away."""
-    before, after = (sum(float(np.var(_fine(one))) for one in some) for some in (frames, pictures))
+    before, after = (sum(float(np.var(_fine_detail(one))) for one in some) for some in (frames, pictures))
     return after <= before
 
 
-def _fine(picture: Image) -> Image:
+def _fine_detail(picture: Image) -> Image:
     """What is finer than 5×5 pixels, but at the border."""
     return np.asarray(picture - cv2.blur(picture, (5, 5)), np.float32)[_BLOCK:-_BLOCK, _BLOCK:-_BLOCK]

@@ -22,7 +22,7 @@ from edgerecon.quality.measures.restoration import violations
 from edgerecon.workshop.compress import graph
 from edgerecon.workshop.compress.calibration import calibrate, calibration_frames
 from edgerecon.workshop.compress.graph import ModelProto
-from edgerecon.workshop.compress.int16 import int16_ways
+from edgerecon.workshop.compress.int16 import int16_candidates
 from edgerecon.workshop.compress.quantise import Form, quantise
 from edgerecon.workshop.compress.sensitivity import most_sensitive_first
 from edgerecon.workshop.recipe import Recipe
@@ -62,7 +62,7 @@ def make_int16(recipe: Recipe, source: Path, out: Path, frames: Material, progre
     recipe = recipe.model_copy(update={"gates": recipe.gates.model_copy(update=gates)})
     seen = _counted(calibration_frames(recipe), recipe.calibration.frames, progress)
     refused: list[str] = []
-    for fine, model in enumerate(int16_ways(read_model(source), seen)):
+    for fine, model in enumerate(int16_candidates(read_model(source), seen)):
         _write(model, out, frames, "native")
         refused = _refusals(recipe, out, source, frames, "native")
         if not refused:
@@ -79,7 +79,7 @@ def make_int8(
     Of each form, in this order until the gates are passed: every convolution in int8; the first and the last in float,
     which our CUDA kernels run, too; the dearest left in float, one more each time (see ``compress.sensitivity``);
     after quantisation-aware fine-tuning, where the recipe allows it, every convolution in int8, and all of the dearest
-    in float. Hardware without floats takes the ways without them.
+    in float. Hardware without floats takes the forms without them.
 
     Returns:
         For each form, what it took.
@@ -113,7 +113,9 @@ def make_int8(
         def at_once(keep: tuple[str, ...], form: Form = form) -> ModelProto:
             return quantise(content, found, form=form, keep=keep, moments=seen.moments)
 
-        def ways(form: Form = form, at_once: Make = at_once, tuned: Make = tuned) -> Iterator[tuple[str, ModelProto]]:
+        def candidates(
+            form: Form = form, at_once: Make = at_once, tuned: Make = tuned
+        ) -> Iterator[tuple[str, ModelProto]]:
             yield "after training", at_once(())
             if form != "po2" and len(convolutions) > 2:
                 yield (
@@ -130,15 +132,15 @@ def make_int8(
                 for keep in kept[-1:]:
                     yield f"fine-tuned, in float: {', '.join(keep)}", tuned(keep)
 
-        facts[form] = _first_that_passes(recipe, source, out, frames, ways())
+        facts[form] = _first_that_passes(recipe, source, out, frames, candidates())
     return facts
 
 
 def _first_that_passes(
-    recipe: Recipe, source: Path, out: Path, frames: Material, ways: Iterable[tuple[str, ModelProto]]
+    recipe: Recipe, source: Path, out: Path, frames: Material, candidates: Iterable[tuple[str, ModelProto]]
 ) -> str:
     refused: list[str] = []
-    for way, model in ways:
+    for way, model in candidates:
         _write(model, out, frames)
         refused = _refusals(recipe, out, source, frames)
         if not refused:

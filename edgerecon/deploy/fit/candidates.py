@@ -64,7 +64,7 @@ def find_candidates(folder: Path, task: str) -> list[Candidate]:
     if not folder.exists():
         raise DataError(f"{folder} does not exist: give an ONNX file of ours, or a folder of them")
     files = [folder] if folder.is_file() else sorted(folder.glob("*.onnx"))
-    every = [one for path in files for one in _ways(path, task)]
+    every = [one for path in files for one in _candidates_of(path, task)]
     found = list({(replace(one, path=Path()) if math.isfinite(one.ssim) else one): one for one in every[::-1]}.values())
     found.reverse()
     if not found:
@@ -72,7 +72,7 @@ def find_candidates(folder: Path, task: str) -> list[Candidate]:
     return found
 
 
-def _ways(path: Path, task: str) -> Iterator[Candidate]:
+def _candidates_of(path: Path, task: str) -> Iterator[Candidate]:
     try:
         spec = read_model(path).spec
     except ModelError as error:

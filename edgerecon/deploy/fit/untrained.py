@@ -29,13 +29,14 @@ FACTOR, CHANNELS = 2, 4
 _log = logging.getLogger(__name__)
 
 
-def untrained(found: Sequence[Candidate], ways: Sequence[Candidate], folder: Path) -> list[Candidate]:
-    """Every width × depth that none of the trained files has, on the runtimes and threads of ``ways``.
+def untrained(found: Sequence[Candidate], settings: Sequence[Candidate], folder: Path) -> list[Candidate]:
+    """Every width × depth that none of the trained files has, on the runtimes and threads of ``settings``.
 
     Args:
         found: the trained ones. The shapes are those of the best fp32 file of the compact family that has its recipe
             beside it: that recipe trains them.
-        ways: one for each precision wanted, fp32, bf16 or int8. folder: gets the files, which must outlive the result.
+        settings: one for each precision wanted, fp32, bf16 or int8.
+        folder: gets the files, which must outlive the result.
 
     Returns:
         None without such a file, or without the onnx package: a device need not have it.
@@ -44,7 +45,7 @@ def untrained(found: Sequence[Candidate], ways: Sequence[Candidate], folder: Pat
     bases = {one.path: one for one in found if _is_base(one)}.values()
     for base in sorted(bases, key=lambda one: (-one.ssim, len(one.path.stem))):
         try:
-            return list(_untrained(base.path, known, ways, folder))
+            return list(_untrained(base.path, known, settings, folder))
         except ModelError as error:
             _log.info("no shapes of %s: %s", base.path.name, error)
         except DependencyError as error:
@@ -57,7 +58,7 @@ def _is_base(one: Candidate) -> bool:
     return one.precision == "fp32" and one.path.with_suffix(".toml").exists()
 
 
-def _untrained(base: Path, known: set[float], ways: Sequence[Candidate], folder: Path) -> Iterator[Candidate]:
+def _untrained(base: Path, known: set[float], settings: Sequence[Candidate], folder: Path) -> Iterator[Candidate]:
     recipe = Path(os.path.relpath(base.with_suffix(".toml")))
     for width in WIDTHS:
         for depth in DEPTHS:
@@ -68,7 +69,7 @@ def _untrained(base: Path, known: set[float], ways: Sequence[Candidate], folder:
             if macs in known:  # pruned to the same arithmetic counts as trained
                 continue
             command = f"edgerecon train {recipe} --width {width} --depth {depth}"
-            for way in ways:
+            for way in settings:
                 own = {"int8": _int8, "int16": _int16}.get(way.precision, lambda model, path: path)(model, path)
                 yield replace(way, path=own, macs=macs, psnr_db=np.nan, ssim=np.nan, gcnr=np.nan, train=command)
 

@@ -28,13 +28,13 @@ def play(source: Source, loop: bool) -> Iterator[tuple[Capture, bool]]:
     while True:
         first = True
         for capture in source.frames():
-            yield _with_a_time_that_can_be(capture), first
+            yield _without_implausible_time(capture), first
             first = False
         if first or not loop:
             return
 
 
-def _with_a_time_that_can_be(capture: Capture) -> Capture:
+def _without_implausible_time(capture: Capture) -> Capture:
     stated = isinstance(capture, Capture) and capture.time_s is not None  # else a fault that is counted further on
     if stated and not abs(capture.time_s or 0.0) < _TIMES_BELOW_S:  # NaN too
         capture.time_s = None

@@ -202,11 +202,11 @@ class Fanout:
             except BaseException as error:  # noqa: BLE001 - whatever fails, it is tried again later
                 _log.debug("%s cannot be opened again: %s", sink.name, first_line(error))
                 continue
-            self._take_back(sink)
+            self._reinstate(sink)
             return
         self._returning.remove(sink)
 
-    def _take_back(self, sink: Sink) -> None:
+    def _reinstate(self, sink: Sink) -> None:
         with self.lock:
             self._returning.remove(sink)
             in_time = not self._closed.is_set()

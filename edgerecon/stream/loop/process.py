@@ -153,7 +153,7 @@ class Processor:
             failure = f"the engine failed: {first_line(error)}"
             if not isinstance(error, Exception):
                 self.wires.counters.record_error(f"{rung.name} raised {first_line(error)}")
-        if not self._take_back(call):
+        if not self._finish_call(call):
             self.replacer.returned(rung, engine)  # without the lock: it may close the engine, which may hang
             return Outcome.ABANDONED, None
         slot.inferred_ns = perf_counter_ns()
@@ -169,7 +169,7 @@ class Processor:
                 self.replacer.replace(rung, engine, slot.unit, still_in_use=False)
         return Outcome.RAW if slot.raw_why is not None else Outcome.RECONSTRUCTED, trouble
 
-    def _take_back(self, call: _Call) -> bool:
+    def _finish_call(self, call: _Call) -> bool:
         """End a call that came back. Returns False when the watchdog has given it up."""
         with self._lock:
             if self._call is not call:

@@ -156,7 +156,7 @@ class Placed:
                 actor.stop.remote()
                 told = True
             if not ready:
-                asked = self._say_pending(asked)
+                asked = self._log_pending(asked)
                 continue
             try:
                 self._now, heard = Look.from_plain(self._ray.get(answer)), monotonic()
@@ -169,7 +169,7 @@ class Placed:
             sleep(LOOK_EVERY_S)
             answer = actor.look.remote()
 
-    def _say_pending(self, asked: float) -> float:
+    def _log_pending(self, asked: float) -> float:
         """Once. ``asked``: since when it waits; returns the next such time."""
         if self._now.state != "starting" or monotonic() - asked < _SAY_PENDING_S:
             return asked

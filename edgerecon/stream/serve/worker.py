@@ -159,7 +159,7 @@ class Worker:
                 engine = engines.open(table.model) if table.model else None
                 ladder = engines.open_ladder(table.model, table.ladder)
                 source = filtered(source, before)
-                engines.look_at(cropped(source, table.crop_box))
+                engines.find_tissue(cropped(source, table.crop_box))
                 converts = is_conversion(source, table.sinks) and table.late == "present"
                 policy = table.policy or ("every" if converts else "latest")
                 options = StreamOptions(
@@ -179,14 +179,14 @@ class Worker:
                     ladder=ladder,
                     reopen=engines.reopen,
                     stop=self._stop,
-                    on_progress=self._told,
+                    on_progress=self._show_progress,
                     controls=engines.controls,
                 )
             self._error = self._report.error
         finally:
             close_all(sinks)  # what the stream did not come to close holds ports
 
-    def _told(self, counters: Counters) -> None:
+    def _show_progress(self, counters: Counters) -> None:
         if self._counters is None:
             self._say("running")
         self._counters = counters

@@ -35,20 +35,20 @@ def write_matched(displays: Path, looks: NDArray[np.float64], out: Path) -> floa
         import h5py
     pairs = load_pairs(displays, ("shown", "expected"))
     drawn = np.stack([describe(_middle(pairs, index)) for index in range(len(pairs))])
-    apart = distances(looks, drawn)
-    chosen = choose(apart, max(1, round(KEPT * len(pairs))))
+    between = distances(looks, drawn)
+    chosen = choose(between, max(1, round(KEPT * len(pairs))))
     with h5py.File(out, "w") as file:
         file.attrs["format"] = FORMAT
         for number, index in enumerate(chosen):
             group = file.create_group(f"sample_{number:05d}")
             for name, images in pairs.fields.items():
                 group.create_dataset(name, data=images[index])
-    return float(apart[:, chosen].min(0).mean() / apart.min(0).mean())
+    return float(between[:, chosen].min(0).mean() / between.min(0).mean())
 
 
-def choose(apart: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+def choose(distances: NDArray[np.float64], count: int) -> NDArray[np.intp]:
     """Columns of (N, M) distances: the nearest of every row by turns, so that no kind of patch is left out."""
-    ranked = np.argsort(apart, axis=1).T.ravel()  # the nearest of each row, then the second nearest of each
+    ranked = np.argsort(distances, axis=1).T.ravel()  # the nearest of each row, then the second nearest of each
     first = np.unique(ranked, return_index=True)[1]
     return np.asarray(ranked[np.sort(first)][:count])
 

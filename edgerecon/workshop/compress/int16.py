@@ -33,11 +33,11 @@ SEARCHED = 8
 
 
 def to_int16(file: ModelFile, frames: Iterable[Image]) -> ModelProto:
-    """Make the int16 file: the fastest of ``int16_ways``."""
-    return next(int16_ways(file, frames))
+    """Make the int16 file: the fastest of ``int16_candidates``."""
+    return next(int16_candidates(file, frames))
 
 
-def int16_ways(file: ModelFile, frames: Iterable[Image]) -> Iterator[ModelProto]:
+def int16_candidates(file: ModelFile, frames: Iterable[Image]) -> Iterator[ModelProto]:
     """Make int16 files from the fastest on: the next one is slower and more exact.
 
     The first has as few levels as the fastest kernels take; in each of the others, one map more has as many as the next

@@ -96,7 +96,7 @@ def _images(a: Tensor, border: str) -> Images:
     return Images(tuple(a.shape), a.dtype == torch.float16, cast(Border, border))  # type: ignore[arg-type]
 
 
-def _wide(x: Tensor) -> Tensor:
+def _at_least_float32(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
@@ -107,7 +107,7 @@ def _wide(x: Tensor) -> Tensor:
 @torch.library.custom_op("edgerecon::ssim_map", mutates_args=())
 def _map(a: Tensor, b: Tensor, border: str, keep: bool) -> tuple[Tensor, Tensor]:
     if not a.is_cuda:
-        return ssim_reference(_wide(a), _wide(b), border), a.new_empty(0)
+        return ssim_reference(_at_least_float32(a), _at_least_float32(b), border), a.new_empty(0)
     images = _images(a, border)
     found = a.new_empty((*a.shape[:2], *images.windows), dtype=torch.float32)
     derivatives = a.new_empty((3, *found.shape) if keep else 0, dtype=torch.float32)
@@ -126,7 +126,7 @@ def _map(a: Tensor, b: Tensor, border: str, keep: bool) -> tuple[Tensor, Tensor]
 @torch.library.custom_op("edgerecon::ssim_mean", mutates_args=())
 def _mean(a: Tensor, b: Tensor, border: str, keep: bool) -> tuple[Tensor, Tensor]:
     if not a.is_cuda:
-        return ssim_reference(_wide(a), _wide(b), border).mean(dim=(1, 2, 3)), a.new_empty(0)
+        return ssim_reference(_at_least_float32(a), _at_least_float32(b), border).mean(dim=(1, 2, 3)), a.new_empty(0)
     images = _images(a, border)
     means = a.new_empty(a.shape[0], dtype=torch.float32)
     derivatives = a.new_empty((3, *a.shape[:2], *images.windows) if keep else 0, dtype=torch.float32)
@@ -150,7 +150,7 @@ def _gradient(a: Tensor, b: Tensor, derivatives: Tensor, into: Tensor, border: s
     """With respect to a, from what flows into the map (N, C, rows, columns) or into the means (N,)."""
     if not a.is_cuda:
         flow = into if into.ndim == 4 else _into_windows(into, _images(a, border))
-        return _gradient_reference(_wide(a), _wide(b), flow, border).to(a.dtype)
+        return _gradient_reference(_at_least_float32(a), _at_least_float32(b), flow, border).to(a.dtype)
     gradient, into = torch.empty_like(a), into.float().contiguous()
     towards = {"flow" if into.ndim == 4 else "scales": into.data_ptr()}
     with torch.cuda.device(a.device):

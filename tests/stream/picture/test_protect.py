@@ -151,8 +151,8 @@ def test_the_black_around_a_real_heart_passes(echo_cine: Path) -> None:
 
 def test_a_stream_refuses_a_box_outside_the_recording(echo_cine: Path) -> None:
     with pytest.raises(UsageError, match="--protect: the box 0,0,9999,10 is not within a frame of 320×240"):
-        Engines(protect="0,0,9999,10").look_at(open_source(str(echo_cine)))
-    Engines(protect="0,0,320,240").look_at(open_source(str(echo_cine)))
+        Engines(protect="0,0,9999,10").find_tissue(open_source(str(echo_cine)))
+    Engines(protect="0,0,320,240").find_tissue(open_source(str(echo_cine)))
 
 
 def test_text_in_lossy_surroundings_passes_bit_for_bit() -> None:

@@ -105,10 +105,10 @@ class DicomSink(SpooledSink):
         found.SOPClassUID = found.file_meta.MediaStorageSOPClassUID = UID(kinds[self._kind])
         found.SOPInstanceUID = found.file_meta.MediaStorageSOPInstanceUID = generate_uid()
         found.SpecificCharacterSet = "ISO_IR 192"
-        self._say_whose(found)
-        self._say_how(found, spool)
+        self._set_patient(found)
+        self._set_derivation(found, spool)
         if self._kind == "ultrasound" or len(spool.stamps) > 1:  # a secondary capture of one frame has no cine
-            _say_pace(found, spool.stamps)
+            _set_frame_times(found, spool.stamps)
         if self._kind == "secondary":
             found.ConversionType = "WSD"
         if self._kind == "secondary" and not spool.coloured:
@@ -123,11 +123,11 @@ class DicomSink(SpooledSink):
             if self._kind == "ultrasound":
                 found.UltrasoundColorDataPresent = 1
         found.BitsAllocated, found.BitsStored, found.HighBit = 8, 8, 7
-        _say_where(found, self._kind, spool)
+        _set_pixel_spacing(found, self._kind, spool)
         found.add_new("PixelData", "OB", pixels)  # pydicom copies the open file, piece by piece
         return found
 
-    def _say_whose(self, found: Dataset) -> None:
+    def _set_patient(self, found: Dataset) -> None:
         from pydicom import Dataset
         from pydicom.uid import generate_uid
 
@@ -160,7 +160,7 @@ class DicomSink(SpooledSink):
             reference.ReferencedSOPInstanceUID = self._source.SOPInstanceUID
             found.SourceImageSequence = [reference]
 
-    def _say_how(self, found: Dataset, spool: Spool) -> None:
+    def _set_derivation(self, found: Dataset, spool: Spool) -> None:
         info, source = spool.info, self._source
         found.ImageType = ["DERIVED", "SECONDARY"]
         found.Modality, found.Laterality = "US", ""
@@ -185,7 +185,7 @@ class DicomSink(SpooledSink):
             found.ImageComments = (shown + _ranges(raw))[:10_240]
 
 
-def _say_pace(found: Dataset, stamps: Stamps) -> None:
+def _set_frame_times(found: Dataset, stamps: Stamps) -> None:
     """Frame Time, or the true steps where they differ.
 
     Where a decimal string cannot hold all of them, the file becomes Implicit VR Little Endian, whose lengths have 32
@@ -208,7 +208,7 @@ def _say_pace(found: Dataset, stamps: Stamps) -> None:
         found.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
 
 
-def _say_where(found: Dataset, kind: str, spool: Spool) -> None:
+def _set_pixel_spacing(found: Dataset, kind: str, spool: Spool) -> None:
     from pydicom import Dataset
 
     (height, width), spacing_mm = spool.shape, spool.stamps.spacing_mm

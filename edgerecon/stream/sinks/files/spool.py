@@ -90,9 +90,9 @@ class SpooledSink(FileSink):
         self._close_files()
         pixels = _pixels(self.part.temporary)
         spool = Spool(self.info, self._query, self._began, self.shape, self._stamps, pixels, self._bytes.ndim == 3)
-        with self._whole.open("wb") as file:
+        with self._finished_file.open("wb") as file:
             self.pack(spool, file)
-        return self._whole
+        return self._finished_file
 
     def _restore(self, cut: Path, to: Path) -> int:
         spool = read_spool(cut)
@@ -101,12 +101,12 @@ class SpooledSink(FileSink):
         return len(spool.stamps)
 
     @property
-    def _whole(self) -> Path:
+    def _finished_file(self) -> Path:
         return self.part.temporary.with_suffix(".whole")
 
     def _let_go(self) -> None:
         with suppress(OSError):
-            self._whole.unlink(missing_ok=True)
+            self._finished_file.unlink(missing_ok=True)
         with suppress(OSError):
             self._close_files()
 

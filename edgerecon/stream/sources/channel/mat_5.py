@@ -29,7 +29,7 @@ _CELL, _STRUCT, _CHAR = 1, 2, 4
 _NUMBERS = range(6, 16)  # double to uint64
 
 
-def look_through(path: Path, arrays: tuple[str, ...], structure: str) -> dict[str, tuple[int, ...]]:
+def array_shapes(path: Path, arrays: tuple[str, ...], structure: str) -> dict[str, tuple[int, ...]]:
     """Shapes of those of the variables that are there; all others are skipped.
 
     Args:

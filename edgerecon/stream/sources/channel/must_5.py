@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgerecon.core.errors import AcquisitionError, SourceError, needed
 from edgerecon.stream.sources.channel.channel import OPTIONS, ChannelSource
-from edgerecon.stream.sources.channel.mat_5 import look_through
+from edgerecon.stream.sources.channel.mat_5 import array_shapes
 from edgerecon.stream.sources.channel.must import FIELDS, must_acquisition
 from edgerecon.stream.sources.kind import SourceKind
 from edgerecon.stream.sources.query import Query
@@ -25,7 +25,7 @@ def open_must_5(place: str, query: Query) -> ChannelSource:
     with needed("stream", "scipy"):
         from scipy.io import loadmat
     path = Path(place)
-    shapes = look_through(path, ("IQ", "RF"), "param")
+    shapes = array_shapes(path, ("IQ", "RF"), "param")
     key = "IQ" if "IQ" in shapes else "RF"
     if key not in shapes or "param" not in shapes:
         raise SourceError(f"{path.name} holds no RF or IQ with param: channel data of MUST are known")

@@ -92,13 +92,13 @@ def lookup3(data: bytes) -> int:
         a, b, c = ((one + word) & _MASK for one, word in zip((a, b, c), words[3 * block :], strict=False))
         if block < blocks - 1:
             for bits in (4, 6, 8, 16, 19, 4):
-                a, b, c = b, (c + b) & _MASK, ((a - c) ^ _turned(c, bits)) & _MASK
+                a, b, c = b, (c + b) & _MASK, ((a - c) ^ _rotate_left(c, bits)) & _MASK
     if not data:
         return c
     for bits in (14, 11, 25, 16, 4, 14, 24):
-        c, b, a = a, ((c ^ b) - _turned(b, bits)) & _MASK, b
+        c, b, a = a, ((c ^ b) - _rotate_left(b, bits)) & _MASK, b
     return b
 
 
-def _turned(word: int, bits: int) -> int:
+def _rotate_left(word: int, bits: int) -> int:
     return (word << bits | word >> 32 - bits) & _MASK

@@ -51,7 +51,7 @@ def fractal_noise(
     return np.asarray(total / math.sqrt(power), np.float32)
 
 
-def turned_and_bent(rng: np.random.Generator, field: Map, side: int, angle: float, bend: float) -> Map:
+def rotated_and_curved(rng: np.random.Generator, field: Map, side: int, angle: float, bend: float) -> Map:
     """The middle ``side`` × ``side`` of a larger field, turned by ``angle`` radians and bent by ``bend`` pixels."""
     y, x = np.indices((side, side), np.float32) - np.float32(side / 2)
     sway = np.float32(bend) * smooth_noise(rng, (side, side), side / 2.5, side / 2.5)

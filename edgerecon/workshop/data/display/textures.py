@@ -12,9 +12,9 @@ from edgerecon.workshop.data.display.fields import (
     Map,
     fractal_noise,
     log_uniform,
+    rotated_and_curved,
     smooth_noise,
     soft_mask,
-    turned_and_bent,
 )
 
 Texture = Callable[[np.random.Generator, int], Map]
@@ -40,7 +40,7 @@ def fibres(rng: np.random.Generator, side: int) -> Map:
     elif kind < 0.8:  # single streaks that taper off
         field = np.float32(rng.uniform(1.5, 3)) * np.maximum(field - np.float32(rng.uniform(0.4, 1.4)), 0)
     angle = rng.uniform(-0.6, 0.6) if rng.random() < 0.8 else rng.uniform(-math.pi / 2, math.pi / 2)
-    bent = turned_and_bent(rng, field, side, angle, rng.uniform(0, 0.12) * side)
+    bent = rotated_and_curved(rng, field, side, angle, rng.uniform(0, 0.12) * side)
     return np.asarray(np.float32(rng.uniform(2, 9)) * bent, np.float32)
 
 
@@ -55,7 +55,7 @@ def layers(rng: np.random.Generator, side: int) -> Map:
     column = cv2.GaussianBlur(profile.astype(np.float32)[:, None], (0, 0), rng.uniform(0.5, 1.5))
     field = np.repeat(np.asarray(column, np.float32), large, axis=1)
     angle = rng.normal(0, 0.2) if rng.random() < 0.8 else rng.uniform(-math.pi / 2, math.pi / 2)
-    return turned_and_bent(rng, field, side, angle, rng.uniform(0, 0.08) * side)
+    return rotated_and_curved(rng, field, side, angle, rng.uniform(0, 0.08) * side)
 
 
 def dead_leaves(rng: np.random.Generator, side: int) -> Map:

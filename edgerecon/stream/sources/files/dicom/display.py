@@ -80,7 +80,7 @@ class Display:
         words = self._bits == 16 and self._color != "PALETTE COLOR" and self._modality is None and self._voi is None
         return words and _window(self._header, 0) is None
 
-    def tell_contradiction(self, name: str) -> None:
+    def warn_of_contradiction(self, name: str) -> None:
         """Log a Presentation LUT Shape that contradicts the polarity: INVERSE belongs to MONOCHROME1, IDENTITY to
         MONOCHROME2 (PS3.3 C.7.6.1, General Image). The photometric interpretation decides."""
         shape = str(value(self._header, "PresentationLUTShape") or "").strip().upper()

@@ -60,7 +60,7 @@ class DicomSource:
         header = self._header
         self.lossy = lossy.of_dicom(header)
         self._display = Display(header)
-        self._display.tell_contradiction(self.name)
+        self._display.warn_of_contradiction(self.name)
         self.period_s = period_s(header, self.name)
         if self._display.states_no_range:
             self._display.take_range(self.name, self._sample())

@@ -32,7 +32,7 @@ def period_s(header: Dataset, name: str) -> float | None:
     step_ms = statistics.median(steps) if steps else _frame_time_ms(header)
     rate = next((found for key in _RATES if (found := magnitude(header, key))), None)
     if step_ms is None:
-        _say_where_none_is_true(header, name)
+        _warn_of_senseless_rate(header, name)
         return period_of_rate(name, rate)
     if step_ms >= _FASTEST_MS:
         return taken_period_s(name, step_ms / 1e3)
@@ -56,7 +56,7 @@ def times_s(header: Dataset, frames: int, period: float | None) -> list[float] |
     return list(accumulate((step * unit for step in steps), initial=0.0))
 
 
-def _say_where_none_is_true(header: Dataset, name: str) -> None:
+def _warn_of_senseless_rate(header: Dataset, name: str) -> None:
     """Tell a cine that states its rate by no number above 0 from one that states none."""
     stated = [key for key in ("FrameTime", *_RATES) if key in header]
     if stated and not any(magnitude(header, key) for key in _RATES) and (number(header, "NumberOfFrames") or 1) > 1:
