@@ -11,10 +11,16 @@ from pathlib import Path
 WITHOUT_POSIX = Path(__file__).parent / "support" / "without_posix.py"
 
 
+RECORDINGS = ("out.mp4", "out.h5", "out.npz", "out.mha", "out.nrrd", "out.dcm")
+"""Not Zarr: under the hidden names its library's event loop cannot start."""
+
+
 def test_device_world_works_without_what_only_linux_has(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     streamed = ["stream", "sample", "compact-despeckle", "--backend", "onnxruntime", "--frames", "3"]
-    streamed += ["--sink", f"{tmp_path}/out.npz", "--json", f"{report}"]
+    for name in RECORDINGS:
+        streamed += ["--sink", f"{tmp_path}/{name}"]
+    streamed += ["--sink", f"black-box:{tmp_path}/box", "--json", f"{report}"]
     done = subprocess.run(
         [sys.executable, str(WITHOUT_POSIX), *streamed],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -24,4 +30,5 @@ def test_device_world_works_without_what_only_linux_has(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+    assert set(RECORDINGS) <= {path.name for path in tmp_path.iterdir()}
     assert json.loads(report.read_text())["presented"] == 3

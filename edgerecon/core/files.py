@@ -42,7 +42,7 @@ def put_in_place(temporary: Path, path: Path) -> None:
         OSError: the disk is full or fails, or the folder cannot be written.
     """
     for part in (temporary, *(sorted(temporary.rglob("*")) if temporary.is_dir() else ())):
-        _flush(part)
+        flush(part)
     os.replace(temporary, path)
     sync_folder(path.parent)
 
@@ -50,13 +50,18 @@ def put_in_place(temporary: Path, path: Path) -> None:
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a loss of power, where its file system can."""
     try:
-        _flush(folder)
+        flush(folder)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until a file or folder is on the disk.
+
+    Raises:
+        OSError: the disk is full or fails.
+    """
     if sys.platform == "win32":  # where folders cannot be opened, and only what may be written is flushed
         if path.is_dir():
             return

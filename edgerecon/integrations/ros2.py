@@ -9,16 +9,23 @@ one image: the newest wins. Parameters: model, backend, strength (may be set whi
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import rclpy
 from numpy.typing import NDArray
-from rcl_interfaces.msg import SetParametersResult
-from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
+
+try:
+    import rclpy
+    from rcl_interfaces.msg import SetParametersResult
+    from rclpy.node import Node
+    from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+    from sensor_msgs.msg import Image
+except ImportError as error:
+    if __name__ != "__main__":
+        raise
+    sys.exit(f"edgerecon: ROS 2 is not in reach ({error}):  source /opt/ros/DISTRIBUTION/setup.bash  first")
 
 from edgerecon.core.errors import EdgereconError, first_line
 from edgerecon.core.frame import RawImage
@@ -119,15 +126,19 @@ class Reconstruction(Node):
 
 
 def main() -> None:
-    """Spin until Ctrl-C."""
+    """Spin until Ctrl-C. A parameter that makes no sense ends it with one line."""
     rclpy.init()
-    node = Reconstruction()
+    node = None
     try:
+        node = Reconstruction()
         rclpy.spin(node)
+    except EdgereconError as error:
+        sys.exit(f"edgerecon: {error}")
     except KeyboardInterrupt:
         pass
     finally:
-        node.destroy_node()
+        if node is not None:
+            node.destroy_node()
         rclpy.try_shutdown()
 
 

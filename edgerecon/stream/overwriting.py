@@ -6,16 +6,14 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from os.path import expanduser
 from pathlib import Path
-from urllib.parse import unquote
 
 from edgerecon.core.errors import UsageError
 from edgerecon.stream.sinks.base import Sink
 from edgerecon.stream.sinks.kind import kind_of
 from edgerecon.stream.sources.base import Source
 from edgerecon.stream.sources.query import split_query
-from edgerecon.stream.uri import split_uri
+from edgerecon.stream.uri import file_path
 
 _HEADER_BYTES = 1_000_000
 _NUMBER = re.compile(r"%[-+ #0]*\d*d")
@@ -113,7 +111,7 @@ def _reference_of(uri: str) -> _Place | None:
 def _path_of(text: str) -> Path | None:
     """None for what is no path; opening it says why."""
     try:
-        path = Path(expanduser(unquote(split_uri(text).path) if text.startswith("file://") else text))
+        path = file_path(text)
         path.exists()
     except (ValueError, UsageError):
         return None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from contextlib import suppress
-from urllib.parse import SplitResult, urlsplit
+from os.path import expanduser  # Path.expanduser raises for "~somebody" who is nobody
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from edgerecon.core.errors import UsageError
 
@@ -25,6 +29,21 @@ def split_uri(uri: str) -> SplitResult:
     except ValueError:
         raise UsageError(f"'{uri}' has no port that can be: give a number from 1 to 65535") from None
     return parts
+
+
+def file_path(text: str) -> Path:
+    """A path, or that of a file:// address; ``~`` is the home folder.
+
+    On Windows the path of file:///C:/data/a.mp4 begins with the drive, not with a slash.
+
+    Raises:
+        UsageError: see ``split_uri``. ValueError: ``~`` and a character of code 0.
+    """
+    if text.startswith("file://"):
+        text = unquote(split_uri(text).path)
+        if sys.platform == "win32" and re.match("/[A-Za-z]:", text):
+            text = text[1:]
+    return Path(expanduser(text))
 
 
 def _can_be(host: str | None) -> bool:

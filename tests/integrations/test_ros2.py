@@ -86,6 +86,14 @@ def node(ros2: ModuleType) -> Iterator[Any]:
     found.destroy_node()
 
 
+def test_model_that_does_not_exist_ends_the_node_with_a_line(ros2: ModuleType, monkeypatch: Any) -> None:
+    monkeypatch.setattr(Node, "given", {"model": "nosuch"})
+    for name in ("init", "try_shutdown"):
+        monkeypatch.setattr(ros2.rclpy, name, lambda: None, raising=False)
+    with pytest.raises(SystemExit, match="edgerecon: no model 'nosuch' ships"):
+        ros2.main()
+
+
 def test_image_is_published_with_its_header(node: Any) -> None:
     node.hear(Image(FRAME))
     topic, message = node.published[-1]

@@ -12,7 +12,7 @@ from edgerecon.core.errors import EdgereconError, SourceError, UsageError, redac
 from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sources import open_source
 from edgerecon.stream.sources.live.network_video import NetworkVideoSource
-from edgerecon.stream.uri import split_uri
+from edgerecon.stream.uri import file_path, split_uri
 
 LONG = ["a" * 70 + ".b:80", "é" * 64 + ":80"]
 HOSTS = [
@@ -32,6 +32,22 @@ HOSTS = [
     "a\nb:80",
     *LONG,
 ]
+
+
+@pytest.mark.parametrize(
+    ("platform", "text", "path"),
+    [
+        ("linux", "file:///data/a%20b.mp4", "/data/a b.mp4"),
+        ("linux", "file:///C:/data/a.mp4", "/C:/data/a.mp4"),
+        ("win32", "file:///C:/data/a%20b.mp4", "C:/data/a b.mp4"),
+        ("win32", "C:\\data\\a.mp4", "C:\\data\\a.mp4"),
+    ],
+)
+def test_file_path_on_windows_begins_with_its_drive(
+    platform: str, text: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    assert str(file_path(text)) == path
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=ascii)

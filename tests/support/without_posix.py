@@ -12,6 +12,10 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.support.windows_files import emulate
 
 LIBRARIES = ("onnxruntime", "pydantic.main", "pydicom.examples", "rich.live", "typer.rich_utils")
 MODULES = ("fcntl", "resource", "grp", "pwd", "termios", "tty", "pty", "syslog")
@@ -72,6 +76,7 @@ def hide() -> None:
             with suppress(AttributeError):
                 delattr(module, name)
     sys.platform = "win32"
+    emulate()
 
 
 def import_all() -> None:

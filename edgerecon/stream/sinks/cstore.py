@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edgerecon.core.errors import DependencyError, SinkError, UsageError
+from edgerecon.core.errors import DependencyError, SinkError, UsageError, first_line
 from edgerecon.stream.sinks.base import Sink
 from edgerecon.stream.sinks.dicom_upload import ANSWER_S, OPTIONS, DicomUpload
 from edgerecon.stream.sinks.kind import SinkKind
 from edgerecon.stream.sinks.web.address import LOOPBACK
 from edgerecon.stream.sources.query import Query
 from edgerecon.stream.uri import split_uri
+
+if TYPE_CHECKING:
+    from pynetdicom.association import Association
 
 TITLE = "EDGERECON"
 """Our application entity title."""
@@ -47,9 +51,12 @@ class CStoreSink(DicomUpload):
         entity = AE(ae_title=TITLE)
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = entity.connection_timeout = ANSWER_S
         entity.add_requested_context(dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID)
-        association = entity.associate(self._host, self._port, ae_title=self._title)
+        try:
+            association = entity.associate(self._host, self._port, ae_title=self._title)
+        except OSError as error:
+            raise SinkError(f"{self.name} does not answer: {first_line(error)}: correct the address") from error
         if not association.is_established:
-            raise SinkError(f"{self.name} does not answer, or takes no {dataset.SOPClassUID.name}")
+            raise SinkError(f"{self.name} {_refusal(association, dataset.SOPClassUID.name)}")
         try:
             status = association.send_c_store(dataset)
         finally:
@@ -59,6 +66,16 @@ class CStoreSink(DicomUpload):
         if status.Status != 0:
             why = status.get("ErrorComment") or f"status {status.Status:04X}"
             raise SinkError(f"{self.name} refused the recording: {why}")
+
+
+def _refusal(association: Association, kind: str) -> str:
+    """Why there is no association, and what to do. ``kind``: of object that it was asked for."""
+    answer = association.acceptor.primitive
+    if association.is_rejected and answer is not None:
+        return f"refused the association: {answer.reason_str}: correct the title, or register {TITLE} in the archive"
+    if association.rejected_contexts:
+        return f"takes no {kind}: allow it in the archive, or send  ?kind=secondary"
+    return "does not answer: start the archive, or correct host and port"
 
 
 def _open(place: str, query: Query) -> Sink:

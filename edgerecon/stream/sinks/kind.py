@@ -6,15 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from os.path import expanduser  # Path.expanduser raises for "~somebody" who is nobody
 from pathlib import Path
-from urllib.parse import unquote
 
 from edgerecon.core.errors import UsageError
 from edgerecon.core.records import Records
 from edgerecon.stream.sinks.base import Sink
 from edgerecon.stream.sources.query import Query, parse_query, split_query
-from edgerecon.stream.uri import split_uri
+from edgerecon.stream.uri import file_path
 
 GROUP = "edgerecon.sinks"
 """Entry points of other packages: ``name = "module:SINK"``."""
@@ -110,6 +108,6 @@ def path_of(text: str) -> Path:
         UsageError: it is no name of a file.
     """
     try:
-        return Path(expanduser(unquote(split_uri(text).path) if text.startswith("file://") else text)).absolute()
+        return file_path(text).absolute()
     except ValueError as error:  # ~ and a character of code 0
         raise UsageError(f"'{text}' is no name of a file: {error}") from error

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from os.path import expanduser  # Path.expanduser raises for "~somebody" who is nobody
 from pathlib import Path
-from urllib.parse import unquote
 
 from edgerecon.core.errors import EdgereconError, SourceError, UsageError, first_line, printable
 from edgerecon.stream.sources.base import Capture, Source
@@ -19,7 +17,7 @@ from edgerecon.stream.sources.kind import (
     source_kinds,
 )
 from edgerecon.stream.sources.query import Query, parse_query, refuse_unknown, split_query
-from edgerecon.stream.uri import split_uri
+from edgerecon.stream.uri import file_path, split_uri
 
 __all__ = ["Capture", "Source", "SourceKind", "check_source", "open_source"]
 
@@ -102,7 +100,7 @@ def _asked_for(uri: str) -> tuple[SourceKind, str, Query]:
 
 def _path(text: str) -> Path:
     try:
-        return Path(expanduser(unquote(split_uri(text).path) if text.startswith("file://") else text))
+        return file_path(text)
     except ValueError as error:  # ~ and a character of code 0
         raise SourceError(f"'{text}' is no name of a file: {error}") from error
 

@@ -132,6 +132,30 @@ def test_absent_archive_is_a_line(uri: str, clip: str) -> None:
     assert error is not None and "does not answer" in error and "\n" not in error
 
 
+@pytest.mark.parametrize(
+    ("title", "kind", "said"),
+    [
+        ("OTHER", "ultrasound", "refused the association: Called AE title not recognised: correct the title"),
+        ("ARCHIVE", "secondary", "takes no Multi-frame Grayscale Byte Secondary Capture Image Storage"),
+    ],
+)
+def test_refused_association_says_why(title: str, kind: str, said: str, clip: str) -> None:
+    pynetdicom = pytest.importorskip("pynetdicom", reason="pip install pynetdicom")
+    entity = pynetdicom.AE(ae_title="ARCHIVE")
+    entity.require_called_aet = True
+    entity.add_supported_context("1.2.840.10008.5.1.4.1.1.3.1")  # Ultrasound Multi-frame Image Storage
+    server = entity.start_server(("127.0.0.1", 0), block=False)
+    error = sent(clip, f"dicom://127.0.0.1:{server.server_address[1]}/{title}?kind={kind}")
+    server.shutdown()
+    assert error is not None and said in error and "the recording is " in error
+
+
+def test_archive_whose_name_nobody_knows_leaves_the_recording(clip: str) -> None:
+    pytest.importorskip("pynetdicom", reason="pip install pynetdicom")
+    error = sent(clip, "dicom://archive.invalid:104/ARCHIVE")
+    assert error is not None and "does not answer" in error and "the recording is " in error
+
+
 def test_password_and_token_are_sent_and_never_shown(dicomweb: Archive, clip: str) -> None:
     sink = open_sink(dicomweb.uri.replace("//", "//nurse:se%40cret@"))
     stream(open_source(clip), None, [sink], policy="every", pace=False)

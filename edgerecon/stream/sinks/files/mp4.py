@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from edgerecon.core.errors import needed
+from edgerecon.core.files import flush
 from edgerecon.core.frame import Colour, Frame, Image, Status, to_rgb
 from edgerecon.stream.protocols.spacing_comment import spacing_comment
 from edgerecon.stream.sinks.files.file_sink import FileSink
@@ -195,8 +196,7 @@ def copy_plain(fragmented: Path, plain: Path, last_s: float | None = None, comme
             packet.stream = stream
             to.mux(packet)
             count += 1
-    with plain.open("rb") as copied:
-        os.fsync(copied.fileno())
+    flush(plain)
     return count
 
 

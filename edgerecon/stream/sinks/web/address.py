@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from dataclasses import dataclass
 
 from edgerecon.core.errors import SinkError, UsageError
@@ -87,8 +88,10 @@ def listen(address: Address, kind: str, listener: socket.socket) -> None:
     if not 0 <= address.port <= 65535:
         raise UsageError(f"{address.port} is not a TCP port: choose one from 1024 to 65535, or 0 for a free one")
     try:
-        # Without it a port stays taken for a minute after a stream ends; a second listener is still refused.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Without it a port stays taken for a minute after a stream ends; a second listener is still refused. On Windows
+        # no port stays taken, and a second listener would be let in.
+        if sys.platform != "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address.host, address.port))
         listener.listen(64)
     except OSError as error:
