@@ -121,6 +121,15 @@ def test_colour_flow_over_the_tissue_is_no_second_region(tmp_path: Path, caplog:
     assert not caplog.records
 
 
+@pytest.mark.parametrize("missing", ["Rows", "BitsAllocated", "BitsStored", "PhotometricInterpretation"])
+def test_an_element_that_is_missing_is_named(tmp_path: Path, missing: str) -> None:
+    found = pydicom.dcmread(dicom(tmp_path / "a.dcm"))
+    del found[missing]
+    found.save_as(tmp_path / "a.dcm")
+    with pytest.raises(SourceError, match=f"lacks {missing}: its pixels cannot be read"):
+        open_source(str(tmp_path / "a.dcm"))
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 12), (12, 1), (3, 3)])
 def test_a_region_that_is_the_whole_small_image(tmp_path: Path, shape: tuple[int, int]) -> None:
     box = {"x0": 0, "y0": 0, "x1": shape[1] - 1, "y1": shape[0] - 1}

@@ -32,6 +32,9 @@ _DEFLATED = DeflatedExplicitVRLittleEndian.encode()
 _TRANSFER_SYNTAX = b"\x02\x00\x10\x00UI"
 _LENGTH_AT_MOST = 200  # characters of another library's message
 
+_NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PhotometricInterpretation")
+"""Without these no pixel can be read."""
+
 _WANTED = (
     "Modality",
     "NumberOfFrames",
@@ -141,8 +144,11 @@ def refuse_other(header: Dataset, name: str, any_modality: bool) -> None:
             f"{name} is not ultrasound: its DICOM modality is {one_line(modality) if modality else 'missing'}, not US "
             "or IVUS (?modality=any reads it all the same)"
         )
-    if not all(key in header for key in ("Rows", "Columns", "BitsStored", "PhotometricInterpretation")):
+    missing = [key for key in _NEEDED if key not in header]
+    if "Rows" in missing and "Columns" in missing:
         raise SourceError(f"{name} holds no pixel data (a report or a truncated file): give an image or a cine")
+    if missing:
+        raise SourceError(f"{name} lacks {', '.join(missing)}: its pixels cannot be read, export it again")
     allocated, stored = int(header.BitsAllocated), int(header.BitsStored)
     if allocated not in (8, 16) or not 0 < stored <= allocated or not stored <= high_bit(header) + 1 <= allocated:
         raise SourceError(
