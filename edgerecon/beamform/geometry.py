@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from edgerecon.core.errors import AcquisitionError
 
+WIDEST_M = 1.0
+"""Of a probe: whole-body rings are half as wide. A pitch in millimetres makes tens of metres."""
+
 Array = NDArray[np.float64]
 
 
@@ -42,6 +45,10 @@ class Probe:
             values = getattr(self, key)
             if values.shape != (self.elements,) or not np.all(np.isfinite(values)):
                 raise AcquisitionError(f"{name}: {key} makes no sense: it is {values.shape}, and not all of it numbers")
+            if key != "element_angle_rad" and self.elements and np.ptp(values) > WIDEST_M:
+                raise AcquisitionError(
+                    f"{name}: {key} (the pitch) makes no sense: a probe {np.ptp(values):g} m wide; give metres"
+                )
         if not np.isfinite(self.lens_delay_s):
             raise AcquisitionError(f"{name}: lens_delay_s makes no sense: {self.lens_delay_s}")
         if self.elements < 2 or np.ptp(self.element_x_m) <= 0:

@@ -8,7 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgerecon.beamform import Beamformer, CartesianGrid, PolarGrid, Settings, curved_array, parse_grid, plane_wave
+from edgerecon.beamform import (
+    Beamformer,
+    CartesianGrid,
+    PolarGrid,
+    Settings,
+    curved_array,
+    linear_array,
+    parse_grid,
+    plane_wave,
+)
 from edgerecon.beamform.job import make_job
 from edgerecon.beamform.methods import methods
 from edgerecon.beamform.signals import upsampled
@@ -292,6 +301,10 @@ def test_iq_states_its_own_clock(kernels: bool, grid: CartesianGrid, rng) -> Non
         ({"transmits": (plane_wave(float("nan")),)}, "angle_rad of a transmit"),
         ({"transmits": ()}, "no channel data"),
         ({"samples": 10**9}, "no more than it can hold"),
+        (
+            {"probe": linear_array(24, 0.3)},
+            r"element_x_m \(the pitch\) makes no sense: a probe 6.9 m wide; give metres",
+        ),
     ],
 )
 def test_a_wrong_acquisition_is_one_line_with_its_field(grid: CartesianGrid, change: dict, field: str) -> None:
