@@ -11,7 +11,7 @@ from edgerecon.cli.verbs.duration import milliseconds
 from edgerecon.cli.verbs.names import RecipePath
 from edgerecon.cli.verbs.output import Json, check_json, check_out, say, write_json
 
-Device = Annotated[str, typer.Option(help="Device to pack for, a name of `edgerecon devices`.")]
+Device = Annotated[str, typer.Option(help="Device to pack for: a name of `edgerecon devices`, or a TOML file.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Archive to write, a .tar.gz file.")]
 Precision = Annotated[
     str | None, typer.Option(help="fp32, bf16, fp16 or int8; default: what the device's profile prefers.")
