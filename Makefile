@@ -116,6 +116,9 @@ models: $(DEV)
 	$(BIN)/edgerecon simulate edgerecon-runs/lesions.h5 --kind lesions --samples 2000 --seed 1
 	$(BIN)/edgerecon simulate edgerecon-runs/recorded.h5 --kind recorded --samples 1200 --seed 1
 	$(BIN)/edgerecon simulate edgerecon-runs/acoustic.h5 --samples 115 --seed 1
+	$(BIN)/edgerecon simulate edgerecon-runs/display-10000.h5 --kind display --samples 10000 --seed 1
+	$(BIN)/edgerecon simulate edgerecon-runs/lesions-4000.h5 --kind lesions --samples 4000 --seed 1
+	$(BIN)/edgerecon simulate edgerecon-runs/acoustic-199.h5 --samples 199 --seed 1
 	$(BIN)/edgerecon simulate edgerecon-runs/train.h5 --samples 1000 --seed 1
 	$(MAKE) -j2 train-compact-despeckle-large train-compact-despeckle train-compact-despeckle-small train-compact-despeckle-w8d4 train-compact-compound
 	for model in compact-despeckle-large compact-despeckle compact-despeckle-small compact-despeckle-w8d4 compact-compound; do \

@@ -189,10 +189,11 @@ RECORDINGS = (
     ),
 )
 LARGE_REMARKS = {
-    "vessels": "Hardly to be told apart: the curl above is a little crisper, and the strands in the fat are the same.",
-    "thigh": "Fascicles are a little crisper. Between them nothing changes.",
-    "calf-moving": "The small one's strokes in place of the steps between coded blocks are there, too, and crisper.",
-    "cyst": "The dark spot is gone, and most of the streaks; the cyst's rim is softer.",
+    "vessels": "The curl above is crisper, and so is the rim of the round muscle; the strands in the fat are the same.",
+    "thigh": "Hardly to be told apart. Between fascicles the large one leaves a few more flecks of grain.",
+    "calf-moving": "The small one's strokes in place of the steps between coded blocks are there, too. The bright "
+    "fascia keeps more of its amplitude.",
+    "cyst": "The dark spot is gone, and most of the streaks; the cyst is rounder, and its rim sharper.",
 }
 """Name of a recording that the large model is shown on, too → what a reader sees who looks at it."""
 CLIP = "abdomen"
@@ -315,7 +316,7 @@ Made by `python bench/pictures.py FOLDER`, which names every source and licence,
 {chr(10).join(entries)}
 ## Through the large model
 
-From left to right: the input; `{MODEL}`; `{LARGE}`, with three times its arithmetic;
+From left to right: the input; `{MODEL}`; `{LARGE}`, with six times its arithmetic;
 and the difference of the latter to the input, as above.
 
 {chr(10).join(large)}"""
