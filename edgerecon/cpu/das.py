@@ -160,8 +160,13 @@ class CpuBeamformer:
             The largest of i and q that ``filter`` made; above 32767 it was clipped. 0 without a filter.
 
         Raises:
-            ValueError: complex samples that do not lie side by side.
+            ValueError: complex samples that do not lie side by side; RF without a filter where IQ is summed, or the
+                other way about; another number of waves or elements.
         """
+        if (signals.dtype == np.complex64 or filter is not None) != self._job.iq:
+            raise ValueError(f"signals are {signals.dtype}, the sum is of {'IQ' if self._job.iq else 'RF'}")
+        if signals.shape[:2] != rows.shape[:2]:
+            raise ValueError(f"signals of {signals.shape[:2]} waves and elements, rows of {rows.shape[:2]}")
         if signals.dtype == np.complex64 and signals.strides[2] != signals.itemsize:
             raise ValueError("complex samples of an element have to lie side by side")
         parts = signals.view(np.float32) if signals.dtype == np.complex64 else signals

@@ -47,9 +47,9 @@ EDGERECON_API float edgerecon_cpu_das_load(void* beamformer, const edgerecon_das
                                            int64_t wave, int64_t element, int64_t sample, int32_t samples_in, float gain, int16_t* rows);
 EDGERECON_API void edgerecon_cpu_das_run(void* beamformer, const int16_t* rows, float scale, float* out);
 EDGERECON_API void edgerecon_cpu_das_aperture(void* beamformer, const int16_t* rows, float scale, int32_t first, int32_t count, float* out);
-// frames of rows become rows of lanes, a multiple of 16.
 // Delay-and-sum of each of `parts` parts of the aperture, IQ with an F-number: 2 · parts × pixels, real parts first.
 EDGERECON_API void edgerecon_cpu_das_split(void* beamformer, const int16_t* rows, float scale, int32_t parts, float* out);
+// Frames of rows become rows of lanes, a multiple of 16.
 EDGERECON_API void edgerecon_cpu_das_interleave(void* beamformer, const int16_t* const* frames, int32_t count, int32_t lanes, int16_t* rows);
 EDGERECON_API void edgerecon_cpu_das_batch(void* beamformer, const int16_t* rows, float scale, int32_t frames, int32_t lanes, float* out);
 EDGERECON_API void edgerecon_cpu_das_close(void* beamformer);

@@ -237,6 +237,17 @@ def test_many_frames_agree_in_every_instruction_set(native: None, grid: Cartesia
     assert all(error_db(found, singly) < -60 and error_db(found, expected[0]) < -70 for found in expected)
 
 
+def test_kernels_refuse_signals_of_another_kind_or_size(native: None, grid: CartesianGrid, rng) -> None:
+    acquisition = acquisition_of(TRANSMITS["plane"], iq=True)
+    job = make_job(acquisition, acquisition.transmits, grid, Settings(), 450, RATE, CARRIER, "das")
+    one = CpuBeamformer(load_library(), job, 1)
+    signals = noise(rng, acquisition.shape)
+    with pytest.raises(ValueError, match="the sum is of IQ"):
+        one.load(signals.real.copy(), 1.0, one.rows())
+    with pytest.raises(ValueError, match="waves and elements"):
+        one.load(signals[:, 1:], 1.0, one.rows())
+
+
 def test_incoherent_compounding_adds_powers(kernels: bool, grid: CartesianGrid, rng) -> None:
     both = acquisition_of(TRANSMITS["plane"], TRANSMITS["diverging"], iq=True)
     signals = noise(rng, both.shape)
