@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgerecon.core.frame import to_uint8, to_unit
-from edgerecon.cpu.layers import read_layers
+from edgerecon.cpu.graph_layers import read_layers
 from edgerecon.cpu.library import layers_image
 from edgerecon.modelfile.catalogue import model_path
 from edgerecon.modelfile.file import read_model
