@@ -146,8 +146,11 @@ def _mixed(example: Tensor, half: bool) -> torch.autocast:
 
 @cache
 def multiplies_bf16() -> bool:
-    """Whether this CPU has AMX tiles for bf16: a step of a 3×3 network of 16 to 128 channels takes a third to a sixth
-    of its time with them (one Xeon core); without them bf16 is slower than fp32."""
+    """Whether this CPU has AMX tiles for bf16; other CPUs compute in fp32.
+
+    One Xeon core took 0.17 to 0.33 of the time for a step of six 3×3 layers of 128 to 16 channels, 0.65 of it for a
+    U-Net and 0.77 for DenseNet-201.
+    """
     return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
