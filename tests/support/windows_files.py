@@ -10,13 +10,15 @@ import ctypes
 import errno
 import os
 import sys
+import threading
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
 RESERVED = frozenset('<>:"|?*')
 ABSENT = ("/proc/", "/sys/", "/dev/")
-_looking = False
+_thread = threading.local()
+"""Whether this thread looks at ``/proc`` itself: each sink has a thread of its own."""
 
 
 def emulate() -> None:
@@ -52,19 +54,17 @@ class _Kernel32:
 
 
 class suppress_rules:
-    """While this looks at ``/proc`` itself."""
+    """While this thread looks at ``/proc`` itself."""
 
     def __enter__(self) -> None:
-        global _looking
-        _looking = True
+        _thread.looks = True
 
     def __exit__(self, *_: object) -> None:
-        global _looking
-        _looking = False
+        _thread.looks = False
 
 
 def _judge(event: str, arguments: tuple[Any, ...]) -> None:
-    if _looking:
+    if getattr(_thread, "looks", False):
         return
     if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
         path = os.fsdecode(arguments[0])
