@@ -70,9 +70,7 @@ def keep_recipe(recipe: Recipe, base: Path, folder: Path) -> Path:
     table, path = recipe.model, folder / f"{recipe.model.name}.toml"
     extends = Path(os.path.relpath(base.resolve(), folder.resolve())).as_posix()
     params = "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.params.items())
-    licence = (
-        f'licence = "{table.licence}"\n' if table.licence else ""
-    )  # not inherited: it is of a recipe's own weights
+    licence = f'licence = "{table.licence}"\n' if table.licence else ""  # an extension does not inherit it
     text = f'extends = "{extends}"\n\n[model]\nname = "{table.name}"\n{licence}\n[model.params]\n{params}'
     write(path, text.encode())
     return path
