@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import resource
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,5 +124,34 @@ def test_a_folder_moved_while_recording_is_told_at_once(
     sinks = [KeepSink(move), open_sink(str(folder / name))]
     report = stream(ListSource(ramp(COUNT)), None, sinks, policy="every", pace=False)
     found = re.search(r"is gone; the (\d+) frames until then were removed or moved$", report.error or "")
-    assert found and int(found[1]) <= 20
+    assert found and int(found[1]) <= 20, report.error
     assert (report.presented, report.counts["sinks_lost"]) == (COUNT, 1)
+
+
+def test_a_folder_moved_between_two_looks_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgerecon.stream.sinks.files.file_sink._LOOK_EVERY_S", 1e9)
+    folder = tmp_path / "moved"
+    folder.mkdir()
+
+    def move(call: int) -> None:
+        if call == 20:
+            folder.rename(tmp_path / "elsewhere")
+
+    sinks = [KeepSink(move), open_sink(str(folder / "out.zarr"))]
+    report = stream(ListSource(ramp(COUNT)), None, sinks, policy="every", pace=False)
+    assert re.search(r"is gone; the \d+ frames until then were removed or moved$", report.error or ""), report.error
+    assert not any(folder.glob(".*"))
+
+
+def test_zarr_writes_into_no_other_folder_than_its_own(tmp_path: Path) -> None:
+    """As when a write makes the folder anew in the moment in which it is moved."""
+    from edgerecon.stream.sinks.files.zarr import ZarrStore
+
+    path, store, frame = tmp_path / "a.zarr", ZarrStore(), np.zeros((1, 4, 5), np.uint8)
+    store.create(path, (4, 5), {}, {})
+    store.append(1, {"frames": frame})
+    path.rename(tmp_path / "elsewhere")
+    shutil.copytree(tmp_path / "elsewhere", path)
+    with pytest.raises(FileNotFoundError):
+        store.append(1, {"frames": frame})
+    assert not path.exists()

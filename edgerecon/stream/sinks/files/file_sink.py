@@ -193,7 +193,8 @@ class FileSink(ABC):
             if not self.count:
                 raise
             if not self.part.temporary.exists():
-                raise SinkError(f"{error}; the {self.count} frames until then were removed or moved") from error
+                gone = f"cannot write {self.path}: {self.part.temporary.name} is gone"
+                raise SinkError(f"{gone}; the {self.count} frames until then were removed or moved") from error
             rest = f"the {self.count} frames until then are in {self.part.temporary.name}"
             raise SinkError(f"{error}; {rest}: edgerecon recover {self.path.parent}") from error
         except BaseException:

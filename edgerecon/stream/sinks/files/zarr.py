@@ -94,24 +94,41 @@ def _refuse_foreign(cut: Path, columns: dict[str, Array]) -> None:
 
 def _folder(path: Path) -> Store:
     """Chunks as files, one after the other, and none after one that failed: zarr goes on with the others behind the
-    caller, who removes the folder."""
+    caller, who removes the folder. Nor is one written once the folder was moved: zarr would make another one."""
     from zarr.storage import LocalStore
 
     class Folder(LocalStore):
         _turn = asyncio.Lock()
         _failure: Exception | None = None
+        _made: tuple[int, int] | None = None
 
         async def set(self, key: str, value: Buffer) -> None:
             async with self._turn:
                 if self._failure is not None:
                     raise self._failure
                 try:
+                    self._refuse_another_folder()
                     await super().set(key, value)
+                    self._made = self._made or _identity(path)
                 except Exception as error:
                     self._failure = error
                     raise
 
+        def _refuse_another_folder(self) -> None:
+            if self._made and _identity(path) != self._made:
+                shutil.rmtree(path, ignore_errors=True)  # zarr made it while the folder was moved
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
     return Folder(path)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and number of a folder; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 SINK = SinkKind(
