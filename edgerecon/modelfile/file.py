@@ -14,7 +14,7 @@ from edgerecon.core.errors import ModelError
 from edgerecon.core.files import read
 from edgerecon.core.json import parse
 from edgerecon.modelfile.protobuf import Corrupt, parts
-from edgerecon.modelfile.spec import ModelSpec
+from edgerecon.modelfile.spec import LABELS, PROBABILITY, ModelSpec
 
 MAX_BYTES = 256 * 1024 * 1024
 PREFIX = "edgerecon."
@@ -164,8 +164,8 @@ def _fixed_output(text: str) -> tuple[int, int] | None:
 
 
 def _overlay(text: str) -> str:
-    if text not in ("", "probability", "labels"):
-        raise ValueError(f"overlay {text}: probability and labels are known")
+    if text not in ("", PROBABILITY, LABELS):
+        raise ValueError(f"overlay {text}: {PROBABILITY} and {LABELS} are known")
     return text
 
 

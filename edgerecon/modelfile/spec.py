@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+PROBABILITY, LABELS = "probability", "labels"
+"""What a map holds that is drawn over the frame: one probability a pixel, or one class (over 255)."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -22,7 +25,7 @@ class ModelSpec:
         form: of int8, "unsigned" (for CPU runtimes), "signed" (for TensorRT) or "po2" (for FPGAs); else "".
         fixed_output: shape of what comes out when it is no image of the frame's size, e.g. (1, 2) for the probabilities
             of two classes; scale is then of no meaning.
-        overlay: "probability" or "labels" (class over 255) of a map that is drawn over the frame; "" of all others.
+        overlay: PROBABILITY or LABELS of a map that is drawn over the frame; "" of all others.
         state_channels: of what a temporal model carries from frame to frame, 0 for all others.
         state_divisor: the state has H/divisor rows and W/divisor columns for H×W that the graph accepts.
         tile: rows and columns of the only frame that the graph accepts; engines lay such tiles over other frames. None:

@@ -17,8 +17,9 @@ from edgerecon.deploy.adopt.foreign import ModelProto
 from edgerecon.deploy.adopt.hints import input_hint
 from edgerecon.deploy.adopt.network import Network
 from edgerecon.deploy.adopt.ranges import OF_TYPE, RANGES, Range
+from edgerecon.modelfile.spec import LABELS, PROBABILITY
 
-PROBABILITY, LABELS, SCORES = "probability", "labels", "scores"
+SCORES = "scores"
 MOST_CLASSES = 256
 _NEARLY = 1e-3
 _TITLES = {

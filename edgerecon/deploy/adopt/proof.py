@@ -10,10 +10,10 @@ import numpy as np
 
 from edgerecon.core.errors import EdgereconError, GateError
 from edgerecon.core.frame import Image
-from edgerecon.deploy.adopt.maps import LABELS, MapReading
+from edgerecon.deploy.adopt.maps import MapReading
 from edgerecon.deploy.adopt.network import Network
 from edgerecon.deploy.adopt.range_trial import Reading
-from edgerecon.deploy.difference import OTHER_CLASS, difference
+from edgerecon.deploy.difference import allowed, difference
 from edgerecon.engines import backends, open_engine
 from edgerecon.modelfile.spec import ModelSpec
 
@@ -46,7 +46,7 @@ def prove(
             for one, wanted in zip(sequence, expected, strict=True):
                 error = difference(spec, engine.run(one), np.clip(wanted, 0, 1))
                 worst = float(np.maximum(worst, error))  # NaN stays, and fails the gate
-    limit = OTHER_CLASS if reading.way == LABELS else TOLERANCE[spec.precision]
+    limit = allowed(spec, TOLERANCE[spec.precision])
     if not worst <= limit:
         raise GateError(f"the adopted file and the network differ by {worst:.2g}, allowed is {limit:.2g}")
     return worst

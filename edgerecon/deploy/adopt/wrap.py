@@ -20,13 +20,14 @@ from edgerecon.deploy.adopt.foreign import ModelProto, TensorProto, onnx
 from edgerecon.deploy.adopt.graph_parts import NodeProto
 from edgerecon.deploy.adopt.identities import drop_identities
 from edgerecon.deploy.adopt.layout import LUMA, Layout
-from edgerecon.deploy.adopt.maps import LABELS, SCORES, MapReading
+from edgerecon.deploy.adopt.maps import SCORES, MapReading
 from edgerecon.deploy.adopt.network import Network
 from edgerecon.deploy.adopt.ports import Port
 from edgerecon.deploy.adopt.range_trial import DIRECT, MINUS, Reading
 from edgerecon.deploy.adopt.ranges import OF_TYPE
 from edgerecon.deploy.adopt.sizes import Sizes
 from edgerecon.modelfile.ports import INPUT, OUTPUT, STATE_IN, STATE_OUT
+from edgerecon.modelfile.spec import LABELS
 
 _PREFIX = "net/"
 _BUILT = "edgerecon/"

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from edgerecon.core.checksums import sha256
 from edgerecon.core.errors import RecipeError, UsageError
-from edgerecon.deploy.adopt.maps import LABELS
 from edgerecon.deploy.adopt.proof import TOLERANCE
 from edgerecon.deploy.bundle.bundle_config import check_archive_name
-from edgerecon.deploy.difference import OTHER_CLASS
+from edgerecon.deploy.difference import allowed
 from edgerecon.modelfile.file import ModelFile, read_model
 from edgerecon.workshop.recipe import Recipe
 from edgerecon.workshop.recipe_tables import ShapesTable
@@ -97,13 +96,12 @@ def of_file(path: Path) -> PackedModel:
     """
     check_archive_name(path.stem)
     model = read_model(path)
-    classes = model.spec.overlay == LABELS
     made_from = model.spec.recipe_hash or sha256(model.content)
     return PackedModel(
         first=model,
         sizes=[model.spec.tile] if model.spec.tile else _SIZES,
-        limit=OTHER_CLASS if classes else TOLERANCE[model.spec.precision],
-        derived_limit=OTHER_CLASS if classes else TOLERANCE["int8"],
+        limit=allowed(model.spec, TOLERANCE[model.spec.precision]),
+        derived_limit=allowed(model.spec, TOLERANCE["int8"]),
         made_from=made_from,
         origin=f"adopted file `{made_from[:16]}`",
         licence=OF_ITS_AUTHOR,

@@ -20,6 +20,7 @@ from edgerecon.core.frame import Image
 from edgerecon.engines import open_engine
 from edgerecon.modelfile.catalogue import model_path
 from edgerecon.modelfile.file import read_model
+from edgerecon.modelfile.spec import LABELS
 from edgerecon.quality.regions import Box
 from edgerecon.workshop.explain.occlusion import occlusion
 
@@ -91,7 +92,7 @@ def explain_frame(
     """
     progress = on_progress or (lambda what, done, total: None)
     file = read_model(model_path(model))
-    if file.spec.overlay == "labels":
+    if file.spec.overlay == LABELS:
         raise UsageError(f"{file.spec.name} gives a map of classes, which has no gradient: adopt its probabilities")
     engine = open_engine(file)
 

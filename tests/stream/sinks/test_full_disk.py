@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgerecon.stream.loop.report import StreamReport
 from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.sinks import open_sink
 from edgerecon.stream.sinks.files.recover import recover
@@ -109,20 +110,24 @@ def test_zarr_writes_nothing_behind_a_write_that_failed(tmp_path: Path, monkeypa
     assert "c/" in calls[-1] and list(tmp_path.iterdir()) == []
 
 
+def moved_at_frame_20(folder: Path, name: str, to: Path) -> StreamReport:
+    """Of a recording whose folder is moved meanwhile."""
+    folder.mkdir()
+
+    def move(call: int) -> None:
+        if call == 20:
+            folder.rename(to)
+
+    sinks = [KeepSink(move), open_sink(str(folder / name))]
+    return stream(ListSource(ramp(COUNT)), None, sinks, policy="every", pace=False)
+
+
 @pytest.mark.parametrize("name", ["out.mp4", "out.h5", "out.zarr", *SPOOLED])
 def test_a_folder_moved_while_recording_is_told_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr("edgerecon.stream.sinks.files.file_sink._LOOK_EVERY_S", 0.0)
-    folder = tmp_path / "moved"
-    folder.mkdir()
-
-    def move(call: int) -> None:
-        if call == 20:
-            folder.rename(tmp_path / "elsewhere")
-
-    sinks = [KeepSink(move), open_sink(str(folder / name))]
-    report = stream(ListSource(ramp(COUNT)), None, sinks, policy="every", pace=False)
+    report = moved_at_frame_20(tmp_path / "moved", name, tmp_path / "elsewhere")
     found = re.search(r"is gone; the (\d+) frames until then were removed or moved$", report.error or "")
     assert found and int(found[1]) <= 20, report.error
     assert (report.presented, report.counts["sinks_lost"]) == (COUNT, 1)
@@ -130,17 +135,9 @@ def test_a_folder_moved_while_recording_is_told_at_once(
 
 def test_a_folder_moved_between_two_looks_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgerecon.stream.sinks.files.file_sink._LOOK_EVERY_S", 1e9)
-    folder = tmp_path / "moved"
-    folder.mkdir()
-
-    def move(call: int) -> None:
-        if call == 20:
-            folder.rename(tmp_path / "elsewhere")
-
-    sinks = [KeepSink(move), open_sink(str(folder / "out.zarr"))]
-    report = stream(ListSource(ramp(COUNT)), None, sinks, policy="every", pace=False)
+    report = moved_at_frame_20(tmp_path / "moved", "out.zarr", tmp_path / "elsewhere")
     assert re.search(r"is gone; the \d+ frames until then were removed or moved$", report.error or ""), report.error
-    assert not any(folder.glob(".*"))
+    assert not any((tmp_path / "moved").glob(".*"))
 
 
 def test_zarr_writes_into_no_other_folder_than_its_own(tmp_path: Path) -> None:

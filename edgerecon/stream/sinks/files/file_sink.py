@@ -106,7 +106,10 @@ class FileSink(ABC):
         if now >= self._look_at_s:
             self._look_at_s = now + _LOOK_EVERY_S
             if not self.part.temporary.exists():
-                raise SinkError(f"cannot write {self.path}: {self.part.temporary.name} is gone")
+                raise SinkError(self._gone())
+
+    def _gone(self) -> str:
+        return f"cannot write {self.path}: {self.part.temporary.name} is gone"
 
     @property
     def close_s(self) -> float:
@@ -193,8 +196,7 @@ class FileSink(ABC):
             if not self.count:
                 raise
             if not self.part.temporary.exists():
-                gone = f"cannot write {self.path}: {self.part.temporary.name} is gone"
-                raise SinkError(f"{gone}; the {self.count} frames until then were removed or moved") from error
+                raise SinkError(f"{self._gone()}; the {self.count} frames until then were removed or moved") from error
             rest = f"the {self.count} frames until then are in {self.part.temporary.name}"
             raise SinkError(f"{error}; {rest}: edgerecon recover {self.path.parent}") from error
         except BaseException:

@@ -100,7 +100,7 @@ def _folder(path: Path) -> Store:
     class Folder(LocalStore):
         _turn = asyncio.Lock()
         _failure: Exception | None = None
-        _made: tuple[int, int] | None = None
+        _made: os.stat_result | None = None
 
         async def set(self, key: str, value: Buffer) -> None:
             async with self._turn:
@@ -109,26 +109,17 @@ def _folder(path: Path) -> Store:
                 try:
                     self._refuse_another_folder()
                     await super().set(key, value)
-                    self._made = self._made or _identity(path)
+                    self._made = self._made or path.stat()
                 except Exception as error:
                     self._failure = error
                     raise
 
         def _refuse_another_folder(self) -> None:
-            if self._made and _identity(path) != self._made:
+            if self._made and not os.path.samestat(path.stat(), self._made):
                 shutil.rmtree(path, ignore_errors=True)  # zarr made it while the folder was moved
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     return Folder(path)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and number of a folder; None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 SINK = SinkKind(
