@@ -67,8 +67,14 @@ class FileSink(ABC):
 
     def present(self, before: Image, after: Frame, late: bool) -> None:
         with self._one_call(), self._failing():
-            self._refuse_removed()
-            self._write(before, after, late)
+            if monotonic() >= self._look_at_s:
+                self._look_at_s = monotonic() + _LOOK_EVERY_S
+                self._refuse_removed()
+            try:
+                self._write(before, after, late)
+            except FileNotFoundError:
+                self._refuse_removed()  # before the next look
+                raise
         self.count += 1
 
     def close(self) -> None:
@@ -102,14 +108,8 @@ class FileSink(ABC):
 
     def _refuse_removed(self) -> None:
         """Raises SinkError when the file or its folder was removed: hours would be recorded into nothing."""
-        now = monotonic()
-        if now >= self._look_at_s:
-            self._look_at_s = now + _LOOK_EVERY_S
-            if not self.part.temporary.exists():
-                raise SinkError(self._gone())
-
-    def _gone(self) -> str:
-        return f"cannot write {self.path}: {self.part.temporary.name} is gone"
+        if not self.part.temporary.exists():
+            raise SinkError(f"cannot write {self.path}: {self.part.temporary.name} is gone")
 
     @property
     def close_s(self) -> float:
@@ -196,7 +196,7 @@ class FileSink(ABC):
             if not self.count:
                 raise
             if not self.part.temporary.exists():
-                raise SinkError(f"{self._gone()}; the {self.count} frames until then were removed or moved") from error
+                raise SinkError(f"{error}; the {self.count} frames until then were removed or moved") from error
             rest = f"the {self.count} frames until then are in {self.part.temporary.name}"
             raise SinkError(f"{error}; {rest}: edgerecon recover {self.path.parent}") from error
         except BaseException:
