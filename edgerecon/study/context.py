@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import io
 import json
+import textwrap
+import tokenize
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -166,8 +169,8 @@ class Context:
 
 
 def _key(profile: str, inputs: Mapping[str, Any], *code: Callable[..., Any]) -> str:
-    """Of everything that decides an outcome, the text of the functions that make it included."""
-    sources = [inspect.getsource(function) for function in code if inspect.isfunction(function)]
+    """Of everything that decides an outcome, the code of the functions that make it included."""
+    sources = [code_of(function) for function in code if inspect.isfunction(function)]
     content = json.dumps([__version__, profile, dict(inputs), sources], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -177,9 +180,29 @@ def _learns(step: Step) -> str:
     held = vars(step).values()
     layers = {type(layer) for part in held if isinstance(part, nn.Module) for layer in part.modules()}
     parts = [type(step), *sorted(layers, key=lambda kind: kind.__qualname__), *held]
-    sources = [inspect.getsource(part) for part in parts if _is_ours(part)]
+    sources = [code_of(part) for part in parts if _is_ours(part)]
     shapes = [tuple(weight.shape) for weight in step.network.parameters()]
     return hashlib.sha256(json.dumps([sources, shapes]).encode()).hexdigest()
+
+
+_NO_CODE = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER)
+
+
+def code_of(part: Callable[..., Any]) -> str:
+    """The source of a class or function without docstrings, comments and line breaks, which decide no outcome."""
+    source = textwrap.dedent(inspect.getsource(part))
+    kept, begins = list[str](), True
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type in (tokenize.INDENT, tokenize.DEDENT):
+                kept.append("{" if token.type == tokenize.INDENT else "}")
+            elif token.type not in _NO_CODE and not (begins and token.type == tokenize.STRING):
+                kept.append(token.string)
+            if token.type not in (tokenize.COMMENT, tokenize.NL):
+                begins = token.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+    except (tokenize.TokenError, IndentationError):
+        return source  # a lambda amid a statement
+    return " ".join(kept)
 
 
 def _is_ours(part: Any) -> bool:
