@@ -44,8 +44,8 @@ def bench_page(result: Fields) -> str:
 
 READING = (
     "× fastest: how many times longer than the fastest row that is ok, with a 95 % bootstrap interval over rounds. "
-    "PSNR and SSIM: measured here, of what each engine made of scenes with known truth that no training saw, after a "
-    "least-squares gain and offset; in brackets where there are no such scenes and the file's own record speaks; they "
+    "PSNR and SSIM: measured here, of what each engine made of scenes with known truth that no training saw, "
+    "brightness included; in brackets where there are no such scenes and the file's own record speaks; they "
     "compare within a task, not between tasks. gCNR, the largest error and the SSIM against the fp32 file on ONNX "
     "Runtime (like fp32): measured here, on real frames."
 )

@@ -238,7 +238,7 @@ def precision_table(rows: Sequence[Row], recipe_name: str, int8: Mapping[str, st
     ways = "".join(f"\n`{name}`: int8 {way}." for name, way in (int8 or {}).items())
     return f"""## Precisions
 
-Measured by `edgerecon export {recipe_name}`: PSNR after gain and offset and SSIM on validation scenes, gCNR and the
+Measured by `edgerecon export {recipe_name}`: PSNR and SSIM on validation scenes, gCNR and the
 largest difference from the fp32 file on the built-in cine. A file named `-int8-trt` is for TensorRT.{note}
 
 | file | precision | kB | PSNR, dB | SSIM | gCNR | largest difference |

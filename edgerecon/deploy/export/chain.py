@@ -35,7 +35,7 @@ from edgerecon.workshop.recipe import Recipe
 
 Progress = Callable[[str, int, int], None]
 LABELS = {
-    "validation_psnr_db": "PSNR after gain and offset, validation scenes (dB)",
+    "validation_psnr_db": "PSNR, validation scenes (dB)",
     "validation_ssim": "SSIM, validation scenes",
     "sample_gcnr": "gCNR, built-in cine",
 }

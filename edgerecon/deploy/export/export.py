@@ -152,7 +152,7 @@ def _quality(quality: dict[str, float]) -> str:
 
 def _figures_of_training(state: dict[str, Any], recipe_name: str) -> tuple[Figure, ...]:
     command = f"edgerecon train {recipe_name}"
-    labels = {"psnr_db": "PSNR after gain and offset, validation scenes (dB)", "ssim": "SSIM, validation scenes"}
+    labels = {"psnr_db": "PSNR, validation scenes (dB)", "ssim": "SSIM, validation scenes"}
     return tuple(
         Figure(f"validation_{key}", label, round(float(state[key]), 4), command)
         for key, label in labels.items()

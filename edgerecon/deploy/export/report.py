@@ -91,7 +91,7 @@ class ExportReport:
             f'<p class="muted">{escape(f"{self.recipe}, hash {self.recipe_hash[:16]}. {place}")}</p>'
             f'<p class="verdict{" missed" if refused else ""}">'
             f"{escape(self.verdict)}</p><p>{outcome}</p><h2>Every engine, quality beside speed</h2>{self._rows()}"
-            f'<p class="note">{escape(self.included)} PSNR and SSIM: validation scenes, after gain and offset. gCNR, '
+            f'<p class="note">{escape(self.included)} PSNR and SSIM: validation scenes. gCNR, '
             "mean shift and largest difference: real frames, the last two against the fp32 file. Speed: times as fast "
             f"as the first row, median over rounds.</p>{self._picture()}{self._pruning()}{self._int8()}"
             f"{self._engines()}<h2>Steps</h2>{table(('Step', ''), list(self.steps.items()), '..')}"

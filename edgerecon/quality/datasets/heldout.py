@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from edgerecon.core.errors import DataError
 from edgerecon.core.shipped import resource_dir
 from edgerecon.quality.datasets.pairs_file import TASK_FIELDS, read_pairs, sample_names
-from edgerecon.quality.measures.full_reference import match_gain_offset, psnr, ssim
+from edgerecon.quality.measures.full_reference import psnr, ssim
 
 SCENES = 8
 """As many are kept: enough to tell precisions and runtimes apart, few enough to travel."""
@@ -78,7 +78,7 @@ def write_heldout(model: Path, given: NDArray[Any], wanted: NDArray[Any]) -> Pat
 
 
 def restored_quality(outputs: NDArray[np.float32], wanted: NDArray[Any]) -> tuple[float, float]:
-    """PSNR in dB and SSIM, means over all images, after a least-squares gain and offset as in ``edgerecon evaluate``.
+    """PSNR in dB and SSIM, means over all images; brightness is not matched first.
 
     Args:
         outputs, wanted: (…, H, W); uint8 counts as [0, 255].
@@ -89,7 +89,7 @@ def restored_quality(outputs: NDArray[np.float32], wanted: NDArray[Any]) -> tupl
     if outputs.shape != wanted.shape:
         raise DataError(f"an output of shape {outputs.shape[-2:]} has no truth of shape {wanted.shape[-2:]}")
     truth = _unit(wanted).reshape(-1, *wanted.shape[-2:])
-    both = [(match_gain_offset(a, b), b) for a, b in zip(outputs.reshape(truth.shape), truth, strict=True)]
+    both = list(zip(outputs.reshape(truth.shape), truth, strict=True))
     try:
         return fmean(psnr(a, b) for a, b in both), fmean(ssim(a, b) for a, b in both)
     except ValueError as error:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from edgerecon.core.errors import DataError, GateError
 from edgerecon.core.frame import Image
 from edgerecon.engines.base import Engine
-from edgerecon.quality.measures.full_reference import match_gain_offset, psnr, ssim
+from edgerecon.quality.measures.full_reference import psnr, ssim
 from edgerecon.quality.measures.speckle import cnr, gcnr
 from edgerecon.quality.regions import crop, find_regions
 
@@ -36,8 +36,8 @@ class Restoration:
 
     Attributes:
         frames: how many were compared.
-        psnr_drop_db, ssim_drop: reference minus candidate, each against the target; PSNR after least-squares gain and
-            offset, as published. nan without targets.
+        psnr_drop_db, ssim_drop: reference minus candidate, each against the target, brightness included. nan
+            without targets.
         mean_shift: mean of candidate minus reference in the frame where it is greatest; negative is darker.
         cnr_change, gcnr_change: candidate minus reference, on the contrast pairs that ``regions.find_regions`` finds in
             the frames; nan where it finds none.
@@ -209,7 +209,7 @@ def _compare(frame: Image, expected: Image, found: Image, target: Image | None) 
 
 
 def _quality(image: Image, target: Image) -> tuple[float, float]:
-    return psnr(match_gain_offset(image, target), target), ssim(image, target)
+    return psnr(image, target), ssim(image, target)
 
 
 def _contrast_change(frame: Image, expected: Image, found: Image) -> tuple[float, float]:

@@ -33,19 +33,15 @@ def test_a_models_own_scenes_come_first(tmp_path: Path) -> None:
     assert found.wanted.shape == (SCENES, 2, 96, 96)
 
 
-def test_quality_agrees_with_a_library_after_gain_and_offset() -> None:
+def test_quality_agrees_with_a_library_and_counts_a_wrong_brightness() -> None:
     wanted = scenes()
     noise = np.random.default_rng(6).normal(0, 0.05, wanted.shape)
     outputs = np.asarray(0.5 * (wanted + noise) + 0.2, np.float32)
     psnr_db, similarity = restored_quality(outputs, wanted)
     expected = []
     for a, b in zip(outputs.reshape(-1, 48, 48).astype(float), wanted.reshape(-1, 48, 48).astype(float), strict=True):
-        gain, offset = np.polyfit(a.ravel(), b.ravel(), 1)
-        fitted = gain * a + offset
         options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
-        expected.append(
-            (peak_signal_noise_ratio(b, fitted, data_range=1.0), structural_similarity(b, fitted, **options))
-        )
+        expected.append((peak_signal_noise_ratio(b, a, data_range=1.0), structural_similarity(b, a, **options)))
     assert psnr_db == pytest.approx(np.mean([e[0] for e in expected]), abs=1e-3)
     assert similarity == pytest.approx(np.mean([e[1] for e in expected]), abs=2e-3)
 
