@@ -35,6 +35,12 @@ def test_a_long_study_without_time_leaves_networks_out(tmp_path: Path, monkeypat
     assert result.notes == ["Sequences: not trained yet."] and not result.tables and not list(tmp_path.iterdir())
 
 
+def test_a_curve_without_points_is_no_error(tmp_path: Path) -> None:
+    """The budget of a long study ended within the first steps of a network."""
+    result = Result("recurrent", "", "", curves={"conv-rnn": []})
+    assert recurrent._last_step(Context(profile("smoke"), tmp_path, result)) == 0
+
+
 def test_data_is_lost_anew_in_every_frame(rng: np.random.Generator) -> None:
     whole = np.full((40, 128, 128), 0.5, np.float32)
     given, missing = degrade(whole, rng)

@@ -290,8 +290,10 @@ def _cines(ctx: Context, size: int) -> list[Frames]:
     return found
 
 
-def _steps(ctx: Context) -> int:
-    return next(ctx.result.curves[plan.file][-1][0] for plan in plans(ctx) if plan.method == CONV)
+def _last_step(ctx: Context) -> int:
+    """The last step of the convolutional network; 0 where the budget of a long study ended before that."""
+    curve = next(ctx.result.curves[plan.file] for plan in plans(ctx) if plan.method == CONV)
+    return curve[-1][0] if curve else 0
 
 
 def _reasons(ctx: Context, table: Table) -> None:
@@ -310,7 +312,7 @@ def _reasons(ctx: Context, table: Table) -> None:
         ctx.result.notes.append(
             f"SSIM of {CONV} is a mean over all frames, the first of which has no state to draw on (MSE there "
             f"{long.mean(CONV, first):.5f}); {long.metrics[-1].label} of a longer stream: {long.mean(CONV, last):.3f}. "
-            f"The target is speckle, of which every grain counts, and training stops after {_steps(ctx)} steps."
+            f"The target is speckle, of which every grain counts, and training stops after {_last_step(ctx)} steps."
         )
 
 
