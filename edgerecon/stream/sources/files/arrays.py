@@ -21,6 +21,7 @@ from edgerecon.stream.sources.files.array_columns import ColumnsSource
 from edgerecon.stream.sources.flat import FlatSource, OpenBytes, layout_of
 from edgerecon.stream.sources.frame_rate import period_of_rate
 from edgerecon.stream.sources.kind import SourceKind
+from edgerecon.stream.sources.pixel_spacing import taken_spacing_mm
 
 _HEADER_AT_MOST = 10_000  # bytes: NumPy's own limit, which it checks after it has read them all
 _DIRECTORY_AT_MOST = 1 << 20  # bytes of an archive that list what it holds
@@ -76,9 +77,11 @@ class _Archive:
         return float(found[0]) if found is not None else math.nan
 
     def numbers(self, name: str, count: int) -> list[float]:
-        """Positive numbers from a small array; empty when it is absent or makes no sense."""
+        """Numbers from a small array, NaN where they are none or not as many; empty when it is absent."""
+        if name not in self.headers:
+            return []
         values = self._values(name, count)
-        return values.tolist() if values is not None and np.all(np.isfinite(values) & (values > 0)) else []
+        return values.tolist() if values is not None else [math.nan] * count
 
     def _values(self, name: str, count: int) -> NDArray[np.float64] | None:
         shape, _, dtype = self.headers.get(name, ((0,), False, np.dtype("f8")))
@@ -109,12 +112,11 @@ def _open_npz(path: Path) -> Source:
         found = ", ".join(images) or "no array of two or more dimensions"
         raise SourceError(f"{path.name} must hold its frames under the key 'frames'; it holds {found}")
     chosen = "frames" if "frames" in images else images[0]
-    spacing = archive.numbers("spacing_mm", 2)
     source = _flat(
         path.name,
         lambda: archive.open(chosen),
         period_s=period_of_rate(path.name, archive.number("fps")),
-        spacing_mm=(spacing[0], spacing[1]) if spacing else None,
+        spacing_mm=taken_spacing_mm(path.name, archive.numbers("spacing_mm", 2)),
     )
     columns = {name: (shape, dtype) for name, (shape, fortran, dtype) in archive.headers.items() if not fortran}
 

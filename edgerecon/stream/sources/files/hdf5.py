@@ -28,6 +28,7 @@ from edgerecon.stream.sources.hdf5_file import (
     table,
 )
 from edgerecon.stream.sources.kind import SourceKind, source_kinds
+from edgerecon.stream.sources.pixel_spacing import taken_spacing_mm
 from edgerecon.stream.sources.query import Query
 from edgerecon.stream.sources.scaling import Scale, sampled
 
@@ -74,7 +75,7 @@ class Hdf5Source:
             self._layout.check(self.name)
             self.length: int | None = count
             self.period_s = _period_s(file, self.name)
-            self.spacing_mm = _positive(attribute(file, "spacing_mm"), 2)
+            self.spacing_mm = _spacing_mm(file, self.name)
             self._times_s = _times_s(file, count)
             self._is_negative = attribute(found, "IMAGE_WHITE_IS_ZERO") in (1, [1])
             unpacked = found.chunks[0] if found.chunks and not self._single else 1  # frames, to look at one
@@ -128,22 +129,24 @@ def _times_s(file: h5py.File, count: int) -> NDArray[np.float64] | None:
 def _period_s(file: h5py.File, name: str) -> float | None:
     if "period_s" not in file.attrs:
         return None
-    try:
-        values = np.asarray(attribute(file, "period_s"), np.float64).ravel()
-    except (TypeError, ValueError):
-        values = np.zeros(0)
-    return taken_period_s(name, float(values[0]) if values.size == 1 else math.nan)
+    values = _numbers(attribute(file, "period_s"))
+    return taken_period_s(name, values[0] if len(values) == 1 else math.nan)
 
 
-def _positive(value: Any, count: int) -> Any:
-    """One number or a pair of them; None when absent or impossible."""
+def _spacing_mm(file: h5py.File, name: str) -> tuple[float, float] | None:
+    if "spacing_mm" not in file.attrs:
+        return None
+    values = _numbers(attribute(file, "spacing_mm"))
+    return taken_spacing_mm(name, values if len(values) == 2 else [math.nan] * 2)
+
+
+def _numbers(value: Any) -> list[float]:
+    """Those of an attribute; none where it holds something else."""
     try:
-        values = np.asarray(value, np.float64).ravel()
+        found: list[float] = np.asarray(value, np.float64).ravel().tolist()
     except (TypeError, ValueError):
-        return None
-    if values.size != count or not np.all(np.isfinite(values) & (values > 0)):
-        return None
-    return float(values[0]) if count == 1 else tuple(values.tolist())
+        return []
+    return found
 
 
 SOURCE = SourceKind(

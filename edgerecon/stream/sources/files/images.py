@@ -18,6 +18,7 @@ from edgerecon.stream.sources.files.tiff_directory import MAGIC as TIFF
 from edgerecon.stream.sources.flat import MAX_FRAMES
 from edgerecon.stream.sources.frame_rate import taken_period_s
 from edgerecon.stream.sources.kind import SourceKind, source_kinds
+from edgerecon.stream.sources.pixel_spacing import taken_spacing_mm
 from edgerecon.stream.sources.scaling import Scale, sampled
 
 JPEG = b"\xff\xd8\xff"
@@ -72,7 +73,8 @@ class ImageSource:
         if not path.is_dir():
             try:
                 with _open(path) as image:
-                    self._pages, self.spacing_mm = image.count, image.spacing_mm
+                    self._pages = image.count
+                    self.spacing_mm = taken_spacing_mm(self.name, image.spacing_mm)
                     self.period_s = taken_period_s(self.name, image.period_s)
             except Exception as error:
                 raise SourceError(f"{self.name} cannot be read as an image: {first_line(error)}") from error

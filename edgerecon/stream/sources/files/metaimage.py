@@ -20,6 +20,7 @@ from edgerecon.stream.sources.files.sequence import open_with_poses
 from edgerecon.stream.sources.flat import FlatSource, Layout
 from edgerecon.stream.sources.frame_rate import taken_period_s
 from edgerecon.stream.sources.kind import SourceKind
+from edgerecon.stream.sources.pixel_spacing import taken_spacing_mm
 from edgerecon.stream.sources.query import Query
 
 TYPES = {
@@ -94,7 +95,7 @@ def open_metaimage(path: Path, rf: bool = False) -> FlatSource:
         opened = [partial(open_at, data, offset, encoding, dtype) for data in files]
     period_s = _period(header, path.name) if rf else None  # else that of the poses' times, see ``sequence``
     turned = () if rf else reversed_axes(header.text(ORIENTATION, ""))
-    return FlatSource(path.name, layout, opened, period_s, spacing_of(spacing[:2]), rf, turned)
+    return FlatSource(path.name, layout, opened, period_s, spacing_of(path.name, spacing[:2]), rf, turned)
 
 
 def _encoding(header: HeaderFields) -> Encoding:
@@ -159,11 +160,16 @@ def _split(line: str) -> tuple[str, str, str]:
     return (found[1].strip().lower(), found[2], line[found.end() :].strip()) if found else (line, "", "")
 
 
-def spacing_of(column_row: list[float]) -> tuple[float, float] | None:
-    """(row, column) in mm from x and y spacing; None when absent, impossible, or 1 and 1 (unset)."""
-    if len(column_row) != 2 or not all(math.isfinite(step) and step > 0 for step in column_row):
+def spacing_of(name: str, column_row: list[float]) -> tuple[float, float] | None:
+    """(row, column) in mm from x and y spacing; None when absent (NaN), 1 and 1 (unset), or impossible, which the log
+    says.
+
+    Args:
+        name: of the recording, for the log.
+    """
+    if len(column_row) != 2 or all(map(math.isnan, column_row)) or column_row == [1.0, 1.0]:
         return None
-    return None if column_row == [1.0, 1.0] else (column_row[1], column_row[0])
+    return taken_spacing_mm(name, column_row[::-1])
 
 
 def _period(header: HeaderFields, name: str) -> float | None:

@@ -109,7 +109,7 @@ def open_nrrd(path: Path) -> FlatSource:
     size = layout.count * layout.frame_bytes // len(files)
     parts = [_Data(data, 0 if name else after, *skips, encoding, dtype, size) for data in files]
     parts[0].check(path.name)
-    spacing = spacing_of(_spacing(fields)[colour : colour + 2])
+    spacing = spacing_of(path.name, _spacing(fields)[colour : colour + 2])
     turned = reversed_axes(fields.text(ORIENTATION, ""))
     return FlatSource(path.name, layout, [part.open for part in parts], spacing_mm=spacing, reversed_axes=turned)
 

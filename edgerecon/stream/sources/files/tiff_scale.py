@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from edgerecon.core.frame import plausible_spacing
 from edgerecon.stream.sources.files.tiff_directory import read_description, read_resolution
 
 _MM = {
@@ -24,7 +23,7 @@ _NUMBER = r"[-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?"
 
 @dataclass(frozen=True)
 class TiffScale:
-    """period_s as it is stated, spacing_mm (row, column): None where the file does not say."""
+    """period_s and spacing_mm (row, column) as they are stated: None where the file does not say."""
 
     period_s: float | None = None
     spacing_mm: tuple[float, float] | None = None
@@ -48,7 +47,7 @@ def _of_imagej(text: str, resolution: tuple[float, float] | None) -> TiffScale:
     unit = _MM.get(said.get("unit", "").strip().replace("\\u00B5", "µ"))
     spacing = None
     if unit is not None and resolution is not None:
-        spacing = plausible_spacing((unit / resolution[0], unit / resolution[1]))
+        spacing = unit / resolution[0], unit / resolution[1]
     interval, fps = _number(said.get("finterval")), _number(said.get("fps"))
     seconds = _SECONDS.get(said.get("tunit", "s").strip())
     period = interval * seconds if interval and seconds else 1 / fps if fps else None
@@ -67,7 +66,7 @@ def _of_ome(pixels: str) -> TiffScale:
     seconds = _SECONDS.get(said("TimeIncrementUnit") or "s")
     interval = _number(said("TimeIncrement"))
     period = interval * seconds if interval and seconds else None
-    return TiffScale(period, plausible_spacing((steps[0], steps[1])))
+    return TiffScale(period, (steps[0], steps[1]) if any(steps) else None)
 
 
 def _number(text: str | None) -> float | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydicom import Dataset
 
 from edgerecon.core.errors import SourceError
+from edgerecon.core.frame import plausible_spacing
 from edgerecon.stream.sources.files.dicom.header import functional_group, magnitude, number, numbers_of, value
 
 _log = logging.getLogger(__name__)
@@ -94,10 +95,12 @@ def _to_region(item: Dataset, header: Dataset) -> Region | None:
     return Region(top, left, bottom, right, (10 * steps[0], 10 * steps[1]))
 
 
-def pixel_spacing_mm(header: Dataset, frame: int = 0) -> tuple[float, float] | None:
-    """Of images without regions: Pixel Measures (Enhanced US Volume), else Pixel Spacing (secondary captures)."""
-    for found in (functional_group(header, frame, "PixelMeasuresSequence"), header):
-        spacing = numbers_of(found, "PixelSpacing") if found is not None else []
-        if len(spacing) == 2 and min(spacing) > 0:
-            return spacing[0], spacing[1]
-    return None
+def stated_spacing_mm(header: Dataset, frame: int = 0) -> tuple[float, float] | None:
+    """Of images without regions: Pixel Measures (Enhanced US Volume), else Pixel Spacing (secondary captures).
+
+    What a scanner cannot have is given only where nothing else is stated.
+    """
+    groups = (functional_group(header, frame, "PixelMeasuresSequence"), header)
+    stated = [numbers_of(group, "PixelSpacing") for group in groups if group is not None]
+    pairs = [(each[0], each[1]) for each in stated if len(each) == 2]
+    return next((pair for pair in pairs if plausible_spacing(pair)), next(iter(pairs), None))

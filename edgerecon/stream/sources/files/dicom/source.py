@@ -11,14 +11,15 @@ from typing import Any
 from numpy.typing import NDArray
 
 from edgerecon.core.errors import EdgereconError, SourceError, UsageError
-from edgerecon.core.frame import RawImage
+from edgerecon.core.frame import RawImage, plausible_spacing
 from edgerecon.stream.sources.base import Capture
 from edgerecon.stream.sources.files import lossy
 from edgerecon.stream.sources.files.dicom.display import Display
 from edgerecon.stream.sources.files.dicom.header import one_line
-from edgerecon.stream.sources.files.dicom.region import choose_region, pixel_spacing_mm
+from edgerecon.stream.sources.files.dicom.region import choose_region, stated_spacing_mm
 from edgerecon.stream.sources.files.dicom.stored_frames import Read, StoredFrames
 from edgerecon.stream.sources.files.dicom.timing import period_s, times_s
+from edgerecon.stream.sources.pixel_spacing import taken_spacing_mm
 from edgerecon.stream.sources.query import Query, number
 
 _HAS_GDCM = find_spec("gdcm") is not None
@@ -66,7 +67,8 @@ class DicomSource:
             self._display.take_range(self.name, self._sample())
         self._times_s = times_s(header, self._stored.length, self.period_s)
         self._region = choose_region(header, self.name, chosen)
-        self.spacing_mm = self._region.spacing_mm if self._region else pixel_spacing_mm(header)
+        stated = self._region.spacing_mm if self._region else stated_spacing_mm(header)
+        self.spacing_mm = taken_spacing_mm(self.name, stated)
 
     def _sample(self) -> Iterator[NDArray[Any]]:
         """Stored values of a few frames, evenly spaced; what cannot be read is left to ``frames`` to tell."""
@@ -88,7 +90,9 @@ class DicomSource:
             image = self._crop(self._display.show(read(index), index))
         except Exception as error:  # noqa: BLE001 - pydicom and its decoders raise many kinds on damaged data
             return Capture(None, _fault(error))
-        return Capture(image, spacing_mm=None if self._region else pixel_spacing_mm(self._header, index))
+        return Capture(
+            image, spacing_mm=None if self._region else plausible_spacing(stated_spacing_mm(self._header, index))
+        )
 
     def _crop(self, image: RawImage) -> RawImage:
         if self._region is None:
