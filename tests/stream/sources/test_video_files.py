@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 
+from edgerecon.core.errors import SourceError
 from edgerecon.core.frame import to_unit
 from edgerecon.stream.loop.stream import stream
 from edgerecon.stream.sources import open_source
@@ -90,6 +91,16 @@ def test_edit_lists(tmp_path: Path, frames: str, segments: list[tuple[int, int]]
     assert len(found) == len(list(shown)) == open_source(str(path)).length
     for image, index in zip(found, shown, strict=True):
         np.testing.assert_array_equal(image, whole[index])
+
+
+@pytest.mark.parametrize("segments", [[(200, 5000)], [(0, 0)], [(500, -1), (100, 9000)]])
+def test_an_edit_list_that_shows_nothing_is_named(tmp_path: Path, segments: list[tuple[int, int]]) -> None:
+    path = write(tmp_path / "a.mp4", pattern(6))
+    with av.open(str(path)) as container:
+        scale = container.streams.video[0].time_base.denominator
+    edit(path, segments, scale)
+    with pytest.raises(SourceError, match="edit list that shows none of its 6 frames: leave the list out with"):
+        open_source(str(path))
 
 
 def test_frames_that_an_avi_only_counts_are_no_failures(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ class VideoSource:
     has an index of them. ``spacing_mm`` is what a recording of ours says.
 
     Raises:
-        SourceError: not a video that FFmpeg can read, or larger than MAX_PIXELS.
+        SourceError: not a video that FFmpeg can read, larger than MAX_PIXELS, or one whose edit list shows no frame.
         DependencyError: PyAV is absent.
     """
 
@@ -78,6 +78,7 @@ class VideoSource:
             width, height = stream.codec_context.width, stream.codec_context.height
             if width * height > MAX_PIXELS:
                 raise SourceError(f"{self.name} declares {width}×{height} pixels: at most {MAX_PIXELS:,} are read")
+            _refuse_hidden(stream, self.name)
             self.length: int | None = _shown(stream, file) or None
             aspect = stream.sample_aspect_ratio
             if aspect and aspect != 1:
@@ -194,6 +195,16 @@ class _Decoding:
         What a container only counts (dropped frames of an AVI, what an edit list leaves out) is not missing.
         """
         return int(self._stream.frames) if _is_cut(self._stream, self._file) else 0
+
+
+def _refuse_hidden(stream: VideoStream, name: str) -> None:
+    """Raises SourceError: an edit list leaves no frame, which decoding would not tell from damage."""
+    frames = [entry for entry in stream.index_entries if entry.size]
+    if frames and all(entry.is_discard for entry in frames):
+        raise SourceError(
+            f"{name} has an edit list that shows none of its {len(frames)} frames: leave the list out with  "
+            f"ffmpeg -ignore_editlist 1 -i {name} -c copy whole.mp4"
+        )
 
 
 def _shown(stream: VideoStream, file: BudgetedFile) -> int:
