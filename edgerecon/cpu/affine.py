@@ -29,7 +29,12 @@ class Affine:
 
 
 def read_affine(node: Node, constants: Constants) -> Affine | None:
-    """The gain and offset of an Add, Sub, Mul or Div with one constant of a number a channel; None of anything else."""
+    """The gain and offset of an Add, Sub, Mul or Div with one constant of a number a channel; None of anything else.
+
+    A batch normalisation that does not train is such a step, too.
+    """
+    if node.kind == "BatchNormalization":
+        return _read_normalisation(node, constants)
     if len(node.inputs) != 2:
         return None
     first, second = node.inputs
@@ -42,6 +47,22 @@ def read_affine(node: Node, constants: Constants) -> Affine | None:
     if not backwards and values.all():
         forms["Div"] = (np.asarray(1 / values, np.float32), zero)
     return Affine(second if backwards else first, *forms[node.kind]) if node.kind in forms else None
+
+
+def _read_normalisation(node: Node, constants: Constants) -> Affine | None:
+    source, *names = node.inputs
+    if node.attributes.get("training_mode") or len(node.outputs) != 1 or any(name not in constants for name in names):
+        return None
+    scale, bias, mean, variance = (constants[name].astype(np.float64) for name in names)
+    gain = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
+    return Affine(source, gain.astype(np.float32), (bias - mean * gain).astype(np.float32))
+
+
+def read_slope(node: Node, constants: Constants) -> Floats | None:
+    """What a LeakyRelu or PRelu multiplies values below zero by, one number or one a channel; None of anything else."""
+    if node.kind == "LeakyRelu":
+        return np.full(1, node.attributes.get("alpha", 0.01), np.float32)
+    return _by_channel(constants[node.inputs[1]]) if node.inputs[1] in constants else None
 
 
 def _by_channel(values: NDArray[Any]) -> Floats | None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgerecon.core.errors import ModelError
-from edgerecon.cpu.affine import folded, pointwise, read_affine
+from edgerecon.cpu.affine import folded, pointwise, read_affine, read_slope
 from edgerecon.cpu.layers import Floats, Integers, Kind, Layer
 from edgerecon.modelfile.file import ModelFile
 from edgerecon.modelfile.graph import Node, read_graph
@@ -52,6 +52,9 @@ class _Reader:
             "IntegerConv": self._integers,
             "IntegerConvTranspose": self._integers,
             "Relu": self._relu,
+            "LeakyRelu": self._slope,
+            "PRelu": self._slope,
+            "BatchNormalization": self._affine,
             "Add": self._add,
             "Sub": self._subtract,
             "Mul": self._affine,
@@ -132,6 +135,16 @@ class _Reader:
         self._layers[number - 1] = replace(layer, relu=True)
         self._maps[node.outputs[0]] = number
 
+    def _slope(self, node: Node) -> None:
+        """x below zero times a is x + ReLU((a − 1) · x), for every a of at most 1."""
+        slope = read_slope(node, self._constants)
+        if slope is None or slope.max() > 1:
+            raise _unfit(node, "but with one slope of at most 1 a channel")
+        number, name = self._map(node.inputs[0]), node.outputs[0]
+        weights = np.diag(np.broadcast_to(slope - 1, self._channels[number]))
+        layer = pointwise(name, number, weights, np.zeros(len(weights)))
+        self._append(name, replace(layer, relu=True, added=number))
+
     def _add(self, node: Node) -> None:
         if set(node.inputs) & self._constants.keys():
             self._affine(node)
@@ -165,7 +178,8 @@ class _Reader:
     def _affine(self, node: Node) -> None:
         found = read_affine(node, self._constants)
         if found is None:
-            raise _unfit(node, "of two maps or by more than a number a channel")
+            trains = node.kind == "BatchNormalization"
+            raise _unfit(node, "as in training" if trains else "of two maps or by more than a number a channel")
         self._scale(node.outputs[0], found.source, found.gain, found.offset)
 
     def _scale(self, name: str, source: str, gain: Floats, offset: Floats) -> None:

@@ -5,8 +5,10 @@ Wire format: protobuf.dev, "Encoding". Whatever bytes come, the answer is fields
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
+Value = int | float | memoryview
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -14,8 +16,8 @@ class Corrupt(Exception):
     """The bytes are not protocol buffers, or a field is of another type than it should be."""
 
 
-def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Number and value of each field, in order: whole numbers, and what has a length. Floats are stepped over."""
+def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
+    """Number and value of each field, in order; fixed 32 bits are a float. Fixed 64 bits are stepped over."""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
@@ -29,8 +31,13 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
                 raise Corrupt
             yield tag >> 3, message[at : at + length]
             at += length
-        elif kind in (_FIXED64, _FIXED32):
-            at += 8 if kind == _FIXED64 else 4
+        elif kind == _FIXED32:
+            if at + 4 > len(message):
+                raise Corrupt
+            yield tag >> 3, float(struct.unpack_from("<f", message, at)[0])
+            at += 4
+        elif kind == _FIXED64:
+            at += 8
         else:
             raise Corrupt
     if at > len(message):
@@ -39,13 +46,15 @@ def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 def parts(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """The fields that have a length: messages, texts and bytes."""
-    return ((number, value) for number, value in fields(message) if not isinstance(value, int))
+    return ((number, value) for number, value in fields(message) if isinstance(value, memoryview))
 
 
-def numbers(value: int | memoryview) -> list[int]:
+def numbers(value: Value) -> list[int]:
     """Of a repeated field: one, or several packed together."""
     if isinstance(value, int):
         return [value]
+    if isinstance(value, float):
+        raise Corrupt
     found, at = [], 0
     while at < len(value):
         number, at = _varint(value, at)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import ArrayLike
 from onnx import helper, numpy_helper
 
 from edgerecon.core.errors import ModelError
@@ -119,5 +121,64 @@ def test_other_arithmetic_is_refused_by_name(kind: str, inputs: list[str], why: 
     step = helper.make_node(kind, inputs, ["reconstruction"])
     constants = {"low": np.float32(0), "half": np.float32(0.5), "one": np.float32(1), "row": np.ones((1, 5))}
     path = written(graph(CONV, step, w=ONE, **constants), tmp_path)
+    with pytest.raises(ModelError, match=why):
+        read_layers(read_model(path))
+
+
+SIGNED = np.random.default_rng(2).standard_normal((3, 1, 3, 3)) / 3
+"""Of a layer whose three maps fall on both sides of zero."""
+GIVEN: dict[str, ArrayLike] = {
+    "w": SIGNED,
+    "slopes": np.reshape([0.25, 1, -0.5], (3, 1, 1)),
+    "half": np.full((1, 1, 1), 0.5),
+    "gain": [1.5, -0.7, 1],
+    "offset": [0.1, 0, -0.2],
+    "mean": [0, 0.1, -0.1],
+    "variance": [0.01, 0.5, 0.02],
+    "last": np.random.default_rng(3).standard_normal((1, 3, 1, 1)),
+}
+NORMAL = ["gain", "offset", "mean", "variance"]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [("PRelu", ["t", "slopes"], {})],
+        [("PRelu", ["t", "half"], {})],
+        [("LeakyRelu", ["t"], {})],
+        [("LeakyRelu", ["t"], {"alpha": 0.2}), ("LeakyRelu", ["a0"], {"alpha": 0.1})],
+        [("BatchNormalization", ["t", *NORMAL], {"epsilon": 1e-3}), ("Relu", ["a0"], {})],
+        [("BatchNormalization", ["t", *NORMAL], {})],
+        [("Relu", ["t"], {}), ("BatchNormalization", ["a0", *NORMAL], {"epsilon": 0.1})],
+    ],
+    ids=["slopes", "slope", "leaky", "twice", "normalised", "plainly normalised", "after a ReLU"],
+)
+def test_slopes_and_normalisation_are_exact(
+    native: None, steps: list[tuple[str, list[str], dict[str, Any]]], tmp_path: Path, rng: np.random.Generator
+) -> None:
+    nodes = [helper.make_node(kind, names, [f"a{at}"], **given) for at, (kind, names, given) in enumerate(steps)]
+    end = helper.make_node("Conv", [f"a{len(nodes) - 1}", "last"], ["reconstruction"])
+    path = written(
+        graph(CONV, *nodes, end, **{name: np.asarray(value, np.float32) for name, value in GIVEN.items()}), tmp_path
+    )
+    frame = rng.random((21, 34), dtype=np.float32)
+    reference, engine = (open_engine(path, name, threads=1) for name in ("onnxruntime", "native"))
+    np.testing.assert_allclose(engine.run(frame), reference.run(frame), atol=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "attributes", "why"),
+    [
+        ("LeakyRelu", ["t"], {"alpha": 1.5}, "no LeakyRelu but with one slope of at most 1 a channel"),
+        ("PRelu", ["t", "row"], {}, "no PRelu but with one slope"),
+        ("BatchNormalization", ["t", *["one"] * 4], {"training_mode": 1}, "no BatchNormalization as in training"),
+        ("MaxPool", ["t"], {"kernel_shape": [2, 2]}, "no operator MaxPool: use backend onnxruntime"),
+    ],
+)
+def test_other_layers_are_refused_by_name(
+    kind: str, inputs: list[str], attributes: dict[str, Any], why: str, tmp_path: Path
+) -> None:
+    step = helper.make_node(kind, inputs, ["reconstruction"], **attributes)
+    path = written(graph(CONV, step, w=ONE, one=np.ones(1), row=np.full(34, 0.5)), tmp_path)
     with pytest.raises(ModelError, match=why):
         read_layers(read_model(path))
