@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgerecon.core.errors import EdgereconError, GateError, UsageError, first_line, needed
+from edgerecon.core.errors import EdgereconError, GateError, ModelError, UsageError, first_line, needed
 from edgerecon.core.files import write
 from edgerecon.core.frame import Image
 from edgerecon.deploy.adopt.foreign import ModelProto, onnx
@@ -37,6 +37,8 @@ GREATEST_RMS = 1 / 255
 _FASTER = 0.97
 """Of the parent's time, that an int8 file may take at most."""
 _LAYERS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
+_OLDEST_OPSET = 13
+"""Of QuantizeLinear with a scale a channel."""
 _SECONDS = 4.0
 _SIZE = (256, 320)
 Progress = Callable[[str, int, int], None]
@@ -113,7 +115,7 @@ class _Search:
 
     def __init__(self, file: ModelFile, frames: Sequence[Image], folder: Path, progress: Progress) -> None:
         self._file, self._frames, self._folder, self._progress = file, frames, folder, progress
-        model = ModelProto.FromString(file.content)
+        model = _scaled_by_channel(file)
         for number, node in enumerate(model.graph.node):
             node.name = node.name or f"{node.op_type}_{number}"
         self._named = folder / "named.onnx"
@@ -148,10 +150,30 @@ class _Search:
         """The file with only these layers in int8, and how far its pictures are off, RMS."""
         target = self._folder / f"{self._file.spec.name}-int8.onnx"
         _quantise(self._named, target, self._frames, layers, self._file)
-        with closing(open_engine(target, "onnxruntime")) as engine:
+        try:
+            engine = open_engine(target, "onnxruntime")
+        except ModelError as error:
+            raise _unfit(self._file, str(error).removeprefix(f"{target} is corrupt: ")) from None
+        with closing(engine):
             found = [np.array(engine.run(frame)) for frame in self._frames]
         squares = [np.mean((a - b) ** 2) for a, b in zip(found, self._expected, strict=True)]
         return target, float(np.sqrt(np.mean(squares)))
+
+
+def _scaled_by_channel(file: ModelFile) -> ModelProto:
+    """Its graph, in an opset whose weights may have one scale a channel."""
+    model = ModelProto.FromString(file.content)
+    opset = next((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), 1)
+    if opset >= _OLDEST_OPSET:
+        return model
+    try:
+        return onnx.version_converter.convert_version(model, _OLDEST_OPSET)
+    except Exception as error:  # noqa: BLE001 - the converter raises RuntimeError and its own kinds
+        raise _unfit(file, first_line(error)) from None
+
+
+def _unfit(file: ModelFile, why: str) -> GateError:
+    return GateError(f"{file.path.name} cannot be quantised ({why}): keep the fp32 file")
 
 
 def _quantise(source: Path, target: Path, frames: Sequence[Image], layers: Sequence[str], file: ModelFile) -> None:
@@ -183,7 +205,7 @@ def _quantise(source: Path, target: Path, frames: Sequence[Image], layers: Seque
             nodes_to_quantize=list(layers),
         )
     except Exception as error:  # noqa: BLE001 - its passes raise what they meet
-        raise GateError(f"{file.path.name} cannot be quantised ({first_line(error)}): keep the fp32 file") from None
+        raise _unfit(file, first_line(error)) from None
     finally:
         root.setLevel(level)
     model = onnx.load(target)
