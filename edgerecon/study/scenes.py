@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgerecon.hardware.host import usable_cores
 from edgerecon.study.context import Arrays, Context
-from edgerecon.workshop.data.processes import processes_without_interrupts
+from edgerecon.workshop.data.processes import worker_pool
 from edgerecon.workshop.data.simulate.fast import fast_sample
 
 HELD_OUT = 16
@@ -55,5 +54,5 @@ def in_parallel(sample: Callable[[int], Made], count: int) -> Iterator[Made]:
     if count < 8 or cores < 2:
         yield from map(sample, range(count))
         return
-    with ProcessPoolExecutor(cores, processes_without_interrupts()) as pool:
+    with worker_pool(cores) as pool:
         yield from pool.map(sample, range(count), chunksize=4)

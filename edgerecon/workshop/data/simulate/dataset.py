@@ -12,7 +12,7 @@ import importlib
 import logging
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 from edgerecon.core.cluster import Spread
 from edgerecon.core.errors import DataError, UsageError, needed
 from edgerecon.hardware.host import usable_cores
-from edgerecon.workshop.data.processes import processes_without_interrupts
+from edgerecon.workshop.data.processes import worker_pool
 
 FORMAT = "edgerecon-pairs/1"
 _log = logging.getLogger(__name__)
@@ -83,7 +83,8 @@ def simulate(
 
     Raises:
         UsageError: a count below 1, an unknown kind, or sequences of one that makes single frames.
-        DataError: ``path`` holds something else, or cannot be written.
+        DataError: ``path`` holds something else, or cannot be written. EdgereconError: see ``worker_pool``; the samples
+            that were finished are kept.
     """
     h5py = _h5py()
     _check_asked(samples, frames, kind)
@@ -173,7 +174,7 @@ def _append(h5py: Any, path: Path, index: int, images: dict[str, Any], facts: di
 def _in_order(job: Callable[[int], Sample], indices: range, workers: int | None) -> Iterator[tuple[int, Sample]]:
     """Samples in order, simulated by one single-threaded process a core, a few ahead of the writer."""
     workers = workers or usable_cores()
-    with ProcessPoolExecutor(workers, mp_context=processes_without_interrupts()) as pool:
+    with worker_pool(workers) as pool:
         waiting: list[Future[Sample]] = []
         upcoming = iter(indices)
         try:
