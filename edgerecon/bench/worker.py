@@ -22,6 +22,7 @@ from edgerecon.core.errors import EdgereconError
 from edgerecon.core.frame import Image, to_uint8, to_unit
 from edgerecon.engines import open_engine
 from edgerecon.engines.base import Engine, StageTimer
+from edgerecon.modelfile.file import read_model
 
 Answer = dict[str, Any]
 ANSWERS = "EDGERECON_BENCH_ANSWERS"
@@ -50,7 +51,7 @@ class Worker:
 
     def engine(self, model: str, backend: str, precision: str, threads: int | None) -> Engine:
         """What ``open`` opens; a peer's worker opens something else."""
-        return open_engine(Path(model), backend, precision, threads=threads)
+        return open_engine(read_model(Path(model)), backend, precision, threads=threads)
 
     def hold(self, engine: Engine, frames: NDArray[np.uint8]) -> None:
         """Take an engine that is open, and run the first frame."""

@@ -62,9 +62,9 @@ def open_engine(
         model: a shipped name, e.g. "compact-despeckle", a path to an ONNX file of ours, or such a file once it is read.
         backend: a name in ``backends()``, or "auto" for the fastest on a CPU that is installed. Our own kernels, where
             they are built, are measured against the next one at first use (``edgerecon.engines.fastest``).
-        precision: of ``PRECISIONS``; default: that of the file. A shipped name opens the file of its family that has
-            it, e.g. compact-despeckle-int8; a path is refused unless the file has it. Where a family has no bf16 file,
-            "bf16" computes its fp32 file in bfloat16.
+        precision: of ``PRECISIONS``; default: that of the file. A shipped name and a path open the file of the family
+            that has it, e.g. compact-despeckle-int8, or NAME-int8.onnx beside NAME.onnx; a file that has been read is
+            refused unless it has it. Where a family has no bf16 file, "bf16" computes its fp32 file in bfloat16.
         device: where to run, as the backend spells it, e.g. "cuda"; default: its own choice. On any other than "cpu" a
             parity run is made first; "auto" takes the first backend that has the device.
         threads: default: the cores that this process may use.

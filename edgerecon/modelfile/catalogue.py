@@ -104,8 +104,8 @@ def open_file(model: str | Path | ModelFile) -> ModelFile:
 def find_file(
     model: str | Path | ModelFile, runs: Sequence[str] | None = None, precision: str | None = None
 ) -> ModelFile:
-    """The file of the model that has the precision, or the only one that a runtime takes; a path or a file that has
-    been read stands for itself.
+    """The file of the model that has the precision, or the only one that a runtime takes. A file that has been read
+    stands for itself; a path without a precision does, too.
 
     Args:
         runs: keys of the variants that the runtime takes, the preferred first; None: any runtime's.
@@ -121,7 +121,7 @@ def find_file(
     other = sibling(file.path, wanted)
     if not other.is_file():
         advice = f"there is no {other.name} beside it, make it with  edgerecon export RECIPE"
-    elif is_path:
+    elif isinstance(model, ModelFile):
         advice = f"give {other}"
     else:
         file = read_model(other)

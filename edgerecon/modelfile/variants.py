@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from edgerecon.core.errors import UsageError
 from edgerecon.modelfile.spec import ModelSpec
@@ -20,6 +21,8 @@ class Variant:
     Attributes:
         key: how runtimes, recipes and tests name it. suffix: of the file's stem.
         precision, form: as the file's metadata state them. purpose: one phrase for documents.
+        faster_on: kind of runtime, "cpu" or "gpu", on which ``export`` ships the file only if it is faster there than
+            the fp32 file. "": the file is for something else, e.g. for size, and its speed is not compared.
         standard: its operators are ONNX's own; others run on what names the key alone.
         convert: "module:function" that makes the file from the bytes of the fp32 file and needs no calibration; it
             returns an ``onnx.ModelProto``. "": made from calibration data (``deploy.export``), or the fp32 file.
@@ -32,6 +35,7 @@ class Variant:
     purpose: str
     standard: bool = True
     convert: str = ""
+    faster_on: Literal["cpu", "gpu", ""] = ""
 
 
 VARIANTS = (
@@ -43,6 +47,7 @@ VARIANTS = (
         "",
         "GPUs in half precision; on x86-64 CPU runtimes compute it in fp32",
         convert="edgerecon.workshop.compress.half:to_half",
+        faster_on="gpu",
     ),
     Variant(
         "bf16",
@@ -52,9 +57,16 @@ VARIANTS = (
         "half the size of fp32 with its range; weights in bfloat16",
         convert="edgerecon.workshop.compress.brain_float:to_brain_float",
     ),
-    Variant("int8", "-int8", "int8", "unsigned", "CPU runtimes; activations are unsigned"),
-    Variant("int8-trt", "-int8-trt", "int8", "signed", "TensorRT and our CUDA kernels; activations are signed"),
-    Variant("int16", "-int16", "int16", "", "our CPU kernels; exact integers", standard=False),
+    Variant("int8", "-int8", "int8", "unsigned", "CPU runtimes; activations are unsigned", faster_on="cpu"),
+    Variant(
+        "int8-trt",
+        "-int8-trt",
+        "int8",
+        "signed",
+        "TensorRT and our CUDA kernels; activations are signed",
+        faster_on="gpu",
+    ),
+    Variant("int16", "-int16", "int16", "", "our CPU kernels; exact integers", standard=False, faster_on="cpu"),
     Variant("po2", "-po2", "int8", "po2", "FPGAs; scales are powers of two"),
 )
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,9 +20,10 @@ from hypothesis import strategies as st
 from edgerecon import engines
 from edgerecon.core.errors import DependencyError, EngineError, ModelError, UsageError
 from edgerecon.core.frame import Image, to_unit
-from edgerecon.engines import Backend, Engine, backends, open_engine
-from edgerecon.modelfile.file import ModelFile
-from edgerecon.modelfile.variants import VARIANTS
+from edgerecon.engines import Backend, Engine, backends, find_file, open_engine
+from edgerecon.modelfile import catalogue, variants
+from edgerecon.modelfile.file import ModelFile, read_model
+from edgerecon.modelfile.variants import VARIANTS, Variant
 from tests.support import hand_made
 from tests.support.plug_in import plug_in
 
@@ -234,13 +236,36 @@ def _change(monkeypatch: pytest.MonkeyPatch, name: str, **facts: Any) -> None:
     monkeypatch.setattr(engines, "backends", lambda: changed)
 
 
-def test_a_path_stands_for_itself(models: Models, tmp_path: Path) -> None:
+def test_file_that_was_read_stands_for_itself(models: Models) -> None:
     with pytest.raises(UsageError, match=r"net\.onnx is fp32, not int8: give .*net-int8\.onnx"):
-        open_engine(models["fp32"], precision="int8")
+        open_engine(read_model(models["fp32"]), precision="int8")
     with pytest.raises(UsageError, match=r"net\.onnx is fp32, not int8: give .*net-int8-trt\.onnx"):
-        open_engine(models["fp32"], "tensorrt", "int8")
+        open_engine(read_model(models["fp32"]), "tensorrt", "int8")
     with pytest.raises(UsageError, match=r"net-int8\.onnx is int8, not fp32: give .*net\.onnx"):
-        open_engine(models["unsigned"], precision="fp32")
+        open_engine(read_model(models["unsigned"]), precision="fp32")
+
+
+@pytest.mark.parametrize(("given", "precision", "opened"), [("fp32", "int8", "unsigned"), ("unsigned", "fp32", "fp32")])
+def test_path_and_precision_open_the_file_beside_it(models: Models, given: str, precision: str, opened: str) -> None:
+    assert find_file(models[given], precision=precision).path == models[opened]
+    with closing(open_engine(str(models[given]), "onnxruntime", precision)) as engine:
+        assert engine.spec.precision == precision
+
+
+def test_path_and_a_new_precision_open_the_file_beside_it(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Variant("w12", "-w12", "w12", "", "weights of 12 bits")
+    monkeypatch.setattr(variants, "VARIANTS", (*VARIANTS, own))
+    monkeypatch.setattr(catalogue, "VARIANTS", (*VARIANTS, own))
+    made = onnx.load(models["fp32"])
+    next(one for one in made.metadata_props if one.key == "edgerecon.precision").value = "w12"
+    onnx.save(made, tmp_path / "net-w12.onnx")
+    (tmp_path / "net.onnx").write_bytes(models["fp32"].read_bytes())
+    assert find_file(tmp_path / "net.onnx", precision="w12").path == tmp_path / "net-w12.onnx"
+
+
+def test_path_without_a_file_of_the_precision_is_refused(models: Models, tmp_path: Path) -> None:
     alone = tmp_path / "alone.onnx"
     alone.write_bytes(models["fp32"].read_bytes())
     with pytest.raises(UsageError, match=r"is fp32, not fp16: there is no alone-fp16\.onnx .*edgerecon export RECIPE"):
@@ -264,7 +289,7 @@ def test_precisions(models: Models) -> None:
     with pytest.raises(UsageError, match="onnxruntime does not compute in bf16: choose openvino"):
         open_engine(models["fp32"], "onnxruntime", "bf16")
     with pytest.raises(UsageError, match="is int8, not fp32"):
-        open_engine(models["unsigned"], "openvino", "bf16")
+        open_engine(read_model(models["unsigned"]), "openvino", "bf16")
 
 
 @pytest.mark.parametrize(("backend", "extra"), [("openvino", "openvino"), ("pytorch", "train"), ("tensorrt", "nvidia")])

@@ -14,9 +14,6 @@ from edgerecon.engines import backends
 from edgerecon.measure.row import Row
 from edgerecon.modelfile.variants import VARIANTS, variant
 
-MADE_FOR = {"int8": "cpu", "int16": "cpu", "int8-trt": "gpu", "fp16": "gpu"}
-"""Variants that exist for speed on a kind of runtime. bf16 is for size, po2 for FPGAs, which are not timed here."""
-
 
 def slower_than_parent(rows: Sequence[Row], name: str) -> dict[str, str]:
     """Files that are to stay here, by stem, with the reason: no runtime that runs one is faster than fp32 is on
@@ -27,10 +24,9 @@ def slower_than_parent(rows: Sequence[Row], name: str) -> dict[str, str]:
     """
     found = {}
     for one in VARIANTS:
-        kind = MADE_FOR.get(one.key)
-        if kind is None:
+        if not one.faster_on:
             continue
-        stem = name + one.suffix
+        kind, stem = one.faster_on, name + one.suffix
         own = _timed(rows, stem, kind)
         runtimes = {row.setup.backend for row in own}
         parents = [row for row in _timed(rows, name + variant("fp32").suffix, kind) if row.setup.backend in runtimes]

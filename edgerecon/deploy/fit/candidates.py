@@ -12,7 +12,7 @@ from edgerecon.core.errors import DataError, EdgereconError, ModelError
 from edgerecon.engines import backends, open_engine
 from edgerecon.engines.base import Engine
 from edgerecon.hardware.host import usable_cores
-from edgerecon.modelfile.file import read_model
+from edgerecon.modelfile.file import ModelFile, read_model
 from edgerecon.stream.picture.overlay import AnnotatingEngine
 
 QUALITY = ("validation_psnr_db", "validation_ssim", "sample_gcnr")
@@ -48,7 +48,7 @@ class Candidate:
 
     def open(self) -> Engine:
         """The engine as a stream uses it. Raises as ``open_engine``."""
-        engine = open_engine(self.path, self.backend, self.precision, threads=self.threads)
+        engine = open_engine(read_model(self.path), self.backend, self.precision, threads=self.threads)
         return engine if engine.spec.model.makes_images else AnnotatingEngine(engine)
 
 
@@ -74,10 +74,11 @@ def find_candidates(folder: Path, task: str) -> list[Candidate]:
 
 def _candidates_of(path: Path, task: str) -> Iterator[Candidate]:
     try:
-        spec = read_model(path).spec
+        file = read_model(path)
     except ModelError as error:
         _log.warning("left out: %s", error)
         return
+    spec = file.spec
     if spec.task != task or spec.form in ("signed", "po2"):  # forms for TensorRT and FPGAs, which fit on their device
         return
     psnr, ssim, gcnr = (spec.quality.get(key, float("nan")) for key in QUALITY)
@@ -86,15 +87,15 @@ def _candidates_of(path: Path, task: str) -> Iterator[Candidate]:
     precisions = [spec.precision, *(["bf16"] if spec.precision == "fp32" else [])]
     for backend in (one.name for one in backends().values() if one.ships and one.available):
         for precision in precisions:
-            if _runs(path, backend, precision):
+            if _runs(file, backend, precision):
                 for count in threads:
                     yield Candidate(path, precision, backend, count, psnr, ssim, gcnr, spec.macs_per_pixel)
 
 
-def _runs(path: Path, backend: str, precision: str) -> bool:
+def _runs(file: ModelFile, backend: str, precision: str) -> bool:
     try:
-        open_engine(path, backend, precision, threads=1).close()
+        open_engine(file, backend, precision, threads=1).close()
     except EdgereconError as error:
-        _log.info("%s, %s on %s is left out: %s", path.stem, precision, backend, error)
+        _log.info("%s, %s on %s is left out: %s", file.path.stem, precision, backend, error)
         return False
     return True

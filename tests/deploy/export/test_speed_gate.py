@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
+from edgerecon.deploy.export import speed_gate
 from edgerecon.deploy.export.speed_gate import slower_than_parent
 from edgerecon.measure.row import Row, Setup, Speed
+from edgerecon.modelfile.variants import VARIANTS, Variant
 
 
 def row(file: str, backend: str, p50: float, status: str = "ok") -> Row:
@@ -44,3 +48,12 @@ def test_slower_file_is_named(derived: list[Row], left: set[str]) -> None:
     found = slower_than_parent([*FP32, *derived], "m")
     assert set(found) == left
     assert all("ms for a frame here" in why for why in found.values())
+
+
+@pytest.mark.parametrize(("faster_on", "left"), [("cpu", {"m-w12"}), ("gpu", set()), ("", set())])
+def test_precision_of_ones_own_is_compared_where_its_row_says(
+    monkeypatch: pytest.MonkeyPatch, faster_on: Literal["cpu", "gpu", ""], left: set[str]
+) -> None:
+    own = Variant("w12", "-w12", "w12", "", "weights of 12 bits", faster_on=faster_on)
+    monkeypatch.setattr(speed_gate, "VARIANTS", (*VARIANTS, own))
+    assert set(slower_than_parent([*FP32, row("m-w12", "openvino", 2.5)], "m")) == left
