@@ -120,6 +120,32 @@ def test_ruler_counts_depth_and_follows_the_zoom(page: playwright.Page) -> None:
     assert marks == [[mm, pytest.approx(100 * (mm - 50 / 3) / (80 / 3), abs=0.1)] for mm in (20, 25, 30, 35, 40)]
 
 
+MARKS_UNDER_BUTTONS = """() => { const box = (one) => one.getBoundingClientRect();
+    const marks = [...document.querySelectorAll('#ruler i, #ruler b, #ruler span')].map(box);
+    return [...document.querySelectorAll('#tools button, header button')].filter((one) => { const b = box(one);
+        return b.width && marks.some((m) =>
+            m.left < b.right && b.left < m.right && m.top < b.bottom && b.top < m.bottom);
+    }).map((one) => one.id); }"""
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (1280, 720), (1024, 768), (390, 844), (844, 390), (768, 1100)])
+def test_no_button_covers_the_ruler_when_figures_are_hidden(page: playwright.Page, size: tuple[int, int]) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.click("#panel")
+    wait_for(page, f"({MARKS_UNDER_BUTTONS})().length === 0")
+    assert page.is_visible("#ruler") and page.evaluate("document.querySelectorAll('#ruler i').length") > 20
+
+
+def test_ruler_returns_to_the_edge_with_the_figures(page: playwright.Page) -> None:
+    right = "document.getElementById('picture').getBoundingClientRect().right"
+    gap = f"{right} - document.getElementById('ruler').getBoundingClientRect().right"
+    page.set_viewport_size({"width": 1024, "height": 768})
+    page.click("#panel")
+    wait_for(page, f"{gap} > 50")
+    page.keyboard.press("i")
+    wait_for(page, f"Math.abs({gap}) < 1")
+
+
 def test_ruler_is_absent_where_pixels_have_no_size(page: playwright.Page, stream: Streaming) -> None:
     assert page.is_visible("#ruler")
     stream.spacing_mm = None

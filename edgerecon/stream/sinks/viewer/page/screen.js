@@ -14,6 +14,7 @@ function setPanel(on) {
   document.body.toggleAttribute("data-wide", !on);
   $("panel").setAttribute("aria-pressed", on);
   if (on) drawChart();
+  placeRuler();
   wake();
 }
 
@@ -47,9 +48,18 @@ function covered() {
   return tools.left < panes.right && tools.top < panes.bottom && tools.bottom > panes.top;
 }
 
+/** The ruler stands at the right edge of the picture, or left of the tools where they lie over that edge. */
+function placeRuler() {
+  const picture = $("picture").getBoundingClientRect(), tools = $("tools").getBoundingClientRect();
+  const over = covered() && tools.left > (picture.left + picture.right) / 2;
+  $("ruler").style.right = `${over ? Math.max(picture.right - tools.left + 4, 0) : 0}px`;
+}
+
 const held = () => document.activeElement?.matches("#tools :focus-visible, #display *, #cine *") || !$("display").hidden;
 
 for (const event of ["pointermove", "pointerdown", "keydown", "focusin"]) document.addEventListener(event, wake);
+const sizes = new ResizeObserver(placeRuler);
+for (const one of [document.documentElement, $("picture"), $("tools")]) sizes.observe(one);
 $("panel").addEventListener("click", togglePanel);
 $("full-screen").addEventListener("click", toggleFullScreen);
 $("full-screen").hidden = !document.fullscreenEnabled;
