@@ -42,6 +42,7 @@ def wrap(model: ModelProto, network: Network, reading: Reading | MapReading, siz
         ModelError: the graph that comes of it is not valid.
     """
     inner = onnx.compose.add_prefix(model, _PREFIX)
+    _prefix_in_branches(inner.graph, {one.name for one in model.graph.initializer})
     _lift_constants(inner)
     graph = _Graph(inner, next(one.version for one in inner.opset_import if one.domain in ("", "ai.onnx")))
     before = _before(graph, network, reading, sizes)
@@ -69,6 +70,15 @@ def wrap(model: ModelProto, network: Network, reading: Reading | MapReading, siz
     except onnx.checker.ValidationError as error:
         raise ModelError(f"the network cannot be written again: {first_line(error)}") from None
     return inner
+
+
+def _prefix_in_branches(graph: Any, weights: set[str]) -> None:
+    """Rename what graphs inside a node read of the main graph's weights, which ``add_prefix`` leaves out."""
+    for attribute in (one for node in graph.node for one in node.attribute):
+        for branch in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            for node in branch.node:
+                node.input[:] = [_PREFIX + name if name in weights else name for name in node.input]
+            _prefix_in_branches(branch, weights)
 
 
 def _lift_constants(model: ModelProto) -> None:

@@ -34,10 +34,11 @@ def write_module(text: str, weights: Path | None, out: Path) -> None:
     Args:
         text: the class is called without arguments; a function that returns a module does as well. weights: a
             ``.safetensors`` file, or a checkpoint that holds tensors and plain values alone; None: as the class makes
-            them. out: ONNX file.
+            them, alike every time. out: ONNX file.
 
     Raises:
-        UsageError: there is no such file or class. DataError: the weights cannot be read, or are another network's.
+        UsageError: there is no such file or class, or it draws its weights at random and none are given.
+        DataError: the weights cannot be read, or are another network's.
         ModelError: the class fails, or the module does not run on a picture or cannot be exported.
     """
     module = _made(text)
@@ -45,6 +46,8 @@ def write_module(text: str, weights: Path | None, out: Path) -> None:
         _load(module, weights)
     module.eval()
     example = _example(module, text)
+    if weights is None and _is_drawn(module, _made(text)):
+        raise UsageError(f"{text} draws its weights at random: say with --weights where the trained ones are")
     try:
         with quiet():
             program = torch.onnx.export(
@@ -85,6 +88,12 @@ def _made(text: str) -> nn.Module:
     if not isinstance(module, nn.Module):
         raise UsageError(f"{text} makes no torch module: give a class that is one")
     return module
+
+
+def _is_drawn(module: nn.Module, again: nn.Module) -> bool:
+    """Whether the same class has made other weights the second time."""
+    pairs = zip(module.state_dict().values(), again.state_dict().values(), strict=False)
+    return not all(torch.equal(one, other) for one, other in pairs if isinstance(one, Tensor))
 
 
 def _is_own(value: type, spec: Any) -> bool:

@@ -65,10 +65,21 @@ def branch() -> onnx.ModelProto:
     return model(graph, "t")
 
 
+def branch_on_weights_outside() -> onnx.ModelProto:
+    """All weights are initializers of the main graph, which the branches read."""
+    found = branch()
+    node = next(one for one in found.graph.node if one.op_type == "If")
+    node.input[0] = found.graph.initializer[0].name = "condition"
+    found.graph.initializer.extend(node.attribute[0].g.initializer)
+    for attribute in node.attribute:
+        del attribute.g.initializer[:]
+    return found
+
+
 @pytest.mark.parametrize(
     ("kind", "gains", "scale"),
     [(mean_shift, (255, 255), 1), (division_inside, (255, 1), 1), (dropout, (1, 1), 1), (resize, (1, 1), 4)]
-    + [(branch, (1, 1), 1)],
+    + [(branch, (1, 1), 1), (branch_on_weights_outside, (1, 1), 1)],
 )
 def test_network_gives_its_own_pictures(kind: Kind, gains: tuple[float, float], scale: int, tmp_path: Path) -> None:
     """gains: of what goes in and of what comes out."""

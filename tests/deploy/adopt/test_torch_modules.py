@@ -124,6 +124,7 @@ def test_torchscript_exporter_is_taken(file: Path, weights: dict[str, torch.Tens
         ("Leaves", ModelError, "fails: SystemExit: usage"),
         ("LeavesLater", ModelError, "does not run on a picture of 1 or 3 channels"),
         ("Wide", ModelError, "does not run on a picture of 1 or 3 channels"),
+        ("Denoiser", UsageError, "draws its weights at random: say with --weights"),
     ],
 )
 def test_classes_that_cannot_be_taken(file: Path, name: str, kind: type[Exception], says: str, tmp_path: Path) -> None:
@@ -151,3 +152,9 @@ def test_weights_that_run_code_are_not_read(file: Path, weights: dict[str, torch
         write_module(f"{file}:Denoiser", tmp_path / "broken.safetensors", tmp_path / "a.onnx")
     with pytest.raises(DataError, match="cannot read the weights"):
         write_module(f"{file}:Denoiser", tmp_path / "absent.pt", tmp_path / "a.onnx")
+
+
+def test_a_class_that_holds_its_weights_needs_no_file(tmp_path: Path) -> None:
+    (tmp_path / "networks.py").write_text(f"{SOURCE}\ndef make():\n    torch.manual_seed(3)\n    return Denoiser()\n")
+    write_module(f"{tmp_path}/networks.py:make", None, tmp_path / "a.onnx")
+    assert (tmp_path / "a.onnx").is_file()
