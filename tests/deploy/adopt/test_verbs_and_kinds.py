@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ import onnx
 import pytest
 from typer.testing import CliRunner
 
+from edgerecon.bench import rounds
 from edgerecon.cli.main import app
 from edgerecon.core.errors import UsageError
 from edgerecon.deploy.adopt.adopt import adopt
@@ -61,6 +63,10 @@ KINDS = {
 }
 
 
+own_wheel = cache(bundle_module.own_wheel)
+"""Of one archive as of the next: the wheel holds no model of the user's."""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """KIND.onnx, adopted; frame.png."""
@@ -101,6 +107,8 @@ def test_the_verb_takes_the_kind_or_says_why_not(
     if verb == "explain":
         pytest.importorskip("torch")
     monkeypatch.setattr(bundle_module, "lock", lambda extras, target: "")
+    monkeypatch.setattr(bundle_module, "own_wheel", own_wheel)
+    monkeypatch.setattr(rounds, "BLOCK_MS", 1.0)
     monkeypatch.setattr(fit_module, "stream_p99", lambda candidate, *given: (candidate.open().close(), 5.0)[1])
     model = folder / f"{kind}.onnx"
     before: dict[str, list[object]] = {"fit": ["--models", model], "stream": [folder / "frame.png", model]}
