@@ -38,4 +38,4 @@ WINDOWS: Mapping[str, Window] = {
     "tukey25": Window(0.5, 0.5, 0.75),
     "tukey50": Window(0.5, 0.5, 0.5),
 }
-"""By name (Harris, Proc. IEEE 66(1), 1978)."""
+"""Apodisation windows by name (Harris, Proc. IEEE 66(1), 1978)."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgerecon.core.errors import AcquisitionError
 
 WIDEST_M = 1.0
-"""Of a probe: whole-body rings are half as wide. A pitch in millimetres makes tens of metres."""
+"""The widest probe, in metres: whole-body rings are half as wide. A pitch in millimetres makes tens of metres."""
 
 Array = NDArray[np.float64]
 

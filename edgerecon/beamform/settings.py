@@ -10,7 +10,7 @@ from edgerecon.beamform.apodisation import WINDOWS
 from edgerecon.core.errors import UsageError
 
 F_NUMBER = 1.75
-"""Of receive, as in the PICMUS challenge (Liebgott et al., IUS 2016)."""
+"""The F-number of receive, as in the PICMUS challenge (Liebgott et al., IUS 2016)."""
 COMPOUNDINGS = ("coherent", "incoherent")
 SIGNALS = ("iq", "analytic", "rf")
 

@@ -36,7 +36,7 @@ TAIL_QUERIES, TAIL_S = 662, 60.0
 SHORTER = 0.75
 """Than measured: LoadGen prepares the queries that it expects to need, and a run that uses them up is too short."""
 SERVER_LOAD = 0.5
-"""Of capacity: queries of Server arrive at random times (Poisson)."""
+"""The share of capacity that Server asks for: its queries arrive at random times (Poisson)."""
 SERVER_LATENCY = 8
 """Times one frame: the bound that 99 % of Server's queries have to keep."""
 

@@ -14,7 +14,7 @@ from edgerecon.stream.sinks.null import NullSink
 from edgerecon.stream.sources.memory import Cine
 
 LOADS = (0.1, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
-"""Of capacity, which is one frame after another: load 1 asks for a frame every p50."""
+"""Shares of capacity, which is one frame after another: load 1 asks for a frame every p50."""
 
 
 def paced(engine: Engine, frames: NDArray[np.uint8], period_ms: float, seconds: float) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from edgerecon.modelfile.variants import fp32_path
 REALTIME = "realtime"
 ALL = (REALTIME, *SCENARIOS)
 SECONDS = 4.0
-"""Of each load, and of each of LoadGen's runs."""
+"""The duration of each load, and of each of LoadGen's runs."""
 
 
 def refuse_unknown(names: Sequence[str]) -> None:

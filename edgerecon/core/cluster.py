@@ -23,7 +23,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 RETRIES = 3
-"""Of one job, when the machine that did it is lost."""
+"""How often a job is done again when the machine that did it is lost."""
 _PATIENCE_S = 5.0
 
 

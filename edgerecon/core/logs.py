@@ -12,6 +12,7 @@ class JsonLines(logging.Formatter):
     """One object a line: time (UTC, ISO 8601), level, logger, thread, message, and the error with its traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The JSON object of a record, on one line."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

@@ -19,7 +19,7 @@ from edgerecon.cpu.layers import Layer
 from edgerecon.cpu.store import Stored, find_built
 
 VERSION = 3
-"""Of the interface, EDGERECON_CPU_VERSION."""
+"""The version of the interface, EDGERECON_CPU_VERSION."""
 NOT_BUILT = "its kernels are not built for this machine"
 REMEDY = "run  edgerecon kernels build --cpu"
 _ERROR_BYTES = 300

@@ -231,9 +231,9 @@ def block_rams(width: int, depth: int) -> float:
 
 
 LUT_TERM, FF_TERM = 18.0, 18.0
-"""Of one more product in an adder tree."""
+"""LUTs and flip-flops of one more product in an adder tree."""
 BITS = 8
-"""Of an activation: cycles a cell of the form without DSPs."""
+"""Bits of an activation: cycles a cell of the form without DSPs."""
 _ENDS_LUT, _ENDS_FF = 290, 280
 
 

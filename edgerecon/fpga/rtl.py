@@ -18,7 +18,7 @@ from edgerecon.fpga.integer_ir import CELL_CHANNELS, IntegerLayer, IntegerNetwor
 TOP = "compact_stream"
 """Name of the top module: AXI4-Stream in and out, 8 bits a beat."""
 SUM_BITS = 25
-"""Of the accumulators: sums stay below 2^24 (integer_ir)."""
+"""The width of the accumulators in bits: sums stay below 2^24 (integer_ir)."""
 
 
 def write_rtl(network: IntegerNetwork, plan: Plan, folder: Path) -> list[Path]:

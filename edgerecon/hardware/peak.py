@@ -23,9 +23,9 @@ import numpy as np
 from edgerecon.hardware.host import usable_cores
 
 SIDE = 1024
-"""Of the square matrices: 2.1·10⁹ operations, far more arithmetic than memory traffic."""
+"""The side of the square matrices: 2.1·10⁹ operations, far more arithmetic than memory traffic."""
 COPY_BYTES = 128 * 1024 * 1024
-"""Of one array of the copy, well beyond a last-level cache."""
+"""The size of one array of the copy, well beyond a last-level cache."""
 SECONDS = 1.5
 AT_LEAST = 3
 

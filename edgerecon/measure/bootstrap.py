@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Interval = dict[str, float]
 """``mean`` and the bounds ``low`` and ``high`` of its 95 % interval; the bounds are nan for a single value."""
 RESAMPLES = 1000
-"""Of a ratio."""
+"""How often the frames of a ratio are drawn again."""
 Array = NDArray[np.float64]
 
 

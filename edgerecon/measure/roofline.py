@@ -24,7 +24,7 @@ from edgerecon.modelfile.catalogue import open_file
 from edgerecon.modelfile.file import ModelFile
 
 BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
-"""Of one element. Inputs and outputs of a model are float32 in every precision."""
+"""The size of one element in bytes. Inputs and outputs of a model are float32 in every precision."""
 
 # Matrix operators → positions of data and weight among the inputs.
 _CONVOLUTIONS = {"Conv": (0, 1), "ConvInteger": (0, 1), "QLinearConv": (0, 3)}

@@ -71,7 +71,7 @@ VARIANTS = (
 )
 
 PRECISIONS = tuple(dict.fromkeys(variant.precision for variant in VARIANTS))
-"""What ``--precision`` takes."""
+"""The precisions that ``--precision`` takes."""
 
 DERIVED = tuple(
     dict.fromkeys(one.precision if one.form != "po2" else one.key for one in VARIANTS if one.precision != "fp32")

@@ -15,7 +15,7 @@ HUES = (174, 32, 262, 210, 340, 90, 12, 300)
 LETTER = 7.2
 """Width of a letter on a page, in units of the view box."""
 SHOWN_DIGITS = 3
-"""Of a quality."""
+"""Decimal places of a quality."""
 Line = tuple[str, Sequence[tuple[float, float]]]
 """(label, points)."""
 

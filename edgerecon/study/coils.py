@@ -22,7 +22,8 @@ from edgerecon.workshop.train.steps import Batch
 
 COILS, NOISE = 8, 0.005
 GRAIN = {"strength": 0.12, "slope": 1.0}
-"""Of the tissue, see ``textured``: as fine as in natural images, since total variation restores coarser grain well."""
+"""The grain of the tissue, see ``textured``: as fine as in natural images, since total variation restores coarser grain
+well."""
 MIDDLE = 0.32
 """Share of the measured lines that lie in the middle, without a gap: 8 % of all at 4×, as fastMRI has it, 4 % at 8×."""
 
@@ -36,6 +37,7 @@ class Condition:
 
     @property
     def title(self) -> str:
+        """The heading of the condition in the report."""
         return f"Multi-coil MRI at {self.acceleration}×, {self.pattern} sampling"
 
     @property

@@ -60,6 +60,7 @@ class Context:
         return zlib.crc32(f"{self.result.name}/{name}".encode())
 
     def rng(self, name: str) -> np.random.Generator:
+        """A generator of random numbers with the seed of the name."""
         return np.random.default_rng(self.seed(name))
 
     def data(self, name: str, inputs: Mapping[str, Any], make: Callable[[], Arrays]) -> Arrays:

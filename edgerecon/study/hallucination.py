@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgerecon.workshop.data.lesions import AROUND, INSIDE, contrast
 
 RADII = (0.1, 0.16, 0.25)
-"""Of the frame's side."""
+"""Radii of the lesions, as shares of the frame's side."""
 LEAST_CONTRAST = 0.05
 """Grey levels in [0, 1]: below it the clean image has no lesion to speak of, and a ratio would mean nothing."""
 Image = NDArray[np.floating]

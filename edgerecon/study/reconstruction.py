@@ -45,6 +45,7 @@ def side(ctx: Context) -> int:
 
 
 def batch_size(ctx: Context) -> int:
+    """The number of slices in a batch, by the size of the study."""
     return ctx.profile.pick(smoke=2, quick=4, full=16)
 
 
@@ -119,6 +120,7 @@ def scores(images: Slices, targets: Slices) -> dict[str, list[float]]:
 
 
 def row(method: str, kind: Any, images: Slices, targets: Slices, note: str = "", paper: Any = None) -> Row:
+    """A row of the report: the measures of images (n, H, W) against their targets, both in [0, 1]."""
     return Row(method, kind, measured(scores(images, targets)), paper or {}, note)
 
 

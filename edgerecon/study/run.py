@@ -70,7 +70,7 @@ def run_study(
             report.seconds[name] = _add_up(folder / name / SECONDS, time.monotonic() - start)
         report.replace(result)
         if turns is not None:
-            report.trained |= turns.standings(name)  # of other systems as far as their figures tell
+            report.trained |= turns.summaries(name)  # of other systems as far as their figures tell
         else:
             report.speed += time_models([result], profile, progress)
         write_report(report, folder)

@@ -27,6 +27,7 @@ UNET = "U-Net"
 
 
 def run(ctx: Context) -> None:
+    """Simulate, train, measure and report the system; its outcome is added to ``ctx.result``."""
     train, test = (_frames(ctx, split) for split in ("train", "test"))
     few = train[:TUNED_ON, 0]
     errors = [np.mean([mse(inpaint(image, weight), image) for image in few]) for weight in WEIGHTS]

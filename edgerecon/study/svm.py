@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 SIDE = 7
-"""Of a patch, in pixels."""
+"""The side of a patch, in pixels."""
 TUBE = 0.02
 """Errors below it cost nothing (ε), grey levels in [0, 1]."""
 GRID = tuple((cost, width) for cost in (1.0, 10.0) for width in (0.3, 1.0))

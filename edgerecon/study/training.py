@@ -21,7 +21,7 @@ from edgerecon.workshop.train.steps import Batch, Step
 
 SAVE_EVERY_S = 30.0
 POINTS = 100
-"""Of a curve: each the mean loss of a hundredth of the steps."""
+"""The number of points of a curve: each the mean loss of a hundredth of the steps."""
 WARM_UP = 0.05
 Draw = Callable[[np.random.Generator], Batch]
 Curve = list[tuple[int, float]]
@@ -39,6 +39,7 @@ class Schedule:
     fixed: bool = False
 
     def at(self, step: int) -> float:
+        """The learning rate of a step (from 0): a linear warm-up, then half a cosine down to 1 % of ``rate``."""
         warm = max(1, int(WARM_UP * self.steps))
         if step < warm:
             return self.rate * (step + 1) / warm

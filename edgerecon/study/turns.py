@@ -16,15 +16,17 @@ from pathlib import Path
 
 from edgerecon.core.errors import UsageError
 from edgerecon.study.claims import STATED
-from edgerecon.study.plateau import HISTORY, History, Turn, history_of, standing
+from edgerecon.study.plateau import HISTORY, History, Turn, history_of, summary
 from edgerecon.study.results import Trained
 
 ROUND_S, SHORTEST_S, LEAST_S = 3600.0, 120.0, 20.0
-"""Of a round when no budget is given, or a long one; of the last rounds; and the least turn that is worth starting."""
+"""Seconds of a round without a budget or with a long one, of the last rounds, and of the shortest turn that is worth
+starting."""
 STATED_NETWORKS = {f"{one.system}/{name}" for one in STATED for name in (*one.better, *one.worse)}
-"""Those that a claim waits for: they may be named before they were ever trained."""
+"""The networks that a claim waits for: they may be named before they were ever trained."""
 FLOOR = 1e-3
-"""Of the gain that counts: a network that stood still in its last turn is asked once more while time is left."""
+"""The least gain that a network is credited with: one that did not improve in its last turn is still trained while
+time is left."""
 
 
 class Turns:
@@ -71,10 +73,10 @@ class Turns:
                 found[f"{path.parent.name}/{name}"] = history
         return found
 
-    def standings(self, system: str) -> dict[str, Trained]:
+    def summaries(self, system: str) -> dict[str, Trained]:
         """SYSTEM/NETWORK → how far it has come, ready for the report, of one system's networks."""
         found = {name: one for name, one in self.networks().items() if name.startswith(f"{system}/")}
-        return {name: standing(name.partition("/")[2], one) for name, one in found.items()}
+        return {name: summary(name.partition("/")[2], one) for name, one in found.items()}
 
     def begin_round(self, systems: tuple[str, ...]) -> bool:
         """Deal out the next round; False when nothing is left to train, no time to train it in, or the last round
@@ -101,13 +103,13 @@ class Turns:
 
     def turn(self, name: str, first: int) -> Turn:
         """What a network may take now. first: steps of the quick profile, which a new training takes in any case."""
-        return Turn(self.shares.get(name, 0.0), 0 if self._stands_aside(name) else first, self.left_s)
+        return Turn(self.shares.get(name, 0.0), 0 if self._waits_for_named(name) else first, self.left_s)
 
     def reaches(self, name: str) -> bool:
         """Whether a network was trained before, or can be now: not where only others of its system are named."""
         return self._is_known(name) or (self.left_s > 0 and name in (self._named_beside(name) or (name,)))
 
-    def _stands_aside(self, name: str) -> bool:
+    def _waits_for_named(self, name: str) -> bool:
         """Whether only other networks of its system are named, which were all trained before."""
         named = self._named_beside(name)
         return bool(named) and name not in named and all(map(self._is_known, named))

@@ -11,7 +11,7 @@ import torch
 
 from edgerecon.core.errors import UsageError
 from edgerecon.study import plateau
-from edgerecon.study.plateau import CUTS, PATIENCE, History, Plan, Turn, history_of, standing, train_for
+from edgerecon.study.plateau import CUTS, PATIENCE, History, Plan, Turn, history_of, summary, train_for
 from edgerecon.study.training import Draw
 from edgerecon.study.turns import LEAST_S, Turns, shares
 from edgerecon.workshop.train.steps import Adversarial, Batch, Supervised
@@ -136,9 +136,9 @@ def test_an_adversarial_training_takes_all_its_steps(tmp_path: Path, monkeypatch
 
 def test_how_far_a_network_came_is_read_from_its_checks() -> None:
     history = History(done=40, seconds=7200, checks=[(10, 3.0), (20, 2.0), (30, 1.0), (40, 0.9)], best=0.9)
-    assert standing("a", history).falling == pytest.approx(0.1)
+    assert summary("a", history).falling == pytest.approx(0.1)
     history.judged = False
-    assert standing("a", history).falling is None and "fell" not in str(standing("a", history))
+    assert summary("a", history).falling is None and "fell" not in str(summary("a", history))
 
 
 def test_time_goes_to_those_that_improve() -> None:

@@ -33,7 +33,7 @@ HEADINGS = {
     "ssim_unmatched": "SSIM",
     "ms": "ms",
 }
-"""Of what is no record of ``quality.measures``."""
+"""Headings of columns that are no record of ``quality.measures``."""
 UNMATCHED = ("psnr_unmatched_db", "ssim_unmatched", "ms")
 """Figures beside the records of ``quality.measures`` that are not gain-matched."""
 

@@ -10,7 +10,7 @@ import typer
 from edgerecon.modelfile.variants import PRECISIONS, family
 
 PRECISION_NAMES = f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}"
-"""For help lines."""
+"""The names of precisions as help lines list them."""
 
 
 def complete_model(incomplete: str) -> list[str]:

@@ -16,7 +16,7 @@ from edgerecon.deploy.adopt.range_trial import Reading
 SEAM = 1 / 255
 """Tiles may differ by less than a grey level where one takes over from the other."""
 _MOST = 0.4
-"""Of a tile, that may be halo on either side."""
+"""The share of a tile that may be halo on either side."""
 
 
 def find_halo(

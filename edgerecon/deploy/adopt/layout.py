@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgerecon.core.frame import Image
 
 Dims = tuple[int | None, ...]
-"""Of a port; None for an axis of any length."""
+"""The lengths of a port's axes; None for an axis of any length."""
 
 LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601, as ``edgerecon.core.frame.to_gray``."""

@@ -18,7 +18,7 @@ from edgerecon.deploy.adopt.layout import Dims, Layout, input_layouts, output_la
 TRIED = (128, 192)
 """Rows and columns of the first trial, where the network leaves them open: unequal, and multiples of 64."""
 DIVISORS = (1, 2, 4, 8, 16, 32)
-"""Of the frame's size, that a state or a map of the noise level may have."""
+"""Divisors of the frame's size that a state or a map of the noise level may have."""
 
 _TYPES: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),

@@ -35,10 +35,10 @@ from edgerecon.modelfile.variants import sibling, variant
 GREATEST_RMS = 1 / 255
 """Between the pictures of the int8 file and of its parent: one grey level."""
 _FASTER = 0.97
-"""Of the parent's time, that an int8 file may take at most."""
+"""The share of the parent's time that an int8 file may take at most."""
 _LAYERS = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 _OLDEST_OPSET = 13
-"""Of QuantizeLinear with a scale a channel."""
+"""The oldest opset whose QuantizeLinear has a scale a channel."""
 _SECONDS = 4.0
 _SIZE = (256, 320)
 Progress = Callable[[str, int, int], None]

@@ -10,7 +10,7 @@ Point = tuple[float, float]
 """(edge preservation, speckle-SNR ratio to the input)."""
 
 IDENTITY: Point = (1.0, 1.0)
-"""What doing nothing achieves."""
+"""The figures of the unchanged input."""
 
 
 def front(points: Iterable[Point]) -> list[Point]:

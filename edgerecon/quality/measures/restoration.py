@@ -27,7 +27,7 @@ from edgerecon.quality.regions import crop, find_regions
 Run = Callable[[Image], Image]
 
 SIGMA = 4.0
-"""Of the Gaussian that splits a picture into what is slow and what is fine, in pixels."""
+"""The width of the Gaussian that splits a picture into what is slow and what is fine, in pixels."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ PALETTE = np.array(
 """Colours of the classes, over and over but for class 0, the background, which is not drawn. Told apart by the colour
 blind (Okabe & Ito, Color Universal Design, 2008)."""
 OPACITY = 0.5
-"""Of what is drawn over the frame, at full strength."""
+"""The opacity of what is drawn over the frame, at full strength."""
 _SURE, _TOLD = 0.5, 3
 """Probability above which a pixel is drawn, and classes that are told of scores, the likeliest first."""
 _TEXT_HEIGHT, _MARGIN = 0.03, 4

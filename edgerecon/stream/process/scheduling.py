@@ -12,7 +12,7 @@ from edgerecon.core.errors import UsageError
 
 REALTIME = "realtime"
 _REALTIME_LEVEL = 10
-"""Of SCHED_FIFO's 1 … 99: above everything ordinary, below what drivers use."""
+"""The priority among SCHED_FIFO's 1 … 99: above everything ordinary, below what drivers use."""
 _LINUX_ONLY = "priority and processors of a stream can be chosen on Linux only"
 
 
@@ -127,4 +127,4 @@ def scheduling_of(priority: str | None, cpus: str | None) -> Scheduling:
 
 
 ORDINARY = Scheduling()
-"""What threads have when nothing is asked for."""
+"""The scheduling that threads have when none is asked for."""

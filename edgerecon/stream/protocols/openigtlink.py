@@ -31,7 +31,7 @@ _IMAGE = struct.Struct(">HBBBBHHH12fHHHHHH")
 _MATRIX = struct.Struct(">12f")
 _SCALAR, _UINT8, _BIG_ENDIAN, _LITTLE_ENDIAN, _RAS, _LPS = 1, 3, 1, 2, 1, 2
 _SCALAR_BYTES = {2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 4, 10: 4, 11: 8}
-"""Of one value, by the number of its type: integers of 8, 16 and 32 bits, float32 and float64."""
+"""The size of one value, by the number of its type: integers of 8, 16 and 32 bits, float32 and float64."""
 
 _COORDINATES_AT, _MATRIX_AT = 5, 12  # in an image's header
 _ASCII, _UTF8 = 3, 106  # numbers of character sets, as IANA has them

@@ -16,7 +16,7 @@ from edgerecon.stream.sinks.base import StreamInfo
 from edgerecon.stream.sinks.files.dicom import DicomSink
 
 OPTIONS = ("kind", "source", "patient")
-"""Of the file, see ``DicomSink``."""
+"""The options of the file, see ``DicomSink``."""
 ANSWER_S = 30.0
 """How long an archive may take for a step of the conversation."""
 _SLOWEST_NETWORK = 1e6

@@ -41,10 +41,11 @@ TUNED: Mapping[str, tuple[Method, tuple[float, ...]]] = {
 """Method → how it reconstructs, and the weights of which the best on the validation set is taken."""
 TUNED_ON = 4
 AHEAD_DB = 2.0
-"""What is asked of the unrolled network over the U-Net."""
+"""The PSNR in dB by which the unrolled network is asked to exceed the U-Net."""
 
 
 def run(ctx: Context) -> None:
+    """Simulate, train, measure and report the system; its outcome is added to ``ctx.result``."""
     size = ctx.profile.pick(smoke=48, quick=256, full=256)
     train, validation, test = (common.subjects(ctx, "brain", split, size) for split in ("train", "validation", "test"))
     for condition in CONDITIONS[: 1 if ctx.profile.name == "smoke" else None]:

@@ -148,6 +148,7 @@ def trained(ctx: Context, task: Task, train: Arrays, *, attention: bool) -> Netw
 
 
 def family(network: Network) -> str:
+    """The name of a network's family in a model's name: its class in lower case."""
     return type(network).__name__.lower()
 
 

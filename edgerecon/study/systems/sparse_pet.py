@@ -33,6 +33,7 @@ Reconstruct = Callable[[pet.Sinogram], NDArray[np.float32]]
 
 
 def run(ctx: Context) -> None:
+    """Simulate, train, measure and report the system; its outcome is added to ``ctx.result``."""
     if not ctx.has_time(NETWORK):
         ctx.result.notes.append(f"{NAME}: not trained yet.")
         return

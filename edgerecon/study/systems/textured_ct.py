@@ -38,6 +38,7 @@ Reconstruct = functools.partial[NDArray[np.float32]]
 
 
 def run(ctx: Context) -> None:
+    """Simulate, train, measure and report the system; its outcome is added to ``ctx.result``."""
     labels = {UNET: "textured-ct", ATTENTION: "textured-ct-attention"}
     if not ctx.has_time(labels[UNET]):
         ctx.result.notes.append(f"{NAME}: not trained yet.")

@@ -23,6 +23,7 @@ THREADS = 2
 
 
 def run(ctx: Context) -> None:
+    """Simulate, train, measure and report the system; its outcome is added to ``ctx.result``."""
     ct.run(ctx)
     mri.run(ctx)
     if ctx.has_time(sparse_lines.NETWORK):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from edgerecon.workshop.models.compact import FACTOR
 
 KEPT = 0.5
-"""Of the state of a ReLU unit, before training."""
+"""The share of its state that a ReLU unit keeps before training."""
 
 
 class ReluCell(nn.Module):

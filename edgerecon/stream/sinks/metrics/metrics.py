@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgerecon.stream.sinks.metrics.exposition import MetricsSite, Stream
 
 PORT = 9464
-"""As OpenTelemetry's Prometheus exporters."""
+"""The port of OpenTelemetry's Prometheus exporters."""
 
 
 class MetricsSink:

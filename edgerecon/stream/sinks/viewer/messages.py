@@ -23,7 +23,7 @@ MAX_SIDE = 2048
 """Larger pictures are scaled down for display: no browser window shows more."""
 
 TILE_SIDE = 320
-"""Of the pictures in the grid."""
+"""The longest side of the pictures in the grid, in pixels."""
 
 
 def describe(name: str, info: StreamInfo) -> str:

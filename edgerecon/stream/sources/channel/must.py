@@ -26,7 +26,7 @@ from edgerecon.stream.sources.query import Query
 _HEADER = 512
 """Bytes before the HDF5 file."""
 FIELDS = ("fs", "pitch", "c", "fc", "t0", "PRF", "TXdelay", "radius")
-"""Of ``param``."""
+"""The fields of ``param``."""
 
 Array = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ PAUSE_S = 1.0
 
 _AGREE = 0.2
 _SHARE = 0.25
-"""Of a new step in the period that is known."""
+"""The weight of a new step in the period that is known."""
 _RESTART = 1 << 20
 """A count that jumps by more began anew."""
 

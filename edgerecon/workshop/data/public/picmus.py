@@ -19,7 +19,7 @@ from edgerecon.workshop.data.public.subject import Entry, Subject, natural, read
 
 DYNAMIC_RANGE_DB = 60.0
 F_NUMBER = 1.75
-"""Of receive, as in the PICMUS challenge (Liebgott et al., IUS 2016)."""
+"""The F-number of receive, as in the PICMUS challenge (Liebgott et al., IUS 2016)."""
 COLUMNS = 384
 FIRST_ROW = 5e-3
 """Metres; above it is the transmitted pulse."""

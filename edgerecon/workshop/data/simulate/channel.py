@@ -44,9 +44,9 @@ from edgerecon.workshop.data.simulate.scene import random_scene
 SIZE = 128
 PARTS = 8
 F_NUMBER = 1.25
-"""Of the aperture that is split."""
+"""The F-number of the aperture that is split."""
 RANGE_DB = 60.0
-"""Of the target."""
+"""The dynamic range of the target, in dB."""
 _ABERRATION_S = 60e-9
 _DEAD = 0.02
 
