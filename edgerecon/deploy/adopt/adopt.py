@@ -149,7 +149,8 @@ def _proven(out: Path, wrapped: ModelProto, inspected: Inspected) -> Adoption:
         write(partial, content)
         spec = read_model(partial).spec
         error = prove(partial, inspected.network, inspected.reading, spec, inspected.frames)
-        runs_on = runtimes(partial, inspected.frames[0])
+        tried = runtimes(partial, inspected.frames[0])
+        runs_on = {name: why.replace(str(partial), str(out)) for name, why in tried.items()}
     finally:
         partial.unlink(missing_ok=True)
     write(out, content)

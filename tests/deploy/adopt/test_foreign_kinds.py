@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgerecon.core.errors import UsageError
+from edgerecon.deploy.adopt import adopt as adopt_module
 from edgerecon.deploy.adopt.adopt import adopt
 from edgerecon.deploy.adopt.inspect import Asked
 from edgerecon.engines import open_engine
@@ -117,3 +118,11 @@ def test_arithmetic_in_a_branch_is_not_known(tmp_path: Path) -> None:
     adoption = adopt(tmp_path / "foreign.onnx", tmp_path / "mine.onnx", Asked())
     assert [one.found for one in adoption.findings if one.what == "arithmetic"] == ["not known"]
     assert "edgerecon.macs_per_pixel" not in {one.key for one in onnx.load(adoption.path).metadata_props}
+
+
+def test_reason_of_a_runtime_names_the_file_that_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    onnx.save(division_inside(), tmp_path / "foreign.onnx")
+    reason = "openvino has no operator Gizmo, which {} needs: use another backend"
+    monkeypatch.setattr(adopt_module, "runtimes", lambda path, frame: {"openvino": reason.format(path)})
+    adoption = adopt(tmp_path / "foreign.onnx", tmp_path / "mine.onnx", Asked())
+    assert adoption.runs_on == {"openvino": reason.format(tmp_path / "mine.onnx")}
