@@ -96,8 +96,15 @@ def main() -> None:
         _leave(EdgereconError(": ".join(str(part) for part in (error.filename, error.strerror or error) if part)))
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer turns Ctrl-C into this, without a word
-            sys.stderr.write("edgerecon: interrupted\n")
+            how = ": go on with --resume" if _resumes(sys.argv[1:2]) else ""
+            sys.stderr.write(f"edgerecon: interrupted{how}\n")
         raise
+
+
+def _resumes(verb: Sequence[str]) -> bool:
+    """Whether a verb has the option --resume."""
+    command = getattr(typer.main.get_command(app), "commands", {}).get(verb[0]) if verb else None
+    return command is not None and any("--resume" in parameter.opts for parameter in command.params)
 
 
 def _refuse_empty(arguments: Sequence[str]) -> None:

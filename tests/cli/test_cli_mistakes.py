@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from edgerecon.cli.main import _resumes
 from tests.cli.command import Cli, assert_one_line
 
 
@@ -35,6 +36,20 @@ def test_wrong_usage_is_one_line(edgerecon: Cli, pairs: Path, arguments: list[st
 def test_wrong_words_are_refused(edgerecon: Cli, arguments: list[str]) -> None:
     status, _, err = edgerecon(*arguments)
     assert status == 2 and "Traceback" not in err
+
+
+def test_a_study_is_not_begun_anew_over_trained_networks(edgerecon: Cli, tmp_path: Path) -> None:
+    trained = tmp_path / "recurrent" / "cnn.pt"
+    trained.parent.mkdir()
+    trained.write_bytes(b"a night's work")
+    outcome = edgerecon("study", "--profile", "smoke", "--only", "recurrent", "-o", str(tmp_path))
+    assert_one_line(outcome, 2, "holds trained networks: go on with --resume, or give another folder with -o")
+    assert trained.read_bytes() == b"a night's work"
+
+
+@pytest.mark.parametrize(("verb", "resumes"), [("study", True), ("train", True), ("adapt", True), ("stream", False)])
+def test_verbs_that_can_be_resumed(verb: str, resumes: bool) -> None:
+    assert _resumes([verb]) is resumes and not _resumes([]) and not _resumes(["sing"])
 
 
 def _huge(path: Path) -> None:

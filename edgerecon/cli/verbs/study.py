@@ -52,7 +52,7 @@ def study(
     """Train, measure and time the published systems; one report.
 
     A long study runs at the lowest priority, goes on after anything with --resume, and shows how far it has come in
-    progress.html in its folder.
+    progress.html in its folder. A folder with trained networks is never begun anew.
     """
     from edgerecon.core.errors import UsageError
     from edgerecon.study.profile import profile as size_of
@@ -60,12 +60,15 @@ def study(
 
     check_json(json)
     size = size_of(profile)
-    chosen(only or [])
+    systems = chosen(only or [])
     if recordings is not None and not recordings.is_dir():
         raise UsageError(f"--recordings: {recordings} is not a folder")
     if budget is not None and profile != "long":
         raise UsageError(f"--budget: the profile {profile} trains for fixed steps: add  --profile long")
     check_folder(out)
+    folder = out or Path("edgerecon-study") / profile
+    if not resume and any(path for name in systems for path in (folder / name).glob("*.pt")):
+        raise UsageError(f"{folder} holds trained networks: go on with --resume, or give another folder with -o")
 
     from edgerecon.cli.tables.bars import work_bar  # after the checks: what follows imports torch, which takes seconds
     from edgerecon.cli.tables.study import print_study
@@ -74,7 +77,6 @@ def study(
 
     if profile == "long" and hasattr(os, "nice"):  # Windows has none
         os.nice(LOWEST)
-    folder = out or Path("edgerecon-study") / profile
     screen = console(json)
     with work_bar(screen) as on_progress:
         report = run_study(
