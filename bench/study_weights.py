@@ -96,7 +96,7 @@ def beside(name: str, cases: Any, rivals: Any, metrics: tuple[Metric, ...]) -> R
 NETWORKS = (
     Shipped(
         "study-conv-rnn",
-        "1800 steps of 4 sequences of 8 frames, 64×64 pixels; about 6 minutes of one core",
+        "2756 steps of 4 sequences of 8 frames, 64×64 pixels; nine minutes of one core",
         sequences,
     ),
     Shipped("study-denoising-dncnn", "4311 steps of 12 crops of 64×64 pixels; four minutes of one core", restored),
