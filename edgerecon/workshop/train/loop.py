@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import math
@@ -112,6 +113,8 @@ def train(
     except OSError as error:
         reason = error.strerror or error
         raise EdgereconError(f"cannot write to {run_dir}: {reason}; go on with --resume once it can be") from None
+    finally:
+        run.free_model()
     processes.end()
     return run_dir / BEST
 
@@ -183,6 +186,16 @@ class _Run:
         self.step = 0
         self.best = -math.inf
         self.seconds = 0.0
+
+    def free_model(self) -> None:
+        """Drop the network, so that it does not outlive the process group.
+
+        The last owner of a gloo group waits for its thread. DDP would wait holding the interpreter, which that thread
+        may need to end.
+        """
+        del self.model
+        if processes.count() > 1:
+            gc.collect()  # DDP is part of cycles
 
     def start_from(self, path: Path) -> None:
         """Take the weights of a checkpoint of the same network."""

@@ -33,7 +33,7 @@ def test_a_models_own_scenes_come_first(tmp_path: Path) -> None:
     assert found.wanted.shape == (SCENES, 2, 96, 96)
 
 
-def test_quality_agrees_with_a_library_and_counts_a_wrong_brightness() -> None:
+def test_quality_agrees_with_skimage_and_counts_brightness() -> None:
     wanted = scenes()
     noise = np.random.default_rng(6).normal(0, 0.05, wanted.shape)
     outputs = np.asarray(0.5 * (wanted + noise) + 0.2, np.float32)

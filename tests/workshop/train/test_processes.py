@@ -64,8 +64,9 @@ def _write(folder: Path, steps: int = 8) -> Path:
 
 
 TWICE = """
-import os, signal, sys
+import gc, os, signal, sys
 from pathlib import Path
+from torch.nn.parallel import DistributedDataParallel
 from edgerecon.cli import main as cli
 from edgerecon.workshop.recipe import load_recipe
 from edgerecon.workshop.train.loop import train
@@ -80,6 +81,8 @@ try:
     train(load_recipe(recipe), run_dir=run, on_step=press)
 except KeyboardInterrupt:
     assert (run / "last.pt").exists()
+    left = [one for one in gc.get_objects() if isinstance(one, DistributedDataParallel)]
+    assert not left, "it would wait for a thread of the process group that may wait for it"
     sys.argv = ["edgerecon", "train", str(recipe), "--run-dir", str(run), "--resume"]
     cli.main()
 """
