@@ -24,6 +24,7 @@ from tests.cli.command import Cli, assert_one_line
         (["stream", "sample", "--sink", "film.xyz"], "unknown sink"),
         (["stream", "sample", "compact-despeckle", "--backend", "abacus"], "unknown backend"),
         (["evaluate", "compact-despeckle", "--data", "{}", "--method", "magic"], "magic"),
+        (["adopt", "net.py", "--weights", "net.pt"], "name the class, as in  edgerecon adopt net.py:CLASS"),
     ],
 )
 def test_wrong_usage_is_one_line(edgerecon: Cli, pairs: Path, arguments: list[str], says: str) -> None:

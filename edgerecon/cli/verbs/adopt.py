@@ -67,6 +67,8 @@ def adopt(
     from edgerecon.stream.overwriting import refuse_overwriting
 
     check_json(json)
+    if model.endswith(".py"):
+        raise UsageError(f"{model} may hold several networks: name the class, as in  edgerecon adopt {model}:CLASS")
     is_torch = re.search(r"\.py:[^/]*$", model) is not None
     if weights is not None and not is_torch:
         raise UsageError("an ONNX file has its weights: leave --weights out, or give FILE.py:CLASS")
